@@ -1,0 +1,59 @@
+package layering
+
+// A rule says what the packages that match a pattern may import of ours, outside tests. A pattern is a path below the
+// module's, or a path followed by /... for all that is below it; of two that match, the longer counts.
+//
+// Tests are freer: a test may import whatever stands no higher than its own package, and the test helpers, which are
+// the packages whose name ends in "test".
+type rule struct {
+	packages string
+	imports  []string
+}
+
+// anything, among a rule's imports, stands for every package of ours.
+const anything = "..."
+
+// allowed holds every import edge there may be, from the top down. Two rules need no line: nobody imports cmd, and
+// nobody imports tools.
+var allowed = []rule{
+	{"tools/...", []string{anything}},
+
+	{"cmd/...", []string{"httpapi", "engine", "weights", "weights/builtin"}},
+	{"httpapi", []string{"engine"}},
+	{"engine", []string{
+		"engine/backend", "engine/parallel", "engine/reference", "engine/cpu", "engine/gpu", "weights", "weights/builtin",
+	}},
+
+	// The backends do not know of each other.
+	{"engine/reference", []string{"engine/backend", "engine/parallel", "weights"}},
+	{"engine/cpu", []string{"engine/backend", "engine/parallel", "weights"}},
+	{"engine/gpu", []string{"engine/backend", "kernels", "metal", "weights"}},
+	{"engine/backend", nil},
+	{"engine/parallel", nil},
+
+	{"kernels", []string{"metal"}},
+	{"metal/darwin", []string{"metal"}},
+	{"metal/darwin/shimtest", nil}, // a part of the driver's tests, for which cgo needs a package
+	{"metal/sim", []string{"metal", "metal/msl"}},
+	{"metal/metaltest", []string{"metal"}},
+	{"metal/msl", nil},
+	{"metal", nil},
+
+	{"weights/builtin", []string{"weights"}},
+	{"weights/weightstest", []string{"weights"}},
+	{"weights", nil},
+}
+
+// mayBeUnsafe names the files that may import "unsafe" or, as cgo, "C": the drivers, the C kernels, and where mapped
+// bytes become numbers. The patterns are path.Match's.
+var mayBeUnsafe = []string{
+	"metal/darwin/*.go",
+	"metal/darwin/shimtest/*.go",
+	"metal/sim/*.go",
+	"engine/cpu/*.go",
+	"weights/mmap*.go",
+	"weights/dtype*.go",
+}
+
+// badNames say nothing about what a package is for, so that anything ends up in it.
+var badNames = []string{"util", "utils", "common", "helper", "helpers", "misc", "shared"}
