@@ -1,0 +1,157 @@
+// Package weights reads checkpoints of Hugging Face's layout: config.json beside model.safetensors, whole or in
+// shards. Files are memory-mapped and nothing is copied until it is used. Everything in them was written by someone
+// else, so everything is checked before it is believed: input gives errors, never panics.
+//
+// The package must not know devices, HTTP or tokens, and imports nothing else of this module.
+package weights
+
+import (
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// maxFileBytes bounds [Checkpoint.File]; the largest tokenizer.json in use have about 35 MB.
+const maxFileBytes = 512 << 20
+
+// Checkpoint is an open model: its config, its tensors, and the small files beside them. Methods may be called from
+// several goroutines; what they return is borrowed and must not be used during or after Close.
+type Checkpoint struct {
+	name string
+
+	mu      sync.RWMutex
+	closed  bool           // guarded by mu
+	src     *source        // guarded by mu
+	config  Config         // immutable
+	tensors []Tensor       // guarded by mu; sorted by name
+	index   map[string]int // guarded by mu; name -> place in tensors
+}
+
+// Open opens a checkpoint folder: config.json with model.safetensors, or with model.safetensors.index.json and its
+// shards. If both are there the single file is used, as in transformers. Errors are [ErrInvalid], [ErrUnsupported],
+// [io/fs.ErrNotExist] or what the system said.
+func Open(dir string) (*Checkpoint, error) {
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, causef(fs.ErrNotExist, "no folder %s", quote(dir))
+	case err != nil:
+		return nil, causef(err, "%s", quote(dir))
+	case !info.IsDir():
+		return nil, invalidf("%s: a file, want the folder that holds %s and %s", dir, configFile, weightsFile)
+	}
+	name := dir
+	if abs, err := filepath.Abs(dir); err == nil {
+		name = abs // Base of "." is "."
+	}
+	return load(filepath.Base(name), &source{place: dir, dir: dir})
+}
+
+// FromMemory makes the same checks on files held in memory, by name. It keeps the slices without copying them, so
+// they must not change until Close.
+func FromMemory(name string, files map[string][]byte) (*Checkpoint, error) {
+	files = maps.Clone(files)
+	if files == nil {
+		files = map[string][]byte{}
+	}
+	return load(name, &source{place: name, files: files})
+}
+
+// load opens a checkpoint from any source, which is closed again if it fails: mappings must not outlive an error.
+func load(name string, src *source) (*Checkpoint, error) {
+	c := &Checkpoint{name: name, src: src}
+	err := c.load()
+	if err != nil {
+		return nil, errors.Join(err, src.close())
+	}
+	return c, nil
+}
+
+// load reads in the order of cost, so that a model of another kind is refused before its weights are touched.
+func (c *Checkpoint) load() error {
+	data, err := c.src.read(configFile, maxConfigBytes)
+	if err != nil {
+		return err
+	}
+	if c.config, err = ParseConfig(data); err != nil {
+		return err
+	}
+	if err := c.readScoreActivation(); err != nil {
+		return err
+	}
+	if c.tensors, err = c.src.loadTensors(); err != nil {
+		return err
+	}
+	slices.SortFunc(c.tensors, func(a, b Tensor) int { return strings.Compare(a.Name, b.Name) })
+	c.index = make(map[string]int, len(c.tensors))
+	for i, t := range c.tensors {
+		c.index[t.Name] = i
+	}
+	return nil
+}
+
+// readScoreActivation looks where sentence-transformers stores the activation since 5.4; there it goes before
+// config.json, if it names a function of torch (CrossEncoder._parse_model_config, _resolve_activation_fn in 6.2.0).
+func (c *Checkpoint) readScoreActivation() error {
+	const file = "config_sentence_transformers.json"
+	data, err := c.src.read(file, maxConfigBytes)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	f, err := parseFields(file, data)
+	if err != nil {
+		return err
+	}
+	if a := f.text("activation_fn", ""); strings.HasPrefix(a, "torch.") {
+		c.config.ScoreActivation = a
+	}
+	return f.err
+}
+
+// loadTensors opens the weights, or says what to do about a folder that has them in another format.
+func (s *source) loadTensors() ([]Tensor, error) {
+	tensors, err := s.loadFile(weightsFile)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return tensors, err
+	}
+	tensors, err = s.loadShards()
+	if !errors.Is(err, fs.ErrNotExist) {
+		return tensors, err
+	}
+	names := s.names()
+	if slices.Contains(names, indexFile) {
+		return nil, err // the index is there, a shard is not
+	}
+	return nil, s.explain(names)
+}
+
+// explain turns the absence of model.safetensors into advice.
+func (s *source) explain(names []string) error {
+	const convert = "; convert it with transformers: " +
+		"AutoModelForSequenceClassification.from_pretrained(...).save_pretrained(...)"
+	for _, other := range []struct{ pattern, advice string }{
+		{"pytorch_model*.bin", "a pickle, which can run code when it is read" + convert},
+		{"model-*-of-*.safetensors", "a shard, but no " + indexFile},
+		{"adapter_model.safetensors", "an adapter, want the whole model: merge it into its base model"},
+		{"*.safetensors", "want it to be called " + weightsFile},
+		{"tf_model*.h5", "TensorFlow weights" + convert + " with from_tf=True in transformers 4"},
+		{"flax_model*.msgpack", "Flax weights" + convert + " with from_flax=True in transformers 4"},
+		{"*.gguf", "GGUF is not read; use the safetensors checkpoint that it was made from"},
+		{"*.onnx", "ONNX is not read; use the safetensors checkpoint that it was made from"},
+		{"onnx", "ONNX is not read; use the safetensors checkpoint that it was made from"},
+	} {
+		for _, name := range names {
+			if ok, _ := filepath.Match(other.pattern, name); ok {
+				return unsupportedf("%s: no %s, only %s: %s", s.place, weightsFile, quote(name), other.advice)
+			}
+		}
+	}
+	return s.missing(weightsFile)
+}

@@ -1,0 +1,54 @@
+package weights
+
+import "slices"
+
+// Config returns what config.json says, with the defaults filled in.
+func (c *Checkpoint) Config() Config {
+	config := c.config
+	config.Labels = slices.Clone(config.Labels)
+	return config
+}
+
+// Name returns the folder's base name, or the name given to [FromMemory].
+func (c *Checkpoint) Name() string { return c.name }
+
+// File returns a file of the folder whole, such as tokenizer.json; it must not be changed. name is a plain file
+// name. The error wraps [io/fs.ErrNotExist] if there is none, and is [ErrInvalid] above 512 MiB.
+func (c *Checkpoint) File(name string) ([]byte, error) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.closed {
+		return nil, ErrClosed
+	}
+	return c.src.read(name, maxFileBytes)
+}
+
+// Tensors returns all tensors, sorted by name; none after Close.
+func (c *Checkpoint) Tensors() []Tensor {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return slices.Clone(c.tensors)
+}
+
+// Tensor returns a tensor by the name that it has in the file; false if there is none, or after Close.
+func (c *Checkpoint) Tensor(name string) (Tensor, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	i, ok := c.index[name]
+	if !ok {
+		return Tensor{}, false
+	}
+	return c.tensors[i], true
+}
+
+// Close unmaps the files; tensors and their bytes are gone then, and touching them ends the process. A second call
+// does nothing.
+func (c *Checkpoint) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil
+	}
+	c.closed, c.tensors, c.index = true, nil, nil
+	return c.src.close()
+}

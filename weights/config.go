@@ -1,0 +1,147 @@
+package weights
+
+import (
+	"bytes"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Config is what config.json says of a model, checked and with transformers' defaults filled in.
+type Config struct {
+	ModelType    string // "bert"
+	Architecture string // the first of "architectures", such as "BertForSequenceClassification"; may be empty
+
+	HiddenSize   int // H
+	Layers       int
+	Heads        int // divides HiddenSize
+	FeedForward  int // F, the inner width of the feed-forward block
+	VocabSize    int // V
+	MaxPositions int // P, the longest sequence in tokens
+	TypeVocab    int // S, the number of segment ids
+
+	LayerNormEps float64
+	Activation   Activation // of the feed-forward block
+
+	Labels      []string // by label id; at least one
+	ProblemType string   // "regression", "single_label_classification", ...; empty where the config has none
+
+	// ScoreActivation is what sentence-transformers stored to turn logits into scores, a Python path such as
+	// "torch.nn.modules.activation.Sigmoid"; empty if nothing was stored. [Open] also looks into
+	// config_sentence_transformers.json.
+	ScoreActivation string
+}
+
+// Bounds of what a config may ask for. They are far above any BERT that was ever published, and low enough that
+// every product of two of them fits an int64.
+const (
+	maxHidden      = 1 << 16
+	maxLayers      = 1 << 10
+	maxFeedForward = 1 << 20
+	maxVocab       = 1 << 24
+	maxPositions   = 1 << 20
+	maxTypes       = 1 << 10
+	maxLabels      = 1 << 16
+	maxConfigBytes = 16 << 20
+)
+
+const configFile = "config.json"
+
+// ParseConfig reads config.json. What is absent gets the default of transformers' BertConfig, since this is what
+// transformers computes with (models/bert/configuration_bert.py and configuration_utils.py in 5.23.0). Errors are
+// [ErrInvalid] for a file that is wrong, and [ErrUnsupported] for a model that is not implemented.
+func ParseConfig(data []byte) (Config, error) {
+	f, err := parseFields(configFile, data)
+	if err != nil {
+		return Config{}, err
+	}
+	c := Config{Architecture: f.firstString("architectures")}
+	c.ModelType = f.modelType(c.Architecture)
+	if f.err != nil { // before the numbers: other architectures name theirs differently
+		return Config{}, f.err
+	}
+	c.HiddenSize = f.whole("hidden_size", 768, maxHidden)
+	c.Layers = f.whole("num_hidden_layers", 12, maxLayers)
+	c.Heads = f.whole("num_attention_heads", 12, maxHidden)
+	c.FeedForward = f.whole("intermediate_size", 3072, maxFeedForward)
+	c.VocabSize = f.whole("vocab_size", 30522, maxVocab)
+	c.MaxPositions = f.whole("max_position_embeddings", 512, maxPositions)
+	c.TypeVocab = f.whole("type_vocab_size", 2, maxTypes)
+	c.LayerNormEps = f.epsilon("layer_norm_eps", 1e-12)
+	c.Activation = f.activation("hidden_act", GELU)
+	c.Labels = f.labels()
+	c.ProblemType = f.text("problem_type", "")
+	c.ScoreActivation = f.scoreActivation()
+	f.refuse()
+	if f.err == nil && c.HiddenSize%c.Heads != 0 {
+		f.err = invalidf("%s: hidden_size: %d, want a multiple of num_attention_heads, %d", configFile, c.HiddenSize, c.Heads)
+	}
+	if f.err != nil {
+		return Config{}, f.err
+	}
+	return c, nil
+}
+
+// modelType tells apart what is implemented. Checkpoints of 2019 have no model_type; transformers goes by the name
+// of the folder then, here the class name decides.
+func (f *fields) modelType(architecture string) string {
+	model := f.text("model_type", "")
+	if model == "" && len(architecture) > 4 && architecture[:4] == "Bert" {
+		model = "bert"
+	}
+	switch {
+	case f.err != nil:
+	case model == "":
+		f.err = invalidf("%s: no model_type, want \"bert\"", f.file)
+	case model != "bert":
+		f.err = unsupportedf("%s: model_type: %s, want one of: \"bert\"", f.file, quote(model))
+	}
+	return model
+}
+
+// refuse rejects the switches of BertConfig that change the forward pass to one that is not implemented.
+func (f *fields) refuse() {
+	// Gone from transformers 5, but old checkpoints with relative positions still carry it (and more tensors).
+	if p := f.text("position_embedding_type", "absolute"); f.err == nil && p != "absolute" {
+		f.err = unsupportedf("%s: position_embedding_type: %s, want \"absolute\"", f.file, quote(p))
+	}
+	for _, key := range []string{"is_decoder", "add_cross_attention"} {
+		if f.flag(key) && f.err == nil {
+			f.err = unsupportedf("%s: %s: true, want false: a cross-encoder reads in both directions", f.file, key)
+		}
+	}
+}
+
+// scoreActivation follows CrossEncoder.get_default_activation_fn of sentence-transformers 6.2.0: the new place wins
+// wherever it is present, even if it holds null.
+func (f *fields) scoreActivation() string {
+	nested := f.object("sentence_transformers")
+	if _, ok := nested.values["activation_fn"]; ok {
+		s := nested.text("activation_fn", "")
+		if f.err == nil {
+			f.err = nested.err
+		}
+		return s
+	}
+	return f.text("sbert_ce_default_activation_function", "")
+}
+
+// parseFields splits the top level of a JSON object. Values are parsed when they are asked for; a key that appears
+// twice is an error, because readers disagree on which one counts.
+func parseFields(file string, data []byte) (*fields, error) {
+	if len(data) > maxConfigBytes {
+		return nil, invalidf("%s: %s, want at most %s", file, sizeText(uint64(len(data))), sizeText(maxConfigBytes))
+	}
+	// Python's json, which is what checkpoints are written for, refuses a byte order mark too.
+	if bytes.HasPrefix(data, []byte("\xef\xbb\xbf")) {
+		return nil, invalidf("%s: begins with a byte order mark, want plain UTF-8", file)
+	}
+	f := &fields{file: file}
+	if kind := jsontext.Value(data).Kind(); kind != '{' {
+		return nil, invalidf("%s: want a JSON object", file)
+	}
+	if err := json.Unmarshal(data, &f.values); err != nil {
+		return nil, headerError(file, err)
+	}
+	return f, nil
+}

@@ -1,0 +1,143 @@
+package weights
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// edited returns the tiny config with key set to a JSON value.
+func edited(key, value string) string {
+	src := configJSON(tiny)
+	at := strings.Index(src, `"`+key+`":`)
+	if at < 0 {
+		return `{"` + key + `":` + value + `,` + src[1:]
+	}
+	end := at + strings.IndexAny(src[at:], ",}")
+	if key == "id2label" {
+		end = len(src) - 1 // the last key
+	}
+	return src[:at] + `"` + key + `":` + value + src[end:]
+}
+
+func TestParseConfig(t *testing.T) {
+	minimal := Config{
+		ModelType: "bert", HiddenSize: 768, Layers: 12, Heads: 12, FeedForward: 3072, VocabSize: 30522, MaxPositions: 512,
+		TypeVocab: 2, LayerNormEps: 1e-12, Activation: GELU, Labels: []string{"LABEL_0", "LABEL_1"},
+	}
+	vary := func(base Config, f func(*Config)) Config { f(&base); return base }
+	for _, c := range []struct {
+		json string
+		want Config
+	}{
+		{configJSON(tiny), tiny},
+		{`{"model_type":"bert"}`, minimal},
+		{`{"model_type":"bert","hidden_size":null,"id2label":null,"architectures":null,"layer_norm_eps":null}`, minimal},
+		{`{"architectures":["BertModel","X"]}`, vary(minimal, func(c *Config) { c.Architecture = "BertModel" })},
+		{"\n{\"model_type\":\"bert\",\"num_labels\":1}\n ", vary(minimal, func(c *Config) { c.Labels = []string{"LABEL_0"} })},
+		{edited("layer_norm_eps", "1E-5"), vary(tiny, func(c *Config) { c.LayerNormEps = 1e-5 })},
+		{edited("id2label", `{"2":"c","0":"a","1":7},"num_labels":9`), vary(tiny, func(c *Config) { c.Labels = []string{"a", "7", "c"} })},
+		{edited("hidden_act", `"gelu_pytorch_tanh"`), vary(tiny, func(c *Config) { c.Activation = GELUNew })},
+		{edited("hidden_act", `"gelu_fast"`), vary(tiny, func(c *Config) { c.Activation = GELUNew })},
+		{edited("hidden_act", `"relu"`), vary(tiny, func(c *Config) { c.Activation = ReLU })},
+		{edited("problem_type", `"regression"`), vary(tiny, func(c *Config) { c.ProblemType = "regression" })},
+		{edited("position_embedding_type", `"absolute"`), tiny},
+		{edited("is_decoder", `false`), tiny},
+		{edited("torch_dtype", `"float16"`), tiny},
+		{edited("sbert_ce_default_activation_function", `"torch.nn.modules.linear.Identity"`),
+			vary(tiny, func(c *Config) { c.ScoreActivation = "torch.nn.modules.linear.Identity" })},
+		{edited("sentence_transformers", `{"activation_fn":"torch.nn.modules.activation.Sigmoid","version":"4.1.0"},"sbert_ce_default_activation_function":"x"`),
+			vary(tiny, func(c *Config) { c.ScoreActivation = "torch.nn.modules.activation.Sigmoid" })},
+		{edited("sentence_transformers", `{"activation_fn":null},"sbert_ce_default_activation_function":"x"`), tiny},
+		{edited("sentence_transformers", `{"version":"4"},"sbert_ce_default_activation_function":"x"`),
+			vary(tiny, func(c *Config) { c.ScoreActivation = "x" })},
+	} {
+		got, err := ParseConfig([]byte(c.json))
+		if err != nil {
+			t.Errorf("%s\nerror %v", c.json, err)
+		} else if d := cmp.Diff(c.want, got); d != "" {
+			t.Errorf("%s\n-want +got %s", c.json, d)
+		}
+	}
+}
+
+func TestParseConfigErrors(t *testing.T) {
+	for _, c := range []struct{ json, want string }{
+		{``, `want a JSON object`},
+		{`null`, `want a JSON object`},
+		{`[]`, `want a JSON object`},
+		{"\xef\xbb\xbf{}", `begins with a byte order mark, want plain UTF-8`},
+		{`{`, `not valid JSON: jsontext: unexpected EOF after offset 1`},
+		{`{} {}`, `not valid JSON: jsontext: invalid character '{' after top-level value after offset 3`},
+		{`{"a":1,"a":2}`, `key "a" appears twice`},
+		{`{"a":NaN}`, `not valid JSON: jsontext: invalid character 'N' at start of value within "/a" after offset 5`},
+		{`{}`, `no model_type, want "bert"`},
+		{`{"model_type":""}`, `no model_type, want "bert"`},
+		{`{"model_type":7}`, `model_type: 7, want a string`},
+		{`{"architectures":"Bert"}`, `architectures: "Bert", want an array of strings`},
+		{edited("hidden_size", `0`), `hidden_size: 0, want a whole number from 1 to 65536`},
+		{edited("hidden_size", `-8`), `hidden_size: -8, want a whole number from 1 to 65536`},
+		{edited("hidden_size", `1e12`), `hidden_size: 1e12, want a whole number from 1 to 65536`},
+		{edited("hidden_size", `1000000000000`), `hidden_size: 1000000000000, want a whole number from 1 to 65536`},
+		{edited("hidden_size", `8.0`), `hidden_size: 8.0, want a whole number from 1 to 65536`},
+		{edited("hidden_size", `"8"`), `hidden_size: "8", want a whole number from 1 to 65536`},
+		{edited("hidden_size", `true`), `hidden_size: true, want a whole number from 1 to 65536`},
+		{edited("hidden_size", `7`), `hidden_size: 7, want a multiple of num_attention_heads, 2`},
+		{edited("num_hidden_layers", `1000000000`), `num_hidden_layers: 1000000000, want a whole number from 1 to 1024`},
+		{edited("num_attention_heads", `0`), `num_attention_heads: 0, want a whole number from 1 to 65536`},
+		{edited("num_attention_heads", `16`), `hidden_size: 8, want a multiple of num_attention_heads, 16`},
+		{edited("intermediate_size", `1048577`), `intermediate_size: 1048577, want a whole number from 1 to 1048576`},
+		{edited("vocab_size", `16777217`), `vocab_size: 16777217, want a whole number from 1 to 16777216`},
+		{edited("max_position_embeddings", `0`), `max_position_embeddings: 0, want a whole number from 1 to 1048576`},
+		{edited("type_vocab_size", `0`), `type_vocab_size: 0, want a whole number from 1 to 1024`},
+		{edited("layer_norm_eps", `0`), `layer_norm_eps: 0, want a number above 0, at most 1`},
+		{edited("layer_norm_eps", `-1e-12`), `layer_norm_eps: -1e-12, want a number above 0, at most 1`},
+		{edited("layer_norm_eps", `1e999`), `layer_norm_eps: 1e999, want a number above 0, at most 1`},
+		{edited("layer_norm_eps", `"x"`), `layer_norm_eps: "x", want a number above 0, at most 1`},
+		{edited("hidden_act", `1`), `hidden_act: 1, want a string`},
+		{edited("id2label", `{}`), `id2label: {}, want 1 to 65536 labels`},
+		{edited("id2label", `[]`), `id2label: [], want an object`},
+		{edited("id2label", `{"1":"a"}`), `id2label: {"1":"a"}, want the keys 0 to 0`},
+		{edited("id2label", `{"0":"a","2":"b"}`), `id2label: {"0":"a","2":"b"}, want the keys 0 to 1`},
+		{edited("id2label", `{"0":"a","00":"b"}`), `id2label: {"0":"a","00":"b"}, want the keys 0 to 1`},
+		{edited("id2label", `{"0":null}`), `id2label.0: null, want a string`},
+		{edited("id2label", `{"0":"a","0":"b"}`), `key "0" appears twice`},
+		{`{"model_type":"bert","num_labels":0}`, `num_labels: 0, want a whole number from 1 to 65536`},
+		{`{"model_type":"bert","num_labels":1000000000}`, `num_labels: 1000000000, want a whole number from 1 to 65536`},
+		{edited("problem_type", `[]`), `problem_type: [], want a string`},
+		{edited("is_decoder", `"no"`), `is_decoder: "no", want true or false`},
+		{edited("sentence_transformers", `1`), `sentence_transformers: 1, want an object`},
+		{edited("sentence_transformers", `{"activation_fn":1}`), `sentence_transformers.activation_fn: 1, want a string`},
+		{edited("sbert_ce_default_activation_function", `{}`), `sbert_ce_default_activation_function: {}, want a string`},
+		{edited("vocab_size", strings.Repeat("9", 1000)), `vocab_size: ` + strings.Repeat("9", 400) + `..., want a whole number from 1 to 16777216`},
+		{strings.Repeat(" ", maxConfigBytes+1), `16.8 MB, want at most 16.8 MB`},
+	} {
+		_, err := ParseConfig([]byte(c.json))
+		wantError(t, err, "weights: config.json: "+c.want, ErrInvalid)
+	}
+}
+
+func TestParseConfigUnsupported(t *testing.T) {
+	for _, c := range []struct{ json, want string }{
+		{`{"model_type":"roberta","hidden_size":"never looked at"}`, `model_type: "roberta", want one of: "bert"`},
+		{edited("position_embedding_type", `"relative_key"`), `position_embedding_type: "relative_key", want "absolute"`},
+		{edited("is_decoder", `true`), `is_decoder: true, want false: a cross-encoder reads in both directions`},
+		{edited("add_cross_attention", `true`), `add_cross_attention: true, want false: a cross-encoder reads in both directions`},
+		{edited("hidden_act", `"quick_gelu"`), `hidden_act: "quick_gelu", want one of: gelu, gelu_python, gelu_new, gelu_fast, ` +
+			`gelu_pytorch_tanh, gelu_python_tanh, gelu_accurate, relu`},
+		{edited("hidden_act", `""`), `hidden_act: "", want one of: gelu, gelu_python, gelu_new, gelu_fast, ` +
+			`gelu_pytorch_tanh, gelu_python_tanh, gelu_accurate, relu`},
+	} {
+		_, err := ParseConfig([]byte(c.json))
+		wantError(t, err, "weights: config.json: "+c.want, ErrUnsupported)
+	}
+}
+
+func TestActivationString(t *testing.T) {
+	if got := fmt.Sprint(GELU, GELUNew, ReLU, Activation(0), Activation(9)); got !=
+		"gelu gelu_new relu invalid activation invalid activation" {
+		t.Error(got)
+	}
+}

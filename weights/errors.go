@@ -1,0 +1,71 @@
+package weights
+
+import (
+	"errors"
+	"fmt"
+)
+
+// What a caller may need to tell apart. Errors of this package wrap at most one of them; a missing file wraps
+// [io/fs.ErrNotExist] instead. The text of an error is lower case and goes place, got, want:
+//
+//	weights: tensor "bert.encoder.layer.0.output.dense.weight": shape [384 30522], want [30522 384]
+var (
+	// ErrInvalid marks bytes that break the rules of their format, or files that contradict each other.
+	ErrInvalid = errors.New("weights: invalid checkpoint")
+	// ErrUnsupported marks a well-formed checkpoint of a kind that is not implemented here.
+	ErrUnsupported = errors.New("weights: unsupported checkpoint")
+	// ErrNotCrossEncoder marks a BERT without a classification head, most often an embedding model.
+	ErrNotCrossEncoder = errors.New("weights: not a cross-encoder")
+	// ErrClosed is returned by every method that is called after Close.
+	ErrClosed = errors.New("weights: checkpoint is closed")
+)
+
+// kindError is an error whose text does not repeat the sentinel that it wraps.
+type kindError struct {
+	text  string
+	kinds []error // what errors.Is finds: a sentinel, a cause, or both
+}
+
+func (f *kindError) Error() string   { return "weights: " + f.text }
+func (f *kindError) Unwrap() []error { return f.kinds }
+
+// invalidf makes an [ErrInvalid] with a text of its own: place, got, want.
+func invalidf(format string, args ...any) error {
+	return &kindError{fmt.Sprintf(format, args...), []error{ErrInvalid}}
+}
+
+// unsupportedf makes an [ErrUnsupported]; its text should say what is supported, or what to do.
+func unsupportedf(format string, args ...any) error {
+	return &kindError{fmt.Sprintf(format, args...), []error{ErrUnsupported}}
+}
+
+// causef appends the text of cause, which is also what errors.Is and errors.As see.
+func causef(cause error, format string, args ...any) error {
+	return &kindError{fmt.Sprintf(format, args...) + ": " + cause.Error(), []error{cause}}
+}
+
+// maxQuoted bounds what an error repeats of a file: a name in a header may be megabytes long.
+const maxQuoted = 200
+
+// quote renders a name from a file for an error text.
+func quote[S ~string | ~[]byte](name S) string {
+	if len(name) > maxQuoted {
+		return fmt.Sprintf("%q... (%d bytes)", string(name[:maxQuoted]), len(name))
+	}
+	return fmt.Sprintf("%q", string(name))
+}
+
+// sizeText renders a number of bytes: exact while it is short, three digits of an SI unit after that.
+func sizeText(n uint64) string {
+	if n == 1 {
+		return "1 byte"
+	}
+	if n < 10_000 {
+		return fmt.Sprintf("%d bytes", n)
+	}
+	v, units := float64(n)/1e3, []string{"kB", "MB", "GB", "TB", "PB", "EB"}
+	for v >= 999.5 && len(units) > 1 {
+		v, units = v/1e3, units[1:]
+	}
+	return fmt.Sprintf("%.3g %s", v, units[0])
+}

@@ -1,0 +1,132 @@
+package weights
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"math/bits"
+	"slices"
+)
+
+// The format, from the README and safetensors/src/tensor.rs of huggingface/safetensors at 24b0b28:
+//
+//	8 bytes   N, the length of the header, little-endian
+//	N bytes   a JSON object {"name": {"dtype": "F16", "shape": [2, 3], "data_offsets": [begin, end]}, ...}, which
+//	          may be padded with spaces; "__metadata__", if there, maps strings to strings
+//	the rest  data; offsets count from its start
+//
+// Keys are unique, and the tensors cover the data exactly: overlaps, holes and bytes left over are refused ("cannot
+// contain holes. This prevents the creation of polyglot files"; Metadata::validate). Alignment is not promised.
+const (
+	headerLengthBytes = 8
+	// maxHeaderBytes is MAX_HEADER_SIZE of the reference implementation.
+	maxHeaderBytes = 100_000_000
+	// maxRank is ours (torch stops at 64 as well); it keeps a hostile shape out of memory and of error texts.
+	maxRank = 64
+)
+
+// parseSafetensors checks a whole file and returns its tensors, ordered by offset. They borrow data.
+func parseSafetensors(file string, data []byte) ([]Tensor, error) {
+	header, err := safetensorsHeader(file, data)
+	if err != nil {
+		return nil, err
+	}
+	// The header is copied: a mapped file may change while it is read, and what was checked must be what is used.
+	infos, err := parseHeader(file, bytes.Clone(header))
+	if err != nil {
+		return nil, err
+	}
+	return layOut(file, infos, data[headerLengthBytes+len(header):])
+}
+
+// safetensorsHeader returns the JSON part of a file.
+func safetensorsHeader(file string, data []byte) ([]byte, error) {
+	// A clone without git-lfs leaves a small text file in place of the weights.
+	if bytes.HasPrefix(data, []byte("version https://git-lfs.github.com/spec/")) {
+		return nil, invalidf("%s: a Git LFS pointer, want the file itself (git lfs pull)", file)
+	}
+	if len(data) < headerLengthBytes {
+		return nil, invalidf("%s: %s, want at least %d", file, sizeText(uint64(len(data))), headerLengthBytes)
+	}
+	n := binary.LittleEndian.Uint64(data)
+	if n > uint64(len(data)-headerLengthBytes) {
+		return nil, invalidf("%s: header is %s, the file has %s", file, sizeText(n), sizeText(uint64(len(data))))
+	}
+	if n > maxHeaderBytes {
+		return nil, invalidf("%s: header is %s, want at most %s", file, sizeText(n), sizeText(maxHeaderBytes))
+	}
+	header := data[headerLengthBytes : headerLengthBytes+int(n)]
+	if len(header) == 0 || header[0] != '{' {
+		return nil, invalidf("%s: header begins with %s, want \"{\"", file, quote(header[:min(1, len(header))]))
+	}
+	return header, nil
+}
+
+// layOut checks every tensor against the data and against its neighbours, and gives each its bytes.
+func layOut(file string, infos []tensorInfo, data []byte) ([]Tensor, error) {
+	slices.SortFunc(infos, func(a, b tensorInfo) int {
+		return cmp.Or(cmp.Compare(a.begin, b.begin), cmp.Compare(a.end, b.end))
+	})
+	tensors, covered, last, dataText := make([]Tensor, 0, len(infos)), uint64(0), "", sizeText(uint64(len(data)))
+	for _, t := range infos {
+		bad := func(format string, args ...any) error {
+			return invalidf("%s: tensor %s: %s", file, quote(t.name), fmt.Sprintf(format, args...))
+		}
+		if t.begin > t.end || t.end > uint64(len(data)) {
+			return nil, bad("offsets [%d %d], want them in order and within %s of data", t.begin, t.end, dataText)
+		}
+		size, ok := t.sizeBytes()
+		if !ok {
+			return nil, bad("shape %d of %s is too large or not whole bytes", t.shape, t.dtype)
+		}
+		if size != t.end-t.begin {
+			return nil, bad("offsets [%d %d] hold %s, want %s for shape %d of %s",
+				t.begin, t.end, sizeText(t.end-t.begin), sizeText(size), t.shape, t.dtype)
+		}
+		if t.begin < covered {
+			return nil, bad("offsets [%d %d] overlap tensor %s", t.begin, t.end, quote(last))
+		}
+		if t.begin > covered {
+			return nil, bad("offsets [%d %d], want [%d ...]: the data before belong to no tensor", t.begin, t.end, covered)
+		}
+		tensors = append(tensors, t.tensor(data))
+		covered, last = t.end, t.name
+	}
+	if covered != uint64(len(data)) {
+		return nil, invalidf("%s: %s of data, want %s: the end belongs to no tensor", file, dataText, sizeText(covered))
+	}
+	return tensors, nil
+}
+
+// tensorInfo is one entry of a header, as far as JSON vouches for it.
+type tensorInfo struct {
+	name       string
+	dtype      DType
+	shape      []uint64
+	begin, end uint64
+}
+
+// sizeBytes returns product(shape) * element size; false if that overflows, or leaves part of a byte.
+func (t tensorInfo) sizeBytes() (uint64, bool) {
+	n := uint64(1)
+	for _, d := range t.shape {
+		hi, lo := bits.Mul64(n, d)
+		if hi != 0 || d > math.MaxInt || lo > math.MaxInt {
+			return 0, false
+		}
+		n = lo
+	}
+	hi, lo := bits.Mul64(n, uint64(t.dtype.bits()))
+	return lo / 8, hi == 0 && lo <= math.MaxInt && lo%8 == 0
+}
+
+// tensor cuts the bytes out of data; offsets and shape have been checked.
+func (t tensorInfo) tensor(data []byte) Tensor {
+	shape := make([]int, len(t.shape))
+	for i, d := range t.shape {
+		shape[i] = int(d)
+	}
+	return Tensor{Name: t.name, DType: t.dtype, Shape: shape, data: data[t.begin:t.end:t.end]}
+}

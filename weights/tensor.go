@@ -1,0 +1,43 @@
+package weights
+
+import "fmt"
+
+// Tensor is a named array in a checkpoint. Its data stay where they are in the file until they are decoded.
+type Tensor struct {
+	Name  string
+	DType DType
+	Shape []int // row-major; empty for a scalar; not to be changed
+
+	data []byte // little-endian; borrowed from the checkpoint, at any alignment
+}
+
+// Len returns the number of elements: the product of the shape, 1 for a scalar.
+func (t Tensor) Len() int {
+	n := 1
+	for _, d := range t.Shape {
+		n *= d // cannot overflow: checked when the file was opened
+	}
+	return n
+}
+
+// Bytes returns the stored elements, little-endian and row-major. They are borrowed until [Checkpoint.Close] and
+// lie in a read-only mapping: writing to them kills the process.
+func (t Tensor) Bytes() []byte { return t.data }
+
+// Float32s decodes len(dst) elements into dst, the first being element start. The conversion is exact. Only F32,
+// F16 and BF16 can be decoded; another type, or a range outside the tensor, is a bug of the caller and panics.
+func (t Tensor) Float32s(dst []float32, start int) {
+	if n := t.Len(); start < 0 || start > n || len(dst) > n-start {
+		panic(fmt.Sprintf("BUG: weights: tensor %s: elements [%d, %d) of %d", quote(t.Name), start, start+len(dst), n))
+	}
+	switch t.DType {
+	case F32:
+		decodeF32(dst, t.data[4*start:4*(start+len(dst))])
+	case F16:
+		decodeF16(dst, t.data[2*start:2*(start+len(dst))])
+	case BF16:
+		decodeBF16(dst, t.data[2*start:2*(start+len(dst))])
+	default:
+		panic(fmt.Sprintf("BUG: weights: tensor %s: %s read as float32", quote(t.Name), t.DType))
+	}
+}

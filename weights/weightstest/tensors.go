@@ -1,0 +1,126 @@
+package weightstest
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
+	"math"
+
+	"github.com/x448/float16"
+)
+
+// tensor is one tensor before its values are made: they are uniform in centre ± scale.
+type tensor struct {
+	name          string
+	dtype         string // as safetensors writes it
+	shape         []int
+	centre, scale float32
+}
+
+// tensors lists the checkpoint's tensors. The scales keep a unit variance from layer to layer, a little more where
+// attention and activations shrink it: the logits of two pairs then differ in the first decimal, and a layer computed
+// wrongly cannot hide below a tolerance of 1e-4.
+func (s *Spec) tensors() []tensor {
+	H, F := s.Hidden, s.FeedForward
+	var list []tensor
+	add := func(name string, centre, scale float64, shape ...int) {
+		list = append(list, tensor{name, s.DType, shape, float32(centre), float32(scale)})
+	}
+	norm := func(name string) {
+		add(name+".weight", 1, 0.25, H)
+		add(name+".bias", 0, 0.1, H)
+	}
+	linear := func(name string, out, in int, gain float64) {
+		add(name+".weight", 0, gain*math.Sqrt(3/float64(in)), out, in) // variance gain²/in
+		add(name+".bias", 0, 0.1, out)
+	}
+
+	embeddings := s.Prefix + "embeddings."
+	add(embeddings+"word_embeddings.weight", 0, 1.75, len(s.Vocab), H)
+	add(embeddings+"position_embeddings.weight", 0, 0.75, s.MaxPositions, H)
+	add(embeddings+"token_type_embeddings.weight", 0, 0.75, s.TypeVocab, H)
+	norm(embeddings + "LayerNorm")
+	if s.PositionIDs {
+		list = append(list, tensor{name: embeddings + "position_ids", dtype: "I64", shape: []int{1, s.MaxPositions}})
+	}
+	for i := range s.Layers {
+		layer := fmt.Sprintf("%sencoder.layer.%d.", s.Prefix, i)
+		linear(layer+"attention.self.query", H, H, 1.5)
+		linear(layer+"attention.self.key", H, H, 1.5)
+		linear(layer+"attention.self.value", H, H, 1.5)
+		linear(layer+"attention.output.dense", H, H, 1.5)
+		norm(layer + "attention.output.LayerNorm")
+		linear(layer+"intermediate.dense", F, H, 1)
+		linear(layer+"output.dense", H, F, 2)
+		norm(layer + "output.LayerNorm")
+	}
+	linear(s.Prefix+"pooler.dense", H, H, 1)
+	linear("classifier", s.Labels, H, 3)
+	return list
+}
+
+// size returns how many values t has.
+func (t *tensor) size() int {
+	n := 1
+	for _, d := range t.shape {
+		n *= d
+	}
+	return n
+}
+
+// bytes returns t's values, little-endian, row-major.
+func (t *tensor) bytes(seed uint64) []byte {
+	n := t.size()
+	switch t.dtype {
+	case "I64": // only position_ids: 0, 1, 2, …
+		out := make([]byte, 0, 8*n)
+		for i := range n {
+			out = binary.LittleEndian.AppendUint64(out, uint64(i))
+		}
+		return out
+	case "F32":
+		out := make([]byte, 0, 4*n)
+		for i := range n {
+			out = binary.LittleEndian.AppendUint32(out, math.Float32bits(t.value(seed, i)))
+		}
+		return out
+	case "F16":
+		out := make([]byte, 0, 2*n)
+		for i := range n {
+			out = binary.LittleEndian.AppendUint16(out, float16.Fromfloat32(t.value(seed, i)).Bits())
+		}
+		return out
+	case "BF16":
+		out := make([]byte, 0, 2*n)
+		for i := range n {
+			out = binary.LittleEndian.AppendUint16(out, bfloat16(t.value(seed, i)))
+		}
+		return out
+	}
+	panic("BUG: weightstest: dtype " + t.dtype)
+}
+
+// value returns the i-th value of t before it is rounded to the tensor's dtype. The generator counts (splitmix64 at
+// position i of the stream that seed and name choose), so a tensor's values do not depend on the others. Every step
+// is exact or rounds once, on every platform: the conversions forbid a fused multiply-add.
+func (t *tensor) value(seed uint64, i int) float32 {
+	h := fnv.New64a()
+	h.Write([]byte(t.name))
+	bits := splitmix64(splitmix64(seed^h.Sum64()) + uint64(i)*0x9e3779b97f4a7c15)
+	unit := float32(int32(bits>>40)-1<<23) / (1 << 23) // [-1, 1) in steps of 2^-23
+	return t.centre + float32(t.scale*unit)
+}
+
+// splitmix64 is one output of the generator of that name for the state x.
+func splitmix64(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// bfloat16 rounds a finite x to the upper half of a float32, to nearest, ties to even.
+func bfloat16(x float32) uint16 {
+	b := math.Float32bits(x)
+	return uint16((b + 0x7fff + b>>16&1) >> 16)
+}
