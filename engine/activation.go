@@ -1,0 +1,66 @@
+package engine
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/metalrank/metalrank/weights"
+)
+
+// scoreActivation turns one row of logits into scores, in place; the row is [C].
+type scoreActivation struct {
+	name  string
+	apply func(row []float64)
+}
+
+// chooseActivation follows sentence-transformers' CrossEncoder for one label: what config.json names, else the
+// sigmoid. For several labels, where CrossEncoder leaves the logits, it follows transformers' text-classification
+// pipeline: softmax, or a sigmoid for each label where problem_type says that labels don't exclude one another.
+func chooseActivation(config weights.Config) (scoreActivation, error) {
+	// Named by its Python class, as torch.nn.modules.activation.Sigmoid or torch.nn.Sigmoid.
+	if path := config.ScoreActivation; path != "" {
+		switch name := path[strings.LastIndexByte(path, '.')+1:]; name {
+		case "Identity":
+			return scoreActivation{"identity", func([]float64) {}}, nil
+		case "Sigmoid":
+			return scoreActivation{"sigmoid", eachLabel(sigmoid)}, nil
+		case "Tanh":
+			return scoreActivation{"tanh", eachLabel(math.Tanh)}, nil
+		case "Softmax":
+			return scoreActivation{"softmax", softmax}, nil
+		}
+		return scoreActivation{}, fmt.Errorf(
+			"engine: config.json: activation_fn %q is not supported (Identity, Sigmoid, Tanh and Softmax are)", path)
+	}
+	if len(config.Labels) == 1 || config.ProblemType == "multi_label_classification" {
+		return scoreActivation{"sigmoid", eachLabel(sigmoid)}, nil
+	}
+	return scoreActivation{"softmax", softmax}, nil
+}
+
+func eachLabel(f func(float64) float64) func([]float64) {
+	return func(row []float64) {
+		for i, v := range row {
+			row[i] = f(v)
+		}
+	}
+}
+
+// sigmoid in float64 keeps scores apart that would all be 1 in float32, from a logit of about 17 on.
+func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
+
+func softmax(row []float64) {
+	top := math.Inf(-1)
+	for _, v := range row {
+		top = max(top, v)
+	}
+	var sum float64
+	for i, v := range row {
+		row[i] = math.Exp(v - top)
+		sum += row[i]
+	}
+	for i := range row {
+		row[i] /= sum
+	}
+}

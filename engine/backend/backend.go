@@ -1,0 +1,101 @@
+// Package backend is the contract between engine and what runs the forward pass.
+//
+// It stands apart from engine so that a backend can implement it and engine can choose one, without an
+// import cycle. It knows nothing of text, of HTTP or of any device.
+package backend
+
+import (
+	"context"
+	"fmt"
+)
+
+// Backend runs the forward pass of one loaded model on one device.
+type Backend interface {
+	// Forward writes one row of raw logits per sequence: out is [B*Labels] float32. It may be called from
+	// several goroutines at once: each call has its own scratch, which is how batches overlap. It returns
+	// ctx's error when ctx ends first; out is then undefined.
+	Forward(ctx context.Context, b *Batch, out []float32) error
+	// Info describes the backend; it doesn't change over its life.
+	Info() Info
+	// Close frees the device's memory. No Forward may be running or follow.
+	Close() error
+}
+
+// Info describes a backend as `metalrank info` and GET /info show it.
+type Info struct {
+	Name        string // "reference", "cpu", "metal", "sim"
+	Device      string // what it runs on, for people
+	DType       string // dtype of the arithmetic: "float64", "float16", …
+	WeightBytes int64  // bytes that the loaded weights occupy
+	Overlap     int    // how many Forward calls may usefully overlap, at least 1
+}
+
+// Batch is B sequences packed end to end into T tokens, without padding.
+type Batch struct {
+	IDs       []int32 // [T] token ids, 0 ≤ id < vocabulary size
+	Types     []int32 // [T] segment ids, 0 ≤ type < number of types
+	Positions []int32 // [T] position ids, counted from 0 in every sequence
+	Starts    []int32 // [B+1] first token of each sequence; Starts[B] = T (known elsewhere as cu_seqlens)
+}
+
+// Tokens returns T.
+func (b *Batch) Tokens() int { return len(b.IDs) }
+
+// Sequences returns B.
+func (b *Batch) Sequences() int { return max(len(b.Starts)-1, 0) }
+
+// Append adds one sequence; ids and types are [L], L ≥ 1, and are copied.
+func (b *Batch) Append(ids, types []int32) {
+	if len(b.Starts) == 0 {
+		b.Starts = append(b.Starts, 0)
+	}
+	b.IDs = append(b.IDs, ids...)
+	b.Types = append(b.Types, types...)
+	for i := range ids {
+		b.Positions = append(b.Positions, int32(i))
+	}
+	b.Starts = append(b.Starts, int32(len(b.IDs)))
+}
+
+// Reset empties the batch and keeps its memory.
+func (b *Batch) Reset() {
+	b.IDs, b.Types, b.Positions, b.Starts = b.IDs[:0], b.Types[:0], b.Positions[:0], b.Starts[:0]
+}
+
+// Limits are the table sizes that the values of a batch index.
+type Limits struct {
+	Vocab, Types, Positions int
+}
+
+// Check reports the first value that is out of its range, or lengths that disagree. A tokenizer whose
+// vocabulary is larger than the model's embedding table is the usual cause, so it is an error and not a bug.
+func (b *Batch) Check(limits Limits) error {
+	tokens := len(b.IDs)
+	if len(b.Types) != tokens || len(b.Positions) != tokens {
+		return fmt.Errorf("backend: batch has %d ids, %d types and %d positions, want equal numbers",
+			tokens, len(b.Types), len(b.Positions))
+	}
+	if tokens == 0 && len(b.Starts) == 0 {
+		return nil
+	}
+	if len(b.Starts) < 2 || b.Starts[0] != 0 || int(b.Starts[len(b.Starts)-1]) != tokens {
+		return fmt.Errorf("backend: batch starts must run from 0 to %d tokens", tokens)
+	}
+	for i := 1; i < len(b.Starts); i++ {
+		if b.Starts[i] <= b.Starts[i-1] {
+			return fmt.Errorf("backend: sequence %d has %d tokens, want at least 1", i-1, b.Starts[i]-b.Starts[i-1])
+		}
+	}
+	for _, column := range []struct {
+		name   string
+		values []int32
+		limit  int
+	}{{"token id", b.IDs, limits.Vocab}, {"token type", b.Types, limits.Types}, {"position", b.Positions, limits.Positions}} {
+		for i, v := range column.values {
+			if v < 0 || int(v) >= column.limit {
+				return fmt.Errorf("backend: token %d: %s %d, the model has %d", i, column.name, v, column.limit)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,266 @@
+package engine
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/go-json-experiment/json"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/metalrank/metalrank/weights/weightstest"
+)
+
+// What transformers computed, as tools/golden recorded it. The tolerance is design's for fp32: it covers the rounding
+// of transformers' fp32 arithmetic, against which our float64 is nearly exact.
+const logitTolerance = 1e-4
+
+type goldenPair struct {
+	Query    string    `json:"query"`
+	Document string    `json:"document"`
+	Tokens   int       `json:"n_tokens"`
+	IDs      string    `json:"ids_sha256"`
+	Types    string    `json:"type_ids_sha256"` // absent in goldens_minilm.json
+	Logit    float64   `json:"logit"`
+	Logits   []float64 `json:"logits"`
+}
+
+func readGolden(t *testing.T, name string, to any) {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, to); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+}
+
+// hashIDs is how goldens record token ids: the first 16 hex digits of the SHA-256 of "1,2,3".
+func hashIDs(ids []int32) string {
+	text := make([]string, len(ids))
+	for i, id := range ids {
+		text[i] = strconv.Itoa(int(id))
+	}
+	sum := sha256.Sum256([]byte(strings.Join(text, ",")))
+	return hex.EncodeToString(sum[:])[:16]
+}
+
+// compareGoldens scores and tokenises pairs; every logit must be within tolerance, every id equal.
+func compareGoldens(t *testing.T, e *Engine, golden []goldenPair) {
+	t.Helper()
+	pairs := make([]Pair, len(golden))
+	for i, g := range golden {
+		pairs[i] = Pair{Query: g.Query, Document: g.Document}
+	}
+	sequences, err := e.encode(t.Context(), pairs, TruncateRight)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scores, err := e.Score(t.Context(), pairs, raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var worst float64
+	for i, g := range golden {
+		s := sequences[i]
+		if len(s.ids) != g.Tokens || hashIDs(s.ids) != g.IDs || g.Types != "" && hashIDs(s.types) != g.Types {
+			t.Errorf("pair %d (%.40q, %.40q): %d tokens with other ids or types, want %d", i, g.Query, g.Document, len(s.ids), g.Tokens)
+		}
+		want := g.Logits
+		if want == nil {
+			want = []float64{g.Logit}
+		}
+		if len(want) != len(scores.Row(i)) {
+			t.Fatalf("pair %d: %d logits, want %d", i, len(scores.Row(i)), len(want))
+		}
+		for label, got := range scores.Row(i) {
+			difference := math.Abs(got - want[label])
+			if !(difference <= logitTolerance) { // in this form, NaN fails
+				t.Errorf("pair %d (%.40q, %.40q), label %d: logit %v, want %v: %.0f %% of the allowance",
+					i, g.Query, g.Document, label, got, want[label], 100*difference/logitTolerance)
+			}
+			worst = max(worst, difference)
+		}
+	}
+	t.Logf("%d pairs: largest difference %.2g of %.0g allowed", len(golden), worst, logitTolerance)
+}
+
+func TestEmbeddedModelAgainstTransformers(t *testing.T) {
+	var golden struct {
+		Pairs []goldenPair `json:"pairs"`
+	}
+	readGolden(t, "goldens_minilm.json", &golden)
+	if len(golden.Pairs) != 32 {
+		t.Fatalf("%d pairs, want 32", len(golden.Pairs))
+	}
+	if testing.Short() { // full-length pairs take seconds each in float64
+		kept := golden.Pairs[:0]
+		for _, g := range golden.Pairs {
+			if g.Tokens <= 64 {
+				kept = append(kept, g)
+			}
+		}
+		golden.Pairs = kept
+	}
+	compareGoldens(t, openConfig(t, Config{}), golden.Pairs)
+}
+
+func TestRandomModelsAgainstTransformers(t *testing.T) {
+	var golden struct {
+		Models []struct {
+			Name      string            `json:"name"`
+			Files     map[string]string `json:"files"`
+			MaxLength int               `json:"max_length"`
+			Pairs     []goldenPair      `json:"pairs"`
+		} `json:"models"`
+	}
+	readGolden(t, "goldens_random.json", &golden)
+	if len(golden.Models) != len(weightstest.Specs()) {
+		t.Fatalf("%d models, want %d", len(golden.Models), len(weightstest.Specs()))
+	}
+	specs := map[string]weightstest.Spec{}
+	for _, spec := range weightstest.Specs() {
+		specs[spec.Name] = spec
+	}
+	for _, model := range golden.Models {
+		t.Run(model.Name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := weightstest.Write(dir, specs[model.Name]); err != nil {
+				t.Fatal(err)
+			}
+			for name, want := range model.Files {
+				data, err := os.ReadFile(filepath.Join(dir, name))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != want {
+					t.Fatalf("%s is not the file that the goldens were made with", name)
+				}
+			}
+			e := openConfig(t, Config{Model: dir})
+			if got := e.Info().MaxLength; got != model.MaxLength {
+				t.Errorf("max length %d, want %d", got, model.MaxLength)
+			}
+			compareGoldens(t, e, model.Pairs)
+		})
+	}
+}
+
+// tokenGolden is what transformers makes of a pair at several lengths; one that it can't do has 0 tokens.
+type tokenGolden struct {
+	Kind           string   `json:"kind"`
+	Query          string   `json:"query"`
+	Document       string   `json:"document"`
+	QueryBase64    string   `json:"query_base64"`
+	DocumentBase64 string   `json:"document_base64"`
+	QueryTokens    int      `json:"query_tokens"`
+	DocumentTokens int      `json:"document_tokens"`
+	Tokens         []int    `json:"n_tokens"`
+	IDs            []string `json:"ids_sha256"`
+	Types          []string `json:"type_ids_sha256"`
+}
+
+type tokenHeader struct {
+	MaxLength []int `json:"max_length"`
+	Entries   int   `json:"entries"`
+}
+
+// compareTokens tokenises golden at every length, and returns how many sequences it compared.
+func compareTokens(t *testing.T, header tokenHeader, golden []tokenGolden) int {
+	t.Helper()
+	pairs := make([]Pair, len(golden))
+	for i, g := range golden {
+		pairs[i] = Pair{Query: g.Query, Document: g.Document}
+	}
+	compared := 0
+	for column, length := range header.MaxLength {
+		e := openConfig(t, Config{MaxLength: length})
+		sequences, err := e.encode(t.Context(), pairs, TruncateRight)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, g := range golden {
+			if g.Tokens[column] == 0 {
+				continue
+			}
+			compared++
+			s := sequences[i]
+			if len(s.ids) != g.Tokens[column] || hashIDs(s.ids) != g.IDs[column] || hashIDs(s.types) != g.Types[column] {
+				t.Errorf("pair %d (%s) at max length %d: %d tokens with other ids or types, want %d; query %.60q (%d tokens), document %.60q (%d)",
+					i, g.Kind, length, len(s.ids), g.Tokens[column], g.Query, g.QueryTokens, g.Document, g.DocumentTokens)
+			}
+		}
+	}
+	return compared
+}
+
+func TestTokensAgainstTransformers(t *testing.T) {
+	file, err := os.Open(filepath.Join("testdata", "tokens.jsonl.zst"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	decoder, err := zstd.NewReader(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer decoder.Close()
+	var (
+		header tokenHeader
+		golden []tokenGolden
+	)
+	lines := bufio.NewScanner(decoder)
+	lines.Buffer(nil, 4<<20)
+	for n := 0; lines.Scan(); n++ {
+		if n == 0 {
+			err = json.Unmarshal(lines.Bytes(), &header)
+		} else {
+			golden = append(golden, tokenGolden{})
+			err = json.Unmarshal(lines.Bytes(), &golden[n-1])
+		}
+		if err != nil {
+			t.Fatalf("line %d: %v", n+1, err)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		t.Fatal(err)
+	}
+	if len(golden) != header.Entries || len(golden) < 2000 {
+		t.Fatalf("%d pairs, want %d and at least 2000", len(golden), header.Entries)
+	}
+	t.Logf("%d pairs, %d sequences", len(golden), compareTokens(t, header, golden))
+}
+
+// Bytes that no Python string can hold: NUL, and what isn't UTF-8.
+func TestTokensOfInvalidTexts(t *testing.T) {
+	var golden struct {
+		tokenHeader
+		Pairs []tokenGolden `json:"pairs"`
+	}
+	readGolden(t, "tokens_edge.json", &golden)
+	for i, g := range golden.Pairs {
+		query, err := base64.StdEncoding.DecodeString(g.QueryBase64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		document, err := base64.StdEncoding.DecodeString(g.DocumentBase64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if clean(string(query)) != g.Query || clean(string(document)) != g.Document {
+			t.Errorf("pair %d is cleaned to %q and %q, want %q and %q", i, clean(string(query)), clean(string(document)), g.Query, g.Document)
+		}
+		golden.Pairs[i].Query, golden.Pairs[i].Document = string(query), string(document)
+	}
+	if n := compareTokens(t, golden.tokenHeader, golden.Pairs); n == 0 {
+		t.Error("nothing was compared")
+	}
+}

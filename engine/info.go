@@ -1,0 +1,59 @@
+package engine
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/metalrank/metalrank/engine/backend"
+	"github.com/metalrank/metalrank/weights"
+)
+
+// Info describes a loaded model.
+type Info struct {
+	Model        string // the folder's name, or the embedded model's
+	Architecture string // "BertForSequenceClassification"
+	Config       weights.Config
+	Parameters   int64 // elements of all tensors
+	DTypes       []DTypeCount
+	Labels       []string
+	Activation   string // from logits to scores: "sigmoid", "softmax", "identity", "tanh"
+	MaxLength    int    // tokens in a pair, special tokens included, that the engine keeps
+	// MaxBatchTokens is how many tokens one forward pass takes at most, unless a single pair has more.
+	MaxBatchTokens int
+	Tokenizer      TokenizerInfo
+	Card           weights.Card // licence and origin, as the checkpoint's README.md states them
+	CardErr        error        // why Card could not be read; a model serves as well without it
+	Backend        backend.Info
+}
+
+// DTypeCount sums up the tensors of one dtype.
+type DTypeCount struct {
+	DType   weights.DType
+	Tensors int
+	Bytes   int64
+}
+
+// Info returns what was loaded. It may be called on a closed Engine.
+func (e *Engine) Info() Info { return e.info }
+
+func (e *Engine) describe() Info {
+	card, cardErr := e.checkpoint.Card()
+	config := e.checkpoint.Config()
+	info := Info{
+		Model: e.checkpoint.Name(), Architecture: config.Architecture, Config: config, Labels: config.Labels,
+		Activation: e.activation.name, MaxLength: e.config.MaxLength,
+		MaxBatchTokens: e.config.MaxBatchTokens, Tokenizer: e.tokenizer.info,
+		Card: card, CardErr: cardErr, Backend: e.backend.Info(),
+	}
+	counts := map[weights.DType]DTypeCount{}
+	for _, t := range e.checkpoint.Tensors() {
+		info.Parameters += int64(t.Len())
+		c := counts[t.DType]
+		counts[t.DType] = DTypeCount{DType: t.DType, Tensors: c.Tensors + 1, Bytes: c.Bytes + int64(len(t.Bytes()))}
+	}
+	for _, c := range counts {
+		info.DTypes = append(info.DTypes, c)
+	}
+	slices.SortFunc(info.DTypes, func(a, b DTypeCount) int { return cmp.Compare(b.Bytes, a.Bytes) })
+	return info
+}

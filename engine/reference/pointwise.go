@@ -1,0 +1,82 @@
+package reference
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/metalrank/metalrank/engine/parallel"
+	"github.com/metalrank/metalrank/weights"
+)
+
+// norm is layer normalisation over the last axis: y = (x - mean) / √(variance + epsilon) · gamma + beta,
+// with the biased variance, as torch.nn.LayerNorm has it.
+type norm struct {
+	gamma, beta []float64 // [H]
+	epsilon     float64
+}
+
+func (b *Backend) newNorm(n weights.LayerNorm) norm {
+	return norm{gamma: b.widen(n.Gamma), beta: b.widen(n.Beta), epsilon: b.config.LayerNormEps}
+}
+
+// apply normalises one row [H] in place.
+func (n *norm) apply(row []float64) {
+	var sum, squares float64
+	for _, v := range row {
+		sum += v
+	}
+	mean := sum / float64(len(row))
+	for _, v := range row {
+		squares += (v - mean) * (v - mean)
+	}
+	inverse := 1 / math.Sqrt(squares/float64(len(row))+n.epsilon)
+	for i, v := range row {
+		row[i] = (v-mean)*inverse*n.gamma[i] + n.beta[i]
+	}
+}
+
+// addAndNorm replaces every row of x [T, H] by norm(x + y).
+func addAndNorm(x, y []float64, n norm) {
+	for i, v := range y {
+		x[i] += v
+	}
+	for h := len(n.gamma); len(x) > 0; x = x[h:] {
+		n.apply(x[:h])
+	}
+}
+
+// mapRows replaces every value of x [n, width] by f of it, a row a task.
+func mapRows(ctx context.Context, x []float64, width int, f func(float64) float64) error {
+	return parallel.For(ctx, len(x)/width, 0, func(i int) error {
+		row := x[i*width : (i+1)*width]
+		for j, v := range row {
+			row[j] = f(v)
+		}
+		return nil
+	})
+}
+
+func tanh(x float64) float64 { return math.Tanh(x) }
+
+// gelu is x·Φ(x) with the exact normal distribution function (Hendrycks and Gimpel 2016, equation 2).
+func gelu(x float64) float64 { return 0.5 * x * (1 + math.Erf(x/math.Sqrt2)) }
+
+// geluNew is the tanh approximation of gelu (the same paper, section 2), which transformers calls gelu_new.
+func geluNew(x float64) float64 {
+	return 0.5 * x * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x)))
+}
+
+func relu(x float64) float64 { return max(x, 0) }
+
+func activationFunc(a weights.Activation) (func(float64) float64, error) {
+	switch a {
+	case weights.GELU:
+		return gelu, nil
+	case weights.GELUNew:
+		return geluNew, nil
+	case weights.ReLU:
+		return relu, nil
+	}
+	return nil, fmt.Errorf("reference: activation %s is not supported", a)
+}

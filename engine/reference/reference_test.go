@@ -1,0 +1,186 @@
+package reference
+
+import (
+	"context"
+	"errors"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/metalrank/metalrank/engine/backend"
+	"github.com/metalrank/metalrank/weights"
+	"github.com/metalrank/metalrank/weights/weightstest"
+)
+
+// The whole forward pass is compared with transformers in engine/goldens_test.go. Here: the pieces, against values
+// known otherwise, and what a Backend promises.
+
+func open(t testing.TB, spec weightstest.Spec) (*Backend, weights.Config) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := weightstest.Write(dir, spec); err != nil {
+		t.Fatal(err)
+	}
+	checkpoint, err := weights.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := checkpoint.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	b, err := New(checkpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b, checkpoint.Config()
+}
+
+func TestActivationFunctions(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		f    func(float64) float64
+		x    float64
+		want float64
+	}{
+		// x·Φ(x), with Φ(1) = 0.841344746068543 and Φ(-2) = 0.022750131948179 (tables of the normal distribution).
+		{"gelu", gelu, 1, 0.841344746068543},
+		{"gelu", gelu, -2, -0.045500263896358},
+		{"gelu", gelu, 0, 0},
+		{"gelu", gelu, 40, 40},
+		// 0.5(1 + tanh(√(2/π)·1.044715)): tanh(0.8335637...) = 0.682383988...
+		{"gelu_new", geluNew, 1, 0.841191990608276},
+		{"gelu_new", geluNew, -40, 0},
+		{"relu", relu, -3, 0},
+		{"relu", relu, 3, 3},
+	} {
+		if got := c.f(c.x); math.Abs(got-c.want) > 1e-14 {
+			t.Errorf("%s(%v) = %.16g, want %.16g", c.name, c.x, got, c.want)
+		}
+	}
+}
+
+func TestSoftmax(t *testing.T) {
+	x := []float64{1e4, 1e4 + math.Log(2), 1e4 + math.Log(5)} // would overflow without the shift
+	softmax(x)
+	for i, want := range []float64{0.125, 0.25, 0.625} {
+		if math.Abs(x[i]-want) > 1e-11 { // the spacing of float64 at 1e4 is 2e-12
+			t.Errorf("softmax[%d] = %v, want %v", i, x[i], want)
+		}
+	}
+}
+
+func TestNorm(t *testing.T) {
+	n := norm{gamma: []float64{1, 1, 2, 1}, beta: []float64{0, 0, 0, 5}, epsilon: 1}
+	row := []float64{1, 3, 5, 7} // mean 4, variance 5, so divided by √6
+	n.apply(row)
+	for i, want := range []float64{-3 / math.Sqrt(6), -1 / math.Sqrt(6), 2 / math.Sqrt(6), 5 + 3/math.Sqrt(6)} {
+		if math.Abs(row[i]-want) > 1e-15 {
+			t.Errorf("norm[%d] = %v, want %v", i, row[i], want)
+		}
+	}
+}
+
+// Every blocking of the matrix product must give the plain sum, bit for bit.
+func TestLinearIsThePlainSum(t *testing.T) {
+	for _, n := range []int{1, 3, 4, 5, tokenBlock, tokenBlock + 1} {
+		for _, out := range []int{1, 2, 3, outputBlock, outputBlock + 1} {
+			l := linear{in: 7, out: out, weight: ramp(7*out, 0.37), bias: ramp(out, 0.11)}
+			x, y := ramp(n*7, 0.53), make([]float64, n*out)
+			if err := l.apply(t.Context(), x, y); err != nil {
+				t.Fatal(err)
+			}
+			for i := range n {
+				for o := range out {
+					var want float64
+					for k := range l.in {
+						want += float64(x[i*l.in+k] * l.weight[o*l.in+k])
+					}
+					if want += l.bias[o]; y[i*out+o] != want {
+						t.Fatalf("n=%d out=%d: y[%d,%d] = %v, want %v", n, out, i, o, y[i*out+o], want)
+					}
+				}
+			}
+		}
+	}
+}
+
+// ramp returns n values without pattern in [-1, 1].
+func ramp(n int, step float64) []float64 {
+	x := make([]float64, n)
+	for i := range x {
+		x[i] = math.Sin(step * float64(i*i+1))
+	}
+	return x
+}
+
+func TestForwardRefuses(t *testing.T) {
+	b, config := open(t, weightstest.Tiny())
+	batch := &backend.Batch{}
+	batch.Append([]int32{1, 2}, []int32{0, 0})
+	if err := b.Forward(t.Context(), batch, make([]float32, 5)); err == nil || !strings.Contains(err.Error(), "out has 5 values, want 1") {
+		t.Errorf("error %v, want one about the size of out", err)
+	}
+	batch.IDs[1] = int32(config.VocabSize)
+	if err := b.Forward(t.Context(), batch, make([]float32, 1)); err == nil || !strings.Contains(err.Error(), "token 1: token id") {
+		t.Errorf("error %v, want one about the token id", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	batch.IDs[1] = 1
+	if err := b.Forward(ctx, batch, make([]float32, 1)); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want context.Canceled", err)
+	}
+	if err := b.Forward(t.Context(), &backend.Batch{}, nil); err != nil {
+		t.Errorf("an empty batch: %v", err)
+	}
+}
+
+// A sequence sees only itself: whatever its neighbours, its logits are the same bit for bit.
+func TestSequencesDoNotMix(t *testing.T) {
+	for _, spec := range weightstest.Specs() {
+		b, config := open(t, spec)
+		c := len(config.Labels)
+		forward := func(lengths ...int) []float32 {
+			batch := &backend.Batch{}
+			for _, length := range lengths {
+				ids := make([]int32, length)
+				for i := range ids {
+					ids[i] = int32((i*i + length) % config.VocabSize)
+				}
+				batch.Append(ids, make([]int32, length))
+			}
+			out := make([]float32, len(lengths)*c)
+			if err := b.Forward(t.Context(), batch, out); err != nil {
+				t.Fatal(err)
+			}
+			return out
+		}
+		lengths := []int{1, 2, 37, 5, 64, 3}
+		together := forward(lengths...)
+		for i, length := range lengths {
+			if diff := cmp.Diff(forward(length), together[i*c:(i+1)*c]); diff != "" {
+				t.Errorf("%s: sequence %d (-alone +together):\n%s", spec.Name, i, diff)
+			}
+		}
+	}
+}
+
+func BenchmarkForward(b *testing.B) {
+	spec := weightstest.Specs()[0]
+	model, _ := open(b, spec)
+	batch := &backend.Batch{}
+	for range 8 {
+		batch.Append(make([]int32, 64), make([]int32, 64))
+	}
+	out := make([]float32, batch.Sequences()*spec.Labels)
+	for b.Loop() {
+		if err := model.Forward(b.Context(), batch, out); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(batch.Tokens())*float64(b.N)/b.Elapsed().Seconds(), "tokens/s")
+}

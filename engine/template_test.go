@@ -1,0 +1,64 @@
+package engine
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/go-cmp/cmp"
+)
+
+const bertTemplate = `{"type": "TemplateProcessing", "single": [],
+	"pair": [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
+		{"SpecialToken": {"id": "[SEP]", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}},
+		{"SpecialToken": {"id": "[SEP]", "type_id": 1}}],
+	"special_tokens": {"[CLS]": {"id": "[CLS]", "ids": [101], "tokens": ["[CLS]"]},
+		"[SEP]": {"id": "[SEP]", "ids": [102], "tokens": ["[SEP]"]}}}`
+
+func TestPairTemplate(t *testing.T) {
+	for name, data := range map[string]string{
+		"template": bertTemplate,
+		"bert":     `{"type": "BertProcessing", "sep": ["[SEP]", 102], "cls": ["[CLS]", 101]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			template, err := parsePairTemplate(jsontext.Value(data))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := template.assemble([]int32{7, 8}, []int32{9})
+			if diff := cmp.Diff([]int32{101, 7, 8, 102, 9, 102}, got.ids); diff != "" {
+				t.Errorf("ids (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff([]int32{0, 0, 0, 0, 1, 1}, got.types); diff != "" {
+				t.Errorf("types (-want +got):\n%s", diff)
+			}
+			// An empty document keeps both [SEP], as in transformers' batch form.
+			if got := template.assemble(nil, nil); len(got.ids) != 3 || len(got.types) != 3 {
+				t.Errorf("an empty pair has %d ids and %d types, want 3", len(got.ids), len(got.types))
+			}
+		})
+	}
+}
+
+func TestPairTemplateRefuses(t *testing.T) {
+	for _, c := range []struct{ name, data, want string }{
+		{"absent", ``, "no post_processor"},
+		{"null", `null`, "no post_processor"},
+		{"not an object", `7`, "post_processor"},
+		{"other type", `{"type": "ByteLevel"}`, `type "ByteLevel" is not supported`},
+		{"unknown special token", strings.Replace(bertTemplate, `"[CLS]": {`, `"[BOS]": {`, 1), `names the special token "[CLS]"`},
+		{"negative id", strings.Replace(bertTemplate, "101", "-1", 1), "id -1"},
+		{"no document", strings.Replace(bertTemplate, `"id": "B"`, `"id": "A"`, 1), "sequence A 2 times and B 0 times"},
+		{"other sequence", strings.Replace(bertTemplate, `"id": "B"`, `"id": "C"`, 1), "pair[3] is neither"},
+		{"many special tokens", strings.Replace(bertTemplate, "[101]", "[1,2,3,4,5]", 1), "7 special tokens, the limit is 6"},
+		{"bert without sep", `{"type": "BertProcessing", "cls": ["[CLS]", 101]}`, "sep: want a token and its id"},
+		{"bert with a text id", `{"type": "BertProcessing", "sep": ["[SEP]", "x"], "cls": ["[CLS]", 101]}`, "sep: id"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := parsePairTemplate(jsontext.Value(c.data))
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v, want one with %q", err, c.want)
+			}
+		})
+	}
+}
