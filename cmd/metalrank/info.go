@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/metalrank/metalrank/engine"
+)
+
+type infoCommand struct {
+	modelFlags
+}
+
+// Run is called by kong.
+func (c *infoCommand) Run(ctx context.Context, std streams) error {
+	e, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	if err := printInfo(std.out, e.Info()); err != nil {
+		return err
+	}
+	return e.Close()
+}
+
+func printInfo(w io.Writer, info engine.Info) error {
+	config := info.Config
+	var dtypes []string
+	for _, d := range info.DTypes {
+		dtypes = append(dtypes, fmt.Sprintf("%s (%d tensors, %.1f MB)", d.DType, d.Tensors, float64(d.Bytes)/1e6))
+	}
+	rows := [][2]string{
+		{"model", info.Model},
+		{"architecture", info.Architecture},
+		{"parameters", fmt.Sprintf("%.1f M", float64(info.Parameters)/1e6)},
+		{"layers", fmt.Sprint(config.Layers)},
+		{"hidden size", fmt.Sprint(config.HiddenSize)},
+		{"heads", fmt.Sprintf("%d of %d", config.Heads, config.HiddenSize/config.Heads)},
+		{"feed-forward size", fmt.Sprint(config.FeedForward)},
+		{"activation", config.Activation.String()},
+		{"layer norm epsilon", fmt.Sprint(config.LayerNormEps)},
+		{"vocabulary", fmt.Sprint(config.VocabSize)},
+		{"positions", fmt.Sprint(config.MaxPositions)},
+		{"weights", strings.Join(dtypes, ", ")},
+		{"labels", strings.Join(info.Labels, ", ")},
+		{"score", info.Activation},
+		{"tokenizer", fmt.Sprintf("%s, %d entries", info.Tokenizer.Model, info.Tokenizer.Vocab)},
+		{"max length", fmt.Sprintf("%d tokens a pair", info.MaxLength)},
+		{"backend", fmt.Sprintf("%s (%s), %s", info.Backend.Name, info.Backend.Device, info.Backend.DType)},
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, row := range append(rows, cardRows(info)...) {
+		if _, err := fmt.Fprintf(table, "%s\t%s\n", row[0], oneLine(row[1])); err != nil {
+			return err
+		}
+	}
+	return table.Flush()
+}
+
+// cardRows tells what the checkpoint's README.md states of its licence and origin.
+func cardRows(info engine.Info) [][2]string {
+	if info.CardErr != nil {
+		return [][2]string{{"licence", "unreadable: " + info.CardErr.Error()}}
+	}
+	card := info.Card
+	if card.License == "" {
+		card.License = "not stated"
+	}
+	rows := [][2]string{{"licence", card.License}}
+	for _, row := range [][2]string{{"licence name", card.LicenseName}, {"licence link", card.LicenseLink},
+		{"base model", strings.Join(card.BaseModel, ", ")}, {"language", strings.Join(card.Languages, ", ")}} {
+		if row[1] != "" {
+			rows = append(rows, row)
+		}
+	}
+	return rows
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/metalrank/metalrank/engine"
+	"github.com/metalrank/metalrank/httpapi"
+)
+
+type serveCommand struct {
+	modelFlags
+	Listen string `help:"Address to listen on." default:"127.0.0.1:8080"`
+}
+
+// drainTimeout bounds how long a stop waits for requests under way.
+const drainTimeout = 30 * time.Second
+
+// Run is called by kong. It serves until ctx ends, then finishes what was accepted.
+func (c *serveCommand) Run(ctx context.Context, std streams) error {
+	e, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(c.serve(ctx, e, std), e.Close())
+}
+
+func (c *serveCommand) serve(ctx context.Context, e *engine.Engine, std streams) error {
+	logger := slog.New(slog.NewTextHandler(std.err, nil))
+	server, err := httpapi.New(e, httpapi.Config{Version: version, Logger: logger})
+	if err != nil {
+		return err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen)
+	if err != nil {
+		return err
+	}
+	info := e.Info()
+	logger.Info("serving", "address", listener.Addr().String(), "model", info.Model, "backend", info.Backend.Name)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	logger.Info("stopping", "finishing", "requests under way")
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer cancel()
+	if err := server.Shutdown(drain); err != nil {
+		return fmt.Errorf("stopping: %w", err)
+	}
+	return <-served
+}

@@ -1,0 +1,85 @@
+package httpapi
+
+import (
+	"cmp"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// Config sets limits. The zero value works: 0 in a field stands for its default.
+type Config struct {
+	// MaxBodyBytes is the largest request body, in bytes. Default 2,000,000, as in text-embeddings-inference.
+	// Bounds: 1 to 1 GiB.
+	MaxBodyBytes int
+	// MaxTexts is how many texts one request may have. Default 1000, the most that Cohere advises its clients to
+	// send: the 32 of text-embeddings-inference refuses what they send in practice. Bounds: 1 to 1,000,000.
+	MaxTexts int
+	// MaxConcurrentRequests is how many rerank requests may be under way at once; one more is refused with 429.
+	// Default 512. Bounds: 1 to 65,536. Unlike in text-embeddings-inference a request counts once, however many
+	// texts it has.
+	MaxConcurrentRequests int
+	// ReadTimeout is the time from the first byte of a request to the last of its body. Default 30 s.
+	// Bounds, for all three timeouts: 1 ms to 24 h.
+	ReadTimeout time.Duration
+	// WriteTimeout is the time to send a response, from when it is ready. Default 30 s. Scoring has no timeout.
+	WriteTimeout time.Duration
+	// IdleTimeout is how long a connection may wait for its next request. Default 75 s: more than the 60 s after
+	// which common proxies drop one, so that they and not the server decide, and no request meets a closed door.
+	IdleTimeout time.Duration
+	// Version is what GET /info shows.
+	Version string
+	// Logger gets errors, and at debug level a line for each request. No texts are logged. nil: nothing is logged.
+	Logger *slog.Logger
+}
+
+const (
+	defaultMaxBodyBytes          = 2_000_000
+	defaultMaxTexts              = 1000
+	defaultMaxConcurrentRequests = 512
+	defaultReadTimeout           = 30 * time.Second
+	defaultWriteTimeout          = 30 * time.Second
+	defaultIdleTimeout           = 75 * time.Second
+
+	maxMaxBodyBytes          = 1 << 30
+	maxMaxTexts              = 1_000_000
+	maxMaxConcurrentRequests = 1 << 16
+	minTimeout               = time.Millisecond
+	maxTimeout               = 24 * time.Hour
+)
+
+// Validate reports the first field that is out of its bounds.
+func (c Config) Validate() error {
+	for _, f := range []struct {
+		name     string
+		got, max int
+	}{
+		{"MaxBodyBytes", c.MaxBodyBytes, maxMaxBodyBytes},
+		{"MaxTexts", c.MaxTexts, maxMaxTexts},
+		{"MaxConcurrentRequests", c.MaxConcurrentRequests, maxMaxConcurrentRequests},
+	} {
+		if f.got < 0 || f.got > f.max {
+			return fmt.Errorf("httpapi: %s is %d, want 0 (the default) or 1 to %d", f.name, f.got, f.max)
+		}
+	}
+	for _, f := range []struct {
+		name string
+		got  time.Duration
+	}{{"ReadTimeout", c.ReadTimeout}, {"WriteTimeout", c.WriteTimeout}, {"IdleTimeout", c.IdleTimeout}} {
+		if f.got != 0 && (f.got < minTimeout || f.got > maxTimeout) {
+			return fmt.Errorf("httpapi: %s is %v, want 0 (the default) or %v to %v", f.name, f.got, minTimeout, maxTimeout)
+		}
+	}
+	return nil
+}
+
+func (c Config) withDefaults() Config {
+	c.MaxBodyBytes = cmp.Or(c.MaxBodyBytes, defaultMaxBodyBytes)
+	c.MaxTexts = cmp.Or(c.MaxTexts, defaultMaxTexts)
+	c.MaxConcurrentRequests = cmp.Or(c.MaxConcurrentRequests, defaultMaxConcurrentRequests)
+	c.ReadTimeout = cmp.Or(c.ReadTimeout, defaultReadTimeout)
+	c.WriteTimeout = cmp.Or(c.WriteTimeout, defaultWriteTimeout)
+	c.IdleTimeout = cmp.Or(c.IdleTimeout, defaultIdleTimeout)
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
+	return c
+}

@@ -1,0 +1,135 @@
+package httpapi
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/valyala/fasthttp"
+
+	"github.com/metalrank/metalrank/engine"
+)
+
+// kind is a way to refuse a request: a row of the table below.
+type kind uint8
+
+const (
+	kindMalformed kind = iota
+	kindEmpty
+	kindNotFound
+	kindMethod
+	kindTimeout
+	kindBodySize
+	kindMediaType
+	kindValidation
+	kindTokenizer
+	kindBackend
+	kindOverloaded
+	kindHeaderSize
+	kindInternal
+	kindUnhealthy
+)
+
+// kinds is the one table of errors. Where text-embeddings-inference has an error_type, it is that one; the others
+// name what it answers with plain text or nothing.
+var kinds = [...]struct {
+	status     int
+	errorType  string
+	retryAfter string // seconds; a guess, until the engine can tell how long its queue is
+}{
+	kindMalformed:  {status: fasthttp.StatusBadRequest, errorType: "Malformed"},
+	kindEmpty:      {status: fasthttp.StatusBadRequest, errorType: "Empty"},
+	kindNotFound:   {status: fasthttp.StatusNotFound, errorType: "NotFound"},
+	kindMethod:     {status: fasthttp.StatusMethodNotAllowed, errorType: "MethodNotAllowed"},
+	kindTimeout:    {status: fasthttp.StatusRequestTimeout, errorType: "Timeout"},
+	kindBodySize:   {status: fasthttp.StatusRequestEntityTooLarge, errorType: "PayloadTooLarge"},
+	kindMediaType:  {status: fasthttp.StatusUnsupportedMediaType, errorType: "UnsupportedMediaType"},
+	kindValidation: {status: fasthttp.StatusUnprocessableEntity, errorType: "Validation"},
+	kindTokenizer:  {status: fasthttp.StatusUnprocessableEntity, errorType: "Tokenizer"},
+	kindBackend:    {status: fasthttp.StatusFailedDependency, errorType: "Backend"},
+	kindOverloaded: {status: fasthttp.StatusTooManyRequests, errorType: "Overloaded", retryAfter: "1"},
+	kindHeaderSize: {status: fasthttp.StatusRequestHeaderFieldsTooLarge, errorType: "HeadersTooLarge"},
+	kindInternal:   {status: fasthttp.StatusInternalServerError, errorType: "Internal"},
+	kindUnhealthy:  {status: fasthttp.StatusServiceUnavailable, errorType: "Unhealthy", retryAfter: "1"},
+}
+
+// failure is a refused request.
+type failure struct {
+	kind    kind
+	message string // for the client
+	cause   error  // for the log, where the fault is the server's; nil otherwise
+	// header and value are one more response header, where the status asks for one.
+	header, value string
+}
+
+func failf(k kind, format string, args ...any) *failure {
+	return &failure{kind: k, message: fmt.Sprintf(format, args...)}
+}
+
+// errorBody has the message under each name that a client looks for: text-embeddings-inference's clients read error
+// and error_type, Cohere's message, Jina's and Infinity's detail.
+type errorBody struct {
+	Error     string `json:"error"`
+	ErrorType string `json:"error_type"`
+	Message   string `json:"message"`
+	Detail    string `json:"detail"`
+}
+
+// write makes response the answer that says f, whatever was in it.
+func (f *failure) write(response *fasthttp.Response) {
+	row := &kinds[f.kind]
+	// Can't fail: invalid UTF-8 is the one thing in a string that can't be marshalled.
+	body, _ := json.Marshal(errorBody{f.message, row.errorType, f.message, f.message}, jsontext.AllowInvalidUTF8(true))
+	response.Reset()
+	response.SetStatusCode(row.status)
+	response.Header.SetContentType(contentTypeJSON)
+	if row.retryAfter != "" {
+		response.Header.Set(fasthttp.HeaderRetryAfter, row.retryAfter)
+	}
+	if f.header != "" {
+		response.Header.Set(f.header, f.value)
+	}
+	response.SetBody(body)
+}
+
+// engineFailure says what an error of the engine means to a client.
+func engineFailure(err error) *failure {
+	var length *engine.LengthError
+	switch {
+	case errors.As(err, &length):
+		return failf(kindValidation, "`texts[%d]` has %d tokens with `query`, the limit is %d and `truncate` is false",
+			length.Index, length.Tokens, length.Limit)
+	case errors.Is(err, engine.ErrNotReranker):
+		return failf(kindBackend, "the model is a classifier with several labels, not a reranker")
+	case errors.Is(err, engine.ErrClosed):
+		return failf(kindUnhealthy, "the server is stopping")
+	case errors.Is(err, engine.ErrTokenizer):
+		return &failure{kind: kindTokenizer, message: err.Error(), cause: err}
+	case errors.Is(err, engine.ErrBackend):
+		return &failure{kind: kindBackend, message: err.Error(), cause: err}
+	}
+	return internalFailure(err)
+}
+
+// internalFailure tells the client nothing of the cause, which may be any error at all.
+func internalFailure(cause error) *failure {
+	return &failure{kind: kindInternal, message: "internal error; the server's log has the cause", cause: cause}
+}
+
+// quote makes what a client sent fit for a message or the log: short, printable, valid UTF-8.
+func quote(s string) string { return strconv.Quote(clip(s)) }
+
+func clip(s string) string {
+	const limitBytes = 64
+	if len(s) <= limitBytes {
+		return s
+	}
+	cut := limitBytes
+	for cut > limitBytes-utf8.UTFMax && !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut] + "…"
+}

@@ -1,0 +1,86 @@
+package httpapi
+
+import (
+	"fmt"
+	"runtime"
+	"strconv"
+
+	"github.com/go-json-experiment/json"
+	"github.com/valyala/fasthttp"
+
+	"github.com/metalrank/metalrank/engine"
+)
+
+// infoBody is the answer to GET /info: the fields of text-embeddings-inference, and backend. Where a field of its
+// has nothing to say here, it is null.
+type infoBody struct {
+	ModelID               string      `json:"model_id"`
+	ModelSHA              *string     `json:"model_sha"`
+	ModelDType            string      `json:"model_dtype"`
+	ServedModelName       string      `json:"served_model_name"`
+	ModelType             modelType   `json:"model_type"`
+	MaxConcurrentRequests int         `json:"max_concurrent_requests"`
+	MaxInputLength        int         `json:"max_input_length"`
+	MaxBatchTokens        int         `json:"max_batch_tokens"`
+	MaxBatchRequests      *int        `json:"max_batch_requests"`
+	MaxClientBatchSize    int         `json:"max_client_batch_size"`
+	AutoTruncate          bool        `json:"auto_truncate"`
+	TokenizationWorkers   int         `json:"tokenization_workers"`
+	Version               string      `json:"version"`
+	SHA                   *string     `json:"sha"`
+	DockerLabel           *string     `json:"docker_label"`
+	Backend               backendBody `json:"backend"`
+}
+
+// modelType has one of its fields; clients take the kind of model from the name of the first.
+type modelType struct {
+	Reranker   *labelsBody `json:"reranker,omitzero"`
+	Classifier *labelsBody `json:"classifier,omitzero"`
+}
+
+type labelsBody struct {
+	ID2Label map[string]string `json:"id2label"`
+	Label2ID map[string]int    `json:"label2id"`
+}
+
+type backendBody struct {
+	Name   string `json:"name"`
+	Device string `json:"device"`
+}
+
+func encodeInfo(model *engine.Info, config *Config) ([]byte, error) {
+	labels := &labelsBody{ID2Label: map[string]string{}, Label2ID: map[string]int{}}
+	for i, label := range model.Labels {
+		labels.ID2Label[strconv.Itoa(i)] = label
+		labels.Label2ID[label] = i
+	}
+	body := infoBody{
+		ModelID: model.Model, ServedModelName: model.Model, ModelDType: model.Backend.DType,
+		MaxConcurrentRequests: config.MaxConcurrentRequests, MaxInputLength: model.MaxLength,
+		MaxBatchTokens: model.MaxBatchTokens, MaxClientBatchSize: config.MaxTexts, AutoTruncate: true,
+		TokenizationWorkers: runtime.GOMAXPROCS(0), // the engine's bound
+		Version:             config.Version,
+		Backend:             backendBody{Name: model.Backend.Name, Device: model.Backend.Device},
+	}
+	if len(model.Labels) == 1 {
+		body.ModelType.Reranker = labels
+	} else {
+		body.ModelType.Classifier = labels
+	}
+	data, err := json.Marshal(&body, json.Deterministic(true))
+	if err != nil {
+		return nil, fmt.Errorf("httpapi: the model can't be described: %w", err)
+	}
+	return data, nil
+}
+
+// showInfo answers GET /info.
+func (s *Server) showInfo(ctx *fasthttp.RequestCtx) *failure {
+	ctx.SetContentType(contentTypeJSON)
+	ctx.SetBody(s.info)
+	return nil
+}
+
+// health answers GET /health: 200 and nothing else, as load balancers and clients of text-embeddings-inference want
+// it. A server that is up can score, since the model is loaded before there is a server.
+func (s *Server) health(*fasthttp.RequestCtx) *failure { return nil }

@@ -1,0 +1,200 @@
+package httpapi
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"go.uber.org/goleak"
+
+	"github.com/metalrank/metalrank/engine"
+	"github.com/metalrank/metalrank/engine/backend"
+)
+
+// TestMain fails the package when goroutines outlast the tests, but for two of fasthttp's own: its clock, which never
+// stops, and the cleaner of a worker pool, which looks every ten seconds whether to.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"))
+}
+
+// fakeRanker answers by rule, or as rerank says where a test needs something else.
+type fakeRanker struct {
+	labels []string
+	rerank func(ctx context.Context, query string, documents []string, options engine.Options) (*engine.Ranking, error)
+}
+
+func (r *fakeRanker) Info() engine.Info {
+	labels := r.labels
+	if labels == nil {
+		labels = []string{"LABEL_0"}
+	}
+	return engine.Info{
+		Model: "tiny-reranker", Labels: labels, MaxLength: 512, MaxBatchTokens: 4096, Activation: "sigmoid",
+		Backend: backend.Info{Name: "fake", Device: "a test", DType: "float32", Overlap: 1},
+	}
+}
+
+func (r *fakeRanker) Rerank(
+	ctx context.Context, query string, documents []string, options engine.Options,
+) (*engine.Ranking, error) {
+	if r.rerank != nil {
+		return r.rerank(ctx, query, documents, options)
+	}
+	return rankByWords(query, documents, options), nil
+}
+
+// rankByWords gives a document the number of its words that the query has, too, as its logit.
+func rankByWords(query string, documents []string, options engine.Options) *engine.Ranking {
+	words := strings.Fields(strings.ToLower(query))
+	ranking := &engine.Ranking{Stats: engine.Stats{Tokenize: 2 * time.Millisecond, Compute: 3 * time.Millisecond}}
+	for i, document := range documents {
+		logit := 0.0
+		for word := range strings.FieldsSeq(strings.ToLower(document)) {
+			ranking.Stats.Tokens++
+			if slices.Contains(words, word) {
+				logit++
+			}
+		}
+		score := logit
+		if !options.RawScores {
+			score = 1 / (1 + math.Exp(-logit))
+		}
+		ranking.Results = append(ranking.Results, engine.Result{Index: i, Score: score})
+	}
+	slices.SortStableFunc(ranking.Results, func(a, b engine.Result) int { return cmp.Compare(b.Score, a.Score) })
+	return ranking
+}
+
+// start serves on a port of its own until the test ends.
+func start(t *testing.T, ranker Ranker, config Config) (s *Server, address string) {
+	t.Helper()
+	s, err := New(ranker, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ln) }()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := s.Shutdown(ctx); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if err := <-served; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	return s, ln.Addr().String()
+}
+
+// reply is a response with its body read.
+type reply struct {
+	status int
+	header http.Header
+	body   string
+	last   bool // the server closes the connection after it
+}
+
+const patience = 10 * time.Second
+
+// dial opens a connection that can't wait for ever.
+func dial(t *testing.T, address string) *net.TCPConn {
+	t.Helper()
+	c, err := net.DialTimeout("tcp", address, patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	tcp, ok := c.(*net.TCPConn)
+	if !ok {
+		t.Fatalf("a connection of type %T", c)
+	}
+	return tcp
+}
+
+// send writes raw bytes to a connection of its own and reads one response. method says whether to expect a body.
+func send(t *testing.T, address, method, raw string) reply {
+	t.Helper()
+	c := dial(t, address)
+	defer c.Close()
+	if _, err := io.WriteString(c, raw); err != nil {
+		t.Fatal(err)
+	}
+	return receive(t, bufio.NewReader(c), method)
+}
+
+func receive(t *testing.T, r *bufio.Reader, method string) reply {
+	t.Helper()
+	response, err := http.ReadResponse(r, &http.Request{Method: method})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reply{response.StatusCode, response.Header, string(body), response.Close}
+}
+
+// request spells out a request; extra are header lines beside those that every request needs.
+func request(method, path, body string, extra ...string) string {
+	lines := append([]string{method + " " + path + " HTTP/1.1", "Host: test"}, extra...)
+	if body != "" || method == http.MethodPost {
+		lines = append(lines, fmt.Sprintf("Content-Length: %d", len(body)))
+	}
+	return strings.Join(lines, "\r\n") + "\r\n\r\n" + body
+}
+
+const typeJSON = "Content-Type: application/json"
+
+// rerank posts a body to /rerank.
+func rerank(t *testing.T, address, body string) reply {
+	t.Helper()
+	return send(t, address, http.MethodPost, request(http.MethodPost, "/rerank", body, typeJSON))
+}
+
+// checkRefusal wants the union error body, with this type, and returns its message.
+func checkRefusal(t *testing.T, got reply, status int, errorType string) string {
+	t.Helper()
+	if got.status != status || got.header.Get("Content-Type") != contentTypeJSON {
+		t.Fatalf("status %d with type %q, want %d with JSON: %s",
+			got.status, got.header.Get("Content-Type"), status, got.body)
+	}
+	var body map[string]string
+	if err := json.Unmarshal([]byte(got.body), &body); err != nil {
+		t.Fatalf("%v: %s", err, got.body)
+	}
+	if body["error_type"] != errorType || body["error"] == "" || len(body) != 4 ||
+		body["message"] != body["error"] || body["detail"] != body["error"] {
+		t.Fatalf("body %s, want error_type %q, and one text as error, message and detail", got.body, errorType)
+	}
+	return body["error"]
+}
+
+// checkAlive wants the server to answer as if nothing had happened.
+func checkAlive(t *testing.T, address string) {
+	t.Helper()
+	got := rerank(t, address, `{"query":"a b","texts":["x","a b","a"],"raw_scores":true}`)
+	if want := `[{"index":1,"score":2},{"index":2,"score":1},{"index":0,"score":0}]`; got.status != 200 || got.body != want {
+		t.Fatalf("afterwards: %d %s, want 200 %s", got.status, got.body, want)
+	}
+}

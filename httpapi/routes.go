@@ -1,0 +1,155 @@
+package httpapi
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+const contentTypeJSON = "application/json"
+
+// handler answers one request, or says why not.
+type handler func(*fasthttp.RequestCtx) *failure
+
+// routes has the handlers by path and method. GET stands for HEAD too.
+type routes map[string]map[string]handler
+
+// find returns the handler of a request. A trailing slash makes no difference: clients that join a base URL with a
+// path by hand send one, and a redirect would turn their POST into a GET.
+func (r routes) find(method, path string) (handler, *failure) {
+	if len(path) > 1 {
+		path = strings.TrimSuffix(path, "/")
+	}
+	methods, ok := r[path]
+	if !ok {
+		return nil, failf(kindNotFound, "no such path: %s; there are %s", quote(path),
+			strings.Join(slices.Sorted(maps.Keys(r)), ", "))
+	}
+	if h, ok := methods[method]; ok {
+		return h, nil
+	}
+	if h, ok := methods[fasthttp.MethodGet]; ok && method == fasthttp.MethodHead {
+		return h, nil
+	}
+	var allowed []string
+	for m := range methods {
+		if allowed = append(allowed, m); m == fasthttp.MethodGet {
+			allowed = append(allowed, fasthttp.MethodHead)
+		}
+	}
+	slices.Sort(allowed)
+	allow := strings.Join(allowed, ", ")
+	f := failf(kindMethod, "%s does not take %s, only %s", path, quote(method), allow)
+	f.header, f.value = fasthttp.HeaderAllow, allow
+	return nil, f
+}
+
+// handle is where every request that could be read comes in.
+func (s *Server) handle(ctx *fasthttp.RequestCtx) {
+	f := s.dispatch(ctx)
+	if f != nil {
+		f.write(&ctx.Response)
+	}
+	s.log(ctx, f, time.Since(ctx.Time()))
+}
+
+// dispatch turns a panic into a failure: fasthttp has no recovery of its own, so one would end the process.
+func (s *Server) dispatch(ctx *fasthttp.RequestCtx) (f *failure) {
+	defer func() {
+		if p := recover(); p != nil {
+			f = internalFailure(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+		}
+	}()
+	h, f := s.routes.find(string(ctx.Method()), string(ctx.Path()))
+	if f != nil {
+		return f
+	}
+	return h(ctx)
+}
+
+// unreadable answers a request that fasthttp could not read, and after which it closes the connection.
+func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) {
+	var (
+		f         *failure
+		timeout   net.Error
+		oversized *fasthttp.ErrSmallBuffer
+	)
+	switch {
+	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		f = s.bodyTooLarge(ctx.Request.Header.ContentLength())
+	case errors.As(err, &oversized):
+		f = failf(kindHeaderSize, "the request line and headers are longer than %d bytes, which is the limit", maxHeaderBytes)
+	case errors.As(err, &timeout) && timeout.Timeout():
+		f = failf(kindTimeout, "the request was not complete after %v, which is the limit", s.config.ReadTimeout)
+	default: // the error's text would quote the request
+		f = failf(kindMalformed, "the request is not valid HTTP/1.1")
+	}
+	s.refuseUnread(ctx, f)
+}
+
+// expect answers a client that asks, by Expect: 100-continue, whether to send its body. Without it fasthttp would
+// ask for a body that it is going to refuse.
+//
+// fasthttp wants the response left alone here, and means the one to a request that goes on: a final status is sent
+// with whatever body the response has. A test would notice if that changed.
+func (s *Server) expect(ctx *fasthttp.RequestCtx) int {
+	length := ctx.Request.Header.ContentLength()
+	if length <= s.config.MaxBodyBytes {
+		return fasthttp.StatusContinue
+	}
+	f := s.bodyTooLarge(length)
+	s.refuseUnread(ctx, f)
+	return kinds[f.kind].status
+}
+
+func (s *Server) bodyTooLarge(length int) *failure {
+	if length <= 0 { // chunked
+		return failf(kindBodySize, "the body is longer than %d bytes, which is the limit", s.config.MaxBodyBytes)
+	}
+	return failf(kindBodySize, "the body has %d bytes, the limit is %d", length, s.config.MaxBodyBytes)
+}
+
+// refuseUnread answers a request of which more may be on its way.
+func (s *Server) refuseUnread(ctx *fasthttp.RequestCtx, f *failure) {
+	if c, ok := ctx.Conn().(*conn); ok && f.kind != kindTimeout {
+		c.linger.Store(true)
+	}
+	f.write(&ctx.Response)
+	s.log(ctx, f, 0)
+}
+
+// log writes the access log, and the cause of a failure that is the server's fault. A failure's message may quote
+// the request, so it isn't logged.
+func (s *Server) log(ctx *fasthttp.RequestCtx, f *failure, elapsed time.Duration) {
+	level, message := slog.LevelDebug, "request"
+	if f != nil && f.cause != nil {
+		level, message = slog.LevelError, "request failed"
+	}
+	if !s.logger.Enabled(ctx, level) {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.String("method", clip(string(ctx.Method()))),
+		slog.String("path", clip(string(ctx.Path()))),
+		slog.Int("status", ctx.Response.StatusCode()),
+		slog.Int("requestBytes", len(ctx.Request.Body())),
+		slog.Int("responseBytes", len(ctx.Response.Body())),
+		slog.Int64("elapsedNs", elapsed.Nanoseconds()),
+		slog.String("remote", ctx.RemoteAddr().String()),
+	}
+	if f != nil {
+		attrs = append(attrs, slog.String("errorType", kinds[f.kind].errorType))
+		if f.cause != nil {
+			attrs = append(attrs, slog.String("cause", f.cause.Error()))
+		}
+	}
+	s.logger.LogAttrs(ctx, level, message, attrs...)
+}
