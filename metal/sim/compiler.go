@@ -1,0 +1,120 @@
+package sim
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/metalrank/metalrank/metal"
+)
+
+// oldestClang is the oldest clang whose C++ and builtins the shim is written in. Apple numbers its own: 17 is made
+// from LLVM 19.
+const (
+	oldestClang      = 19
+	oldestAppleClang = 17
+)
+
+// compiler is a clang++ that can build for the simulator.
+type compiler struct {
+	path    string
+	version string // the first line of --version
+}
+
+var clangVersion = regexp.MustCompile(`(Apple clang|clang) version (\d+)`)
+
+// findCompiler takes the one that is asked for, or the first that is new enough. Errors wrap metal.ErrNoDevice.
+func findCompiler(asked string) (compiler, error) {
+	if asked == "" {
+		asked = os.Getenv("METALRANK_CLANG")
+	}
+	candidates := []string{
+		"clang++-19", "clang++-20", "clang++-21", "clang++-22", "clang++",
+		"/opt/homebrew/opt/llvm/bin/clang++", "/usr/local/opt/llvm/bin/clang++",
+	}
+	if asked != "" {
+		candidates = []string{asked}
+	}
+	var reasons []error
+	for _, name := range candidates {
+		c, err := tryCompiler(name)
+		if err == nil {
+			return c, nil
+		}
+		if asked != "" || !errors.Is(err, exec.ErrNotFound) {
+			reasons = append(reasons, err)
+		}
+	}
+	return compiler{}, fmt.Errorf("%w: the simulator needs clang++ %d or newer: install clang-19 (Debian: apt install clang-19; "+
+		"macOS: brew install llvm) or set METALRANK_CLANG: %w", metal.ErrNoDevice, oldestClang, errors.Join(reasons...))
+}
+
+func tryCompiler(name string) (compiler, error) {
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return compiler{}, err
+	}
+	out, err := exec.CommandContext(context.Background(), path, "--version").Output()
+	if err != nil {
+		return compiler{}, fmt.Errorf("%s --version: %w", path, err)
+	}
+	version, _, _ := strings.Cut(string(out), "\n")
+	found := clangVersion.FindStringSubmatch(version)
+	if found == nil {
+		return compiler{}, fmt.Errorf("%s is no clang: %q", path, version)
+	}
+	oldest := oldestClang
+	if found[1] == "Apple clang" {
+		oldest = oldestAppleClang
+	}
+	if major, _ := strconv.Atoi(found[2]); major < oldest {
+		return compiler{}, fmt.Errorf("%s is too old: %q, want %d", path, version, oldest)
+	}
+	return compiler{path, version}, nil
+}
+
+// run runs clang++ with text on its standard input, and returns what it prints. An error's text is what it complains.
+func (c compiler) run(text string, arguments ...string) (string, error) {
+	command := exec.CommandContext(context.Background(), c.path, arguments...)
+	command.Stdin = strings.NewReader(text)
+	var out, complaints bytes.Buffer
+	command.Stdout, command.Stderr = &out, &complaints
+	if err := command.Run(); err != nil {
+		if complaints.Len() == 0 {
+			return "", fmt.Errorf("sim: %s: %w", c.path, err)
+		}
+		return "", errors.New(complaints.String())
+	}
+	return out.String(), nil
+}
+
+// complaint matches what clang says about a line: file:line:column: error: text.
+var complaint = regexp.MustCompile(`(?m)^([^:\n]+):(\d+):\d+: (?:fatal )?(error|note): (.*)$`)
+
+// compileError turns clang's output into a CompileError. Its place is the first that isn't in the shim: where an error
+// is inside it, that is the line of the kernel which led there.
+func compileError(log, shim string) *metal.CompileError {
+	e := &metal.CompileError{Log: log}
+	first := true
+	for _, m := range complaint.FindAllStringSubmatch(log, -1) {
+		if m[3] == "error" && !first && e.File != "" {
+			break
+		}
+		first = false
+		if inside, err := filepath.Rel(shim, m[1]); err == nil && !strings.HasPrefix(inside, "..") {
+			continue
+		}
+		if e.File == "" {
+			e.File = m[1]
+			e.Line, _ = strconv.Atoi(m[2])
+		}
+	}
+	return e
+}

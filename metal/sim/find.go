@@ -1,0 +1,8 @@
+package sim
+
+// FindCompiler returns the path of the clang++ that Open takes where asked, a path or a command's name, is
+// Config.Compiler. Errors wrap metal.ErrNoDevice.
+func FindCompiler(asked string) (string, error) {
+	c, err := findCompiler(asked)
+	return c.path, err
+}
