@@ -1,0 +1,99 @@
+package metaltest
+
+import (
+	"errors"
+	"math"
+	"slices"
+	"testing"
+)
+
+// TestCompare: an answer is held to what is allowed, element by element, and NaN is never right.
+func TestCompare(t *testing.T) {
+	c := Case{Name: "c", Want: []float64{1, 2, 3}, Allowed: []float64{0.5, 0.5, 0.5}}
+	if err := c.compare([]float64{1.5, 1.5, 3}); err != nil {
+		t.Errorf("an answer within what is allowed: %v", err)
+	}
+	for _, test := range []struct {
+		got   []float64
+		index int
+		wrong int
+	}{
+		{[]float64{1, 2.75, 3}, 1, 1},
+		{[]float64{2, 2, 5}, 2, 2},
+		{[]float64{1, math.NaN(), 3}, 1, 1},
+		{[]float64{math.Inf(1), 2, 3}, 0, 1},
+	} {
+		err := c.compare(test.got)
+		answer, ok := errors.AsType[*AnswerError](err)
+		if !ok || answer.Index != test.index || answer.Wrong != test.wrong || answer.Count != 3 {
+			t.Errorf("%v: error %v, want element %d of %d wrong ones", test.got, err, test.index, test.wrong)
+		}
+	}
+	if err := c.compare([]float64{1, 2}); err == nil {
+		t.Error("an answer that is too short: no error")
+	}
+}
+
+// TestGuardIsNaN: a guard word that a kernel reads spoils its answer, whatever type it reads it as.
+func TestGuardIsNaN(t *testing.T) {
+	for _, values := range [][]float64{DecodeHalf(guard()), DecodeFloat(guard()), DecodeFloat(slices.Concat(make([]byte, 2), guard()[:2]))} {
+		for i, value := range values {
+			if !math.IsNaN(value) {
+				t.Errorf("guard word %d is %g", i, value)
+			}
+		}
+	}
+}
+
+// TestNormal: inputs are exact in f16 and in f32, so that rounding them is no source of error, and always the same.
+func TestNormal(t *testing.T) {
+	values := Normal(1000, 2, 3)
+	if !slices.Equal(values, Normal(1000, 2, 3)) || slices.Equal(values, Normal(1000, 2, 4)) {
+		t.Error("the numbers don't depend on the seed alone")
+	}
+	if !slices.Equal(values, DecodeHalf(EncodeHalf(values))) || !slices.Equal(values, DecodeFloat(EncodeFloat(values))) {
+		t.Error("the numbers are not exact as f16 and f32")
+	}
+	var square float64
+	for _, value := range values {
+		square += value * value / 1000
+	}
+	if square < 3.2 || square > 4.8 { // 2² within four standard deviations
+		t.Errorf("the mean square is %g, want about 4", square)
+	}
+}
+
+// TestAnswers holds the cases' own arithmetic to sums that are known.
+func TestAnswers(t *testing.T) {
+	softmax := Softmax(3, 7, 32)
+	for row := range slices.Chunk(softmax.Want, 7) {
+		sum := 0.0
+		for _, value := range row {
+			sum += value
+		}
+		if math.Abs(sum-1) > 1e-12 {
+			t.Errorf("a softmax sums to %g", sum)
+		}
+	}
+	if got := Reduce(1, 1, 1); got.Want[0] != got.Operands[0].Values[0] {
+		t.Errorf("the sum of %v is %v", got.Operands[0].Values, got.Want)
+	}
+	plain, gelu := Gemm(2, 3, 1, true, false), Gemm(2, 3, 1, true, true)
+	for i, x := range plain.Want {
+		a, w, bias := plain.Operands[0].Values[i/3], plain.Operands[1].Values[i%3], plain.Operands[2].Values[i%3]
+		if math.Abs(x-(a*w+bias)) > 1e-12 {
+			t.Errorf("element %d is %g, want %g·%g + %g", i, x, a, w, bias)
+		}
+		if want := x * (1 + math.Erf(x/math.Sqrt2)) / 2; math.Abs(gelu.Want[i]-want) > 1e-12 {
+			t.Errorf("gelu(%g) is %g, want %g", x, gelu.Want[i], want)
+		}
+	}
+	for _, c := range Cases() {
+		for i, allowed := range c.Allowed {
+			if !(allowed > 0) || allowed > 0.01+0.01*math.Abs(c.Want[i]) {
+				t.Errorf("%s: element %d may be off by %g, of %g", c.Name, i, allowed, c.Want[i])
+				break
+			}
+		}
+	}
+}
