@@ -1,0 +1,96 @@
+package darwin
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/metalrank/metalrank/metal"
+)
+
+// device is a metal.Device over native Metal.
+type device struct {
+	native       native
+	information  metal.Info
+	metallibPath string        // loaded in place of every library; empty: none
+	released     chan struct{} // closed when native was
+
+	// order is held while a list is encoded and committed, so that lists run in the order of Submit. The queue may
+	// keep Submit waiting there for the completion of an earlier list, which must not need it.
+	order sync.Mutex
+
+	mu      sync.Mutex
+	idle    sync.Cond     // on mu; told when active reaches 0
+	active  int           // guarded by mu: calls into native, and lists that have not ended
+	closed  bool          // guarded by mu
+	lost    error         // guarded by mu: why the device can't be used any more
+	lists   uint64        // guarded by mu: how many were recorded; the last one's number
+	free    []*submission // guarded by mu: those of ended lists
+	pending []pending     // guarded by mu: not handed out yet
+}
+
+func newDevice(n native, metallibPath string) *device {
+	d := &device{native: n, information: n.info(), metallibPath: metallibPath, released: make(chan struct{})}
+	d.idle.L = &d.mu
+	return d
+}
+
+// Info implements metal.Device.
+func (d *device) Info() metal.Info { return d.information }
+
+// begin keeps the device alive until end.
+func (d *device) begin() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return metal.ErrClosed
+	}
+	d.active++
+	return nil
+}
+
+func (d *device) end() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.endLocked()
+}
+
+// endLocked is end for those who hold mu.
+func (d *device) endLocked() {
+	d.active--
+	if d.active == 0 {
+		d.idle.Broadcast()
+	}
+}
+
+// Close implements metal.Device.
+func (d *device) Close() error {
+	d.mu.Lock()
+	if d.closed {
+		d.mu.Unlock()
+		<-d.released
+		return nil
+	}
+	d.closed = true
+	for d.active > 0 {
+		d.idle.Wait()
+	}
+	for _, s := range d.free {
+		s.handle.Delete()
+	}
+	d.free = nil
+	d.mu.Unlock()
+	d.native.Release()
+	close(d.released)
+	return nil
+}
+
+// checkSize holds the size of a buffer to what the device can have.
+func (d *device) checkSize(sizeBytes int) error {
+	if sizeBytes <= 0 {
+		return fmt.Errorf("metal: a buffer of %d bytes, want at least 1", sizeBytes)
+	}
+	if limit := d.information.MaxBufferSizeBytes; sizeBytes > limit {
+		return &metal.LimitError{What: "bytes in a buffer", Got: uint64(sizeBytes), Limit: uint64(limit)}
+	}
+	return nil
+}

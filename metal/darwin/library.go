@@ -1,0 +1,99 @@
+package darwin
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/metalrank/metalrank/metal"
+)
+
+// metallibVariable names the environment variable with the path of a metallib that replaces every library.
+const metallibVariable = "METALRANK_METALLIB"
+
+// library is a metal.Library.
+type library struct{ resource }
+
+// pipeline is a metal.Pipeline.
+type pipeline struct {
+	resource
+	information metal.PipelineInfo
+}
+
+// Info implements metal.Pipeline.
+func (p *pipeline) Info() metal.PipelineInfo { return p.information }
+
+// NewLibrary implements metal.Device. It loads the metallib that the environment names; else the source's own; else,
+// or where that one doesn't load on this system, it compiles the text.
+func (d *device) NewLibrary(source metal.Source) (metal.Library, error) {
+	if err := d.begin(); err != nil {
+		return nil, err
+	}
+	defer d.end()
+	o, err := d.load(source)
+	if err != nil {
+		return nil, err
+	}
+	return &library{d.own(o)}, nil
+}
+
+func (d *device) load(source metal.Source) (object, error) {
+	if d.metallibPath != "" {
+		return d.loadFile(d.metallibPath)
+	}
+	var rejected error
+	if len(source.Metallib) > 0 {
+		o, err := d.native.loadLibrary(source.Metallib)
+		if err == nil {
+			return o, nil
+		}
+		rejected = fmt.Errorf("its metallib: %w", err)
+		if source.Text == "" {
+			return nil, &metal.CompileError{File: source.Name, Log: rejected.Error()}
+		}
+	}
+	o, err := d.native.compileLibrary(source.Text)
+	if err != nil {
+		failure := compileError("", source.Name, err)
+		if rejected != nil {
+			failure.Log = errors.Join(errors.New(failure.Log), rejected).Error()
+		}
+		return nil, failure
+	}
+	return o, nil
+}
+
+// loadFile loads a metallib that somebody asked for by name: whatever is wrong with it is an error.
+func (d *device) loadFile(path string) (object, error) {
+	metallib, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("metal: %s: %w", metallibVariable, err)
+	}
+	if len(metallib) == 0 {
+		return nil, fmt.Errorf("metal: %s: %s is empty", metallibVariable, path)
+	}
+	o, err := d.native.loadLibrary(metallib)
+	if err != nil {
+		return nil, &metal.CompileError{Log: fmt.Sprintf("%s: %s: %v", metallibVariable, path, err)}
+	}
+	return o, nil
+}
+
+// Pipeline implements metal.Library.
+func (l *library) Pipeline(kernel string, constants ...metal.Constant) (metal.Pipeline, error) {
+	d := l.device
+	if err := d.begin(); err != nil {
+		return nil, err
+	}
+	defer d.end()
+	if err := l.hold(); err != nil {
+		return nil, err
+	}
+	defer l.drop()
+	o, info, err := d.native.newPipeline(l.object, kernel, constants)
+	if err != nil {
+		return nil, compileError(kernel, "", err)
+	}
+	info.Kernel = kernel
+	return &pipeline{resource: d.own(o), information: info}, nil
+}

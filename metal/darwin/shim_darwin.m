@@ -1,0 +1,284 @@
+// shim_darwin.m: every message that this package sends to Metal. No reference counting by the compiler: what begins
+// with `new` or `alloc` is owned, the rest is autoreleased into the pool that each function opens for itself, so that
+// it may be called from any thread.
+
+#import <Foundation/Foundation.h>
+#import <Metal/Metal.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "shim.h"
+
+// Written in Go (native_submit_darwin.go). reason is null where the work went well, and valid for the call.
+extern void metalrankCompleted(
+    uintptr_t tag,
+    int64_t code,
+    const char* reason,
+    double start,
+    double end
+);
+
+// Shared: the CPU and the GPU see one memory. Untracked: Metal adds no barriers of its own; ours are in the list.
+static const MTLResourceOptions buffer_options =
+    MTLResourceStorageModeShared | MTLResourceHazardTrackingModeUntracked;
+
+// copy_text returns a copy of text for the caller to free; of what is missing, the fallback's.
+static char* copy_text(NSString* text, const char* fallback) {
+    const char* utf8 = [text UTF8String];
+    return strdup(utf8 ? utf8 : fallback);
+}
+
+static mr_error failure(NSError* error, const char* fallback) {
+    return (mr_error){.code = [error code],
+                      .text = copy_text([error localizedDescription], fallback)};
+}
+
+// default_device returns an owned device. The second way is for processes that have no window server session, where
+// the first has been seen to return nil.
+static id<MTLDevice> default_device(void) {
+    id<MTLDevice> device = MTLCreateSystemDefaultDevice();
+    if (device) return device;
+    NSArray<id<MTLDevice>>* all = MTLCopyAllDevices();
+    device = [all count] > 0 ? [[all objectAtIndex:0] retain] : nil;
+    [all release];
+    return device;
+}
+
+mr_error mr_open(mr_device* opened) {
+    @autoreleasepool {
+        id<MTLDevice> device = default_device();
+        if (!device) return failure(nil, "the system has no Metal device");
+        id<MTLCommandQueue> queue = [device newCommandQueue];
+        id<MTLFence> fence = [device newFence];
+        if (!queue || !fence) {
+            [fence release];
+            [queue release];
+            [device release];
+            return failure(nil, "the Metal device gives no command queue or no fence");
+        }
+        *opened = (mr_device){.device = device, .queue = queue, .fence = fence};
+        return (mr_error){0};
+    }
+}
+
+mr_info mr_device_info(void* handle) {
+    @autoreleasepool {
+        id<MTLDevice> device = (id<MTLDevice>)handle;
+        return (mr_info){
+            .name = copy_text([device name], "unnamed"),
+            .max_threads_per_group = [device maxThreadsPerThreadgroup].width,
+            .max_threadgroup_memory_size = [device maxThreadgroupMemoryLength],
+            .max_buffer_size = [device maxBufferLength],
+            .working_set_size = [device recommendedMaxWorkingSetSize],
+            .unified_memory = [device hasUnifiedMemory],
+        };
+    }
+}
+
+bool mr_supports_family(void* device, int64_t family) {
+    @autoreleasepool {
+        return [(id<MTLDevice>)device supportsFamily:(MTLGPUFamily)family];
+    }
+}
+
+void* mr_new_buffer(void* device, uint64_t size, void** contents) {
+    @autoreleasepool {
+        id<MTLBuffer> buffer = [(id<MTLDevice>)device newBufferWithLength:size
+                                                                  options:buffer_options];
+        *contents = [buffer contents];
+        return buffer;
+    }
+}
+
+void* mr_new_buffer_no_copy(void* device, void* data, uint64_t size) {
+    @autoreleasepool {
+        return [(id<MTLDevice>)device newBufferWithBytesNoCopy:data
+                                                        length:size
+                                                       options:buffer_options
+                                                   deallocator:nil];
+    }
+}
+
+void* mr_load_library(void* device, const void* metallib, uint64_t size, mr_error* error) {
+    @autoreleasepool {
+        NSError* why = nil;
+        dispatch_data_t data =
+            dispatch_data_create(metallib, size, NULL, DISPATCH_DATA_DESTRUCTOR_DEFAULT); // a copy
+        id<MTLLibrary> library = [(id<MTLDevice>)device newLibraryWithData:data error:&why];
+        dispatch_release(data);
+        if (!library) *error = failure(why, "the metallib could not be loaded");
+        return library;
+    }
+}
+
+// Metal 3.1, the first with bfloat, came with macOS 14; an older system doesn't know the number.
+static bool has_metal_3_1(void) {
+    NSOperatingSystemVersion sonoma = {.majorVersion = 14};
+    return [[NSProcessInfo processInfo] isOperatingSystemAtLeastVersion:sonoma];
+}
+
+void* mr_compile_library(void* device, const char* source, mr_error* error) {
+    @autoreleasepool {
+        NSString* text = [NSString stringWithCString:source encoding:NSUTF8StringEncoding];
+        if (!text || !has_metal_3_1()) {
+            *error = failure(
+                nil, text ? "the source is Metal 3.1, which needs macOS 14 or later"
+                          : "the source is not UTF-8"
+            );
+            return NULL;
+        }
+        NSError* why = nil;
+        MTLCompileOptions* options = [[MTLCompileOptions alloc] init];
+        [options setLanguageVersion:MTLLanguageVersion3_1];
+        // setMathMode: takes over in macOS 15, which still obeys this one.
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wdeprecated-declarations"
+        [options setFastMathEnabled:NO];
+#pragma clang diagnostic pop
+        id<MTLLibrary> library = [(id<MTLDevice>)device newLibraryWithSource:text
+                                                                     options:options
+                                                                       error:&why];
+        [options release];
+        if (!library)
+            *error = failure(why, "the source did not compile, and Metal does not say why");
+        return library;
+    }
+}
+
+// new_function returns one kernel of library with its constants set, or nil with *why.
+static id<MTLFunction> new_function(
+    id<MTLLibrary> library,
+    NSString* name,
+    const mr_constant* constants,
+    uint64_t count,
+    NSError** why
+) {
+    MTLFunctionConstantValues* values = [[MTLFunctionConstantValues alloc] init];
+    for (uint64_t i = 0; i < count; i++)
+        [values setConstantValue:&constants[i].bits
+                            type:constants[i].type
+                         atIndex:constants[i].index];
+    id<MTLFunction> function = [library newFunctionWithName:name constantValues:values error:why];
+    [values release];
+    return function;
+}
+
+void* mr_new_pipeline(
+    void* device,
+    void* library,
+    const char* kernel,
+    const mr_constant* constants,
+    uint64_t count,
+    mr_pipeline_info* info,
+    mr_error* error
+) {
+    @autoreleasepool {
+        NSString* name = [NSString stringWithCString:kernel encoding:NSUTF8StringEncoding];
+        if (!name) {
+            *error = failure(nil, "the kernel's name is not UTF-8");
+            return NULL;
+        }
+        NSError* why = nil;
+        id<MTLFunction> function =
+            new_function((id<MTLLibrary>)library, name, constants, count, &why);
+        if (!function) {
+            *error = failure(why, "the library has no such kernel");
+            return NULL;
+        }
+        id<MTLComputePipelineState> pipeline =
+            [(id<MTLDevice>)device newComputePipelineStateWithFunction:function error:&why];
+        [function release];
+        if (!pipeline) {
+            *error = failure(why, "the kernel did not compile, and Metal does not say why");
+            return NULL;
+        }
+        *info = (mr_pipeline_info){
+            .max_threads = [pipeline maxTotalThreadsPerThreadgroup],
+            .simd_width = [pipeline threadExecutionWidth],
+            .threadgroup_memory_size = [pipeline staticThreadgroupMemoryLength],
+        };
+        return pipeline;
+    }
+}
+
+// encode_dispatch encodes all of a command but its pipeline and its barrier.
+static void encode_dispatch(
+    id<MTLComputeCommandEncoder> encoder,
+    const mr_command* command,
+    const char* arguments
+) {
+    for (NSUInteger i = 0; i < mr_max_buffers; i++) {
+        const mr_binding* binding = &command->buffers[i];
+        if (binding->buffer)
+            [encoder setBuffer:(id<MTLBuffer>)binding->buffer offset:binding->offset atIndex:i];
+    }
+    if (command->arguments_size)
+        [encoder setBytes:arguments + command->arguments_offset
+                   length:command->arguments_size
+                  atIndex:command->arguments_index];
+    for (NSUInteger i = 0; i < mr_max_threadgroup_arguments; i++)
+        if (command->threadgroup_memory[i])
+            [encoder setThreadgroupMemoryLength:command->threadgroup_memory[i] atIndex:i];
+    const uint32_t *groups = command->groups, *threads = command->threads;
+    [encoder dispatchThreadgroups:MTLSizeMake(groups[0], groups[1], groups[2])
+            threadsPerThreadgroup:MTLSizeMake(threads[0], threads[1], threads[2])];
+}
+
+static void encode(
+    id<MTLComputeCommandEncoder> encoder,
+    const mr_command* commands,
+    uint64_t count,
+    const char* arguments
+) {
+    uintptr_t pipeline = 0;
+    for (const mr_command* command = commands; command < commands + count; command++) {
+        if (command->barrier) [encoder memoryBarrierWithScope:MTLBarrierScopeBuffers];
+        if (command->pipeline != pipeline)
+            [encoder setComputePipelineState:(id<MTLComputePipelineState>)command->pipeline];
+        pipeline = command->pipeline;
+        encode_dispatch(encoder, command, arguments);
+    }
+}
+
+// completed tells the Go side how a command buffer ended.
+static void completed(id<MTLCommandBuffer> buffer, uintptr_t tag) {
+    @autoreleasepool {
+        double start = [buffer GPUStartTime], end = [buffer GPUEndTime];
+        if ([buffer status] == MTLCommandBufferStatusCompleted) {
+            metalrankCompleted(tag, 0, NULL, start, end);
+            return;
+        }
+        mr_error error =
+            failure([buffer error], "the command buffer failed, and Metal does not say why");
+        metalrankCompleted(tag, error.code, error.text, start, end);
+        free(error.text);
+    }
+}
+
+mr_error mr_submit(
+    const mr_device* device,
+    const mr_command* commands,
+    uint64_t count,
+    const void* arguments,
+    uintptr_t tag
+) {
+    @autoreleasepool {
+        id<MTLCommandQueue> queue = (id<MTLCommandQueue>)device->queue;
+        id<MTLFence> fence = (id<MTLFence>)device->fence;
+        id<MTLCommandBuffer> buffer = [queue commandBufferWithUnretainedReferences];
+        id<MTLComputeCommandEncoder> encoder =
+            [buffer computeCommandEncoderWithDispatchType:MTLDispatchTypeConcurrent];
+        if (!encoder)
+            return failure(nil, "the command queue gives no command buffer or no encoder");
+        // Untracked buffers don't make an encoder wait for those before it on the same queue: the fence does, handed
+        // on from each to the next. A wait must come before the update of the same encoder (Apple, MTLFence).
+        [encoder waitForFence:fence];
+        encode(encoder, commands, count, arguments);
+        [encoder updateFence:fence];
+        [encoder endEncoding];
+        [buffer addCompletedHandler:^(id<MTLCommandBuffer> done) { completed(done, tag); }];
+        [buffer commit];
+        return (mr_error){0};
+    }
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+)
+
+// sdkFiles is the stub SDK: headers, and the text-based stubs (.tbd) that stand for libraries when linking. It has what
+// our code and darwinkit's use and is no copy of anything of Apple's.
+//
+//go:embed sdk
+var sdkFiles embed.FS
+
+// frameworkFolder is where frameworks are, in any macOS SDK.
+const frameworkFolder = "System/Library/Frameworks"
+
+// writeSDK lays the stub SDK out in a folder below cache and returns that folder. Its name has a hash of all that is in
+// it: the go command caches what a C compiler made by the compiler's flags, and doesn't look at headers outside the
+// package.
+func writeSDK(cache, darwinkit string) (string, error) {
+	files, err := sdkContent(darwinkit)
+	if err != nil {
+		return "", err
+	}
+	hash := sha256.New()
+	paths := slices.Sorted(maps.Keys(files))
+	for _, path := range paths {
+		fmt.Fprintf(hash, "%s %d\n%s", path, len(files[path]), files[path])
+	}
+	folder := filepath.Join(cache, fmt.Sprintf("darwin-sdk-%x", hash.Sum(nil)[:8]))
+	if _, err := os.Stat(folder); err == nil {
+		return folder, nil
+	}
+	return folder, intoPlace(folder, func(unfinished string) error {
+		for _, path := range paths {
+			full := filepath.Join(unfinished, filepath.FromSlash(path))
+			if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
+				return err
+			}
+			if err := os.WriteFile(full, files[path], 0o644); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// intoPlace makes a folder that is either whole or not there: fill fills another one, which is then renamed.
+func intoPlace(folder string, fill func(unfinished string) error) error {
+	if err := os.MkdirAll(filepath.Dir(folder), 0o755); err != nil {
+		return err
+	}
+	unfinished, err := os.MkdirTemp(filepath.Dir(folder), filepath.Base(folder)+".")
+	if err != nil {
+		return err
+	}
+	err = fill(unfinished)
+	if err == nil {
+		err = os.Rename(unfinished, folder)
+	}
+	if err == nil {
+		return nil
+	}
+	if removing := os.RemoveAll(unfinished); removing != nil {
+		return errors.Join(err, removing)
+	}
+	if _, missing := os.Stat(folder); missing == nil { // somebody else was faster
+		return nil
+	}
+	return err
+}
+
+// sdkContent returns the files of the stub SDK, by path within it.
+func sdkContent(darwinkit string) (map[string][]byte, error) {
+	files := map[string][]byte{}
+	tree, err := fs.Sub(sdkFiles, "sdk")
+	if err != nil {
+		return nil, err
+	}
+	err = fs.WalkDir(tree, ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		files[path], err = fs.ReadFile(tree, path)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for framework, folder := range map[string]string{"Foundation": "foundation", "Metal": "metal"} {
+		headers := frameworkFolder + "/" + framework + ".framework/Headers/"
+		named, err := os.ReadFile(filepath.Join(darwinkit, "macos", folder, "protocols.gen.m"))
+		if err != nil {
+			return nil, err
+		}
+		files[headers+"protocols.h"] = protocolHeader(named, files[headers+framework+".h"])
+	}
+	return files, nil
+}
+
+var (
+	namedProtocol    = regexp.MustCompile(`@protocol\((\w+)\)`)
+	declaredProtocol = regexp.MustCompile(`@protocol (\w+) <`)
+)
+
+// protocolHeader declares, empty, the protocols that a file of darwinkit's names and header does not declare itself.
+// Darwinkit lists the protocols of each framework, so that the linker keeps them.
+func protocolHeader(named, header []byte) []byte {
+	declared := map[string]bool{"NSObject": true} // in objc/NSObject.h
+	for _, match := range declaredProtocol.FindAllSubmatch(header, -1) {
+		declared[string(match[1])] = true
+	}
+	var text bytes.Buffer
+	fmt.Fprintln(&text, "// Made by darwincheck from darwinkit's protocols.gen.m.")
+	fmt.Fprintln(&text, "#pragma once\n#include <objc/NSObject.h>")
+	for _, match := range namedProtocol.FindAllSubmatch(named, -1) {
+		if name := string(match[1]); !declared[name] {
+			fmt.Fprintf(&text, "@protocol %s <NSObject>\n@end\n", name)
+		}
+	}
+	return text.Bytes()
+}

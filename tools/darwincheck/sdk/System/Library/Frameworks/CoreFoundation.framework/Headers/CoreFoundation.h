@@ -1,0 +1,6 @@
+#pragma once
+
+#include <MacTypes.h>
+#include <objc/objc.h>
+
+typedef double CFTimeInterval; // seconds

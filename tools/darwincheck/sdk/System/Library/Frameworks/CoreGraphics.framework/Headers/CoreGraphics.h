@@ -1,0 +1,2 @@
+// Darwinkit includes this header, and needs nothing of it.
+#pragma once
