@@ -11,27 +11,33 @@ import (
 	"github.com/metalrank/metalrank/metal"
 )
 
-// A Case is a computation by a test kernel, with its answer.
+// A Problem is a computation's operands and its answer, whoever does the computation.
+type Problem struct {
+	Name     string // "softmax 3x33"
+	Operands []Operand
+	Result   int // the operand that holds the answer
+	Want     []float64
+	// Allowed is how far each element of the answer may be off; the functions that make problems say why.
+	Allowed []float64
+	FLOPs   float64 // that the answer takes; 0: not worth counting
+}
+
+// A Case is a Problem for a test kernel.
 type Case struct {
-	Name      string // "softmax 3x33"
+	Problem
 	Source    string // file of Files
 	Kernel    string
 	Constants []metal.Constant
-	Operands  []Operand
 	Launches  []Launch // a barrier between each two
-	Result    int      // the operand that holds the answer
-	Want      []float64
-	// Allowed is how far each element of the answer may be off; the functions that make cases say why.
-	Allowed []float64
-	FLOPs   float64 // of all launches; 0: not worth counting
 }
 
-// Operand is a buffer of a Case.
+// Operand is a buffer of a Problem.
 type Operand struct {
 	Name      string // "x"
 	Half      bool   // f16, else f32
 	Values    []float64
-	SizeBytes int // of what the kernel writes, where Values are nil
+	Raw       []byte // instead of Values: something that is not floating point
+	SizeBytes int    // of what is written, where there are neither Values nor Raw
 }
 
 // Launch is one dispatch of a Case.
@@ -42,7 +48,7 @@ type Launch struct {
 	Groups, Threads   metal.Size
 }
 
-// Layout says how the operands of a Case lie in buffers.
+// Layout says how the operands of a Problem lie in buffers.
 type Layout int
 
 const (
@@ -63,7 +69,13 @@ func guard() []byte {
 	return bytes.Repeat([]byte{guardWord & 0xFF, guardWord >> 8}, guardBytes/2)
 }
 
+// given says whether the operand is read; else it is written.
+func (o *Operand) given() bool { return o.Values != nil || o.Raw != nil }
+
 func (o *Operand) encode() []byte {
+	if o.Raw != nil {
+		return o.Raw
+	}
 	if o.Values == nil {
 		return bytes.Repeat([]byte{0xFF}, o.SizeBytes) // NaN: an element that isn't written shows
 	}
@@ -80,9 +92,9 @@ func (o *Operand) decode(data []byte) []float64 {
 	return DecodeFloat(data)
 }
 
-// An AnswerError says where a Case's answer is worst.
+// An AnswerError says where an answer is worst.
 type AnswerError struct {
-	Case             string
+	Problem          string
 	Index            int // element of the answer
 	Got, Want        float64
 	PercentOfAllowed float64
@@ -92,7 +104,7 @@ type AnswerError struct {
 // Error implements error.
 func (e *AnswerError) Error() string {
 	return fmt.Sprintf("metaltest: %s: element %d is %g, want %g: %.0f%% of what is allowed; %d of %d elements are wrong",
-		e.Case, e.Index, e.Got, e.Want, e.PercentOfAllowed, e.Wrong, e.Count)
+		e.Problem, e.Index, e.Got, e.Want, e.PercentOfAllowed, e.Wrong, e.Count)
 }
 
 // Run executes the case with its kernel from library, and compares. The Pending, which has ended, is returned for
@@ -105,7 +117,17 @@ func (c *Case) Run(
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, pipeline.Close()) }()
-	buffers, err := c.buffers(device, layout)
+	return c.Solve(ctx, device, layout, func(operands []metal.Binding) (metal.Pending, error) {
+		return c.submit(device, pipeline, operands)
+	})
+}
+
+// Solve puts the operands into buffers of device, lets submit compute, waits, and compares. The Pending is submit's; it
+// is nil where nothing was submitted. Errors: *AnswerError, submit's, and the driver's.
+func (p *Problem) Solve(
+	ctx context.Context, device metal.Device, layout Layout, submit func(operands []metal.Binding) (metal.Pending, error),
+) (pending metal.Pending, err error) {
+	buffers, err := p.buffers(device, layout)
 	defer func() {
 		for _, buffer := range buffers {
 			err = errors.Join(err, buffer.Close())
@@ -118,26 +140,30 @@ func (c *Case) Run(
 	if layout == Guarded {
 		before = guardBytes
 	}
-	if pending, err = c.submit(device, pipeline, buffers, before); err != nil {
+	bindings := make([]metal.Binding, len(buffers))
+	for i := range buffers {
+		bindings[i] = metal.At(buffers[i], before)
+	}
+	if pending, err = submit(bindings); err != nil {
 		return nil, err
 	}
 	if _, err := pending.Wait(ctx); err != nil {
 		return pending, err
 	}
 	if layout == Guarded {
-		if err := c.checkGuards(buffers); err != nil {
+		if err := p.checkGuards(buffers); err != nil {
 			return pending, err
 		}
 	}
-	result := buffers[c.Result].Bytes()
-	return pending, c.compare(c.Operands[c.Result].decode(result[before : len(result)-before]))
+	result := buffers[p.Result].Bytes()
+	return pending, p.compare(p.Operands[p.Result].decode(result[before : len(result)-before]))
 }
 
 // buffers makes one for each operand; after an error, those that there are.
-func (c *Case) buffers(device metal.Device, layout Layout) ([]metal.Buffer, error) {
+func (p *Problem) buffers(device metal.Device, layout Layout) ([]metal.Buffer, error) {
 	var buffers []metal.Buffer
-	for i := range c.Operands {
-		content := c.Operands[i].encode()
+	for i := range p.Operands {
+		content := p.Operands[i].encode()
 		if layout == Guarded {
 			content = slices.Concat(guard(), content, guard())
 		}
@@ -146,20 +172,20 @@ func (c *Case) buffers(device metal.Device, layout Layout) ([]metal.Buffer, erro
 			return buffers, err
 		}
 		buffers = append(buffers, buffer)
-		if layout == Guarded || c.Operands[i].Values != nil {
+		if layout == Guarded || p.Operands[i].given() {
 			copy(buffer.Bytes(), content) // else it stays as fresh as a checking driver knows it
 		}
 	}
 	return buffers, nil
 }
 
-func (c *Case) submit(device metal.Device, pipeline metal.Pipeline, buffers []metal.Buffer, offsetBytes int) (metal.Pending, error) {
+func (c *Case) submit(device metal.Device, pipeline metal.Pipeline, operands []metal.Binding) (metal.Pending, error) {
 	encoder := metal.NewEncoder(device)
 	for _, launch := range c.Launches {
 		bindings := make([]metal.Binding, 1+len(launch.Operands))
 		for i, operand := range launch.Operands {
 			if operand >= 0 {
-				bindings[1+i] = metal.At(buffers[operand], offsetBytes)
+				bindings[1+i] = operands[operand]
 			}
 		}
 		encoder.Barrier()
@@ -174,31 +200,31 @@ func (c *Case) submit(device metal.Device, pipeline metal.Pipeline, buffers []me
 }
 
 // checkGuards says which operand's surroundings have changed, and that operands that are only read have not.
-func (c *Case) checkGuards(buffers []metal.Buffer) error {
-	for i := range c.Operands {
-		operand, data := &c.Operands[i], buffers[i].Bytes()
+func (p *Problem) checkGuards(buffers []metal.Buffer) error {
+	for i := range p.Operands {
+		operand, data := &p.Operands[i], buffers[i].Bytes()
 		end := len(data) - guardBytes
 		if !bytes.Equal(data[:guardBytes], guard()) {
-			return fmt.Errorf("metaltest: %s: the words before %s have changed", c.Name, operand.Name)
+			return fmt.Errorf("metaltest: %s: the words before %s have changed", p.Name, operand.Name)
 		}
 		if !bytes.Equal(data[end:], guard()) {
-			return fmt.Errorf("metaltest: %s: the words behind %s have changed", c.Name, operand.Name)
+			return fmt.Errorf("metaltest: %s: the words behind %s have changed", p.Name, operand.Name)
 		}
-		if operand.Values != nil && !bytes.Equal(data[guardBytes:end], operand.encode()) {
-			return fmt.Errorf("metaltest: %s: %s, which is only read, has changed", c.Name, operand.Name)
+		if operand.given() && !bytes.Equal(data[guardBytes:end], operand.encode()) {
+			return fmt.Errorf("metaltest: %s: %s, which is only read, has changed", p.Name, operand.Name)
 		}
 	}
 	return nil
 }
 
 // compare holds got to the answer. NaN is wrong.
-func (c *Case) compare(got []float64) error {
-	if len(got) != len(c.Want) {
-		return fmt.Errorf("metaltest: %s: %d elements, want %d", c.Name, len(got), len(c.Want))
+func (p *Problem) compare(got []float64) error {
+	if len(got) != len(p.Want) {
+		return fmt.Errorf("metaltest: %s: %d elements, want %d", p.Name, len(got), len(p.Want))
 	}
-	worst := AnswerError{Case: c.Name, Count: len(got)}
-	for i, want := range c.Want {
-		percent := 100 * math.Abs(got[i]-want) / c.Allowed[i]
+	worst := AnswerError{Problem: p.Name, Count: len(got)}
+	for i, want := range p.Want {
+		percent := 100 * math.Abs(got[i]-want) / p.Allowed[i]
 		if math.IsNaN(percent) {
 			percent = math.Inf(1)
 		}

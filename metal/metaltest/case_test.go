@@ -9,7 +9,7 @@ import (
 
 // TestCompare: an answer is held to what is allowed, element by element, and NaN is never right.
 func TestCompare(t *testing.T) {
-	c := Case{Name: "c", Want: []float64{1, 2, 3}, Allowed: []float64{0.5, 0.5, 0.5}}
+	c := Problem{Name: "c", Want: []float64{1, 2, 3}, Allowed: []float64{0.5, 0.5, 0.5}}
 	if err := c.compare([]float64{1.5, 1.5, 3}); err != nil {
 		t.Errorf("an answer within what is allowed: %v", err)
 	}

@@ -20,22 +20,24 @@ const gemmTile = 64
 // once to half.
 func Gemm(m, n, k int, bias, gelu bool) Case {
 	c := Case{
-		Name:   fmt.Sprintf("gemm %dx%dx%d, bias %v, gelu %v", m, n, k, bias, gelu),
+		Problem: Problem{
+			Name: fmt.Sprintf("gemm %dx%dx%d, bias %v, gelu %v", m, n, k, bias, gelu),
+			Operands: []Operand{
+				{Name: "a", Half: true, Values: Normal(m*k, 1, uint64(m*k))},
+				{Name: "w", Half: true, Values: Normal(n*k, 1/math.Sqrt(float64(k)), uint64(n*k+1))},
+				{Name: "bias", Values: Normal(n, 1, uint64(n+2))},
+				{Name: "y", Half: true, SizeBytes: 2 * m * n},
+			},
+			Result: 3,
+			FLOPs:  2 * float64(m) * float64(n) * float64(k),
+		},
 		Source: "gemm.metal", Kernel: "gemm_f16_nt_64x64x32",
 		Constants: []metal.Constant{metal.Bool(0, bias), metal.Bool(1, gelu)},
-		Operands: []Operand{
-			{Name: "a", Half: true, Values: Normal(m*k, 1, uint64(m*k))},
-			{Name: "w", Half: true, Values: Normal(n*k, 1/math.Sqrt(float64(k)), uint64(n*k+1))},
-			{Name: "bias", Values: Normal(n, 1, uint64(n+2))},
-			{Name: "y", Half: true, SizeBytes: 2 * m * n},
-		},
 		Launches: []Launch{{
 			Arguments: pack(gemmArgs{uint32(m), uint32(n), uint32(k)}), Operands: []int{0, 1, 2, 3},
 			Groups:  metal.Size{X: uint32((n + gemmTile - 1) / gemmTile), Y: uint32((m + gemmTile - 1) / gemmTile)},
 			Threads: metal.Size{X: 128},
 		}},
-		Result: 3,
-		FLOPs:  2 * float64(m) * float64(n) * float64(k),
 	}
 	if !bias {
 		c.Launches[0].Operands[2] = -1 // the kernel's parameter is absent

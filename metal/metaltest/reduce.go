@@ -19,14 +19,17 @@ func Reduce(count, chunk, threads int) Case {
 	pieces := (count + chunk - 1) / chunk
 	x := Normal(count, 1, uint64(count))
 	c := Case{
-		Name:   fmt.Sprintf("reduce %d in pieces of %d by %d threads", count, chunk, threads),
-		Source: "reduce.metal", Kernel: "reduce_sum_f32",
-		Operands: []Operand{
-			{Name: "x", Values: x},
-			{Name: "sums", SizeBytes: 4 * pieces},
-			{Name: "sum", SizeBytes: 4},
+		Problem: Problem{
+			Name: fmt.Sprintf("reduce %d in pieces of %d by %d threads", count, chunk, threads),
+			Operands: []Operand{
+				{Name: "x", Values: x},
+				{Name: "sums", SizeBytes: 4 * pieces},
+				{Name: "sum", SizeBytes: 4},
+			},
+			Result: 2,
+			FLOPs:  float64(count),
 		},
-		FLOPs: float64(count),
+		Source: "reduce.metal", Kernel: "reduce_sum_f32",
 	}
 	launch := func(count, chunk, from, to int) {
 		c.Launches = append(c.Launches, Launch{
@@ -36,7 +39,6 @@ func Reduce(count, chunk, threads int) Case {
 	}
 	launch(count, chunk, 0, 1)
 	launch(pieces, pieces, 1, 2)
-	c.Result = 2
 
 	var sum, magnitude float64
 	for _, value := range x {

@@ -22,19 +22,21 @@ func Softmax(rows, columns, threads int) Case {
 	const scale = 0.75
 	x := Normal(rows*columns, 3, uint64(rows*columns))
 	c := Case{
-		Name:   fmt.Sprintf("softmax %dx%d by %d threads", rows, columns, threads),
-		Source: "softmax.metal", Kernel: "softmax_f16",
-		Operands: []Operand{
-			{Name: "x", Half: true, Values: x},
-			{Name: "y", Half: true, SizeBytes: 2 * len(x)},
+		Problem: Problem{
+			Name: fmt.Sprintf("softmax %dx%d by %d threads", rows, columns, threads),
+			Operands: []Operand{
+				{Name: "x", Half: true, Values: x},
+				{Name: "y", Half: true, SizeBytes: 2 * len(x)},
+			},
+			Result: 1,
+			FLOPs:  float64(5 * rows * columns),
 		},
+		Source: "softmax.metal", Kernel: "softmax_f16",
 		Launches: []Launch{{
 			Arguments: pack(softmaxArgs{uint32(columns), scale}), Operands: []int{0, 1},
 			ThreadgroupMemory: []int{(4*columns + 15) &^ 15},
 			Groups:            metal.Size{X: uint32(rows)}, Threads: metal.Size{X: uint32(threads)},
 		}},
-		Result: 1,
-		FLOPs:  float64(5 * rows * columns),
 	}
 	for row := range slices.Chunk(x, columns) {
 		most, sum := slices.Max(row)*scale, 0.0

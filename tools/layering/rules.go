@@ -32,6 +32,7 @@ var allowed = []rule{
 	{"engine/parallel", nil},
 
 	{"kernels", []string{"metal"}},
+	{"kernels/kerneltest", []string{"kernels", "metal", "metal/metaltest"}},
 	{"metal/darwin", []string{"metal"}},
 	{"metal/darwin/shimtest", nil}, // a part of the driver's tests, for which cgo needs a package
 	{"metal/sim", []string{"metal", "metal/msl"}},

@@ -1,0 +1,242 @@
+// attention.metal: softmax attention over packed sequences of any length; nothing is computed for padding.
+//   out[i, h] = sum_j p[i,j] v[j, h],  p[i,j] = exp(q[i] . k[j] / sqrt(D) - most[i]) / sum_j of the same,
+//   i and j over the tokens of one sequence, q, k, v and out being columns [hD, (h+1)D) of head h
+// The softmax is online: sums are rescaled when a greater score turns up (Milakov and Gimelshein 2018, arXiv:1805.02867;
+// with tiles as in Dao et al. 2022, arXiv:2205.14135). Scores never leave registers.
+// Buffers: 0 AttentionArgs  1 q [.., queryStride]  2 k and 3 v [.., keyStride], rows of the same tokens
+//          4 AttentionItem [items]  5 out [.., outStride]
+// Grid: (items, A) groups of 4 SIMD-groups, each with 16 queries; an item has up to 64
+// Threadgroup memory: keys and values, 2 * Block * (32 C + 8) elements: 10,240 B for attention_f16_32
+// Needs: D % 4 == 0, D <= 32 C; all strides % 8 == 0 and all buffers begin at a multiple of 16 bytes
+// Numerics: scores, softmax and sums in f32; p is rounded to the type of v before it is multiplied; one rounding at the store
+// Constants: headSize
+// Variants: attention_{f16,f32}_{32,64}: the greatest D
+
+#include "params.h"
+#include "simd.h"
+
+constant uint headSize [[function_constant(CONSTANT_HEAD_SIZE)]];
+
+constant constexpr uint queryBlocks = 2; // of eight rows, in a SIMD-group
+constant constexpr uint keyBlocks = 4;   // of eight keys, between two looks at the greatest score
+constant constexpr uint attentionThreads = 4 * simdWidth;
+
+// As in weights.h: element s of a run of four is column 4 c + s of matrix s, so that lanes read runs and not elements.
+template <typename T, int C>
+struct Queries {
+    vec<T, 4> run[queryBlocks][C][2];
+};
+
+// stage copies Block rows of keys or values into a tile, with zeros behind their end and behind D.
+template <typename T, int C, int Block>
+static inline void stage(
+    threadgroup T* tile,
+    device const T* from,
+    uint stride,
+    uint rows,
+    uint index
+) {
+    constexpr uint runs = 8 * C; // of four, in a row
+    for (uint i = index; i < Block * runs; i += attentionThreads) {
+        const uint row = i / runs;
+        const uint d = 4 * (i % runs);
+        const bool inside = row < rows && d < headSize;
+        *(threadgroup vec<T, 4>*)(tile + row * (32 * C + 8) + d) =
+            inside ? *(device const vec<T, 4>*)(from + ulong(row) * stride + d) : vec<T, 4>(T(0));
+    }
+}
+
+// Rows is what a SIMD-group knows of its 16 queries.
+template <typename T, int C>
+struct Rows {
+    static constant constexpr uint tileStride = 32 * C + 8;
+
+    Queries<T, C> q;
+    simdgroup_float8x8 out[queryBlocks][C][4];
+    float most[queryBlocks];  // the greatest score of the lane's row so far, times log2(e)
+    float total[queryBlocks]; // this lane's part of the sum of 2^(score - most)
+    uint blocks;              // of queryBlocks, that have a query
+
+    // attend takes in up to 32 keys, of which `keys` are there.
+    void attend(
+        threadgroup const T* keyTile,
+        threadgroup const T* valueTile,
+        uint keys,
+        float scale,
+        Lane lane
+    ) {
+        simdgroup_float8x8 scores[queryBlocks][keyBlocks];
+        for (uint j = 0; j < keyBlocks; j++) {
+            for (uint i = 0; i < queryBlocks; i++) {
+                scores[i][j] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
+            }
+            if (side * j >= keys) {
+                continue;
+            }
+            for (uint c = 0; c < C; c++) {
+                const uint at = (side * j + lane.column) * tileStride + 32 * c + 4 * lane.row;
+                const vec<T, 4> left = *(threadgroup const vec<T, 4>*)(keyTile + at);
+                const vec<T, 4> right = *(threadgroup const vec<T, 4>*)(keyTile + at + tileStride);
+                for (uint i = 0; i < queryBlocks; i++) {
+                    if (i < blocks) {
+                        for (uint s = 0; s < 4; s++) {
+                            const vec<T, 2> query = vec<T, 2>(q.run[i][c][0][s], q.run[i][c][1][s]);
+                            multiplyAdd<T>(scores[i][j], query, vec<T, 2>(left[s], right[s]));
+                        }
+                    }
+                }
+            }
+        }
+        for (uint i = 0; i < queryBlocks; i++) {
+            soften(scores[i], i, keys, scale, lane);
+        }
+        for (uint j = 0; j < keyBlocks; j++) {
+            if (side * j >= keys) {
+                continue;
+            }
+            for (uint c = 0; c < C; c++) {
+                const uint at = (side * j + lane.row) * tileStride + 32 * c + 4 * lane.column;
+                const vec<T, 4> left = *(threadgroup const vec<T, 4>*)(valueTile + at);
+                const vec<T, 4> right = *(threadgroup const vec<T, 4>*)(valueTile + at + 4);
+                for (uint i = 0; i < queryBlocks; i++) {
+                    if (i < blocks) {
+                        const float2 p = float2(
+                            scores[i][j].thread_elements()[0], scores[i][j].thread_elements()[1]
+                        );
+                        for (uint s = 0; s < 4; s++) {
+                            multiplyAdd<T>(
+                                out[i][c][s], vec<T, 2>(p), vec<T, 2>(left[s], right[s])
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    // soften replaces the scores of eight queries by 2^(score - most), and rescales what was summed before.
+    void soften(
+        thread simdgroup_float8x8 (&scores)[keyBlocks],
+        uint i,
+        uint keys,
+        float scale,
+        Lane lane
+    ) {
+        float top = most[i];
+        for (uint j = 0; j < keyBlocks; j++) {
+            for (uint e = 0; e < 2; e++) {
+                const bool inside = side * j + lane.column + e < keys;
+                const float score = inside ? scores[j].thread_elements()[e] * scale : -INFINITY;
+                scores[j].thread_elements()[e] = score;
+                top = max(top, score);
+            }
+        }
+        top = maxRow(top); // finite: the first key is always there
+        const float rescale = exp2(most[i] - top);
+        float sum = 0.0f;
+        for (uint j = 0; j < keyBlocks; j++) {
+            for (uint e = 0; e < 2; e++) {
+                const float p = exp2(scores[j].thread_elements()[e] - top);
+                scores[j].thread_elements()[e] = p;
+                sum += p;
+            }
+        }
+        most[i] = top;
+        total[i] = total[i] * rescale + sum;
+        for (uint c = 0; c < C; c++) {
+            for (uint s = 0; s < 4; s++) {
+                out[i][c][s].thread_elements()[0] *= rescale;
+                out[i][c][s].thread_elements()[1] *= rescale;
+            }
+        }
+    }
+};
+
+template <typename T, int C, int Block>
+kernel void attention(
+    constant AttentionArgs& args [[buffer(0)]],
+    device const T* q [[buffer(1)]],
+    device const T* k [[buffer(2)]],
+    device const T* v [[buffer(3)]],
+    device const AttentionItem* items [[buffer(4)]],
+    device T* out [[buffer(5)]],
+    uint2 group [[threadgroup_position_in_grid]],
+    uint index [[thread_index_in_threadgroup]],
+    uint simdgroup [[simdgroup_index_in_threadgroup]],
+    uint laneIndex [[thread_index_in_simdgroup]]
+) {
+    constexpr uint tileStride = 32 * C + 8;
+    threadgroup T keyTile[Block * tileStride];
+    threadgroup T valueTile[Block * tileStride];
+    const Lane lane(laneIndex);
+    const AttentionItem item = items[group.x];
+    const uint column = group.y * headSize;
+    const uint first = simdgroup * side * queryBlocks;
+
+    Rows<T, C> rows;
+    rows.blocks =
+        item.queries > first ? min((item.queries - first + side - 1) / side, queryBlocks) : 0;
+    for (uint i = 0; i < queryBlocks; i++) {
+        rows.most[i] = -INFINITY;
+        rows.total[i] = 0.0f;
+        const uint row = item.query + min(first + side * i + lane.row, item.queries - 1);
+        for (uint c = 0; c < C; c++) {
+            for (uint e = 0; e < 2; e++) {
+                const uint d = 32 * c + 4 * (lane.column + e);
+                device const T* from = q + ulong(row) * args.queryStride + column + d;
+                const bool inside = i < rows.blocks && d < headSize;
+                rows.q.run[i][c][e] = inside ? *(device const vec<T, 4>*)from : vec<T, 4>(T(0));
+            }
+            for (uint s = 0; s < 4; s++) {
+                rows.out[i][c][s] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
+            }
+        }
+    }
+
+    for (uint key0 = 0; key0 < item.keys; key0 += Block) {
+        const ulong from = ulong(item.key + key0) * args.keyStride + column;
+        stage<T, C, Block>(keyTile, k + from, args.keyStride, item.keys - key0, index);
+        stage<T, C, Block>(valueTile, v + from, args.keyStride, item.keys - key0, index);
+        // Keys and values are there before anyone uses them.
+        threadgroup_barrier(mem_flags::mem_threadgroup);
+        for (uint sub = 0; sub < Block; sub += side * keyBlocks) {
+            if (rows.blocks > 0 && key0 + sub < item.keys) {
+                const uint keys = item.keys - key0 - sub;
+                rows.attend(
+                    keyTile + sub * tileStride, valueTile + sub * tileStride, keys, args.scale, lane
+                );
+            }
+        }
+        // Everyone is done with them before the next take their place.
+        threadgroup_barrier(mem_flags::mem_threadgroup);
+    }
+
+    for (uint i = 0; i < queryBlocks; i++) {
+        const uint row = first + side * i + lane.row;
+        if (i >= rows.blocks) {
+            break;
+        }
+        const float inverse = 1.0f / sumRow(rows.total[i]);
+        for (uint c = 0; c < C; c++) {
+            for (uint e = 0; e < 2; e++) {
+                const uint d = 32 * c + 4 * (lane.column + e);
+                float4 value;
+                for (uint s = 0; s < 4; s++) {
+                    value[s] = rows.out[i][c][s].thread_elements()[e] * inverse;
+                }
+                if (row < item.queries && d < headSize) {
+                    device T* to = out + ulong(item.query + row) * args.outStride + column + d;
+                    *(device vec<T, 4>*)to = vec<T, 4>(value);
+                }
+            }
+        }
+    }
+}
+
+#define INSTANTIATE(name, T, C, Block)                                                             \
+    template [[host_name(name)]] [[kernel]] decltype(attention<T, C, Block>) attention<T, C, Block>;
+
+INSTANTIATE("attention_f16_32", half, 1, 64)
+INSTANTIATE("attention_f16_64", half, 2, 32)
+INSTANTIATE("attention_f32_32", float, 1, 64)
+INSTANTIATE("attention_f32_64", float, 2, 32)

@@ -1,0 +1,61 @@
+package kernels
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/metalrank/metalrank/metal"
+)
+
+// Embeddings are the tables of an embedding layer, [rows, H] each.
+type Embeddings struct {
+	Words     Matrix // [V, H]: N is V and K is H
+	Positions metal.Binding
+	Types     metal.Binding
+	Norm      metal.Binding // gamma and beta, [2, H] f32
+	Epsilon   float64
+}
+
+// Embed looks tokens up and normalises their sum (embed.metal).
+type Embed struct {
+	tables   Embeddings
+	pipeline metal.Pipeline
+}
+
+// NewEmbed prepares one.
+func (l *Library) NewEmbed(tables Embeddings) (*Embed, error) {
+	w := &tables.Words
+	if err := checkHidden("embed", w.K); err != nil {
+		return nil, err
+	}
+	if w.Bits != 0 {
+		if w.Bits != 4 && w.Bits != 8 || !slices.Contains(GroupSizes, w.GroupSize) || w.K%w.GroupSize != 0 {
+			return nil, fmt.Errorf("kernels: embed: %d-bit words in groups of %d along H = %d, want 4 or 8 bits in groups of 32, 64 or 128 that divide H",
+				w.Bits, w.GroupSize, w.K)
+		}
+	}
+	for _, err := range []error{
+		checkAlignment("embed", "words", w.Data), checkAlignment("embed", "positions", tables.Positions),
+		checkAlignment("embed", "types", tables.Types),
+	} {
+		if err != nil {
+			return nil, err
+		}
+	}
+	e := &Embed{tables: tables}
+	var err error
+	e.pipeline, err = l.pipeline("embed.metal", "embed_"+l.dtype.String(),
+		metal.Uint(constantRowVectors, rowVectors(w.K)), metal.Uint(constantWordBits, uint32(w.Bits)))
+	return e, err
+}
+
+// Record records y [T, H] for T tokens; tokens is [3, T] u32: ids, positions and types, inside their tables.
+func (e *Embed) Record(r *Recorder, count int, tokens, y metal.Binding) error {
+	if err := checkSize("embed", "T", count, count > 0, "at least 1"); err != nil {
+		return err
+	}
+	w := &e.tables.Words
+	embedArgs{uint32(count), uint32(w.K), float32(e.tables.Epsilon), uint32(w.GroupSize)}.record(r)
+	r.bind(tokens, w.Data, e.tables.Positions, e.tables.Types, e.tables.Norm, y, w.Scales, w.Offsets)
+	return r.launch(e.pipeline, metal.Size{X: uint32(ceilDiv(count, rowSimdgroups))}, rowSimdgroups)
+}

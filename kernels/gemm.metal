@@ -1,0 +1,46 @@
+// gemm.metal: a linear layer.
+//   y[m,n] = act(sum_k a[r,k] * w[n,k] + bias[n] + residual[s,n]),  r = rows[m] if gatherA, else m;
+//                                                                   s = rows[m] if gatherResidual, else m
+// Buffers: 0 GemmArgs  1 a [T, K]  2 w [N, K]  3 bias [N] f32  4 y [M, N]
+//          5 residual [T or M, N], if hasResidual  6 rows [M] u32, if one of the gathers is set
+// Grid: (ceil(N / (8 NF S)), ceil(M / (8 MF))) groups of S SIMD-groups, S = simdgroups
+// Threadgroup memory: two tiles of a, 2 * 8 MF * 40 elements: 10,240 B for gemm_f16_nt_64x32
+// Needs: K % 4 == 0, N % 2 == 0; a, w, y and residual begin at a multiple of 16 bytes; 8 MF <= 32 S
+// Numerics: f32 accumulators; one rounding, at the store
+// Constants: activation, hasResidual, gatherA, gatherResidual, simdgroups
+// Variants: gemm_{f16,f32}_nt_{64x32,32x32,8x32}; the last are the rows of a threadgroup and the columns of a SIMD-group
+
+#include "gemm.h"
+
+template <typename T, int MF, int NF>
+kernel void gemm(
+    constant GemmArgs& args [[buffer(0)]],
+    device const T* a [[buffer(1)]],
+    device const T* w [[buffer(2)]],
+    device const float* bias [[buffer(3)]],
+    device T* y [[buffer(4)]],
+    device const T* residual [[buffer(5), function_constant(hasResidual)]],
+    device const uint* rows [[buffer(6), function_constant(hasRows)]],
+    uint2 group [[threadgroup_position_in_grid]],
+    uint index [[thread_index_in_threadgroup]],
+    uint simdgroup [[simdgroup_index_in_threadgroup]],
+    uint laneIndex [[thread_index_in_simdgroup]]
+) {
+    threadgroup T tiles[2 * Tile<T, MF, NF>::elements];
+    const Lane lane(laneIndex);
+    const Place place = {
+        group.y * side * MF, (group.x * simdgroups + simdgroup) * side * NF, index, lane
+    };
+    const DenseWeights<T, NF> weights(w, args.N, args.K, place.column0, lane);
+    linear<T, MF, NF>(args, place, weights, a, bias, y, residual, rows, tiles);
+}
+
+#define INSTANTIATE(name, T, MF, NF)                                                               \
+    template [[host_name(name)]] [[kernel]] decltype(gemm<T, MF, NF>) gemm<T, MF, NF>;
+
+INSTANTIATE("gemm_f16_nt_64x32", half, 8, 4)
+INSTANTIATE("gemm_f16_nt_32x32", half, 4, 4)
+INSTANTIATE("gemm_f16_nt_8x32", half, 1, 4)
+INSTANTIATE("gemm_f32_nt_64x32", float, 8, 4)
+INSTANTIATE("gemm_f32_nt_32x32", float, 4, 4)
+INSTANTIATE("gemm_f32_nt_8x32", float, 1, 4)

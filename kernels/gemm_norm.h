@@ -1,0 +1,61 @@
+// gemm_norm.h: what gemm_norm.metal and gemm_norm_quant.metal share: a linear layer whose threadgroups make whole rows,
+// which they can normalise before they are stored.
+#pragma once
+
+#include "gemm.h"
+#include "rownorm.h"
+
+template <typename T, int MF, int NF, typename Weights>
+static inline void linearNorm(
+    constant GemmArgs& args,
+    Place place,
+    uint simdgroup,
+    Weights w,
+    device const T* a,
+    device const float* vectors,
+    device T* y,
+    device const T* residual,
+    device const uint* rows,
+    threadgroup T* tiles,
+    threadgroup float* partial
+) {
+    Tile<T, MF, NF> tile;
+    const GatheredRows<T> from = {a, gatherA ? rows : nullptr, args.K, args.M, place.row0};
+    tile.multiply(from, w, args.K, tiles, place.index, simdWidth * simdgroups, place.lane);
+
+    const uint blocks = args.N > place.column0 ? min((args.N - place.column0) / side, uint(NF)) : 0;
+    for (uint i = 0; i < MF; i++) {
+        for (uint j = 0; j < NF; j++) {
+            if (j < blocks) {
+                const float2 sums = float2(
+                    tile.sums[i][j].thread_elements()[0], tile.sums[i][j].thread_elements()[1]
+                );
+                const float2 value = finish(args, place, i, j, sums, vectors, residual, rows);
+                tile.sums[i][j].thread_elements()[0] = value[0];
+                tile.sums[i][j].thread_elements()[1] = value[1];
+            }
+        }
+    }
+    const RowSums<MF> first = {partial, simdgroups, simdgroup, place.lane};
+    const RowSums<MF> second = {
+        partial + maxSimdgroups * side * MF, simdgroups, simdgroup, place.lane
+    };
+    normalize(tile, args.N, blocks, args.epsilon, first, second);
+
+    device const float* gamma = vectors + args.N;
+    device const float* beta = gamma + args.N;
+    for (uint i = 0; i < MF; i++) {
+        const uint m = place.row0 + side * i + place.lane.row;
+        for (uint j = 0; j < NF; j++) {
+            const uint n = place.column0 + side * j + place.lane.column;
+            if (m < args.M && j < blocks) {
+                const float2 x = float2(
+                    tile.sums[i][j].thread_elements()[0], tile.sums[i][j].thread_elements()[1]
+                );
+                const float2 value =
+                    x * float2(gamma[n], gamma[n + 1]) + float2(beta[n], beta[n + 1]);
+                *(device vec<T, 2>*)(y + ulong(m) * args.N + n) = vec<T, 2>(value);
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+package kerneltest_test
+
+import (
+	"errors"
+	"os"
+	"testing"
+
+	"github.com/metalrank/metalrank/kernels"
+	"github.com/metalrank/metalrank/kernels/kerneltest"
+	"github.com/metalrank/metalrank/metal"
+	"github.com/metalrank/metalrank/metal/metaltest"
+	"github.com/metalrank/metalrank/metal/sim"
+)
+
+// open opens a simulator, closed when the test ends. Where there is no compiler for it the test is skipped, or fails if
+// this is CI.
+func open(tb testing.TB, config sim.Config) *sim.Device {
+	tb.Helper()
+	device, err := sim.Open(config)
+	switch {
+	case errors.Is(err, metal.ErrNoDevice) && os.Getenv("CI") != "true":
+		tb.Skipf("no simulator: %v", err)
+	case err != nil:
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { closed(tb, device.Close()) })
+	return device
+}
+
+func closed(tb testing.TB, err error) {
+	tb.Helper()
+	if err != nil {
+		tb.Errorf("close: %v", err)
+	}
+}
+
+// libraries opens the kernels in each dtype, closed when the test ends.
+func libraries(tb testing.TB, device metal.Device) map[kernels.DType]*kernels.Library {
+	tb.Helper()
+	all := map[kernels.DType]*kernels.Library{}
+	for _, d := range []kernels.DType{kernels.F16, kernels.F32} {
+		all[d] = kernels.Open(device, d)
+		tb.Cleanup(func() { closed(tb, all[d].Close()) })
+	}
+	return all
+}
+
+// TestCases runs every case: among guard words, and in buffers that end where their operand does.
+func TestCases(t *testing.T) {
+	device := open(t, sim.Config{})
+	library := libraries(t, device)
+	for _, c := range kerneltest.Cases() {
+		t.Run(c.Name, func(t *testing.T) {
+			for layout, name := range map[metaltest.Layout]string{metaltest.Exact: "exact", metaltest.Guarded: "guarded"} {
+				if _, err := c.Run(t.Context(), device, library[c.DType], layout); err != nil {
+					t.Errorf("%s buffers: %v", name, err)
+				}
+			}
+		})
+	}
+}
+
+// longVariable makes tests that take a share of something take it all; `build.sh test-long` sets it.
+const longVariable = "METALRANK_TEST_LONG"
+
+// every is how many cases go by for each one that is checked: all of them in a long test.
+func every(share int) int {
+	if os.Getenv(longVariable) != "" {
+		return 1
+	}
+	return share
+}
+
+// TestChecked runs a fixed share of the cases in checked mode, out of order: no findings.
+func TestChecked(t *testing.T) {
+	device := open(t, sim.Config{Checked: true, Seed: 5})
+	library := libraries(t, device)
+	step := every(4)
+	for i, c := range kerneltest.Cases() {
+		if i%step == 0 {
+			t.Run(c.Name, func(t *testing.T) { check(t, device, library, &c) })
+		}
+	}
+}
+
+// check runs a case in buffers without any slack, and reports findings.
+func check(t *testing.T, device metal.Device, library map[kernels.DType]*kernels.Library, c *kerneltest.Case) {
+	t.Helper()
+	pending, err := c.Run(t.Context(), device, library[c.DType], metaltest.Exact)
+	if err != nil {
+		t.Errorf("%s: %v", c.Name, err)
+	}
+	work, ok := pending.(*sim.Pending)
+	if !ok {
+		return // nothing ran, and err says why
+	}
+	for _, report := range work.Reports() {
+		for _, f := range report.Findings {
+			t.Errorf("%s: %v", c.Name, f)
+		}
+	}
+}
+
+// TestRandom runs cases that nobody thought of in checked mode: no findings, right answers.
+func TestRandom(t *testing.T) {
+	const count, share = 5000, 25
+	device := open(t, sim.Config{Checked: true, Seed: 7})
+	library := libraries(t, device)
+	for i := range count / every(share) {
+		c := kerneltest.Random(uint64(i))
+		check(t, device, library, &c)
+		if t.Failed() {
+			t.Fatalf("case %d of %d", i, count)
+		}
+	}
+}
+
+// TestLanes asks the device how lanes hold matrices: all kernels take that for granted.
+func TestLanes(t *testing.T) {
+	device := open(t, sim.Config{})
+	if err := kerneltest.Lanes(t.Context(), device); err != nil {
+		t.Error(err)
+	}
+}
+
+// BenchmarkCases says how long the simulator takes, which is no word about any GPU.
+func BenchmarkCases(b *testing.B) {
+	device := open(b, sim.Config{})
+	library := libraries(b, device)
+	for _, c := range kerneltest.Shapes(kernels.F16, 128) {
+		b.Run(c.Name, func(b *testing.B) {
+			for b.Loop() {
+				pending, err := c.Run(b.Context(), device, library[c.DType], metaltest.Exact)
+				if err != nil {
+					b.Fatal(err)
+				}
+				timing, err := pending.Wait(b.Context())
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(c.FLOPs/timing.Elapsed().Seconds()/1e9, "GFLOP/s")
+			}
+		})
+	}
+}

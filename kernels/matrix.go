@@ -1,0 +1,57 @@
+package kernels
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/metalrank/metalrank/metal"
+)
+
+// Matrix is a weight matrix w [N, K] on the device: of the library's DType, or in MLX's affine groups along K.
+type Matrix struct {
+	N, K int
+	Data metal.Binding // [N, K], or codes of Bits bits each, little-endian
+
+	Bits      int           // 4 or 8; 0: not quantised
+	GroupSize int           // 32, 64 or 128 codes that share scale and offset
+	Scales    metal.Binding // [N, K/GroupSize] f16
+	Offsets   metal.Binding // [N, K/GroupSize] f16; MLX calls them biases
+}
+
+// GroupSizes are those that Matrix.GroupSize may be.
+var GroupSizes = []int{32, 64, 128}
+
+func (m *Matrix) check(operation string) error {
+	for _, err := range []error{
+		checkSize(operation, "K", m.K, m.K > 0 && m.K%4 == 0, "a positive multiple of 4"),
+		checkSize(operation, "N", m.N, m.N > 0 && m.N%2 == 0, "a positive multiple of 2"),
+		checkSize(operation, "bits of a weight", m.Bits, m.Bits == 0 || m.Bits == 4 || m.Bits == 8, "0, 4 or 8"),
+		checkAlignment(operation, "weights", m.Data),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	if m.Bits == 0 {
+		return nil
+	}
+	if err := checkSize(operation, "group size", m.GroupSize, slices.Contains(GroupSizes, m.GroupSize), "32, 64 or 128"); err != nil {
+		return err
+	}
+	return checkSize(operation, "K", m.K, m.K%m.GroupSize == 0, fmt.Sprintf("a multiple of the group size, %d", m.GroupSize))
+}
+
+func checkAlignment(operation, what string, at metal.Binding) error {
+	if at.OffsetBytes%alignment != 0 {
+		return fmt.Errorf("kernels: %s: %s begin at byte %d, want a multiple of %d", operation, what, at.OffsetBytes, alignment)
+	}
+	return nil
+}
+
+// prefix is what a kernel's name has of how weights are stored: "q4_" or nothing.
+func (m *Matrix) prefix() string {
+	if m.Bits == 0 {
+		return ""
+	}
+	return fmt.Sprintf("q%d_", m.Bits)
+}

@@ -1,0 +1,61 @@
+package kernels
+
+import "math"
+
+// The twins of the structs in params.h. Arguments are passed as words, in the order of the fields; the structs are here
+// for the test that compares offsets and sizes with what the shader compiler makes of params.h.
+
+type embedArgs struct {
+	Tokens    uint32
+	Hidden    uint32
+	Epsilon   float32
+	GroupSize uint32
+}
+
+func (a embedArgs) record(r *Recorder) {
+	r.words(a.Tokens, a.Hidden, math.Float32bits(a.Epsilon), a.GroupSize)
+}
+
+type normArgs struct {
+	Rows    uint32
+	Hidden  uint32
+	Epsilon float32
+}
+
+func (a normArgs) record(r *Recorder) { r.words(a.Rows, a.Hidden, math.Float32bits(a.Epsilon)) }
+
+type gemmArgs struct {
+	M       uint32
+	N       uint32
+	K       uint32
+	Epsilon float32
+}
+
+func (a gemmArgs) record(r *Recorder) { r.words(a.M, a.N, a.K, math.Float32bits(a.Epsilon)) }
+
+type headArgs struct {
+	Sequences uint32
+	Hidden    uint32
+	Labels    uint32
+}
+
+func (a headArgs) record(r *Recorder) { r.words(a.Sequences, a.Hidden, a.Labels) }
+
+type attentionArgs struct {
+	QueryStride uint32
+	KeyStride   uint32
+	OutStride   uint32
+	Scale       float32
+}
+
+func (a attentionArgs) record(r *Recorder) {
+	r.words(a.QueryStride, a.KeyStride, a.OutStride, math.Float32bits(a.Scale))
+}
+
+// AttentionItem is up to ItemQueries query rows of one sequence against all of its keys, as params.h has it.
+type AttentionItem struct {
+	Key     uint32 // row of the sequence's first key
+	Keys    uint32 // how many, at least 1
+	Query   uint32 // row of the first query, in q and in out
+	Queries uint32 // how many, 1 to ItemQueries
+}

@@ -1,0 +1,68 @@
+// params.h: the arguments of the kernels, as host and device share them; params.go has the twins, and a test compares
+// sizes and offsets. Letters: T packed tokens, B sequences, H hidden size, A heads, D head size, M rows of a product,
+// N its columns, K what is summed over, C labels.
+#pragma once
+
+#include <metal_stdlib>
+using namespace metal;
+
+// Indices of function constants; one that a kernel has no use for is absent in its file.
+#define CONSTANT_ACTIVATION  0 // uint: activationNone, ...
+#define CONSTANT_RESIDUAL    1 // bool: something is added before the last step
+#define CONSTANT_GATHER_A    2 // bool: row m of the product is made from row rows[m] of a
+#define CONSTANT_GATHER_RES  3 // bool: row m is added row rows[m] of the residual
+#define CONSTANT_SIMDGROUPS  4 // uint: SIMD-groups in a threadgroup
+#define CONSTANT_ROW_VECTORS 5 // uint: vectors of four of a row that each lane holds: ceil(H / 128)
+#define CONSTANT_HEAD_SIZE   6 // uint: D
+#define CONSTANT_GROUP_SIZE  7 // uint: weights that share a scale: 32, 64 or 128
+#define CONSTANT_WORD_BITS   8 // uint: of a code in the table of words; 0: the table is not quantised
+
+// Values of CONSTANT_ACTIVATION.
+enum Activation : uint {
+    activationNone = 0,
+    activationGelu = 1,    // x Phi(x)
+    activationGeluNew = 2, // its approximation by tanh
+    activationRelu = 3,
+    activationTanh = 4,
+};
+
+struct EmbedArgs {
+    uint tokens;    // T
+    uint hidden;    // H
+    float epsilon;  // of the layer norm
+    uint groupSize; // of a quantised table of words
+};
+
+struct NormArgs {
+    uint rows;
+    uint hidden; // H
+    float epsilon;
+};
+
+struct GemmArgs {
+    uint M;
+    uint N;
+    uint K;
+    float epsilon; // of the layer norm, where there is one
+};
+
+struct HeadArgs {
+    uint sequences; // B
+    uint hidden;    // H
+    uint labels;    // C
+};
+
+struct AttentionArgs {
+    uint queryStride; // elements from one row of q to the next
+    uint keyStride;   // the same for k and v
+    uint outStride;   // the same for out
+    float scale;      // log2(e) / sqrt(D)
+};
+
+// AttentionItem is up to 64 query rows of one sequence against all of its keys.
+struct AttentionItem {
+    uint key;     // row of the sequence's first key
+    uint keys;    // how many, at least 1
+    uint query;   // row of the first query, in q and in out
+    uint queries; // how many, 1 to 64
+};

@@ -1,0 +1,108 @@
+// weights.h: how a SIMD-group reads its part of a weight matrix w [N, K] from device memory into registers.
+//
+// For every step of `depth` = 32 along K, each lane reads runs of four neighbours of K, from rows n and n + 1 of w for
+// each of its NF blocks of eight columns of the product. The eight lanes that share n together read 32 neighbours, so that
+// memory is read in whole pieces, each once, and nothing passes through threadgroup memory.
+//
+// A sum over k may be taken in any order as long as both factors use the same: matrix s of a step has k = 4 c + s in its
+// row c, which is element s of what the lane of row c has read. Tile::multiply takes its left factor likewise.
+#pragma once
+
+#include "params.h"
+#include "simd.h"
+
+constant constexpr uint depth = 32; // of a step along K
+
+// DenseWeights reads w as it is, [N, K] of T.
+template <typename T, int NF>
+struct DenseWeights {
+    device const T* rows[NF][2]; // of this lane, from its first k on
+    uint K;
+    uint k; // this lane's first
+
+    DenseWeights(device const T* w, uint N, uint K_, uint column0, Lane lane)
+        : K(K_), k(4 * lane.row) {
+        for (uint j = 0; j < NF; j++) {
+            for (uint e = 0; e < 2; e++) {
+                // Columns behind the last read it again: what they give is never stored.
+                const uint n = min(column0 + side * j + lane.column + e, N - 1);
+                rows[j][e] = w + ulong(n) * K + k;
+            }
+        }
+    }
+
+    // load reads a step's part, and zeros behind K.
+    void load(uint k0, thread vec<T, 4> (&part)[NF][2]) {
+        const bool inside = k0 + k < K;
+        for (uint j = 0; j < NF; j++) {
+            for (uint e = 0; e < 2; e++) {
+                part[j][e] = inside ? *(device const vec<T, 4>*)(rows[j][e] + k0) : vec<T, 4>(T(0));
+            }
+        }
+    }
+};
+
+// QuantWeights reads MLX's affine groups: codes of Bits bits along K, and for each group of them a scale and a bias,
+// w = code * scale + bias (mlx/ops.cpp, affine_quantize). Scales are read once: each lane reads those of other rows for
+// its neighbours, and gets its own by a shuffle.
+template <typename T, int NF, int Bits>
+struct QuantWeights {
+    static_assert(Bits == 4 || Bits == 8, "a run of four codes is two or four bytes");
+    static constant constexpr uint slots = (2 * NF + side - 1) / side;
+
+    device const uchar* codes;
+    device const half* scales;
+    device const half* biases;
+    uint N;
+    uint K;
+    uint groupSize;
+    uint column0;
+    Lane lane;
+    half2 groups[slots]; // scale and bias of rows 8 slot + lane.row, counted over [NF][2]
+
+    QuantWeights(
+        device const uchar* codes_,
+        device const half* scales_,
+        device const half* biases_,
+        uint N_,
+        uint K_,
+        uint groupSize_,
+        uint column0_,
+        Lane lane_
+    )
+        : codes(codes_), scales(scales_), biases(biases_), N(N_), K(K_), groupSize(groupSize_),
+          column0(column0_), lane(lane_) {}
+
+    // column is where the product has what row r of [NF][2] makes.
+    uint column(uint r) const { return min(column0 + side * (r / 2) + lane.column + r % 2, N - 1); }
+
+    void load(uint k0, thread vec<T, 4> (&part)[NF][2]) {
+        if (k0 % groupSize == 0) {
+            for (uint slot = 0; slot < slots; slot++) {
+                const uint at =
+                    column(min(side * slot + lane.row, uint(2 * NF - 1))) * (K / groupSize) +
+                    k0 / groupSize;
+                groups[slot] = half2(scales[at], biases[at]);
+            }
+        }
+        const uint k = k0 + 4 * lane.row;
+        for (uint r = 0; r < 2 * NF; r++) {
+            const float2 group = float2(simd_shuffle(groups[r / side], ushort(lane.at(r % side))));
+            float4 w = float4(0.0f);
+            if (k < K) {
+                w = unpack(column(r), k) * group[0] + group[1];
+            }
+            part[r / 2][r % 2] = vec<T, 4>(w);
+        }
+    }
+
+    // unpack reads the codes of w[n, k .. k+3].
+    float4 unpack(uint n, uint k) const {
+        const ulong at = ulong(n) * K + k;
+        if (Bits == 8) {
+            return float4(*(device const uchar4*)(codes + at));
+        }
+        const uint word = *(device const ushort*)(codes + at / 2);
+        return float4(word & 15, word >> 4 & 15, word >> 8 & 15, word >> 12);
+    }
+};
