@@ -29,7 +29,8 @@ type BERTLayer struct {
 }
 
 // BERT is the tensors of a BertForSequenceClassification (models/bert in transformers). All are F32, F16 or BF16,
-// not necessarily the same, and have the shapes that the config asks for.
+// not necessarily the same, and have the shapes that the config asks for. Matrices may be quantised; see
+// [Tensor.Quant].
 type BERT struct {
 	WordEmbeddings     Tensor // [V, H]
 	PositionEmbeddings Tensor // [P, H]
@@ -145,13 +146,13 @@ func (r *resolver) find(name string, names []string, shape ...int) Tensor {
 		r.missing = append(r.missing, name)
 		return Tensor{}
 	}
-	t := r.c.tensors[r.c.index[names[0]]]
+	t, _ := r.c.lookup(names[0])
 	switch {
 	case r.err != nil:
 	case len(names) > 1:
 		r.err = invalidf("tensor %s: also there as %q, want one of them", quote(t.Name), names[1])
 	case !t.DType.IsFloat():
-		r.err = unsupportedf("tensor %s: dtype %s, want F32, F16 or BF16", quote(t.Name), t.DType)
+		t, r.err = r.quantised(t, shape)
 	case !slices.Equal(t.Shape, shape):
 		r.err = invalidf("tensor %s: shape %d, want %d", quote(t.Name), t.Shape, shape)
 	}

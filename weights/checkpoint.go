@@ -2,7 +2,7 @@
 // shards. Files are memory-mapped and nothing is copied until it is used. Everything in them was written by someone
 // else, so everything is checked before it is believed: input gives errors, never panics.
 //
-// The package must not know devices, HTTP or tokens, and imports nothing else of this module.
+// The package must not know devices, HTTP or tokens, and imports nothing of this module but weights/quant.
 package weights
 
 import (

@@ -2,7 +2,7 @@ package weights
 
 import "slices"
 
-// Config returns what config.json says, with the defaults filled in.
+// Config returns what config.json says, with the defaults filled in. Its Quantization must not be changed.
 func (c *Checkpoint) Config() Config {
 	config := c.config
 	config.Labels = slices.Clone(config.Labels)
@@ -34,6 +34,11 @@ func (c *Checkpoint) Tensors() []Tensor {
 func (c *Checkpoint) Tensor(name string) (Tensor, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
+	return c.lookup(name)
+}
+
+// lookup is Tensor for callers that hold the lock.
+func (c *Checkpoint) lookup(name string) (Tensor, bool) {
 	i, ok := c.index[name]
 	if !ok {
 		return Tensor{}, false

@@ -30,6 +30,8 @@ type Config struct {
 	// "torch.nn.modules.activation.Sigmoid"; empty if nothing was stored. [Open] also looks into
 	// config_sentence_transformers.json.
 	ScoreActivation string
+
+	Quantization *Quantization // nil unless layers are quantised as MLX does it
 }
 
 // Bounds of what a config may ask for. They are far above any BERT that was ever published, and low enough that
@@ -72,6 +74,7 @@ func ParseConfig(data []byte) (Config, error) {
 	c.Labels = f.labels()
 	c.ProblemType = f.text("problem_type", "")
 	c.ScoreActivation = f.scoreActivation()
+	c.Quantization = f.quantization()
 	f.refuse()
 	if f.err == nil && c.HiddenSize%c.Heads != 0 {
 		f.err = invalidf("%s: hidden_size: %d, want a multiple of num_attention_heads, %d", configFile, c.HiddenSize, c.Heads)

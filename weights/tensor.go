@@ -8,6 +8,10 @@ type Tensor struct {
 	DType DType
 	Shape []int // row-major; empty for a scalar; not to be changed
 
+	// Quant is set on a tensor that [Checkpoint.BERT] put together from codes, scales and biases. Shape is that of the
+	// decoded tensor then, DType is U32, the type of the codes, and Bytes are the codes.
+	Quant *AffineTensor
+
 	data []byte // little-endian; borrowed from the checkpoint, at any alignment
 }
 
@@ -24,11 +28,24 @@ func (t Tensor) Len() int {
 // lie in a read-only mapping: writing to them kills the process.
 func (t Tensor) Bytes() []byte { return t.data }
 
-// Float32s decodes len(dst) elements into dst, the first being element start. The conversion is exact. Only F32,
-// F16 and BF16 can be decoded; another type, or a range outside the tensor, is a bug of the caller and panics.
+// SizeBytes returns what the tensor occupies in the file; a quantised one with its scales and biases.
+func (t Tensor) SizeBytes() int {
+	if t.Quant != nil {
+		return t.Quant.SizeBytes()
+	}
+	return len(t.data)
+}
+
+// Float32s decodes len(dst) elements into dst, the first being element start. The conversion is exact; of a quantised
+// tensor it is [AffineTensor.Float32s]. Only those and F32, F16 and BF16 can be decoded; another type, or a range
+// outside the tensor, is a bug of the caller and panics.
 func (t Tensor) Float32s(dst []float32, start int) {
 	if n := t.Len(); start < 0 || start > n || len(dst) > n-start {
 		panic(fmt.Sprintf("BUG: weights: tensor %s: elements [%d, %d) of %d", quote(t.Name), start, start+len(dst), n))
+	}
+	if t.Quant != nil {
+		t.Quant.Float32s(dst, start)
+		return
 	}
 	switch t.DType {
 	case F32:

@@ -42,7 +42,8 @@ var allowed = []rule{
 
 	{"weights/builtin", []string{"weights"}},
 	{"weights/weightstest", []string{"weights"}},
-	{"weights", nil},
+	{"weights", []string{"weights/quant"}},
+	{"weights/quant", nil},
 }
 
 // mayBeUnsafe names the files that may import "unsafe" or, as cgo, "C": the drivers, the C kernels, and where mapped

@@ -1,0 +1,130 @@
+package weights
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+
+	"github.com/metalrank/metalrank/weights/quant"
+)
+
+// AffineTensor is how MLX stores a quantised matrix [out, in]: three tensors for one, X.weight, X.scales and
+// X.biases. Element (o, i) is code(o, i) · scale(o, i/GroupSize) + bias(o, i/GroupSize).
+type AffineTensor struct {
+	quant.Affine
+
+	Codes  Tensor // [out, in·Bits/32] U32: one little-endian stream of Bits bits an element
+	Scales Tensor // [out, in/GroupSize] F32, F16 or BF16
+	Biases Tensor // the same; not the bias of the layer
+}
+
+// The names of a quantised layer's tensors end so.
+const (
+	weightSuffix = ".weight"
+	scalesSuffix = ".scales"
+	biasesSuffix = ".biases"
+)
+
+// Float32s decodes len(dst) elements into dst, the first being element start, as [Tensor.Float32s] does. The result
+// is the product and the sum in float32; MLX computes both in the type of the scales.
+func (a *AffineTensor) Float32s(dst []float32, start int) {
+	var (
+		group        [128]float32
+		words        [32]uint32
+		scale, shift [1]float32
+	)
+	size, sizeBytes := a.GroupSize, 4*a.Words(a.GroupSize)
+	for len(dst) > 0 {
+		g, skip := start/size, start%size
+		a.Scales.Float32s(scale[:], g)
+		a.Biases.Float32s(shift[:], g)
+		codes := a.Codes.data[g*sizeBytes : (g+1)*sizeBytes]
+		for i := range sizeBytes / 4 {
+			words[i] = binary.LittleEndian.Uint32(codes[4*i:])
+		}
+		one := quant.Quantized{Affine: a.Affine, Codes: words[:sizeBytes/4], Scales: scale[:], Biases: shift[:]}
+		if skip == 0 && len(dst) >= size {
+			one.Decode(dst[:size])
+			dst, start = dst[size:], start+size
+			continue
+		}
+		one.Decode(group[:size])
+		n := copy(dst, group[skip:size])
+		dst, start = dst[n:], start+n
+	}
+}
+
+// SizeBytes returns what codes, scales and biases occupy in the file.
+func (a *AffineTensor) SizeBytes() int {
+	return len(a.Codes.data) + len(a.Scales.data) + len(a.Biases.data)
+}
+
+// quantised makes one tensor of a layer's three, if the one called name is the codes of such a layer. shape is what
+// the decoded tensor must have, [out, in].
+func (r *resolver) quantised(codes Tensor, shape []int) (Tensor, error) {
+	layer, isWeight := strings.CutSuffix(codes.Name, weightSuffix)
+	scales, hasScales := r.c.lookup(layer + scalesSuffix)
+	if !isWeight || !hasScales || codes.DType != U32 {
+		return codes, unsupportedf("tensor %s: dtype %s, want F32, F16 or BF16", quote(codes.Name), codes.DType)
+	}
+	biases, hasBiases := r.c.lookup(layer + biasesSuffix)
+	switch {
+	case !hasBiases:
+		return codes, invalidf("tensor %s: no %s beside it", quote(scales.Name), quote(layer+biasesSuffix))
+	case r.c.config.Quantization == nil:
+		return codes, invalidf("%s: no quantization, but tensor %s is quantised", configFile, quote(codes.Name))
+	case len(shape) != 2:
+		return codes, invalidf("tensor %s: quantised, want shape %d", quote(codes.Name), shape)
+	}
+	scheme := r.c.config.Quantization.For(layer)
+	a := &AffineTensor{Affine: scheme, Codes: codes, Scales: scales, Biases: biases}
+	if err := a.check(shape[0], shape[1]); err != nil {
+		return codes, err
+	}
+	return Tensor{Name: codes.Name, DType: U32, Shape: shape, Quant: a, data: codes.data}, nil
+}
+
+// check compares types and shapes with what a matrix [out, in] has.
+func (a *AffineTensor) check(out, in int) error {
+	if !a.Fits(in) {
+		return invalidf("tensor %s: rows of %d elements, want a multiple of the group size, %d", quote(a.Codes.Name), in, a.GroupSize)
+	}
+	for _, part := range []struct {
+		tensor Tensor
+		width  int
+	}{{a.Codes, a.Words(in)}, {a.Scales, a.Groups(in)}, {a.Biases, a.Groups(in)}} {
+		t := part.tensor
+		if t.Name != a.Codes.Name && !t.DType.IsFloat() {
+			return unsupportedf("tensor %s: dtype %s, want F32, F16 or BF16", quote(t.Name), t.DType)
+		}
+		if len(t.Shape) != 2 || t.Shape[0] != out || t.Shape[1] != part.width {
+			return invalidf("tensor %s: shape %d, want [%d %d] for [%d %d] in groups of %d at %d bits",
+				quote(t.Name), t.Shape, out, part.width, out, in, a.GroupSize, a.Bits)
+		}
+	}
+	return nil
+}
+
+// Quantization is config.json's "quantization": the scheme of the layers, and of those that have one of their own.
+type Quantization struct {
+	quant.Affine
+
+	Layers map[string]quant.Affine // by the name of a layer: that of its weight without ".weight"
+}
+
+// For returns the scheme of a layer.
+func (q *Quantization) For(layer string) quant.Affine {
+	if own, ok := q.Layers[layer]; ok {
+		return own
+	}
+	return q.Affine
+}
+
+// String says the scheme in words.
+func (q *Quantization) String() string {
+	text := fmt.Sprintf("%d bits in groups of %d", q.Bits, q.GroupSize)
+	if len(q.Layers) > 0 {
+		text += fmt.Sprintf(", %d layers otherwise", len(q.Layers))
+	}
+	return text
+}
