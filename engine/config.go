@@ -1,13 +1,25 @@
 package engine
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/metalrank/metalrank/metal"
+)
 
 // Config says which model to serve, and how. The zero value serves the embedded model on the best backend.
 type Config struct {
 	// Model is a checkpoint folder in the layout of the Hugging Face hub. Empty: the embedded model.
 	Model string
-	// Backend is "auto" or "reference". Empty: "auto", the fastest backend that this machine has.
+	// Backend is one of Backends. Empty: "auto", the fastest backend that this machine has.
 	Backend string
+	// Precision is what the forward pass is computed in, one of Precisions. Empty: what suits the backend, fp16 on
+	// Metal. The reference backend always computes in float64.
+	Precision string
+	// OpenDevice opens the device of the backends "metal" and "sim", by that name; metal/open.Device does it. Nil: there
+	// are no such backends.
+	OpenDevice func(name string) (metal.Device, error)
 	// MaxLength is the largest number of tokens in a pair, special tokens included; longer pairs are
 	// truncated. 0: what the checkpoint allows, the smaller of model_max_length (tokenizer_config.json) and
 	// max_position_embeddings (config.json), as in sentence-transformers. Bounds: 8 to what the checkpoint allows.
@@ -32,14 +44,32 @@ const (
 const (
 	BackendAuto      = "auto"
 	BackendReference = "reference"
+	BackendMetal     = "metal"
+	BackendSim       = "sim"
+)
+
+// Backends are the values of Config.Backend: the best there is; Apple's GPU; the simulator of one, for checking kernels
+// and not for speed; and the float64 oracle.
+var Backends = []string{BackendAuto, BackendMetal, BackendSim, BackendReference}
+
+// Precisions are the values of Config.Precision.
+var Precisions = []string{PrecisionF32, PrecisionF16}
+
+// Precision names that Config.Precision takes.
+const (
+	PrecisionF32 = "fp32"
+	PrecisionF16 = "fp16"
 )
 
 // Validate reports the first field that is out of its bounds. What depends on the checkpoint is left to Open.
 func (c Config) Validate() error {
-	switch c.Backend {
-	case "", BackendAuto, BackendReference:
-	default:
-		return fmt.Errorf("engine: Backend is %q, want %q or %q", c.Backend, BackendAuto, BackendReference)
+	for _, choice := range []struct {
+		field, value string
+		values       []string
+	}{{"Backend", c.Backend, Backends}, {"Precision", c.Precision, Precisions}} {
+		if choice.value != "" && !slices.Contains(choice.values, choice.value) {
+			return fmt.Errorf("engine: %s is %q, want one of %s", choice.field, choice.value, strings.Join(choice.values, ", "))
+		}
 	}
 	if c.MaxLength != 0 && c.MaxLength < minMaxLength {
 		return fmt.Errorf("engine: MaxLength is %d, want 0 (the checkpoint's) or at least %d", c.MaxLength, minMaxLength)

@@ -12,7 +12,6 @@ import (
 	"sync"
 
 	"github.com/metalrank/metalrank/engine/backend"
-	"github.com/metalrank/metalrank/engine/reference"
 	"github.com/metalrank/metalrank/weights"
 	"github.com/metalrank/metalrank/weights/builtin"
 )
@@ -77,8 +76,7 @@ func (e *Engine) load() error {
 	} else if e.config.MaxLength > most {
 		return fmt.Errorf("engine: MaxLength is %d, the checkpoint takes %d", e.config.MaxLength, most)
 	}
-	// "auto" is the reference backend while it is the only one.
-	if e.backend, err = reference.New(e.checkpoint); err != nil {
+	if e.backend, err = e.openBackend(); err != nil {
 		return err
 	}
 	e.forwards = make(chan struct{}, max(e.backend.Info().Overlap, 1))

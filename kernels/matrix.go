@@ -55,3 +55,18 @@ func (m *Matrix) prefix() string {
 	}
 	return fmt.Sprintf("q%d_", m.Bits)
 }
+
+// Below returns the matrix without its first n rows; d is the type of its elements where it is not quantised. Whether it
+// begins where kernels can read it is checked when an operation is made of it.
+func (m Matrix) Below(n int, d DType) Matrix {
+	sizeBytes := n * m.K * d.Size()
+	if m.Bits != 0 {
+		sizeBytes = n * m.K * m.Bits / 8
+		scales := 2 * n * (m.K / m.GroupSize)
+		m.Scales.OffsetBytes += scales
+		m.Offsets.OffsetBytes += scales
+	}
+	m.Data.OffsetBytes += sizeBytes
+	m.N -= n
+	return m
+}

@@ -46,6 +46,23 @@ func (c *Checkpoint) lookup(name string) (Tensor, bool) {
 	return c.tensors[i], true
 }
 
+// Pages returns the memory pages that hold a tensor's bytes, the same for all tensors of a file, and where in them the
+// bytes begin: what a device needs to read a mapped file without a copy. They are borrowed and read-only, as
+// [Tensor.Bytes] are. false if the tensor is not in a mapped file.
+func (c *Checkpoint) Pages(t Tensor) (pages []byte, offset int, ok bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.closed {
+		return nil, 0, false
+	}
+	for _, m := range c.src.maps {
+		if pages, offset, ok := wholePages(m, t.data); ok {
+			return pages, offset, true
+		}
+	}
+	return nil, 0, false
+}
+
 // Close unmaps the files; tensors and their bytes are gone then, and touching them ends the process. A second call
 // does nothing.
 func (c *Checkpoint) Close() error {

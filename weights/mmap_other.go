@@ -20,3 +20,6 @@ func mapFile(f *os.File, size int64) ([]byte, error) {
 }
 
 func unmapFile([]byte) error { return nil }
+
+// wholePages finds nothing: files are not mapped here.
+func wholePages(_, _ []byte) (pages []byte, offset int, ok bool) { return nil, 0, false }

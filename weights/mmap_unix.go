@@ -5,6 +5,7 @@ package weights
 import (
 	"math"
 	"os"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,3 +21,14 @@ func mapFile(f *os.File, size int64) ([]byte, error) {
 }
 
 func unmapFile(m []byte) error { return unix.Munmap(m) }
+
+// wholePages returns the pages of mapping m, the last one to its end, and where in them data begin, if they lie in m.
+// What is behind the file's end in its last page reads as zeros.
+func wholePages(m, data []byte) (pages []byte, offset int, ok bool) {
+	first, at := uintptr(unsafe.Pointer(unsafe.SliceData(m))), uintptr(unsafe.Pointer(unsafe.SliceData(data)))
+	if len(data) == 0 || at < first || at-first > uintptr(len(m)-len(data)) {
+		return nil, 0, false
+	}
+	size := os.Getpagesize()
+	return unsafe.Slice(unsafe.SliceData(m), (len(m)+size-1)/size*size), int(at - first), true
+}

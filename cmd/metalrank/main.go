@@ -10,11 +10,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/metalrank/metalrank/engine"
+	"github.com/metalrank/metalrank/metal/open"
 )
 
 // version is set by the linker; see build.sh.
@@ -66,7 +68,10 @@ func run(ctx context.Context, args []string, std streams) (status int) {
 		kong.Name("metalrank"),
 		kong.Description("Scores (query, document) pairs with a BERT-style cross-encoder. "+
 			"Without --model it uses the embedded English model."),
-		kong.Vars{"version": "metalrank " + version},
+		kong.Vars{
+			"version": "metalrank " + version, "backends": strings.Join(engine.Backends, ","),
+			"precisions": strings.Join(engine.Precisions, ","),
+		},
 		kong.DefaultEnvars("METALRANK"),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.Writers(std.out, std.err),
@@ -96,13 +101,17 @@ func run(ctx context.Context, args []string, std streams) (status int) {
 // modelFlags choose the model, and how it is loaded; every subcommand has them.
 type modelFlags struct {
 	Model               string `help:"Checkpoint folder (config.json, model.safetensors, tokenizer.json). Default: the embedded model." placeholder:"DIR"`
-	Backend             string `help:"What computes: ${enum}." enum:"auto,reference" default:"auto"`
+	Backend             string `help:"What computes: ${enum}." enum:"${backends}" default:"auto"`
+	Precision           string `help:"What it computes in: ${enum}. Default: what suits the backend." enum:",${precisions}" default:"" placeholder:"P"`
 	MaxLength           int    `help:"Tokens in a pair; longer pairs are truncated. Default: what the model takes." placeholder:"N"`
 	SpecialTokensAsText bool   `help:"Read \"[SEP]\" and its like in texts as plain text, not as special tokens. For documents that aren't trusted."`
 }
 
 func (f *modelFlags) config() engine.Config {
-	return engine.Config{Model: f.Model, Backend: f.Backend, MaxLength: f.MaxLength, SpecialTokensAsText: f.SpecialTokensAsText}
+	return engine.Config{
+		Model: f.Model, Backend: f.Backend, Precision: f.Precision, OpenDevice: open.Device,
+		MaxLength: f.MaxLength, SpecialTokensAsText: f.SpecialTokensAsText,
+	}
 }
 
 // Validate is called by kong.

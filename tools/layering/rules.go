@@ -18,10 +18,10 @@ const anything = "..."
 var allowed = []rule{
 	{"tools/...", []string{anything}},
 
-	{"cmd/...", []string{"httpapi", "engine", "weights", "weights/builtin"}},
+	{"cmd/...", []string{"httpapi", "engine", "metal/open", "weights", "weights/builtin"}},
 	{"httpapi", []string{"engine"}},
 	{"engine", []string{
-		"engine/backend", "engine/parallel", "engine/reference", "engine/cpu", "engine/gpu", "weights", "weights/builtin",
+		"engine/backend", "engine/parallel", "engine/reference", "engine/cpu", "engine/gpu", "kernels", "metal", "weights", "weights/builtin",
 	}},
 
 	// The backends do not know of each other.
@@ -33,6 +33,7 @@ var allowed = []rule{
 
 	{"kernels", []string{"metal"}},
 	{"kernels/kerneltest", []string{"kernels", "metal", "metal/metaltest"}},
+	{"metal/open", []string{"metal", "metal/darwin", "metal/sim"}},
 	{"metal/darwin", []string{"metal"}},
 	{"metal/darwin/shimtest", nil}, // a part of the driver's tests, for which cgo needs a package
 	{"metal/sim", []string{"metal", "metal/msl"}},

@@ -1,0 +1,163 @@
+// Package gpu runs the forward pass of a BERT cross-encoder on a metal.Device: a forward pass is one list of dispatches,
+// five to a layer and two besides, over weights that were put into the device's memory when the model was opened.
+//
+// It knows neither which driver the device has nor who asks for scores.
+package gpu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/metalrank/metalrank/engine/backend"
+	"github.com/metalrank/metalrank/kernels"
+	"github.com/metalrank/metalrank/metal"
+	"github.com/metalrank/metalrank/weights"
+)
+
+// overlap is how many forward passes are in flight: one runs while the next is recorded and waits in the queue.
+const overlap = 2
+
+// Config says how to run a model.
+type Config struct {
+	Name           string        // of the backend, for Info: "metal", "sim"
+	DType          kernels.DType // of activations, and of weights that are not quantised
+	MaxBatchTokens int           // T that memory is set aside for; a larger batch gets its own
+}
+
+// Backend implements backend.Backend.
+type Backend struct {
+	config  Config
+	device  metal.Device
+	library *kernels.Library
+	shape   shape
+	memory  *memory
+	model   *model
+	limits  backend.Limits
+	slots   chan *slot     // that are free
+	late    sync.WaitGroup // passes whose callers have left
+}
+
+// New puts the weights of an open checkpoint into device's memory. It takes device over: Close closes it, as does New
+// when it fails. The checkpoint must stay open as long as the backend. Errors: sizes that the kernels cannot take,
+// weights that don't fit half precision, and the device's.
+func New(device metal.Device, checkpoint *weights.Checkpoint, config Config) (*Backend, error) {
+	c := checkpoint.Config()
+	b := &Backend{
+		config: config, device: device, library: kernels.Open(device, config.DType),
+		memory: newMemory(device, checkpoint, config.DType),
+		limits: backend.Limits{Vocab: c.VocabSize, Types: c.TypeVocab, Positions: c.MaxPositions},
+		shape:  shape{hidden: c.HiddenSize, feedForward: c.FeedForward, labels: len(c.Labels), dtype: config.DType},
+	}
+	if err := b.load(checkpoint); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return b, nil
+}
+
+func (b *Backend) load(checkpoint *weights.Checkpoint) error {
+	tensors, err := checkpoint.BERT()
+	if err != nil {
+		return err
+	}
+	if b.model, err = newModel(b.library, b.memory, tensors, checkpoint.Config()); err != nil {
+		return err
+	}
+	b.slots = make(chan *slot, overlap)
+	for range overlap {
+		s, err := newSlot(b.device, b.shape, b.config.MaxBatchTokens)
+		if err != nil {
+			return err
+		}
+		b.slots <- s
+	}
+	return nil
+}
+
+// Info implements backend.Backend.
+func (b *Backend) Info() backend.Info {
+	dtype := "float16"
+	if b.config.DType == kernels.F32 {
+		dtype = "float32"
+	}
+	return backend.Info{
+		Name: b.config.Name, Device: b.device.Info().Name, DType: dtype, WeightBytes: b.memory.sizeBytes, Overlap: overlap,
+	}
+}
+
+// Close implements backend.Backend. It waits for passes whose callers have left.
+func (b *Backend) Close() error {
+	b.late.Wait()
+	var errs []error
+	for len(b.slots) > 0 {
+		errs = append(errs, (<-b.slots).close())
+	}
+	errs = append(errs, b.library.Close(), b.memory.close(), b.device.Close())
+	return errors.Join(errs...)
+}
+
+// Forward implements backend.Backend. out is [B, C].
+func (b *Backend) Forward(ctx context.Context, batch *backend.Batch, out []float32) error {
+	if err := batch.Check(b.limits); err != nil {
+		return err
+	}
+	if want := batch.Sequences() * b.shape.labels; len(out) != want {
+		return fmt.Errorf("gpu: out has %d values, want %d", len(out), want)
+	}
+	if batch.Tokens() == 0 {
+		return nil
+	}
+	s, err := b.acquire(ctx, batch.Tokens())
+	if err != nil {
+		return err
+	}
+	pending, err := b.submit(s, batch)
+	if err != nil {
+		return errors.Join(err, b.release(s))
+	}
+	if _, err := pending.Wait(ctx); err != nil {
+		if ctx.Err() != nil {
+			// The device goes on, and the slot is its until it is done.
+			b.late.Go(func() {
+				_, _ = pending.Wait(context.WithoutCancel(ctx)) // nobody is left to tell
+				_ = b.release(s)
+			})
+			return err
+		}
+		return errors.Join(err, b.release(s))
+	}
+	s.logits(out)
+	return b.release(s)
+}
+
+// acquire takes a free slot, or makes one for a batch that is larger than they are.
+func (b *Backend) acquire(ctx context.Context, tokens int) (*slot, error) {
+	select {
+	case s := <-b.slots:
+		if tokens <= s.capacity {
+			return s, nil
+		}
+		b.slots <- s
+		return newSlot(b.device, b.shape, tokens)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (b *Backend) release(s *slot) error {
+	if s.capacity > b.config.MaxBatchTokens {
+		return s.close()
+	}
+	b.slots <- s
+	return nil
+}
+
+func (b *Backend) submit(s *slot, batch *backend.Batch) (metal.Pending, error) {
+	s.fill(batch)
+	if err := b.model.record(s); err != nil {
+		s.recorder.Reset()
+		return nil, err
+	}
+	return s.recorder.Commit()
+}

@@ -1,0 +1,126 @@
+package gpu
+
+import (
+	"encoding/binary"
+	"math"
+
+	"github.com/metalrank/metalrank/engine/backend"
+	"github.com/metalrank/metalrank/kernels"
+	"github.com/metalrank/metalrank/metal"
+)
+
+// shape is what the size of activations depends on.
+type shape struct {
+	hidden, feedForward, labels int // H, F, C
+	dtype                       kernels.DType
+}
+
+// slot is the memory of one forward pass, for up to capacity tokens, and what it is recorded with.
+//
+// Five pieces hold activations; each is used again as soon as what it held has been read for the last time.
+type slot struct {
+	shape    shape
+	capacity int
+	recorder *kernels.Recorder
+	buffer   metal.Buffer
+	batch    *backend.Batch // that fill was given; not kept beyond its pass
+	items    []kernels.AttentionItem
+
+	itemCount int // of all tokens; behind them are those of first tokens alone
+
+	// What the host writes, and at the end reads.
+	tokens    metal.Binding // [3, T] u32: ids, positions, types
+	work      metal.Binding // [itemCount + B] AttentionItem
+	first     metal.Binding // [B] u32: the row of each sequence's first token
+	logitsOut metal.Binding // [B, C] f32
+
+	// What stays on the device.
+	x       metal.Binding // [T, H]: a layer's input and output
+	normed  metal.Binding // [T, H]: after the attention block
+	context metal.Binding // [T, H]: attention's output
+	wide    metal.Binding // [T, max(3H, F)]: queries, keys and values; then the inside of the feed-forward block
+}
+
+// bindingAlignment keeps pieces apart by a cache line of Apple's GPUs.
+const bindingAlignment = 128
+
+func newSlot(device metal.Device, sh shape, tokens int) (*slot, error) {
+	s := &slot{shape: sh, capacity: tokens, recorder: kernels.NewRecorder(device)}
+	size := 0
+	var pieces []*metal.Binding
+	place := func(at *metal.Binding, sizeBytes int) {
+		at.OffsetBytes = size
+		size += (sizeBytes + bindingAlignment - 1) / bindingAlignment * bindingAlignment
+		pieces = append(pieces, at)
+	}
+	// At worst every token is a sequence of its own.
+	place(&s.tokens, 3*4*tokens)
+	place(&s.work, 2*itemBytes*tokens)
+	place(&s.first, 4*tokens)
+	place(&s.logitsOut, 4*tokens*sh.labels)
+	row := tokens * sh.dtype.Size()
+	place(&s.x, row*sh.hidden)
+	place(&s.normed, row*sh.hidden)
+	place(&s.context, row*sh.hidden)
+	place(&s.wide, row*max(3*sh.hidden, sh.feedForward))
+	var err error
+	if s.buffer, err = device.NewBuffer(size); err != nil {
+		return nil, err
+	}
+	for _, piece := range pieces {
+		piece.Buffer = s.buffer
+	}
+	return s, nil
+}
+
+func (s *slot) close() error { return s.buffer.Close() }
+
+// itemBytes is the size of an AttentionItem.
+const itemBytes = 16
+
+// fill writes what the kernels read of a batch.
+func (s *slot) fill(batch *backend.Batch) {
+	s.batch = batch
+	tokens := batch.Tokens()
+	for i, column := range [...][]int32{batch.IDs, batch.Positions, batch.Types} {
+		put(s.bytes(s.tokens)[4*tokens*i:], column)
+	}
+	s.items = kernels.AppendItems(s.items[:0], batch.Starts)
+	s.itemCount = len(s.items)
+	s.items = kernels.AppendFirstItems(s.items, batch.Starts)
+	work := s.bytes(s.work)
+	for i, item := range s.items {
+		at := work[itemBytes*i:]
+		binary.LittleEndian.PutUint32(at, item.Key)
+		binary.LittleEndian.PutUint32(at[4:], item.Keys)
+		binary.LittleEndian.PutUint32(at[8:], item.Query)
+		binary.LittleEndian.PutUint32(at[12:], item.Queries)
+	}
+	put(s.bytes(s.first), batch.Starts[:batch.Sequences()])
+}
+
+func (s *slot) bytes(at metal.Binding) []byte { return at.Buffer.Bytes()[at.OffsetBytes:] }
+
+func put(data []byte, values []int32) {
+	for i, v := range values {
+		binary.LittleEndian.PutUint32(data[4*i:], uint32(v))
+	}
+}
+
+// logits copies the pass's result.
+func (s *slot) logits(out []float32) {
+	data := s.bytes(s.logitsOut)
+	for i := range out {
+		out[i] = math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
+	}
+}
+
+// columns is at, from column n of its rows on.
+func (s *slot) columns(at metal.Binding, n int) metal.Binding {
+	return metal.At(at.Buffer, at.OffsetBytes+n*s.shape.dtype.Size())
+}
+
+// firstItems is the work of attention of first tokens alone.
+func (s *slot) firstItems() metal.Binding {
+	return metal.At(s.work.Buffer, s.work.OffsetBytes+itemBytes*s.itemCount)
+}
