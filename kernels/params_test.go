@@ -2,9 +2,7 @@ package kernels
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -12,18 +10,12 @@ import (
 
 	"github.com/metalrank/metalrank/metal"
 	"github.com/metalrank/metalrank/metal/sim"
+	"github.com/metalrank/metalrank/metal/sim/simtest"
 )
 
 // TestParams holds the structs of params.go to what the shader compiler makes of params.h: sizes and offsets.
 func TestParams(t *testing.T) {
-	device, err := sim.Open(sim.Config{})
-	if errors.Is(err, metal.ErrNoDevice) && os.Getenv("CI") != "true" {
-		t.Skipf("no simulator: %v", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer device.Close()
+	device := simtest.Open(t, sim.Config{})
 	var stores []string
 	var names []string
 	var want []uint32

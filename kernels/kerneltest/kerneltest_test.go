@@ -1,8 +1,6 @@
 package kerneltest_test
 
 import (
-	"errors"
-	"os"
 	"testing"
 
 	"github.com/metalrank/metalrank/kernels"
@@ -10,29 +8,8 @@ import (
 	"github.com/metalrank/metalrank/metal"
 	"github.com/metalrank/metalrank/metal/metaltest"
 	"github.com/metalrank/metalrank/metal/sim"
+	"github.com/metalrank/metalrank/metal/sim/simtest"
 )
-
-// open opens a simulator, closed when the test ends. Where there is no compiler for it the test is skipped, or fails if
-// this is CI.
-func open(tb testing.TB, config sim.Config) *sim.Device {
-	tb.Helper()
-	device, err := sim.Open(config)
-	switch {
-	case errors.Is(err, metal.ErrNoDevice) && os.Getenv("CI") != "true":
-		tb.Skipf("no simulator: %v", err)
-	case err != nil:
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { closed(tb, device.Close()) })
-	return device
-}
-
-func closed(tb testing.TB, err error) {
-	tb.Helper()
-	if err != nil {
-		tb.Errorf("close: %v", err)
-	}
-}
 
 // libraries opens the kernels in each dtype, closed when the test ends.
 func libraries(tb testing.TB, device metal.Device) map[kernels.DType]*kernels.Library {
@@ -40,14 +17,14 @@ func libraries(tb testing.TB, device metal.Device) map[kernels.DType]*kernels.Li
 	all := map[kernels.DType]*kernels.Library{}
 	for _, d := range []kernels.DType{kernels.F16, kernels.F32} {
 		all[d] = kernels.Open(device, d)
-		tb.Cleanup(func() { closed(tb, all[d].Close()) })
+		simtest.CloseLater(tb, all[d])
 	}
 	return all
 }
 
 // TestCases runs every case: among guard words, and in buffers that end where their operand does.
 func TestCases(t *testing.T) {
-	device := open(t, sim.Config{})
+	device := simtest.Open(t, sim.Config{})
 	library := libraries(t, device)
 	for _, c := range kerneltest.Cases() {
 		t.Run(c.Name, func(t *testing.T) {
@@ -60,12 +37,9 @@ func TestCases(t *testing.T) {
 	}
 }
 
-// longVariable makes tests that take a share of something take it all; `build.sh test-long` sets it.
-const longVariable = "METALRANK_TEST_LONG"
-
 // every is how many cases go by for each one that is checked: all of them in a long test.
 func every(share int) int {
-	if os.Getenv(longVariable) != "" {
+	if simtest.Long() {
 		return 1
 	}
 	return share
@@ -73,7 +47,7 @@ func every(share int) int {
 
 // TestChecked runs a fixed share of the cases in checked mode, out of order: no findings.
 func TestChecked(t *testing.T) {
-	device := open(t, sim.Config{Checked: true, Seed: 5})
+	device := simtest.Open(t, sim.Config{Checked: true, Seed: 5})
 	library := libraries(t, device)
 	step := every(4)
 	for i, c := range kerneltest.Cases() {
@@ -90,21 +64,18 @@ func check(t *testing.T, device metal.Device, library map[kernels.DType]*kernels
 	if err != nil {
 		t.Errorf("%s: %v", c.Name, err)
 	}
-	work, ok := pending.(*sim.Pending)
-	if !ok {
+	if pending == nil {
 		return // nothing ran, and err says why
 	}
-	for _, report := range work.Reports() {
-		for _, f := range report.Findings {
-			t.Errorf("%s: %v", c.Name, f)
-		}
+	for _, f := range simtest.Findings(t, pending) {
+		t.Errorf("%s: %v", c.Name, f)
 	}
 }
 
 // TestRandom runs cases that nobody thought of in checked mode: no findings, right answers.
 func TestRandom(t *testing.T) {
 	const count, share = 5000, 25
-	device := open(t, sim.Config{Checked: true, Seed: 7})
+	device := simtest.Open(t, sim.Config{Checked: true, Seed: 7})
 	library := libraries(t, device)
 	for i := range count / every(share) {
 		c := kerneltest.Random(uint64(i))
@@ -117,7 +88,7 @@ func TestRandom(t *testing.T) {
 
 // TestLanes asks the device how lanes hold matrices: all kernels take that for granted.
 func TestLanes(t *testing.T) {
-	device := open(t, sim.Config{})
+	device := simtest.Open(t, sim.Config{})
 	if err := kerneltest.Lanes(t.Context(), device); err != nil {
 		t.Error(err)
 	}
@@ -125,7 +96,7 @@ func TestLanes(t *testing.T) {
 
 // BenchmarkCases says how long the simulator takes, which is no word about any GPU.
 func BenchmarkCases(b *testing.B) {
-	device := open(b, sim.Config{})
+	device := simtest.Open(b, sim.Config{})
 	library := libraries(b, device)
 	for _, c := range kerneltest.Shapes(kernels.F16, 128) {
 		b.Run(c.Name, func(b *testing.B) {

@@ -2,40 +2,15 @@ package sim_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"testing"
 	"time"
 
 	"github.com/metalrank/metalrank/metal"
 	"github.com/metalrank/metalrank/metal/metaltest"
 	"github.com/metalrank/metalrank/metal/sim"
+	"github.com/metalrank/metalrank/metal/sim/simtest"
 )
-
-// open opens a simulator. Where there is no compiler for it the test is skipped, or fails if this is CI.
-func open(tb testing.TB, config sim.Config) *sim.Device {
-	tb.Helper()
-	device, err := sim.Open(config)
-	switch {
-	case errors.Is(err, metal.ErrNoDevice) && os.Getenv("CI") != "true":
-		tb.Skipf("no simulator: %v", err)
-	case err != nil:
-		tb.Fatal(err)
-	}
-	return device
-}
-
-// closeLater closes c when the test ends.
-func closeLater(tb testing.TB, c io.Closer) {
-	tb.Helper()
-	tb.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			tb.Error(err)
-		}
-	})
-}
 
 // TestConformance runs the suite that every driver must pass, in every mode.
 func TestConformance(t *testing.T) {
@@ -48,7 +23,7 @@ func TestConformance(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			metaltest.Run(t, func(tb testing.TB) metal.Device {
 				tb.Helper()
-				return open(tb, config)
+				return simtest.Open(tb, config)
 			})
 		})
 	}
@@ -72,7 +47,7 @@ func TestSchedules(t *testing.T) {
 		metaltest.Gemm(65, 5, 65, false, false),
 	}
 	for seed := range uint64(seeds) {
-		device := open(t, sim.Config{Checked: true, Seed: seed})
+		device := simtest.Open(t, sim.Config{Checked: true, Seed: seed})
 		libraries := metaltest.Libraries(t, device)
 		for i := range cases {
 			pending, err := cases[i].Run(t.Context(), device, libraries[cases[i].Source], metaltest.Exact)
@@ -82,7 +57,7 @@ func TestSchedules(t *testing.T) {
 			if pending == nil {
 				continue
 			}
-			for _, f := range findings(t, pending) {
+			for _, f := range simtest.Findings(t, pending) {
 				t.Errorf("seed %d: %v", seed, f)
 			}
 		}
@@ -102,8 +77,7 @@ func TestSchedules(t *testing.T) {
 
 // TestKernelFindings runs all cases of the test kernels once in checked mode: no findings.
 func TestKernelFindings(t *testing.T) {
-	device := open(t, sim.Config{Checked: true})
-	closeLater(t, device)
+	device := simtest.Open(t, sim.Config{Checked: true})
 	libraries := metaltest.Libraries(t, device)
 	for _, c := range metaltest.Cases() {
 		pending, err := c.Run(t.Context(), device, libraries[c.Source], metaltest.Exact)
@@ -113,7 +87,7 @@ func TestKernelFindings(t *testing.T) {
 		if pending == nil {
 			continue
 		}
-		for _, f := range findings(t, pending) {
+		for _, f := range simtest.Findings(t, pending) {
 			t.Errorf("%s: %v", c.Name, f)
 		}
 	}
@@ -136,8 +110,7 @@ func BenchmarkMiniLMLayer(b *testing.B) {
 	cases := minilmLayer()
 	for _, config := range []sim.Config{{Threads: 1}, {Threads: 2}, {Threads: 1, Checked: true}, {Threads: 1, Seed: 1}} {
 		b.Run(fmt.Sprintf("threads=%d,checked=%v,seed=%d", config.Threads, config.Checked, config.Seed), func(b *testing.B) {
-			device := open(b, config)
-			closeLater(b, device)
+			device := simtest.Open(b, config)
 			libraries := metaltest.Libraries(b, device)
 			var busy time.Duration
 			var flops float64
@@ -159,18 +132,4 @@ func BenchmarkMiniLMLayer(b *testing.B) {
 			b.ReportMetric(flops/busy.Seconds()/float64(config.Threads)/1e9, "GFLOP/s/thread")
 		})
 	}
-}
-
-// findings are those of all dispatches of a list.
-func findings(t *testing.T, pending metal.Pending) []sim.Finding {
-	t.Helper()
-	work, ok := pending.(*sim.Pending)
-	if !ok {
-		t.Fatalf("submitted work is a %T", pending)
-	}
-	var all []sim.Finding
-	for _, report := range work.Reports() {
-		all = append(all, report.Findings...)
-	}
-	return all
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/metalrank/metalrank/metal"
 	"github.com/metalrank/metalrank/metal/metaltest"
 	"github.com/metalrank/metalrank/metal/sim"
+	"github.com/metalrank/metalrank/metal/sim/simtest"
 )
 
 // sabotages are mistakes of a driver, and the subtest of the suite that must notice.
@@ -74,13 +75,13 @@ func TestSabotaged(t *testing.T) {
 	}
 	metaltest.Run(t, func(tb testing.TB) metal.Device {
 		tb.Helper()
-		return sabotaged{open(tb, sim.Config{}), sabotages[name].spoil}
+		return sabotaged{simtest.Open(tb, sim.Config{}), sabotages[name].spoil}
 	})
 }
 
 // TestSuiteNotices runs the suite over drivers that make one mistake each.
 func TestSuiteNotices(t *testing.T) {
-	closeLater(t, open(t, sim.Config{})) // skips where there is no simulator
+	simtest.Open(t, sim.Config{}) // skips where there is no simulator
 	for name, sabotage := range sabotages {
 		t.Run(name, func(t *testing.T) {
 			command := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestSabotaged$", "-test.v")

@@ -13,6 +13,7 @@ import (
 
 	"github.com/metalrank/metalrank/metal"
 	"github.com/metalrank/metalrank/metal/sim"
+	"github.com/metalrank/metalrank/metal/sim/simtest"
 )
 
 // rig runs the kernels of testdata/shim.metal.
@@ -23,8 +24,7 @@ type rig struct {
 
 func newRig(t testing.TB, config sim.Config) *rig {
 	t.Helper()
-	r := &rig{device: open(t, config)}
-	closeLater(t, r.device)
+	r := &rig{device: simtest.Open(t, config)}
 	text, err := os.ReadFile("testdata/shim.metal")
 	if err != nil {
 		t.Fatal(err)
@@ -32,7 +32,7 @@ func newRig(t testing.TB, config sim.Config) *rig {
 	if r.library, err = r.device.NewLibrary(metal.Source{Name: "shim.metal", Text: string(text)}); err != nil {
 		t.Fatal(err)
 	}
-	closeLater(t, r.library)
+	simtest.CloseLater(t, r.library)
 	return r
 }
 
@@ -43,7 +43,7 @@ func (r *rig) buffer(t testing.TB, count int) (metal.Buffer, []float32) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	closeLater(t, b)
+	simtest.CloseLater(t, b)
 	clear(b.Bytes())
 	return b, unsafe.Slice((*float32)(unsafe.Pointer(&b.Bytes()[0])), count)
 }
@@ -55,7 +55,7 @@ func (r *rig) run(t testing.TB, kernel string, constants []metal.Constant, d met
 	if err != nil {
 		t.Fatal(err)
 	}
-	closeLater(t, p)
+	simtest.CloseLater(t, p)
 	d.Pipeline = p
 	e := metal.NewEncoder(r.device)
 	if err := e.Dispatch(&d); err != nil {
@@ -202,7 +202,7 @@ func TestPipelineInfo(t *testing.T) {
 		if i := p.Info(); i.MaxThreads != test.threads || i.ThreadgroupMemoryBytes != test.threadgroupMem || i.Kernel != test.kernel {
 			t.Errorf("%+v, want %d threads and %d bytes", i, test.threads, test.threadgroupMem)
 		}
-		closeLater(t, p)
+		simtest.CloseLater(t, p)
 	}
 }
 
@@ -250,8 +250,7 @@ func TestFaults(t *testing.T) {
 
 // TestCompileErrors: each names the line of the kernel, and what it lacks.
 func TestCompileErrors(t *testing.T) {
-	device := open(t, sim.Config{})
-	closeLater(t, device)
+	device := simtest.Open(t, sim.Config{})
 	for _, test := range []struct {
 		text, want string
 		line       int
@@ -310,7 +309,7 @@ func TestSubmitAllocations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	closeLater(t, p)
+	simtest.CloseLater(t, p)
 	e := metal.NewEncoder(r.device)
 	d := metal.Dispatch{
 		Pipeline: p, Buffers: []metal.Binding{metal.At(buffer, 0)}, Groups: metal.Size{X: 1}, Threads: metal.Size{X: 16},

@@ -37,6 +37,7 @@ var allowed = []rule{
 	{"metal/darwin", []string{"metal"}},
 	{"metal/darwin/shimtest", nil}, // a part of the driver's tests, for which cgo needs a package
 	{"metal/sim", []string{"metal", "metal/msl"}},
+	{"metal/sim/simtest", []string{"metal", "metal/sim"}},
 	{"metal/metaltest", []string{"metal"}},
 	{"metal/msl", nil},
 	{"metal", nil},
