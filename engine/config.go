@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/metalrank/metalrank/metal"
+	"github.com/metalrank/metalrank/engine/gpu"
 )
 
 // Config says which model to serve, and how. The zero value serves the embedded model on the best backend.
@@ -19,7 +19,7 @@ type Config struct {
 	Precision string
 	// OpenDevice opens the device of the backends "metal" and "sim", by that name; metal/open.Device does it. Nil: there
 	// are no such backends.
-	OpenDevice func(name string) (metal.Device, error)
+	OpenDevice gpu.Opener
 	// MaxLength is the largest number of tokens in a pair, special tokens included; longer pairs are
 	// truncated. 0: what the checkpoint allows, the smaller of model_max_length (tokenizer_config.json) and
 	// max_position_embeddings (config.json), as in sentence-transformers. Bounds: 8 to what the checkpoint allows.

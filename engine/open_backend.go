@@ -2,14 +2,11 @@ package engine
 
 import (
 	"errors"
-	"fmt"
 	"runtime"
 
 	"github.com/metalrank/metalrank/engine/backend"
 	"github.com/metalrank/metalrank/engine/gpu"
 	"github.com/metalrank/metalrank/engine/reference"
-	"github.com/metalrank/metalrank/kernels"
-	"github.com/metalrank/metalrank/metal"
 )
 
 // openBackend opens what Config.Backend names. "auto" is Metal where there is a device, and the CPU elsewhere: the
@@ -21,26 +18,21 @@ func (e *Engine) openBackend() (backend.Backend, error) {
 	case BackendReference:
 		return reference.New(e.checkpoint)
 	}
-	if runtime.GOOS == "darwin" && e.config.OpenDevice != nil {
+	if runtime.GOOS == "darwin" {
 		b, err := e.openGPU(BackendMetal)
-		if !errors.Is(err, metal.ErrNoDevice) {
+		if !errors.Is(err, gpu.ErrNoDevice) {
 			return b, err
 		}
 	}
 	return reference.New(e.checkpoint)
 }
 
-func (e *Engine) openGPU(name string) (backend.Backend, error) {
-	if e.config.OpenDevice == nil {
-		return nil, fmt.Errorf("engine: Backend is %q, but Config.OpenDevice is not set", name)
-	}
-	dtype := kernels.F16
-	if e.config.Precision == PrecisionF32 {
-		dtype = kernels.F32
-	}
-	device, err := e.config.OpenDevice(name)
+func (e *Engine) openGPU(driver string) (backend.Backend, error) {
+	b, err := gpu.Open(e.config.OpenDevice, e.checkpoint, gpu.Config{
+		Driver: driver, Float32: e.config.Precision == PrecisionF32, MaxBatchTokens: e.config.MaxBatchTokens,
+	})
 	if err != nil {
-		return nil, err
+		return nil, err // a nil *gpu.Backend would be a backend
 	}
-	return gpu.New(device, e.checkpoint, gpu.Config{Name: name, DType: dtype, MaxBatchTokens: e.config.MaxBatchTokens})
+	return b, nil
 }

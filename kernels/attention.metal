@@ -7,7 +7,7 @@
 //          4 AttentionItem [items]  5 out [.., outStride]
 // Grid: (items, A) groups of 4 SIMD-groups, each with 16 queries; an item has up to 64
 // Threadgroup memory: keys and values, 2 * Block * (32 C + 8) elements: 10,240 B for attention_f16_32
-// Needs: D % 4 == 0, D <= 32 C; all strides % 8 == 0 and all buffers begin at a multiple of 16 bytes
+// Needs: D % 4 == 0, D <= 32 C; all strides % 4 == 0 and all buffers begin at a multiple of four elements
 // Numerics: scores, softmax and sums in f32; p is rounded to the type of v before it is multiplied; one rounding at the store
 // Constants: headSize
 // Variants: attention_{f16,f32}_{32,64}: the greatest D

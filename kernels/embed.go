@@ -34,9 +34,14 @@ func (l *Library) NewEmbed(tables Embeddings) (*Embed, error) {
 				w.Bits, w.GroupSize, w.K)
 		}
 	}
+	wordAlignment := l.dtype.Alignment()
+	if w.Bits != 0 {
+		wordAlignment = run
+	}
 	for _, err := range []error{
-		checkAlignment("embed", "words", w.Data), checkAlignment("embed", "positions", tables.Positions),
-		checkAlignment("embed", "types", tables.Types),
+		checkAlignment("embed", "words", w.Data, wordAlignment),
+		checkAlignment("embed", "positions", tables.Positions, l.dtype.Alignment()),
+		checkAlignment("embed", "types", tables.Types, l.dtype.Alignment()),
 	} {
 		if err != nil {
 			return nil, err

@@ -6,7 +6,7 @@
 //          7 scales [V, H/G] f16 and 8 offsets [V, H/G] f16, if wordBits is not 0: words are MLX's affine groups of G
 // Grid: ceil(T / S) groups of any number S of SIMD-groups
 // Threadgroup memory: none
-// Needs: H % 4 == 0, H <= 4096; every table begins at a multiple of 16 bytes, and its rows do so or at one of 8; ids,
+// Needs: H % 4 == 0, H <= 4096; every table begins at a multiple of four elements; ids,
 //        positions and types are inside their tables; G % 4 == 0; wordBits is 0, 4 or 8
 // Numerics: f32 in registers, variance in a second pass; one rounding, at the store
 // Constants: rowVectors, wordBits

@@ -27,16 +27,17 @@ type Rows struct {
 // Gemm is a linear layer (gemm.metal, gemm_quant.metal).
 type Gemm struct {
 	linear    Linear
+	dtype     DType
 	cores     int
 	pipelines [3]metal.Pipeline // by gemmTiles
 }
 
 // NewGemm prepares a linear layer. Errors: sizes that it cannot take, *metal.CompileError.
 func (l *Library) NewGemm(linear Linear) (*Gemm, error) {
-	if err := linear.Weights.check("gemm"); err != nil {
+	if err := linear.Weights.check("gemm", l.dtype); err != nil {
 		return nil, err
 	}
-	g := &Gemm{linear: linear, cores: gpuCores(l.device.Info().Name)}
+	g := &Gemm{linear: linear, dtype: l.dtype, cores: gpuCores(l.device.Info().Name)}
 	for i := range gemmTiles {
 		var err error
 		if g.pipelines[i], err = l.linearPipeline("gemm", &linear, &gemmTiles[i]); err != nil {
@@ -67,7 +68,7 @@ func (l *Library) linearPipeline(kernel string, linear *Linear, t *tile) (metal.
 func (g *Gemm) Record(r *Recorder, rows Rows) error {
 	n := g.linear.Weights.N
 	i := choose(gemmTiles, rows.M, n, g.cores)
-	if err := g.linear.bind(r, &rows, g.linear.Bias, 0); err != nil {
+	if err := g.linear.bind(r, g.dtype, &rows, g.linear.Bias, 0); err != nil {
 		return err
 	}
 	columns, groups := gemmTiles[i].groups(rows.M, n)
@@ -76,11 +77,11 @@ func (g *Gemm) Record(r *Recorder, rows Rows) error {
 
 // bind sets arguments and buffers as gemm.metal, gemm_norm.metal and their quantised forms have them. vectors are what
 // is added and, for a norm, multiplied, to each column.
-func (l *Linear) bind(r *Recorder, rows *Rows, vectors metal.Binding, epsilon float32) error {
+func (l *Linear) bind(r *Recorder, dtype DType, rows *Rows, vectors metal.Binding, epsilon float32) error {
 	for _, err := range []error{
 		checkSize("gemm", "M", rows.M, rows.M > 0, "at least 1"),
-		checkAlignment("gemm", "rows of a", rows.A), checkAlignment("gemm", "rows of y", rows.Y),
-		checkAlignment("gemm", "rows of the residual", rows.Residual),
+		checkAlignment("gemm", "rows of a", rows.A, dtype.Alignment()), checkAlignment("gemm", "rows of y", rows.Y, dtype.Alignment()),
+		checkAlignment("gemm", "rows of the residual", rows.Residual, dtype.Alignment()),
 	} {
 		if err != nil {
 			return err

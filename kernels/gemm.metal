@@ -5,7 +5,7 @@
 //          5 residual [T or M, N], if hasResidual  6 rows [M] u32, if one of the gathers is set
 // Grid: (ceil(N / (8 NF S)), ceil(M / (8 MF))) groups of S SIMD-groups, S = simdgroups
 // Threadgroup memory: two tiles of a, 2 * 8 MF * 40 elements: 10,240 B for gemm_f16_nt_64x32
-// Needs: K % 4 == 0, N % 2 == 0; a, w, y and residual begin at a multiple of 16 bytes; 8 MF <= 32 S
+// Needs: K % 4 == 0, N % 2 == 0; a, w, y and residual begin at a multiple of four elements; 8 MF <= 32 S
 // Numerics: f32 accumulators; one rounding, at the store
 // Constants: activation, hasResidual, gatherA, gatherResidual, simdgroups
 // Variants: gemm_{f16,f32}_nt_{64x32,32x32,8x32}; the last are the rows of a threadgroup and the columns of a SIMD-group

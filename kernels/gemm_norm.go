@@ -7,6 +7,7 @@ import (
 // GemmNorm is a linear layer with residual and layer norm (gemm_norm.metal, gemm_norm_quant.metal).
 type GemmNorm struct {
 	linear    Linear
+	dtype     DType
 	vectors   metal.Binding
 	epsilon   float32
 	cores     int
@@ -21,7 +22,7 @@ const MaxGemmNormColumns = maxGroupSimdgroups * 48
 // than a row needs: then a Gemm and a Norm do the same.
 func (l *Library) NewGemmNorm(linear Linear, vectors metal.Binding, epsilon float64) (*GemmNorm, error) {
 	n := linear.Weights.N
-	if err := linear.Weights.check("gemm_norm"); err != nil {
+	if err := linear.Weights.check("gemm_norm", l.dtype); err != nil {
 		return nil, err
 	}
 	if err := checkSize("gemm_norm", "N", n, n%side == 0, "a multiple of 8"); err != nil {
@@ -30,7 +31,9 @@ func (l *Library) NewGemmNorm(linear Linear, vectors metal.Binding, epsilon floa
 	if n > MaxGemmNormColumns {
 		return nil, &metal.LimitError{Kernel: "gemm_norm", What: "columns", Got: uint64(n), Limit: MaxGemmNormColumns}
 	}
-	g := &GemmNorm{linear: linear, vectors: vectors, epsilon: float32(epsilon), cores: gpuCores(l.device.Info().Name)}
+	g := &GemmNorm{
+		linear: linear, dtype: l.dtype, vectors: vectors, epsilon: float32(epsilon), cores: gpuCores(l.device.Info().Name),
+	}
 	for i := range gemmNormTiles {
 		pipeline, err := l.linearPipeline("gemm_norm", &linear, &gemmNormTiles[i])
 		if err != nil {
@@ -51,7 +54,7 @@ func (l *Library) NewGemmNorm(linear Linear, vectors metal.Binding, epsilon floa
 func (g *GemmNorm) Record(r *Recorder, rows Rows) error {
 	n := g.linear.Weights.N
 	i := choose(gemmNormTiles, rows.M, n, g.cores)
-	if err := g.linear.bind(r, &rows, g.vectors, g.epsilon); err != nil {
+	if err := g.linear.bind(r, g.dtype, &rows, g.vectors, g.epsilon); err != nil {
 		return err
 	}
 	_, groups := gemmNormTiles[i].groups(rows.M, n)

@@ -6,7 +6,7 @@
 // Grid: ceil(M / (8 MF)) groups of S = ceil(N / (8 NF)) SIMD-groups, S = simdgroups
 // Threadgroup memory: two tiles of a, 2 * 8 MF * 40 elements, and two sums per row and SIMD-group, 2 * 32 * 8 MF f32:
 //          13,312 B for gemm_norm_f16_nt_32x48
-// Needs: K % 4 == 0, N % 8 == 0, S <= 32, 8 MF <= 32 S; a, w, y and residual begin at a multiple of 16 bytes
+// Needs: K % 4 == 0, N % 8 == 0, S <= 32, 8 MF <= 32 S; a, w, y and residual begin at a multiple of four elements
 // Numerics: f32 from the products to the store, where the only rounding is; variance in a second pass, in registers
 // Constants: activation (before the norm), hasResidual, gatherA, gatherResidual, simdgroups
 // Variants: gemm_norm_{f16,f32}_nt_{32x48,16x48,8x48}: rows of a threadgroup, columns of a SIMD-group

@@ -6,8 +6,8 @@
 //          7 residual [T or M, N], if hasResidual  8 rows [M] u32, if one of the gathers is set
 // Grid: ceil(M / (8 MF)) groups of S = ceil(N / (8 NF)) SIMD-groups, S = simdgroups
 // Threadgroup memory: as gemm_norm.metal; weights need none
-// Needs: K % G == 0, G = 32, 64 or 128, N % 8 == 0, S <= 32, 8 MF <= 32 S; a, codes, y and residual begin at a multiple of
-//        16 bytes
+// Needs: K % G == 0, G = 32, 64 or 128, N % 8 == 0, S <= 32, 8 MF <= 32 S; a, y and residual begin at a multiple of four
+//        elements, codes of four bytes
 // Numerics: a weight is dequantised in f32 and rounded to a's type; else as gemm_norm.metal
 // Constants: activation (before the norm), hasResidual, gatherA, gatherResidual, simdgroups, groupSize
 // Variants: gemm_norm_{q4,q8}_{f16,f32}_nt_{32x48,16x48,8x48}

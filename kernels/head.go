@@ -39,7 +39,7 @@ func (l *Library) NewHead(c Classifier) (*Head, error) {
 		checkSize("head", "columns of the dense layer", c.Dense.N, c.Dense.N == hidden, "as many as it has rows"),
 		checkSize("head", "bits of a weight", c.Dense.Bits, c.Dense.Bits == 0, "0"),
 		checkSize("head", "labels", c.Labels, c.Labels > 0, "at least 1"),
-		checkAlignment("head", "weights", c.Dense.Data),
+		checkAlignment("head", "weights", c.Dense.Data, l.dtype.Alignment()),
 	} {
 		if err != nil {
 			return nil, err

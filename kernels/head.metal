@@ -6,7 +6,7 @@
 //          7 rows [B] u32, if gatherA
 // Grid: ceil(B / 8) groups of S = ceil(H / (8 NF)) SIMD-groups, S = simdgroups
 // Threadgroup memory: two tiles of x, 2 * 8 * 40 elements, and a sum per row and SIMD-group, 32 * 8 f32: 2,304 B at f16
-// Needs: H % 8 == 0, S <= 32; x and w begin at a multiple of 16 bytes
+// Needs: H % 8 == 0, S <= 32; x and w begin at a multiple of four elements
 // Numerics: f32 throughout
 // Constants: activation, gatherA, simdgroups; hasResidual and gatherResidual are false
 // Variants: head_{f16,f32}: NF = 6, H <= 1536; head_{f16,f32}_wide: NF = 16, H <= 4096

@@ -54,6 +54,9 @@ func (d DType) String() string {
 	return "f16"
 }
 
+// Alignment returns the bytes that a buffer of this type must begin at a multiple of.
+func (d DType) Alignment() int { return run * d.Size() }
+
 // Activation is a function that a kernel applies to what it has summed; values are those of params.h.
 type Activation uint32
 
@@ -83,10 +86,8 @@ const (
 	simdWidth = 32
 	// side is the number of rows and columns of a simdgroup_matrix.
 	side = 8
-	// tileDepth is how far a step of a product goes along K.
-	tileDepth = 32
-	// alignment in bytes that kernels ask of buffers.
-	alignment = 16
+	// run is how many neighbouring elements kernels read at once: buffers must begin at a multiple of it.
+	run = 4
 )
 
 // Library holds the compiled kernels of a device for one DType. What it makes may be used from several goroutines at

@@ -21,12 +21,16 @@ type Matrix struct {
 // GroupSizes are those that Matrix.GroupSize may be.
 var GroupSizes = []int{32, 64, 128}
 
-func (m *Matrix) check(operation string) error {
+func (m *Matrix) check(operation string, d DType) error {
+	alignment := d.Alignment()
+	if m.Bits != 0 {
+		alignment = run
+	}
 	for _, err := range []error{
 		checkSize(operation, "K", m.K, m.K > 0 && m.K%4 == 0, "a positive multiple of 4"),
 		checkSize(operation, "N", m.N, m.N > 0 && m.N%2 == 0, "a positive multiple of 2"),
 		checkSize(operation, "bits of a weight", m.Bits, m.Bits == 0 || m.Bits == 4 || m.Bits == 8, "0, 4 or 8"),
-		checkAlignment(operation, "weights", m.Data),
+		checkAlignment(operation, "weights", m.Data, alignment),
 	} {
 		if err != nil {
 			return err
@@ -41,7 +45,7 @@ func (m *Matrix) check(operation string) error {
 	return checkSize(operation, "K", m.K, m.K%m.GroupSize == 0, fmt.Sprintf("a multiple of the group size, %d", m.GroupSize))
 }
 
-func checkAlignment(operation, what string, at metal.Binding) error {
+func checkAlignment(operation, what string, at metal.Binding, alignment int) error {
 	if at.OffsetBytes%alignment != 0 {
 		return fmt.Errorf("kernels: %s: %s begin at byte %d, want a multiple of %d", operation, what, at.OffsetBytes, alignment)
 	}

@@ -4,7 +4,7 @@
 // Buffers: 0 NormArgs  1 x [M, H]  2 gamma, beta [2, H] f32  3 y [M, H] (may be x)  4 residual [M, H], if hasResidual
 // Grid: ceil(M / S) groups of any number S of SIMD-groups
 // Threadgroup memory: none
-// Needs: H % 4 == 0, H <= 4096, all buffers begin at a multiple of 16 bytes
+// Needs: H % 4 == 0, H <= 4096, all buffers begin at a multiple of four elements
 // Numerics: f32 in registers, variance in a second pass; one rounding, at the store
 // Constants: hasResidual, rowVectors
 // Variants: norm_{f16,f32}

@@ -41,7 +41,7 @@ func TestParams(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := run(t, device, fstest.MapFS{"offsets.metal": {Data: []byte(text)}, "params.h": {Data: header}}, len(want))
+	got := runOffsets(t, device, fstest.MapFS{"offsets.metal": {Data: []byte(text)}, "params.h": {Data: header}}, len(want))
 	for i := range want {
 		if got[i] != want[i] {
 			t.Errorf("%s is %d, the twin in Go has %d", names[i], got[i], want[i])
@@ -49,8 +49,8 @@ func TestParams(t *testing.T) {
 	}
 }
 
-// run runs the kernel `offsets` of offsets.metal, which writes n words.
-func run(t *testing.T, device metal.Device, files fstest.MapFS, n int) []uint32 {
+// runOffsets runs the kernel `offsets` of offsets.metal, which writes n words.
+func runOffsets(t *testing.T, device metal.Device, files fstest.MapFS, n int) []uint32 {
 	t.Helper()
 	library := OpenFiles(device, F16, files)
 	defer library.Close()

@@ -6,7 +6,6 @@ import "strings"
 type tile struct {
 	name            string // as kernels end
 	rows, columns   int
-	mostSimdgroups  int
 	fixedSimdgroups int // 0: as many as a row needs
 }
 

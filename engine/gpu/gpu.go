@@ -19,11 +19,17 @@ import (
 // overlap is how many forward passes are in flight: one runs while the next is recorded and waits in the queue.
 const overlap = 2
 
+// Opener opens the device of a driver, by the driver's name; metal/open.Device is one.
+type Opener func(driver string) (metal.Device, error)
+
+// ErrNoDevice is wrapped by what Open returns where there is no device to run on.
+var ErrNoDevice = metal.ErrNoDevice
+
 // Config says how to run a model.
 type Config struct {
-	Name           string        // of the backend, for Info: "metal", "sim"
-	DType          kernels.DType // of activations, and of weights that are not quantised
-	MaxBatchTokens int           // T that memory is set aside for; a larger batch gets its own
+	Driver         string // "metal" or "sim"; also the backend's name
+	Float32        bool   // activations, and weights that are not quantised, in fp32: for checking what fp16 costs
+	MaxBatchTokens int    // T that memory is set aside for; a larger batch gets its own
 }
 
 // Backend implements backend.Backend.
@@ -39,16 +45,26 @@ type Backend struct {
 	late    sync.WaitGroup // passes whose callers have left
 }
 
-// New puts the weights of an open checkpoint into device's memory. It takes device over: Close closes it, as does New
-// when it fails. The checkpoint must stay open as long as the backend. Errors: sizes that the kernels cannot take,
-// weights that don't fit half precision, and the device's.
-func New(device metal.Device, checkpoint *weights.Checkpoint, config Config) (*Backend, error) {
-	c := checkpoint.Config()
+// Open opens a device and puts the weights of an open checkpoint into its memory. The checkpoint must stay open as long
+// as the backend. Errors: ErrNoDevice, sizes that the kernels cannot take, weights that half precision cannot hold, and
+// the device's.
+func Open(open Opener, checkpoint *weights.Checkpoint, config Config) (*Backend, error) {
+	if open == nil {
+		return nil, fmt.Errorf("%w: this program has no driver for %q", ErrNoDevice, config.Driver)
+	}
+	device, err := open(config.Driver)
+	if err != nil {
+		return nil, err
+	}
+	c, dtype := checkpoint.Config(), kernels.F16
+	if config.Float32 {
+		dtype = kernels.F32
+	}
 	b := &Backend{
-		config: config, device: device, library: kernels.Open(device, config.DType),
-		memory: newMemory(device, checkpoint, config.DType),
+		config: config, device: device, library: kernels.Open(device, dtype),
+		memory: newMemory(device, checkpoint, dtype),
 		limits: backend.Limits{Vocab: c.VocabSize, Types: c.TypeVocab, Positions: c.MaxPositions},
-		shape:  shape{hidden: c.HiddenSize, feedForward: c.FeedForward, labels: len(c.Labels), dtype: config.DType},
+		shape:  shape{hidden: c.HiddenSize, feedForward: c.FeedForward, labels: len(c.Labels), dtype: dtype},
 	}
 	if err := b.load(checkpoint); err != nil {
 		return nil, errors.Join(err, b.Close())
@@ -78,11 +94,11 @@ func (b *Backend) load(checkpoint *weights.Checkpoint) error {
 // Info implements backend.Backend.
 func (b *Backend) Info() backend.Info {
 	dtype := "float16"
-	if b.config.DType == kernels.F32 {
+	if b.config.Float32 {
 		dtype = "float32"
 	}
 	return backend.Info{
-		Name: b.config.Name, Device: b.device.Info().Name, DType: dtype, WeightBytes: b.memory.sizeBytes, Overlap: overlap,
+		Name: b.config.Driver, Device: b.device.Info().Name, DType: dtype, WeightBytes: b.memory.sizeBytes, Overlap: overlap,
 	}
 }
 

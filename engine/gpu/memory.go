@@ -37,9 +37,6 @@ func (m *memory) close() error {
 	return errors.Join(errs...)
 }
 
-// Kernels read weights in runs of this many bytes.
-const weightAlignment = 16
-
 // inPlace finds a tensor in a mapped file. false: it has to be copied.
 func (m *memory) inPlace(t weights.Tensor, alignment int) (metal.Binding, bool) {
 	pages, offset, ok := m.checkpoint.Pages(t)
@@ -82,7 +79,7 @@ func (m *memory) stored() weights.DType {
 // table puts a tensor into the device's memory as elements of the library's dtype.
 func (m *memory) table(t weights.Tensor) (metal.Binding, error) {
 	if t.Quant == nil && t.DType == m.stored() {
-		if at, ok := m.inPlace(t, weightAlignment); ok {
+		if at, ok := m.inPlace(t, m.dtype.Alignment()); ok {
 			return at, nil
 		}
 	}
@@ -129,6 +126,9 @@ func quantisedAlike(tensors []weights.Tensor) bool {
 	return true
 }
 
+// codeAlignment is what kernels ask of codes, which they read four or two bytes at a time, and more than of scales.
+const codeAlignment = 4
+
 // codes puts the parts of quantised tensors into the device's memory.
 func (m *memory) codes(w *kernels.Matrix, tensors []weights.Tensor) error {
 	w.Bits, w.GroupSize = tensors[0].Quant.Bits, tensors[0].Quant.GroupSize
@@ -152,7 +152,7 @@ func (m *memory) codes(w *kernels.Matrix, tensors []weights.Tensor) error {
 		{&w.Offsets, offsets, tensors[0].Quant.Biases},
 	} {
 		if len(tensors) == 1 && (part.of.DType == weights.F16 || part.of.DType == weights.U32) {
-			if at, ok := m.inPlace(part.of, weightAlignment); ok {
+			if at, ok := m.inPlace(part.of, codeAlignment); ok {
 				*part.at = at
 				continue
 			}

@@ -21,7 +21,7 @@ var allowed = []rule{
 	{"cmd/...", []string{"httpapi", "engine", "metal/open", "weights", "weights/builtin"}},
 	{"httpapi", []string{"engine"}},
 	{"engine", []string{
-		"engine/backend", "engine/parallel", "engine/reference", "engine/cpu", "engine/gpu", "kernels", "metal", "weights", "weights/builtin",
+		"engine/backend", "engine/parallel", "engine/reference", "engine/cpu", "engine/gpu", "weights", "weights/builtin",
 	}},
 
 	// The backends do not know of each other.

@@ -1,0 +1,107 @@
+package gpu_test
+
+import (
+	"testing"
+
+	"github.com/metalrank/metalrank/engine/gpu"
+	"github.com/metalrank/metalrank/metal/sim"
+	"github.com/metalrank/metalrank/metal/sim/simtest"
+	"github.com/metalrank/metalrank/weights/weightstest"
+)
+
+// miniLM is the shape of the embedded model, with a small vocabulary and as many layers as there is time for.
+func miniLM(layers int) weightstest.Spec {
+	spec := weightstest.Specs()[0]
+	spec.Hidden, spec.Heads, spec.FeedForward, spec.Layers, spec.MaxPositions = 384, 12, 1536, layers, 512
+	spec.DType, spec.Activation, spec.TokenizerKeys = "F16", "gelu", nil
+	return spec
+}
+
+// mixed are the lengths of 32 pairs with a heavy tail, mean 107: what a search engine sends (log-normal, as the workload
+// of that name in tools/peers).
+func mixed() []int {
+	return []int{
+		14, 17, 20, 23, 26, 29, 32, 36, 39, 43, 47, 51, 56, 60, 65, 71, 76, 83, 89, 97, 105, 113, 123, 134, 147, 162,
+		180, 202, 231, 272, 340, 441,
+	}
+}
+
+// useful is the arithmetic that a pass needs: every product of a linear layer over every token, attention over each
+// sequence, and in the last layer only what [CLS] rows need.
+func useful(layers, h, f int, lengths []int) float64 {
+	var flops float64
+	for _, length := range lengths {
+		tokens := float64(length)
+		linear := 2 * float64(4*h*h+2*h*f)
+		attention := 4 * tokens * float64(h) // of one token
+		flops += float64(layers-1) * tokens * (linear + attention)
+		flops += tokens*2*float64(2*h*h) + linear - 2*float64(2*h*h) + attention // keys and values of all, the rest of one
+		flops += 2 * float64(h*h)                                                // pooler
+	}
+	return flops
+}
+
+// TestArithmetic holds dispatches to five a layer, one more in the last, and two besides; and what is multiplied to
+// what is useful, the padding of tiles included. Multiplications are counted exactly in plain mode, too.
+func TestArithmetic(t *testing.T) {
+	layers := 2
+	if simtest.Long() {
+		layers = 6
+	}
+	lengths := mixed()
+	if !simtest.Long() {
+		lengths = lengths[:24] // 1,526 tokens
+	}
+	r := newRig(t, sim.Config{}, written(t, miniLM(layers)), gpu.Config{})
+	r.forward(t, r.gpu, r.batch(9, lengths...))
+	reports := r.device.reports()
+	if want := 5*layers + 3; len(reports) != want {
+		t.Errorf("%d dispatches, want %d", len(reports), want)
+	}
+	var executed float64
+	for _, report := range reports {
+		executed += float64(report.Counters.MatrixFLOPs())
+	}
+	ratio := executed / useful(layers, 384, 1536, lengths)
+	t.Logf("%d dispatches, %.4g FLOPs, %.4f of what is useful", len(reports), executed, ratio)
+	if ratio > 1.06 || ratio < 1 {
+		t.Errorf("%.4f of the useful FLOPs were executed, want 1 to 1.06", ratio)
+	}
+}
+
+// TestTraffic holds the distinct bytes that each dispatch moves, those that no cache could save, to the least that the
+// operations need: weights once, activations in and out of each once.
+func TestTraffic(t *testing.T) {
+	const h, f, size = 384, 1536, 2
+	layers, sequences := 2, 4
+	if simtest.Long() {
+		layers, sequences = 6, 32 // 2,048 tokens
+	}
+	lengths := make([]int, sequences)
+	for i := range lengths {
+		lengths[i] = 64
+	}
+	tokens := 64 * sequences
+	r := newRig(t, sim.Config{Checked: true}, written(t, miniLM(layers)), gpu.Config{})
+	r.forward(t, r.gpu, r.batch(10, lengths...))
+	var moved, all uint64
+	for _, report := range r.device.reports() {
+		c := report.Counters
+		moved += c.DeviceReadUniqueBytes + c.DeviceWrittenUniqueBytes
+		all += c.DeviceReadBytes + c.DeviceWrittenBytes
+	}
+	layer := func(wide, rows, residual int) int { // bytes of a block, projection aside, that makes rows
+		block := h*h + 2*h*f               // weights
+		block += rows * (h + h + residual) // attention's output in, the residual in, normed out
+		block += rows*(h+f) + rows*(f+h+h) // feed-forward block, and what it adds
+		return size * (block + wide)
+	}
+	least := size * tokens * h                                                             // embeddings out; tables are small
+	least += (layers - 1) * layer(3*h*h+tokens*(h+3*h)+tokens*(3*h+h), tokens, h)          // projection, attention
+	least += layer(3*h*h+tokens*(h+2*h)+tokens*2*h+sequences*4*h, sequences, h) + size*h*h // last layer, pooler
+	ratio := float64(moved) / float64(least)
+	t.Logf("%d tokens, %d layers: %d bytes moved, %d at least: %.3f; %d with every repetition", tokens, layers, moved, least, ratio, all)
+	if ratio > 1.5 || ratio < 0.95 {
+		t.Errorf("%.3f of the least were moved, want 0.95 to 1.5", ratio)
+	}
+}
