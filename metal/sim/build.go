@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,6 +19,11 @@ import (
 
 //go:embed rt/*.cc rt/*.h shim/*.h shim/include
 var sources embed.FS
+
+// flopsCode decides what checked objects hold, as sources and flags do.
+//
+//go:embed flops.go
+var flopsCode string
 
 // builder compiles the runtime and kernels into shared objects in a folder that all processes share.
 type builder struct {
@@ -52,7 +56,8 @@ func newBuilder(config Config) (*builder, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.base = key(hash, c.path, c.version, processor(), strings.Join(slices.Concat(b.kernelFlags(), b.runtimeFlags()), " "))
+	flags := slices.Concat(b.kernelFlags(), b.objectFlags(), b.hookFlags(), b.runtimeFlags())
+	b.base = key(hash, flopsCode, c.path, c.version, processor(), strings.Join(flags, " "))
 	return b, nil
 }
 
@@ -156,7 +161,7 @@ func (b *builder) runtimeObject() (string, error) {
 	})
 }
 
-// description is what the driver needs to know of a library besides its object; it lies beside it.
+// description is what the driver needs to know of a library besides its object.
 type description struct {
 	Constants []constant
 	Kernels   map[string]kernelDescription // by host name
@@ -173,42 +178,37 @@ type kernelDescription struct {
 	Constants []string // that it can reach
 }
 
-// libraryObject compiles source, if that was not done before, and returns the path of the object. Errors:
+// libraryObject compiles source, if that was not done before, and returns the path of the object. It is found by what
+// clang is given, and not by the source, so that a change in how one is made of the other takes effect. Errors:
 // *metal.CompileError.
 func (b *builder) libraryObject(source metal.Source) (string, *description, error) {
-	hash := key(b.base, source.Name, source.Text)
-	object, about := filepath.Join(b.folder, hash+".so"), filepath.Join(b.folder, hash+".json")
-	if data, err := os.ReadFile(about); err == nil {
-		var d description
-		if _, err := os.Stat(object); err == nil && json.Unmarshal(data, &d) == nil {
-			return object, &d, nil
-		}
-	}
 	text, d, err := b.translate(source)
 	if err != nil {
 		return "", nil, err
 	}
-	err = b.install(object, func(path string) error { return b.compileKernels(text, path) })
-	if err != nil {
-		return "", nil, err
-	}
-	data, err := json.Marshal(d)
-	if err != nil {
-		return "", nil, fmt.Errorf("sim: %w", err)
-	}
-	return object, d, b.install(about, func(path string) error { return os.WriteFile(path, data, 0o644) })
+	object := filepath.Join(b.folder, key(b.base, text)+".so")
+	return object, d, b.install(object, func(path string) error { return b.compileKernels(text, path) })
 }
 
 func (b *builder) compileKernels(text, path string) error {
-	arguments := slices.Concat(b.kernelFlags(), []string{"-x", "c++", "-", "-o", path})
 	if b.checked {
-		arguments = slices.Concat(b.kernelFlags(), []string{"-x", "c++", "-", "-o", path + ".o", "-c"})
+		return b.compileChecked(text, path)
 	}
-	if _, err := b.compiler.run(text, arguments...); err != nil {
+	if _, err := b.compiler.run(text, slices.Concat(b.kernelFlags(), []string{"-x", "c++", "-", "-o", path})...); err != nil {
 		return compileError(err.Error(), b.sources)
 	}
-	if !b.checked {
-		return nil
+	return nil
+}
+
+// compileChecked stops where clang has optimised and instrumented, to have arithmetic counted, and then goes on.
+func (b *builder) compileChecked(text, path string) error {
+	text, err := b.compiler.run(text, slices.Concat(b.kernelFlags(), []string{"-x", "c++", "-", "-S", "-emit-llvm", "-o", "-"})...)
+	if err != nil {
+		return compileError(err.Error(), b.sources)
+	}
+	object := slices.Concat(b.objectFlags(), []string{"-x", "ir", "-", "-c", "-o", path + ".o"})
+	if _, err := b.compiler.run(countFLOPs(text), object...); err != nil {
+		return fmt.Errorf("sim: a checked kernel's second half: %w", err)
 	}
 	hooks := filepath.Join(b.sources, "rt", "hooks.cc")
 	if _, err := b.compiler.run("", slices.Concat(b.hookFlags(), []string{hooks, "-x", "none", path + ".o", "-o", path})...); err != nil {
