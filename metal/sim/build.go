@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,7 +21,7 @@ import (
 //go:embed rt/*.cc rt/*.h shim/*.h shim/include
 var sources embed.FS
 
-// flopsCode decides what checked objects hold, as sources and flags do.
+// flopsCode decides what checked objects hold, as sources, flags and the code of msl do.
 //
 //go:embed flops.go
 var flopsCode string
@@ -56,8 +57,12 @@ func newBuilder(config Config) (*builder, error) {
 	if err != nil {
 		return nil, err
 	}
+	translator, err := msl.CodeHash()
+	if err != nil {
+		return nil, err
+	}
 	flags := slices.Concat(b.kernelFlags(), b.objectFlags(), b.hookFlags(), b.runtimeFlags())
-	b.base = key(hash, flopsCode, c.path, c.version, processor(), strings.Join(flags, " "))
+	b.base = key(hash, translator, flopsCode, c.path, c.version, processor(), strings.Join(flags, " "))
 	return b, nil
 }
 
@@ -161,7 +166,7 @@ func (b *builder) runtimeObject() (string, error) {
 	})
 }
 
-// description is what the driver needs to know of a library besides its object.
+// description is what the driver needs to know of a library besides its object; it lies beside it.
 type description struct {
 	Constants []constant
 	Kernels   map[string]kernelDescription // by host name
@@ -178,16 +183,30 @@ type kernelDescription struct {
 	Constants []string // that it can reach
 }
 
-// libraryObject compiles source, if that was not done before, and returns the path of the object. It is found by what
-// clang is given, and not by the source, so that a change in how one is made of the other takes effect. Errors:
+// libraryObject compiles source, if that was not done before, and returns the path of the object. Errors:
 // *metal.CompileError.
 func (b *builder) libraryObject(source metal.Source) (string, *description, error) {
+	hash := key(b.base, source.Name, source.Text)
+	object, about := filepath.Join(b.folder, hash+".so"), filepath.Join(b.folder, hash+".json")
+	if data, err := os.ReadFile(about); err == nil {
+		var d description
+		if _, err := os.Stat(object); err == nil && json.Unmarshal(data, &d) == nil {
+			return object, &d, nil
+		}
+	}
 	text, d, err := b.translate(source)
 	if err != nil {
 		return "", nil, err
 	}
-	object := filepath.Join(b.folder, key(b.base, text)+".so")
-	return object, d, b.install(object, func(path string) error { return b.compileKernels(text, path) })
+	err = b.install(object, func(path string) error { return b.compileKernels(text, path) })
+	if err != nil {
+		return "", nil, err
+	}
+	data, err := json.Marshal(d)
+	if err != nil {
+		return "", nil, fmt.Errorf("sim: %w", err)
+	}
+	return object, d, b.install(about, func(path string) error { return os.WriteFile(path, data, 0o644) })
 }
 
 func (b *builder) compileKernels(text, path string) error {
