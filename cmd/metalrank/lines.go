@@ -9,6 +9,9 @@ import (
 	"io"
 	"iter"
 	"os"
+	"strings"
+
+	"github.com/go-json-experiment/json"
 )
 
 // maxLineSizeBytes bounds what one line of input may take in memory.
@@ -18,6 +21,22 @@ const maxLineSizeBytes = 16 << 20
 type line struct {
 	number int // from 1
 	text   []byte
+}
+
+// decode reads a line's JSON object into a struct of strings. Errors name the line, and the field that is wrong.
+func (l line) decode(to any) error {
+	err := json.Unmarshal(l.text, to)
+	if wrong, ok := errors.AsType[*json.SemanticError](err); ok {
+		kind := strings.NewReplacer("{", "object", "[", "array").Replace(wrong.JSONKind.String())
+		if field := wrong.JSONPointer.LastToken(); field != "" {
+			return fmt.Errorf("line %d: %q is of type %s, want string", l.number, field, kind)
+		}
+		return fmt.Errorf("line %d is of type %s, want object", l.number, kind)
+	}
+	if err != nil {
+		return fmt.Errorf("line %d: malformed JSON: %s", l.number, strings.TrimPrefix(err.Error(), "jsontext: "))
+	}
+	return nil
 }
 
 // openInput opens a file, or standard input for "-" or nothing.

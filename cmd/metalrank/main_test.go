@@ -68,6 +68,8 @@ func TestExitStatus(t *testing.T) {
 		{"bad JSON line", "{\"text\": \"a\"}\n{\"text\": 7}\n", []string{"rerank", "-q", "x"}, exitFailed, "line 2"},
 		{"no text", "{\"text\": \"a\"}\n\n{\"body\": \"b\"}\n", []string{"rerank", "-q", "x"}, exitFailed, `line 3: no "text"`},
 		{"bad pair", "{\"query\": \"a\"}\n", []string{"score", "--model", model, "--pairs", "-"}, exitFailed, `line 1: no "text"`},
+		{"text is a number", "{\"query\": \"a\", \"text\": 3}\n", []string{"score", "--model", model, "--pairs", "-"}, exitFailed, `line 1: "text" is of type number, want string`},
+		{"an array", "[1]\n", []string{"score", "--model", model, "--pairs", "-"}, exitFailed, "line 1 is of type array, want object"},
 		{"not JSON", "hello\n", []string{"score", "--model", model, "--pairs", "-"}, exitFailed, "line 1"},
 		{"no output folder", "", []string{"score", "--model", model, "--pairs", "-", "-o", "no/such/out"}, exitFailed, "no/such/out"},
 		{"bad address", "", []string{"serve", "--model", model, "--listen", "nowhere"}, exitFailed, "nowhere"},
@@ -231,6 +233,19 @@ func TestScoreAgainstTransformers(t *testing.T) {
 		if err := json.Unmarshal([]byte(row), &got); err != nil || !(math.Abs(got.Score-want[i]) <= 1e-4) {
 			t.Errorf("line %d: %s, want logit %v within 1e-4 (%v)", i+1, row, want[i], err)
 		}
+	}
+}
+
+func TestScoreRefusesToOverwriteItsInput(t *testing.T) {
+	model := checkpoint(t, weightstest.Tiny())
+	pairs := filepath.Join(t.TempDir(), "pairs.jsonl")
+	const text = `{"query":"a","text":"b"}`
+	if err := os.WriteFile(pairs, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status, _, stderr := execute(t, t.Context(), "", "score", "--model", model, "--pairs", pairs, "-o", pairs)
+	if kept, err := os.ReadFile(pairs); status != exitFailed || err != nil || string(kept) != text {
+		t.Errorf("status %d, stderr %q; the file now holds %q (%v)", status, stderr, kept, err)
 	}
 }
 

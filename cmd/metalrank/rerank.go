@@ -96,8 +96,8 @@ func readDocuments(ctx context.Context, in io.Reader) ([]string, error) {
 		var document struct {
 			Text *string `json:"text"`
 		}
-		if err := json.Unmarshal(l.text, &document); err != nil {
-			return nil, fmt.Errorf("line %d: %w", l.number, err)
+		if err := l.decode(&document); err != nil {
+			return nil, err
 		}
 		if document.Text == nil {
 			return nil, fmt.Errorf(`line %d: no "text"`, l.number)

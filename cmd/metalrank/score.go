@@ -35,6 +35,9 @@ func (c *scoreCommand) Run(ctx context.Context, std streams) error {
 	}
 	out, closeOut := std.out, func() error { return nil }
 	if c.Output != "" {
+		if err := c.refuseSameFile(); err != nil {
+			return errors.Join(err, e.Close(), in.Close())
+		}
 		file, err := os.Create(c.Output)
 		if err != nil {
 			return errors.Join(err, e.Close(), in.Close())
@@ -43,6 +46,18 @@ func (c *scoreCommand) Run(ctx context.Context, std streams) error {
 	}
 	err = c.stream(ctx, e, in, out)
 	return errors.Join(err, closeOut(), e.Close(), in.Close())
+}
+
+// refuseSameFile keeps -o from emptying the pairs before they are read.
+func (c *scoreCommand) refuseSameFile() error {
+	out, err := os.Stat(c.Output)
+	if err != nil {
+		return nil //nolint:nilerr // it isn't there, or opening it says what is wrong
+	}
+	if in, err := os.Stat(c.Pairs); err == nil && os.SameFile(in, out) && out.Mode().IsRegular() {
+		return fmt.Errorf("-o %s is the file of the pairs", c.Output)
+	}
+	return nil
 }
 
 // stream scores pairs as they come; what was scored before an error has been written.
@@ -93,8 +108,8 @@ func parsePair(l line) (engine.Pair, error) {
 		Query *string `json:"query"`
 		Text  *string `json:"text"`
 	}
-	if err := json.Unmarshal(l.text, &pair); err != nil {
-		return engine.Pair{}, fmt.Errorf("line %d: %w", l.number, err)
+	if err := l.decode(&pair); err != nil {
+		return engine.Pair{}, err
 	}
 	if pair.Query == nil {
 		return engine.Pair{}, fmt.Errorf(`line %d: no "query"`, l.number)

@@ -21,6 +21,11 @@ import (
 //go:embed rt/*.cc rt/*.h shim/*.h shim/include
 var sources embed.FS
 
+// flopsCode decides what checked objects hold, as sources, flags and the code of msl do.
+//
+//go:embed flops.go
+var flopsCode string
+
 // builder compiles the runtime and kernels into shared objects in a folder that all processes share.
 type builder struct {
 	compiler compiler
@@ -52,7 +57,12 @@ func newBuilder(config Config) (*builder, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.base = key(hash, c.path, c.version, processor(), strings.Join(slices.Concat(b.kernelFlags(), b.runtimeFlags()), " "))
+	translator, err := msl.CodeHash()
+	if err != nil {
+		return nil, err
+	}
+	flags := slices.Concat(b.kernelFlags(), b.objectFlags(), b.hookFlags(), b.runtimeFlags())
+	b.base = key(hash, translator, flopsCode, c.path, c.version, processor(), strings.Join(flags, " "))
 	return b, nil
 }
 
@@ -200,15 +210,24 @@ func (b *builder) libraryObject(source metal.Source) (string, *description, erro
 }
 
 func (b *builder) compileKernels(text, path string) error {
-	arguments := slices.Concat(b.kernelFlags(), []string{"-x", "c++", "-", "-o", path})
 	if b.checked {
-		arguments = slices.Concat(b.kernelFlags(), []string{"-x", "c++", "-", "-o", path + ".o", "-c"})
+		return b.compileChecked(text, path)
 	}
-	if _, err := b.compiler.run(text, arguments...); err != nil {
+	if _, err := b.compiler.run(text, slices.Concat(b.kernelFlags(), []string{"-x", "c++", "-", "-o", path})...); err != nil {
 		return compileError(err.Error(), b.sources)
 	}
-	if !b.checked {
-		return nil
+	return nil
+}
+
+// compileChecked stops where clang has optimised and instrumented, to have arithmetic counted, and then goes on.
+func (b *builder) compileChecked(text, path string) error {
+	text, err := b.compiler.run(text, slices.Concat(b.kernelFlags(), []string{"-x", "c++", "-", "-S", "-emit-llvm", "-o", "-"})...)
+	if err != nil {
+		return compileError(err.Error(), b.sources)
+	}
+	object := slices.Concat(b.objectFlags(), []string{"-x", "ir", "-", "-c", "-o", path + ".o"})
+	if _, err := b.compiler.run(countFLOPs(text), object...); err != nil {
+		return fmt.Errorf("sim: a checked kernel's second half: %w", err)
 	}
 	hooks := filepath.Join(b.sources, "rt", "hooks.cc")
 	if _, err := b.compiler.run("", slices.Concat(b.hookFlags(), []string{hooks, "-x", "none", path + ".o", "-o", path})...); err != nil {

@@ -17,6 +17,10 @@ type Counters struct {
 	// MatrixMultiplies counts 8×8×8 multiplications of simdgroup_matrix, once per simdgroup.
 	MatrixMultiplies uint64
 
+	// FLOPs counts additions, subtractions, multiplications and divisions of floating-point numbers, each element of a
+	// vector for itself and a fused multiplication and addition as two; not comparisons, min, max and conversions,
+	// nor what is counted elsewhere: SIMD-group operations, matrices (MatrixFLOPs) and transcendentals.
+	FLOPs uint64
 	// Transcendentals counts exp, log, pow, sin, tanh, sqrt, rsqrt and their kin, once for each number.
 	Transcendentals uint64
 	// Bytes that threads read and wrote in device memory; atomics are among them, an update as a read and a write.
@@ -34,6 +38,5 @@ type Counters struct {
 	Atomics uint64
 }
 
-// MatrixFLOPs is the arithmetic of MatrixMultiplies: 8·8·8 multiplications and as many additions each. Arithmetic on
-// single numbers is not counted.
+// MatrixFLOPs is the arithmetic of MatrixMultiplies: 8·8·8 multiplications and as many additions each.
 func (c Counters) MatrixFLOPs() uint64 { return 2 * 8 * 8 * 8 * c.MatrixMultiplies }

@@ -15,6 +15,7 @@ import (
 var counted = map[string]Counters{
 	"counted": {
 		Threadgroups: 3, Threads: 192, ThreadgroupBarriers: 3, SimdgroupBarriers: 6, SimdgroupOperations: 6,
+		FLOPs:           2 * 192, // pair, and the product in exp
 		Transcendentals: 192,
 		DeviceReadBytes: 4*192 + 4*6, DeviceReadUniqueBytes: 4*96 + 4, // in[0] … in[95], and the total
 		DeviceWrittenBytes: 4*192 + 4*6, DeviceWrittenUniqueBytes: 4*192 + 4,
@@ -24,6 +25,11 @@ var counted = map[string]Counters{
 		Threadgroups: 3, Threads: 192, MatrixMultiplies: 9,
 		DeviceReadBytes: 3 * 256, DeviceReadUniqueBytes: 3 * 256,
 		DeviceWrittenBytes: 3 * 256, DeviceWrittenUniqueBytes: 3 * 256,
+	},
+	"counted_arithmetic": {
+		Threadgroups: 3, Threads: 192, FLOPs: (2+1+4+1)*192 + 2*192,
+		DeviceReadBytes: 4 * 192, DeviceReadUniqueBytes: 4 * 192,
+		DeviceWrittenBytes: 4 * 192, DeviceWrittenUniqueBytes: 4 * 192,
 	},
 }
 

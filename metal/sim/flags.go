@@ -40,6 +40,12 @@ var checkedFlags = []string{
 	"-ftrivial-auto-var-init=pattern", // a variable that nobody set is NaN, and so is what comes of it
 }
 
+// objectFlags make an object of what checkedFlags left, in LLVM's language: optimised and instrumented already.
+func (b *builder) objectFlags() []string {
+	return append(b.common(), "-O1", "-Xclang", "-disable-llvm-passes", "-ffp-contract=on", "-fno-omit-frame-pointer",
+		"-w", "-Wno-unused-command-line-argument")
+}
+
 // kernelFlags compile rewritten kernels. Metal's own rules are kept where C++ has others: half is rounded after every
 // operation, and an expression's multiplication and addition may be fused (Metal's default), but never across
 // statements.

@@ -12,7 +12,7 @@ using uint64_t = __UINT64_TYPE__;
 using uintptr_t = __UINTPTR_TYPE__;
 
 // abiVersion changes with anything in this file; a kernel object of another version is not loaded.
-constexpr uint32_t abiVersion = 1;
+constexpr uint32_t abiVersion = 2;
 
 constexpr uint32_t lanesPerSimdgroup = 32;
 constexpr uint32_t maxThreads = 1024;
@@ -36,6 +36,7 @@ struct Counters {
         simdgroupOperations; // collectives, once per simdgroup; multiplications of matrices not among them
     uint64_t matrixMultiplies; // 8x8x8, once per simdgroup: 1024 FLOP each
 
+    uint64_t flops; // additions, subtractions, multiplications, divisions of the kernel itself
     uint64_t transcendentals;           // exp, log, sin, sqrt, … of one number
     uint64_t deviceRead, deviceWritten; // bytes
     uint64_t deviceReadUnique, deviceWrittenUnique;
@@ -169,6 +170,7 @@ struct CheckTable {
     void (*atomic)(const void* address, uint64_t size, AtomicKind, const void* pc);
     void (*undefined)(Undefined what, uintptr_t addressOrIndex, const void* pc);
     void (*transcendental)();
+    void (*flops)(uint64_t count);
 };
 
 // checkHooks is where hooks.cc of a checked kernel object keeps the table: what Library.check points to.

@@ -56,6 +56,10 @@ void transcendentalHook() {
     if (active) active->transcendental();
 }
 
+void flopsHook(uint64_t count) {
+    if (active) active->flops(count);
+}
+
 constexpr CheckTable table = {
     {readHook<0>, readHook<1>, readHook<2>, readHook<3>, readHook<4>},
     {writeHook<0>, writeHook<1>, writeHook<2>, writeHook<3>, writeHook<4>},
@@ -64,6 +68,7 @@ constexpr CheckTable table = {
     atomicHook,
     undefinedHook,
     transcendentalHook,
+    flopsHook,
 };
 
 // Image is a loaded object that is looked for by an address in it.

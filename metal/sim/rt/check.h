@@ -45,6 +45,7 @@ public:
     void atomic(uintptr_t address, size_t size, AtomicKind, const void* pc);
     void undefined(Undefined, uintptr_t addressOrIndex, const void* pc);
     void transcendental() { worker().counters.transcendentals++; }
+    void flops(uint64_t count) { worker().counters.flops += count; }
 
 private:
     enum Mode { plainLoad, plainStore, atomicLoad, atomicStore };

@@ -126,6 +126,12 @@ HOOK void __ubsan_handle_shift_out_of_bounds(void*, uintptr_t, uintptr_t amount)
     if (checkHooks) checkHooks->undefined(Undefined::shift, amount, CALLER_PC);
 }
 
+// Arithmetic: what flops.go of metal/sim puts into a kernel's basic blocks.
+
+HOOK void metalrank_flops(uint64_t count) {
+    if (checkHooks) checkHooks->flops(count);
+}
+
 // What needs no answer.
 
 HOOK void __tsan_init() {}

@@ -13,7 +13,7 @@ enum {
     rtBindingConstant = 2
 }; // flags of a binding, as sim::bindingReadOnly
 
-enum { rtMaxBuffers = 16, rtMaxThreadgroupArguments = 4, rtMaxFindings = 64, rtCounterCount = 15 };
+enum { rtMaxBuffers = 16, rtMaxThreadgroupArguments = 4, rtMaxFindings = 64, rtCounterCount = 16 };
 
 // One function constant of a pipeline.
 typedef struct {

@@ -43,3 +43,19 @@ kernel void counted_matrix(
         simdgroup_multiply_accumulate(c, a, a, c);
     simdgroup_store(c, out + 64 * group, 8); // writes 256
 }
+
+// For each thread: reads 4 device, writes 4.
+kernel void counted_arithmetic(
+    device float* out [[buffer(0)]],
+    const device float* in [[buffer(1)]],
+    uint i [[thread_position_in_grid]]
+) {
+    const float x = in[i];
+    const float y = fma(x, x, 1.0f);                   // 2
+    const half h = half(x) * half(3);                  // 1
+    const float4 v = float4(x, y, float(h), 2.0f) / y; // 4
+    float sum = max(v.x, v.y) + min(v.z, v.w);         // 1
+    for (uint k = 0; k < i % 3; k++)                   // 192 rounds in all
+        sum = sum * y - x;                             // 2
+    out[i] = -sum;
+}
