@@ -52,8 +52,7 @@ func (m mlxKernels) forward(p *problem) (entry, error) {
 			}
 			counts[i], names = total(reports), mlx.Kernels(reports)
 		}
-		further := add(counts[1], counts[0], math.MaxUint64) // minus one times
-		e.counters = add(e.counters, add(counts[0], further, uint64(batch-1)), part.times)
+		e.counters = add(e.counters, extrapolate(counts[0], counts[1], batch), part.times)
 		e.dispatches += len(names) * int(part.times)
 		e.kernels += fmt.Sprintf("%d × (%v) ", part.times, names)
 	}
@@ -65,6 +64,12 @@ func (m mlxKernels) forward(p *problem) (entry, error) {
 	e.dispatches += len(reports)
 	e.kernels += fmt.Sprintf("and %v", mlx.Kernels(reports))
 	return e, nil
+}
+
+// extrapolate is what batch sequences count, of which one and two are known, and each further is like the second.
+func extrapolate(one, two sim.Counters, batch int) sim.Counters {
+	further := add(two, one, math.MaxUint64) // minus one times, as unsigned numbers wrap
+	return add(one, further, uint64(batch-1))
 }
 
 // part runs a part of the pass; routedRows is for mlx.Runner.
