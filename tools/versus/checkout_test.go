@@ -2,13 +2,12 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"os"
 	"strings"
 	"testing"
 
-	"github.com/metalrank/metalrank/metal"
 	"github.com/metalrank/metalrank/metal/sim"
+	"github.com/metalrank/metalrank/metal/sim/simtest"
 	"github.com/metalrank/metalrank/tools/versus/mlx"
 )
 
@@ -33,11 +32,7 @@ func TestCheckout(t *testing.T) {
 // TestForwardIsLinear runs three sequences, and has what forward concludes from one and two.
 func TestForwardIsLinear(t *testing.T) {
 	folder := checkout(t)
-	device, err := sim.Open(sim.Config{Checked: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer device.Close()
+	device := simtest.Open(t, sim.Config{Checked: true})
 	const length = 192 // one sequence is enough elements for what MLX does with many
 	m := mlxKernels{device, os.DirFS(folder), mlx.GPUs[0]}
 	for name, part := range map[string]func(*mlx.Runner, int, int) error{"embedding": embedPart, "layer": layerPart} {
@@ -58,9 +53,7 @@ func TestForwardIsLinear(t *testing.T) {
 
 // TestNotACheckout is what one sees who names another folder.
 func TestNotACheckout(t *testing.T) {
-	if _, err := sim.FindCompiler(""); errors.Is(err, metal.ErrNoDevice) && os.Getenv("CI") != "true" {
-		t.Skipf("no simulator: %v", err)
-	}
+	simtest.Open(t, sim.Config{Checked: true}) // or skip
 	var out, errOut bytes.Buffer
 	if status := run([]string{"-mlx", t.TempDir(), "-only", "layer norm"}, &out, &errOut); status != 1 ||
 		!strings.Contains(errOut.String(), "not a checkout of ml-explore/mlx") {
