@@ -1,0 +1,144 @@
+package mlx
+
+import (
+	"fmt"
+
+	"github.com/metalrank/metalrank/metal"
+)
+
+// matrix is a half operand of a product: rows lie ld elements apart, one matrix of the batch from another as strides
+// say, outermost first.
+type matrix struct {
+	Array
+	ld      int
+	strides []int
+}
+
+// product is out[M,N] = a[M,K] · b (+ bias): b is [N,K] where transposed, else [K,N].
+type product struct {
+	m, n, k    int
+	transposed bool
+	a, b       matrix
+	bias       *Array // [N], which AddMM takes as its c, with a row stride of 0
+	batch      []int  // sizes, outermost first; none: one product
+}
+
+// Linear is mlx.nn.Linear: addmm(bias, x, weight.T), x [rows, k], weight [n, k], so the product is "nt".
+func (r *Runner) Linear(x, weight, bias Array, rows, n, k int) Array {
+	return r.linear(matrix{Array: x, ld: k}, weight, bias, rows, n, k)
+}
+
+func (r *Runner) linear(x matrix, weight, bias Array, rows, n, k int) Array {
+	p := product{m: rows, n: n, k: k, transposed: true, a: x, b: matrix{Array: weight, ld: k}, bias: &bias}
+	switch {
+	case min(rows, n) == 1:
+		return r.gemv(p)
+	case r.GPU.splitsK(max(rows, r.RoutedRows), n, k, 1):
+		return r.gemmSplitK(p)
+	}
+	return r.gemm(p)
+}
+
+// gemm is steel_matmul_regular_axpby.
+func (r *Runner) gemm(p product) Array {
+	t := r.GPU.gemmTile(p.transposed)
+	count, hasBatch := 1, len(p.batch) > 1
+	for _, n := range p.batch {
+		count *= n
+	}
+	k := kernel{
+		name:     fmt.Sprintf("steel_gemm_fused_n%s_float16_float16_%v", letter(p.transposed), t),
+		includes: []string{"utils.h", "steel/gemm/gemm.h", "steel/gemm/kernels/steel_gemm_fused.h"},
+		template: fmt.Sprintf("gemm, half, %d, %d, %d, %d, %d, false, %t, float", t.bm, t.bn, t.bk, t.wm, t.wn, p.transposed),
+		constants: []metal.Constant{
+			metal.Bool(10, hasBatch), metal.Bool(100, p.bias != nil), metal.Bool(110, false), // alpha = beta = 1
+			metal.Bool(200, p.m%t.bm == 0), metal.Bool(201, p.n%t.bn == 0), metal.Bool(202, p.k%t.bk == 0),
+		},
+	}
+	tilesN, tilesM := ceilDiv(p.n, t.bn), ceilDiv(p.m, t.bm)
+	out := r.New(2 * count * p.m * p.n)
+	arguments := []argument{
+		at(0, p.a.Array), at(1, p.b.Array), at(3, out),
+		// GEMMParams; no swizzle since the host code sets its log to 0, and four bytes pad the struct to eight.
+		set(4, ints(p.m, p.n, p.k, p.a.ld, p.b.ld, p.n, tilesN, tilesM),
+			[]int64{last(p.a.strides), last(p.b.strides), int64(p.m * p.n)}, ints(0, p.k/t.bk, len(p.batch), 0)),
+	}
+	// GEMMAddMMParams: ldc 0, fdc 1, alpha and beta 1. Without a bias MLX leaves them unset; its kernel reads alpha and beta
+	// all the same and doesn't use them, which the simulator would take for an access to nothing.
+	arguments = append(arguments, set(5, ints(0, 1), int64(0), []float32{1, 1}))
+	if p.bias != nil {
+		arguments = append(arguments, at(2, *p.bias))
+	}
+	if hasBatch {
+		strides := append(append([]int{}, p.a.strides...), p.b.strides...)
+		arguments = append(arguments, shapeBytes(6, p.batch...), strideBytes(7, strides...))
+	}
+	r.groups(k, [3]int{tilesN, tilesM, count}, [3]int{32, t.wn, t.wm}, arguments...)
+	return out
+}
+
+// gemmSplitK is steel_gemm_splitk_axpby: partial sums in f32, then their sum and the bias.
+func (r *Runner) gemmSplitK(p product) Array {
+	t, parts, partSize := splitK(p.m, p.n, p.k)
+	alignedMN, alignedK := p.m%t.bm == 0 && p.n%t.bn == 0, p.k%t.bk == 0
+	includes := []string{"utils.h", "steel/gemm/gemm.h", "steel/gemm/kernels/steel_gemm_splitk.h"}
+	tilesN, tilesM := ceilDiv(p.n, t.bn), ceilDiv(p.m, t.bm)
+	partial, out := r.New(4*parts*p.m*p.n), r.New(2*p.m*p.n)
+	r.groups(kernel{
+		name:     fmt.Sprintf("steel_gemm_splitk_nt_float16_float32_%v_MN_%saligned_K_%saligned", t, letter(alignedMN), letter(alignedK)),
+		includes: includes,
+		template: fmt.Sprintf("gemm_splitk, half, float, %d, %d, %d, %d, %d, false, true, %t, %t",
+			t.bm, t.bn, t.bk, t.wm, t.wn, alignedMN, alignedK),
+	}, [3]int{tilesN, tilesM, parts}, [3]int{32, t.wn, t.wm},
+		at(0, p.a.Array), at(1, p.b.Array), at(2, partial),
+		set(3, ints(p.m, p.n, p.k, p.a.ld, p.b.ld, p.n, tilesN, tilesM, parts, p.m*p.n, partSize, 0, partSize/t.bk)))
+	grid := [3]int{p.n, p.m, 1}
+	r.threads(kernel{
+		name: "steel_gemm_splitk_accum_float16_float32_axbpy", includes: includes,
+		template: "gemm_splitk_accum_axpby, float, half",
+	}, grid, blockDims(grid),
+		at(0, partial), at(1, out), set(2, ints(parts)), set(3, ints(p.m*p.n)), set(4, ints(p.n)),
+		at(5, *p.bias), set(6, ints(0)), set(7, ints(1)), set(8, float32(1)), set(9, float32(1)))
+	return out
+}
+
+// gemv is gemv_axbpy for one output: x is the matrix and the weight the vector.
+func (r *Runner) gemv(p product) Array {
+	if p.n != 1 || p.k <= 64 || p.k >= 16*p.m || p.m < 4 {
+		r.fail(fmt.Errorf("mlx: no rule for a product of %d×%d×%d", p.m, p.n, p.k))
+		return Array{}
+	}
+	out := r.New(2 * p.m)
+	r.groups(kernel{
+		name: "gemv_float16_bm4_bn1_sm1_sn32_tm4_tn4_nc0_axpby1", includes: []string{"gemv.h"},
+		template: "gemv, half, 4, 1, 1, 32, 4, 4, 0, 1",
+	}, [3]int{ceilDiv(p.m, 4*1*4), 1, 1}, [3]int{32, 1, 4},
+		at(0, p.a.Array), at(1, p.b.Array), at(2, *p.bias), at(3, out),
+		set(4, ints(p.k)), set(5, ints(p.m)), set(6, ints(p.a.ld)), set(7, float32(1)), set(8, float32(1)),
+		set(9, ints(1)), shapeBytes(10, 1), strideBytes(11, 0), strideBytes(12, 0), strideBytes(13, 0),
+		set(14, ints(0)))
+	return out
+}
+
+// fail keeps the first error.
+func (r *Runner) fail(err error) {
+	if r.err == nil {
+		r.err = err
+	}
+}
+
+func ints(values ...int) []int32 {
+	out := make([]int32, len(values))
+	for i, v := range values {
+		out[i] = int32(v)
+	}
+	return out
+}
+
+// last is the innermost stride of a batch; 0 where there is none.
+func last(strides []int) int64 {
+	if len(strides) == 0 {
+		return 0
+	}
+	return int64(strides[len(strides)-1])
+}

@@ -1,0 +1,113 @@
+package mlx
+
+import "fmt"
+
+// GPU is what MLX's host code asks of a device when it chooses kernels.
+type GPU struct {
+	Name string
+	// Class is the last letter of the architecture's name: 'g' for the base chips, 's' for Max, 'd' for Ultra.
+	Class byte
+	// Generation is the number in the architecture's name: 15 is the M3.
+	Generation int
+}
+
+// GPUs are those that can be asked for. Generation 17 (M5) has kernels of its own, which use instructions that the
+// simulator doesn't have; they are left out.
+var GPUs = []GPU{{"base", 'g', 15}, {"max", 's', 15}}
+
+// tile is how a steel GEMM is divided: bm×bn of the output in a threadgroup of wm×wn simdgroups, bk of the inner
+// dimension at a time.
+type tile struct{ bm, bn, bk, wm, wn int }
+
+// gemmTile is GEMM_TPARAM_MACRO of matmul.cpp for half: large devices aside, which choose by size too.
+func (g GPU) gemmTile(transposeB bool) tile {
+	switch {
+	case g.Class == 'g' && transposeB:
+		return tile{64, 32, 32, 2, 2}
+	case g.Class == 'g':
+		return tile{64, 64, 16, 1, 2}
+	default:
+		return tile{64, 64, 16, 2, 2}
+	}
+}
+
+// splitsK is the first case of steel_matmul_axpby: few tiles and a large inner dimension.
+func (g GPU) splitsK(m, n, k, batch int) bool {
+	most := 1024
+	if g.Class == 's' || g.Class == 'd' {
+		most = 2048
+	}
+	return batch == 1 && ceilDiv(m, 16)*ceilDiv(n, 16) <= most && k/16 >= 8 && k >= max(m, n)
+}
+
+// splitK is how steel_gemm_splitk_axpby divides: its tile, and into how many partitions of how much of k each.
+func splitK(m, n, k int) (t tile, partitions, size int) {
+	t = tile{32, 32, 16, 2, 2}
+	if m < 40 {
+		t.bm = 16
+	}
+	if n < 40 {
+		t.bn = 16
+	}
+	partitions = min(max(2, nextPowerOf2(k/16/(ceilDiv(m, 32)*ceilDiv(n, 32)))), 32)
+	return t, partitions, k / t.bk / partitions * t.bk
+}
+
+// workPerThread is get_work_per_thread of utils.h for half: 8 bytes a thread, one element where there is little to do.
+func workPerThread(elements int) int {
+	if elements < 1<<16 {
+		return 1
+	}
+	return 4
+}
+
+// blockDims is get_block_dims: powers of two, grown in turn while they fit, up to 1024 threads.
+func blockDims(grid [3]int) [3]int {
+	block, threads := [3]int{1, 1, 1}, 1
+	for before := 0; before != threads && threads < 1024; {
+		before = threads
+		for axis := range block {
+			if threads < 1024 && grid[axis] >= 2*block[axis] {
+				block[axis] *= 2
+				threads *= 2
+			}
+		}
+	}
+	return block
+}
+
+// rowThreads is how normalization.cpp and softmax.cpp size a threadgroup that has one row: so many elements a thread,
+// in whole simdgroups.
+func rowThreads(axis, reads int) int { return ceilDiv(ceilDiv(axis, reads), 32) * 32 }
+
+// qmmSplitK is qmm_splitk of quantized.cpp: into how many parts it divides k to have about 512 threadgroups; 1: it
+// leaves k whole and qmm runs.
+func qmmSplitK(m, n, k, group int) int {
+	align := max(group, 32)
+	parts := min(max(1, 512/(ceilDiv(n, 32)*ceilDiv(m, 32))), k/align)
+	for parts > 1 && k%(parts*align) != 0 {
+		parts--
+	}
+	return parts
+}
+
+func letter(b bool) string {
+	if b {
+		return "t"
+	}
+	return "n"
+}
+
+func (t tile) String() string {
+	return fmt.Sprintf("bm%d_bn%d_bk%d_wm%d_wn%d", t.bm, t.bn, t.bk, t.wm, t.wn)
+}
+
+func ceilDiv(a, b int) int { return (a + b - 1) / b }
+
+func nextPowerOf2(n int) int {
+	p := 1
+	for p < n {
+		p *= 2
+	}
+	return p
+}
