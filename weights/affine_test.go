@@ -145,11 +145,11 @@ func TestQuantisedErrors(t *testing.T) {
 		},
 		{
 			quantizedConfig(`{"bits":4,"group_size":32}`), keep,
-			`weights: tensor "classifier.weight": shape [1 8], want [1 4] for [1 32] in groups of 32 at 4 bits`, ErrInvalid,
+			`weights: tensor "classifier.scales": shape [1 1], want [1 2] for [1 64] in groups of 32 at 4 bits`, ErrInvalid,
 		},
 		{
 			quantizedConfig(`{"bits":4,"group_size":64}`), keep,
-			`weights: tensor "bert.embeddings.word_embeddings.weight": rows of 32 elements, want a multiple of the group size, 64`, ErrInvalid,
+			`weights: tensor "bert.embeddings.word_embeddings.weight": rows of 4 words are no groups of 64 at 4 bits`, ErrInvalid,
 		},
 		{quantizedConfig(`{"bits":4}`), keep, `weights: config.json: quantization.group_size: absent`, ErrInvalid},
 		{quantizedConfig(`{"group_size":32}`), keep, `weights: config.json: quantization.bits: absent`, ErrInvalid},
@@ -168,7 +168,8 @@ func TestQuantisedErrors(t *testing.T) {
 		},
 		{
 			quantizedConfig(`{"quant_method":"gptq","group_size":32,"bits":4}`), keep,
-			`weights: config.json: quantization.quant_method: "gptq", want MLX's affine quantisation, which has none`, ErrUnsupported,
+			`weights: config.json: quantization.quant_method "gptq" with format "", want MLX's affine quantisation, or ` +
+				`compressed-tensors with int-quantized`, ErrUnsupported,
 		},
 		{good, drop(pooler + ".scales"), `weights: tensor "bert.pooler.dense.weight": dtype U32, want F32, F16 or BF16`, ErrUnsupported},
 		{

@@ -151,9 +151,10 @@ func (r *resolver) find(name string, names []string, shape ...int) Tensor {
 	case r.err != nil:
 	case len(names) > 1:
 		r.err = invalidf("tensor %s: also there as %q, want one of them", quote(t.Name), names[1])
-	case !t.DType.IsFloat():
-		t, r.err = r.quantised(t, shape)
-	case !slices.Equal(t.Shape, shape):
+	default:
+		t, r.err = r.c.decodable(t)
+	}
+	if r.err == nil && !slices.Equal(t.Shape, shape) {
 		r.err = invalidf("tensor %s: shape %d, want %d", quote(t.Name), t.Shape, shape)
 	}
 	return t

@@ -20,3 +20,6 @@ func mapFile(f *os.File, size int64) ([]byte, error) {
 }
 
 func unmapFile(m []byte) error { return unix.Munmap(m) }
+
+// forgetFile lets the system take the pages from this process; they are read again when they are touched.
+func forgetFile(m []byte) { _ = unix.Madvise(m, unix.MADV_DONTNEED) } // a hint

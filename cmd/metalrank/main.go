@@ -32,7 +32,9 @@ type command struct {
 	Rerank rerankCommand `cmd:"" help:"Rank documents by how well they answer a query."`
 	Score  scoreCommand  `cmd:"" help:"Score (query, text) pairs, one JSON object a line."`
 	Serve  serveCommand  `cmd:"" help:"Serve POST /rerank over HTTP, as text-embeddings-inference does."`
-	Info   infoCommand   `cmd:"" help:"Describe a model: architecture, sizes, dtypes, labels, tokenizer, licence."`
+
+	Convert convertCommand `cmd:"" help:"Write a checkpoint again in another type: fp32, fp16, bf16, int8, int4."`
+	Info    infoCommand    `cmd:"" help:"Describe a model: architecture, sizes, dtypes, labels, tokenizer, licence."`
 }
 
 // streams are the process's standard streams, or a test's.

@@ -18,7 +18,7 @@ const anything = "..."
 var allowed = []rule{
 	{"tools/...", []string{anything}},
 
-	{"cmd/...", []string{"httpapi", "engine", "weights", "weights/builtin"}},
+	{"cmd/...", []string{"httpapi", "engine", "weights", "weights/builtin", "weights/convert"}},
 	{"httpapi", []string{"engine"}},
 	{"engine", []string{
 		"engine/backend", "engine/parallel", "engine/reference", "engine/cpu", "engine/gpu", "weights", "weights/builtin",
@@ -42,6 +42,9 @@ var allowed = []rule{
 	{"weights/builtin", []string{"weights"}},
 	{"weights/weightstest", []string{"weights"}},
 	{"weights", []string{"weights/quant"}},
+	// parallel is no more of engine than its place.
+	{"weights/convert", []string{"engine/parallel", "weights", "weights/filelock", "weights/quant"}},
+	{"weights/filelock", nil},
 	{"weights/quant", nil},
 }
 
