@@ -14,6 +14,7 @@ import (
 var grouped = Config{
 	ModelType: "bert", Architecture: "BertForSequenceClassification", HiddenSize: 32, Layers: 2, Heads: 2, FeedForward: 64,
 	VocabSize: 11, MaxPositions: 7, TypeVocab: 2, LayerNormEps: 1e-12, Activation: GELU, Labels: []string{"LABEL_0"},
+	EmbeddingSize: 32, TokenTypes: true, PoolerActivation: Tanh,
 }
 
 // quantizeTensor replaces one tensor by three, as MLX names them; scales and biases have its type, F32.
@@ -42,7 +43,7 @@ func quantizeAll(a quant.Affine) func([]Tensor) []Tensor {
 			switch {
 			case len(t.Shape) != 2:
 				out = append(out, t)
-			case t.Name == classifierWeight:
+			case t.Name == "classifier.weight":
 				out = append(out, quantizeTensor(t, quant.Affine{GroupSize: 32, Bits: 8})...)
 			default:
 				out = append(out, quantizeTensor(t, a)...)
@@ -86,7 +87,7 @@ func TestQuantisedBERT(t *testing.T) {
 			w := make([]float32, source[x.Name].Len())
 			source[x.Name].Float32s(w, 0)
 			scheme := a
-			if x.Name == classifierWeight {
+			if x.Name == "classifier.weight" {
 				scheme.Bits = 8
 			}
 			q := scheme.Quantize(w)

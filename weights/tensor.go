@@ -63,3 +63,24 @@ func (t Tensor) Float32s(dst []float32, start int) {
 	}
 	t.DType.Decode(dst, t.data[size*start:size*(start+len(dst))])
 }
+
+// rowsFrom returns the matrix without its first rows, in the same memory.
+func (t Tensor) rowsFrom(first int) Tensor {
+	if first == 0 {
+		return t
+	}
+	if t.Quant != nil {
+		parts := *t.Quant
+		parts.Codes, parts.Scales, parts.Biases = parts.Codes.rowsFrom(first), parts.Scales.rowsFrom(first), parts.Biases.rowsFrom(first)
+		t.Quant = &parts
+	}
+	if t.Channel != nil {
+		parts := *t.Channel
+		parts.Codes, parts.Scales = parts.Codes.rowsFrom(first), parts.Scales.rowsFrom(first)
+		t.Channel = &parts
+	}
+	rows := t.Shape[0]
+	t.data = t.data[len(t.data)/rows*first:]
+	t.Shape = append([]int{rows - first}, t.Shape[1:]...)
+	return t
+}
