@@ -6,16 +6,13 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/vbauerster/mpb/v8"
-	"github.com/vbauerster/mpb/v8/decor"
-
 	"github.com/metalrank/metalrank/weights"
 	"github.com/metalrank/metalrank/weights/builtin"
 	"github.com/metalrank/metalrank/weights/convert"
 )
 
 type convertCommand struct {
-	Source string `arg:"" name:"src" help:"Checkpoint folder, or \"builtin\" for the embedded model."`
+	Source string `arg:"" name:"src" help:"Checkpoint folder, OWNER/MODEL of the hub after \"metalrank pull\", or \"builtin\" for the embedded model."`
 	Target string `arg:"" name:"dst" help:"Folder to make. It appears when it is whole."`
 
 	DType     string   `name:"dtype" help:"What the weights become: ${enum}." enum:"fp32,fp16,bf16,int8,int4,int6,int3,int2" required:""`
@@ -88,40 +85,14 @@ func (c *convertCommand) report(std streams, elapsed time.Duration) error {
 	return errors.Join(err, made.Close())
 }
 
-// openSource opens a folder, or the embedded model.
+// openSource opens a folder, a model in the hub's cache, or the embedded model.
 func openSource(source string) (*weights.Checkpoint, error) {
 	if source == "builtin" {
 		return builtin.Open()
 	}
-	return weights.Open(source)
-}
-
-// progress is a bar on standard error, if that is a terminal; mpb finds out.
-type progress struct {
-	container *mpb.Progress
-	bar       *mpb.Bar
-}
-
-func newProgress(std streams) *progress {
-	container := mpb.New(mpb.WithOutput(std.err), mpb.WithWidth(50))
-	return &progress{container, container.AddBar(0,
-		mpb.PrependDecorators(decor.CountersKiloByte("% .1f of % .1f")),
-		mpb.AppendDecorators(decor.Percentage(), decor.EwmaSpeed(decor.SizeB1000(0), "  % .1f", 30)),
-	)}
-}
-
-// set moves the bar; it may be called from several goroutines.
-func (p *progress) set(done, total int64) {
-	p.bar.SetTotal(total, false)
-	p.bar.SetCurrent(done)
-}
-
-// finish leaves the bar as it is, or removes it.
-func (p *progress) finish(whole bool) {
-	if whole {
-		p.bar.SetTotal(-1, true)
-	} else {
-		p.bar.Abort(true)
+	dir, err := findModel(source)
+	if err != nil {
+		return nil, err
 	}
-	p.container.Wait()
+	return weights.Open(dir)
 }

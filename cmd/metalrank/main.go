@@ -34,6 +34,7 @@ type command struct {
 	Serve  serveCommand  `cmd:"" help:"Serve POST /rerank over HTTP, as text-embeddings-inference does."`
 
 	Convert convertCommand `cmd:"" help:"Write a checkpoint again in another type: fp32, fp16, bf16, int8, int4."`
+	Pull    pullCommand    `cmd:"" help:"Fetch a model from the Hugging Face hub into its cache."`
 	Info    infoCommand    `cmd:"" help:"Describe a model: architecture, sizes, dtypes, labels, tokenizer, licence."`
 }
 
@@ -97,7 +98,7 @@ func run(ctx context.Context, args []string, std streams) (status int) {
 
 // modelFlags choose the model, and how it is loaded; every subcommand has them.
 type modelFlags struct {
-	Model               string `help:"Checkpoint folder (config.json, model.safetensors, tokenizer.json). Default: the embedded model." placeholder:"DIR"`
+	Model               string `help:"Checkpoint folder (config.json, model.safetensors, tokenizer.json), or OWNER/MODEL of the hub after \"metalrank pull\". Default: the embedded model." placeholder:"DIR"`
 	Backend             string `help:"What computes: ${enum}." enum:"auto,reference" default:"auto"`
 	MaxLength           int    `help:"Tokens in a pair; longer pairs are truncated. Default: what the model takes." placeholder:"N"`
 	SpecialTokensAsText bool   `help:"Read \"[SEP]\" and its like in texts as plain text, not as special tokens. For documents that aren't trusted."`
@@ -111,5 +112,10 @@ func (f *modelFlags) config() engine.Config {
 func (f *modelFlags) Validate() error { return f.config().Validate() }
 
 func (f *modelFlags) open(ctx context.Context) (*engine.Engine, error) {
-	return engine.Open(ctx, f.config())
+	config := f.config()
+	var err error
+	if config.Model, err = findModel(f.Model); err != nil {
+		return nil, err
+	}
+	return engine.Open(ctx, config)
 }

@@ -18,7 +18,7 @@ const anything = "..."
 var allowed = []rule{
 	{"tools/...", []string{anything}},
 
-	{"cmd/...", []string{"httpapi", "engine", "weights", "weights/builtin", "weights/convert"}},
+	{"cmd/...", []string{"httpapi", "engine", "weights", "weights/builtin", "weights/convert", "weights/hub"}},
 	{"httpapi", []string{"engine"}},
 	{"engine", []string{
 		"engine/backend", "engine/parallel", "engine/reference", "engine/cpu", "engine/gpu", "weights", "weights/builtin",
@@ -44,6 +44,7 @@ var allowed = []rule{
 	{"weights", []string{"weights/quant"}},
 	// parallel is no more of engine than its place.
 	{"weights/convert", []string{"engine/parallel", "weights", "weights/filelock", "weights/quant"}},
+	{"weights/hub", []string{"engine/parallel", "weights/filelock"}},
 	{"weights/filelock", nil},
 	{"weights/quant", nil},
 }
