@@ -35,6 +35,7 @@ type command struct {
 
 	Convert convertCommand `cmd:"" help:"Write a checkpoint again in another type: fp32, fp16, bf16, int8, int4."`
 	Pull    pullCommand    `cmd:"" help:"Fetch a model from the Hugging Face hub into its cache."`
+	Eval    evalCommand    `cmd:"" help:"Measure how well models rank judged documents, and how far they are from the first one."`
 	Info    infoCommand    `cmd:"" help:"Describe a model: architecture, sizes, dtypes, labels, tokenizer, licence."`
 }
 

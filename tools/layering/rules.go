@@ -18,7 +18,9 @@ const anything = "..."
 var allowed = []rule{
 	{"tools/...", []string{anything}},
 
-	{"cmd/...", []string{"httpapi", "engine", "weights", "weights/builtin", "weights/convert", "weights/hub"}},
+	{"cmd/...", []string{
+		"httpapi", "engine", "engine/metrics", "weights", "weights/builtin", "weights/convert", "weights/hub",
+	}},
 	{"httpapi", []string{"engine"}},
 	{"engine", []string{
 		"engine/backend", "engine/parallel", "engine/reference", "engine/cpu", "engine/gpu", "weights", "weights/builtin",
@@ -29,6 +31,7 @@ var allowed = []rule{
 	{"engine/cpu", []string{"engine/backend", "engine/parallel", "weights"}},
 	{"engine/gpu", []string{"engine/backend", "kernels", "metal", "weights"}},
 	{"engine/backend", nil},
+	{"engine/metrics", nil},
 	{"engine/parallel", nil},
 
 	{"kernels", []string{"metal"}},
