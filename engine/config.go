@@ -36,7 +36,7 @@ type Config struct {
 const (
 	defaultMaxBatchTokens = 4096
 	maxMaxBatchTokens     = 1 << 20
-	// minMaxLength leaves room for three special tokens, and for some of both texts.
+	// minMaxLength leaves room for three special tokens, four in a RoBERTa, and for some of both texts.
 	minMaxLength = 8
 )
 

@@ -13,7 +13,7 @@ type Info struct {
 	Model        string // the folder's name, or the embedded model's
 	Architecture string // "BertForSequenceClassification"
 	Config       weights.Config
-	Parameters   int64 // elements of all tensors
+	Parameters   int64 // elements of all tensors, quantised ones counted as what they stand for
 	DTypes       []DTypeCount
 	Labels       []string
 	Activation   string // from logits to scores: "sigmoid", "softmax", "identity", "tanh"
@@ -47,9 +47,13 @@ func (e *Engine) describe() Info {
 	}
 	counts := map[weights.DType]DTypeCount{}
 	for _, t := range e.checkpoint.Tensors() {
-		info.Parameters += int64(t.Len())
 		c := counts[t.DType]
 		counts[t.DType] = DTypeCount{DType: t.DType, Tensors: c.Tensors + 1, Bytes: c.Bytes + int64(len(t.Bytes()))}
+	}
+	if whole, err := e.checkpoint.Weights(); err == nil { // it can be read: the backend has done so
+		for _, t := range whole {
+			info.Parameters += int64(t.Len())
+		}
 	}
 	for _, c := range counts {
 		info.DTypes = append(info.DTypes, c)

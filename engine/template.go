@@ -51,14 +51,15 @@ func (t *pairTemplate) assemble(q, d []int32) sequence {
 	return s
 }
 
-// postProcessor is the part of tokenizer.json's post_processor that says how a pair is put together, in its two
-// forms for BERT (processors/template.rs and processors/bert.rs of the Rust tokenizers library).
+// postProcessor is the part of tokenizer.json's post_processor that says how a pair is put together, in the forms of
+// BERT and its relatives (processors/{template,bert,roberta,sequence}.rs of the Rust tokenizers library).
 type postProcessor struct {
 	Type          string                      `json:"type"`
 	Pair          []templatePiece             `json:"pair"`
 	SpecialTokens map[string]templateSpecials `json:"special_tokens"`
 	Sep           jsontext.Value              `json:"sep"` // ["[SEP]", 102]
 	Cls           jsontext.Value              `json:"cls"`
+	Processors    []jsontext.Value            `json:"processors"` // of a Sequence
 }
 
 type templatePiece struct {
@@ -92,9 +93,13 @@ func parsePairTemplate(data jsontext.Value) (*pairTemplate, error) {
 	case "TemplateProcessing":
 		t, err = p.template()
 	case "BertProcessing":
-		t, err = p.bert()
+		t, err = p.fixed(bertPair)
+	case "RobertaProcessing":
+		t, err = p.fixed(robertaPair)
+	case "Sequence":
+		return parseSequence(p.Processors)
 	default:
-		err = fmt.Errorf("type %q is not supported (TemplateProcessing and BertProcessing are)", p.Type)
+		err = fmt.Errorf("type %q is not supported (TemplateProcessing, BertProcessing, RobertaProcessing and Sequence are)", p.Type)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("tokenizer.json: post_processor: %w", err)
@@ -131,7 +136,40 @@ func (p *postProcessor) template() (*pairTemplate, error) {
 	return t, nil
 }
 
-func (p *postProcessor) bert() (*pairTemplate, error) {
+// parseSequence finds the one of several processors that adds tokens; ByteLevel only moves offsets.
+func parseSequence(processors []jsontext.Value) (*pairTemplate, error) {
+	var adding []jsontext.Value
+	for _, data := range processors {
+		var p postProcessor
+		if err := json.Unmarshal(data, &p); err != nil {
+			return nil, fmt.Errorf("tokenizer.json: post_processor: %w", err)
+		}
+		switch p.Type {
+		case "ByteLevel":
+		case "Sequence": // never written, and deep nesting would cost a stack
+			return nil, errors.New("tokenizer.json: post_processor: a Sequence in a Sequence is not supported")
+		default:
+			adding = append(adding, data)
+		}
+	}
+	if len(adding) != 1 {
+		return nil, fmt.Errorf("tokenizer.json: post_processor: Sequence has %d processors that add tokens, want 1", len(adding))
+	}
+	return parsePairTemplate(adding[0])
+}
+
+// A fixedPair is a template that is a type by itself: the pieces of a pair by "cls", "sep", "query" or "document".
+type fixedPair []struct {
+	piece  string
+	typeID int64
+}
+
+var (
+	bertPair    = fixedPair{{"cls", 0}, {"query", 0}, {"sep", 0}, {"document", 1}, {"sep", 1}}
+	robertaPair = fixedPair{{"cls", 0}, {"query", 0}, {"sep", 0}, {"sep", 0}, {"document", 0}, {"sep", 0}}
+)
+
+func (p *postProcessor) fixed(pair fixedPair) (*pairTemplate, error) {
 	cls, err := tokenAndID(p.Cls)
 	if err != nil {
 		return nil, fmt.Errorf("cls: %w", err)
@@ -141,11 +179,19 @@ func (p *postProcessor) bert() (*pairTemplate, error) {
 		return nil, fmt.Errorf("sep: %w", err)
 	}
 	t := &pairTemplate{}
-	for _, part := range []struct {
-		from       source
-		id, typeID int64
-	}{{special, cls, 0}, {query, 0, 0}, {special, sep, 0}, {document, 0, 1}, {special, sep, 1}} {
-		if err := t.add(part.from, part.id, part.typeID); err != nil {
+	for _, part := range pair {
+		from, id := special, int64(0)
+		switch part.piece {
+		case "cls":
+			id = cls
+		case "sep":
+			id = sep
+		case "query":
+			from = query
+		case "document":
+			from = document
+		}
+		if err := t.add(from, id, part.typeID); err != nil {
 			return nil, err
 		}
 	}
@@ -180,6 +226,13 @@ func (t *pairTemplate) add(from source, id, typeID int64) error {
 	}
 	t.pieces = append(t.pieces, piece{source: from, id: int32(id), typeID: int32(typeID)})
 	return nil
+}
+
+// withoutTypes makes all types 0, for models that have none.
+func (t *pairTemplate) withoutTypes() {
+	for i := range t.pieces {
+		t.pieces[i].typeID = 0
+	}
 }
 
 // check wants each text once, and few enough special tokens to leave room for both.

@@ -19,6 +19,7 @@ func TestPairTemplate(t *testing.T) {
 	for name, data := range map[string]string{
 		"template": bertTemplate,
 		"bert":     `{"type": "BertProcessing", "sep": ["[SEP]", 102], "cls": ["[CLS]", 101]}`,
+		"sequence": `{"type": "Sequence", "processors": [{"type": "ByteLevel"}, ` + bertTemplate + `]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			template, err := parsePairTemplate(jsontext.Value(data))
@@ -40,12 +41,30 @@ func TestPairTemplate(t *testing.T) {
 	}
 }
 
+// RoBERTa separates the texts with two tokens, and knows no types.
+func TestRobertaTemplate(t *testing.T) {
+	template, err := parsePairTemplate(jsontext.Value(`{"type": "RobertaProcessing", "sep": ["</s>", 2], "cls": ["<s>", 0]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := sequence{ids: []int32{0, 7, 8, 2, 2, 9, 2}, types: make([]int32, 7)}
+	got := template.assemble([]int32{7, 8}, []int32{9})
+	if diff := cmp.Diff(want.ids, got.ids); diff != "" {
+		t.Errorf("ids (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(want.types, got.types); diff != "" {
+		t.Errorf("types (-want +got):\n%s", diff)
+	}
+}
+
 func TestPairTemplateRefuses(t *testing.T) {
 	for _, c := range []struct{ name, data, want string }{
 		{"absent", ``, "no post_processor"},
 		{"null", `null`, "no post_processor"},
 		{"not an object", `7`, "post_processor"},
 		{"other type", `{"type": "ByteLevel"}`, `type "ByteLevel" is not supported`},
+		{"sequence of nothing", `{"type": "Sequence", "processors": [{"type": "ByteLevel"}]}`, "0 processors that add tokens, want 1"},
+		{"sequence in a sequence", `{"type": "Sequence", "processors": [{"type": "Sequence"}]}`, "a Sequence in a Sequence"},
 		{"unknown special token", strings.Replace(bertTemplate, `"[CLS]": {`, `"[BOS]": {`, 1), `names the special token "[CLS]"`},
 		{"negative id", strings.Replace(bertTemplate, "101", "-1", 1), "id -1"},
 		{"no document", strings.Replace(bertTemplate, `"id": "B"`, `"id": "A"`, 1), "sequence A 2 times and B 0 times"},

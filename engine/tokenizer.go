@@ -57,6 +57,9 @@ func openTokenizer(checkpoint *weights.Checkpoint, specialTokensAsText bool) (*t
 	if data, err = t.prepare(data, config); err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
+	if !checkpoint.Config().TokenTypes {
+		t.pair.withoutTypes()
+	}
 	var options []tokenizers.TokenizerOption
 	if specialTokensAsText {
 		options = append(options, tokenizers.WithEncodeSpecialTokens())
@@ -223,10 +226,11 @@ func (c *tokenizerConfig) maxLength() float64 {
 }
 
 // overridesNormalizer tells whether transformers would build the normaliser from this file and not from
-// tokenizer.json: its BertTokenizer does, in versions 4 and 5 alike.
+// tokenizer.json: its BertTokenizer and those derived from it do, in versions 4 and 5 alike.
 func (c *tokenizerConfig) overridesNormalizer() bool {
 	switch c.TokenizerClass {
-	case "", "BertTokenizer", "BertTokenizerFast":
+	case "", "BertTokenizer", "BertTokenizerFast", "ElectraTokenizer", "ElectraTokenizerFast",
+		"DistilBertTokenizer", "DistilBertTokenizerFast":
 		return c.present
 	}
 	return false

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Activation is the function between the two linear layers of the feed-forward block.
+// Activation is the function between the two linear layers of the feed-forward block, or after the pooler.
 type Activation uint8
 
 const (
@@ -15,6 +15,8 @@ const (
 	GELUNew
 	// ReLU is max(x, 0).
 	ReLU
+	// Tanh is the hyperbolic tangent. It follows the pooler, and is no value of hidden_act here.
+	Tanh
 )
 
 // activations lists the names of ACT2CLS in transformers' activations.py (5.23.0) that compute one of the three
@@ -51,6 +53,9 @@ func activationNames() string {
 
 // String returns the name in a config.
 func (a Activation) String() string {
+	if a == Tanh {
+		return "tanh"
+	}
 	for _, known := range activations {
 		if known.is == a {
 			return known.names[0]

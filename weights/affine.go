@@ -3,7 +3,6 @@ package weights
 import (
 	"encoding/binary"
 	"fmt"
-	"strings"
 
 	"github.com/metalrank/metalrank/weights/quant"
 )
@@ -17,13 +16,6 @@ type AffineTensor struct {
 	Scales Tensor // [out, in/GroupSize] F32, F16 or BF16
 	Biases Tensor // the same; not the bias of the layer
 }
-
-// The names of a quantised layer's tensors end so.
-const (
-	weightSuffix = ".weight"
-	scalesSuffix = ".scales"
-	biasesSuffix = ".biases"
-)
 
 // Float32s decodes len(dst) elements into dst, the first being element start, as [Tensor.Float32s] does. The result
 // is the product and the sum in float32; MLX computes both in the type of the scales.
@@ -59,47 +51,37 @@ func (a *AffineTensor) SizeBytes() int {
 	return len(a.Codes.data) + len(a.Scales.data) + len(a.Biases.data)
 }
 
-// quantised makes one tensor of a layer's three, if the one called name is the codes of such a layer. shape is what
-// the decoded tensor must have, [out, in].
-func (r *resolver) quantised(codes Tensor, shape []int) (Tensor, error) {
-	layer, isWeight := strings.CutSuffix(codes.Name, weightSuffix)
-	scales, hasScales := r.c.lookup(layer + scalesSuffix)
-	if !isWeight || !hasScales || codes.DType != U32 {
-		return codes, unsupportedf("tensor %s: dtype %s, want F32, F16 or BF16", quote(codes.Name), codes.DType)
-	}
-	biases, hasBiases := r.c.lookup(layer + biasesSuffix)
+// affine makes one tensor of a layer's three, given the codes and the scales.
+func (c *Checkpoint) affine(layer string, codes, scales Tensor) (Tensor, error) {
+	biases, hasBiases := c.lookup(layer + biasesSuffix)
 	switch {
 	case !hasBiases:
 		return codes, invalidf("tensor %s: no %s beside it", quote(scales.Name), quote(layer+biasesSuffix))
-	case r.c.config.Quantization == nil:
+	case c.config.Quantization == nil:
 		return codes, invalidf("%s: no quantization, but tensor %s is quantised", configFile, quote(codes.Name))
-	case len(shape) != 2:
-		return codes, invalidf("tensor %s: quantised, want shape %d", quote(codes.Name), shape)
+	case len(codes.Shape) != 2:
+		return codes, invalidf("tensor %s: shape %d, want two dimensions of codes", quote(codes.Name), codes.Shape)
 	}
-	scheme := r.c.config.Quantization.For(layer)
-	a := &AffineTensor{Affine: scheme, Codes: codes, Scales: scales, Biases: biases}
-	if err := a.check(shape[0], shape[1]); err != nil {
+	a := &AffineTensor{Affine: c.config.Quantization.For(layer), Codes: codes, Scales: scales, Biases: biases}
+	out, in := codes.Shape[0], codes.Shape[1]/a.Bits*32 // exact if the row is whole groups, which check finds out
+	if err := a.check(out, in); err != nil {
 		return codes, err
 	}
-	return Tensor{Name: codes.Name, DType: U32, Shape: shape, Quant: a, data: codes.data}, nil
+	return Tensor{Name: codes.Name, DType: U32, Shape: []int{out, in}, Quant: a, data: codes.data}, nil
 }
 
-// check compares types and shapes with what a matrix [out, in] has.
+// check compares types and shapes with what a matrix [out, in] has, in being derived from the codes.
 func (a *AffineTensor) check(out, in int) error {
-	if !a.Fits(in) {
-		return invalidf("tensor %s: rows of %d elements, want a multiple of the group size, %d", quote(a.Codes.Name), in, a.GroupSize)
+	if words := a.Codes.Shape[1]; words != a.Words(in) || in%a.GroupSize != 0 {
+		return invalidf("tensor %s: rows of %d words are no groups of %d at %d bits", quote(a.Codes.Name), words, a.GroupSize, a.Bits)
 	}
-	for _, part := range []struct {
-		tensor Tensor
-		width  int
-	}{{a.Codes, a.Words(in)}, {a.Scales, a.Groups(in)}, {a.Biases, a.Groups(in)}} {
-		t := part.tensor
-		if t.Name != a.Codes.Name && !t.DType.IsFloat() {
+	for _, t := range []Tensor{a.Scales, a.Biases} {
+		if !t.DType.IsFloat() {
 			return unsupportedf("tensor %s: dtype %s, want F32, F16 or BF16", quote(t.Name), t.DType)
 		}
-		if len(t.Shape) != 2 || t.Shape[0] != out || t.Shape[1] != part.width {
+		if len(t.Shape) != 2 || t.Shape[0] != out || t.Shape[1] != a.Groups(in) {
 			return invalidf("tensor %s: shape %d, want [%d %d] for [%d %d] in groups of %d at %d bits",
-				quote(t.Name), t.Shape, out, part.width, out, in, a.GroupSize, a.Bits)
+				quote(t.Name), t.Shape, out, a.Groups(in), out, in, a.GroupSize, a.Bits)
 		}
 	}
 	return nil

@@ -14,6 +14,7 @@ import (
 var grouped = Config{
 	ModelType: "bert", Architecture: "BertForSequenceClassification", HiddenSize: 32, Layers: 2, Heads: 2, FeedForward: 64,
 	VocabSize: 11, MaxPositions: 7, TypeVocab: 2, LayerNormEps: 1e-12, Activation: GELU, Labels: []string{"LABEL_0"},
+	EmbeddingSize: 32, TokenTypes: true, PoolerActivation: Tanh,
 }
 
 // quantizeTensor replaces one tensor by three, as MLX names them; scales and biases have its type, F32.
@@ -42,7 +43,7 @@ func quantizeAll(a quant.Affine) func([]Tensor) []Tensor {
 			switch {
 			case len(t.Shape) != 2:
 				out = append(out, t)
-			case t.Name == classifierWeight:
+			case t.Name == "classifier.weight":
 				out = append(out, quantizeTensor(t, quant.Affine{GroupSize: 32, Bits: 8})...)
 			default:
 				out = append(out, quantizeTensor(t, a)...)
@@ -86,7 +87,7 @@ func TestQuantisedBERT(t *testing.T) {
 			w := make([]float32, source[x.Name].Len())
 			source[x.Name].Float32s(w, 0)
 			scheme := a
-			if x.Name == classifierWeight {
+			if x.Name == "classifier.weight" {
 				scheme.Bits = 8
 			}
 			q := scheme.Quantize(w)
@@ -145,11 +146,11 @@ func TestQuantisedErrors(t *testing.T) {
 		},
 		{
 			quantizedConfig(`{"bits":4,"group_size":32}`), keep,
-			`weights: tensor "classifier.weight": shape [1 8], want [1 4] for [1 32] in groups of 32 at 4 bits`, ErrInvalid,
+			`weights: tensor "classifier.scales": shape [1 1], want [1 2] for [1 64] in groups of 32 at 4 bits`, ErrInvalid,
 		},
 		{
 			quantizedConfig(`{"bits":4,"group_size":64}`), keep,
-			`weights: tensor "bert.embeddings.word_embeddings.weight": rows of 32 elements, want a multiple of the group size, 64`, ErrInvalid,
+			`weights: tensor "bert.embeddings.word_embeddings.weight": rows of 4 words are no groups of 64 at 4 bits`, ErrInvalid,
 		},
 		{quantizedConfig(`{"bits":4}`), keep, `weights: config.json: quantization.group_size: absent`, ErrInvalid},
 		{quantizedConfig(`{"group_size":32}`), keep, `weights: config.json: quantization.bits: absent`, ErrInvalid},
@@ -168,7 +169,8 @@ func TestQuantisedErrors(t *testing.T) {
 		},
 		{
 			quantizedConfig(`{"quant_method":"gptq","group_size":32,"bits":4}`), keep,
-			`weights: config.json: quantization.quant_method: "gptq", want MLX's affine quantisation, which has none`, ErrUnsupported,
+			`weights: config.json: quantization.quant_method "gptq" with format "", want MLX's affine quantisation, or ` +
+				`compressed-tensors with int-quantized`, ErrUnsupported,
 		},
 		{good, drop(pooler + ".scales"), `weights: tensor "bert.pooler.dense.weight": dtype U32, want F32, F16 or BF16`, ErrUnsupported},
 		{

@@ -28,21 +28,23 @@ type BERTLayer struct {
 	OutputNorm        LayerNorm // after the residual around the feed-forward block
 }
 
-// BERT is the tensors of a BertForSequenceClassification (models/bert in transformers). All are F32, F16 or BF16,
+// BERT is the tensors of a BertForSequenceClassification (models/bert in transformers), or of one of its relatives,
+// which differ in names, in the activation after the pooler and in what Config says. All are F32, F16 or BF16,
 // not necessarily the same, and have the shapes that the config asks for. Matrices may be quantised; see
 // [Tensor.Quant].
 type BERT struct {
-	WordEmbeddings     Tensor // [V, H]
-	PositionEmbeddings Tensor // [P, H]
-	TypeEmbeddings     Tensor // [S, H]
-	EmbeddingNorm      LayerNorm
+	WordEmbeddings     Tensor    // [V, E]
+	PositionEmbeddings Tensor    // [P, E]; row 0 is the first token's
+	TypeEmbeddings     Tensor    // [S, E]; one row of zeros where the model has none
+	EmbeddingNorm      LayerNorm // [E]
+	Projection         *Linear   // [H, E], after EmbeddingNorm; nil where E is H
 	Layers             []BERTLayer
-	Pooler             Linear // [H, H], applied to the [CLS] row and followed by tanh
+	Pooler             Linear // [H, H], applied to the [CLS] row and followed by Config.PoolerActivation
 	Classifier         Linear // [labels, H]
 }
 
-// BERT finds the model's tensors by name and checks them against the config. Names may come with the prefix
-// "bert." or without, and layer norms may be called gamma and beta as in checkpoints of 2018; tensors that the model
+// BERT finds the model's tensors by name and checks them against the config. Names may come with the prefix of the
+// family ("bert.") or without, and layer norms may be called gamma and beta as in checkpoints of 2018; tensors that the model
 // does not use are ignored. Without a classifier the error is [ErrNotCrossEncoder].
 func (c *Checkpoint) BERT() (*BERT, error) {
 	c.mu.RLock()
@@ -50,9 +52,9 @@ func (c *Checkpoint) BERT() (*BERT, error) {
 	if c.closed {
 		return nil, ErrClosed
 	}
-	r := &resolver{c: c, prefix: bertPrefix}
-	if !slices.ContainsFunc(c.tensors, func(t Tensor) bool { return strings.HasPrefix(t.Name, bertPrefix) }) {
-		r.prefix = ""
+	r := &resolver{c: c, family: familyOf(c.config.ModelType, "")}
+	if slices.ContainsFunc(c.tensors, func(t Tensor) bool { return strings.HasPrefix(t.Name, r.family.prefix) }) {
+		r.prefix = r.family.prefix
 	}
 	b := r.bert(c.config)
 	if err := r.verdict(); err != nil {
@@ -61,17 +63,13 @@ func (c *Checkpoint) BERT() (*BERT, error) {
 	return b, nil
 }
 
-const (
-	bertPrefix       = "bert."
-	classifierWeight = "classifier.weight"
-	poolerWeight     = "pooler.dense.weight"
-	wordEmbeddings   = "embeddings.word_embeddings.weight"
-)
+const wordEmbeddings = "embeddings.word_embeddings.weight"
 
 // resolver looks tensors up. It goes on after a failure, to count what is missing.
 type resolver struct {
 	c       *Checkpoint // its lock is held
-	prefix  string      // that the file uses, for naming what is missing
+	family  *family
+	prefix  string // that the file uses, for naming what is missing
 	wanted  int
 	missing []string // without prefix
 	err     error    // the first tensor that is there, but wrong
@@ -80,23 +78,40 @@ type resolver struct {
 // bert looks up the whole model in the order of the forward pass, so that the first error is the one nearest to the
 // input.
 func (r *resolver) bert(cfg Config) *BERT {
-	h := cfg.HiddenSize
+	h, e := cfg.HiddenSize, cfg.EmbeddingSize
 	b := &BERT{
-		WordEmbeddings:     r.base(wordEmbeddings, cfg.VocabSize, h),
-		PositionEmbeddings: r.base("embeddings.position_embeddings.weight", cfg.MaxPositions, h),
-		TypeEmbeddings:     r.base("embeddings.token_type_embeddings.weight", cfg.TypeVocab, h),
-		EmbeddingNorm:      r.norm("embeddings.LayerNorm", h),
+		WordEmbeddings:     r.base(wordEmbeddings, cfg.VocabSize, e),
+		PositionEmbeddings: r.base("embeddings.position_embeddings.weight", cfg.PositionOffset+cfg.MaxPositions, e),
+	}
+	if b.PositionEmbeddings.Shape != nil && r.err == nil {
+		b.PositionEmbeddings = b.PositionEmbeddings.rowsFrom(cfg.PositionOffset)
+	}
+	if r.family.noTypeTable {
+		b.TypeEmbeddings = Tensor{Name: "no token types", DType: F32, Shape: []int{1, e}, data: make([]byte, 4*e)}
+	} else {
+		b.TypeEmbeddings = r.base("embeddings.token_type_embeddings.weight", cfg.TypeVocab, e)
+	}
+	b.EmbeddingNorm = r.norm("embeddings.LayerNorm", e)
+	if e != h {
+		projection := r.linear("embeddings_project", h, e)
+		b.Projection = &projection
 	}
 	for i := range cfg.Layers {
 		b.Layers = append(b.Layers, r.layer("encoder.layer."+strconv.Itoa(i)+".", h, cfg.FeedForward))
 	}
-	b.Pooler = r.linear("pooler.dense", h, h)
-	// The head is not part of the base model and never carries its prefix.
-	b.Classifier = Linear{
-		Weight: r.find(classifierWeight, []string{classifierWeight}, len(cfg.Labels), h),
-		Bias:   r.find("classifier.bias", []string{"classifier.bias"}, len(cfg.Labels)),
+	if r.family.poolerInBase {
+		b.Pooler = r.linear(r.family.pooler, h, h)
+	} else {
+		b.Pooler = r.headLinear(r.family.pooler, h, h)
 	}
+	b.Classifier = r.headLinear(r.family.classifier, len(cfg.Labels), h)
 	return b
+}
+
+// headLinear looks up a layer of the head, which is not part of the base model and never carries its prefix.
+func (r *resolver) headLinear(name string, out, in int) Linear {
+	weight, bias := name+".weight", name+".bias"
+	return Linear{Weight: r.find(weight, []string{weight}, out, in), Bias: r.find(bias, []string{bias}, out)}
 }
 
 // layer looks up one encoder layer; at is the start of its names, "encoder.layer.0.".
@@ -129,10 +144,12 @@ var legacyNorm = [][2]string{{"LayerNorm.weight", "LayerNorm.gamma"}, {"LayerNor
 
 // base finds a tensor of the base model, with prefix or without, under its new name or its old one.
 func (r *resolver) base(name string, shape ...int) Tensor {
-	names := []string{bertPrefix + name, name}
+	name = r.family.tensor(name)
+	prefix := r.family.prefix
+	names := []string{prefix + name, name}
 	for _, n := range legacyNorm {
 		if before, ok := strings.CutSuffix(name, n[0]); ok {
-			names = append(names, bertPrefix+before+n[1], before+n[1])
+			names = append(names, prefix+before+n[1], before+n[1])
 		}
 	}
 	return r.find(name, names, shape...)
@@ -151,9 +168,10 @@ func (r *resolver) find(name string, names []string, shape ...int) Tensor {
 	case r.err != nil:
 	case len(names) > 1:
 		r.err = invalidf("tensor %s: also there as %q, want one of them", quote(t.Name), names[1])
-	case !t.DType.IsFloat():
-		t, r.err = r.quantised(t, shape)
-	case !slices.Equal(t.Shape, shape):
+	default:
+		t, r.err = r.c.decodable(t)
+	}
+	if r.err == nil && !slices.Equal(t.Shape, shape) {
 		r.err = invalidf("tensor %s: shape %d, want %d", quote(t.Name), t.Shape, shape)
 	}
 	return t
@@ -165,15 +183,17 @@ func (r *resolver) verdict() error {
 		return r.err
 	}
 	first, hasEmbeddings := r.missing[0], !slices.Contains(r.missing, wordEmbeddings)
+	classifier, pooler := r.family.classifier+".weight", r.family.pooler+".weight"
+	inHead := strings.HasPrefix(first, r.family.classifier+".") || !r.family.poolerInBase && strings.HasPrefix(first, r.family.pooler+".")
 	switch {
-	case hasEmbeddings && slices.Contains(r.missing, classifierWeight):
+	case hasEmbeddings && slices.Contains(r.missing, classifier):
 		return &kindError{
-			"no " + classifierWeight + ": this looks like an embedding model, not a cross-encoder",
+			"no " + classifier + ": this looks like an embedding model, not a cross-encoder",
 			[]error{ErrNotCrossEncoder},
 		}
-	case first == poolerWeight:
+	case first == pooler && r.family.poolerInBase:
 		return invalidf("no %s: the score of a BERT cross-encoder is computed from the pooled [CLS] row", r.prefix+first)
-	case strings.HasPrefix(first, "classifier."):
+	case inHead:
 	default:
 		first = r.prefix + first
 	}

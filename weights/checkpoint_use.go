@@ -63,6 +63,29 @@ func (c *Checkpoint) Pages(t Tensor) (pages []byte, offset int, ok bool) {
 	return nil, 0, false
 }
 
+// Files lists the names of the files beside the weights, sorted; none after Close.
+func (c *Checkpoint) Files() []string {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.closed {
+		return nil
+	}
+	return c.src.names()
+}
+
+// Forget tells the system that what was read of the weights need not be kept in this process's memory. They stay
+// readable. For one who goes through all of them once.
+func (c *Checkpoint) Forget() {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.closed {
+		return
+	}
+	for _, m := range c.src.maps {
+		forgetFile(m)
+	}
+}
+
 // Close unmaps the files; tensors and their bytes are gone then, and touching them ends the process. A second call
 // does nothing.
 func (c *Checkpoint) Close() error {

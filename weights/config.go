@@ -9,16 +9,25 @@ import (
 
 // Config is what config.json says of a model, checked and with transformers' defaults filled in.
 type Config struct {
-	ModelType    string // "bert"
+	ModelType    string // "bert", "electra", "roberta", "xlm-roberta", "camembert" or "distilbert"
 	Architecture string // the first of "architectures", such as "BertForSequenceClassification"; may be empty
 
-	HiddenSize   int // H
-	Layers       int
-	Heads        int // divides HiddenSize
-	FeedForward  int // F, the inner width of the feed-forward block
-	VocabSize    int // V
-	MaxPositions int // P, the longest sequence in tokens
-	TypeVocab    int // S, the number of segment ids
+	HiddenSize    int // H
+	EmbeddingSize int // E, the width of the embedding tables; other than H only in a small ELECTRA
+	Layers        int
+	Heads         int // divides HiddenSize
+	FeedForward   int // F, the inner width of the feed-forward block
+	VocabSize     int // V
+	MaxPositions  int // P, the longest sequence in tokens; what RoBERTa's config has over that is taken off
+	TypeVocab     int // S, the number of segment ids
+
+	// TokenTypes says whether the segment ids of the tokenizer reach the model; where they do not, all are 0.
+	TokenTypes bool
+	// PositionOffset is how many rows of the position table in the file come before the one of the first token: 2 in a
+	// RoBERTa. [Checkpoint.BERT] leaves them out, so that positions count from 0 in every model.
+	PositionOffset int
+	// PoolerActivation is the function after the pooler: Tanh, GELU in an ELECTRA, ReLU in a DistilBERT.
+	PoolerActivation Activation
 
 	LayerNormEps float64
 	Activation   Activation // of the feed-forward block
@@ -58,19 +67,22 @@ func ParseConfig(data []byte) (Config, error) {
 		return Config{}, err
 	}
 	c := Config{Architecture: f.firstString("architectures")}
-	c.ModelType = f.modelType(c.Architecture)
+	family := f.family(c.Architecture)
 	if f.err != nil { // before the numbers: other architectures name theirs differently
 		return Config{}, f.err
 	}
-	c.HiddenSize = f.whole("hidden_size", 768, maxHidden)
-	c.Layers = f.whole("num_hidden_layers", 12, maxLayers)
-	c.Heads = f.whole("num_attention_heads", 12, maxHidden)
-	c.FeedForward = f.whole("intermediate_size", 3072, maxFeedForward)
-	c.VocabSize = f.whole("vocab_size", 30522, maxVocab)
-	c.MaxPositions = f.whole("max_position_embeddings", 512, maxPositions)
-	c.TypeVocab = f.whole("type_vocab_size", 2, maxTypes)
-	c.LayerNormEps = f.epsilon("layer_norm_eps", 1e-12)
-	c.Activation = f.activation("hidden_act", GELU)
+	c.ModelType = family.modelType
+	whole := func(key string, absent, largest int) int {
+		return f.whole(family.key(key), family.absent(key, absent), largest)
+	}
+	c.HiddenSize = whole("hidden_size", 768, maxHidden)
+	c.Layers = whole("num_hidden_layers", 12, maxLayers)
+	c.Heads = whole("num_attention_heads", 12, maxHidden)
+	c.FeedForward = whole("intermediate_size", 3072, maxFeedForward)
+	c.VocabSize = whole("vocab_size", 30522, maxVocab)
+	c.MaxPositions = whole("max_position_embeddings", 512, maxPositions)
+	c.Activation = f.activation(family.key("hidden_act"), GELU)
+	f.quirks(&c, family)
 	c.Labels = f.labels()
 	c.ProblemType = f.text("problem_type", "")
 	c.ScoreActivation = f.scoreActivation()
@@ -85,21 +97,41 @@ func ParseConfig(data []byte) (Config, error) {
 	return c, nil
 }
 
-// modelType tells apart what is implemented. Checkpoints of 2019 have no model_type; transformers goes by the name
-// of the folder then, here the class name decides.
-func (f *fields) modelType(architecture string) string {
+// family tells apart what is implemented.
+func (f *fields) family(architecture string) *family {
 	model := f.text("model_type", "")
-	if model == "" && len(architecture) > 4 && architecture[:4] == "Bert" {
-		model = "bert"
-	}
+	found := familyOf(model, architecture)
 	switch {
 	case f.err != nil:
+	case found != nil:
 	case model == "":
-		f.err = invalidf("%s: no model_type, want \"bert\"", f.file)
-	case model != "bert":
-		f.err = unsupportedf("%s: model_type: %s, want one of: \"bert\"", f.file, quote(model))
+		f.err = invalidf("%s: no model_type, want one of: %s", f.file, familyNames())
+	default:
+		f.err = unsupportedf("%s: model_type: %s, want one of: %s", f.file, quote(model), familyNames())
 	}
-	return model
+	return found
+}
+
+// quirks fills in what families differ in.
+func (f *fields) quirks(c *Config, family *family) {
+	c.TokenTypes, c.PoolerActivation = family.tokenTypes, family.poolerActivation
+	c.EmbeddingSize, c.TypeVocab, c.LayerNormEps = c.HiddenSize, 1, 1e-12
+	if family.embeddingSize {
+		c.EmbeddingSize = f.whole("embedding_size", 128, maxHidden)
+	}
+	if !family.noTypeTable {
+		c.TypeVocab = f.whole("type_vocab_size", 2, maxTypes)
+	}
+	if !family.layerNormEpsSet {
+		c.LayerNormEps = f.epsilon("layer_norm_eps", 1e-12)
+	}
+	if family.positionsAfter {
+		c.PositionOffset = 1 + f.wholeFrom("pad_token_id", family.absent("pad_token_id", 0), 0, maxPositions)
+		if c.MaxPositions -= c.PositionOffset; c.MaxPositions < 1 && f.err == nil {
+			f.err = invalidf("%s: max_position_embeddings: %d, want more than pad_token_id + 1, %d",
+				f.file, c.MaxPositions+c.PositionOffset, c.PositionOffset)
+		}
+	}
 }
 
 // refuse rejects the switches of BertConfig that change the forward pass to one that is not implemented.

@@ -33,13 +33,18 @@ func (f *fields) fail(key string, got jsontext.Value, want string) {
 
 // whole reads a whole number from 1 to largest. 12.0 and 1e3 are floats to Python, and refused there as well.
 func (f *fields) whole(key string, absent, largest int) int {
+	return f.wholeFrom(key, absent, 1, largest)
+}
+
+// wholeFrom is whole from smallest on.
+func (f *fields) wholeFrom(key string, absent, smallest, largest int) int {
 	v, ok := f.get(key)
 	if !ok {
 		return absent
 	}
 	n, err := strconv.Atoi(string(v))
-	if v.Kind() != '0' || err != nil || n < 1 || n > largest {
-		f.fail(key, v, "a whole number from 1 to "+strconv.Itoa(largest))
+	if v.Kind() != '0' || err != nil || n < smallest || n > largest {
+		f.fail(key, v, "a whole number from "+strconv.Itoa(smallest)+" to "+strconv.Itoa(largest))
 		return absent
 	}
 	return n

@@ -29,8 +29,8 @@ func (f *fields) quantization() *Quantization {
 		}
 	}
 	all := f.object(key)
-	if method := all.text("quant_method", ""); method != "" && all.err == nil {
-		f.err = unsupportedf("%s: %s.quant_method: %s, want MLX's affine quantisation, which has none", f.file, key, quote(method))
+	if method := all.text("quant_method", ""); method != "" {
+		f.compressedTensors(all, method)
 		return nil
 	}
 	for _, required := range []string{"group_size", "bits"} {
@@ -68,4 +68,17 @@ func (f *fields) scheme() quant.Affine {
 		f.err = unsupportedf("%s: %s: %s", f.file, strings.TrimSuffix(f.path, "."), strings.TrimPrefix(err.Error(), "quant: "))
 	}
 	return a
+}
+
+// compressedTensors checks the config of a checkpoint that is quantised in another way than MLX's: of those, int8
+// weights of the compressed-tensors library are read. What layers are in int8 shows in their tensors.
+func (f *fields) compressedTensors(config *fields, method string) {
+	format := config.text("format", "")
+	if f.err == nil {
+		f.err = config.err
+	}
+	if f.err == nil && (method != "compressed-tensors" || format != "int-quantized") {
+		f.err = unsupportedf("%s: %squant_method %s with format %s, want MLX's affine quantisation, or "+
+			"compressed-tensors with int-quantized", f.file, config.path, quote(method), quote(format))
+	}
 }

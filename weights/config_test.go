@@ -26,6 +26,7 @@ func TestParseConfig(t *testing.T) {
 	minimal := Config{
 		ModelType: "bert", HiddenSize: 768, Layers: 12, Heads: 12, FeedForward: 3072, VocabSize: 30522, MaxPositions: 512,
 		TypeVocab: 2, LayerNormEps: 1e-12, Activation: GELU, Labels: []string{"LABEL_0", "LABEL_1"},
+		EmbeddingSize: 768, TokenTypes: true, PoolerActivation: Tanh,
 	}
 	vary := func(base Config, f func(*Config)) Config { f(&base); return base }
 	for _, c := range []struct {
@@ -51,6 +52,23 @@ func TestParseConfig(t *testing.T) {
 		{edited("sentence_transformers", `{"activation_fn":"torch.nn.modules.activation.Sigmoid","version":"4.1.0"},"sbert_ce_default_activation_function":"x"`),
 			vary(tiny, func(c *Config) { c.ScoreActivation = "torch.nn.modules.activation.Sigmoid" })},
 		{edited("sentence_transformers", `{"activation_fn":null},"sbert_ce_default_activation_function":"x"`), tiny},
+		{`{"model_type":"electra"}`, vary(minimal, func(c *Config) {
+			c.ModelType, c.HiddenSize, c.EmbeddingSize, c.Heads, c.FeedForward = "electra", 256, 128, 4, 1024
+			c.PoolerActivation = GELU
+		})},
+		{`{"model_type":"roberta","type_vocab_size":1}`, vary(minimal, func(c *Config) {
+			c.ModelType, c.VocabSize, c.MaxPositions, c.PositionOffset, c.TypeVocab, c.TokenTypes = "roberta", 50265, 510, 2, 1, false
+		})},
+		{`{"architectures":["XLMRobertaForSequenceClassification"],"max_position_embeddings":8194,"pad_token_id":0}`,
+			vary(minimal, func(c *Config) {
+				c.ModelType, c.Architecture = "xlm-roberta", "XLMRobertaForSequenceClassification"
+				c.MaxPositions, c.PositionOffset, c.TokenTypes = 8193, 1, false
+			})},
+		{`{"model_type":"distilbert","dim":24,"n_heads":3,"hidden_dim":48,"activation":"relu","layer_norm_eps":0.1}`,
+			vary(minimal, func(c *Config) {
+				c.ModelType, c.HiddenSize, c.EmbeddingSize, c.Heads, c.FeedForward, c.Layers = "distilbert", 24, 24, 3, 48, 6
+				c.Activation, c.PoolerActivation, c.TypeVocab, c.TokenTypes = ReLU, ReLU, 1, false
+			})},
 		{edited("sentence_transformers", `{"version":"4"},"sbert_ce_default_activation_function":"x"`),
 			vary(tiny, func(c *Config) { c.ScoreActivation = "x" })},
 	} {
@@ -73,8 +91,11 @@ func TestParseConfigErrors(t *testing.T) {
 		{`{} {}`, `not valid JSON: jsontext: invalid character '{' after top-level value after offset 3`},
 		{`{"a":1,"a":2}`, `key "a" appears twice`},
 		{`{"a":NaN}`, `not valid JSON: jsontext: invalid character 'N' at start of value within "/a" after offset 5`},
-		{`{}`, `no model_type, want "bert"`},
-		{`{"model_type":""}`, `no model_type, want "bert"`},
+		{`{"model_type":"roberta","max_position_embeddings":2}`, `max_position_embeddings: 2, want more than pad_token_id + 1, 2`},
+		{`{"model_type":"roberta","pad_token_id":-1}`, `pad_token_id: -1, want a whole number from 0 to 1048576`},
+		{`{"model_type":"distilbert","dim":0}`, `dim: 0, want a whole number from 1 to 65536`},
+		{`{}`, `no model_type, want one of: ` + familyNames()},
+		{`{"model_type":""}`, `no model_type, want one of: ` + familyNames()},
 		{`{"model_type":7}`, `model_type: 7, want a string`},
 		{`{"architectures":"Bert"}`, `architectures: "Bert", want an array of strings`},
 		{edited("hidden_size", `0`), `hidden_size: 0, want a whole number from 1 to 65536`},
@@ -121,7 +142,7 @@ func TestParseConfigErrors(t *testing.T) {
 
 func TestParseConfigUnsupported(t *testing.T) {
 	for _, c := range []struct{ json, want string }{
-		{`{"model_type":"roberta","hidden_size":"never looked at"}`, `model_type: "roberta", want one of: "bert"`},
+		{`{"model_type":"deberta-v2","hidden_size":"never looked at"}`, `model_type: "deberta-v2", want one of: ` + familyNames()},
 		{edited("position_embedding_type", `"relative_key"`), `position_embedding_type: "relative_key", want "absolute"`},
 		{edited("is_decoder", `true`), `is_decoder: true, want false: a cross-encoder reads in both directions`},
 		{edited("add_cross_attention", `true`), `add_cross_attention: true, want false: a cross-encoder reads in both directions`},

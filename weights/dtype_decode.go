@@ -6,6 +6,20 @@ import (
 	"unsafe"
 )
 
+// Decode reads len(dst) little-endian elements of type d, which is F32, F16 or BF16. It is exact.
+func (d DType) Decode(dst []float32, src []byte) {
+	switch d {
+	case F32:
+		decodeF32(dst, src)
+	case F16:
+		decodeF16(dst, src)
+	case BF16:
+		decodeBF16(dst, src)
+	default:
+		panic("BUG: weights: " + d.String() + " read as float32")
+	}
+}
+
 // decodeF32 copies little-endian floats: src holds 4*len(dst) bytes at any alignment. The host is little-endian
 // (see endian_big.go), so the bytes are the values, and a byte copy asks no alignment of src.
 func decodeF32(dst []float32, src []byte) {

@@ -61,6 +61,7 @@ func encode(d DType, values []float32) []byte {
 var tiny = Config{
 	ModelType: "bert", Architecture: "BertForSequenceClassification", HiddenSize: 8, Layers: 2, Heads: 2, FeedForward: 12,
 	VocabSize: 11, MaxPositions: 7, TypeVocab: 2, LayerNormEps: 1e-12, Activation: GELU, Labels: []string{"LABEL_0"},
+	EmbeddingSize: 8, TokenTypes: true, PoolerActivation: Tanh,
 }
 
 func configJSON(c Config) string {

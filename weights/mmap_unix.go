@@ -32,3 +32,6 @@ func wholePages(m, data []byte) (pages []byte, offset int, ok bool) {
 	size := os.Getpagesize()
 	return unsafe.Slice(unsafe.SliceData(m), (len(m)+size-1)/size*size), int(at - first), true
 }
+
+// forgetFile lets the system take the pages from this process; they are read again when they are touched.
+func forgetFile(m []byte) { _ = unix.Madvise(m, unix.MADV_DONTNEED) } // a hint

@@ -8,9 +8,12 @@ type Tensor struct {
 	DType DType
 	Shape []int // row-major; empty for a scalar; not to be changed
 
-	// Quant is set on a tensor that [Checkpoint.BERT] put together from codes, scales and biases. Shape is that of the
+	// Quant is set on a tensor that [Checkpoint.BERT] or [Checkpoint.Weights] put together from codes, scales and biases. Shape is that of the
 	// decoded tensor then, DType is U32, the type of the codes, and Bytes are the codes.
 	Quant *AffineTensor
+
+	// Channel is the same for int8 with a scale for each row; DType is I8 then.
+	Channel *ChannelTensor
 
 	data []byte // little-endian; borrowed from the checkpoint, at any alignment
 }
@@ -30,8 +33,11 @@ func (t Tensor) Bytes() []byte { return t.data }
 
 // SizeBytes returns what the tensor occupies in the file; a quantised one with its scales and biases.
 func (t Tensor) SizeBytes() int {
-	if t.Quant != nil {
+	switch {
+	case t.Quant != nil:
 		return t.Quant.SizeBytes()
+	case t.Channel != nil:
+		return t.Channel.SizeBytes()
 	}
 	return len(t.data)
 }
@@ -43,18 +49,38 @@ func (t Tensor) Float32s(dst []float32, start int) {
 	if n := t.Len(); start < 0 || start > n || len(dst) > n-start {
 		panic(fmt.Sprintf("BUG: weights: tensor %s: elements [%d, %d) of %d", quote(t.Name), start, start+len(dst), n))
 	}
-	if t.Quant != nil {
+	switch {
+	case t.Quant != nil:
 		t.Quant.Float32s(dst, start)
 		return
+	case t.Channel != nil:
+		t.Channel.Float32s(dst, start)
+		return
 	}
-	switch t.DType {
-	case F32:
-		decodeF32(dst, t.data[4*start:4*(start+len(dst))])
-	case F16:
-		decodeF16(dst, t.data[2*start:2*(start+len(dst))])
-	case BF16:
-		decodeBF16(dst, t.data[2*start:2*(start+len(dst))])
-	default:
+	size := t.DType.Size()
+	if !t.DType.IsFloat() {
 		panic(fmt.Sprintf("BUG: weights: tensor %s: %s read as float32", quote(t.Name), t.DType))
 	}
+	t.DType.Decode(dst, t.data[size*start:size*(start+len(dst))])
+}
+
+// rowsFrom returns the matrix without its first rows, in the same memory.
+func (t Tensor) rowsFrom(first int) Tensor {
+	if first == 0 {
+		return t
+	}
+	if t.Quant != nil {
+		parts := *t.Quant
+		parts.Codes, parts.Scales, parts.Biases = parts.Codes.rowsFrom(first), parts.Scales.rowsFrom(first), parts.Biases.rowsFrom(first)
+		t.Quant = &parts
+	}
+	if t.Channel != nil {
+		parts := *t.Channel
+		parts.Codes, parts.Scales = parts.Codes.rowsFrom(first), parts.Scales.rowsFrom(first)
+		t.Channel = &parts
+	}
+	rows := t.Shape[0]
+	t.data = t.data[len(t.data)/rows*first:]
+	t.Shape = append([]int{rows - first}, t.Shape[1:]...)
+	return t
 }

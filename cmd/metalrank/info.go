@@ -2,16 +2,28 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/metalrank/metalrank/engine"
+	"github.com/metalrank/metalrank/weights"
 )
 
 type infoCommand struct {
 	modelFlags
+	Tensors bool   `help:"List the tensors too: shape, type, group, bytes."`
+	Against string `help:"With --tensors: how far each is from its source, another checkpoint of the same model." placeholder:"DIR"`
+}
+
+// Validate is called by kong.
+func (c *infoCommand) Validate() error {
+	if c.Against != "" && !c.Tensors {
+		return errors.New("--against goes with --tensors")
+	}
+	return c.modelFlags.Validate()
 }
 
 // Run is called by kong.
@@ -20,10 +32,11 @@ func (c *infoCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	if err := printInfo(std.out, e.Info()); err != nil {
-		return err
+	err = printInfo(std.out, e.Info())
+	if err == nil && c.Tensors {
+		err = printTensors(std.out, c.Model, c.Against)
 	}
-	return e.Close()
+	return errors.Join(err, e.Close())
 }
 
 func printInfo(w io.Writer, info engine.Info) error {
@@ -45,6 +58,7 @@ func printInfo(w io.Writer, info engine.Info) error {
 		{"vocabulary", fmt.Sprint(config.VocabSize)},
 		{"positions", fmt.Sprint(config.MaxPositions)},
 		{"weights", strings.Join(dtypes, ", ")},
+		{"quantisation", quantisation(config.Quantization)},
 		{"labels", strings.Join(info.Labels, ", ")},
 		{"score", info.Activation},
 		{"tokenizer", fmt.Sprintf("%s, %d entries", info.Tokenizer.Model, info.Tokenizer.Vocab)},
@@ -58,6 +72,13 @@ func printInfo(w io.Writer, info engine.Info) error {
 		}
 	}
 	return table.Flush()
+}
+
+func quantisation(q *weights.Quantization) string {
+	if q == nil {
+		return "none"
+	}
+	return q.String()
 }
 
 // cardRows tells what the checkpoint's README.md states of its licence and origin.

@@ -34,7 +34,11 @@ type command struct {
 	Rerank rerankCommand `cmd:"" help:"Rank documents by how well they answer a query."`
 	Score  scoreCommand  `cmd:"" help:"Score (query, text) pairs, one JSON object a line."`
 	Serve  serveCommand  `cmd:"" help:"Serve POST /rerank over HTTP, as text-embeddings-inference does."`
-	Info   infoCommand   `cmd:"" help:"Describe a model: architecture, sizes, dtypes, labels, tokenizer, licence."`
+
+	Convert convertCommand `cmd:"" help:"Write a checkpoint again in another type: fp32, fp16, bf16, int8, int4."`
+	Pull    pullCommand    `cmd:"" help:"Fetch a model from the Hugging Face hub into its cache."`
+	Eval    evalCommand    `cmd:"" help:"Measure how well models rank judged documents, and how far they are from the first one."`
+	Info    infoCommand    `cmd:"" help:"Describe a model: architecture, sizes, dtypes, labels, tokenizer, licence."`
 }
 
 // streams are the process's standard streams, or a test's.
@@ -100,7 +104,7 @@ func run(ctx context.Context, args []string, std streams) (status int) {
 
 // modelFlags choose the model, and how it is loaded; every subcommand has them.
 type modelFlags struct {
-	Model               string `help:"Checkpoint folder (config.json, model.safetensors, tokenizer.json). Default: the embedded model." placeholder:"DIR"`
+	Model               string `help:"Checkpoint folder (config.json, model.safetensors, tokenizer.json), or OWNER/MODEL of the hub after \"metalrank pull\". Default: the embedded model." placeholder:"DIR"`
 	Backend             string `help:"What computes: ${enum}." enum:"${backends}" default:"auto"`
 	Precision           string `help:"What it computes in: ${enum}. Default: what suits the backend." enum:",${precisions}" default:"" placeholder:"P"`
 	MaxLength           int    `help:"Tokens in a pair; longer pairs are truncated. Default: what the model takes." placeholder:"N"`
@@ -118,5 +122,10 @@ func (f *modelFlags) config() engine.Config {
 func (f *modelFlags) Validate() error { return f.config().Validate() }
 
 func (f *modelFlags) open(ctx context.Context) (*engine.Engine, error) {
-	return engine.Open(ctx, f.config())
+	config := f.config()
+	var err error
+	if config.Model, err = findModel(f.Model); err != nil {
+		return nil, err
+	}
+	return engine.Open(ctx, config)
 }

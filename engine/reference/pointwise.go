@@ -57,8 +57,6 @@ func mapRows(ctx context.Context, x []float64, width int, f func(float64) float6
 	})
 }
 
-func tanh(x float64) float64 { return math.Tanh(x) }
-
 // gelu is x·Φ(x) with the exact normal distribution function (Hendrycks and Gimpel 2016, equation 2).
 func gelu(x float64) float64 { return 0.5 * x * (1 + math.Erf(x/math.Sqrt2)) }
 
@@ -77,6 +75,8 @@ func activationFunc(a weights.Activation) (func(float64) float64, error) {
 		return geluNew, nil
 	case weights.ReLU:
 		return relu, nil
+	case weights.Tanh:
+		return math.Tanh, nil
 	}
 	return nil, fmt.Errorf("reference: activation %s is not supported", a)
 }

@@ -22,14 +22,16 @@ import (
 // rows that a batch names are read.
 type Backend struct {
 	config          weights.Config
-	words           weights.Tensor // [vocabulary, H]
-	positions       weights.Tensor // [positions, H]
-	types           weights.Tensor // [types, H]
+	words           weights.Tensor // [vocabulary, E]
+	positions       weights.Tensor // [positions, E]
+	types           weights.Tensor // [types, E]
 	embeddingNorm   norm
+	projection      *linear // [H, E]; nil where E is H
 	layers          []layer
 	pooler          linear // [H, H]
 	classifier      linear // [C, H]
 	activation      func(float64) float64
+	poolerFunction  func(float64) float64
 	weightSizeBytes int64
 }
 
@@ -54,7 +56,14 @@ func New(checkpoint *weights.Checkpoint) (*Backend, error) {
 	if b.activation, err = activationFunc(config.Activation); err != nil {
 		return nil, err
 	}
+	if b.poolerFunction, err = activationFunc(config.PoolerActivation); err != nil {
+		return nil, err
+	}
 	b.embeddingNorm = b.newNorm(model.EmbeddingNorm)
+	if model.Projection != nil {
+		projection := b.newLinear(*model.Projection)
+		b.projection = &projection
+	}
 	for _, l := range model.Layers {
 		b.layers = append(b.layers, layer{
 			query: b.newLinear(l.Query), key: b.newLinear(l.Key), value: b.newLinear(l.Value),
@@ -64,7 +73,7 @@ func New(checkpoint *weights.Checkpoint) (*Backend, error) {
 	}
 	b.pooler, b.classifier = b.newLinear(model.Pooler), b.newLinear(model.Classifier)
 	for _, table := range []weights.Tensor{b.words, b.positions, b.types} {
-		b.weightSizeBytes += int64(len(table.Bytes()))
+		b.weightSizeBytes += int64(table.SizeBytes())
 	}
 	return b, nil
 }
@@ -89,8 +98,8 @@ func (b *Backend) Forward(ctx context.Context, batch *backend.Batch, out []float
 	if batch.Tokens() == 0 {
 		return nil
 	}
-	x := make([]float64, batch.Tokens()*b.config.HiddenSize) // [T, H]
-	if err := b.embed(ctx, batch, x); err != nil {
+	x, err := b.embed(ctx, batch) // [T, H]
+	if err != nil {
 		return err
 	}
 	for i := range b.layers {
@@ -101,16 +110,17 @@ func (b *Backend) Forward(ctx context.Context, batch *backend.Batch, out []float
 	return b.head(ctx, batch, x, out)
 }
 
-// embed writes x = norm(word[id] + position[p] + type[t]); x is [T, H].
-func (b *Backend) embed(ctx context.Context, batch *backend.Batch, x []float64) error {
-	h := b.config.HiddenSize
-	return parallel.For(ctx, batch.Tokens(), 0, func(t int) error {
-		row, part := x[t*h:(t+1)*h], make([]float32, h)
+// embed returns x = norm(word[id] + position[p] + type[t]), projected if need be; x is [T, H].
+func (b *Backend) embed(ctx context.Context, batch *backend.Batch) ([]float64, error) {
+	width := b.config.EmbeddingSize
+	x := make([]float64, batch.Tokens()*width) // [T, E]
+	err := parallel.For(ctx, batch.Tokens(), 0, func(t int) error {
+		row, part := x[t*width:(t+1)*width], make([]float32, width)
 		for _, lookup := range []struct {
 			table weights.Tensor
 			index int32
 		}{{b.words, batch.IDs[t]}, {b.positions, batch.Positions[t]}, {b.types, batch.Types[t]}} {
-			lookup.table.Float32s(part, int(lookup.index)*h)
+			lookup.table.Float32s(part, int(lookup.index)*width)
 			for i, v := range part {
 				row[i] += float64(v)
 			}
@@ -118,6 +128,11 @@ func (b *Backend) embed(ctx context.Context, batch *backend.Batch, x []float64) 
 		b.embeddingNorm.apply(row)
 		return nil
 	})
+	if err != nil || b.projection == nil {
+		return x, err
+	}
+	wide := make([]float64, batch.Tokens()*b.config.HiddenSize) // [T, H]
+	return wide, b.projection.apply(ctx, x, wide)
 }
 
 // layer replaces x [T, H] by the block's output:
@@ -159,7 +174,7 @@ func (b *Backend) layer(ctx context.Context, l *layer, batch *backend.Batch, x [
 	return nil
 }
 
-// head writes classifier(tanh(pooler(x[CLS]))) of every sequence; x is [T, H], out is [B, C].
+// head writes classifier(f(pooler(x[CLS]))) of every sequence, f being tanh in a BERT; x is [T, H], out is [B, C].
 func (b *Backend) head(ctx context.Context, batch *backend.Batch, x []float64, out []float32) error {
 	h := b.config.HiddenSize
 	first := make([]float64, 0, batch.Sequences()*h) // [B, H]
@@ -170,7 +185,7 @@ func (b *Backend) head(ctx context.Context, batch *backend.Batch, x []float64, o
 	if err := b.pooler.apply(ctx, first, pooled); err != nil {
 		return err
 	}
-	if err := mapRows(ctx, pooled, h, tanh); err != nil {
+	if err := mapRows(ctx, pooled, h, b.poolerFunction); err != nil {
 		return err
 	}
 	logits := make([]float64, len(out)) // [B, C]

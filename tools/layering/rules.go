@@ -18,7 +18,9 @@ const anything = "..."
 var allowed = []rule{
 	{"tools/...", []string{anything}},
 
-	{"cmd/...", []string{"httpapi", "engine", "metal/open", "weights", "weights/builtin"}},
+	{"cmd/...", []string{
+		"httpapi", "engine", "engine/metrics", "metal/open", "weights", "weights/builtin", "weights/convert", "weights/hub",
+	}},
 	{"httpapi", []string{"engine"}},
 	{"engine", []string{
 		"engine/backend", "engine/parallel", "engine/reference", "engine/cpu", "engine/gpu", "weights", "weights/builtin",
@@ -29,6 +31,7 @@ var allowed = []rule{
 	{"engine/cpu", []string{"engine/backend", "engine/parallel", "weights"}},
 	{"engine/gpu", []string{"engine/backend", "kernels", "metal", "weights"}},
 	{"engine/backend", nil},
+	{"engine/metrics", nil},
 	{"engine/parallel", nil},
 
 	{"kernels", []string{"metal"}},
@@ -45,6 +48,10 @@ var allowed = []rule{
 	{"weights/builtin", []string{"weights"}},
 	{"weights/weightstest", []string{"weights"}},
 	{"weights", []string{"weights/quant"}},
+	// parallel is no more of engine than its place.
+	{"weights/convert", []string{"engine/parallel", "weights", "weights/filelock", "weights/quant"}},
+	{"weights/hub", []string{"engine/parallel", "weights/filelock"}},
+	{"weights/filelock", nil},
 	{"weights/quant", nil},
 }
 

@@ -27,7 +27,13 @@ func (q Quantized) Encode(w []float32) {
 func (a Affine) fit(w []float32) (scale, bias float32) {
 	low, high := w[0], w[0]
 	for _, v := range w[1:] {
-		low, high = min(low, v), max(high, v)
+		// Not min and max, which take care of NaN and of the sign of 0, at twice the time.
+		if v < low {
+			low = v
+		}
+		if v > high {
+			high = v
+		}
 	}
 	scale = max((high-low)/float32(a.Levels()), smallestScale)
 	edge := low
@@ -41,20 +47,22 @@ func (a Affine) fit(w []float32) (scale, bias float32) {
 	return edge / zero, edge
 }
 
-// round computes the codes of one group: clip(rint((w - bias) / scale), 0, levels).
+// round computes the codes of one group: rint(clip((w - bias) / scale, 0, levels)), which is what MLX computes in the
+// other order. 2^23 is where float32 counts in ones: the sum rounds to nearest, ties to even, and its low bits are the
+// code. A NaN becomes 0.
 func (a Affine) round(codes []uint8, w []float32, scale, bias float32) {
+	const ones = 1 << 23
 	top := float32(a.Levels())
 	codes = codes[:len(w)]
 	for i, v := range w {
-		code := roundToEven((v - bias) / scale)
-		switch {
-		case code >= top:
-			codes[i] = uint8(top)
-		case code > 0: // false for NaN
-			codes[i] = uint8(code)
-		default:
-			codes[i] = 0
+		x := (v - bias) / scale
+		if !(x > 0) {
+			x = 0
 		}
+		if x > top {
+			x = top
+		}
+		codes[i] = uint8(math.Float32bits(x + ones))
 	}
 }
 

@@ -1,7 +1,24 @@
 package quant
 
+import "encoding/binary"
+
 // pack writes the codes of one group, whose bits fill whole words.
 func (a Affine) pack(words []uint32, codes []uint8) {
+	if a.Bits == 8 {
+		for i := range words {
+			words[i] = binary.LittleEndian.Uint32(codes[4*i:])
+		}
+		return
+	}
+	if a.Bits == 4 {
+		for i := range words {
+			c := binary.LittleEndian.Uint64(codes[8*i:]) // a code in the low half of each byte
+			c |= c >> 4
+			c = c&0x00ff | c>>8&0xff00 | c>>16&0xff0000 | c>>24&0xff000000
+			words[i] = uint32(c)
+		}
+		return
+	}
 	var buffer uint64
 	filled := 0
 	for _, code := range codes {

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/metalrank/metalrank/weights"
+	"github.com/metalrank/metalrank/weights/builtin"
+	"github.com/metalrank/metalrank/weights/convert"
+)
+
+type convertCommand struct {
+	Source string `arg:"" name:"src" help:"Checkpoint folder, OWNER/MODEL of the hub after \"metalrank pull\", or \"builtin\" for the embedded model."`
+	Target string `arg:"" name:"dst" help:"Folder to make. It appears when it is whole."`
+
+	DType     string   `name:"dtype" help:"What the weights become: ${enum}." enum:"fp32,fp16,bf16,int8,int4,int6,int3,int2" required:""`
+	Float     string   `help:"With int8 and less: type of what stays in floats, and of the scales: ${enum}. auto keeps 16-bit types and rounds fp32 to fp16." enum:"auto,fp32,fp16,bf16" default:"auto"`
+	GroupSize int      `help:"With the scheme mlx: neighbours that share a scale: ${enum}." enum:"32,64,128" default:"64"`
+	Scheme    string   `help:"Layout of integers: mlx (groups with scale and bias, as MLX reads them) or w8a8 (one scale a row)." enum:"mlx,w8a8" default:"mlx"`
+	Skip      []string `help:"Layers to leave in floats, by pattern: \"*.pooler.dense\". The classifier always is." placeholder:"PATTERN"`
+}
+
+var floatTypes = map[string]weights.DType{"fp32": weights.F32, "fp16": weights.F16, "bf16": weights.BF16}
+
+var integerBits = map[string]int{"int8": 8, "int6": 6, "int4": 4, "int3": 3, "int2": 2}
+
+// Validate is called by kong.
+func (c *convertCommand) Validate() error {
+	switch {
+	case c.Scheme == "w8a8" && c.DType != "int8":
+		return fmt.Errorf("--scheme=w8a8 goes with --dtype=int8, got %s", c.DType)
+	case integerBits[c.DType] == 0 && c.Float != "auto":
+		return fmt.Errorf("--float goes with int8 and less, got --dtype=%s", c.DType)
+	}
+	return nil
+}
+
+// Run is called by kong.
+func (c *convertCommand) Run(ctx context.Context, std streams) (err error) {
+	source, err := openSource(c.Source)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, source.Close()) }()
+	options := convert.Options{
+		Bits: integerBits[c.DType], Float: floatTypes[c.Float], GroupSize: c.GroupSize,
+		Scheme: convert.Scheme(c.Scheme), Skip: c.Skip,
+	}
+	if options.Bits == 0 {
+		options.Float = floatTypes[c.DType]
+	}
+	bar := newProgress(std)
+	options.Progress = bar.set
+	start := time.Now()
+	err = convert.Folder(ctx, source, c.Target, options)
+	bar.finish(err == nil)
+	if err != nil {
+		return err
+	}
+	return c.report(std, time.Since(start))
+}
+
+// report opens what was written, which checks it, and says what it is.
+func (c *convertCommand) report(std streams, elapsed time.Duration) error {
+	made, err := weights.Open(c.Target)
+	if err != nil {
+		return err
+	}
+	var before, after int64
+	for _, t := range made.Tensors() {
+		after += int64(len(t.Bytes()))
+	}
+	if source, err := openSource(c.Source); err == nil {
+		for _, t := range source.Tensors() {
+			before += int64(len(t.Bytes()))
+		}
+		if err := source.Close(); err != nil {
+			return err
+		}
+	}
+	_, err = fmt.Fprintf(std.out, "%s: %.1f MB of weights, from %.1f MB, in %.1f s\n",
+		c.Target, float64(after)/1e6, float64(before)/1e6, elapsed.Seconds())
+	return errors.Join(err, made.Close())
+}
+
+// openSource opens a folder, a model in the hub's cache, or the embedded model.
+func openSource(source string) (*weights.Checkpoint, error) {
+	if source == "builtin" {
+		return builtin.Open()
+	}
+	dir, err := findModel(source)
+	if err != nil {
+		return nil, err
+	}
+	return weights.Open(dir)
+}

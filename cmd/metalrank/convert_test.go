@@ -1,0 +1,54 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/metalrank/metalrank/weights/weightstest"
+)
+
+func TestConvert(t *testing.T) {
+	spec := weightstest.Specs()[0]
+	model, made := checkpoint(t, spec), filepath.Join(t.TempDir(), "deep", "made")
+	status, stdout, stderr := execute(t, t.Context(), "", "convert", model, made, "--dtype", "int4", "--skip", "*.pooler.*")
+	if status != 0 || !strings.HasPrefix(stdout, made+": 0.1 MB of weights, from 0.4 MB, in ") {
+		t.Fatalf("status %d, stdout %q, stderr %q", status, stdout, stderr)
+	}
+	// The converted folder is a model like any other.
+	status, stdout, stderr = execute(t, t.Context(), "a b\nc d\n", "rerank", "--model", made, "-q", "a", "--format=tsv")
+	if rows := strings.Split(strings.TrimSpace(stdout), "\n"); status != 0 || len(rows) != 3 {
+		t.Errorf("status %d, stdout %q, stderr %q", status, stdout, stderr)
+	}
+	status, stdout, stderr = execute(t, t.Context(), "", "info", "--model", made, "--tensors", "--against", model)
+	for _, want := range []string{
+		"4 bits in groups of 64, 2 layers otherwise", "[64 64]", "int4/64 F16", "int8/64 F16", "2304 bytes", "max |Δ| 0.0", "relative RMS 0",
+	} {
+		if status != 0 || !strings.Contains(stdout, want) {
+			t.Errorf("info: status %d, no %q in %q, stderr %q", status, want, stdout, stderr)
+		}
+	}
+	for _, c := range []struct {
+		args   []string
+		status int
+		want   string
+	}{
+		{[]string{model, made}, exitUsage, "missing flags: --dtype"},
+		{[]string{model, made, "--dtype=int5"}, exitUsage, "--dtype must be one of"},
+		{[]string{model, made, "--dtype=int4", "--scheme=w8a8"}, exitUsage, "--scheme=w8a8 goes with --dtype=int8, got int4"},
+		{[]string{model, made, "--dtype=fp16", "--float=bf16"}, exitUsage, "--float goes with int8 and less, got --dtype=fp16"},
+		{[]string{model, made, "--dtype=int4", "--group-size=48"}, exitUsage, "--group-size must be one of"},
+		{[]string{model, made, "--dtype=int4"}, exitFailed, "made: file already exists"},
+		{[]string{"no/such/folder", made + "2", "--dtype=int4"}, exitFailed, "no/such/folder"},
+		{[]string{model, made + "2", "--dtype=int4", "--skip=["}, exitFailed, `skip "["`},
+	} {
+		status, stdout, stderr := execute(t, t.Context(), "", append([]string{"convert"}, c.args...)...)
+		if status != c.status || !strings.Contains(stderr, c.want) || stdout != "" {
+			t.Errorf("%v: status %d, want %d; stdout %q, stderr %q, want a part %q", c.args, status, c.status, stdout, stderr, c.want)
+		}
+	}
+	if left, err := os.ReadDir(filepath.Dir(made)); err != nil || len(left) != 1 {
+		t.Errorf("left beside the folder: %v, %v", left, err)
+	}
+}

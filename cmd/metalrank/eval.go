@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"path/filepath"
+	"text/tabwriter"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/metalrank/metalrank/engine"
+	"github.com/metalrank/metalrank/engine/metrics"
+)
+
+type evalCommand struct {
+	Model     []string `help:"Models to compare: folders, OWNER/MODEL, or \"builtin\". The first is what the others are compared with." default:"builtin" sep:"," placeholder:"DIR"`
+	Backend   string   `help:"What computes: ${enum}." enum:"auto,reference" default:"auto"`
+	MaxLength int      `help:"Tokens in a pair; longer pairs are truncated. Default: what the model takes." placeholder:"N"`
+	Format    string   `help:"How to print: ${enum}." enum:"table,json" default:"table"`
+	File      string   `arg:"" help:"Queries as JSON lines, {\"query\":…, \"docs\":[…], \"relevant\":[indexes of docs]}; \"-\" is standard input."`
+}
+
+// judged is a query with documents, and how relevant each is.
+type judged struct {
+	query     string
+	documents []string
+	grades    []float64
+}
+
+// evaluation is the line of one model.
+type evaluation struct {
+	Model    string  `json:"model"`
+	WeightMB float64 `json:"weights_mb"`
+	NDCG     float64 `json:"ndcg_at_10"`
+	MRR      float64 `json:"mrr_at_10"`
+	Recall1  float64 `json:"recall_at_1"`
+	Recall10 float64 `json:"recall_at_10"`
+	// Against the first model: Kendall's tau of each query, averaged, and the differences of logits.
+	Tau       float64 `json:"kendall_tau"`
+	MeanDelta float64 `json:"mean_abs_delta_logit"`
+	MaxDelta  float64 `json:"max_abs_delta_logit"`
+}
+
+// evalDepth is the k of NDCG@k, MRR@k and recall@k.
+const evalDepth = 10
+
+// Run is called by kong.
+func (c *evalCommand) Run(ctx context.Context, std streams) error {
+	queries, err := c.read(ctx, std)
+	if err != nil {
+		return err
+	}
+	var (
+		rows      []evaluation
+		reference [][]float64
+	)
+	for _, model := range c.Model {
+		row, logits, err := c.score(ctx, model, queries)
+		if err != nil {
+			return fmt.Errorf("%s: %w", model, err)
+		}
+		if reference == nil {
+			reference = logits
+		}
+		row.compare(logits, reference)
+		rows = append(rows, row)
+	}
+	if c.Format == "json" {
+		if err := json.MarshalWrite(std.out, rows); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(std.out)
+		return err
+	}
+	return printEvaluations(std.out, rows)
+}
+
+func (c *evalCommand) read(ctx context.Context, std streams) ([]judged, error) {
+	in, err := openInput(c.File, std)
+	if err != nil {
+		return nil, err
+	}
+	var queries []judged
+	for l, err := range lines(ctx, in) {
+		var q judged
+		if err == nil {
+			q, err = parseJudged(l)
+		}
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w", inputName(c.File), err), in.Close())
+		}
+		queries = append(queries, q)
+	}
+	if len(queries) == 0 {
+		return nil, errors.Join(fmt.Errorf("%s: no queries", inputName(c.File)), in.Close())
+	}
+	return queries, in.Close()
+}
+
+func parseJudged(l line) (judged, error) {
+	var row struct {
+		Query    string   `json:"query"`
+		Docs     []string `json:"docs"`
+		Relevant []int    `json:"relevant"`
+	}
+	if err := json.Unmarshal(l.text, &row); err != nil {
+		return judged{}, fmt.Errorf("line %d: %w", l.number, err)
+	}
+	if row.Query == "" || len(row.Docs) == 0 || len(row.Relevant) == 0 {
+		return judged{}, fmt.Errorf("line %d: want query, docs and relevant, none empty", l.number)
+	}
+	q := judged{row.Query, row.Docs, make([]float64, len(row.Docs))}
+	for _, i := range row.Relevant {
+		if i < 0 || i >= len(row.Docs) {
+			return judged{}, fmt.Errorf("line %d: relevant: %d, want an index of docs, 0 to %d", l.number, i, len(row.Docs)-1)
+		}
+		q.grades[i] = 1
+	}
+	return q, nil
+}
+
+// score runs one model over all queries; the result has its logits by query and document.
+func (c *evalCommand) score(ctx context.Context, model string, queries []judged) (row evaluation, logits [][]float64, err error) {
+	flags := modelFlags{Model: model, Backend: c.Backend, MaxLength: c.MaxLength}
+	if model == "builtin" {
+		flags.Model = ""
+	}
+	e, err := flags.open(ctx)
+	if err != nil {
+		return row, nil, err
+	}
+	defer func() { err = errors.Join(err, e.Close()) }()
+	row.Model = filepath.Base(model)
+	for _, d := range e.Info().DTypes {
+		row.WeightMB += float64(d.Bytes) / 1e6
+	}
+	n := float64(len(queries))
+	for _, q := range queries {
+		ranking, err := e.Rerank(ctx, q.query, q.documents, engine.Options{RawScores: true})
+		if err != nil {
+			return row, nil, err
+		}
+		scores := make([]float64, len(q.documents))
+		for _, r := range ranking.Results {
+			scores[r.Index] = r.Score
+		}
+		row.NDCG += metrics.NDCG(scores, q.grades, evalDepth) / n
+		row.MRR += metrics.ReciprocalRank(scores, q.grades, evalDepth) / n
+		row.Recall1 += metrics.Recall(scores, q.grades, 1) / n
+		row.Recall10 += metrics.Recall(scores, q.grades, evalDepth) / n
+		logits = append(logits, scores)
+	}
+	return row, logits, nil
+}
+
+// compare fills in how far logits are from those of the reference.
+func (e *evaluation) compare(logits, reference [][]float64) {
+	var taus, deltas float64
+	for i, scores := range logits {
+		if tau := metrics.KendallTau(scores, reference[i]); !math.IsNaN(tau) { // one document, or nothing but ties
+			e.Tau += tau
+			taus++
+		}
+		for j, score := range scores {
+			delta := math.Abs(score - reference[i][j])
+			e.MeanDelta += delta
+			e.MaxDelta = max(e.MaxDelta, delta)
+			deltas++
+		}
+	}
+	e.Tau /= max(taus, 1)
+	e.MeanDelta /= max(deltas, 1)
+}
+
+func printEvaluations(w io.Writer, rows []evaluation) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	_, err := fmt.Fprintln(table, "model\tMB\tNDCG@10\tMRR@10\trecall@1\trecall@10\ttau\tmean |Δ|\tmax |Δ|\t")
+	for _, r := range rows {
+		if err == nil {
+			_, err = fmt.Fprintf(table, "%s\t%.1f\t%.4f\t%.4f\t%.4f\t%.4f\t%.4f\t%.2g\t%.2g\t\n",
+				oneLine(r.Model), r.WeightMB, r.NDCG, r.MRR, r.Recall1, r.Recall10, r.Tau, r.MeanDelta, r.MaxDelta)
+		}
+	}
+	return errors.Join(err, table.Flush())
+}

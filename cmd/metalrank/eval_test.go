@@ -1,0 +1,56 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/metalrank/metalrank/weights/weightstest"
+)
+
+const judgedLines = `{"query": "a b", "docs": ["c d", "a b", "e"], "relevant": [1]}
+{"query": "c", "docs": ["c", "d", "a", "e f g"], "relevant": [0, 3]}
+`
+
+func TestEval(t *testing.T) {
+	model := checkpoint(t, weightstest.Specs()[0])
+	small := filepath.Join(t.TempDir(), "small")
+	if status, _, stderr := execute(t, t.Context(), "", "convert", model, small, "--dtype=int4"); status != 0 {
+		t.Fatal(stderr)
+	}
+	status, stdout, stderr := execute(t, t.Context(), judgedLines, "eval", "--model", model+","+model+","+small, "--format=json", "-")
+	if status != 0 {
+		t.Fatalf("status %d: %s", status, stderr)
+	}
+	var rows []evaluation
+	if err := json.Unmarshal([]byte(stdout), &rows); err != nil || len(rows) != 3 {
+		t.Fatalf("%d rows, %v: %s", len(rows), err, stdout)
+	}
+	for i, r := range rows {
+		same := i < 2
+		if r.NDCG <= 0 || r.NDCG > 1 || r.Recall10 != 1 || r.MRR <= 0 || r.WeightMB <= 0 || (r.MaxDelta == 0) != same ||
+			same && r.Tau != 1 || r.MeanDelta > r.MaxDelta {
+			t.Errorf("row %d: %+v", i, r)
+		}
+	}
+	if rows[2].WeightMB >= rows[0].WeightMB/2 {
+		t.Errorf("int4 has %.2f MB of %.2f", rows[2].WeightMB, rows[0].WeightMB)
+	}
+	status, stdout, _ = execute(t, t.Context(), judgedLines, "eval", "--model", model, "-")
+	if status != 0 || !strings.Contains(stdout, "NDCG@10") || strings.Count(stdout, "\n") != 2 {
+		t.Errorf("status %d, stdout %q", status, stdout)
+	}
+	for line, want := range map[string]string{
+		"":               "standard input: no queries",
+		`{"query": "a"}`: "line 1: want query, docs and relevant, none empty",
+		`{"query": "a", "docs": ["b"], "relevant": [1]}`: "line 1: relevant: 1, want an index of docs, 0 to 0",
+		`[]`: "line 1: ",
+	} {
+		status, stdout, stderr := execute(t, t.Context(), line, "eval", "--model", model, "-")
+		if status != exitFailed || stdout != "" || !strings.Contains(stderr, want) {
+			t.Errorf("%s: status %d, stderr %q, want %q", line, status, stderr, want)
+		}
+	}
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"text/tabwriter"
+
+	"github.com/metalrank/metalrank/weights"
+)
+
+// printTensors lists the weights of a model: shape, how they are stored, bytes. With a source it adds how far they are
+// from those of the source: the largest difference, and the root of the mean square relative to that of the weights.
+func printTensors(w io.Writer, model, against string) (err error) {
+	if model == "" {
+		model = "builtin"
+	}
+	made, err := openSource(model)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, made.Close()) }()
+	tensors, err := made.Weights()
+	if err != nil {
+		return err
+	}
+	source := map[string]weights.Tensor{}
+	if against != "" {
+		original, err := openSource(against)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, original.Close()) }()
+		all, err := original.Weights()
+		if err != nil {
+			return err
+		}
+		for _, t := range all {
+			source[t.Name] = t
+		}
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, t := range tensors {
+		if _, err := fmt.Fprintf(table, "%s\t%d\t%s\t%d bytes%s\n",
+			oneLine(t.Name), t.Shape, storedAs(t), t.SizeBytes(), difference(t, source)); err != nil {
+			return err
+		}
+	}
+	return table.Flush()
+}
+
+// storedAs says the type of a tensor, and the scheme of a quantised one.
+func storedAs(t weights.Tensor) string {
+	switch {
+	case t.Quant != nil:
+		return fmt.Sprintf("int%d/%d %s", t.Quant.Bits, t.Quant.GroupSize, t.Quant.Scales.DType)
+	case t.Channel != nil:
+		return "int8/row " + t.Channel.Scales.DType.String()
+	}
+	return t.DType.String()
+}
+
+// isNumeric says whether a tensor can be read as float32.
+func isNumeric(t weights.Tensor) bool { return t.DType.IsFloat() || t.Quant != nil || t.Channel != nil }
+
+// difference compares a tensor with the one of its name in the source; empty if there is none.
+func difference(t weights.Tensor, source map[string]weights.Tensor) string {
+	original, ok := source[t.Name]
+	if !ok || !slices.Equal(original.Shape, t.Shape) || !isNumeric(t) || !isNumeric(original) {
+		return ""
+	}
+	const block = 1 << 16
+	var largest, squares, norm float64
+	a, b := make([]float32, block), make([]float32, block)
+	for i := 0; i < t.Len(); i += block {
+		n := min(block, t.Len()-i)
+		t.Float32s(a[:n], i)
+		original.Float32s(b[:n], i)
+		for j, v := range b[:n] {
+			d := float64(a[j]) - float64(v)
+			largest = max(largest, math.Abs(d))
+			squares += d * d
+			norm += float64(v) * float64(v)
+		}
+	}
+	return fmt.Sprintf("\tmax |Δ| %.2g\trelative RMS %.2g", largest, math.Sqrt(squares/max(norm, math.SmallestNonzeroFloat64)))
+}

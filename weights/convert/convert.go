@@ -1,0 +1,212 @@
+// Package convert writes a checkpoint again with weights of another type: floats, or integers in the layouts of MLX and
+// of compressed-tensors. What it writes opens here, in MLX, and as far as it is floats in transformers.
+//
+// It works through the tensors in pieces of a few megabytes on all cores, so that memory does not grow with the model,
+// and the new folder appears whole or not at all. It must not know models, text or devices.
+package convert
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/metalrank/metalrank/engine/parallel"
+	"github.com/metalrank/metalrank/weights"
+	"github.com/metalrank/metalrank/weights/quant"
+)
+
+// Scheme is a layout of quantised weights.
+type Scheme string
+
+const (
+	// MLX is groups along a row with scale and bias; see [weights.AffineTensor].
+	MLX Scheme = "mlx"
+	// W8A8 is int8 with one scale for each output channel; see [weights.ChannelTensor]. It is for kernels that
+	// multiply int8 by int8, and leaves embeddings as they are.
+	W8A8 Scheme = "w8a8"
+)
+
+// Options say what the weights become.
+type Options struct {
+	// Bits is 8 or 4 (2, 3 and 6 too under MLX), 8 under W8A8, and 0 for floats.
+	Bits int
+	// Float is the type of what is not quantised, and of scales and biases. 0 keeps F16 and BF16, and makes F16 of F32
+	// where there are Bits.
+	Float weights.DType
+	// GroupSize is 32, 64 or 128; 0 is 64. Rows that are no multiple of it are left as floats.
+	GroupSize int
+	// Scheme is MLX where it is empty.
+	Scheme Scheme
+	// Skip are patterns of path.Match for layers to be left as floats: "classifier*", "*.pooler.dense". The classifier
+	// and the token types always are: they are small, and the scores hang on the first.
+	Skip []string
+	// Progress, if not nil, is called with the bytes read so far, from one goroutine at a time or another.
+	Progress func(done, total int64)
+}
+
+// embeddingBits is how embeddings are quantised whatever the rest is: a row is read as it is and not summed over, so
+// that errors do not cancel.
+const embeddingBits = 8
+
+func (o Options) check() error {
+	if err := o.affine(o.Bits).Check(); o.Bits != 0 && o.Scheme == MLX && err != nil {
+		return fmt.Errorf("convert: %w", err)
+	}
+	switch {
+	case o.Scheme != MLX && o.Scheme != W8A8:
+		return fmt.Errorf("convert: scheme %q, want mlx or w8a8", o.Scheme)
+	case o.Scheme == W8A8 && o.Bits != 8:
+		return fmt.Errorf("convert: scheme w8a8 with %d bits, want 8", o.Bits)
+	case o.Float != 0 && !o.Float.IsFloat():
+		return fmt.Errorf("convert: floats as %s, want F32, F16 or BF16", o.Float)
+	}
+	for _, pattern := range o.Skip {
+		if _, err := path.Match(pattern, ""); err != nil {
+			return fmt.Errorf("convert: skip %q: %w", pattern, err)
+		}
+	}
+	return nil
+}
+
+func (o Options) affine(bits int) quant.Affine {
+	return quant.Affine{GroupSize: o.GroupSize, Bits: bits}
+}
+
+// withDefaults fills in what is zero, given the checkpoint.
+func (o Options) withDefaults(tensors []weights.Tensor) Options {
+	if o.Scheme == "" {
+		o.Scheme = MLX
+	}
+	if o.GroupSize == 0 {
+		o.GroupSize = 64
+	}
+	if o.Float == 0 {
+		o.Float = commonFloat(tensors)
+		if o.Float == weights.F32 && o.Bits != 0 {
+			o.Float = weights.F16
+		}
+	}
+	return o
+}
+
+// commonFloat returns the type that most of the weights have; that of the scales counts for quantised ones.
+func commonFloat(tensors []weights.Tensor) weights.DType {
+	elements := map[weights.DType]int{}
+	for _, t := range tensors {
+		switch {
+		case t.Quant != nil:
+			elements[t.Quant.Scales.DType] += t.Len()
+		case t.Channel != nil:
+			elements[t.Channel.Scales.DType] += t.Len()
+		case t.DType.IsFloat():
+			elements[t.DType] += t.Len()
+		}
+	}
+	best := weights.F32
+	for _, d := range []weights.DType{weights.F16, weights.BF16} {
+		if elements[d] > elements[best] {
+			best = d
+		}
+	}
+	return best
+}
+
+// Folder writes the checkpoint to a new folder dst. If it returns an error, or the process ends before it returns, there
+// is no dst; what was left of an earlier process that ended so is removed.
+func Folder(ctx context.Context, src *weights.Checkpoint, dst string, options Options) (err error) {
+	tensors, err := src.Weights()
+	if err != nil {
+		return err
+	}
+	options = options.withDefaults(tensors)
+	if err := options.check(); err != nil {
+		return err
+	}
+	plan := options.plan(tensors)
+	if options.Bits != 0 && !slices.ContainsFunc(plan, func(p tensorPlan) bool { return p.form != asFloat }) {
+		return errors.New("convert: nothing to quantise: no matrix has rows of whole groups, or all are skipped")
+	}
+	config, err := options.config(src, plan)
+	if err != nil {
+		return err
+	}
+	folder, err := newFolder(dst)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, folder.discard()) }()
+	if err := folder.copySmallFiles(src, config); err != nil {
+		return err
+	}
+	if err := options.writeWeights(ctx, src, plan, folder); err != nil {
+		return err
+	}
+	return folder.publish()
+}
+
+// forgetBytes is how much is read between two hints that the mapped source need not stay in memory.
+const forgetBytes = 64 << 20
+
+// writeWeights makes model.safetensors.
+func (o Options) writeWeights(ctx context.Context, src *weights.Checkpoint, plan []tensorPlan, folder *folder) (err error) {
+	file, err := folder.create("model.safetensors")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	var (
+		specs []weights.TensorSpec
+		tasks []task
+		total int64
+	)
+	for i := range plan {
+		specs = append(specs, plan[i].specs()...)
+		tasks = append(tasks, plan[i].split()...)
+		total += int64(plan[i].source.SizeBytes())
+	}
+	format := map[string]string{"format": "pt"}
+	if o.Bits != 0 && o.Scheme == MLX {
+		format["format"] = "mlx"
+	}
+	out, err := weights.NewWriter(file, specs, format)
+	if err != nil {
+		return err
+	}
+	var done atomic.Int64
+	err = parallel.For(ctx, len(tasks), 0, func(i int) error {
+		if err := tasks[i].run(out); err != nil {
+			return err
+		}
+		before := done.Add(tasks[i].sizeBytes()) - tasks[i].sizeBytes()
+		if now := before + tasks[i].sizeBytes(); before/forgetBytes != now/forgetBytes {
+			src.Forget()
+		}
+		if o.Progress != nil {
+			o.Progress(min(done.Load(), total), total)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := out.Finish(); err != nil {
+		return err
+	}
+	return file.Sync()
+}
+
+// skips says whether a layer stays as it is.
+func (o Options) skips(layer string) bool {
+	// The last part of a name that is "classifier" or below it: "classifier", "classifier.dense", "score".
+	if layer == "classifier" || strings.HasPrefix(layer, "classifier.") || strings.HasSuffix(layer, "token_type_embeddings") {
+		return true
+	}
+	return slices.ContainsFunc(o.Skip, func(pattern string) bool {
+		ok, _ := path.Match(pattern, layer) // checked
+		return ok
+	})
+}

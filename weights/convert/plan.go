@@ -1,0 +1,202 @@
+package convert
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/metalrank/metalrank/weights"
+	"github.com/metalrank/metalrank/weights/quant"
+)
+
+// form is what becomes of a tensor.
+type form uint8
+
+const (
+	asFloat   form = iota // float, of the type in tensorPlan
+	asAffine              // codes, scales, biases
+	asChannel             // codes and scales
+	asIs                  // no weight: copied
+)
+
+// tensorPlan is a tensor of the source and what it becomes.
+type tensorPlan struct {
+	source weights.Tensor
+	form   form
+	float  weights.DType
+	scheme quant.Affine // asAffine
+	layer  string       // name without ".weight"
+}
+
+// plan decides on every tensor. A buffer of position numbers is left out, as transformers has done since 4.31: it
+// would not find its place in MLX's module.
+func (o Options) plan(tensors []weights.Tensor) []tensorPlan {
+	var all []tensorPlan
+	for _, t := range tensors {
+		if strings.HasSuffix(t.Name, "position_ids") {
+			continue
+		}
+		layer, isWeight := strings.CutSuffix(t.Name, ".weight")
+		p := tensorPlan{source: t, float: o.Float, layer: layer}
+		switch {
+		case !t.DType.IsFloat() && t.Quant == nil && t.Channel == nil:
+			p.form = asIs
+		case o.Bits == 0 || !isWeight || len(t.Shape) != 2 || t.Len() == 0 || o.skips(layer):
+		case o.Scheme == W8A8 && !isEmbedding(layer):
+			p.form = asChannel
+		case o.Scheme == MLX && o.affine(o.Bits).Fits(t.Shape[1]):
+			p.form, p.scheme = asAffine, o.affine(o.Bits)
+			if isEmbedding(layer) {
+				p.scheme.Bits = max(o.Bits, embeddingBits)
+			}
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+// isEmbedding goes by the names that every model family has.
+func isEmbedding(layer string) bool { return strings.HasSuffix(layer, "_embeddings") }
+
+// specs returns the tensors that are written.
+func (p *tensorPlan) specs() []weights.TensorSpec {
+	spec := func(name string, d weights.DType, shape ...int) weights.TensorSpec {
+		return weights.TensorSpec{Name: name, DType: d, Shape: shape}
+	}
+	switch t := p.source; p.form {
+	case asAffine:
+		out, in := t.Shape[0], t.Shape[1]
+		return []weights.TensorSpec{
+			spec(t.Name, weights.U32, out, p.scheme.Words(in)),
+			spec(p.layer+".scales", p.float, out, p.scheme.Groups(in)),
+			spec(p.layer+".biases", p.float, out, p.scheme.Groups(in)),
+		}
+	case asChannel:
+		return []weights.TensorSpec{spec(t.Name, weights.I8, t.Shape...), spec(p.layer+".weight_scale", p.float, t.Shape[0], 1)}
+	case asIs:
+		return []weights.TensorSpec{spec(t.Name, t.DType, t.Shape...)}
+	default:
+		return []weights.TensorSpec{spec(t.Name, p.float, t.Shape...)}
+	}
+}
+
+// taskElements is how much of a tensor is worked on at a time: 4 MB of float32.
+const taskElements = 1 << 20
+
+// task is a range of rows of a tensor; a row is the last axis.
+type task struct {
+	*tensorPlan
+	begin, end, width int
+}
+
+// split cuts a tensor into tasks.
+func (p *tensorPlan) split() []task {
+	n := p.source.Len()
+	if n == 0 {
+		return nil
+	}
+	width := 1
+	if rank := len(p.source.Shape); rank > 0 {
+		width = p.source.Shape[rank-1]
+	}
+	if p.form == asIs {
+		return []task{{p, 0, n / width, width}}
+	}
+	var tasks []task
+	step := max(1, taskElements/width)
+	for begin := 0; begin < n/width; begin += step {
+		tasks = append(tasks, task{p, begin, min(begin+step, n/width), width})
+	}
+	return tasks
+}
+
+// sizeBytes is the task's share of the source, for showing progress.
+func (t *task) sizeBytes() int64 {
+	return int64(t.source.SizeBytes()) * int64(t.end-t.begin) * int64(t.width) / int64(t.source.Len())
+}
+
+// run converts the rows and writes them.
+func (t *task) run(out *weights.Writer) error {
+	if t.form == asIs {
+		return out.WriteAt(t.source.Name, t.source.Bytes(), 0)
+	}
+	w := make([]float32, (t.end-t.begin)*t.width)
+	t.source.Float32s(w, t.begin*t.width)
+	if err := t.checkRange(w); err != nil {
+		return err
+	}
+	switch t.form {
+	case asAffine:
+		return t.writeAffine(out, w)
+	case asChannel:
+		return t.writeChannel(out, w)
+	default:
+		return t.writeFloats(out, t.source.Name, w, t.begin*t.width)
+	}
+}
+
+// largestHalf is the largest magnitude that does not round to infinity in F16.
+const largestHalf = 65520 - 1e-3
+
+// checkRange refuses what cannot be stored: it would turn a whole model into NaN.
+func (t *task) checkRange(w []float32) error {
+	for i, v := range w {
+		if d := float64(v); math.IsNaN(d) || math.IsInf(d, 0) {
+			return fmt.Errorf("convert: tensor %q: element %d is %g, want finite weights", t.source.Name, t.begin*t.width+i, v)
+		} else if t.float == weights.F16 && math.Abs(d) > largestHalf {
+			return fmt.Errorf("convert: tensor %q: element %d is %g, which float16 cannot hold: want bf16 or fp32",
+				t.source.Name, t.begin*t.width+i, v)
+		}
+	}
+	return nil
+}
+
+// writeFloats stores values as elements of a tensor, from element start on.
+func (t *task) writeFloats(out *weights.Writer, name string, values []float32, start int) error {
+	data := make([]byte, len(values)*t.float.Size())
+	t.float.Encode(data, values)
+	return out.WriteAt(name, data, int64(start*t.float.Size()))
+}
+
+// rounded rounds w to the float type first: this is what MLX quantises after it has cast a model.
+func (t *task) rounded(w []float32) {
+	if t.float == weights.F32 {
+		return
+	}
+	data := make([]byte, len(w)*t.float.Size())
+	t.float.Encode(data, w)
+	t.float.Decode(w, data)
+}
+
+func (t *task) writeAffine(out *weights.Writer, w []float32) error {
+	t.rounded(w)
+	q := t.scheme.Quantize(w)
+	codes := make([]byte, 0, 4*len(q.Codes))
+	for _, word := range q.Codes {
+		codes = append(codes, byte(word), byte(word>>8), byte(word>>16), byte(word>>24))
+	}
+	if err := out.WriteAt(t.source.Name, codes, int64(t.begin*t.scheme.Words(t.width)*4)); err != nil {
+		return err
+	}
+	first := t.begin * t.scheme.Groups(t.width)
+	if err := t.writeFloats(out, t.layer+".scales", q.Scales, first); err != nil {
+		return err
+	}
+	return t.writeFloats(out, t.layer+".biases", q.Biases, first)
+}
+
+func (t *task) writeChannel(out *weights.Writer, w []float32) error {
+	codes, scales := make([]byte, len(w)), make([]float32, t.end-t.begin)
+	for r := range scales {
+		scales[r] = quant.FitChannel(w[r*t.width : (r+1)*t.width])
+	}
+	t.rounded(scales) // codes are for the scale that they will be multiplied by
+	for r, scale := range scales {
+		row := w[r*t.width : (r+1)*t.width]
+		quant.EncodeChannel(codes[r*t.width:(r+1)*t.width], row, scale)
+	}
+	if err := out.WriteAt(t.source.Name, codes, int64(t.begin*t.width)); err != nil {
+		return err
+	}
+	return t.writeFloats(out, t.layer+".weight_scale", scales, t.begin)
+}

@@ -1,0 +1,120 @@
+package weights
+
+import (
+	"slices"
+	"strings"
+)
+
+// family is an architecture that computes what BERT computes, under other names. All that sets one apart is in
+// families: to add one is to add an entry.
+type family struct {
+	modelType string   // model_type in config.json
+	classes   []string // how names of classes begin, for configs without model_type
+	prefix    string   // before the names of the base model's tensors
+
+	// names are pairs of a piece of BERT's tensor names and what stands in its place here; of two that begin at the
+	// same place, the first counts.
+	names []string
+	// keys are the same for the keys of config.json.
+	keys map[string]string
+	// defaults are those of transformers' config class where they are not BertConfig's.
+	defaults map[string]int
+
+	pooler           string     // the layer on the [CLS] row, without the prefix
+	poolerInBase     bool       // it belongs to the base model and carries its prefix
+	poolerActivation Activation // after it
+	classifier       string     // the last layer
+
+	tokenTypes      bool // the tokenizer's segment ids reach the model
+	noTypeTable     bool // there are no embeddings for them at all
+	positionsAfter  bool // positions count from pad_token_id + 1
+	embeddingSize   bool // embeddings may be narrower than the model, and are projected then
+	layerNormEpsSet bool // layer norms have an epsilon of 1e-12 whatever the config says
+}
+
+// The facts are those of transformers 5.23.0: models/{bert,electra,roberta,xlm_roberta,camembert,distilbert}, in
+// configuration_*.py and modeling_*.py.
+var families = []family{
+	{
+		modelType: "bert", classes: []string{"Bert"}, prefix: "bert.",
+		pooler: "pooler.dense", poolerInBase: true, poolerActivation: Tanh, classifier: "classifier",
+		tokenTypes: true,
+	},
+	{
+		modelType: "electra", classes: []string{"Electra"}, prefix: "electra.",
+		defaults: map[string]int{"hidden_size": 256, "num_attention_heads": 4, "intermediate_size": 1024},
+		// "although BERT uses tanh here, it seems Electra authors used gelu" (ElectraClassificationHead).
+		pooler: "classifier.dense", poolerActivation: GELU, classifier: "classifier.out_proj",
+		tokenTypes: true, embeddingSize: true,
+	},
+	robertaLike("roberta", 50265, "Roberta"),
+	robertaLike("xlm-roberta", 30522, "XLMRoberta"),
+	robertaLike("camembert", 30522, "Camembert"),
+	{
+		modelType: "distilbert", classes: []string{"DistilBert"}, prefix: "distilbert.",
+		names: []string{
+			"encoder.layer.", "transformer.layer.",
+			"attention.self.query", "attention.q_lin", "attention.self.key", "attention.k_lin",
+			"attention.self.value", "attention.v_lin", "attention.output.dense", "attention.out_lin",
+			"attention.output.LayerNorm", "sa_layer_norm", "intermediate.dense", "ffn.lin1",
+			"output.dense", "ffn.lin2", "output.LayerNorm", "output_layer_norm",
+		},
+		keys: map[string]string{
+			"hidden_size": "dim", "num_hidden_layers": "n_layers", "num_attention_heads": "n_heads",
+			"intermediate_size": "hidden_dim", "hidden_act": "activation",
+		},
+		defaults: map[string]int{"num_hidden_layers": 6},
+		pooler:   "pre_classifier", poolerActivation: ReLU, classifier: "classifier",
+		noTypeTable: true, layerNormEpsSet: true,
+	},
+}
+
+// robertaLike is RoBERTa, under each of the names of its relatives; all keep the prefix.
+func robertaLike(modelType string, vocab int, class string) family {
+	return family{
+		modelType: modelType, classes: []string{class}, prefix: "roberta.",
+		defaults: map[string]int{"vocab_size": vocab, "pad_token_id": 1},
+		pooler:   "classifier.dense", poolerActivation: Tanh, classifier: "classifier.out_proj",
+		positionsAfter: true,
+	}
+}
+
+// familyOf finds the family of a config; nil if there is none. Checkpoints of 2019 have no model_type; transformers goes
+// by the name of the folder then, here the class name decides.
+func familyOf(modelType, class string) *family {
+	for i, f := range families {
+		begins := func(prefix string) bool { return strings.HasPrefix(class, prefix) }
+		if modelType == f.modelType || modelType == "" && slices.ContainsFunc(f.classes, begins) {
+			return &families[i]
+		}
+	}
+	return nil
+}
+
+// familyNames lists what model_type may be, for an error text.
+func familyNames() string {
+	var all []string
+	for _, f := range families {
+		all = append(all, quote(f.modelType))
+	}
+	return strings.Join(all, ", ")
+}
+
+// key returns what a key of BERT's config is called.
+func (f *family) key(bert string) string {
+	if own, ok := f.keys[bert]; ok {
+		return own
+	}
+	return bert
+}
+
+// absent returns the value of a key that is not there; bert is BERT's.
+func (f *family) absent(key string, bert int) int {
+	if own, ok := f.defaults[key]; ok {
+		return own
+	}
+	return bert
+}
+
+// tensor returns what a tensor of BERT's base model is called, without prefix.
+func (f *family) tensor(bert string) string { return strings.NewReplacer(f.names...).Replace(bert) }

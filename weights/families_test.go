@@ -1,0 +1,64 @@
+package weights
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/metalrank/metalrank/weights/quant"
+)
+
+// TestPositionOffset: a RoBERTa's positions begin behind those that its padding takes, in whatever form the table is.
+func TestPositionOffset(t *testing.T) {
+	a := quant.Affine{GroupSize: 32, Bits: 4}
+	roberta := func(all []Tensor) []Tensor {
+		return rename("bert.pooler.dense", "classifier.dense", "bert.", "roberta.", "classifier.", "classifier.out_proj.")(all)
+	}
+	toRoberta := func(config string) string { return strings.Replace(config, `"bert"`, `"roberta"`, 1) }
+	for name, files := range map[string]map[string][]byte{
+		"F32": {
+			configFile:  []byte(toRoberta(configJSON(grouped))),
+			weightsFile: writeSafetensors(roberta(bertTensors(grouped, F32))),
+		},
+		"MLX": {
+			configFile:  []byte(toRoberta(quantizedConfig(`{"group_size":32,"bits":4,"classifier.out_proj":{"group_size":32,"bits":8}}`))),
+			weightsFile: writeSafetensors(roberta(quantizeAll(a)(bertTensors(grouped, F32)))),
+		},
+	} {
+		c, b, err := useAll(files)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		all, err := c.Weights()
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(all, func(x Tensor) bool { return strings.HasSuffix(x.Name, "position_embeddings.weight") })
+		h, table := grouped.HiddenSize, all[i]
+		whole, part := make([]float32, table.Len()), make([]float32, b.PositionEmbeddings.Len())
+		table.Float32s(whole, 0)
+		b.PositionEmbeddings.Float32s(part, 0)
+		if want := []int{grouped.MaxPositions - 2, h}; !slices.Equal(b.PositionEmbeddings.Shape, want) || c.Config().MaxPositions != want[0] {
+			t.Errorf("%s: shape %d, %d positions, want %d", name, b.PositionEmbeddings.Shape, c.Config().MaxPositions, want)
+		}
+		if !slices.Equal(part, whole[2*h:]) || b.PositionEmbeddings.SizeBytes()*grouped.MaxPositions != table.SizeBytes()*len(part)/h {
+			t.Errorf("%s: other rows than those of the file from 2 on", name)
+		}
+	}
+}
+
+// What is missing is named as the family names it.
+func TestFamilyErrors(t *testing.T) {
+	for _, f := range families {
+		config := strings.Replace(configJSON(tiny), `"bert"`, `"`+f.modelType+`"`, 1)
+		_, _, err := useAll(map[string][]byte{configFile: []byte(config), weightsFile: writeSafetensors(nil)})
+		if err == nil || !strings.Contains(err.Error(), `tensor "embeddings.word_embeddings.weight": missing, as are `) {
+			t.Errorf("%s: %v", f.modelType, err)
+		}
+		words := Tensor{Name: f.prefix + wordEmbeddings, DType: F32, Shape: []int{11, 8}, data: make([]byte, 11*8*4)}
+		_, _, err = useAll(map[string][]byte{configFile: []byte(config), weightsFile: writeSafetensors([]Tensor{words})})
+		wantError(t, err, fmt.Sprintf("weights: no %s.weight: this looks like an embedding model, not a cross-encoder", f.classifier),
+			ErrNotCrossEncoder)
+	}
+}

@@ -1,0 +1,101 @@
+package hub
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// The cache of huggingface_hub (its guide "Understand caching"):
+//
+//	models--OWNER--MODEL/refs/REVISION            the commit that a branch or tag pointed to when it was fetched
+//	models--OWNER--MODEL/blobs/ETAG               content, named by its SHA-256 (LFS) or its git SHA-1
+//	models--OWNER--MODEL/blobs/ETAG.incomplete    content so far
+//	models--OWNER--MODEL/snapshots/COMMIT/FILE    a link to ../../blobs/ETAG
+//	.locks/models--OWNER--MODEL/ETAG.lock         held while a blob is fetched
+
+// repository returns the folder of a repository in the cache.
+func (s Settings) repository(n Name) string {
+	return filepath.Join(s.Cache, "models--"+n.Owner+"--"+n.Model)
+}
+
+func (s Settings) snapshot(n Name, commit string) string {
+	return filepath.Join(s.repository(n), "snapshots", commit)
+}
+
+func (s Settings) blob(n Name, etag string) string {
+	return filepath.Join(s.repository(n), "blobs", etag)
+}
+
+// Find returns the folder of a checkpoint that is in the cache, and [ErrNotCached] if it is not. Nothing is fetched.
+func (s Settings) Find(n Name) (string, error) {
+	commit := n.Revision
+	if !commitPattern.MatchString(commit) {
+		data, err := os.ReadFile(filepath.Join(s.repository(n), "refs", filepath.FromSlash(n.Revision)))
+		if errors.Is(err, fs.ErrNotExist) {
+			return "", fmt.Errorf("%w: %s (%s)", ErrNotCached, n, s.Cache)
+		} else if err != nil {
+			return "", fmt.Errorf("hub: %w", err)
+		}
+		if commit = strings.TrimSpace(string(data)); !commitPattern.MatchString(commit) {
+			return "", fmt.Errorf("hub: %s: the cache says it is commit %.60q, want 40 hexadecimal digits", n, commit)
+		}
+	}
+	dir := s.snapshot(n, commit)
+	if !complete(dir) {
+		return "", fmt.Errorf("%w: %s: %s has no config.json with weights", ErrNotCached, n, dir)
+	}
+	return dir, nil
+}
+
+// complete says whether a snapshot has what a checkpoint cannot do without. Whether shards are all there is found out
+// when it is opened.
+func complete(dir string) bool {
+	has := func(name string) bool { _, err := os.Stat(filepath.Join(dir, name)); return err == nil }
+	return has("config.json") && slices.ContainsFunc(weightFiles, has)
+}
+
+// link makes snapshots/COMMIT/FILE point to a blob, in one step.
+func (s Settings) link(n Name, commit, file, etag string) error {
+	dir := s.snapshot(n, commit)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("hub: %w", err)
+	}
+	target, path := filepath.Join("..", "..", "blobs", etag), filepath.Join(dir, file)
+	if current, err := os.Readlink(path); err == nil && current == target {
+		return nil
+	}
+	temporary := path + "." + rand.Text() + ".tmp"
+	if err := errors.Join(os.Symlink(target, temporary), os.Rename(temporary, path)); err != nil {
+		return errors.Join(fmt.Errorf("hub: %w", err), removeIfThere(temporary))
+	}
+	return nil
+}
+
+// setRef records what commit a branch or tag is, once all of it is there.
+func (s Settings) setRef(n Name, commit string) error {
+	if n.Revision == commit {
+		return nil
+	}
+	path := filepath.Join(s.repository(n), "refs", filepath.FromSlash(n.Revision))
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("hub: %w", err)
+	}
+	temporary := path + "." + rand.Text() + ".tmp"
+	if err := errors.Join(os.WriteFile(temporary, []byte(commit), 0o644), os.Rename(temporary, path)); err != nil {
+		return errors.Join(fmt.Errorf("hub: %w", err), removeIfThere(temporary))
+	}
+	return nil
+}
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,154 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/metalrank/metalrank/engine/parallel"
+)
+
+// Files of a checkpoint by name. Of weightFiles the first that there is counts; the indexes name shards.
+var (
+	besideWeights = []string{
+		"config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt",
+		"config_sentence_transformers.json", "README.md",
+	}
+	weightFiles = []string{
+		"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json",
+	}
+)
+
+const (
+	indexSuffix   = ".index.json"
+	maxIndexBytes = 64 << 20
+	maxShards     = 1024
+	connections   = 4
+)
+
+// Pull fetches a checkpoint and returns its folder in the cache. What is there already is not fetched again, and what
+// was cut off is taken up. progress, if not nil, may be called from several goroutines. Offline, it is Find.
+func (s Settings) Pull(ctx context.Context, n Name, progress func(done, total int64)) (string, error) {
+	if s.Offline {
+		return s.Find(n)
+	}
+	c, err := newClient(s)
+	if err != nil {
+		return "", err
+	}
+	return c.pull(ctx, n, progress)
+}
+
+func (c *client) pull(ctx context.Context, n Name, progress func(done, total int64)) (string, error) {
+	commit, all, err := c.list(ctx, n)
+	if err != nil {
+		return "", err
+	}
+	weights, err := chooseWeights(n, all)
+	if err != nil {
+		return "", err
+	}
+	wanted := slices.DeleteFunc(slices.Clone(besideWeights), func(f string) bool { return !slices.Contains(all, f) })
+	wanted = append(wanted, weights)
+	if progress == nil {
+		progress = func(int64, int64) {}
+	}
+	if err := c.files(ctx, n, commit, wanted, progress); err != nil {
+		return "", err
+	}
+	if strings.HasSuffix(weights, indexSuffix) {
+		shards, err := shardsOf(filepath.Join(c.snapshot(n, commit), weights))
+		if err != nil {
+			return "", err
+		}
+		if err := c.files(ctx, n, commit, shards, progress); err != nil {
+			return "", err
+		}
+	}
+	return c.snapshot(n, commit), c.setRef(n, commit)
+}
+
+// chooseWeights picks the weights that are fetched.
+func chooseWeights(n Name, all []string) (string, error) {
+	if !slices.Contains(all, "config.json") {
+		return "", fmt.Errorf("%w: %s has no config.json: want the repository of a model for transformers", ErrNotFound, n)
+	}
+	for _, name := range weightFiles {
+		if slices.Contains(all, name) {
+			return name, nil
+		}
+	}
+	return "", fmt.Errorf("%w: %s has none of %s", ErrNotFound, n, strings.Join(weightFiles, ", "))
+}
+
+// shardsOf reads the names of the shards from an index. They become paths, so they are plain names.
+func shardsOf(index string) ([]string, error) {
+	there, err := os.Stat(index)
+	if err != nil {
+		return nil, fmt.Errorf("hub: %w", err)
+	}
+	if there.Size() > maxIndexBytes {
+		return nil, fmt.Errorf("hub: %s: %d bytes, want at most %d", filepath.Base(index), there.Size(), maxIndexBytes)
+	}
+	data, err := os.ReadFile(index)
+	if err != nil {
+		return nil, fmt.Errorf("hub: %w", err)
+	}
+	shards, err := parseShards(data)
+	if err != nil {
+		return nil, fmt.Errorf("hub: %s: %w", filepath.Base(index), err)
+	}
+	return shards, nil
+}
+
+func parseShards(data []byte) ([]string, error) {
+	var index struct {
+		WeightMap map[string]string `json:"weight_map"`
+	}
+	if err := json.Unmarshal(data, &index); err != nil {
+		return nil, err
+	}
+	var shards []string
+	for _, name := range index.WeightMap {
+		if !strings.HasSuffix(name, ".safetensors") && !strings.HasSuffix(name, ".bin") ||
+			strings.ContainsAny(name, "/\\:\x00") || !filepath.IsLocal(name) || len(name) > 255 {
+			return nil, fmt.Errorf("shard %.200q, want the name of a .safetensors or .bin file", name)
+		}
+		shards = append(shards, name)
+	}
+	slices.Sort(shards)
+	if shards = slices.Compact(shards); len(shards) > maxShards {
+		return nil, fmt.Errorf("%d shards, want at most %d", len(shards), maxShards)
+	}
+	return shards, nil
+}
+
+// files fetches several files, and links them into the snapshot.
+func (c *client) files(ctx context.Context, n Name, commit string, names []string, progress func(done, total int64)) error {
+	remote := make([]remoteFile, len(names))
+	if err := parallel.For(ctx, len(names), connections, func(i int) (err error) {
+		remote[i], err = c.stat(ctx, n, commit, names[i])
+		return err
+	}); err != nil {
+		return err
+	}
+	var total int64
+	for _, f := range remote {
+		total += f.size
+	}
+	var done atomic.Int64
+	return parallel.For(ctx, len(remote), connections, func(i int) error {
+		err := c.fetch(ctx, n, remote[i], func(bytes int64) { progress(done.Add(bytes), total) })
+		if err != nil {
+			return errors.Join(err, ctx.Err())
+		}
+		return c.link(n, commit, remote[i].name, remote[i].etag)
+	})
+}
