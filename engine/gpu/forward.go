@@ -6,7 +6,7 @@ import (
 
 // record records the forward pass of the batch that s was filled with. T are its tokens, B its sequences.
 func (m *model) record(s *slot) error {
-	if err := m.embed.Record(s.recorder, s.batch.Tokens(), s.tokens, s.x); err != nil {
+	if err := m.recordEmbedding(s); err != nil {
 		return err
 	}
 	for i := range m.layers {
@@ -19,6 +19,19 @@ func (m *model) record(s *slot) error {
 	}
 	s.recorder.Barrier()
 	return m.head.Record(s.recorder, s.batch.Sequences(), s.context, s.logitsOut, s.first)
+}
+
+// recordEmbedding leaves the tokens' embeddings in x [T, H].
+func (m *model) recordEmbedding(s *slot) error {
+	tokens := s.batch.Tokens()
+	if m.projection == nil {
+		return m.embed.Record(s.recorder, tokens, s.tokens, s.x)
+	}
+	if err := m.embed.Record(s.recorder, tokens, s.tokens, s.wide); err != nil {
+		return err
+	}
+	s.recorder.Barrier()
+	return m.projection.Record(s.recorder, kernels.Rows{M: tokens, A: s.wide, Y: s.x})
 }
 
 // record replaces x [T, H] by the block's output. Every dispatch reads what the one before has written.

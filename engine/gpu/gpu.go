@@ -64,7 +64,7 @@ func Open(open Opener, checkpoint *weights.Checkpoint, config Config) (*Backend,
 		config: config, device: device, library: kernels.Open(device, dtype),
 		memory: newMemory(device, checkpoint, dtype),
 		limits: backend.Limits{Vocab: c.VocabSize, Types: c.TypeVocab, Positions: c.MaxPositions},
-		shape:  shape{hidden: c.HiddenSize, feedForward: c.FeedForward, labels: len(c.Labels), dtype: dtype},
+		shape:  shape{hidden: c.HiddenSize, feedForward: c.FeedForward, labels: len(c.Labels), embedding: c.EmbeddingSize, dtype: dtype},
 	}
 	if err := b.load(checkpoint); err != nil {
 		return nil, errors.Join(err, b.Close())

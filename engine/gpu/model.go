@@ -11,11 +11,12 @@ import (
 
 // model is a BERT cross-encoder as operations on the device.
 type model struct {
-	embed     *kernels.Embed
-	attention *kernels.Attention
-	layers    []layer // but the last
-	last      lastLayer
-	head      *kernels.Head
+	embed      *kernels.Embed
+	projection *kernels.Gemm // embeddings to H; nil where they have that size
+	attention  *kernels.Attention
+	layers     []layer // but the last
+	last       lastLayer
+	head       *kernels.Head
 }
 
 // layer is one transformer block.
@@ -64,6 +65,9 @@ type builder struct {
 func newModel(library *kernels.Library, memory *memory, tensors *weights.BERT, config weights.Config) (*model, error) {
 	b := &builder{library: library, memory: memory, config: config}
 	m := &model{embed: b.embed(tensors)}
+	if p := tensors.Projection; p != nil {
+		m.projection = b.gemm(kernels.Linear{Weights: b.matrix(p.Weight), Bias: b.vectors(p.Bias)})
+	}
 	m.attention = got(b, func() (*kernels.Attention, error) {
 		return library.NewAttention(config.Heads, config.HiddenSize/config.Heads)
 	})
@@ -117,16 +121,21 @@ func (b *builder) embed(tensors *weights.BERT) *kernels.Embed {
 
 // activations are the kernels' names for the config's.
 var activations = map[weights.Activation]kernels.Activation{
-	weights.GELU: kernels.GELU, weights.GELUNew: kernels.GELUNew, weights.ReLU: kernels.ReLU,
+	weights.GELU: kernels.GELU, weights.GELUNew: kernels.GELUNew, weights.ReLU: kernels.ReLU, weights.Tanh: kernels.Tanh,
+}
+
+func (b *builder) activation(a weights.Activation) kernels.Activation {
+	activation, ok := activations[a]
+	if !ok && b.err == nil {
+		b.err = fmt.Errorf("gpu: activation %s is not supported", a)
+	}
+	return activation
 }
 
 func (b *builder) inner(l *weights.BERTLayer) *kernels.Gemm {
-	activation, ok := activations[b.config.Activation]
-	if !ok && b.err == nil {
-		b.err = fmt.Errorf("gpu: activation %s is not supported", b.config.Activation)
-	}
 	return b.gemm(kernels.Linear{
-		Weights: b.matrix(l.Intermediate.Weight), Bias: b.vectors(l.Intermediate.Bias), Activation: activation,
+		Weights: b.matrix(l.Intermediate.Weight), Bias: b.vectors(l.Intermediate.Bias),
+		Activation: b.activation(b.config.Activation),
 	})
 }
 
@@ -184,7 +193,7 @@ func (b *builder) head(tensors *weights.BERT) *kernels.Head {
 	c := kernels.Classifier{
 		Dense:      kernels.Matrix{N: b.config.HiddenSize, K: b.config.HiddenSize, Data: b.table(tensors.Pooler.Weight)},
 		Bias:       b.vectors(tensors.Pooler.Bias),
-		Activation: kernels.Tanh, Labels: len(b.config.Labels),
+		Activation: b.activation(b.config.PoolerActivation), Labels: len(b.config.Labels),
 		Out: b.vectors(tensors.Classifier.Weight), OutBias: b.vectors(tensors.Classifier.Bias),
 	}
 	return got(b, func() (*kernels.Head, error) { return b.library.NewHead(c) })

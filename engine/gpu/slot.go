@@ -12,6 +12,7 @@ import (
 // shape is what the size of activations depends on.
 type shape struct {
 	hidden, feedForward, labels int // H, F, C
+	embedding                   int // E, the size of embeddings before they are projected to H
 	dtype                       kernels.DType
 }
 
@@ -38,7 +39,7 @@ type slot struct {
 	x       metal.Binding // [T, H]: a layer's input and output
 	normed  metal.Binding // [T, H]: after the attention block
 	context metal.Binding // [T, H]: attention's output
-	wide    metal.Binding // [T, max(3H, F)]: queries, keys and values; then the inside of the feed-forward block
+	wide    metal.Binding // [T, max(3H, F, E)]: embeddings before their projection; queries, keys and values; then the inside of the feed-forward block
 }
 
 // bindingAlignment keeps pieces apart by a cache line of Apple's GPUs.
@@ -62,7 +63,7 @@ func newSlot(device metal.Device, sh shape, tokens int) (*slot, error) {
 	place(&s.x, row*sh.hidden)
 	place(&s.normed, row*sh.hidden)
 	place(&s.context, row*sh.hidden)
-	place(&s.wide, row*max(3*sh.hidden, sh.feedForward))
+	place(&s.wide, row*max(3*sh.hidden, sh.feedForward, sh.embedding))
 	var err error
 	if s.buffer, err = device.NewBuffer(size); err != nil {
 		return nil, err
