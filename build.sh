@@ -31,9 +31,10 @@ usage: ./build.sh VERB [ARGS]
   serve [ARGS]     build, then run `metalrank serve ARGS`
   test [ARGS]      run the tests, then those of concurrent packages under the race detector; with ARGS, just
                    `go test ARGS`
+  test-long        the tests that take their time, whole: every kernel case in checked mode, deeper models; an hour
   check            format, vet, lint, layering, clean tree: all that must hold before a commit, besides the tests
   darwinlink       compile and link the macOS driver here, with zig and a stub of Apple's SDK; part of check
-  metallib FILES   on a Mac with Apple's Metal compiler, compile each FILE.metal to FILE.metallib
+  metallib         on a Mac with Apple's Metal compiler, compile the kernels ahead of time; the next build embeds them
   fuzz [SECONDS]   run every fuzz target for SECONDS (60), one after another
   bench [ARGS]     run the benchmarks: `go test -bench . ARGS`
   env              print what `eval "$(./build.sh env)"` needs so that plain `go test ./...` works
@@ -500,6 +501,13 @@ verb_test() {
     go test -race -short -timeout 5m $packages
 }
 
+verb_test_long() {
+    no_arguments test-long "$@"
+    set_up
+    want_simulator
+    METALRANK_TEST_LONG=1 go test -timeout 3h ./kernels/... ./engine/...
+}
+
 verb_bench() {
     set_up
     go_test_over_all -run='^$' -bench=. -benchmem "$@"
@@ -669,23 +677,22 @@ verb_darwinlink() {
     check_darwin_link
 }
 
-# verb_metallib FILE...: ahead of time what a Mac would compile at start. The flags are those that the driver asks for.
+# verb_metallib: ahead of time what a Mac would compile at start. The flags are those that the driver asks for.
 verb_metallib() {
-    local source object
-    [ $# != 0 ] || usage_error 'metallib takes the .metal files to compile'
+    local source objects
+    no_arguments metallib "$@"
     xcrun -sdk macosx --find metal >/dev/null 2>&1 ||
         die "no Metal compiler: it comes with Xcode (from Xcode 26 on: xcodebuild -downloadComponent MetalToolchain)." \
             "Nothing needs it: source that has no metallib is compiled at start"
-    cd -- "$invoked_from" # paths in the arguments are the user's
-    for source; do
-        object=$(mktemp -d)/kernels.air
-        xcrun -sdk macosx metal -std=metal3.1 -O3 -fno-fast-math -c "$source" -o "$object"
-        xcrun -sdk macosx metallib "$object" -o "${source%.metal}.metallib"
-        rm -rf "${object%/*}"
+    objects=$(mktemp -d)
+    for source in kernels/*.metal; do
+        xcrun -sdk macosx metal -std=metal3.1 -O3 -fno-fast-math -c "$source" -o "$objects/$(basename "$source" .metal).air"
     done
+    xcrun -sdk macosx metallib "$objects"/*.air -o kernels/metallib/kernels.metallib
+    rm -rf "$objects"
 }
 
-check_metallint() { go run ./tools/metallint -house metal/metaltest/kernels; }
+check_metallint() { go run ./tools/metallint -house metal/metaltest/kernels kernels; }
 
 check_tidy() { go mod tidy -diff; }
 
@@ -737,6 +744,7 @@ verb=${1:-}
 [ $# = 0 ] || shift
 case $verb in
 deps | build | demo | serve | test | check | darwinlink | metallib | fuzz | bench | env) "verb_$verb" "$@" ;;
+test-long) verb_test_long "$@" ;;
 help | -h | --help) print_help ;;
 '') usage_error 'say what to do' ;;
 *) usage_error "unknown verb: $verb" ;;

@@ -19,7 +19,7 @@ func TestFamiliesAgainstTransformers(t *testing.T) {
 			if got := e.Info().MaxLength; got != 40 {
 				t.Errorf("max length %d, want 40", got)
 			}
-			compareGoldens(t, e, golden)
+			compareGoldens(t, e, golden, logitTolerance)
 		})
 	}
 }

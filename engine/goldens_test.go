@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -53,8 +54,8 @@ func hashIDs(ids []int32) string {
 	return hex.EncodeToString(sum[:])[:16]
 }
 
-// compareGoldens scores and tokenises pairs; every logit must be within tolerance, every id equal.
-func compareGoldens(t *testing.T, e *Engine, golden []goldenPair) {
+// compareGoldens scores and tokenises pairs; every logit must be within tolerance, every id equal. It returns the logits.
+func compareGoldens(t *testing.T, e *Engine, golden []goldenPair, tolerance float64) *Scores {
 	t.Helper()
 	pairs := make([]Pair, len(golden))
 	for i, g := range golden {
@@ -83,17 +84,25 @@ func compareGoldens(t *testing.T, e *Engine, golden []goldenPair) {
 		}
 		for label, got := range scores.Row(i) {
 			difference := math.Abs(got - want[label])
-			if !(difference <= logitTolerance) { // in this form, NaN fails
+			if !(difference <= tolerance) { // in this form, NaN fails
 				t.Errorf("pair %d (%.40q, %.40q), label %d: logit %v, want %v: %.0f %% of the allowance",
-					i, g.Query, g.Document, label, got, want[label], 100*difference/logitTolerance)
+					i, g.Query, g.Document, label, got, want[label], 100*difference/tolerance)
 			}
 			worst = max(worst, difference)
 		}
 	}
-	t.Logf("%d pairs: largest difference %.2g of %.0g allowed", len(golden), worst, logitTolerance)
+	t.Logf("%d pairs: largest difference %.2g of %.0g allowed", len(golden), worst, tolerance)
+	return scores
 }
 
 func TestEmbeddedModelAgainstTransformers(t *testing.T) {
+	compareGoldens(t, openConfig(t, Config{}), embeddedGoldens(t, !testing.Short()), logitTolerance)
+}
+
+// embeddedGoldens are the pairs of the embedded model; without long ones, those of at most 64 tokens: full-length pairs
+// take seconds each in float64, and in the simulator.
+func embeddedGoldens(t *testing.T, long bool) []goldenPair {
+	t.Helper()
 	var golden struct {
 		Pairs []goldenPair `json:"pairs"`
 	}
@@ -101,16 +110,10 @@ func TestEmbeddedModelAgainstTransformers(t *testing.T) {
 	if len(golden.Pairs) != 32 {
 		t.Fatalf("%d pairs, want 32", len(golden.Pairs))
 	}
-	if testing.Short() { // full-length pairs take seconds each in float64
-		kept := golden.Pairs[:0]
-		for _, g := range golden.Pairs {
-			if g.Tokens <= 64 {
-				kept = append(kept, g)
-			}
-		}
-		golden.Pairs = kept
+	if !long {
+		golden.Pairs = slices.DeleteFunc(golden.Pairs, func(g goldenPair) bool { return g.Tokens > 64 })
 	}
-	compareGoldens(t, openConfig(t, Config{}), golden.Pairs)
+	return golden.Pairs
 }
 
 func TestRandomModelsAgainstTransformers(t *testing.T) {
@@ -149,7 +152,7 @@ func TestRandomModelsAgainstTransformers(t *testing.T) {
 			if got := e.Info().MaxLength; got != model.MaxLength {
 				t.Errorf("max length %d, want %d", got, model.MaxLength)
 			}
-			compareGoldens(t, e, model.Pairs)
+			compareGoldens(t, e, model.Pairs, logitTolerance)
 		})
 	}
 }

@@ -12,9 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
-	"strings"
 	"sync"
 
 	"github.com/metalrank/metalrank/metal"
@@ -26,8 +23,8 @@ var files embed.FS
 // Files holds the sources, "gemm.metal" and so on, with what they include.
 func Files() fs.FS { return files }
 
-// metallibVariable names a folder whose NAME.metallib is loaded instead of compiling NAME.metal.
-const metallibVariable = "METALRANK_METALLIB"
+// metallib is what `build.sh metallib` makes of all kernels together, if someone did on the machine that built us.
+const metallib = "metallib/kernels.metallib"
 
 // DType is the type of activations, and of weights that are not quantised.
 type DType int
@@ -161,21 +158,14 @@ func (l *Library) pipeline(file, kernel string, constants ...metal.Constant) (me
 	return pipeline, nil
 }
 
-// load reads a file of kernels with all that it includes, and what was compiled from it beforehand: from the folder
-// $METALRANK_METALLIB, or else what lies beside it, embedded.
+// load reads a file of kernels with all that it includes, and what was compiled from it beforehand, if that is embedded.
+// (What the environment names in METALRANK_METALLIB, the driver prefers to both.)
 func load(files fs.FS, file string) (metal.Source, error) {
 	source, err := metal.LoadSource(files, file)
 	if err != nil {
 		return metal.Source{}, err
 	}
-	compiled := strings.TrimSuffix(file, ".metal") + ".metallib"
-	if folder := os.Getenv(metallibVariable); folder != "" {
-		if source.Metallib, err = os.ReadFile(filepath.Join(folder, compiled)); err != nil {
-			return metal.Source{}, fmt.Errorf("kernels: $%s: %w", metallibVariable, err)
-		}
-		return source, nil
-	}
-	source.Metallib, err = fs.ReadFile(files, "metallib/"+compiled)
+	source.Metallib, err = fs.ReadFile(files, metallib)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return metal.Source{}, fmt.Errorf("kernels: %w", err)
 	}

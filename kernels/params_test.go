@@ -27,8 +27,7 @@ func TestParams(t *testing.T) {
 		goType := reflect.TypeOf(twin)
 		name := strings.ToUpper(goType.Name()[:1]) + goType.Name()[1:]
 		add(fmt.Sprintf("sizeof(%s)", name), goType.Size())
-		for i := range goType.NumField() {
-			field := goType.Field(i)
+		for field := range goType.Fields() {
 			metalName := field.Name
 			if len(metalName) > 1 { // M, N and K keep their capital
 				metalName = strings.ToLower(metalName[:1]) + metalName[1:]

@@ -37,11 +37,11 @@ func specs() []weightstest.Spec {
 
 func TestAgainstReference(t *testing.T) {
 	for _, spec := range specs() {
-		for _, float32 := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s, float32 %v", spec.Name, float32), func(t *testing.T) {
-				r := newRig(t, sim.Config{}, written(t, spec), gpu.Config{Float32: float32})
+		for _, full := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, float32 %v", spec.Name, full), func(t *testing.T) {
+				r := newRig(t, sim.Config{}, written(t, spec), gpu.Config{Float32: full})
 				allowed := halfAllowed
-				if float32 {
+				if full {
 					allowed = floatAllowed
 				}
 				r.compare(t, r.batch(2, 1), allowed)
@@ -85,7 +85,7 @@ func TestBatching(t *testing.T) {
 		return whole.IDs[begin:end], whole.Types[begin:end]
 	}
 	var reversed backend.Batch
-	for i := len(lengths) - 1; i >= 0; i-- {
+	for i := range slices.Backward(lengths) {
 		reversed.Append(one(i))
 	}
 	backwards := r.forward(t, r.gpu, &reversed)

@@ -55,8 +55,10 @@ func gemmCases(d kernels.DType) []Case {
 func normCases(d kernels.DType) []Case {
 	var cases []Case
 	for i, s := range [][2]int{{1, 4}, {3, 124}, {4, 128}, {5, 132}, {7, 384}, {2, 1024}, {1, kernels.MaxHidden}} {
-		cases = append(cases, Norm{DType: d, M: s[0], H: s[1], Residual: i%2 == 0}.Case())
-		cases = append(cases, Norm{DType: d, M: s[0], H: s[1], Residual: i%2 != 0}.Case())
+		n := Norm{DType: d, M: s[0], H: s[1], Residual: i%2 == 0}
+		other := n
+		other.Residual = !n.Residual
+		cases = append(cases, n.Case(), other.Case())
 	}
 	return cases
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 
 	"github.com/metalrank/metalrank/kernels"
 	"github.com/metalrank/metalrank/metal"
@@ -27,22 +28,19 @@ type Gemm struct {
 const epsilon = 1e-12
 
 func (g Gemm) name() string {
-	name := fmt.Sprintf("%s %s %dx%dx%d", g.kernel(), g.DType, g.M, g.N, g.K)
-	if g.Bits != 0 {
-		name += fmt.Sprintf(" q%d/%d", g.Bits, g.GroupSize)
-	}
-	if g.Activation != kernels.None {
-		name += fmt.Sprintf(" act%d", g.Activation)
-	}
+	words := []string{g.kernel(), g.DType.String(), fmt.Sprintf("%dx%dx%d", g.M, g.N, g.K)}
 	for _, flag := range []struct {
 		set  bool
 		text string
-	}{{g.Residual, " +residual"}, {g.GatherA, " gather"}, {g.GatherResidual, " gatherResidual"}} {
+	}{
+		{g.Bits != 0, fmt.Sprintf("q%d/%d", g.Bits, g.GroupSize)}, {g.Activation != kernels.None, fmt.Sprintf("act%d", g.Activation)},
+		{g.Residual, "+residual"}, {g.GatherA, "gather"}, {g.GatherResidual, "gatherResidual"},
+	} {
 		if flag.set {
-			name += flag.text
+			words = append(words, flag.text)
 		}
 	}
-	return name
+	return strings.Join(words, " ")
 }
 
 func (g Gemm) kernel() string {

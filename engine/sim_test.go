@@ -1,0 +1,148 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/metalrank/metalrank/engine/gpu"
+	"github.com/metalrank/metalrank/metal/open"
+	"github.com/metalrank/metalrank/metal/sim/simtest"
+	"github.com/metalrank/metalrank/weights"
+	"github.com/metalrank/metalrank/weights/builtin"
+	"github.com/metalrank/metalrank/weights/convert"
+)
+
+// What a logit may differ by on Metal: design's allowance for fp16; for fp32 ten times that of the CPU; and for quantised
+// weights, against float64 over the same weights dequantised, half of fp16's.
+const (
+	halfTolerance      = 2e-2
+	floatTolerance     = 1e-3
+	quantisedTolerance = 1e-2
+)
+
+// openSim opens a model on the simulator. Where there is none the test is skipped, or fails if this is CI.
+func openSim(t *testing.T, config Config) *Engine {
+	t.Helper()
+	config.Backend, config.OpenDevice = BackendSim, open.Device
+	e, err := Open(t.Context(), config)
+	if errors.Is(err, gpu.ErrNoDevice) && os.Getenv("CI") != "true" {
+		t.Skipf("no simulator: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return e
+}
+
+// TestKernelsAgainstTransformers runs the embedded model through the product's own kernels.
+func TestKernelsAgainstTransformers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the simulator takes its time")
+	}
+	t.Run("fp16", func(t *testing.T) {
+		golden := embeddedGoldens(t, true)
+		compareOrder(t, golden, compareGoldens(t, openSim(t, Config{}), golden, halfTolerance))
+	})
+	t.Run("fp32", func(t *testing.T) {
+		compareGoldens(t, openSim(t, Config{Precision: PrecisionF32}), embeddedGoldens(t, simtest.Long()), floatTolerance)
+	})
+}
+
+// compareOrder sorts the documents of each golden query by their logits: the order must be transformers'.
+func compareOrder(t *testing.T, golden []goldenPair, scores *Scores) {
+	t.Helper()
+	byQuery := map[string][]int{}
+	for i, g := range golden {
+		byQuery[g.Query] = append(byQuery[g.Query], i)
+	}
+	compared := 0
+	for query, pairs := range byQuery {
+		want, got := slices.Clone(pairs), slices.Clone(pairs)
+		slices.SortStableFunc(want, func(a, b int) int { return cmp.Compare(golden[b].Logit, golden[a].Logit) })
+		slices.SortStableFunc(got, func(a, b int) int { return cmp.Compare(scores.Row(b)[0], scores.Row(a)[0]) })
+		if !slices.Equal(got, want) {
+			t.Errorf("query %.40q: pairs in order %v, want %v", query, got, want)
+		}
+		if len(pairs) > 1 {
+			compared++
+		}
+	}
+	if compared < 4 {
+		t.Errorf("%d queries have several documents, want at least 4", compared)
+	}
+}
+
+// TestFamiliesOnKernels scores BERT's relatives through the kernels.
+func TestFamiliesOnKernels(t *testing.T) {
+	for _, name := range []string{"electra", "roberta", "xlm_roberta", "distilbert"} {
+		t.Run(name, func(t *testing.T) {
+			var golden []goldenPair
+			readGolden(t, filepath.Join("families", name, "golden.json"), &golden)
+			model := filepath.Join("testdata", "families", name)
+			compareGoldens(t, openSim(t, Config{Model: model}), golden, halfTolerance)
+			compareGoldens(t, openSim(t, Config{Model: model, Precision: PrecisionF32}), golden, floatTolerance)
+		})
+	}
+}
+
+// TestQuantisedOnKernels converts the embedded model to 8 and 4 bits, and compares the kernels, which multiply by the
+// codes, with float64 over the same weights dequantised.
+func TestQuantisedOnKernels(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the simulator takes its time")
+	}
+	pairs := make([]Pair, 0, 8)
+	for _, g := range embeddedGoldens(t, false)[:cap(pairs)] {
+		pairs = append(pairs, Pair{Query: g.Query, Document: g.Document})
+	}
+	for _, bits := range []int{8, 4} {
+		t.Run(fmt.Sprintf("%d bits", bits), func(t *testing.T) {
+			model := quantised(t, bits)
+			got, err := openSim(t, Config{Model: model}).Score(t.Context(), pairs, raw)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := openConfig(t, Config{Model: model, Backend: BackendReference}).Score(t.Context(), pairs, raw)
+			if err != nil {
+				t.Fatal(err)
+			}
+			worst := 0.0
+			for i := range pairs {
+				difference := math.Abs(got.Values[i] - want.Values[i])
+				if !(difference <= quantisedTolerance) { // in this form, NaN fails
+					t.Errorf("pair %d: logit %v, want %v", i, got.Values[i], want.Values[i])
+				}
+				worst = max(worst, difference)
+			}
+			t.Logf("%d pairs: largest difference %.2g of %.0g allowed", len(pairs), worst, quantisedTolerance)
+		})
+	}
+}
+
+// quantised converts the embedded model; the result is its folder.
+func quantised(t *testing.T, bits int) string {
+	t.Helper()
+	checkpoint, err := builtin.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer checkpoint.Close()
+	folder := filepath.Join(t.TempDir(), "model")
+	options := convert.Options{Bits: bits, Scheme: convert.MLX, Float: weights.F16}
+	if err := convert.Folder(context.WithoutCancel(t.Context()), checkpoint, folder, options); err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
