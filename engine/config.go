@@ -6,8 +6,12 @@ import "fmt"
 type Config struct {
 	// Model is a checkpoint folder in the layout of the Hugging Face hub. Empty: the embedded model.
 	Model string
-	// Backend is "auto" or "reference". Empty: "auto", the fastest backend that this machine has.
+	// Backend is "auto", "cpu" or "reference". Empty: "auto", the fastest backend that this machine has.
 	Backend string
+	// Precision is the arithmetic of the cpu backend's matrix products: "fp32", "int8" or "bf16". Empty: "fp32", which
+	// gives the checkpoint's own scores. int8 and bf16 are faster and move scores a little; bf16 needs AVX512-BF16 or
+	// AMX. The reference backend computes in float64 and takes none.
+	Precision string
 	// MaxLength is the largest number of tokens in a pair, special tokens included; longer pairs are
 	// truncated. 0: what the checkpoint allows, the smaller of model_max_length (tokenizer_config.json) and
 	// max_position_embeddings (config.json), as in sentence-transformers. Bounds: 8 to what the checkpoint allows.
@@ -31,15 +35,31 @@ const (
 // Backend names that Config.Backend takes.
 const (
 	BackendAuto      = "auto"
+	BackendCPU       = "cpu"
 	BackendReference = "reference"
+)
+
+// Precisions that Config.Precision takes.
+const (
+	PrecisionFP32 = "fp32"
+	PrecisionInt8 = "int8"
+	PrecisionBF16 = "bf16"
 )
 
 // Validate reports the first field that is out of its bounds. What depends on the checkpoint is left to Open.
 func (c Config) Validate() error {
 	switch c.Backend {
-	case "", BackendAuto, BackendReference:
+	case "", BackendAuto, BackendCPU, BackendReference:
 	default:
-		return fmt.Errorf("engine: Backend is %q, want %q or %q", c.Backend, BackendAuto, BackendReference)
+		return fmt.Errorf("engine: Backend is %q, want %q, %q or %q", c.Backend, BackendAuto, BackendCPU, BackendReference)
+	}
+	switch c.Precision {
+	case "", PrecisionFP32, PrecisionInt8, PrecisionBF16:
+	default:
+		return fmt.Errorf("engine: Precision is %q, want %q, %q or %q", c.Precision, PrecisionFP32, PrecisionInt8, PrecisionBF16)
+	}
+	if c.Precision != "" && c.Backend == BackendReference {
+		return fmt.Errorf("engine: Precision is %q, which backend %q does not take", c.Precision, BackendReference)
 	}
 	if c.MaxLength != 0 && c.MaxLength < minMaxLength {
 		return fmt.Errorf("engine: MaxLength is %d, want 0 (the checkpoint's) or at least %d", c.MaxLength, minMaxLength)

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/metalrank/metalrank/engine/backend"
+	"github.com/metalrank/metalrank/engine/cpu"
 	"github.com/metalrank/metalrank/engine/reference"
 	"github.com/metalrank/metalrank/weights"
 	"github.com/metalrank/metalrank/weights/builtin"
@@ -77,13 +78,27 @@ func (e *Engine) load() error {
 	} else if e.config.MaxLength > most {
 		return fmt.Errorf("engine: MaxLength is %d, the checkpoint takes %d", e.config.MaxLength, most)
 	}
-	// "auto" is the reference backend while it is the only one.
-	if e.backend, err = reference.New(e.checkpoint); err != nil {
+	if e.backend, err = e.openBackend(); err != nil {
 		return err
 	}
 	e.forwards = make(chan struct{}, max(e.backend.Info().Overlap, 1))
 	e.info = e.describe()
 	return nil
+}
+
+func (e *Engine) openBackend() (backend.Backend, error) {
+	if e.config.Backend == BackendReference {
+		return opened(reference.New(e.checkpoint))
+	}
+	return opened(cpu.New(e.checkpoint, cpu.Options{Precision: cpu.Precision(e.config.Precision)}))
+}
+
+// opened keeps a nil pointer from becoming an interface that is not nil.
+func opened[B backend.Backend](b B, err error) (backend.Backend, error) {
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
 }
 
 // Close refuses new calls, waits for those under way, then frees what Open loaded. It may be called more than once.

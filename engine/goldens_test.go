@@ -111,6 +111,7 @@ func TestEmbeddedModelAgainstTransformers(t *testing.T) {
 		golden.Pairs = kept
 	}
 	compareGoldens(t, openConfig(t, Config{}), golden.Pairs)
+	compareGoldens(t, openConfig(t, Config{Backend: BackendReference}), golden.Pairs[:4])
 }
 
 func TestRandomModelsAgainstTransformers(t *testing.T) {
@@ -145,11 +146,13 @@ func TestRandomModelsAgainstTransformers(t *testing.T) {
 					t.Fatalf("%s is not the file that the goldens were made with", name)
 				}
 			}
-			e := openConfig(t, Config{Model: dir})
-			if got := e.Info().MaxLength; got != model.MaxLength {
-				t.Errorf("max length %d, want %d", got, model.MaxLength)
+			for _, backend := range []string{BackendCPU, BackendReference} {
+				e := openConfig(t, Config{Model: dir, Backend: backend})
+				if got := e.Info().MaxLength; got != model.MaxLength {
+					t.Errorf("max length %d, want %d", got, model.MaxLength)
+				}
+				compareGoldens(t, e, model.Pairs)
 			}
-			compareGoldens(t, e, model.Pairs)
 		})
 	}
 }

@@ -96,13 +96,14 @@ func run(ctx context.Context, args []string, std streams) (status int) {
 // modelFlags choose the model, and how it is loaded; every subcommand has them.
 type modelFlags struct {
 	Model               string `help:"Checkpoint folder (config.json, model.safetensors, tokenizer.json). Default: the embedded model." placeholder:"DIR"`
-	Backend             string `help:"What computes: ${enum}." enum:"auto,reference" default:"auto"`
+	Backend             string `help:"What computes: ${enum}." enum:"auto,cpu,reference" default:"auto"`
+	Precision           string `help:"Arithmetic of the cpu backend: fp32 (default), int8 or bf16; the latter two are faster and move scores a little." placeholder:"P"`
 	MaxLength           int    `help:"Tokens in a pair; longer pairs are truncated. Default: what the model takes." placeholder:"N"`
 	SpecialTokensAsText bool   `help:"Read \"[SEP]\" and its like in texts as plain text, not as special tokens. For documents that aren't trusted."`
 }
 
 func (f *modelFlags) config() engine.Config {
-	return engine.Config{Model: f.Model, Backend: f.Backend, MaxLength: f.MaxLength, SpecialTokensAsText: f.SpecialTokensAsText}
+	return engine.Config{Model: f.Model, Backend: f.Backend, Precision: f.Precision, MaxLength: f.MaxLength, SpecialTokensAsText: f.SpecialTokensAsText}
 }
 
 // Validate is called by kong.
