@@ -14,8 +14,9 @@ type Config struct {
 	Model string
 	// Backend is one of Backends. Empty: "auto", the fastest backend that this machine has.
 	Backend string
-	// Precision is what the forward pass is computed in, one of Precisions. Empty: what suits the backend, fp16 on
-	// Metal. The reference backend always computes in float64.
+	// Precision is the arithmetic of matrix products, one of Precisions that the backend takes. Empty: fp16 on a GPU;
+	// fp32 on the CPU, which gives the checkpoint's own scores. int8 and bf16 are faster there and move scores a little;
+	// bf16 needs AVX512-BF16 or AMX. The reference backend computes in float64 and takes none.
 	Precision string
 	// OpenDevice opens the device of the backends "metal" and "sim", by that name; metal/open.Device does it. Nil: there
 	// are no such backends.
@@ -43,25 +44,36 @@ const (
 // Backend names that Config.Backend takes.
 const (
 	BackendAuto      = "auto"
-	BackendReference = "reference"
 	BackendMetal     = "metal"
+	BackendCPU       = "cpu"
 	BackendSim       = "sim"
+	BackendReference = "reference"
 )
 
-// Backends are the values of Config.Backend: the best there is; Apple's GPU; the simulator of one, for checking kernels
-// and not for speed; and the float64 oracle.
-var Backends = []string{BackendAuto, BackendMetal, BackendSim, BackendReference}
-
-// Precisions are the values of Config.Precision.
-var Precisions = []string{PrecisionF32, PrecisionF16}
+// Backends are the values of Config.Backend: the best there is; Apple's GPU; the CPU; the simulator of a GPU, for
+// checking kernels and not for speed; and the float64 oracle.
+var Backends = []string{BackendAuto, BackendMetal, BackendCPU, BackendSim, BackendReference}
 
 // Precision names that Config.Precision takes.
 const (
-	PrecisionF32 = "fp32"
-	PrecisionF16 = "fp16"
+	PrecisionFP32 = "fp32"
+	PrecisionFP16 = "fp16"
+	PrecisionBF16 = "bf16"
+	PrecisionInt8 = "int8"
 )
 
-// Validate reports the first field that is out of its bounds. What depends on the checkpoint is left to Open.
+// Precisions are the values of Config.Precision.
+var Precisions = []string{PrecisionFP32, PrecisionFP16, PrecisionBF16, PrecisionInt8}
+
+// precisionsOf are those that each backend takes.
+var precisionsOf = map[string][]string{
+	BackendMetal: {PrecisionFP16, PrecisionFP32},
+	BackendSim:   {PrecisionFP16, PrecisionFP32},
+	BackendCPU:   {PrecisionFP32, PrecisionBF16, PrecisionInt8},
+}
+
+// Validate reports the first field that is out of its bounds. What depends on the checkpoint, and on which backend
+// "auto" stands for, is left to Open.
 func (c Config) Validate() error {
 	for _, choice := range []struct {
 		field, value string
@@ -69,6 +81,11 @@ func (c Config) Validate() error {
 	}{{"Backend", c.Backend, Backends}, {"Precision", c.Precision, Precisions}} {
 		if choice.value != "" && !slices.Contains(choice.values, choice.value) {
 			return fmt.Errorf("engine: %s is %q, want one of %s", choice.field, choice.value, strings.Join(choice.values, ", "))
+		}
+	}
+	if c.Backend != "" && c.Backend != BackendAuto {
+		if err := c.checkPrecision(c.Backend); err != nil {
+			return err
 		}
 	}
 	if c.MaxLength != 0 && c.MaxLength < minMaxLength {
@@ -79,4 +96,12 @@ func (c Config) Validate() error {
 			c.MaxBatchTokens, defaultMaxBatchTokens, maxMaxBatchTokens)
 	}
 	return nil
+}
+
+// checkPrecision says whether a backend takes the precision that was asked for.
+func (c Config) checkPrecision(name string) error {
+	if c.Precision == "" || slices.Contains(precisionsOf[name], c.Precision) {
+		return nil
+	}
+	return fmt.Errorf("engine: Precision is %q, which backend %q does not take", c.Precision, name)
 }

@@ -96,7 +96,12 @@ func compareGoldens(t *testing.T, e *Engine, golden []goldenPair, tolerance floa
 }
 
 func TestEmbeddedModelAgainstTransformers(t *testing.T) {
-	compareGoldens(t, openConfig(t, Config{}), embeddedGoldens(t, !testing.Short()), logitTolerance)
+	golden := embeddedGoldens(t, true)
+	compareGoldens(t, openConfig(t, Config{Backend: BackendCPU}), golden, logitTolerance)
+	if testing.Short() {
+		golden = golden[:4]
+	}
+	compareGoldens(t, openConfig(t, Config{Backend: BackendReference}), golden, logitTolerance)
 }
 
 // embeddedGoldens are the pairs of the embedded model; without long ones, those of at most 64 tokens: full-length pairs
@@ -148,11 +153,13 @@ func TestRandomModelsAgainstTransformers(t *testing.T) {
 					t.Fatalf("%s is not the file that the goldens were made with", name)
 				}
 			}
-			e := openConfig(t, Config{Model: dir})
-			if got := e.Info().MaxLength; got != model.MaxLength {
-				t.Errorf("max length %d, want %d", got, model.MaxLength)
+			for _, backend := range []string{BackendCPU, BackendReference} {
+				e := openConfig(t, Config{Model: dir, Backend: backend})
+				if got := e.Info().MaxLength; got != model.MaxLength {
+					t.Errorf("max length %d, want %d", got, model.MaxLength)
+				}
+				compareGoldens(t, e, model.Pairs, logitTolerance)
 			}
-			compareGoldens(t, e, model.Pairs, logitTolerance)
 		})
 	}
 }

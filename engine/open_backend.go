@@ -5,6 +5,7 @@ import (
 	"runtime"
 
 	"github.com/metalrank/metalrank/engine/backend"
+	"github.com/metalrank/metalrank/engine/cpu"
 	"github.com/metalrank/metalrank/engine/gpu"
 	"github.com/metalrank/metalrank/engine/reference"
 )
@@ -16,7 +17,9 @@ func (e *Engine) openBackend() (backend.Backend, error) {
 	case BackendMetal, BackendSim:
 		return e.openGPU(name)
 	case BackendReference:
-		return reference.New(e.checkpoint)
+		return opened(reference.New(e.checkpoint))
+	case BackendCPU:
+		return e.openCPU()
 	}
 	if runtime.GOOS == "darwin" {
 		b, err := e.openGPU(BackendMetal)
@@ -24,15 +27,33 @@ func (e *Engine) openBackend() (backend.Backend, error) {
 			return b, err
 		}
 	}
-	return reference.New(e.checkpoint)
+	b, err := e.openCPU()
+	if errors.Is(err, cpu.ErrUnsupported) {
+		return opened(reference.New(e.checkpoint)) // slow, but right
+	}
+	return b, err
+}
+
+func (e *Engine) openCPU() (backend.Backend, error) {
+	if err := e.config.checkPrecision(BackendCPU); err != nil {
+		return nil, err
+	}
+	return opened(cpu.New(e.checkpoint, cpu.Options{Precision: cpu.Precision(e.config.Precision)}))
 }
 
 func (e *Engine) openGPU(driver string) (backend.Backend, error) {
-	b, err := gpu.Open(e.config.OpenDevice, e.checkpoint, gpu.Config{
-		Driver: driver, Float32: e.config.Precision == PrecisionF32, MaxBatchTokens: e.config.MaxBatchTokens,
-	})
+	if err := e.config.checkPrecision(driver); err != nil {
+		return nil, err
+	}
+	return opened(gpu.Open(e.config.OpenDevice, e.checkpoint, gpu.Config{
+		Driver: driver, Float32: e.config.Precision == PrecisionFP32, MaxBatchTokens: e.config.MaxBatchTokens,
+	}))
+}
+
+// opened keeps a nil pointer from becoming an interface that is not nil.
+func opened[B backend.Backend](b B, err error) (backend.Backend, error) {
 	if err != nil {
-		return nil, err // a nil *gpu.Backend would be a backend
+		return nil, err
 	}
 	return b, nil
 }

@@ -56,7 +56,7 @@ func TestKernelsAgainstTransformers(t *testing.T) {
 		compareOrder(t, golden, compareGoldens(t, openSim(t, Config{}), golden, halfTolerance))
 	})
 	t.Run("fp32", func(t *testing.T) {
-		compareGoldens(t, openSim(t, Config{Precision: PrecisionF32}), embeddedGoldens(t, simtest.Long()), floatTolerance)
+		compareGoldens(t, openSim(t, Config{Precision: PrecisionFP32}), embeddedGoldens(t, simtest.Long()), floatTolerance)
 	})
 }
 
@@ -92,7 +92,7 @@ func TestFamiliesOnKernels(t *testing.T) {
 			readGolden(t, filepath.Join("families", name, "golden.json"), &golden)
 			model := filepath.Join("testdata", "families", name)
 			compareGoldens(t, openSim(t, Config{Model: model}), golden, halfTolerance)
-			compareGoldens(t, openSim(t, Config{Model: model, Precision: PrecisionF32}), golden, floatTolerance)
+			compareGoldens(t, openSim(t, Config{Model: model, Precision: PrecisionFP32}), golden, floatTolerance)
 		})
 	}
 }

@@ -96,7 +96,7 @@ func TestRerankExample(t *testing.T) {
 	if len(rows) != 13 || !strings.HasPrefix(rows[1], "1\t") || !strings.Contains(rows[1], "\t1\tLimescale dissolves") {
 		t.Errorf("stdout:\n%s", stdout)
 	}
-	if !strings.Contains(stderr, "12 documents, ") || !strings.Contains(stderr, "backend reference") {
+	if !strings.Contains(stderr, "12 documents, ") || !strings.Contains(stderr, "backend cpu") {
 		t.Errorf("stderr: %s", stderr)
 	}
 }
@@ -285,7 +285,7 @@ func TestInfo(t *testing.T) {
 		t.Fatal(stderr)
 	}
 	for _, want := range []string{"BertForSequenceClassification", "12 of 32", "30522", "F16 (105 tensors, 45.4 MB)",
-		"LABEL_0", "WordPiece", "apache-2.0", "reference"} {
+		"LABEL_0", "WordPiece", "apache-2.0", "cpu (", "float32"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("info lacks %q:\n%s", want, stdout)
 		}

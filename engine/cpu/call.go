@@ -1,0 +1,83 @@
+package cpu
+
+/*
+#include "forward.h"
+
+static size_t attention_scratch_of(const struct model* m, int tokens) {
+	return m->kernels->attention_scratch(tokens, m->h / m->heads);
+}
+*/
+import "C"
+
+import (
+	"sync"
+
+	"github.com/metalrank/metalrank/engine/backend"
+	"github.com/metalrank/metalrank/weights"
+)
+
+// call is one Forward under way, and what can be used again by the next.
+type call struct {
+	model   *C.struct_model
+	words   weights.Tensor // [vocabulary, H]
+	labels  int
+	plan    plan
+	team    *C.struct_team
+	running sync.WaitGroup // tasks handed out
+
+	batch *backend.Batch
+	out   []float32 // [B, C]
+}
+
+// run is one task: it gathers its rows of the chunk, runs the forward pass in C and scatters the logits of those
+// sequences that begin in its rows.
+func (c *call) run(s *scratch, t task) {
+	sequences := len(t.chunk.sequences)
+	begin, end := t.member*t.chunk.tokens/t.members, (t.member+1)*t.chunk.tokens/t.members
+	h, stride := int(c.model.h), strideOf(int(c.model.h_padded), 4)
+	at := 0 // token of the chunk
+	for i, sequence := range t.chunk.sequences {
+		s.starts[i] = int32(at)
+		first, last := int(c.batch.Starts[sequence]), int(c.batch.Starts[sequence+1])
+		from, to := max(begin-at, 0), min(end-at, last-first) // of the sequence, what is among our rows
+		for token := first + from; token < first+to; token++ {
+			row := at + token - first - begin
+			s.types[row], s.positions[row] = c.batch.Types[token], c.batch.Positions[token]
+			x := s.x[row*stride : (row+1)*stride]
+			c.words.Float32s(x[:h], int(c.batch.IDs[token])*h)
+			clear(x[h:])
+		}
+		at += last - first
+	}
+	s.starts[sequences] = int32(at)
+	*s.pass = C.struct_pass{
+		model: c.model, scratch: s.c, members: C.int(t.members), tokens: C.int(at), sequences: C.int(sequences),
+		begin: C.int(begin), end: C.int(end),
+	}
+	if t.members > 1 {
+		s.pass.team = c.team
+	}
+	C.forward(s.pass)
+	n, labels := 0, int(c.model.labels_padded)
+	for i, sequence := range t.chunk.sequences {
+		if start := int(s.starts[i]); start >= begin && start < end {
+			copy(c.out[int(sequence)*c.labels:][:c.labels], s.logits[n*labels:])
+			n++
+		}
+	}
+}
+
+// newTeam reserves what the members of a chunk of so many tokens share.
+func newTeam(a *arena, m *C.struct_model, tokens int) *C.struct_team {
+	team := (*C.struct_team)(a.take(C.sizeof_struct_team))
+	first, second := a.take(4*qkvElements(m, tokens)), a.take(4*qkvElements(m, tokens))
+	if a.err != nil {
+		return nil
+	}
+	team.qkv = [2]*C.float{(*C.float)(first), (*C.float)(second)}
+	return team
+}
+
+func attentionScratch(m *C.struct_model, tokens int) int {
+	return int(C.attention_scratch_of(m, C.int(tokens)))
+}

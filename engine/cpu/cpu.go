@@ -1,0 +1,203 @@
+// Package cpu is the forward pass in C, by kernels that are chosen at run time after the processor's features.
+//
+// A batch is cut into chunks of whole sequences. One worker takes a chunk through all layers, while its activations
+// stay in the core's second-level cache and the weights in the shared one; workers don't wait for each other. Where
+// that would leave workers idle, as with a single long sequence, they share a chunk by rows instead.
+//
+// A sequence's logits are the same bit for bit alone or in a batch, and on any number of workers. They may differ
+// between variants, within rounding at fp32.
+//
+// The package must not know what asks for logits.
+package cpu
+
+/*
+#cgo CFLAGS: -O3 -std=c11 -Wall
+#cgo linux LDFLAGS: -lm
+#include "forward.h"
+*/
+import "C"
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+
+	"golang.org/x/sys/cpu"
+
+	"github.com/metalrank/metalrank/engine/backend"
+	"github.com/metalrank/metalrank/weights"
+)
+
+// Precision is the arithmetic of the layers' products. Sums, softmax, layer norms and the head are float32 always.
+type Precision string
+
+// Precisions.
+const (
+	FP32 Precision = "fp32"
+	BF16 Precision = "bf16" // weights and activations rounded to bfloat16
+	Int8 Precision = "int8" // weights int8 per output channel, activations eight bits per token
+)
+
+// Options say how to run a model. The zero value is fp32 on the best kernels, on all cores that the process may use.
+type Options struct {
+	// Precision. Empty: fp32.
+	Precision Precision
+	// Variant is one of Variants that is available. Empty: what METALRANK_CPU names, else the best.
+	Variant string
+	// Workers is how many threads compute. 0: GOMAXPROCS, which respects affinity and the cgroup's quota.
+	// Bounds: 0 to 1024.
+	Workers int
+}
+
+const (
+	maxWorkers = 1024
+	// chunkTokens is how many tokens a chunk has where sequences are short enough.
+	chunkTokens = 384
+	// blockRows is how many rows go through a feed-forward block at a time.
+	blockRows = 128
+	// overlap is how many calls share the workers: while the last chunks of one run, the next one's begin.
+	overlap = 2
+)
+
+// Backend implements backend.Backend.
+type Backend struct {
+	config  weights.Config
+	info    backend.Info
+	arena   arena // the model, and what teams share
+	workers []*scratch
+	pool    *pool
+	calls   chan *call // idle ones
+}
+
+// ErrUnsupported is wrapped by what New returns for a model that these kernels have no way to compute.
+var ErrUnsupported = errors.New("cpu: not supported")
+
+// New packs the weights of an open checkpoint, which must stay open as long as the backend: word embeddings are read
+// from it.
+func New(checkpoint *weights.Checkpoint, options Options) (*Backend, error) {
+	if options.Precision == "" {
+		options.Precision = FP32
+	}
+	if options.Workers < 0 || options.Workers > maxWorkers {
+		return nil, fmt.Errorf("cpu: Workers is %d, want 0 to %d", options.Workers, maxWorkers)
+	}
+	if options.Workers == 0 {
+		options.Workers = runtime.GOMAXPROCS(0)
+	}
+	kernels, why, err := chooseVariant(options.Variant)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkPrecision(kernels, options.Precision); err != nil {
+		return nil, err
+	}
+	bert, err := checkpoint.BERT()
+	if err != nil {
+		return nil, err
+	}
+	b := &Backend{config: checkpoint.Config()}
+	if err := b.load(bert, kernels, options); err != nil {
+		b.free()
+		return nil, err
+	}
+	how := C.GoString((&loader{kernels: kernels, precision: options.Precision}).matmul().how)
+	b.info.Device = fmt.Sprintf("%s, %s kernels (%s), %d workers; %s", deviceName(), C.GoString(kernels.name), how, options.Workers, why)
+	return b, nil
+}
+
+func checkPrecision(kernels *C.struct_kernels, precision Precision) error {
+	switch precision {
+	case FP32, Int8:
+		return nil
+	case BF16:
+		name := C.GoString(kernels.name)
+		if kernels.bf16.run == nil || name == "avx512vnni" && !cpu.X86.HasAVX512BF16 {
+			return fmt.Errorf("cpu: variant %q has no bf16 kernels on this CPU: use fp32 or int8", name)
+		}
+		return nil
+	}
+	return fmt.Errorf("cpu: Precision is %q, want %q, %q or %q", precision, FP32, BF16, Int8)
+}
+
+func (b *Backend) load(bert *weights.BERT, kernels *C.struct_kernels, options Options) error {
+	l := &loader{arena: &b.arena, config: b.config, kernels: kernels, precision: options.Precision}
+	model, err := l.load(bert)
+	if err != nil {
+		return err
+	}
+	words := bert.WordEmbeddings
+	b.info = backend.Info{
+		Name: "cpu", DType: dtypes[options.Precision], WeightBytes: int64(b.arena.total + len(words.Bytes())), Overlap: overlap,
+	}
+	capacity := max(2*chunkTokens, b.config.MaxPositions)
+	b.calls = make(chan *call, overlap)
+	for range overlap {
+		b.calls <- &call{
+			model: model, words: words, labels: len(b.config.Labels), team: newTeam(&b.arena, model, capacity),
+			plan: plan{workers: options.Workers, target: chunkTokens, capacity: capacity},
+		}
+	}
+	if b.arena.err != nil {
+		return b.arena.err
+	}
+	for range options.Workers {
+		s, err := newScratch(model, capacity)
+		if err != nil {
+			return err
+		}
+		b.workers = append(b.workers, s)
+	}
+	b.pool = newPool(b.workers)
+	return nil
+}
+
+var dtypes = map[Precision]string{FP32: "float32", BF16: "bfloat16", Int8: "int8"}
+
+func deviceName() string {
+	return strings.ToUpper(runtime.GOARCH) + " CPU"
+}
+
+// Info implements backend.Backend.
+func (b *Backend) Info() backend.Info { return b.info }
+
+// Close implements backend.Backend.
+func (b *Backend) Close() error {
+	b.pool.close()
+	b.free()
+	return nil
+}
+
+func (b *Backend) free() {
+	for _, s := range b.workers {
+		s.arena.free()
+	}
+	b.arena.free()
+}
+
+// Forward implements backend.Backend. out is [B, C].
+func (b *Backend) Forward(ctx context.Context, batch *backend.Batch, out []float32) error {
+	limits := backend.Limits{Vocab: b.config.VocabSize, Types: b.config.TypeVocab, Positions: b.config.MaxPositions}
+	if err := batch.Check(limits); err != nil {
+		return err
+	}
+	if want := batch.Sequences() * len(b.config.Labels); len(out) != want {
+		return fmt.Errorf("cpu: out has %d values, want %d", len(out), want)
+	}
+	if batch.Tokens() == 0 {
+		return ctx.Err()
+	}
+	var c *call
+	select {
+	case c = <-b.calls:
+		defer func() { b.calls <- c }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	c.batch, c.out = batch, out
+	c.plan.make(batch.Starts)
+	err := b.pool.run(ctx, c)
+	c.batch, c.out = nil, nil
+	return err
+}

@@ -1,0 +1,287 @@
+package cpu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/metalrank/metalrank/engine/backend"
+	"github.com/metalrank/metalrank/engine/reference"
+	"github.com/metalrank/metalrank/weights"
+	"github.com/metalrank/metalrank/weights/builtin"
+	"github.com/metalrank/metalrank/weights/weightstest"
+)
+
+// The embedded model is compared with transformers in engine/goldens_test.go. Here: every variant and precision against
+// the float64 reference, on models whose sizes are ragged, and what a Backend promises.
+
+func checkpoint(t testing.TB, spec weightstest.Spec) *weights.Checkpoint {
+	t.Helper()
+	dir := t.TempDir()
+	if err := weightstest.Write(dir, spec); err != nil {
+		t.Fatal(err)
+	}
+	c, err := weights.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+func open(t testing.TB, c *weights.Checkpoint, options Options) *Backend {
+	t.Helper()
+	b, err := New(c, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+// each calls f for every variant that this machine has, at every precision that the variant has.
+func each(t *testing.T, f func(t *testing.T, options Options)) {
+	t.Helper()
+	for _, v := range Variants() {
+		for _, precision := range []Precision{FP32, Int8, BF16} {
+			t.Run(v.Name+"/"+string(precision), func(t *testing.T) {
+				if !v.Available {
+					t.Skipf("this machine lacks %s", v.Needs)
+				}
+				kernels := findKernels(v.Name)
+				if checkPrecision(kernels, precision) != nil {
+					t.Skipf("%s has no %s", v.Name, precision)
+				}
+				f(t, Options{Variant: v.Name, Precision: precision})
+			})
+		}
+	}
+}
+
+// batchOf makes sequences of random tokens; those of a length and a seed are the same in every batch.
+func batchOf(config weights.Config, lengths ...int) *backend.Batch {
+	batch := &backend.Batch{}
+	for _, length := range lengths {
+		r := rand.New(rand.NewPCG(uint64(length), 1))
+		ids, types := make([]int32, length), make([]int32, length)
+		for i := range ids {
+			ids[i], types[i] = r.Int32N(int32(config.VocabSize)), r.Int32N(int32(config.TypeVocab))
+		}
+		batch.Append(ids, types)
+	}
+	return batch
+}
+
+func forward(t testing.TB, b backend.Backend, labels int, batch *backend.Batch) []float32 {
+	t.Helper()
+	out := make([]float32, batch.Sequences()*labels)
+	if err := b.Forward(t.Context(), batch, out); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func specs() []weightstest.Spec { return append(weightstest.Specs(), weightstest.Tiny()) }
+
+// The tolerance at fp32 is design's. The others are coarse on purpose: these models are random and up to four times
+// more sensitive than a trained one; how far trained scores move is measured in RATIONALE.md.
+var tolerances = map[Precision]float64{FP32: 1e-4, BF16: 0.15, Int8: 0.3}
+
+func TestAgainstReference(t *testing.T) {
+	each(t, func(t *testing.T, options Options) {
+		for _, spec := range specs() {
+			c := checkpoint(t, spec)
+			config := c.Config()
+			oracle, err := reference.New(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lengths := []int{}
+			for _, n := range []int{1, 2, 3, 15, 16, 17, 31, 33, 48, 64} {
+				if n <= config.MaxPositions {
+					lengths = append(lengths, n)
+				}
+			}
+			batch := batchOf(config, lengths...)
+			got := forward(t, open(t, c, options), len(config.Labels), batch)
+			want := forward(t, oracle, len(config.Labels), batch)
+			worst, at := 0.0, 0
+			for i := range want {
+				if d := math.Abs(float64(got[i]) - float64(want[i])); !(d <= worst) {
+					worst, at = d, i
+				}
+			}
+			if tolerance := tolerances[options.Precision]; !(worst <= tolerance) {
+				t.Errorf("%s: logit %d is %v, want %v: %.0f %% of the allowance", spec.Name, at, got[at], want[at], 100*worst/tolerance)
+			} else {
+				t.Logf("%s: largest difference %.2g", spec.Name, worst)
+			}
+		}
+	})
+}
+
+// Whatever its neighbours, and on any number of workers, a sequence's logits are the same bit for bit.
+func TestSequencesDoNotMix(t *testing.T) {
+	each(t, func(t *testing.T, options Options) {
+		c := checkpoint(t, weightstest.Specs()[1])
+		config := c.Config()
+		var alone [][]float32
+		lengths := []int{1, 90, 2, 37, 5, 100, 64, 3, 37, 77, 16, 15, 17}
+		for _, workers := range []int{1, 2, 3, 7} {
+			options.Workers = workers
+			b := open(t, c, options)
+			for i, length := range lengths {
+				got := forward(t, b, 1, batchOf(config, length))
+				if workers == 1 {
+					alone = append(alone, got)
+				} else if !slices.Equal(got, alone[i]) {
+					t.Errorf("%d workers: %d tokens: %v, on one worker %v", workers, length, got, alone[i])
+				}
+			}
+			for _, times := range []int{1, 9} {
+				together := forward(t, b, 1, batchOf(config, slices.Repeat(lengths, times)...))
+				for i := range together {
+					if want := alone[i%len(lengths)][0]; together[i] != want {
+						t.Errorf("%d workers: sequence %d of %d: %v, alone %v", workers, i, len(together), together[i], want)
+					}
+				}
+			}
+		}
+	})
+}
+
+func TestOptions(t *testing.T) {
+	c := checkpoint(t, weightstest.Tiny())
+	for _, test := range []struct {
+		options Options
+		want    string
+	}{
+		{Options{Precision: "fp8"}, `Precision is "fp8"`},
+		{Options{Variant: "mmx"}, `variant is "mmx", want one of`},
+		{Options{Variant: "portable", Precision: BF16}, `no bf16 kernels`},
+		{Options{Workers: -1}, "Workers is -1"},
+		{Options{Workers: maxWorkers + 1}, "want 0 to 1024"},
+	} {
+		if _, err := New(c, test.options); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%+v: error %v, want %q", test.options, err, test.want)
+		}
+	}
+	t.Setenv(VariantEnv, "portable")
+	if device := open(t, c, Options{}).Info().Device; !strings.Contains(device, "portable kernels") || !strings.Contains(device, VariantEnv) {
+		t.Errorf("with %s=portable, the device is %q", VariantEnv, device)
+	}
+}
+
+func TestForwardRefuses(t *testing.T) {
+	c := checkpoint(t, weightstest.Tiny())
+	b := open(t, c, Options{})
+	batch := &backend.Batch{}
+	batch.Append([]int32{1, 2}, []int32{0, 0})
+	if err := b.Forward(t.Context(), batch, make([]float32, 5)); err == nil || !strings.Contains(err.Error(), "out has 5 values, want 1") {
+		t.Errorf("error %v, want one about the size of out", err)
+	}
+	batch.IDs[1] = int32(c.Config().VocabSize)
+	if err := b.Forward(t.Context(), batch, make([]float32, 1)); err == nil || !strings.Contains(err.Error(), "token 1: token id") {
+		t.Errorf("error %v, want one about the token id", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	batch.IDs[1] = 1
+	if err := b.Forward(ctx, batch, make([]float32, 1)); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want context.Canceled", err)
+	}
+	if err := b.Forward(t.Context(), &backend.Batch{}, nil); err != nil {
+		t.Errorf("an empty batch: %v", err)
+	}
+}
+
+// Calls share the workers; none may see another's rows, whether chunks are cut by sequences or by rows.
+func TestConcurrentCalls(t *testing.T) {
+	c := checkpoint(t, weightstest.Specs()[0])
+	b := open(t, c, Options{Workers: 3})
+	var want [][]float32
+	batches := []*backend.Batch{batchOf(c.Config(), 64), batchOf(c.Config(), 1, 2, 3, 4), batchOf(c.Config(), 50, 50, 50, 50, 50, 50, 50)}
+	for _, batch := range batches {
+		want = append(want, forward(t, b, 1, batch))
+	}
+	var group sync.WaitGroup
+	for i := range 6 {
+		group.Go(func() {
+			for range 50 {
+				ctx, cancel := context.WithCancel(t.Context())
+				if i == 5 {
+					cancel()
+				}
+				out := make([]float32, len(want[i%3]))
+				err := b.Forward(ctx, batches[i%3], out)
+				cancel()
+				if i == 5 {
+					continue
+				}
+				if diff := cmp.Diff(want[i%3], out); err != nil || diff != "" {
+					t.Errorf("call %d: error %v; (-alone +concurrent)\n%s", i, err, diff)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+}
+
+func TestForwardDoesNotAllocate(t *testing.T) {
+	c := checkpoint(t, weightstest.Specs()[0])
+	b := open(t, c, Options{Workers: 2})
+	for _, batch := range []*backend.Batch{batchOf(c.Config(), 60), batchOf(c.Config(), slices.Repeat([]int{9, 31, 60}, 40)...)} {
+		out := make([]float32, batch.Sequences())
+		ctx := t.Context()
+		for range overlap { // each place for a call learns its sizes once
+			forward(t, b, 1, batch)
+		}
+		if n := testing.AllocsPerRun(20, func() {
+			if err := b.Forward(ctx, batch, out); err != nil {
+				t.Error(err)
+			}
+		}); n != 0 {
+			t.Errorf("%d sequences: %v allocations", batch.Sequences(), n)
+		}
+	}
+}
+
+func BenchmarkForward(b *testing.B) {
+	c, err := builtin.Open()
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	for _, precision := range []Precision{FP32, Int8, BF16} {
+		for _, length := range []int{32, 128, 512} {
+			b.Run(fmt.Sprintf("%s/tokens=%d", precision, length), func(b *testing.B) {
+				model, err := New(c, Options{Precision: precision})
+				if err != nil {
+					b.Skip(err)
+				}
+				defer model.Close()
+				batch := batchOf(c.Config(), slices.Repeat([]int{length}, 4096/length)...)
+				out := make([]float32, batch.Sequences())
+				for b.Loop() {
+					if err := model.Forward(b.Context(), batch, out); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ReportMetric(float64(batch.Sequences())*float64(b.N)/b.Elapsed().Seconds(), "pairs/s")
+			})
+		}
+	}
+}

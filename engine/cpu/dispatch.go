@@ -1,0 +1,88 @@
+package cpu
+
+/*
+#include <stdlib.h>
+#include "dispatch.h"
+#include "kernels.h"
+*/
+import "C"
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"unsafe"
+
+	"golang.org/x/sys/cpu"
+)
+
+// VariantEnv is the environment variable that forces a variant.
+const VariantEnv = "METALRANK_CPU"
+
+// Variant is the kernels for one set of instructions, and whether this machine has them.
+type Variant struct {
+	Name      string
+	Needs     string // the features that it needs, for people
+	Available bool
+}
+
+// Variants lists what this architecture has kernels for, the best first; the last is always available.
+func Variants() []Variant {
+	x, arm := &cpu.X86, &cpu.ARM64
+	avx2 := x.HasAVX2 && x.HasFMA
+	avx512 := avx2 && x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL
+	vnni := avx512 && x.HasAVX512VNNI
+	all := []Variant{
+		{"amx", "AMX-INT8, AMX-BF16, AVX-512 VNNI", vnni && x.HasAMXTile && x.HasAMXInt8 && x.HasAMXBF16 && x.HasAVX512BF16},
+		{"avx512vnni", "AVX-512 F, BW, DQ, VL, VNNI", vnni},
+		{"avx512", "AVX-512 F, BW, DQ, VL", avx512},
+		{"avxvnni", "AVX2, FMA, AVX-VNNI", avx2 && x.HasAVXVNNI},
+		{"avx2", "AVX2, FMA", avx2},
+		{"i8mm", "I8MM", arm.HasI8MM},
+		{"dotprod", "the dot product", arm.HasASIMDDP},
+		{"neon", "Advanced SIMD", true},
+		{"portable", "nothing", true},
+	}
+	return slices.DeleteFunc(all, func(v Variant) bool { return findKernels(v.Name) == nil })
+}
+
+// findKernels returns the C table of a variant, nil where this architecture has none.
+func findKernels(name string) *C.struct_kernels {
+	text := C.CString(name)
+	defer C.free(unsafe.Pointer(text))
+	return C.find_kernels(text)
+}
+
+// chooseVariant returns the named variant, or the best one where name is empty. why says what made the choice.
+func chooseVariant(name string) (kernels *C.struct_kernels, why string, err error) {
+	why = "the best that this CPU has"
+	if name == "" {
+		if name = os.Getenv(VariantEnv); name != "" {
+			why = VariantEnv + "=" + name
+		}
+	} else {
+		why = "asked for"
+	}
+	var usable []string
+	for _, v := range Variants() {
+		if !v.Available {
+			if v.Name == name {
+				return nil, "", fmt.Errorf("cpu: variant %q needs %s, which this CPU does not have", name, v.Needs)
+			}
+			continue
+		}
+		// The system may keep the tile registers from a process, as in some sandboxes.
+		if v.Name == "amx" && (name == "" || name == v.Name) && C.request_tiles() == 0 {
+			if name == v.Name {
+				return nil, "", fmt.Errorf("cpu: variant %q: the system refuses the tile registers", name)
+			}
+			continue
+		}
+		if name == "" || name == v.Name {
+			return findKernels(v.Name), why, nil
+		}
+		usable = append(usable, v.Name)
+	}
+	return nil, "", fmt.Errorf("cpu: variant is %q, want one of %s", name, strings.Join(usable, ", "))
+}

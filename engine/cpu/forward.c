@@ -1,0 +1,270 @@
+// forward.c: the forward pass. After attention, a row's way through a layer is its own; so a chunk is cut into blocks of
+// rows, whose feed-forward values stay in the second-level cache, or over workers, who wait for each other once a layer:
+// when every key and value is there.
+#define _GNU_SOURCE // for what is beyond ISO C
+#include "forward.h"
+
+#include <sched.h>
+#include <string.h>
+
+#if defined(__x86_64__)
+#define PAUSE() __builtin_ia32_pause()
+#elif defined(__aarch64__)
+#define PAUSE() __asm__ volatile("yield")
+#else
+#define PAUSE()
+#endif
+
+// meet returns once all members of the team have called it. The others are at work, so that the wait is short; if a
+// thread has lost its core, giving up ours is the best that can be done.
+static void meet(const struct pass* p) {
+    if (!p->team) return;
+    int phase = atomic_load_explicit(&p->team->phase, memory_order_relaxed);
+    if (atomic_fetch_add(&p->team->arrived, 1) + 1 == p->members) {
+        atomic_store_explicit(&p->team->arrived, 0, memory_order_relaxed);
+        atomic_fetch_add(&p->team->phase, 1);
+        return;
+    }
+    for (int i = 0; atomic_load_explicit(&p->team->phase, memory_order_acquire) == phase; i++) {
+        PAUSE();
+        if (i > 2000) sched_yield();
+    }
+}
+
+static ptrdiff_t hidden_stride(const struct model* m) {
+    return stride_of(m->h_padded, sizeof(float));
+}
+
+static ptrdiff_t qkv_stride(const struct model* m) {
+    return stride_of(3 * m->h_padded, sizeof(float));
+}
+
+static void normalise(const struct pass* p, struct norm norm, float* x, int m) {
+    const struct model* model = p->model;
+    struct normalise a = {
+        .x = x,
+        .stride = hidden_stride(model),
+        .m = m,
+        .h = model->h,
+        .gamma = norm.gamma,
+        .beta = norm.beta,
+        .epsilon = model->epsilon,
+    };
+    model->kernels->normalise(&a);
+}
+
+// multiply runs a product over at most a block of float rows, which it narrows first; p has everything but x.
+static void multiply(
+    const struct pass* pass,
+    struct product* p,
+    const float* x,
+    ptrdiff_t x_stride
+) {
+    const struct matmul* matmul = pass->model->matmul;
+    p->x = x;
+    p->x_stride = x_stride;
+    if (matmul->narrow) {
+        p->x = pass->scratch.narrow;
+        p->x_stride = stride_of(p->w->k, matmul->input_bytes);
+        p->rows = pass->scratch.rows;
+        matmul->narrow(
+            x, x_stride, p->m, p->w->k, pass->scratch.narrow, p->x_stride, pass->scratch.rows
+        );
+    }
+    matmul->run(p);
+}
+
+// project computes y[m, n] = x[m, h] Wᵀ + b, a block at a time.
+static void project(
+    const struct pass* pass,
+    const struct linear* w,
+    const float* x,
+    int m,
+    float* y,
+    ptrdiff_t y_stride
+) {
+    ptrdiff_t stride = hidden_stride(pass->model);
+    for (int r = 0; r < m; r += pass->model->block) {
+        struct product p = {.w = w, .y = y + r * y_stride, .y_stride = y_stride};
+        p.m = m - r < pass->model->block ? m - r : pass->model->block;
+        multiply(pass, &p, x + r * stride, stride);
+    }
+}
+
+// embed adds positions and types to the word embeddings in x.
+static void embed(const struct pass* p) {
+    const struct model* m = p->model;
+    const struct scratch* s = &p->scratch;
+    for (int r = 0; r < p->end - p->begin; r++) {
+        float* x = s->x + r * hidden_stride(m);
+        const float* position = m->positions + (ptrdiff_t)s->positions[r] * m->h_padded;
+        const float* type = m->types + (ptrdiff_t)s->types[r] * m->h_padded;
+        for (int i = 0; i < m->h_padded; i++)
+            x[i] = x[i] + position[i] + type[i];
+    }
+    normalise(p, m->embedding_norm, s->x, p->end - p->begin);
+}
+
+// attend computes the context [queries, H] of queries of one sequence, all heads.
+static void attend(
+    const struct pass* p,
+    int sequence,
+    const float* q,
+    ptrdiff_t q_stride,
+    int queries,
+    const float* qkv,
+    float* out
+) {
+    const struct model* m = p->model;
+    int start = p->scratch.starts[sequence], size = m->h / m->heads;
+    const float* k = qkv + start * qkv_stride(m) + m->h_padded;
+    for (int head = 0; head < m->heads; head++) {
+        struct attention a = {
+            .q = q + head * size,
+            .k = k + head * size,
+            .v = k + m->h_padded + head * size,
+            .q_stride = q_stride,
+            .kv_stride = qkv_stride(m),
+            .queries = queries,
+            .keys = p->scratch.starts[sequence + 1] - start,
+            .size = size,
+            .scale = 1 / __builtin_sqrtf((float)size),
+            .out = out + head * size,
+            .out_stride = hidden_stride(m),
+            .scratch = p->scratch.attention,
+        };
+        m->kernels->attend(&a);
+    }
+}
+
+// transform takes rows x [m, H] and their context through the rest of a layer.
+static void transform(
+    const struct pass* pass,
+    const struct layer* l,
+    float* x,
+    const float* context,
+    int m
+) {
+    const struct model* model = pass->model;
+    ptrdiff_t stride = hidden_stride(model),
+              inner_stride = stride_of(model->f_padded, sizeof(float));
+    for (int r = 0; r < m;
+         r += model->block, x += model->block * stride, context += model->block * stride) {
+        int rows = m - r < model->block ? m - r : model->block;
+        struct product attention_output = {
+            .w = &l->attention_output,
+            .m = rows,
+            .residual = x,
+            .residual_stride = stride,
+            .y = x,
+            .y_stride = stride,
+        };
+        multiply(pass, &attention_output, context, stride);
+        normalise(pass, l->attention_norm, x, rows);
+        struct product intermediate = {
+            .w = &l->intermediate,
+            .m = rows,
+            .activation = model->activation,
+            .y = pass->scratch.inner,
+            .y_stride = inner_stride,
+        };
+        multiply(pass, &intermediate, x, stride);
+        struct product output = {
+            .w = &l->output,
+            .m = rows,
+            .residual = x,
+            .residual_stride = stride,
+            .y = x,
+            .y_stride = stride,
+        };
+        multiply(pass, &output, pass->scratch.inner, inner_stride);
+        normalise(pass, l->output_norm, x, rows);
+    }
+}
+
+static float* qkv_of(const struct pass* p, int layer) {
+    return p->team ? p->team->qkv[layer % 2] : p->scratch.qkv;
+}
+
+static void run_layer(const struct pass* p, int index) {
+    const struct model* m = p->model;
+    const struct layer* l = &m->layers[index];
+    const struct scratch* s = &p->scratch;
+    int rows = p->end - p->begin;
+    float* qkv = qkv_of(p, index);
+    project(p, &l->qkv, s->x, rows, qkv + p->begin * qkv_stride(m), qkv_stride(m));
+    meet(p);
+    for (int i = 0; i < p->sequences; i++) {
+        int begin = s->starts[i] > p->begin ? s->starts[i] : p->begin;
+        int end = s->starts[i + 1] < p->end ? s->starts[i + 1] : p->end;
+        if (begin < end)
+            attend(
+                p, i, qkv + begin * qkv_stride(m), qkv_stride(m), end - begin, qkv,
+                s->context + (begin - p->begin) * hidden_stride(m)
+            );
+    }
+    transform(p, l, s->x, s->context, rows);
+}
+
+// run_last_layer computes of the last layer only what the head reads: keys and values of all rows, and from the queries
+// on the rows of [CLS], which it leaves in scratch.first. It returns their number.
+static int run_last_layer(const struct pass* p) {
+    const struct model* m = p->model;
+    const struct layer* l = &m->layers[m->layer_count - 1];
+    const struct scratch* s = &p->scratch;
+    ptrdiff_t stride = hidden_stride(m);
+    float* qkv = qkv_of(p, m->layer_count - 1);
+    project(
+        p, &l->keyed, s->x, p->end - p->begin, qkv + p->begin * qkv_stride(m) + m->h_padded,
+        qkv_stride(m)
+    );
+    int firsts = 0;
+    for (int i = 0; i < p->sequences; i++)
+        if (s->starts[i] >= p->begin && s->starts[i] < p->end)
+            memcpy(
+                s->first + firsts++ * stride, s->x + (s->starts[i] - p->begin) * stride,
+                m->h_padded * sizeof(float)
+            );
+    project(p, &l->query, s->first, firsts, s->pooled, stride);
+    meet(p);
+    firsts = 0;
+    for (int i = 0; i < p->sequences; i++)
+        if (s->starts[i] >= p->begin && s->starts[i] < p->end) {
+            attend(p, i, s->pooled + firsts * stride, stride, 1, qkv, s->context + firsts * stride);
+            firsts++;
+        }
+    transform(p, l, s->first, s->context, firsts);
+    return firsts;
+}
+
+void forward(const struct pass* p) {
+    const struct model* m = p->model;
+    const struct scratch* s = &p->scratch;
+    if (m->kernels->enter) m->kernels->enter();
+    embed(p);
+    for (int i = 0; i + 1 < m->layer_count; i++)
+        run_layer(p, i);
+    int n = run_last_layer(p);
+    ptrdiff_t stride = hidden_stride(m);
+    struct product pooler = {
+        .w = &m->pooler,
+        .x = s->first,
+        .x_stride = stride,
+        .m = n,
+        .activation = m->pooler_activation,
+        .y = s->pooled,
+        .y_stride = stride,
+    };
+    m->kernels->f32.run(&pooler);
+    struct product classifier = {
+        .w = &m->classifier,
+        .x = s->pooled,
+        .x_stride = stride,
+        .m = n,
+        .y = s->logits,
+        .y_stride = m->labels_padded,
+    };
+    m->kernels->f32.run(&classifier);
+    if (m->kernels->leave) m->kernels->leave();
+    meet(p); // nobody takes up other work while a member reads what they share
+}

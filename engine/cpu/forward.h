@@ -1,0 +1,75 @@
+// forward.h: a model that is packed for one variant and one precision, and the forward pass of one chunk through it.
+#ifndef METALRANK_CPU_FORWARD_H
+#define METALRANK_CPU_FORWARD_H
+
+#include <stdatomic.h>
+
+#include "kernels.h"
+
+struct norm {
+    const float *gamma, *beta; // [H padded], zero in the padding
+};
+
+struct layer {
+    struct linear qkv;          // [3 H padded, H padded]: queries, keys, values
+    struct linear query, keyed; // the parts of qkv: queries; keys and values
+    struct linear attention_output;
+    struct norm attention_norm;
+    struct linear intermediate, output;
+    struct norm output_norm;
+};
+
+struct model {
+    const struct kernels* kernels;
+    const struct matmul* matmul; // of the layers; pooler and classifier are float
+    int h, h_padded, f_padded, heads, labels_padded, layer_count;
+    int block; // rows that go through the feed-forward block at a time
+    enum activation activation, pooler_activation;
+    float epsilon;
+    const float *positions, *types; // [positions, H padded], [types, H padded]
+    struct norm embedding_norm;
+    const struct layer* layers;
+    struct linear pooler, classifier;
+};
+
+// stride_of is the distance between rows of `width` padded elements of `bytes` each: one cache line more.
+static inline ptrdiff_t stride_of(int width, int bytes) {
+    return width + 64 / bytes;
+}
+
+// scratch is the memory of one worker. Rows are the worker's own, counted from the first of them.
+struct scratch {
+    int32_t *types, *positions; // [rows]
+    int32_t* starts;            // [B + 1]
+    float* x;                   // [rows, H]: word embeddings at first
+    float* qkv;                 // [tokens, 3 H]
+    float* context;             // [rows, H]
+    float* inner;               // [block, F]
+    void* narrow;               // [block + SLACK_ROWS, max(H, F)]
+    struct quantised* rows;     // [block]
+    float *first, *pooled;      // [B, H]: the rows of [CLS]
+    float* logits;              // [B, C padded]
+    void* attention;
+};
+
+// team is what the workers of one chunk share, where several cut it by rows.
+struct team {
+    atomic_int arrived, phase;
+    float* qkv
+        [2]; // [tokens, 3 H] each, in turns: one layer's are read while the next one's are written
+};
+
+// pass is one worker's part of a chunk: rows [begin, end) of its tokens.
+struct pass {
+    const struct model* model;
+    struct scratch scratch;
+    struct team* team; // NULL: the worker has the chunk for itself
+    int members;
+    int tokens, sequences, begin, end;
+};
+
+// forward computes the logits of those sequences whose first token is among the rows: scratch.logits [n, C padded], in
+// their order. Every member of a team calls it.
+void forward(const struct pass* pass);
+
+#endif

@@ -1,0 +1,184 @@
+// gemm_dot.h: products of narrow numbers, in tiles like those of gemm_f32.h. All instructions for them have one form:
+// each lane adds to a 32-bit sum the products of a group of terms that together take 32 bits, four bytes or two halves.
+// So one row of weights is a vector of groups, and one value of x is a group, broadcast.
+//
+// DOT_I8 and DOT_BF16 are that instruction, where a variant has it: vi DOT(vi sum, vi x, vi w).
+
+// How the bytes of an int8 row are stored: U8 as they are, S8 less 128, S16 widened.
+enum { STORE_U8, STORE_S8, STORE_S16 };
+
+typedef unsigned char vu8 __attribute__((vector_size(W)));
+typedef unsigned short vu16 __attribute__((vector_size(2 * W)));
+
+// finish_i8 turns sums of products of bytes into the values that they stand for:
+//   Σ (x - zero) w · (scale of the row · scale of the column) = (Σ x w - zero Σ w) · …
+INLINE vf finish_i8(vi sum, const struct linear* w, int n, struct quantised row) {
+    vi centred = sum - row.zero * vi_load(w->sums + n);
+    vf scale = vf_load(w->scales + n) * row.scale;
+    return vf_fma(__builtin_convertvector(centred, vf), scale, vf_load(w->bias + n));
+}
+
+INLINE void store_finished(const struct product* p, vf value, int r, int n) {
+    if (p->residual) value += vf_load(p->residual + r * p->residual_stride + n);
+    vf_store(p->y + r * p->y_stride + n, value);
+}
+
+enum kind { KIND_I8, KIND_BF16 };
+
+INLINE void finish(enum kind kind, const struct product* p, vi sum, int r, int n) {
+    vf value =
+        kind == KIND_I8 ? finish_i8(sum, p->w, n, p->rows[r]) : (vf)sum + vf_load(p->w->bias + n);
+    store_finished(p, value, r, n);
+}
+
+#if defined(DOT_I8) || defined(DOT_BF16)
+
+INLINE vi dot(enum kind kind, vi sum, vi x, vi w) {
+#ifdef DOT_I8
+    if (kind == KIND_I8) return DOT_I8(sum, x, w);
+#endif
+#ifdef DOT_BF16
+    if (kind == KIND_BF16) return DOT_BF16(sum, x, w);
+#endif
+    return sum;
+}
+
+INLINE void tile_dot_rows(
+    const enum kind kind,
+    const int rows,
+    const struct product* p,
+    int r,
+    int n,
+    const int32_t* x,
+    ptrdiff_t x_stride,
+    const int32_t* w,
+    int groups
+) {
+    vi sum[TILE_ROWS][TILE_VECTORS];
+    UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < TILE_VECTORS; v++) sum[i][v] =
+        vi_set(0);
+    for (int g = 0; g < groups; g++) {
+        vi weights[TILE_VECTORS];
+        UNROLL for (int v = 0; v < TILE_VECTORS; v++) weights[v] = vi_load(w + v * W);
+        w += PANEL;
+        UNROLL for (int i = 0; i < rows; i++) {
+            vi value = vi_set(x[i * x_stride + g]);
+            UNROLL for (int v = 0; v < TILE_VECTORS; v++) sum[i][v] =
+                dot(kind, sum[i][v], value, weights[v]);
+        }
+    }
+    UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < TILE_VECTORS; v++)
+        finish(kind, p, sum[i][v], r + i, n + v * W);
+}
+
+#define TILE_DOT_CASE(rows)                                                                        \
+    case rows:                                                                                     \
+        if (rows <= TILE_ROWS)                                                                     \
+            tile_dot_rows(kind, rows <= TILE_ROWS ? rows : 1, p, r, n, x, x_stride, w, groups);    \
+        break;
+
+INLINE void run_dot(const enum kind kind, const struct product* p, int input_bytes) {
+    int height = p->m ? tile_height(p->m, TILE_ROWS) : 1;
+    int groups = p->w->k * input_bytes / 4;
+    ptrdiff_t x_stride = p->x_stride * input_bytes / 4;
+    for (int n = 0; n < p->w->n; n += PANEL) {
+        const int32_t* w = (const int32_t*)p->w->panels + (ptrdiff_t)n * groups;
+        for (int r = 0; r < p->m; r += height) {
+            const int32_t* x = (const int32_t*)p->x + r * x_stride;
+            int rows = p->m - r < height ? p->m - r : height;
+            switch (rows) {
+                TILE_DOT_CASE(1)
+                TILE_DOT_CASE(2)
+                TILE_DOT_CASE(3)
+                TILE_DOT_CASE(4)
+                TILE_DOT_CASE(5)
+                TILE_DOT_CASE(6)
+                TILE_DOT_CASE(7)
+                TILE_DOT_CASE(8)
+                TILE_DOT_CASE(9)
+                TILE_DOT_CASE(10)
+                TILE_DOT_CASE(11)
+                TILE_DOT_CASE(12)
+                TILE_DOT_CASE(13)
+                TILE_DOT_CASE(14)
+            }
+            activate(p->activation, p->y + r * p->y_stride + n, p->y_stride, rows, PANEL);
+        }
+    }
+}
+
+#endif
+
+#ifdef DOT_I8
+static void run_i8(const struct product* p) {
+    run_dot(KIND_I8, p, I8_STORE == STORE_S16 ? 2 : 1);
+}
+#endif
+
+#ifdef I8_STORE
+// narrow_i8 gives each row its own scale and zero, so that its smallest and largest value, and zero itself, are within
+// the 256 steps. A row of zeros has scale 0.
+static void narrow_i8(
+    const float* x,
+    ptrdiff_t x_stride,
+    int m,
+    int k,
+    void* y,
+    ptrdiff_t y_stride,
+    struct quantised* rows
+) {
+    for (int r = 0; r < m; r++, x += x_stride) {
+        vf low = vf_set(0), high = vf_set(0);
+        for (int i = 0; i < k; i += W) {
+            vf v = vf_load(x + i);
+            low = vf_min(low, v);
+            high = vf_max(high, v);
+        }
+        float least = -vf_top(-low), range = vf_top(high) - least;
+        float inverse = range > 0 ? 255 / range : 0;
+        float zero = __builtin_rintf(-least * inverse);
+        int offset = I8_STORE == STORE_S8 ? 128 : 0;
+        rows[r] = (struct quantised){range / 255, (int32_t)zero - offset};
+        for (int i = 0; i < k; i += W) {
+            vf v = vf_fma(vf_load(x + i), vf_set(inverse), vf_set(zero));
+            v = vf_min(vf_max(v, vf_set(0)), vf_set(255));
+            vi q = vi_rounded(v) - offset;
+            if (I8_STORE == STORE_S16) {
+                vu16 narrowed = __builtin_convertvector(q, vu16);
+                memcpy((uint16_t*)y + r * y_stride + i, &narrowed, sizeof narrowed);
+            } else {
+                vu8 narrowed = __builtin_convertvector(q, vu8);
+                memcpy((uint8_t*)y + r * y_stride + i, &narrowed, sizeof narrowed);
+            }
+        }
+    }
+}
+#endif
+
+#ifdef WITH_BF16
+// narrow_bf16 rounds to nearest, ties to even.
+static void narrow_bf16(
+    const float* x,
+    ptrdiff_t x_stride,
+    int m,
+    int k,
+    void* y,
+    ptrdiff_t y_stride,
+    struct quantised* rows
+) {
+    (void)rows;
+    for (int r = 0; r < m; r++, x += x_stride)
+        for (int i = 0; i < k; i += W) {
+            vi bits = (vi)vf_load(x + i);
+            vi odd = (bits >> 16) & 1;
+            vu16 narrowed = __builtin_convertvector((bits + 0x7fff + odd) >> 16, vu16);
+            memcpy((uint16_t*)y + r * y_stride + i, &narrowed, sizeof narrowed);
+        }
+}
+#endif
+
+#ifdef DOT_BF16
+static void run_bf16(const struct product* p) {
+    run_dot(KIND_BF16, p, 2);
+}
+#endif

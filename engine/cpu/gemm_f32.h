@@ -1,0 +1,107 @@
+// gemm_f32.h: the float product, in tiles of up to TILE_ROWS rows by TILE_VECTORS vectors of columns, held in registers
+// over the whole of K: per term, one load for each vector of weights and one broadcast for each row. Attention uses
+// the same tiles.
+
+enum { PANEL = TILE_VECTORS * W };
+
+// tile_f32 computes y[rows, PANEL] = x[rows, k] · w[k, PANEL] (+ bias + residual, where they are not NULL).
+INLINE void tile_f32_rows(
+    const int rows,
+    const float* x,
+    ptrdiff_t x_stride,
+    const float* w,
+    ptrdiff_t w_stride,
+    int k,
+    const float* bias,
+    const float* residual,
+    ptrdiff_t residual_stride,
+    float* y,
+    ptrdiff_t y_stride
+) {
+    vf sum[TILE_ROWS][TILE_VECTORS];
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < TILE_VECTORS; v++) sum[r][v] =
+        vf_set(0);
+    for (int i = 0; i < k; i++) {
+        vf weights[TILE_VECTORS];
+        UNROLL for (int v = 0; v < TILE_VECTORS; v++) weights[v] = vf_load(w + v * W);
+        w += w_stride;
+        UNROLL for (int r = 0; r < rows; r++) {
+            vf value = vf_set(x[r * x_stride + i]);
+            UNROLL for (int v = 0; v < TILE_VECTORS; v++) sum[r][v] =
+                vf_fma(value, weights[v], sum[r][v]);
+        }
+    }
+    UNROLL for (int v = 0; v < TILE_VECTORS; v++) {
+        vf b = bias ? vf_load(bias + v * W) : vf_set(0);
+        UNROLL for (int r = 0; r < rows; r++) {
+            vf value = sum[r][v] + b;
+            if (residual) value += vf_load(residual + r * residual_stride + v * W);
+            vf_store(y + r * y_stride + v * W, value);
+        }
+    }
+}
+
+#define TILE_F32_CASE(n)                                                                           \
+    case n:                                                                                        \
+        if (n <= TILE_ROWS)                                                                        \
+            tile_f32_rows(                                                                         \
+                n <= TILE_ROWS ? n : 1, x, x_stride, w, w_stride, k, bias, residual,               \
+                residual_stride, y, y_stride                                                       \
+            );                                                                                     \
+        break;
+
+static void tile_f32(
+    int rows,
+    const float* x,
+    ptrdiff_t x_stride,
+    const float* w,
+    ptrdiff_t w_stride,
+    int k,
+    const float* bias,
+    const float* residual,
+    ptrdiff_t residual_stride,
+    float* y,
+    ptrdiff_t y_stride
+) {
+    switch (rows) {
+        TILE_F32_CASE(1)
+        TILE_F32_CASE(2)
+        TILE_F32_CASE(3)
+        TILE_F32_CASE(4)
+        TILE_F32_CASE(5)
+        TILE_F32_CASE(6)
+        TILE_F32_CASE(7)
+        TILE_F32_CASE(8)
+        TILE_F32_CASE(9)
+        TILE_F32_CASE(10)
+        TILE_F32_CASE(11)
+        TILE_F32_CASE(12)
+        TILE_F32_CASE(13)
+        TILE_F32_CASE(14)
+    }
+}
+
+// tile_height spreads m rows over as few tiles of at most `most` rows as there must be, evenly.
+INLINE int tile_height(int m, int most) {
+    int tiles = (m + most - 1) / most;
+    return (m + tiles - 1) / tiles;
+}
+
+static void run_f32(const struct product* p) {
+    const struct linear* w = p->w;
+    const float* x = p->x;
+    int height = p->m ? tile_height(p->m, TILE_ROWS) : 1;
+    for (int n = 0; n < w->n; n += PANEL) {
+        const float* panel = (const float*)w->panels + (ptrdiff_t)n * w->k;
+        for (int r = 0; r < p->m; r += height) {
+            int rows = p->m - r < height ? p->m - r : height;
+            float* y = p->y + r * p->y_stride + n;
+            tile_f32(
+                rows, x + r * p->x_stride, p->x_stride, panel, PANEL, w->k, w->bias + n,
+                p->residual ? p->residual + r * p->residual_stride + n : NULL, p->residual_stride,
+                y, p->y_stride
+            );
+            activate(p->activation, y, p->y_stride, rows, PANEL);
+        }
+    }
+}

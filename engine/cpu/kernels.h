@@ -1,0 +1,137 @@
+// kernels.h: what the forward pass needs of an instruction set, and the shapes in which it is handed over.
+//
+// Letters: T packed tokens, B sequences, L tokens of one sequence, H hidden size, A heads, D = H/A head size,
+// F feed-forward size, C labels; M rows, N columns and K terms of a matrix product.
+//
+// Every matrix of ours has rows that are padded with zeros to a multiple of PAD elements, plus one cache line, so that
+// no product has a ragged K, and rows of 4096 bytes don't fall into the same sets of a cache. Sizes named *_padded
+// count the zeros, but not the cache line.
+//
+// What a row becomes never depends on the rows beside it: neither on their number nor on its place among them. All
+// sums over K run in the same order in every tile, which makes a score the same bit for bit alone or in a batch, on
+// one thread or on many.
+#ifndef METALRANK_CPU_KERNELS_H
+#define METALRANK_CPU_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// The compiler must not fuse a * b + c by itself: the same expression in two tiles must round alike. GCC leaves it with
+// -std=c11; cgo lets no flag through that says so.
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#endif
+
+enum {
+    PAD = 64,
+    // The rows that a kernel may read behind the last one of a matrix: a full tile where fewer are left.
+    SLACK_ROWS = 32,
+};
+
+// What is applied to each value of a product.
+enum activation {
+    ACTIVATION_NONE,
+    ACTIVATION_GELU,
+    ACTIVATION_GELU_NEW,
+    ACTIVATION_RELU,
+    ACTIVATION_TANH
+};
+
+// quantised says what a row of bytes stands for: value = scale * (byte - zero).
+struct quantised {
+    float scale;
+    int32_t zero;
+};
+
+// linear is the weights of y = x Wᵀ + b, packed: column n and term k of W are element
+// ((n / panel * (K / group) + k / group) * panel + n % panel) * group + k % group of panels.
+struct linear {
+    const void* panels;
+    const float* bias;   // [n]
+    const float* scales; // [n] int8: W = scale * byte
+    const int32_t* sums; // [n] int8: sum over k of the bytes
+    int n, k;            // padded
+};
+
+// product is one matrix product: y[m,n] = activation(x[m,k] Wᵀ + b) + residual.
+struct product {
+    const struct linear* w;
+    const void* x;                // [m, k], in the elements of the matmul
+    ptrdiff_t x_stride;           // in elements
+    const struct quantised* rows; // [m] int8 only
+    int m;
+    enum activation activation;
+    const float* residual; // [m, n], or NULL
+    ptrdiff_t residual_stride;
+    float* y; // [m, n]; may be the residual
+    ptrdiff_t y_stride;
+};
+
+// matmul is the matrix product at one precision.
+struct matmul {
+    void (*run)(const struct product*);
+    // Turns float rows [m, k] into what run takes as x; NULL where that is float rows.
+    void (*narrow)(
+        const float* x,
+        ptrdiff_t x_stride,
+        int m,
+        int k,
+        void* y,
+        ptrdiff_t y_stride,
+        struct quantised* rows
+    );
+    int panel;        // columns
+    int group;        // terms
+    int weight_bytes; // of one element of W
+    int input_bytes;  // of one element of x
+    const char* how;  // the instruction that the time goes into
+};
+
+// attention is one head of one sequence: out = softmax(q kᵀ / √D) v for some of its queries.
+struct attention {
+    const float *q, *k, *v; // [queries, D], [keys, D], [keys, D]
+    ptrdiff_t q_stride, kv_stride;
+    int queries, keys, size; // size is D
+    float scale;             // 1/√D
+    float* out;              // [queries, D]
+    ptrdiff_t out_stride;
+    void* scratch; // attention_scratch(keys, D) bytes, aligned to 64
+};
+
+// normalise replaces rows of x [m, h] by (x - mean) / √(variance + epsilon) · gamma + beta.
+struct normalise {
+    float* x;
+    ptrdiff_t stride;
+    int m, h;
+    const float *gamma, *beta; // [h padded], zero in the padding
+    float epsilon;
+};
+
+// kernels is one variant: everything that depends on an instruction set.
+struct kernels {
+    const char* name;
+    struct matmul f32, i8, bf16; // run is NULL where there is no such product
+    void (*attend)(const struct attention*);
+    size_t (*attention_scratch)(int keys, int size);
+    void (*normalise)(const struct normalise*);
+    // Called at the start and at the end of a thread's work; may be NULL.
+    void (*enter)(void);
+    void (*leave)(void);
+};
+
+// find_kernels returns the variant of that name, or NULL where this architecture has none.
+const struct kernels* find_kernels(const char* name);
+
+extern const struct kernels kernels_portable;
+#if defined(__x86_64__)
+extern const struct kernels kernels_avx2, kernels_avxvnni, kernels_avx512, kernels_avx512vnni,
+    kernels_amx;
+#elif defined(__aarch64__)
+extern const struct kernels kernels_neon, kernels_dotprod, kernels_i8mm;
+#endif
+
+static inline int round_up(int n, int unit) {
+    return (n + unit - 1) / unit * unit;
+}
+
+#endif

@@ -1,0 +1,42 @@
+package cpu
+
+import (
+	"math"
+)
+
+// packRow writes row n of a weight matrix of k padded terms into panels, as struct linear in kernels.h describes.
+func packRow[T any](panels, row []T, n, k, panel, group int) {
+	step := panel * group
+	at := n/panel*(k/group)*step + n%panel*group
+	for i := 0; i < len(row); i += group {
+		copy(panels[at:at+group], row[i:min(i+group, len(row))])
+		at += step
+	}
+}
+
+// largestInt8 is the magnitude of the largest quantised weight. -128 is not used, so that the range is symmetric.
+const largestInt8 = 127
+
+// quantiseRow turns one output channel into bytes: row[i] ≈ scale · q[i]. It returns the scale and the sum of q.
+func quantiseRow(row []float32, q []int8) (scale float32, sum int32) {
+	var largest float64
+	for _, v := range row {
+		largest = max(largest, math.Abs(float64(v)))
+	}
+	if largest == 0 {
+		clear(q)
+		return 0, 0
+	}
+	inverse := largestInt8 / largest
+	for i, v := range row {
+		q[i] = int8(math.RoundToEven(float64(v) * inverse))
+		sum += int32(q[i])
+	}
+	return float32(largest / largestInt8), sum
+}
+
+// bfloat16 rounds to nearest, ties to even. Weights are finite.
+func bfloat16(v float32) uint16 {
+	bits := math.Float32bits(v)
+	return uint16((bits + 0x7fff + bits>>16&1) >> 16)
+}

@@ -1,0 +1,119 @@
+package cpu
+
+import (
+	"cmp"
+	"slices"
+)
+
+// plan cuts a batch into chunks. It depends on lengths alone, and no result depends on it: each row is computed in the
+// same way wherever it lies.
+type plan struct {
+	workers  int
+	target   int // tokens that a chunk should have
+	capacity int // tokens that a chunk can have, at least those of the longest sequence
+	order    []int32
+	chunks   []chunk
+	// byRows says that all workers take every chunk together, each some of its rows, and not one chunk each.
+	byRows bool
+}
+
+// chunk is sequences that go through all layers together.
+type chunk struct {
+	sequences []int32
+	tokens    int
+	cost      int
+}
+
+// costOf is proportional to the time that a sequence takes. Attention's part grows with its length: at 1024 tokens, it
+// is about as much as the rest.
+func costOf(tokens int) int { return tokens * (1024 + tokens) }
+
+const (
+	// maxImbalance is how much longer than with an even spread, in percent, a batch may take for the sake of keeping
+	// sequences whole.
+	maxImbalance = 10
+	// minMemberRows is how many rows a worker should have at least where a chunk is cut by rows: one tile.
+	minMemberRows = 16
+)
+
+// make plans a batch with these starts [B+1]. It reuses the plan's memory.
+func (p *plan) make(starts []int32) {
+	tokens := int(starts[len(starts)-1])
+	p.order = p.order[:0]
+	for i := range len(starts) - 1 {
+		p.order = append(p.order, int32(i))
+	}
+	length := func(i int32) int { return int(starts[i+1] - starts[i]) }
+	// The longest first, so that the short ones even out what is left. Equal lengths keep their order.
+	slices.SortFunc(p.order, func(a, b int32) int {
+		return cmp.Or(cmp.Compare(length(b), length(a)), cmp.Compare(a, b))
+	})
+	rounds := (tokens + p.workers*p.target - 1) / (p.workers * p.target)
+	p.fill(rounds*p.workers, starts)
+	if p.byRows = p.workers > 1 && p.uneven(); p.byRows {
+		p.fill((tokens+p.capacity-1)/p.capacity, starts)
+	}
+	slices.SortFunc(p.chunks, func(a, b chunk) int { return cmp.Compare(b.cost, a.cost) })
+}
+
+// fill puts each sequence into the cheapest of n chunks that has room, or into a new one.
+func (p *plan) fill(n int, starts []int32) {
+	p.chunks = resize(p.chunks, n)
+	for i := range p.chunks {
+		p.chunks[i].reset()
+	}
+	for _, s := range p.order {
+		tokens := int(starts[s+1] - starts[s])
+		best := -1
+		for i := range p.chunks {
+			if p.chunks[i].tokens+tokens <= p.capacity && (best < 0 || p.chunks[i].cost < p.chunks[best].cost) {
+				best = i
+			}
+		}
+		if best < 0 {
+			best = len(p.chunks)
+			p.chunks = resize(p.chunks, best+1)
+			p.chunks[best].reset()
+		}
+		c := &p.chunks[best]
+		c.sequences, c.tokens, c.cost = append(c.sequences, s), c.tokens+tokens, c.cost+costOf(tokens)
+	}
+	p.chunks = slices.DeleteFunc(p.chunks, func(c chunk) bool { return c.tokens == 0 })
+}
+
+// uneven says whether the workers, each taking the next chunk when it is free, would end too far apart.
+func (p *plan) uneven() bool {
+	var total, longest int
+	var free [64]int // when each worker is free; beyond 64 of them, a chunk's share of the whole is small
+	workers := min(p.workers, len(free))
+	for i := range p.chunks {
+		total += p.chunks[i].cost
+		first := 0
+		for w := range workers {
+			if free[w] < free[first] {
+				first = w
+			}
+		}
+		free[first] += p.chunks[i].cost
+		longest = max(longest, free[first])
+	}
+	return longest*workers*100 > total*(100+maxImbalance)
+}
+
+// members returns how many workers take a chunk of so many tokens together.
+func (p *plan) members(tokens int) int {
+	if !p.byRows {
+		return 1
+	}
+	return max(1, min(p.workers, tokens/minMemberRows))
+}
+
+func (c *chunk) reset() { c.sequences, c.tokens, c.cost = c.sequences[:0], 0, 0 }
+
+// resize returns s with n elements, keeping what lies in its memory behind them.
+func resize[T any](s []T, n int) []T {
+	if n <= cap(s) {
+		return s[:n]
+	}
+	return append(s[:cap(s)], make([]T, n-cap(s))...)
+}

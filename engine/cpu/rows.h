@@ -1,0 +1,73 @@
+// rows.h: what is done to rows one by one.
+
+INLINE vf act(enum activation kind, vf x) {
+    switch (kind) {
+    case ACTIVATION_GELU:
+        return vf_gelu(x);
+    case ACTIVATION_GELU_NEW:
+        return vf_gelu_new(x);
+    case ACTIVATION_RELU:
+        return vf_max(x, vf_set(0));
+    case ACTIVATION_TANH:
+        return vf_tanh(x);
+    default:
+        return x;
+    }
+}
+
+INLINE void activate_as(
+    const enum activation kind,
+    float* x,
+    ptrdiff_t stride,
+    int m,
+    const int n
+) {
+    for (int r = 0; r < m; r++, x += stride)
+        UNROLL for (int i = 0; i < n; i += W) vf_store(x + i, act(kind, vf_load(x + i)));
+}
+
+// activate is applied to a tile of a product that is still in the first cache.
+INLINE void activate(enum activation kind, float* x, ptrdiff_t stride, int m, const int n) {
+    switch (kind) {
+    case ACTIVATION_GELU:
+        activate_as(ACTIVATION_GELU, x, stride, m, n);
+        break;
+    case ACTIVATION_GELU_NEW:
+        activate_as(ACTIVATION_GELU_NEW, x, stride, m, n);
+        break;
+    case ACTIVATION_RELU:
+        activate_as(ACTIVATION_RELU, x, stride, m, n);
+        break;
+    case ACTIVATION_TANH:
+        activate_as(ACTIVATION_TANH, x, stride, m, n);
+        break;
+    default:
+        break;
+    }
+}
+
+static void normalise_rows(const struct normalise* a) {
+    int padded = round_up(a->h, PAD), whole = a->h - a->h % W;
+    for (int r = 0; r < a->m; r++) {
+        float* x = a->x + r * a->stride;
+        vf sums[2] = {{0}, {0}}, squares[2] = {{0}, {0}};
+        // The padding is zero, so that it adds nothing to the mean.
+        for (int i = 0; i < padded; i += 2 * W) {
+            sums[0] += vf_load(x + i);
+            sums[1] += vf_load(x + i + W);
+        }
+        vf mean = vf_set(vf_sum(sums[0] + sums[1]) / a->h);
+        for (int i = 0; i + W <= whole; i += W) {
+            vf d = vf_load(x + i) - mean;
+            squares[i / W % 2] = vf_fma(d, d, squares[i / W % 2]);
+        }
+        vf d = vf_first(vf_load(x + whole) - mean, a->h - whole, 0);
+        squares[0] = vf_fma(d, d, squares[0]);
+        float variance = vf_sum(squares[0] + squares[1]) / a->h;
+        vf inverse = vf_set(1 / __builtin_sqrtf(variance + a->epsilon));
+        for (int i = 0; i < padded; i += W) {
+            vf y = (vf_load(x + i) - mean) * inverse;
+            vf_store(x + i, vf_fma(y, vf_load(a->gamma + i), vf_load(a->beta + i)));
+        }
+    }
+}

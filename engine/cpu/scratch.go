@@ -1,0 +1,56 @@
+package cpu
+
+/*
+#include "forward.h"
+*/
+import "C"
+
+import "unsafe"
+
+// scratch is what one worker computes in, for chunks of at most its tokens. Go's side of it are slices over the same
+// memory.
+type scratch struct {
+	arena                    arena
+	c                        C.struct_scratch
+	pass                     *C.struct_pass // here, so that no call allocates one
+	types, positions, starts []int32
+	x, logits                []float32
+}
+
+// newScratch reserves memory; pages are only taken up when they are used. A chunk has at most as many sequences as
+// tokens.
+func newScratch(m *C.struct_model, tokens int) (*scratch, error) {
+	s := &scratch{}
+	s.pass = (*C.struct_pass)(s.arena.take(C.sizeof_struct_pass))
+	h, f := int(m.h_padded), int(m.f_padded)
+	stride, block := strideOf(h, 4), min(int(m.block), tokens)
+	s.types, s.positions = takeSlice[int32](&s.arena, tokens), takeSlice[int32](&s.arena, tokens)
+	s.starts = takeSlice[int32](&s.arena, tokens+1)
+	s.x = takeSlice[float32](&s.arena, tokens*stride)
+	s.logits = takeSlice[float32](&s.arena, tokens*int(m.labels_padded))
+	s.c = C.struct_scratch{
+		types: (*C.int32_t)(unsafe.SliceData(s.types)), positions: (*C.int32_t)(unsafe.SliceData(s.positions)),
+		starts:    (*C.int32_t)(unsafe.SliceData(s.starts)),
+		x:         (*C.float)(unsafe.SliceData(s.x)),
+		qkv:       (*C.float)(s.arena.take(4 * qkvElements(m, tokens))),
+		context:   (*C.float)(s.arena.take(4 * tokens * stride)),
+		inner:     (*C.float)(s.arena.take(4 * block * strideOf(f, 4))),
+		narrow:    s.arena.take((block + C.SLACK_ROWS) * strideOf(max(h, f), 4) * 4),
+		rows:      (*C.struct_quantised)(s.arena.take(block * C.sizeof_struct_quantised)),
+		first:     (*C.float)(s.arena.take(4 * tokens * stride)),
+		pooled:    (*C.float)(s.arena.take(4 * tokens * stride)),
+		logits:    (*C.float)(unsafe.SliceData(s.logits)),
+		attention: s.arena.take(attentionScratch(m, tokens)),
+	}
+	if err := s.arena.err; err != nil {
+		s.arena.free()
+		return nil, err
+	}
+	return s, nil
+}
+
+// qkvElements is the size of queries, keys and values of some tokens.
+func qkvElements(m *C.struct_model, tokens int) int {
+	// A tile of values may read beyond its head, and so beyond the last row.
+	return (tokens + 1) * strideOf(3*int(m.h_padded), 4)
+}

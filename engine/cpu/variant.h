@@ -1,0 +1,65 @@
+// variant.h: the kernels of one variant. A variant's .c file switches its instructions on, defines W, TILE_ROWS,
+// TILE_VECTORS, the instructions that it has, and VARIANT, and includes this file, which makes kernels_VARIANT.
+
+#include "simd.h"
+#include "vmath.h"
+#include "rows.h"
+#include "gemm_f32.h"
+#include "gemm_dot.h"
+#ifdef WITH_AMX
+#include "gemm_amx.h"
+#endif
+#ifdef WITH_I8MM
+#include "gemm_i8mm.h"
+#endif
+#include "attention.h"
+
+#ifndef RUN_I8
+#define RUN_I8   run_i8
+#define I8_GROUP (I8_STORE == STORE_S16 ? 2 : 4)
+#endif
+
+#define JOIN_(a, b) a##b
+#define JOIN(a, b)  JOIN_(a, b)
+#define TEXT_(a)    #a
+#define TEXT(a)     TEXT_(a)
+
+const struct kernels JOIN(kernels_, VARIANT) = {
+    .name = TEXT(VARIANT),
+    .f32 =
+        {.run = run_f32,
+         .panel = PANEL,
+         .group = 1,
+         .weight_bytes = 4,
+         .input_bytes = 4,
+         .how = F32_HOW},
+    .i8 =
+        {
+            .run = RUN_I8,
+            .narrow = narrow_i8,
+            .panel = PANEL,
+            .group = I8_GROUP,
+            .weight_bytes = I8_STORE == STORE_S16 ? 2 : 1,
+            .input_bytes = I8_STORE == STORE_S16 ? 2 : 1,
+            .how = I8_HOW,
+        },
+#ifdef WITH_BF16
+    .bf16 =
+        {
+            .run = RUN_BF16,
+            .narrow = narrow_bf16,
+            .panel = PANEL,
+            .group = 2,
+            .weight_bytes = 2,
+            .input_bytes = 2,
+            .how = BF16_HOW,
+        },
+#endif
+    .attend = attend,
+    .attention_scratch = attention_scratch,
+    .normalise = normalise_rows,
+#ifdef WITH_AMX
+    .enter = enter_amx,
+    .leave = leave_amx,
+#endif
+};

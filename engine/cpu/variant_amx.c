@@ -1,0 +1,45 @@
+// variant_amx.c: for x86 with Intel's tile registers (Sapphire Rapids and newer).
+#include "kernels.h"
+
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+#include <stdbool.h>
+#if defined(__clang__)
+#pragma clang attribute push(                                                                               \
+    __attribute__((target(                                                                                  \
+        "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,avx512vnni,avx512bf16,amx-tile,amx-int8,amx-bf16" \
+    ))),                                                                                                    \
+    apply_to = function                                                                                     \
+)
+#else
+#pragma GCC target(                                                                                     \
+    "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,avx512vnni,avx512bf16,amx-tile,amx-int8,amx-bf16" \
+)
+#endif
+
+#define VARIANT         amx
+#define W               16
+#define TILE_ROWS       14
+#define TILE_VECTORS    2
+#define VF_FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
+#define VF_MAX(a, b)    _mm512_max_ps(a, b)
+#define VF_MIN(a, b)    _mm512_min_ps(a, b)
+#define F32_HOW         "vfmadd231ps zmm"
+#define I8_HOW          "tdpbusd"
+
+#define I8_STORE STORE_U8
+#define I8_GROUP 4
+#define RUN_I8   run_amx_i8
+
+#define WITH_AMX
+#define WITH_BF16
+#define RUN_BF16 run_amx_bf16
+#define BF16_HOW "tdpbf16ps"
+
+#include "variant.h"
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif
+#endif

@@ -1,0 +1,41 @@
+// variant_avx512vnni.c: for x86 with AVX-512 and VNNI (Cascade Lake, Zen 4); its bf16 needs AVX512-BF16 besides.
+#include "kernels.h"
+
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+#include <stdbool.h>
+#if defined(__clang__)
+#pragma clang attribute push(                                                                      \
+    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,avx512vnni,avx512bf16" \
+    ))),                                                                                           \
+    apply_to = function                                                                            \
+)
+#else
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,avx512vnni,avx512bf16")
+#endif
+
+#define VARIANT         avx512vnni
+#define W               16
+#define TILE_ROWS       14
+#define TILE_VECTORS    2
+#define VF_FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
+#define VF_MAX(a, b)    _mm512_max_ps(a, b)
+#define VF_MIN(a, b)    _mm512_min_ps(a, b)
+#define F32_HOW         "vfmadd231ps zmm"
+#define I8_HOW          "vpdpbusd zmm"
+
+#define I8_STORE          STORE_U8
+#define DOT_I8(sum, x, w) (vi) _mm512_dpbusd_epi32((__m512i)(sum), (__m512i)(x), (__m512i)(w))
+
+#define WITH_BF16
+#define RUN_BF16            run_bf16
+#define BF16_HOW            "vdpbf16ps zmm"
+#define DOT_BF16(sum, x, w) (vi) _mm512_dpbf16_ps((__m512)(sum), (__m512bh)(x), (__m512bh)(w))
+
+#include "variant.h"
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif
+#endif

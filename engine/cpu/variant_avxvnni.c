@@ -1,0 +1,31 @@
+// variant_avxvnni.c: for x86 with AVX-VNNI but without AVX-512, from Alder Lake on.
+#include "kernels.h"
+
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avxvnni"))), apply_to = function)
+#else
+#pragma GCC target("avx2,fma,f16c,avxvnni")
+#endif
+
+#define VARIANT         avxvnni
+#define W               8
+#define TILE_ROWS       6
+#define TILE_VECTORS    2
+#define VF_FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
+#define VF_MAX(a, b)    _mm256_max_ps(a, b)
+#define VF_MIN(a, b)    _mm256_min_ps(a, b)
+#define F32_HOW         "vfmadd231ps ymm"
+#define I8_HOW          "vpdpbusd ymm"
+
+#define I8_STORE          STORE_U8
+#define DOT_I8(sum, x, w) (vi) _mm256_dpbusd_avx_epi32((__m256i)(sum), (__m256i)(x), (__m256i)(w))
+
+#include "variant.h"
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif
+#endif
