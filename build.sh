@@ -527,11 +527,11 @@ bench_peers() {
     venv=$dir/venv-$({ "$python" --version && cat $peers/requirements.txt; } | sha256 | cut -c1-12)
     if [ ! -d "$venv" ]; then
         say 'fetching onnxruntime, OpenVINO, PyTorch and MLX, once: some minutes, and 5 GB in the cache folder'
-        "$python" -m venv "$venv.$$" && "$venv.$$/bin/python" -m pip install --quiet --disable-pip-version-check \
-            --no-deps --only-binary=:all: -r $peers/requirements.txt >&2 || {
+        if ! "$python" -m venv "$venv.$$" || ! "$venv.$$/bin/python" -m pip install --quiet \
+            --disable-pip-version-check --no-deps --only-binary=:all: -r $peers/requirements.txt >&2; then
             rm -rf "$venv.$$"
             die 'the peers could not be installed: see above'
-        }
+        fi
         keep "$venv.$$" "$venv"
     fi
     [ -d "$dir/minilm" ] || {

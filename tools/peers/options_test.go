@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -34,7 +35,7 @@ func TestParseOptionsRefuses(t *testing.T) {
 		{"-rounds", "0"}, {"-threads", "0"}, {"-micro", "0"}, {"-micro", "512,"}, {"-workloads", "long"},
 		{"-workloads", "calibration"}, {"-workloads", "short,short"}, {"-systems", "mlx/int8"}, {"more"},
 	} {
-		if _, err := parseOptions(append(given[:len(given):len(given)], args...), io.Discard); err == nil {
+		if _, err := parseOptions(slices.Concat(given, args), io.Discard); err == nil {
 			t.Errorf("%v: no error", args)
 		}
 	}
