@@ -17,7 +17,7 @@ func (r *report) markdown() string {
 		m.CPU, m.Cores, strings.Join(m.Features, " "), m.System, m.Commit,
 		r.Begin.Format("2006-01-02 15:04"), r.End.Format("15:04"))
 	fmt.Fprintf(&text, "%d threads each, seed %d, tokenising included. Medians of %d rounds, in each of which every system ran "+
-		"once.\nTuned: sorted by length, micro-batches of the fastest size, a stream of one thread for each core.\n",
+		"once.\nTuned: sorted by length, micro-batches of the fastest size tried, a stream of one thread for each core.\n",
 		r.Threads, r.Seed, r.Rounds)
 	r.bestTable(&text)
 	r.speedTable(&text)

@@ -46,7 +46,7 @@ func parseOptions(args []string, errOut io.Writer) (options, error) {
 		fmt.Fprint(errOut, usage)
 		flags.PrintDefaults()
 	}
-	quick := flags.Bool("quick", false, "about two minutes: few systems and rounds, micro-batches not tuned")
+	quick := flags.Bool("quick", false, "a few minutes: few systems and rounds, micro-batches not tuned")
 	systems := flags.String("systems", "", "`PEER/PRECISION,…` instead of all")
 	workloads := flags.String("workloads", "equal,msmarco,mixed,short,latency", "`NAMES`")
 	micro := flags.String("micro", "256,512,1024,2048", "`TOKENS,…` of a micro-batch, of which tuned peers take the fastest")
