@@ -22,7 +22,7 @@ func serve(args []string, in io.Reader, out, errOut io.Writer) int {
 	flags.SetOutput(errOut)
 	model := flags.String("model", "", "checkpoint folder; the embedded model without one")
 	backend := flags.String("backend", "", "engine.Config.Backend")
-	precision := flags.String("precision", "default", "what the backend computes in; default is its own choice")
+	precision := flags.String("precision", "default", "engine.Config.Precision; default leaves it to the backend")
 	threads := flags.Int("threads", 2, "how many threads may work")
 	workloads := flags.String("workloads", "", "file of requests")
 	if err := flags.Parse(args); err != nil {
@@ -30,23 +30,14 @@ func serve(args []string, in io.Reader, out, errOut io.Writer) int {
 	}
 	runtime.GOMAXPROCS(*threads)
 	config := engine.Config{Model: *model, Backend: *backend}
-	if err := setPrecision(&config, *precision); err != nil {
-		fmt.Fprintln(errOut, err)
-		return 1
+	if *precision != "default" {
+		config.Precision = *precision
 	}
 	if err := work(config, *workloads, in, out); err != nil {
 		fmt.Fprintln(errOut, err)
 		return 1
 	}
 	return 0
-}
-
-// setPrecision asks the engine for a precision, where it has a choice.
-func setPrecision(_ *engine.Config, precision string) error {
-	if precision != "default" {
-		return fmt.Errorf("the engine's backends have no precision %q: each has its own", precision)
-	}
-	return nil
 }
 
 func work(config engine.Config, path string, in io.Reader, out io.Writer) error {
