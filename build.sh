@@ -37,6 +37,7 @@ usage: ./build.sh VERB [ARGS]
   metallib         on a Mac with Apple's Metal compiler, compile the kernels ahead of time; the next build embeds them
   fuzz [SECONDS]   run every fuzz target for SECONDS (60), one after another
   bench [ARGS]     run the benchmarks: `go test -bench . ARGS`
+  bench peers [FLAGS]   compare with other runtimes on this CPU (tools/peers/README.md); --help lists the flags
   env              print what `eval "$(./build.sh env)"` needs so that plain `go test ./...` works
   help             print this
 
@@ -509,8 +510,51 @@ verb_test_long() {
 }
 
 verb_bench() {
+    if [ "${1:-}" = peers ]; then
+        shift
+        bench_peers "$@"
+    fi
     set_up
     go_test_over_all -run='^$' -bench=. -benchmem "$@"
+}
+
+# bench_peers FLAGS: the harness starts the peers in Python and our engine as a program of its own.
+bench_peers() {
+    local dir peers venv
+    peers=tools/peers dir=$(cache_dir)/peers
+    set_up
+    find_python
+    venv=$dir/venv-$({ "$python" --version && cat $peers/requirements.txt; } | sha256 | cut -c1-12)
+    if [ ! -d "$venv" ]; then
+        say 'fetching onnxruntime, OpenVINO, PyTorch and MLX, once: some minutes, and 5 GB in the cache folder'
+        if ! "$python" -m venv "$venv.$$" || ! "$venv.$$/bin/python" -m pip install --quiet \
+            --disable-pip-version-check --no-deps --only-binary=:all: -r $peers/requirements.txt >&2; then
+            rm -rf "$venv.$$"
+            die 'the peers could not be installed: see above'
+        fi
+        keep "$venv.$$" "$venv"
+    fi
+    [ -d "$dir/minilm" ] || {
+        go run ./tools/golden/checkpoints -builtin "$dir/minilm.$$" >&2
+        keep "$dir/minilm.$$" "$dir/minilm"
+    }
+    go build -o "$dir/bin/" ./$peers ./$peers/metalrank
+    exec "$dir/bin/peers" -python "$venv/bin/python" -engine "$dir/bin/metalrank" -model "$dir/minilm" -cache "$dir" "$@"
+}
+
+# find_python: sets python to one that the peers have wheels for.
+python=''
+find_python() {
+    local candidate
+    for candidate in python3.13 python3.12 python3.11 python3; do
+        case $("$candidate" --version 2>/dev/null || true) in
+        'Python 3.11.'* | 'Python 3.12.'* | 'Python 3.13.'*)
+            python=$candidate
+            return
+            ;;
+        esac
+    done
+    die 'the peers want Python 3.11, 3.12 or 3.13, with venv'
 }
 
 # go_test_over_all ARGS: `go test ARGS`, over all packages where ARGS name none.

@@ -1,0 +1,50 @@
+//go:build unix
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+)
+
+// machineLock is a file whose lock others who use the machine respect. Timed work holds it alone, a round at a time, so
+// that nobody waits for the whole. Without a file it is nobody's.
+type machineLock struct{ file *os.File }
+
+func openLock(path string) (machineLock, error) {
+	if path == "" {
+		return machineLock{}, nil
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDONLY, 0o666)
+	if err != nil {
+		return machineLock{}, fmt.Errorf("-lock: %w", err)
+	}
+	return machineLock{file}, nil
+}
+
+func (l machineLock) exclusively(work func() error) error {
+	if l.file == nil {
+		return work()
+	}
+	if err := l.flock(syscall.LOCK_EX); err != nil {
+		return err
+	}
+	return errors.Join(work(), l.flock(syscall.LOCK_UN))
+}
+
+func (l machineLock) flock(how int) error {
+	for {
+		err := syscall.Flock(int(l.file.Fd()), how)
+		if !errors.Is(err, syscall.EINTR) {
+			return os.NewSyscallError("flock", err)
+		}
+	}
+}
+
+func (l machineLock) close() {
+	if l.file != nil {
+		l.file.Close() //nolint:errcheck // opened to read
+	}
+}

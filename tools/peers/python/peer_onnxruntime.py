@@ -1,0 +1,29 @@
+"""onnxruntime on the exported graph, with its full set of graph optimisations."""
+
+import onnxruntime
+
+import batching
+
+PACKAGES = ["onnxruntime"]
+
+
+class Peer:
+    def __init__(self, options):
+        self.encode = batching.PairTokenizer(options.model)
+        path = f"{options.artifacts}/{options.precision}.onnx"
+        self.whole = self._forward(path, options.threads)
+        one_thread = self._forward(path, 1)  # a session may run on several threads at once
+        self.streams = [one_thread] * options.threads
+
+    @staticmethod
+    def _forward(path, threads):
+        settings = onnxruntime.SessionOptions()
+        settings.intra_op_num_threads = threads
+        settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+        session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+
+        def forward(ids, mask, types):
+            feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+            return session.run(None, feed)[0][:, 0]
+
+        return forward

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/metalrank/metalrank/tools/peers/workload"
+)
+
+// report is all that was measured, as report.json has it; markdown.go makes tables of it.
+type report struct {
+	Begin    time.Time        `json:"begin"`
+	End      time.Time        `json:"end"`
+	Machine  machine          `json:"machine"`
+	Threads  int              `json:"threads"`
+	Rounds   int              `json:"rounds"`
+	Seed     uint64           `json:"seed"`
+	Versions []version        `json:"versions"`
+	Shapes   []workload.Shape `json:"workloads"`
+	Scores   []agreement      `json:"scores"`
+	Products []product        `json:"matrix_products"`
+	Series   []*series        `json:"series"`
+}
+
+// version is what a worker says that it runs.
+type version struct {
+	Name    peerName `json:"name"`
+	Details string   `json:"details"`
+}
+
+// product is how fast plain matrix products were, one measurement a round.
+type product struct {
+	Name   peerName  `json:"name"`
+	GFLOPS []float64 `json:"gflops"`
+}
+
+// save writes report.json and report.md to dir.
+func (r *report) save(dir string) error {
+	data, err := json.MarshalIndent(r, "", " ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "report.json"), append(data, '\n'), 0o644); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "report.md"), []byte(r.markdown()), 0o644)
+}
