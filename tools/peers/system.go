@@ -35,10 +35,10 @@ var known = map[string][]string{
 }
 
 const (
-	allSystems = "metalrank/default," +
+	allSystems = "metalrank/fp32,metalrank/int8,metalrank/bf16," +
 		"onnxruntime/fp32,onnxruntime/int8,torch/fp32,torch/bf16,torch.compile/fp32,torch.compile/bf16," +
 		"openvino/fp32,openvino/bf16,openvino/int8,mlx/fp32,matmul/fp32,matmul/bf16,matmul/int8"
-	quickSystems = "metalrank/default,onnxruntime/int8,torch/fp32,openvino/int8,matmul/fp32"
+	quickSystems = "metalrank/fp32,metalrank/int8,onnxruntime/int8,torch/fp32,openvino/int8,matmul/fp32"
 )
 
 // parseSystems reads a list like "openvino/int8,torch/fp32".
