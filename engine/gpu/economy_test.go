@@ -44,6 +44,7 @@ func useful(layers, h, f int, lengths []int) float64 {
 // TestArithmetic holds dispatches to five a layer, one more in the last, and two besides; and what is multiplied to
 // what is useful, the padding of tiles included. Multiplications are counted exactly in plain mode, too.
 func TestArithmetic(t *testing.T) {
+	notShort(t)
 	layers := 2
 	if simtest.Long() {
 		layers = 6
@@ -72,6 +73,7 @@ func TestArithmetic(t *testing.T) {
 // TestTraffic holds the distinct bytes that each dispatch moves, those that no cache could save, to the least that the
 // operations need: weights once, activations in and out of each once.
 func TestTraffic(t *testing.T) {
+	notShort(t)
 	const h, f, size = 384, 1536, 2
 	layers, sequences := 2, 4
 	if simtest.Long() {

@@ -36,6 +36,7 @@ func specs() []weightstest.Spec {
 }
 
 func TestAgainstReference(t *testing.T) {
+	notShort(t)
 	for _, spec := range specs() {
 		for _, full := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, float32 %v", spec.Name, full), func(t *testing.T) {
@@ -55,6 +56,7 @@ func TestAgainstReference(t *testing.T) {
 
 // TestLengths has sequences of all lengths in one batch: far more tokens than memory was set aside for.
 func TestLengths(t *testing.T) {
+	notShort(t)
 	spec := weightstest.Specs()[0]
 	spec.Hidden, spec.Heads, spec.FeedForward, spec.MaxPositions = 32, 1, 64, 512
 	spec.TokenizerKeys = nil
@@ -71,6 +73,7 @@ func TestLengths(t *testing.T) {
 // TestBatching holds that a sequence's logits are the same bits alone, among others, and in any order, whatever tiles the
 // sizes of the batches lead to.
 func TestBatching(t *testing.T) {
+	notShort(t)
 	spec := weightstest.Specs()[2] // three labels
 	r := newRig(t, sim.Config{Seed: 3}, written(t, spec), gpu.Config{})
 	lengths := make([]int, 20)
@@ -106,6 +109,7 @@ func TestBatching(t *testing.T) {
 // TestChecked runs whole passes in checked mode: no dispatch reads what it should not, or what another one writes without
 // a barrier between.
 func TestChecked(t *testing.T) {
+	notShort(t)
 	for i, spec := range specs() {
 		t.Run(spec.Name, func(t *testing.T) {
 			if spec.Hidden > 1000 && !simtest.Long() {

@@ -140,3 +140,11 @@ func (r *rig) compare(t *testing.T, batch *backend.Batch, allowed float64) {
 	}
 	t.Logf("%d sequences, %d tokens: largest difference %.2g of %.2g allowed", batch.Sequences(), batch.Tokens(), worst, allowed)
 }
+
+// notShort skips what takes long and has nothing to race.
+func notShort(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes long, and everything in it happens one after another")
+	}
+}
