@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 )
@@ -22,4 +23,25 @@ func TestFamiliesAgainstTransformers(t *testing.T) {
 			compareGoldens(t, e, golden, logitTolerance)
 		})
 	}
+}
+
+// The same weights in a pytorch_model.bin give the same scores.
+func TestPickledCheckpoint(t *testing.T) {
+	dir := t.TempDir()
+	for from, names := range map[string][]string{
+		"distilbert": {"config.json", "tokenizer.json", "tokenizer_config.json"}, "distilbert_pickle": {"pytorch_model.bin"},
+	} {
+		for _, name := range names {
+			data, err := os.ReadFile(filepath.Join("testdata", "families", from, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var golden []goldenPair
+	readGolden(t, filepath.Join("families", "distilbert", "golden.json"), &golden)
+	compareGoldens(t, openConfig(t, Config{Model: dir}), golden, logitTolerance)
 }

@@ -1,8 +1,9 @@
-// Package weights reads checkpoints of Hugging Face's layout: config.json beside model.safetensors, whole or in
-// shards. Files are memory-mapped and nothing is copied until it is used. Everything in them was written by someone
+// Package weights reads checkpoints of Hugging Face's layout: config.json beside model.safetensors or
+// pytorch_model.bin, whole or in shards. Files are memory-mapped and nothing is copied until it is used. Everything in them was written by someone
 // else, so everything is checked before it is believed: input gives errors, never panics.
 //
-// The package must not know devices, HTTP or tokens, and imports nothing of this module but weights/quant.
+// The package must not know devices, HTTP or tokens, and imports nothing of this module but weights/quant and
+// weights/pickle.
 package weights
 
 import (
@@ -33,7 +34,7 @@ type Checkpoint struct {
 }
 
 // Open opens a checkpoint folder: config.json with model.safetensors, or with model.safetensors.index.json and its
-// shards. If both are there the single file is used, as in transformers. Errors are [ErrInvalid], [ErrUnsupported],
+// shards, or with pytorch_model.bin or its index and shards. The first that is there is used, as in transformers. Errors are [ErrInvalid], [ErrUnsupported],
 // [io/fs.ErrNotExist] or what the system said.
 func Open(dir string) (*Checkpoint, error) {
 	info, err := os.Stat(dir)
@@ -115,19 +116,23 @@ func (c *Checkpoint) readScoreActivation() error {
 	return f.err
 }
 
-// loadTensors opens the weights, or says what to do about a folder that has them in another format.
+// loadTensors opens the weights in the first of the forms that are there, in the order of transformers, or says what to
+// do about a folder that has them in another.
 func (s *source) loadTensors() ([]Tensor, error) {
-	tensors, err := s.loadFile(weightsFile)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return tensors, err
-	}
-	tensors, err = s.loadShards()
-	if !errors.Is(err, fs.ErrNotExist) {
-		return tensors, err
-	}
 	names := s.names()
-	if slices.Contains(names, indexFile) {
-		return nil, err // the index is there, a shard is not
+	for _, form := range []struct {
+		file string
+		load func() ([]Tensor, error)
+	}{
+		{weightsFile, func() ([]Tensor, error) { return s.loadFile(weightsFile) }},
+		{indexFile, func() ([]Tensor, error) { return s.loadShards(indexFile, ".safetensors") }},
+		{pickleFile, func() ([]Tensor, error) { return s.loadFile(pickleFile) }},
+		{pickleIndexFile, func() ([]Tensor, error) { return s.loadShards(pickleIndexFile, pickleSuffix) }},
+	} {
+		tensors, err := form.load()
+		if !errors.Is(err, fs.ErrNotExist) || slices.Contains(names, form.file) { // an index may be there without a shard
+			return tensors, err
+		}
 	}
 	return nil, s.explain(names)
 }
@@ -137,7 +142,7 @@ func (s *source) explain(names []string) error {
 	const convert = "; convert it with transformers: " +
 		"AutoModelForSequenceClassification.from_pretrained(...).save_pretrained(...)"
 	for _, other := range []struct{ pattern, advice string }{
-		{"pytorch_model*.bin", "a pickle, which can run code when it is read" + convert},
+		{"pytorch_model-*.bin", "a shard, but no " + pickleIndexFile},
 		{"model-*-of-*.safetensors", "a shard, but no " + indexFile},
 		{"adapter_model.safetensors", "an adapter, want the whole model: merge it into its base model"},
 		{"*.safetensors", "want it to be called " + weightsFile},

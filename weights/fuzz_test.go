@@ -83,7 +83,7 @@ func FuzzIndex(f *testing.F) {
 	shards := len(files["model-00001-of-00002.safetensors"]) + len(files["model-00002-of-00002.safetensors"])
 	f.Fuzz(func(t *testing.T, index string) {
 		checkOpen(t, len(index)+shards, with(files, indexFile, index))
-		shardOf, err := parseIndex(indexFile, []byte(index))
+		shardOf, err := parseIndex(indexFile, ".safetensors", []byte(index))
 		if err != nil {
 			return
 		}

@@ -41,11 +41,17 @@ func parseSafetensors(file string, data []byte) ([]Tensor, error) {
 	return layOut(file, infos, data[headerLengthBytes+len(header):])
 }
 
+// lfsPointer begins the small text file that a clone without git-lfs leaves in place of the weights.
+var lfsPointer = []byte("version https://git-lfs.github.com/spec/")
+
+func lfsError(file string) error {
+	return invalidf("%s: a Git LFS pointer, want the file itself (git lfs pull)", file)
+}
+
 // safetensorsHeader returns the JSON part of a file.
 func safetensorsHeader(file string, data []byte) ([]byte, error) {
-	// A clone without git-lfs leaves a small text file in place of the weights.
-	if bytes.HasPrefix(data, []byte("version https://git-lfs.github.com/spec/")) {
-		return nil, invalidf("%s: a Git LFS pointer, want the file itself (git lfs pull)", file)
+	if bytes.HasPrefix(data, lfsPointer) {
+		return nil, lfsError(file)
 	}
 	if len(data) < headerLengthBytes {
 		return nil, invalidf("%s: %s, want at least %d", file, sizeText(uint64(len(data))), headerLengthBytes)

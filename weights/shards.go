@@ -20,8 +20,9 @@ const (
 )
 
 // parseIndex reads the index of a sharded checkpoint, {"metadata": {...}, "weight_map": {tensor: shard file}}, and
-// returns the map. The metadata (total_size) are skipped: what counts is what is in the shards.
-func parseIndex(file string, data []byte) (map[string]string, error) {
+// returns the map; suffix is what the names of shards end in. The metadata (total_size) are skipped: what counts is
+// what is in the shards.
+func parseIndex(file, suffix string, data []byte) (map[string]string, error) {
 	dec := jsontext.NewDecoder(bytes.NewBuffer(data))
 	var shardOf map[string]string
 	err := readObject(dec, func(key string) error {
@@ -35,8 +36,8 @@ func parseIndex(file string, data []byte) (map[string]string, error) {
 				return err
 			}
 			shard := token.String()
-			if token.Kind() != '"' || !isShardName(shard) {
-				return inTensor(name, textError("shard "+quote(shard)+", want the name of a .safetensors file in the same folder"))
+			if token.Kind() != '"' || !strings.HasSuffix(shard, suffix) || !isPlainName(shard) {
+				return inTensor(name, textError("shard "+quote(shard)+", want the name of a "+suffix+" file in the same folder"))
 			}
 			shardOf[name] = shard
 			return nil
@@ -54,13 +55,8 @@ func parseIndex(file string, data []byte) (map[string]string, error) {
 	return shardOf, nil
 }
 
-// isShardName accepts plain file names only, so that an index cannot reach out of its folder: no separator of any
-// system, no drive letter or stream, no "..".
-func isShardName(name string) bool {
-	return strings.HasSuffix(name, ".safetensors") && isPlainName(name)
-}
-
-// isPlainName says whether a name stays in its folder on every system; 255 bytes is the limit of most file systems.
+// isPlainName says whether a name stays in its folder on every system, so that an index cannot reach out of it: no
+// separator of any system, no drive letter or stream, no ".."; 255 bytes is the limit of most file systems.
 func isPlainName(name string) bool {
 	return name != "" && name != "." && name != ".." && len(name) <= 255 &&
 		!strings.ContainsAny(name, "/\\:\x00") && filepath.IsLocal(name)
@@ -68,12 +64,12 @@ func isPlainName(name string) bool {
 
 // loadShards opens every shard that the index names and checks that both agree. Tensors that the index does not
 // list are taken as well, as transformers does; one that is in two shards is refused.
-func (s *source) loadShards() ([]Tensor, error) {
+func (s *source) loadShards(indexFile, suffix string) ([]Tensor, error) {
 	data, err := s.read(indexFile, maxIndexBytes)
 	if err != nil {
 		return nil, err
 	}
-	shardOf, err := parseIndex(indexFile, data)
+	shardOf, err := parseIndex(indexFile, suffix, data)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // source is where the files of a checkpoint come from: a folder, or memory if files is not nil.
@@ -84,14 +85,14 @@ func (s *source) open(name string) (*os.File, int64, error) {
 	return nil, 0, err
 }
 
-// loadFile maps a safetensors file and checks it.
+// loadFile maps a file of weights and checks it.
 func (s *source) loadFile(name string) ([]Tensor, error) {
 	if s.files != nil {
 		data, ok := s.files[name]
 		if !ok {
 			return nil, s.missing(name)
 		}
-		return parseSafetensors(name, data)
+		return parseWeights(name, data)
 	}
 	f, size, err := s.open(name)
 	if err != nil {
@@ -104,6 +105,14 @@ func (s *source) loadFile(name string) ([]Tensor, error) {
 			return nil, causef(err, "%s", filepath.Join(s.dir, name))
 		}
 		s.maps = append(s.maps, data)
+	}
+	return parseWeights(name, data)
+}
+
+// parseWeights goes by the name for the format.
+func parseWeights(name string, data []byte) ([]Tensor, error) {
+	if strings.HasSuffix(name, pickleSuffix) {
+		return parsePickle(name, data)
 	}
 	return parseSafetensors(name, data)
 }

@@ -13,6 +13,7 @@ import pathlib
 import shutil
 
 import torch
+from safetensors.torch import load_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import (
     AutoModelForSequenceClassification,
@@ -158,6 +159,10 @@ def main():
             for (q, d), ids, row in zip(PAIRS, inputs, want.tolist(), strict=True)
         ]
         (folder / "golden.json").write_text(json.dumps(rows, ensure_ascii=False, indent=1) + "\n")
+        if name == "distilbert":  # the same once more, as checkpoints were stored before safetensors
+            pickled = OUT / "distilbert_pickle"
+            pickled.mkdir(exist_ok=True)
+            torch.save(load_file(folder / "model.safetensors"), pickled / "pytorch_model.bin")
         sizes = sum(p.stat().st_size for p in folder.iterdir())
         print(f"{name}: vocabulary {len(tokenizer)}, {sizes} bytes; shows least: {least}; logits {want[:3].tolist()}")
 

@@ -47,7 +47,8 @@ var allowed = []rule{
 
 	{"weights/builtin", []string{"weights"}},
 	{"weights/weightstest", []string{"weights"}},
-	{"weights", []string{"weights/quant"}},
+	{"weights", []string{"weights/pickle", "weights/quant"}},
+	{"weights/pickle", nil},
 	// parallel is no more of engine than its place.
 	{"weights/convert", []string{"engine/parallel", "weights", "weights/filelock", "weights/quant"}},
 	{"weights/hub", []string{"engine/parallel", "weights/filelock"}},
