@@ -27,7 +27,7 @@ func run(args []string, out, errOut io.Writer) int {
 	flags := flag.NewFlagSet("versus", flag.ContinueOnError)
 	flags.SetOutput(errOut)
 	folder := flags.String("mlx", "", "checkout of ml-explore/mlx")
-	gpus := flags.String("gpu", "base,max", "whose choices of kernels MLX makes")
+	gpus := flags.String("gpu", "base,max", "whose choices of kernels MLX makes; empty: ours alone")
 	only := flags.String("only", "", "problems whose name has this text; empty: all")
 	if err := flags.Parse(args); err != nil {
 		return 2
@@ -42,7 +42,7 @@ func run(args []string, out, errOut io.Writer) int {
 		return 2
 	}
 	defer device.Close()
-	contenders, err := contenders(device, *folder, strings.Split(*gpus, ","))
+	contenders, err := contenders(device, *folder, strings.FieldsFunc(*gpus, func(r rune) bool { return r == ',' }))
 	if err != nil {
 		fmt.Fprintln(errOut, "versus:", err)
 		return 2
@@ -62,7 +62,7 @@ func run(args []string, out, errOut io.Writer) int {
 
 // contenders returns everyone, ours first.
 func contenders(device *sim.Device, folder string, gpus []string) ([]contender, error) {
-	var all []contender
+	all := []contender{ourKernels{device}}
 	for _, name := range gpus {
 		i := slices.IndexFunc(mlx.GPUs, func(g mlx.GPU) bool { return g.Name == name })
 		if i < 0 {
