@@ -50,14 +50,14 @@ func (c *call) run(s *scratch, t task) {
 		at += last - first
 	}
 	s.starts[sequences] = int32(at)
-	*s.pass = C.struct_pass{
+	s.pass[0] = C.struct_pass{
 		model: c.model, scratch: s.c, members: C.int(t.members), tokens: C.int(at), sequences: C.int(sequences),
 		begin: C.int(begin), end: C.int(end),
 	}
 	if t.members > 1 {
-		s.pass.team = c.team
+		s.pass[0].team = c.team
 	}
-	C.forward(s.pass)
+	C.forward(&s.pass[0])
 	n, labels := 0, int(c.model.labels_padded)
 	for i, sequence := range t.chunk.sequences {
 		if start := int(s.starts[i]); start >= begin && start < end {

@@ -101,6 +101,7 @@ var tolerances = map[Precision]float64{FP32: 1e-4, BF16: 0.15, Int8: 0.3}
 
 func TestAgainstReference(t *testing.T) {
 	each(t, func(t *testing.T, options Options) {
+		t.Helper()
 		for _, spec := range specs() {
 			c := checkpoint(t, spec)
 			config := c.Config()
@@ -135,6 +136,7 @@ func TestAgainstReference(t *testing.T) {
 // Whatever its neighbours, and on any number of workers, a sequence's logits are the same bit for bit.
 func TestSequencesDoNotMix(t *testing.T) {
 	each(t, func(t *testing.T, options Options) {
+		t.Helper()
 		c := checkpoint(t, weightstest.Specs()[1])
 		config := c.Config()
 		var alone [][]float32

@@ -12,7 +12,7 @@ import "unsafe"
 type scratch struct {
 	arena                    arena
 	c                        C.struct_scratch
-	pass                     *C.struct_pass // here, so that no call allocates one
+	pass                     []C.struct_pass // one, here, so that no call allocates one
 	types, positions, starts []int32
 	x, logits                []float32
 }
@@ -21,7 +21,7 @@ type scratch struct {
 // tokens.
 func newScratch(m *C.struct_model, tokens int) (*scratch, error) {
 	s := &scratch{}
-	s.pass = (*C.struct_pass)(s.arena.take(C.sizeof_struct_pass))
+	s.pass = takeSlice[C.struct_pass](&s.arena, 1)
 	h, f := int(m.h_padded), int(m.f_padded)
 	stride, block := strideOf(h, 4), min(int(m.block), tokens)
 	s.types, s.positions = takeSlice[int32](&s.arena, tokens), takeSlice[int32](&s.arena, tokens)

@@ -1,0 +1,302 @@
+// check.c: the kernels of one variant against double arithmetic, over all shapes; a program of its own, so that it can
+// be built with the sanitizers, and for another architecture. check_test.go builds and runs it.
+//
+//   check VARIANT    prints the largest error of each kernel beside what is allowed; exit status 1 where one is larger
+#define _GNU_SOURCE // for what is beyond ISO C
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../dispatch.h"
+#include "../kernels.h"
+
+static int failures;
+
+static void verdict(const char* what, double error, double allowed) {
+    int bad = !(error <= allowed); // in this form, NaN fails
+    printf("%s %-28s %.2e of %.0e\n", bad ? "FAIL" : "ok  ", what, error, allowed);
+    failures += bad;
+}
+
+// Values without pattern in [-1, 1].
+static float noise(void) {
+    static uint64_t state = 1;
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return (float)((double)(state >> 40) / (1 << 23) - 1);
+}
+
+static void* fresh(size_t bytes) {
+    void* p = NULL;
+    if (posix_memalign(&p, 64, bytes + 64)) abort();
+    memset(p, 0, bytes + 64);
+    return p;
+}
+
+static double gelu(double x) {
+    return 0.5 * x * erfc(-x / sqrt(2));
+}
+
+static double activated(enum activation kind, double x) {
+    switch (kind) {
+    case ACTIVATION_GELU:
+        return gelu(x);
+    case ACTIVATION_GELU_NEW:
+        return 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+    case ACTIVATION_RELU:
+        return x > 0 ? x : 0;
+    case ACTIVATION_TANH:
+        return tanh(x);
+    default:
+        return x;
+    }
+}
+
+static uint16_t bfloat16(float v) {
+    uint32_t bits;
+    memcpy(&bits, &v, 4);
+    return (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+}
+
+// store_weight puts one weight where kernels.h says, in the elements of the product.
+static void store_weight(
+    const struct matmul* m,
+    char* panels,
+    int n,
+    int k,
+    int terms,
+    float value,
+    int byte
+) {
+    size_t at =
+        ((size_t)(n / m->panel * (terms / m->group) + k / m->group) * m->panel + n % m->panel) *
+            m->group +
+        k % m->group;
+    int16_t wide = byte;
+    uint16_t half = bfloat16(value);
+    if (m->weight_bytes == 4)
+        memcpy(panels + 4 * at, &value, 4);
+    else if (m->weight_bytes == 1)
+        panels[at] = byte;
+    else
+        memcpy(panels + 2 * at, m->narrow && byte != INT16_MIN ? (void*)&wide : (void*)&half, 2);
+}
+
+// Products: m rows of a shape; with a residual, and every activation.
+static double product_error(
+    const struct matmul* matmul,
+    int m,
+    int n,
+    int k,
+    enum activation activation,
+    int i8
+) {
+    size_t x_stride = k + 16, y_stride = n + 16;
+    float* x = fresh(4 * x_stride * m);
+    float *y = fresh(4 * y_stride * m), *bias = fresh(4 * n), *scales = fresh(4 * n);
+    int32_t* sums = fresh(4 * n);
+    float* w = fresh(4 * (size_t)n * k);
+    char* panels = fresh((size_t)n * k * matmul->weight_bytes);
+    for (int r = 0; r < m; r++)
+        for (int i = 0; i < k; i++)
+            x[r * x_stride + i] = noise();
+    for (int c = 0; c < n; c++) {
+        bias[c] = noise();
+        scales[c] = (1 + noise() / 2) / 127;
+        for (int i = 0; i < k; i++) {
+            float v = noise();
+            int byte = i8 ? (int)lrintf(v * 127) : INT16_MIN;
+            if (i8) v = byte * scales[c], sums[c] += byte;
+            w[c * (size_t)k + i] = v;
+            store_weight(matmul, panels, c, i, k, v, byte);
+        }
+    }
+    struct linear linear = {
+        .panels = panels, .bias = bias, .scales = scales, .sums = sums, .n = n, .k = k
+    };
+    struct product p = {
+        .w = &linear,
+        .x = x,
+        .x_stride = x_stride,
+        .m = m,
+        .activation = activation,
+        .y = y,
+        .y_stride = y_stride
+    };
+    struct quantised* rows = fresh(sizeof *rows * m);
+    void* narrow = NULL;
+    if (matmul->narrow) {
+        size_t stride = k + 64 / matmul->input_bytes;
+        narrow = fresh((m + SLACK_ROWS) * stride * matmul->input_bytes);
+        matmul->narrow(x, x_stride, m, k, narrow, stride, rows);
+        p.x = narrow, p.x_stride = stride, p.rows = rows;
+    }
+    float* residual = fresh(4 * y_stride * m);
+    for (size_t i = 0; i < y_stride * m; i++)
+        residual[i] = noise();
+    if (activation == ACTIVATION_NONE) p.residual = residual, p.residual_stride = y_stride;
+    matmul->run(&p);
+    double worst = 0;
+    for (int r = 0; r < m; r++)
+        for (int c = 0; c < n; c++) {
+            double sum = bias[c];
+            for (int i = 0; i < k; i++)
+                sum += (double)x[r * x_stride + i] * w[c * (size_t)k + i];
+            double want =
+                activated(activation, sum) + (p.residual ? residual[r * y_stride + c] : 0);
+            double error = fabs(y[r * y_stride + c] - want) / sqrt(k);
+            if (!(error <= worst)) worst = error;
+        }
+    free(x), free(y), free(bias), free(scales), free(sums), free(w), free(panels), free(rows),
+        free(narrow), free(residual);
+    return worst;
+}
+
+static void check_products(const char* name, const struct matmul* matmul, double allowed, int i8) {
+    static const int rows[] = {1, 2, 3, 6, 7, 13, 14, 16, 17, 33, 61};
+    if (!matmul->run) return;
+    double worst = 0;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (int n = 64; n <= 192; n += 128)
+            for (int k = 64; k <= 192; k += 128)
+                for (enum activation a = ACTIVATION_NONE; a <= ACTIVATION_RELU; a++)
+                    worst = fmax(worst, product_error(matmul, rows[i], n, k, a, i8));
+    verdict(name, worst, allowed);
+}
+
+static double attention_error(const struct kernels* kernels, int queries, int keys, int size) {
+    size_t stride = 3 * size + 16, out_stride = size + 16;
+    float* qkv = fresh(4 * stride * (keys + 1));
+    float* out = fresh(4 * out_stride * queries);
+    double *scores = malloc(sizeof *scores * keys), worst = 0;
+    for (int i = 0; i < keys; i++)
+        for (int j = 0; j < 3 * size; j++)
+            qkv[i * stride + j] = 2 * noise();
+    struct attention a = {
+        .q = qkv,
+        .k = qkv + size,
+        .v = qkv + 2 * size,
+        .q_stride = stride,
+        .kv_stride = stride,
+        .queries = queries,
+        .keys = keys,
+        .size = size,
+        .scale = 1 / sqrtf(size),
+        .out = out,
+        .out_stride = out_stride,
+        .scratch = fresh(kernels->attention_scratch(keys, size)),
+    };
+    kernels->attend(&a);
+    for (int i = 0; i < queries; i++) {
+        double top = -1e9, sum = 0;
+        for (int j = 0; j < keys; j++) {
+            scores[j] = 0;
+            for (int d = 0; d < size; d++)
+                scores[j] += (double)a.q[i * stride + d] * a.k[j * stride + d] / sqrt(size);
+            top = fmax(top, scores[j]);
+        }
+        for (int j = 0; j < keys; j++)
+            sum += scores[j] = exp(scores[j] - top);
+        for (int d = 0; d < size; d++) {
+            double want = 0;
+            for (int j = 0; j < keys; j++)
+                want += scores[j] / sum * a.v[j * stride + d];
+            double error = fabs(out[i * out_stride + d] - want);
+            if (!(error <= worst)) worst = error;
+        }
+    }
+    free(qkv), free(out), free(scores), free(a.scratch);
+    return worst;
+}
+
+static void check_attention(const struct kernels* kernels) {
+    static const int keys[] = {1, 2, 3, 7, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 200};
+    static const int sizes[] = {4, 8, 16, 32, 48, 64};
+    double worst = 0;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        for (size_t j = 0; j < sizeof sizes / sizeof *sizes; j++) {
+            worst = fmax(worst, attention_error(kernels, keys[i], keys[i], sizes[j]));
+            worst = fmax(worst, attention_error(kernels, 1, keys[i], sizes[j]));
+        }
+    verdict("attention", worst, 2e-6);
+}
+
+static void check_normalise(const struct kernels* kernels) {
+    double worst = 0;
+    for (int h = 1; h <= 400; h += h < 70 ? 1 : 33) {
+        int padded = round_up(h, PAD), m = 3, stride = padded + 16;
+        float *x = fresh(4 * stride * m), *y = fresh(4 * stride * m), *gamma = fresh(4 * padded),
+              *beta = fresh(4 * padded);
+        for (int i = 0; i < h; i++) {
+            gamma[i] = noise(), beta[i] = noise();
+            for (int r = 0; r < m; r++)
+                x[r * stride + i] = y[r * stride + i] = noise() + 1;
+        }
+        struct normalise a = {
+            .x = y, .stride = stride, .m = m, .h = h, .gamma = gamma, .beta = beta, .epsilon = 1e-3f
+        };
+        kernels->normalise(&a);
+        for (int r = 0; r < m; r++) {
+            double mean = 0, squares = 0;
+            for (int i = 0; i < h; i++)
+                mean += x[r * stride + i] / (double)h;
+            for (int i = 0; i < h; i++)
+                squares += (x[r * stride + i] - mean) * (x[r * stride + i] - mean);
+            for (int i = 0; i < padded; i++) {
+                double want =
+                    i < h
+                        ? (x[r * stride + i] - mean) / sqrt(squares / h + 1e-3) * gamma[i] + beta[i]
+                        : 0;
+                double error = fabs(y[r * stride + i] - want);
+                if (!(error <= worst)) worst = error;
+            }
+        }
+        free(x), free(y), free(gamma), free(beta);
+    }
+    verdict("layer norm", worst, 5e-6);
+}
+
+// Functions of one value, over a dense grid: an identity product, whose activation is what is looked at.
+static void check_function(const struct kernels* kernels, const char* name, enum activation kind) {
+    enum { N = 64, STEPS = 2000 };
+    float *panels = fresh(4 * N * N), *bias = fresh(4 * N), x[N] = {0}, y[N];
+    double worst = 0;
+    for (int i = 0; i < N; i++)
+        store_weight(&kernels->f32, (char*)panels, i, i, N, 1, INT16_MIN);
+    struct linear w = {.panels = panels, .bias = bias, .n = N, .k = N};
+    for (int step = 0; step < STEPS; step++) {
+        for (int i = 0; i < N; i++)
+            x[i] = -20 + 40.0f * (step * N + i) / (STEPS * N);
+        struct product p = {
+            .w = &w, .x = x, .x_stride = N, .m = 1, .activation = kind, .y = y, .y_stride = N
+        };
+        kernels->f32.run(&p);
+        for (int i = 0; i < N; i++)
+            worst = fmax(worst, fabs(y[i] - activated(kind, x[i])) / fmax(1, fabs(x[i])));
+    }
+    verdict(name, worst, 3e-7);
+    free(panels), free(bias);
+}
+
+int main(int argc, char** argv) {
+    const struct kernels* kernels = argc == 2 ? find_kernels(argv[1]) : NULL;
+    if (!kernels) {
+        fprintf(stderr, "usage: check VARIANT, of this architecture\n");
+        return 2;
+    }
+    if (strcmp(argv[1], "amx") == 0 && !request_tiles()) return 77;
+    if (kernels->enter) kernels->enter();
+    // Rounding alone: √k terms of 2^-24 beside partial sums of up to 20, over √k; seen at most 1.5e-6.
+    check_products("product f32", &kernels->f32, 3e-6, 0);
+    // Inputs in 255 steps over [-1, 1]: an error of 1/510 in each of k terms, beside weights of up to 1.5.
+    check_products("product i8", &kernels->i8, 1.2e-2, 1);
+    // Both factors have eight bits: a relative error of 2^-9 each.
+    check_products("product bf16", &kernels->bf16, 1.2e-2, 0);
+    check_attention(kernels);
+    check_normalise(kernels);
+    check_function(kernels, "gelu", ACTIVATION_GELU);
+    check_function(kernels, "gelu_new", ACTIVATION_GELU_NEW);
+    check_function(kernels, "tanh", ACTIVATION_TANH);
+    if (kernels->leave) kernels->leave();
+    return failures != 0;
+}
