@@ -105,6 +105,15 @@ func headCases(d kernels.DType) []Case {
 	return cases
 }
 
+// Share returns the cases that ordinary tests run in checked mode, too: every fourth.
+func Share(cases []Case) []Case {
+	var share []Case
+	for i := 0; i < len(cases); i += 4 {
+		share = append(share, cases[i])
+	}
+	return share
+}
+
 // Of returns the cases that run one file.
 func Of(cases []Case, file string) []Case {
 	return slices.DeleteFunc(slices.Clone(cases), func(c Case) bool { return c.File != file })

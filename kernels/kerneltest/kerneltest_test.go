@@ -37,23 +37,16 @@ func TestCases(t *testing.T) {
 	}
 }
 
-// every is how many cases go by for each one that is checked: all of them in a long test.
-func every(share int) int {
-	if simtest.Long() {
-		return 1
-	}
-	return share
-}
-
-// TestChecked runs a fixed share of the cases in checked mode, out of order: no findings.
+// TestChecked runs a fixed share of the cases, in a long test all, in checked mode, out of order: no findings.
 func TestChecked(t *testing.T) {
 	device := simtest.Open(t, sim.Config{Checked: true, Seed: 5})
 	library := libraries(t, device)
-	step := every(4)
-	for i, c := range kerneltest.Cases() {
-		if i%step == 0 {
-			t.Run(c.Name, func(t *testing.T) { check(t, device, library, &c) })
-		}
+	cases := kerneltest.Cases()
+	if !simtest.Long() {
+		cases = kerneltest.Share(cases)
+	}
+	for _, c := range cases {
+		t.Run(c.Name, func(t *testing.T) { check(t, device, library, &c) })
 	}
 }
 
@@ -72,12 +65,15 @@ func check(t *testing.T, device metal.Device, library map[kernels.DType]*kernels
 	}
 }
 
-// TestRandom runs cases that nobody thought of in checked mode: no findings, right answers.
+// TestRandom runs cases that nobody thought of in checked mode, more of them in a long test: no findings, right answers.
 func TestRandom(t *testing.T) {
-	const count, share = 5000, 25
+	count := 200
+	if simtest.Long() {
+		count = 5000
+	}
 	device := simtest.Open(t, sim.Config{Checked: true, Seed: 7})
 	library := libraries(t, device)
-	for i := range count / every(share) {
+	for i := range count {
 		c := kerneltest.Random(uint64(i))
 		check(t, device, library, &c)
 		if t.Failed() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -24,11 +25,10 @@ type verdict struct {
 // judge runs kernels through all that we have against defects, cheapest first, until something complains.
 type judge struct {
 	checked, plain metal.Device
-	cases          []metaltest.Case
 }
 
 // newJudge opens both devices. Each uses one host thread: several judges share the machine.
-func newJudge(cases []metaltest.Case) (*judge, error) {
+func newJudge() (*judge, error) {
 	checked, err := sim.Open(sim.Config{Checked: true, Threads: 1, Seed: 1})
 	if err != nil {
 		return nil, err
@@ -37,79 +37,81 @@ func newJudge(cases []metaltest.Case) (*judge, error) {
 	if err != nil {
 		return nil, errors.Join(err, checked.Close())
 	}
-	return &judge{checked: checked, plain: plain, cases: cases}, nil
+	return &judge{checked: checked, plain: plain}, nil
 }
 
 func (j *judge) close() error { return errors.Join(j.checked.Close(), j.plain.Close()) }
 
-// judge tries source, whose defect is in a line, or for line 0 nowhere. Its error is one of the tools', not of source.
-func (j *judge) judge(ctx context.Context, source metal.Source, line int) (verdict, error) {
+// judge tries the kernels of one file of a set, as files has it; the defect, if there is one, is at a place. Its error is
+// one of the tools', not of the kernels.
+func (j *judge) judge(ctx context.Context, s *set, files fs.FS, file string, defect place) (verdict, error) {
+	if v, err := lint(ctx, files, file, defect); err != nil || v.by != "" {
+		return v, err
+	}
+	if v, err := j.check(ctx, s, files, file, defect); err != nil || v.by != "" {
+		return v, err
+	}
+	return j.compute(ctx, s, files, file)
+}
+
+// lint checks the dialect.
+func lint(ctx context.Context, files fs.FS, file string, defect place) (verdict, error) {
+	source, err := metal.LoadSource(files, file)
+	if err != nil {
+		return verdict{}, err
+	}
 	problems, err := dialect.Check(ctx, source, dialect.Options{})
 	if err != nil {
 		return verdict{}, fmt.Errorf("lint: %w", err)
 	}
-	if len(problems) > 0 {
-		v := verdict{by: "lint", line: problems[0].Line, what: problems[0].Message}
-		v.exact = slices.ContainsFunc(problems, func(p dialect.Problem) bool { return p.Line == line })
-		return v, nil
+	if len(problems) == 0 {
+		return verdict{}, nil
 	}
-	for _, try := range []func(context.Context, metal.Source, int) (verdict, error){j.check, j.compute} {
-		if v, err := try(ctx, source, line); err != nil || v.by != "" {
+	v := verdict{by: "lint", line: problems[0].Line, what: problems[0].Message}
+	v.exact = slices.ContainsFunc(problems, func(p dialect.Problem) bool { return place{p.File, p.Line} == defect })
+	return v, nil
+}
+
+// check runs cases in checked mode, in buffers without any slack, and goes by the findings alone.
+func (j *judge) check(ctx context.Context, s *set, files fs.FS, file string, defect place) (v verdict, err error) {
+	b, err := s.open(j.checked, files, file, true)
+	if err != nil {
+		return refused(err)
+	}
+	defer func() { err = errors.Join(err, b.close()) }()
+	for _, run := range b.runs {
+		pending, err := run(ctx, metaltest.Exact)
+		if _, ok := errors.AsType[*metaltest.AnswerError](err); ok {
+			err = nil // compute's business
+		}
+		var findings []sim.Finding
+		if work, ok := pending.(*sim.Pending); ok {
+			for _, report := range work.Reports() {
+				findings = append(findings, report.Findings...)
+			}
+		}
+		if len(findings) > 0 {
+			v := verdict{by: "checked mode", line: findings[0].Line, what: findings[0].String()}
+			v.exact = slices.ContainsFunc(findings, func(f sim.Finding) bool { return place{f.File, f.Line} == defect })
+			return v, nil
+		}
+		if v, err := refused(err); err != nil || v.by != "" {
 			return v, err
 		}
 	}
 	return verdict{}, nil
 }
 
-// check runs the cases in checked mode, in buffers without any slack, and goes by the findings alone.
-func (j *judge) check(ctx context.Context, source metal.Source, line int) (verdict, error) {
-	return j.run(j.checked, source, func(c *metaltest.Case, library metal.Library) (verdict, error) {
-		pending, err := c.Run(ctx, j.checked, library, metaltest.Exact)
-		if _, ok := errors.AsType[*metaltest.AnswerError](err); ok {
-			err = nil // compute's business
-		}
-		work, ok := pending.(*sim.Pending)
-		if !ok {
-			return refused(err)
-		}
-		var findings []sim.Finding
-		for _, report := range work.Reports() {
-			findings = append(findings, report.Findings...)
-		}
-		if len(findings) == 0 {
-			return refused(err)
-		}
-		v := verdict{by: "checked mode", line: findings[0].Line, what: findings[0].String()}
-		v.exact = slices.ContainsFunc(findings, func(f sim.Finding) bool { return f.Line == line })
-		return v, nil
-	})
-}
-
 // compute compares results with float64, among guard words.
-func (j *judge) compute(ctx context.Context, source metal.Source, _ int) (verdict, error) {
-	return j.run(j.plain, source, func(c *metaltest.Case, library metal.Library) (v verdict, _ error) {
-		if _, wrong := c.Run(ctx, j.plain, library, metaltest.Guarded); wrong != nil {
-			v = verdict{by: "numbers", what: wrong.Error()}
-		}
-		return v, nil
-	})
-}
-
-// run compiles source and tries its cases until one is caught.
-func (j *judge) run(
-	device metal.Device, source metal.Source, try func(*metaltest.Case, metal.Library) (verdict, error),
-) (v verdict, err error) {
-	library, err := device.NewLibrary(source)
+func (j *judge) compute(ctx context.Context, s *set, files fs.FS, file string) (v verdict, err error) {
+	b, err := s.open(j.plain, files, file, false)
 	if err != nil {
 		return refused(err)
 	}
-	defer func() { err = errors.Join(err, library.Close()) }()
-	for i := range j.cases {
-		if j.cases[i].Source != source.Name {
-			continue
-		}
-		if v, err := try(&j.cases[i], library); err != nil || v.by != "" {
-			return v, err
+	defer func() { err = errors.Join(err, b.close()) }()
+	for _, run := range b.runs {
+		if _, wrong := run(ctx, metaltest.Guarded); wrong != nil {
+			return verdict{by: "numbers", what: wrong.Error()}, nil
 		}
 	}
 	return verdict{}, nil

@@ -1,9 +1,12 @@
-// Command mutate asks how good our nets are: it puts one defect at a time into the kernels of metal/metaltest, as
-// people do (a barrier forgotten, an index off by one), and runs each through the dialect check, the simulator's
-// checked mode and a comparison with float64. It fails where fewer than 95 % are caught, or where a kernel without
-// a defect is complained of.
+// Command mutate asks how good our nets are: it puts one defect at a time into the product's kernels, or into the test
+// kernels of metal/metaltest, as people do (a barrier forgotten, an index off by one), and runs each through what tests
+// run: the dialect check, the simulator's checked mode and a comparison with float64. A header is judged through the
+// files that include it. It fails where fewer than 95 % of a set are caught, or where a kernel without a defect is
+// complained of.
 //
-//	go run ./tools/mutate [part of a mutant's name or file]
+//	go run ./tools/mutate [part of a mutant's set, file or name]
+//
+// as in `mutate kernels/gemm`.
 package main
 
 import (
@@ -11,18 +14,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync"
 	"text/tabwriter"
-
-	"github.com/metalrank/metalrank/metal"
-	"github.com/metalrank/metalrank/metal/metaltest"
 )
 
 // leastCaught is the share of mutants, in percent, that must be caught.
 const leastCaught = 95
+
+// nothing is what catches a mutant that is not caught.
+const nothing = "NOTHING"
 
 // judges run at the same time.
 const judges = 2
@@ -39,32 +44,41 @@ func main() {
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	if len(args) > 1 {
-		return errors.New("mutate: usage: mutate [part of a mutant's name or file]")
+		return errors.New("mutate: usage: mutate [part of a mutant's set, file or name]")
 	}
-	var chosen []mutant
-	for _, m := range mutants() {
-		if len(args) == 0 || strings.Contains(m.file+": "+m.name, args[0]) {
-			chosen = append(chosen, m)
+	found := false
+	var tooFew error
+	for _, s := range sets() {
+		var chosen []mutant
+		for _, m := range s.mutants {
+			if len(args) == 0 || strings.Contains(s.name+"/"+m.file+": "+m.name, args[0]) {
+				chosen = append(chosen, m)
+			}
 		}
+		if len(chosen) == 0 {
+			continue
+		}
+		found = true
+		outcomes, err := judgeAll(ctx, s, chosen)
+		if err != nil {
+			return err
+		}
+		tooFew = errors.Join(tooFew, tabulate(out, s, chosen, outcomes))
 	}
-	if len(chosen) == 0 {
+	if !found {
 		return fmt.Errorf("mutate: no mutant is called %q", args[0])
 	}
-	outcomes, err := judgeAll(ctx, chosen)
-	if err != nil {
-		return err
-	}
-	return tabulate(out, chosen, outcomes)
+	return tooFew
 }
 
 // outcome is what became of one mutant.
 type outcome struct {
-	line int // of the defect
+	defect place
 	verdict
 }
 
-// judgeAll judges the kernels as they are, which must pass, and then the mutants.
-func judgeAll(ctx context.Context, chosen []mutant) ([]outcome, error) {
+// judgeAll judges the kernels of a set as they are, which must pass, and then the mutants.
+func judgeAll(ctx context.Context, s *set, chosen []mutant) ([]outcome, error) {
 	outcomes := make([]outcome, len(chosen))
 	failures := make(chan error, judges)
 	next := make(chan int, len(chosen))
@@ -72,13 +86,12 @@ func judgeAll(ctx context.Context, chosen []mutant) ([]outcome, error) {
 		next <- i
 	}
 	close(next)
-	cases := metaltest.Cases()
-	if err := passRight(ctx, chosen, cases); err != nil {
+	if err := passRight(ctx, s, chosen); err != nil {
 		return nil, err
 	}
 	var all sync.WaitGroup
 	for range judges {
-		all.Go(func() { failures <- judgeSome(ctx, cases, chosen, next, outcomes) })
+		all.Go(func() { failures <- judgeSome(ctx, s, chosen, next, outcomes) })
 	}
 	all.Wait()
 	close(failures)
@@ -90,59 +103,73 @@ func judgeAll(ctx context.Context, chosen []mutant) ([]outcome, error) {
 }
 
 // judgeSome judges mutants with indices from next until there are none.
-func judgeSome(ctx context.Context, cases []metaltest.Case, chosen []mutant, next <-chan int, outcomes []outcome) (err error) {
-	j, err := newJudge(cases)
+func judgeSome(ctx context.Context, s *set, chosen []mutant, next <-chan int, outcomes []outcome) (err error) {
+	j, err := newJudge()
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, j.close()) }()
 	for i := range next {
-		source, line, err := chosen[i].source()
-		if err != nil {
-			return err
-		}
-		v, err := j.judge(ctx, source, line)
-		if err != nil {
+		if outcomes[i], err = j.judgeMutant(ctx, s, chosen[i]); err != nil {
 			return fmt.Errorf("mutate: %s: %s: %w", chosen[i].file, chosen[i].name, err)
 		}
-		outcomes[i] = outcome{line, v}
 	}
 	return nil
 }
 
+// judgeMutant tries the files that a mutant goes into until one is caught.
+func (j *judge) judgeMutant(ctx context.Context, s *set, m mutant) (outcome, error) {
+	files, defect, err := m.spoil(s.files)
+	if err != nil {
+		return outcome{}, err
+	}
+	shaders, err := s.shaders(m.file)
+	if err != nil {
+		return outcome{}, err
+	}
+	for _, shader := range shaders {
+		if v, err := j.judge(ctx, s, files, shader, defect); err != nil || v.by != "" {
+			return outcome{defect, v}, err
+		}
+	}
+	return outcome{defect: defect}, nil
+}
+
 // passRight fails where a kernel without a defect is complained of.
-func passRight(ctx context.Context, chosen []mutant, cases []metaltest.Case) (err error) {
-	j, err := newJudge(cases)
+func passRight(ctx context.Context, s *set, chosen []mutant) (err error) {
+	j, err := newJudge()
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, j.close()) }()
 	seen := map[string]bool{}
 	for _, m := range chosen {
-		if seen[m.file] {
-			continue
-		}
-		seen[m.file] = true
-		source, err := metal.LoadSource(metaltest.Files(), m.file)
+		shaders, err := s.shaders(m.file)
 		if err != nil {
 			return err
 		}
-		v, err := j.judge(ctx, source, 0)
-		if err != nil {
-			return fmt.Errorf("mutate: %s: %w", m.file, err)
-		}
-		if v.by != "" {
-			return fmt.Errorf("mutate: false alarm: %s: %s, line %d: %s", m.file, v.by, v.line, v.what)
+		for _, shader := range shaders {
+			if seen[shader] {
+				continue
+			}
+			seen[shader] = true
+			v, err := j.judge(ctx, s, s.files, shader, place{})
+			if err != nil {
+				return fmt.Errorf("mutate: %s: %w", shader, err)
+			}
+			if v.by != "" {
+				return fmt.Errorf("mutate: false alarm: %s: %s, line %d: %s", shader, v.by, v.line, v.what)
+			}
 		}
 	}
 	return nil
 }
 
 // tabulate prints what became of the mutants, and returns an error where too few were caught.
-func tabulate(out io.Writer, chosen []mutant, outcomes []outcome) error {
+func tabulate(out io.Writer, s *set, chosen []mutant, outcomes []outcome) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "mutant\tline\tcaught by\tat line\treport")
-	caught, located, exact := 0, 0, 0
+	caught, located, exact := map[string]int{}, 0, 0
 	for i, m := range chosen {
 		o := outcomes[i]
 		at := "-"
@@ -153,21 +180,24 @@ func tabulate(out io.Writer, chosen []mutant, outcomes []outcome) error {
 		if o.exact {
 			exact++
 		}
-		if o.by != "" {
-			caught++
-		} else {
-			o.by = "NOTHING"
+		if o.by == "" {
+			o.by = nothing
 		}
-		fmt.Fprintf(table, "%s: %s\t%d\t%s\t%s\t%.110s\n", m.file, m.name, o.line, o.by, at, o.what)
+		caught[o.by]++
+		fmt.Fprintf(table, "%s/%s: %s\t%d\t%s\t%s\t%.110s\n", s.name, m.file, m.name, o.defect.line, o.by, at, o.what)
 	}
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	percent := 100 * float64(caught) / float64(len(chosen))
-	fmt.Fprintf(out, "%d of %d mutants caught (%.1f %%); %d reports name a line, %d of them the defect's own\n",
-		caught, len(chosen), percent, located, exact)
+	var by []string
+	for _, net := range slices.Sorted(maps.Keys(caught)) {
+		by = append(by, fmt.Sprintf("%d by %s", caught[net], net))
+	}
+	percent := 100 * float64(len(chosen)-caught[nothing]) / float64(len(chosen))
+	fmt.Fprintf(out, "%.1f %% of %d mutants of %s caught: %s; %d reports name a line, %d of them the defect's own\n",
+		percent, len(chosen), s.name, strings.Join(by, ", "), located, exact)
 	if percent < leastCaught {
-		return fmt.Errorf("mutate: %.1f %% of the mutants were caught, want %d %%", percent, leastCaught)
+		return fmt.Errorf("mutate: %.1f %% of the mutants of %s were caught, want %d %%", percent, s.name, leastCaught)
 	}
 	return nil
 }

@@ -5,35 +5,31 @@ import (
 	"io/fs"
 	"strings"
 	"testing/fstest"
-
-	"github.com/metalrank/metalrank/metal"
-	"github.com/metalrank/metalrank/metal/metaltest"
 )
 
-// A mutant is a test kernel with one defect. None is equivalent to the kernel: each one makes it wrong for some
-// input or on some device.
+// A mutant is a kernel with one defect. None is equivalent to the kernel: each one makes it wrong for some input or on
+// some device.
 type mutant struct {
-	file          string // of metaltest.Files
+	file          string // of its set
 	name          string // what is wrong
 	find, replace string // find occurs once
 }
 
-// mutants are all of them.
-func mutants() []mutant {
-	all := append([]mutant{}, reduceMutants...)
-	all = append(all, softmaxMutants...)
-	return append(all, gemmMutants...)
+// place is a line of a file; line 0: not known.
+type place struct {
+	file string
+	line int
 }
 
-// source is the kernel with its defect, and the line of the first difference.
-func (m mutant) source() (metal.Source, int, error) {
-	original, err := fs.ReadFile(metaltest.Files(), m.file)
+// spoil returns files with the mutant's defect in them, and the place of the first difference.
+func (m mutant) spoil(files fs.FS) (fs.FS, place, error) {
+	original, err := fs.ReadFile(files, m.file)
 	if err != nil {
-		return metal.Source{}, 0, err
+		return nil, place{}, err
 	}
 	before, after, _ := strings.Cut(string(original), m.find)
 	if n := strings.Count(string(original), m.find); n != 1 {
-		return metal.Source{}, 0, fmt.Errorf("mutate: %s: %s: %q occurs %d times, want once", m.file, m.name, m.find, n)
+		return nil, place{}, fmt.Errorf("mutate: %s: %s: %q occurs %d times, want once", m.file, m.name, m.find, n)
 	}
 	same := 0
 	for same < min(len(m.find), len(m.replace)) && m.find[same] == m.replace[same] {
@@ -41,6 +37,16 @@ func (m mutant) source() (metal.Source, int, error) {
 	}
 	line := 1 + strings.Count(before+m.find[:same], "\n")
 	text := before + m.replace + after
-	source, err := metal.LoadSource(fstest.MapFS{m.file: &fstest.MapFile{Data: []byte(text)}}, m.file)
-	return source, line, err
+	return spoilt{files, fstest.MapFS{m.file: &fstest.MapFile{Data: []byte(text)}}}, place{m.file, line}, nil
+}
+
+// spoilt is right with some of its files replaced.
+type spoilt struct{ right, wrong fs.FS }
+
+// Open implements fs.FS.
+func (s spoilt) Open(name string) (fs.File, error) {
+	if file, err := s.wrong.Open(name); err == nil {
+		return file, nil
+	}
+	return s.right.Open(name)
 }

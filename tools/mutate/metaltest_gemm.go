@@ -1,7 +1,7 @@
 package main
 
-// gemmMutants spoil gemm.metal.
-var gemmMutants = []mutant{
+// metaltestGemmMutants spoil metaltest's gemm.metal.
+var metaltestGemmMutants = []mutant{
 	{"gemm.metal", "tiles read before they are there", barrier + "\n        for (uint k = 0", "for (uint k = 0"},
 	{"gemm.metal", "tiles overwritten before they are read", barrier + "\n    }\n\n", "}\n\n"},
 	{"gemm.metal", "result read before it is there", barrier + "\n    for (uint i = index", "for (uint i = index"},

@@ -1,0 +1,33 @@
+package main
+
+// gemmNormMutants spoil gemm_norm.h, gemm_norm.metal and gemm_norm_quant.metal.
+var gemmNormMutants = []mutant{
+	{"gemm_norm.h", "absent blocks counted", "args.N > place.column0 ? min((args.N - place.column0) / side, uint(NF)) : 0", "uint(NF)"},
+	{"gemm_norm.h", "blocks not limited", "min((args.N - place.column0) / side, uint(NF))", "(args.N - place.column0) / side"},
+	{"gemm_norm.h", "last block dropped", "(args.N - place.column0) / side, uint(NF)", "(args.N - place.column0 - 1) / side, uint(NF)"},
+	{"gemm_norm.h", "second element not finished", "                tile.sums[i][j].thread_elements()[1] = value[1];\n", ""},
+	{"gemm_norm.h", "sums in one place", "partial + maxSimdgroups * side * MF, simdgroups", "partial, simdgroups"},
+	{"gemm_norm.h", "sums overlap", "partial + maxSimdgroups * side * MF, simdgroups", "partial + side * MF, simdgroups"},
+	{"gemm_norm.h", "mean over K", "normalize(tile, args.N, blocks", "normalize(tile, args.K, blocks"},
+	{"gemm_norm.h", "epsilon left out", "blocks, args.epsilon, first", "blocks, 0.0f, first"},
+	{"gemm_norm.h", "beta is gamma", "beta = gamma + args.N", "beta = gamma"},
+	{"gemm_norm.h", "gamma is the bias", "gamma = vectors + args.N", "gamma = vectors"},
+	{"gemm_norm.h", "gamma of one column twice", "float2(gamma[n], gamma[n + 1])", "float2(gamma[n], gamma[n])"},
+	{"gemm_norm.h", "beta left out", " + float2(beta[n], beta[n + 1])", ""},
+	{"gemm_norm.h", "m not tested", "m < args.M && j < blocks", "j < blocks"},
+	{"gemm_norm.h", "blocks not tested", "m < args.M && j < blocks", "m < args.M"},
+	{"gemm_norm.h", "one row too many", "m < args.M && j < blocks", "m <= args.M && j < blocks"},
+	{"gemm_norm.h", "stride of the result", "ulong(m) * args.N + n", "ulong(m) * args.K + n"},
+	{"gemm_norm.h", "gather ignored", "gatherA ? rows : nullptr", "nullptr"},
+	{"gemm_norm.h", "SIMD-groups without columns leave", "    const uint blocks = args.N", "    if (place.lane.row >= args.M) {\n        return;\n    }\n    const uint blocks = args.N"},
+	{"gemm_norm.metal", "room for one sum", "partial[2 * maxSimdgroups * side * MF]", "partial[maxSimdgroups * side * MF]"},
+	{"gemm_norm.metal", "room for one tile", "tiles[2 * Tile", "tiles[Tile"},
+	{"gemm_norm.metal", "rows of a group", "{group * side * MF, ", "{group * side * NF, "},
+	{"gemm_norm.metal", "every SIMD-group the first", "simdgroup * side * NF, index", "0, index"},
+	{"gemm_norm.metal", "partial sums in thread memory", "threadgroup float partial", "float partial"},
+	{"gemm_norm.metal", "fewer columns in a variant", `"gemm_norm_f16_nt_8x48", half, 1, 6`, `"gemm_norm_f16_nt_8x48", half, 1, 4`},
+	{"gemm_norm_quant.metal", "wrong codes of a variant", `"gemm_norm_q8_f16_nt_16x48", half, 8, 2, 6`, `"gemm_norm_q8_f16_nt_16x48", half, 4, 2, 6`},
+	{"gemm_norm_quant.metal", "scales for offsets", "codes, scales, offsets, args.N", "codes, scales, scales, args.N"},
+	{"gemm_norm_quant.metal", "columns of the group", "groupSize, place.column0, lane", "groupSize, 0, lane"},
+	{"gemm_norm_quant.metal", "codes in device memory written", "device T* y [[buffer(6)]]", "device const T* y [[buffer(6)]]"},
+}
