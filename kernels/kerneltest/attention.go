@@ -16,6 +16,9 @@ type Attention struct {
 	Heads, HeadSize int
 	Lengths         []int // of the sequences
 	First           bool  // of the first token of each sequence alone
+	// Falling makes all scores far below zero, and those of every 32 further keys far below the ones before: what an
+	// online softmax that loses its greatest score, or begins with another, does not survive.
+	Falling bool
 }
 
 // starts is [B+1].
@@ -79,8 +82,30 @@ func (a Attention) Case() Case {
 		}
 		return op.Record(r, rows)
 	}
+	if a.Falling {
+		c.Name += " falling"
+		a.fall(&c, starts)
+	}
 	a.answer(&c, starts)
 	return c
+}
+
+// fall adds 4 to all queries and takes multiples of 2 from keys, so that scores fall by 8·√D for every 32 keys.
+func (a Attention) fall(c *Case, starts []int32) {
+	h := a.Heads * a.HeadSize
+	qkv, first := c.Operands[0].Values, c.Operands[1].Values
+	for b := range a.Lengths {
+		for t := int(starts[b]); t < int(starts[b+1]); t++ {
+			for e := range h {
+				qkv[t*3*h+e] = rounded(kernels.F16, qkv[t*3*h+e]+4)
+				step := (t - int(starts[b])) / 32
+				qkv[t*3*h+h+e] = rounded(kernels.F16, qkv[t*3*h+h+e]-float64(2*(step+4)))
+			}
+		}
+	}
+	for i := range first {
+		first[i] = rounded(kernels.F16, first[i]+4)
+	}
 }
 
 func (a Attention) answer(c *Case, starts []int32) {

@@ -93,7 +93,10 @@ func attentionCases(d kernels.DType) []Case {
 		a.First = true
 		cases = append(cases, a.Case())
 	}
-	return cases
+	falling := Attention{DType: d, Heads: 2, HeadSize: 32, Lengths: []int{70, 33}, Falling: true}
+	first := falling
+	first.First = true
+	return append(cases, falling.Case(), first.Case())
 }
 
 func headCases(d kernels.DType) []Case {

@@ -70,4 +70,6 @@ var attentionMutants = []mutant{
 	{"attention.metal", "tiles in thread memory", "threadgroup T keyTile", "T keyTile"},
 	{"attention.metal", "elements of p swapped", "scores[i][j].thread_elements()[0], scores[i][j].thread_elements()[1]", "scores[i][j].thread_elements()[1], scores[i][j].thread_elements()[0]"},
 	{"attention.metal", "items by head", "items[group.x]", "items[group.y]"},
+	{"attention.metal", "greatest of this tile alone", "float top = most[i];", "float top = -INFINITY;"},
+	{"attention.metal", "greatest begins at zero", "rows.most[i] = -INFINITY", "rows.most[i] = 0.0f"},
 }

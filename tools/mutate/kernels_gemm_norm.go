@@ -29,5 +29,5 @@ var gemmNormMutants = []mutant{
 	{"gemm_norm_quant.metal", "wrong codes of a variant", `"gemm_norm_q8_f16_nt_16x48", half, 8, 2, 6`, `"gemm_norm_q8_f16_nt_16x48", half, 4, 2, 6`},
 	{"gemm_norm_quant.metal", "scales for offsets", "codes, scales, offsets, args.N", "codes, scales, scales, args.N"},
 	{"gemm_norm_quant.metal", "columns of the group", "groupSize, place.column0, lane", "groupSize, 0, lane"},
-	{"gemm_norm_quant.metal", "codes in device memory written", "device T* y [[buffer(6)]]", "device const T* y [[buffer(6)]]"},
+	{"gemm_norm_quant.metal", "result written through a pointer to const", "device T* y [[buffer(6)]]", "device const T* y [[buffer(6)]]"},
 }

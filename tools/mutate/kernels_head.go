@@ -25,5 +25,5 @@ var headMutants = []mutant{
 	{"head.metal", "too few partial sums", "partial[maxSimdgroups * side]", "partial[side]"},
 	{"head.metal", "last label left out", "c < args.labels; c++", "c + 1 < args.labels; c++"},
 	{"head.metal", "fewer columns in the wide variant", `"head_f16_wide", half, 16`, `"head_f16_wide", half, 6`},
-	{"head.metal", "sums in half", "device const float* v [[buffer(4)]]", "device const half* v [[buffer(4)]]"},
+	{"head.metal", "classifier read as half", "device const float* v [[buffer(4)]]", "device const half* v [[buffer(4)]]"},
 }
