@@ -66,16 +66,16 @@ kernel void embed(
     const uint id = tokens[t];
     device const T* position = positions + ulong(tokens[args.tokens + t]) * H;
     device const T* type = types + ulong(tokens[2 * args.tokens + t]) * H;
-    RowVectors row;
+    RowVectors<1> row;
     for (uint i = 0; i < rowVectors; i++) {
         const uint h = 4 * (lane + simdWidth * i);
         if (h < H) {
-            row.x[i] = word<T>(args, words, scales, offsets, id, h) +
-                       float4(*(device const vec<T, 4>*)(position + h)) +
-                       float4(*(device const vec<T, 4>*)(type + h));
+            row.x[0][i] = word<T>(args, words, scales, offsets, id, h) +
+                          float4(*(device const vec<T, 4>*)(position + h)) +
+                          float4(*(device const vec<T, 4>*)(type + h));
         }
     }
-    row.store(y + ulong(t) * H, vectors, vectors + H, H, args.epsilon, lane);
+    row.store(y + ulong(t) * H, vectors, vectors + H, H, args.epsilon, 1, lane);
 }
 
 template [[host_name("embed_f16")]] [[kernel]] decltype(embed<half>) embed<half>;

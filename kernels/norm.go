@@ -1,15 +1,28 @@
 package kernels
 
 import (
+	"fmt"
+
 	"github.com/metalrank/metalrank/metal"
 )
 
 // MaxHidden is the longest row that a SIMD-group normalises in registers (norm.h).
 const MaxHidden = 4096
 
-// rowSimdgroups is how many rows a threadgroup of embed.metal or norm.metal has: rows have nothing to do with each
+// rowSimdgroups is how many SIMD-groups a threadgroup of embed.metal or norm.metal has: they have nothing to do with each
 // other, so this only keeps the number of threadgroups down.
 const rowSimdgroups = 4
+
+// normRows is how many rows of size H a SIMD-group of norm.metal holds: at most 64 registers of them to a lane.
+func normRows(hidden int) int {
+	switch {
+	case hidden <= 512:
+		return 4
+	case hidden <= 1024:
+		return 2
+	}
+	return 1
+}
 
 // Norm is residual and layer norm over rows (norm.metal).
 type Norm struct {
@@ -27,7 +40,7 @@ func (l *Library) NewNorm(hidden int, vectors metal.Binding, epsilon float64, re
 	}
 	n := &Norm{hidden: hidden, vectors: vectors, epsilon: float32(epsilon), residual: residual}
 	var err error
-	n.pipeline, err = l.pipeline("norm.metal", "norm_"+l.dtype.String(),
+	n.pipeline, err = l.pipeline("norm.metal", fmt.Sprintf("norm_%s_%d", l.dtype, normRows(hidden)),
 		metal.Bool(constantResidual, residual), metal.Uint(constantRowVectors, rowVectors(hidden)))
 	return n, err
 }
@@ -42,7 +55,7 @@ func (n *Norm) Record(r *Recorder, rows int, x, y, residual metal.Binding) error
 	}
 	normArgs{uint32(rows), uint32(n.hidden), n.epsilon}.record(r)
 	r.bind(x, n.vectors, y, residual)
-	return r.launch(n.pipeline, metal.Size{X: uint32(ceilDiv(rows, rowSimdgroups))}, rowSimdgroups)
+	return r.launch(n.pipeline, metal.Size{X: uint32(ceilDiv(rows, rowSimdgroups*normRows(n.hidden)))}, rowSimdgroups)
 }
 
 // rowVectors is how many vectors of four of a row each lane of a SIMD-group holds.

@@ -8,11 +8,14 @@ constant uint rowVectors [[function_constant(CONSTANT_ROW_VECTORS)]];
 
 constant constexpr uint maxRowVectors = 32; // H <= 4096
 
-// RowVectors is a row [H]; vector i of a lane begins at element 4 (lane + 32 i), if that is inside.
+// RowVectors are R rows [H]; vector i of a lane begins at element 4 (lane + 32 i), if that is inside. What rows are
+// multiplied by and shifted by is read once for all of them.
+template <int R>
 struct RowVectors {
-    float4 x[maxRowVectors];
+    float4 x[R][maxRowVectors];
 
-    // store writes (x - mean) / sqrt(variance + epsilon) * gamma + beta. The variance is taken in a second pass.
+    // store writes (x - mean) / sqrt(variance + epsilon) * gamma + beta for the first `rows` of them. The variance is
+    // taken in a second pass.
     template <typename T>
     void store(
         device T* y,
@@ -20,30 +23,44 @@ struct RowVectors {
         device const float* beta,
         uint H,
         float epsilon,
+        uint rows,
         uint lane
     ) {
+        float inverse[R];
+        for (uint r = 0; r < R; r++) {
+            inverse[r] = centre(x[r], H, epsilon, lane);
+        }
+        for (uint i = 0; i < rowVectors; i++) {
+            const uint h = 4 * (lane + simdWidth * i);
+            if (h < H) {
+                const float4 scale = *(device const float4*)(gamma + h);
+                const float4 shift = *(device const float4*)(beta + h);
+                for (uint r = 0; r < R; r++) {
+                    if (r < rows) {
+                        const float4 value = x[r][i] * inverse[r] * scale + shift;
+                        *(device vec<T, 4>*)(y + ulong(r) * H + h) = vec<T, 4>(value);
+                    }
+                }
+            }
+        }
+    }
+
+    // centre subtracts a row's mean, and returns 1 / sqrt(variance + epsilon).
+    static float centre(thread float4 (&row)[maxRowVectors], uint H, float epsilon, uint lane) {
         float sum = 0.0f;
         for (uint i = 0; i < rowVectors; i++) {
             if (4 * (lane + simdWidth * i) < H) {
-                sum += x[i][0] + x[i][1] + x[i][2] + x[i][3];
+                sum += row[i][0] + row[i][1] + row[i][2] + row[i][3];
             }
         }
         const float mean = simd_sum(sum) / float(H);
         float squares = 0.0f;
         for (uint i = 0; i < rowVectors; i++) {
             if (4 * (lane + simdWidth * i) < H) {
-                x[i] -= mean;
-                squares += dot(x[i], x[i]);
+                row[i] -= mean;
+                squares += dot(row[i], row[i]);
             }
         }
-        const float inverse = rsqrt(simd_sum(squares) / float(H) + epsilon);
-        for (uint i = 0; i < rowVectors; i++) {
-            const uint h = 4 * (lane + simdWidth * i);
-            if (h < H) {
-                const float4 value = x[i] * inverse * *(device const float4*)(gamma + h) +
-                                     *(device const float4*)(beta + h);
-                *(device vec<T, 4>*)(y + h) = vec<T, 4>(value);
-            }
-        }
+        return rsqrt(simd_sum(squares) / float(H) + epsilon);
     }
 };

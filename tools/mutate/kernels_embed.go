@@ -8,7 +8,7 @@ var embedMutants = []mutant{
 	{"embed.metal", "position of the first token", "tokens[args.tokens + t]", "tokens[args.tokens]"},
 	{"embed.metal", "positions are the tokens'", "tokens[args.tokens + t]", "t"},
 	{"embed.metal", "types are the positions", "tokens[2 * args.tokens + t]", "tokens[args.tokens + t]"},
-	{"embed.metal", "types left out", " +\n                       float4(*(device const vec<T, 4>*)(type + h));", ";"},
+	{"embed.metal", "types left out", " +\n                          float4(*(device const vec<T, 4>*)(type + h));", ";"},
 	{"embed.metal", "always the first type", "(type + h)", "(types + h)"},
 	{"embed.metal", "row of words by token", "word<T>(args, words, scales, offsets, id, h)", "word<T>(args, words, scales, offsets, t, h)"},
 	{"embed.metal", "stride of words", "ulong(id) * args.hidden + h", "ulong(id) * args.groupSize + h"},

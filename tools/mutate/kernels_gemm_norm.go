@@ -27,7 +27,7 @@ var gemmNormMutants = []mutant{
 	{"gemm_norm.metal", "partial sums in thread memory", "threadgroup float partial", "float partial"},
 	{"gemm_norm.metal", "fewer columns in a variant", `"gemm_norm_f16_nt_8x48", half, 1, 6`, `"gemm_norm_f16_nt_8x48", half, 1, 4`},
 	{"gemm_norm_quant.metal", "wrong codes of a variant", `"gemm_norm_q8_f16_nt_16x48", half, 8, 2, 6`, `"gemm_norm_q8_f16_nt_16x48", half, 4, 2, 6`},
-	{"gemm_norm_quant.metal", "scales for offsets", "codes, scales, offsets, args.N", "codes, scales, scales, args.N"},
+	{"gemm_norm_quant.metal", "scales for offsets", "offsets, args.N", "scales, args.N"},
 	{"gemm_norm_quant.metal", "columns of the group", "groupSize, place.column0, lane", "groupSize, 0, lane"},
 	{"gemm_norm_quant.metal", "result written through a pointer to const", "device T* y [[buffer(6)]]", "device const T* y [[buffer(6)]]"},
 }

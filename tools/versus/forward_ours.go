@@ -73,8 +73,8 @@ type recording struct {
 // Submit implements metal.Device.
 func (r *recording) Submit(list *metal.CommandList) (metal.Pending, error) {
 	pending, err := r.Device.Submit(list)
-	if err == nil {
-		r.pending = pending.(*sim.Pending)
+	if work, ok := pending.(*sim.Pending); ok {
+		r.pending = work
 	}
 	return pending, err
 }

@@ -61,7 +61,11 @@ func finished(pending metal.Pending, err error) ([]sim.Report, error) {
 	if _, err := pending.Wait(context.Background()); err != nil {
 		return nil, err
 	}
-	return pending.(*sim.Pending).Reports(), nil
+	work, ok := pending.(*sim.Pending)
+	if !ok {
+		return nil, fmt.Errorf("versus: submitted work is a %T", pending)
+	}
+	return work.Reports(), nil
 }
 
 // A bench holds the operands of one operation of ours. After an error it makes no more of them.
