@@ -22,7 +22,7 @@ struct Place {
 // finish adds bias and residual to the lane's two sums of block (i, j), and applies the activation.
 template <typename T>
 static inline float2 finish(
-    constant GemmArgs& args,
+    GemmArgs args,
     Place place,
     uint i,
     uint j,
@@ -45,7 +45,7 @@ static inline float2 finish(
 // linear makes y = act(a wT + bias + residual).
 template <typename T, int MF, int NF, typename Weights>
 static inline void linear(
-    constant GemmArgs& args,
+    GemmArgs args,
     Place place,
     Weights w,
     device const T* a,

@@ -7,7 +7,7 @@
 
 template <typename T, int MF, int NF, typename Weights>
 static inline void linearNorm(
-    constant GemmArgs& args,
+    GemmArgs args,
     Place place,
     uint simdgroup,
     Weights w,
