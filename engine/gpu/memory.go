@@ -132,37 +132,45 @@ const codeAlignment = 4
 // codes puts the parts of quantised tensors into the device's memory.
 func (m *memory) codes(w *kernels.Matrix, tensors []weights.Tensor) error {
 	w.Bits, w.GroupSize = tensors[0].Quant.Bits, tensors[0].Quant.GroupSize
-	var codes, scales, offsets []byte
-	for _, t := range tensors {
-		var err error
-		codes = append(codes, t.Quant.Codes.Bytes()...)
-		if scales, err = encode(scales, kernels.F16, t.Quant.Scales); err != nil {
-			return err
-		}
-		if offsets, err = encode(offsets, kernels.F16, t.Quant.Biases); err != nil {
-			return err
-		}
-	}
 	for _, part := range []struct {
-		at   *metal.Binding
-		data []byte
-		of   weights.Tensor
+		at *metal.Binding
+		of func(*weights.AffineTensor) weights.Tensor
 	}{
-		{&w.Data, codes, tensors[0].Quant.Codes}, {&w.Scales, scales, tensors[0].Quant.Scales},
-		{&w.Offsets, offsets, tensors[0].Quant.Biases},
+		{&w.Data, func(q *weights.AffineTensor) weights.Tensor { return q.Codes }},
+		{&w.Scales, func(q *weights.AffineTensor) weights.Tensor { return q.Scales }},
+		{&w.Offsets, func(q *weights.AffineTensor) weights.Tensor { return q.Biases }},
 	} {
-		if len(tensors) == 1 && (part.of.DType == weights.F16 || part.of.DType == weights.U32) {
-			if at, ok := m.inPlace(part.of, codeAlignment); ok {
-				*part.at = at
-				continue
-			}
+		parts := make([]weights.Tensor, len(tensors))
+		for i, t := range tensors {
+			parts[i] = part.of(t.Quant)
 		}
 		var err error
-		if *part.at, err = m.copied(part.data); err != nil {
+		if *part.at, err = m.part(parts); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// part puts codes, or scales as f16, one tensor's under the other's, into the device's memory.
+func (m *memory) part(tensors []weights.Tensor) (metal.Binding, error) {
+	if t := tensors[0]; len(tensors) == 1 && (t.DType == weights.F16 || t.DType == weights.U32) {
+		if at, ok := m.inPlace(t, codeAlignment); ok {
+			return at, nil
+		}
+	}
+	var data []byte
+	for _, t := range tensors {
+		if t.DType == weights.U32 {
+			data = append(data, t.Bytes()...)
+			continue
+		}
+		var err error
+		if data, err = encode(data, kernels.F16, t); err != nil {
+			return metal.Binding{}, err
+		}
+	}
+	return m.copied(data)
 }
 
 // vectors puts tensors, one behind the other, into the device's memory as f32.

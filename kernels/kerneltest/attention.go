@@ -144,7 +144,7 @@ func (a Attention) row(c *Case, at int, q, qkv []float64, begin, end int) {
 			}
 			scores[j] = sum * scale
 			most = max(most, scores[j])
-			off = max(off, float64(d+2)*floatRoundoff*magnitude*scale)
+			off = max(off, float64(d+2)*metaltest.FloatRoundoff*magnitude*scale)
 		}
 		var total float64
 		for j := range scores {
@@ -154,15 +154,15 @@ func (a Attention) row(c *Case, at int, q, qkv []float64, begin, end int) {
 			var sum, allowed float64
 			for j, score := range scores {
 				v, p := qkv[(begin+j)*3*h+2*h+column+e], math.Exp(score-most)
-				relative := 2*off + 2*(most-score)*floatRoundoff + 8*floatRoundoff + roundoff(a.DType)
+				relative := 2*off + 2*(most-score)*metaltest.FloatRoundoff + 8*metaltest.FloatRoundoff + roundoff(a.DType)
 				sum += p * v
-				allowed += p * math.Abs(v) * (relative + float64(len(scores)+8)*floatRoundoff)
+				allowed += p * math.Abs(v) * (relative + float64(len(scores)+8)*metaltest.FloatRoundoff)
 				if a.DType == kernels.F16 {
-					allowed += halfTiny * math.Abs(v)
+					allowed += metaltest.HalfTiny * math.Abs(v)
 				}
 			}
 			// The total, too, is off: by the same relative error at most, without the rounding to the dtype.
-			slack := 2*off + float64(len(scores)+16)*floatRoundoff
+			slack := 2*off + float64(len(scores)+16)*metaltest.FloatRoundoff
 			c.Want[at*h+column+e] = sum / total
 			c.Allowed[at*h+column+e] = allowed/total + math.Abs(sum/total)*slack + stored(a.DType, sum/total)
 		}

@@ -43,28 +43,20 @@ func (c *Case) Run(
 	})
 }
 
-// Unit roundoffs: the relative error of rounding once to nearest.
-const (
-	halfRoundoff  = 1.0 / (1 << 11)
-	floatRoundoff = 1.0 / (1 << 24)
-	// halfTiny is the rounding error of subnormal halves: half their spacing of 2^-24.
-	halfTiny = 1.0 / (1 << 25)
-)
-
 // roundoff is that of a dtype.
 func roundoff(d kernels.DType) float64 {
 	if d == kernels.F16 {
-		return halfRoundoff
+		return metaltest.HalfRoundoff
 	}
-	return floatRoundoff
+	return metaltest.FloatRoundoff
 }
 
 // stored is what storing a value as d may change.
 func stored(d kernels.DType, value float64) float64 {
 	if d == kernels.F16 {
-		return math.Abs(value)*halfRoundoff + halfTiny
+		return math.Abs(value)*metaltest.HalfRoundoff + metaltest.HalfTiny
 	}
-	return math.Abs(value) * floatRoundoff
+	return math.Abs(value) * metaltest.FloatRoundoff
 }
 
 // rounded is value as d holds it.
@@ -111,11 +103,11 @@ func activate(a kernels.Activation, x float64) float64 {
 func activated(a kernels.Activation, x, allowed float64) float64 {
 	switch a {
 	case kernels.GELU:
-		return 1.13*allowed + math.Abs(x)*(0.75e-7+8*floatRoundoff)
+		return 1.13*allowed + math.Abs(x)*(0.75e-7+8*metaltest.FloatRoundoff)
 	case kernels.GELUNew:
-		return 1.13*allowed + math.Abs(x)*16*floatRoundoff
+		return 1.13*allowed + math.Abs(x)*16*metaltest.FloatRoundoff
 	case kernels.Tanh:
-		return allowed + 16*floatRoundoff
+		return allowed + 16*metaltest.FloatRoundoff
 	}
 	return allowed
 }

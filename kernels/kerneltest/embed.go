@@ -64,7 +64,7 @@ func (e Embed) Case() Case {
 				row[h] += v
 				magnitude += math.Abs(v)
 			}
-			allowed[h] = 3 * floatRoundoff * magnitude
+			allowed[h] = 3 * metaltest.FloatRoundoff * magnitude
 		}
 		normalise(row, allowed, c.Operands[4].Values[:e.H], c.Operands[4].Values[e.H:])
 		for h, value := range row {

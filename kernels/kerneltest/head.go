@@ -64,15 +64,15 @@ func (h Head) Case() Case {
 				sum, magnitude = sum+product, magnitude+math.Abs(product)
 			}
 			pooled[n] = activate(h.Activation, sum)
-			off[n] = activated(h.Activation, sum, float64(h.H+2)*floatRoundoff*magnitude)
+			off[n] = activated(h.Activation, sum, float64(h.H+2)*metaltest.FloatRoundoff*magnitude)
 		}
 		for label := range h.C {
 			sum := c.Operands[4].Values[label]
-			allowed := math.Abs(sum) * floatRoundoff
+			allowed := math.Abs(sum) * metaltest.FloatRoundoff
 			for n, p := range pooled {
 				v := c.Operands[3].Values[label*h.H+n]
 				sum += p * v
-				allowed += math.Abs(v) * (off[n] + math.Abs(p)*float64(h.H+1)*floatRoundoff)
+				allowed += math.Abs(v) * (off[n] + math.Abs(p)*float64(h.H+1)*metaltest.FloatRoundoff)
 			}
 			c.Want, c.Allowed = append(c.Want, sum), append(c.Allowed, allowed+stored(kernels.F32, sum))
 		}

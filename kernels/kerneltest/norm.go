@@ -26,11 +26,11 @@ func normalise(x, allowed, gamma, beta []float64) {
 		variance += (v - mean) * (v - mean) / n
 	}
 	sd := math.Sqrt(variance + epsilon)
-	off := slices.Max(allowed) + 8*floatRoundoff*magnitude // sums of x and its mean round, too
+	off := slices.Max(allowed) + 8*metaltest.FloatRoundoff*magnitude // sums of x and its mean round, too
 	for i, v := range x {
 		z := (v - mean) / sd
-		slack := 2*off/sd + (n/32+16)*floatRoundoff
-		allowed[i] = math.Abs(gamma[i])*slack*(1+math.Abs(z)) + 2*floatRoundoff*(math.Abs(z*gamma[i])+math.Abs(beta[i]))
+		slack := 2*off/sd + (n/32+16)*metaltest.FloatRoundoff
+		allowed[i] = math.Abs(gamma[i])*slack*(1+math.Abs(z)) + 2*metaltest.FloatRoundoff*(math.Abs(z*gamma[i])+math.Abs(beta[i]))
 		x[i] = z*gamma[i] + beta[i]
 	}
 }
@@ -65,7 +65,7 @@ func (n Norm) Case() Case {
 		for h := range row {
 			if n.Residual {
 				row[h] += c.Operands[3].Values[m*n.H+h]
-				allowed[h] = floatRoundoff * math.Abs(row[h])
+				allowed[h] = metaltest.FloatRoundoff * math.Abs(row[h])
 			}
 		}
 		normalise(row, allowed, c.Operands[1].Values[:n.H], c.Operands[1].Values[n.H:])

@@ -62,13 +62,13 @@ func (c *Case) answer(m, n, k int, bias, gelu bool) {
 				sum += c.Operands[2].Values[j]
 				magnitude += math.Abs(c.Operands[2].Values[j])
 			}
-			allowed := float64(k+2) * floatRoundoff * magnitude
+			allowed := float64(k+2) * FloatRoundoff * magnitude
 			if gelu {
-				allowed = 1.13*allowed + math.Abs(sum)*(0.75e-7+8*floatRoundoff)
+				allowed = 1.13*allowed + math.Abs(sum)*(0.75e-7+8*FloatRoundoff)
 				sum *= 0.5 * math.Erfc(-sum/math.Sqrt2)
 			}
 			c.Want = append(c.Want, sum)
-			c.Allowed = append(c.Allowed, allowed+math.Abs(sum)*halfRoundoff+halfTiny)
+			c.Allowed = append(c.Allowed, allowed+math.Abs(sum)*HalfRoundoff+HalfTiny)
 		}
 	}
 }

@@ -10,12 +10,12 @@ import (
 
 // Unit roundoffs: the relative error of rounding once to nearest.
 const (
-	halfRoundoff  = 1.0 / (1 << 11)
-	floatRoundoff = 1.0 / (1 << 24)
+	HalfRoundoff  = 1.0 / (1 << 11)
+	FloatRoundoff = 1.0 / (1 << 24)
 )
 
-// halfTiny is the rounding error of subnormal halves: half their spacing of 2^-24.
-const halfTiny = 1.0 / (1 << 25)
+// HalfTiny is the rounding error of subnormal halves: half their spacing of 2^-24.
+const HalfTiny = 1.0 / (1 << 25)
 
 // Normal returns n numbers of a normal distribution of the given width, all exactly representable as half, the same for
 // the same seed on any machine.

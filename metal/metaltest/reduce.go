@@ -46,7 +46,7 @@ func Reduce(count, chunk, threads int) Case {
 		magnitude += math.Abs(value)
 	}
 	depth := float64(chunk/threads + pieces/threads + 2*(1+5+5))
-	c.Want, c.Allowed = []float64{sum}, []float64{depth * floatRoundoff * magnitude}
+	c.Want, c.Allowed = []float64{sum}, []float64{depth * FloatRoundoff * magnitude}
 	return c
 }
 

@@ -46,7 +46,7 @@ func Softmax(rows, columns, threads int) Case {
 		for _, value := range row {
 			y := math.Exp(value*scale-most) / sum
 			c.Want = append(c.Want, y)
-			c.Allowed = append(c.Allowed, y*(halfRoundoff+64*floatRoundoff)+halfTiny)
+			c.Allowed = append(c.Allowed, y*(HalfRoundoff+64*FloatRoundoff)+HalfTiny)
 		}
 	}
 	return c
