@@ -1,0 +1,46 @@
+package schedule
+
+import "time"
+
+// Batch is what one forward pass takes.
+type Batch struct {
+	Spans     []Span
+	Tokens    int
+	Sequences int
+	// ID counts the batches of a device, from 1.
+	ID uint64
+	// Expired are requests that Next found to be past their deadline and dropped. They are in no span.
+	Expired []*Request
+	// Queue is where the spans come from.
+	Queue *Queue
+
+	seat    *seat
+	started time.Duration
+	charged float64 // to the seat, before the time was known
+}
+
+// Span is the sequences From to To of a request.
+type Span struct {
+	Request  *Request
+	From, To int
+}
+
+func (b *Batch) reset() {
+	clear(b.Spans) // a batch that is kept must not keep requests
+	clear(b.Expired)
+	*b = Batch{Spans: b.Spans[:0], Expired: b.Expired[:0]}
+}
+
+// add appends sequences of a request, and takes them from those that wait.
+func (b *Batch) add(r *Request, to, tokens int) {
+	b.Spans = append(b.Spans, Span{r, r.next, to})
+	b.Tokens += tokens
+	b.Sequences += to - r.next
+	r.running += to - r.next
+	r.tokens -= tokens
+	r.next = to
+	if r.batches == 0 {
+		r.started, r.firstRun = b.started, b.ID
+	}
+	r.batches++
+}

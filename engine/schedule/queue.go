@@ -1,0 +1,202 @@
+package schedule
+
+import "time"
+
+// Queue holds the requests of one model.
+type Queue struct {
+	limits  Limits
+	clients ring[*client]
+	named   map[string]*client
+	seats   []*seat
+
+	tokens   int           // that wait
+	waiting  int           // requests of which something waits
+	requests int           // between Enter and Leave
+	since    time.Duration // when what waits began to, or was last taken from
+}
+
+// client is a name that requests share.
+type client struct {
+	share    share[*client]
+	requests ring[*Request]
+}
+
+// Parts of BatchTokens, chosen by simulation (RATIONALE.md, "Scheduling").
+const (
+	// firstPart is a newcomer's credit: a request of eight documents of a hundred words is done in one turn.
+	firstPart = 0.25
+	// newcomersPart is what newcomers may put before the others in a round, which has another whole one for those.
+	newcomersPart = 3
+	// leastPart keeps a turn from being so short that turns are all there is.
+	leastPart = 1. / 64
+)
+
+// maxIdleClients is how many clients without requests are remembered, at most, for what they took of this round.
+const maxIdleClients = 4096
+
+func tokenRing(l *Limits) ringConfig {
+	total := float64(l.BatchTokens)
+	return ringConfig{total: total, least: leastPart * total, first: firstPart * total, newcomers: newcomersPart * total}
+}
+
+// NewQueue returns an empty queue. Limits must hold to their bounds.
+func NewQueue(limits Limits) *Queue {
+	q := &Queue{limits: limits, named: map[string]*client{}}
+	q.clients.config = tokenRing(&q.limits)
+	return q
+}
+
+// Limits returns what NewQueue was given.
+func (q *Queue) Limits() Limits { return q.limits }
+
+// Tokens is how many wait. Requests is how many are between Enter and Leave.
+func (q *Queue) Tokens() int { return q.tokens }
+
+// Requests is how many are between Enter and Leave.
+func (q *Queue) Requests() int { return q.requests }
+
+// Enter counts a request of which the length is not known yet, as it is still to be tokenised. Leave ends it, pushed or
+// not. The error is an *OverloadError.
+func (q *Queue) Enter() error {
+	if q.requests >= q.limits.Requests {
+		each := float64(q.tokens) / float64(max(q.waiting, 1))
+		return &OverloadError{Limit: "Requests", Value: q.requests + 1, Max: q.limits.Requests, RetryAfter: q.timeFor(each)}
+	}
+	q.requests++
+	return nil
+}
+
+// Leave is for each Enter.
+func (q *Queue) Leave() { q.requests-- }
+
+// Push accepts all of a request, or nothing: then the error is an *OverloadError.
+func (q *Queue) Push(r *Request, now time.Duration) error {
+	tokens := 0
+	for _, n := range r.Lengths {
+		tokens += int(n)
+	}
+	if sum := q.tokens + tokens; sum > q.limits.QueueTokens && q.tokens > 0 {
+		over := min(sum-q.limits.QueueTokens, q.tokens)
+		return &OverloadError{
+			Limit: "QueueTokens", Value: sum, Max: q.limits.QueueTokens, RetryAfter: q.timeFor(float64(over)),
+		}
+	}
+	if len(r.Lengths) == 0 {
+		return nil
+	}
+	r.client = q.client(r)
+	r.tokens, r.pushed, r.state = tokens, now, queued
+	r.share.owner, r.share.weight, r.share.deadline = r, r.Weight, r.Deadline
+	r.client.requests.join(&r.share, float64(tokens))
+	if !r.client.share.joined() {
+		r.client.share.weight = r.ClientWeight
+		q.clients.join(&r.client.share, float64(tokens))
+	}
+	if q.waiting == 0 {
+		q.since = now
+		for _, s := range q.seats {
+			s.device.models.join(&s.share, float64(modelQuantum))
+		}
+	}
+	q.waiting++
+	q.tokens += tokens
+	return nil
+}
+
+// client finds or makes the request's.
+func (q *Queue) client(r *Request) *client {
+	c := q.named[r.Client]
+	if c == nil {
+		if len(q.named) >= maxIdleClients {
+			q.forget()
+		}
+		c = &client{requests: ring[*Request]{config: tokenRing(&q.limits)}}
+		c.share.owner = c
+		q.named[r.Client] = c
+	}
+	return c
+}
+
+// forget lets go of clients that have nothing here.
+func (q *Queue) forget() {
+	for name, c := range q.named {
+		if !c.share.joined() {
+			delete(q.named, name)
+		}
+	}
+}
+
+// Drop takes what still waits of a request out of the queue. What runs comes back with its batch; until then the
+// request isn't Idle. Dropping twice, or what was never pushed, does nothing.
+func (q *Queue) Drop(r *Request) {
+	if r.state != queued {
+		return
+	}
+	r.state = dropped
+	q.tokens -= r.tokens
+	r.tokens = 0
+	if r.share.joined() {
+		q.remove(r)
+	}
+}
+
+// remove takes a request of which nothing waits from its rings.
+func (q *Queue) remove(r *Request) {
+	r.client.requests.leave(&r.share)
+	if r.client.requests.Len() == 0 {
+		q.clients.leave(&r.client.share)
+	}
+	q.waiting--
+	if q.waiting == 0 {
+		for _, s := range q.seats {
+			s.device.models.leave(&s.share)
+		}
+	}
+}
+
+// take fills b with up to the limit of tokens.
+func (q *Queue) take(b *Batch, now time.Duration) {
+	b.Queue, b.started = q, now
+	for full := false; !full && q.waiting > 0; {
+		c := q.clients.next().owner
+		r := c.requests.next().owner
+		if r.Deadline != 0 && r.Deadline <= now {
+			q.Drop(r)
+			b.Expired = append(b.Expired, r)
+			continue
+		}
+		turn := min(r.share.credit, c.share.credit)
+		to, taken := r.next, 0
+		for to < len(r.Lengths) && float64(taken) < turn {
+			n := int(r.Lengths[to])
+			if full = b.Tokens+taken+n > q.limits.BatchTokens && b.Tokens+taken > 0; full {
+				break
+			}
+			taken += n
+			to++
+		}
+		if taken == 0 {
+			continue // full
+		}
+		b.add(r, to, taken)
+		q.tokens -= taken
+		c.requests.charge(&r.share, float64(taken))
+		q.clients.charge(&c.share, float64(taken))
+		if to == len(r.Lengths) {
+			q.remove(r)
+		}
+	}
+	q.since = now
+}
+
+// timeFor is how long the model's devices take for tokens, as they are shared now.
+func (q *Queue) timeFor(tokens float64) time.Duration {
+	rate := 0.
+	for _, s := range q.seats {
+		rate += s.rate()
+	}
+	if rate == 0 {
+		return 0
+	}
+	return time.Duration(tokens / rate)
+}

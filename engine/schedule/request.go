@@ -1,0 +1,58 @@
+package schedule
+
+import "time"
+
+// Request is sequences whose scores are wanted together. Its owner sets the exported fields, and changes nothing of them
+// from Push until the request is Idle again. The zero value is ready; one that is Idle may be used again after Reset.
+type Request struct {
+	// Lengths are the tokens of each sequence, all at least 1.
+	Lengths []int32
+	// Client shares fairly with other clients of the model, whatever number of requests each sends. It may be empty.
+	Client string
+	// ClientWeight and Weight are how much more than others the client gets of its model, and the request of its
+	// client's part. 0: 1.
+	ClientWeight, Weight float64
+	// Deadline, if not 0, is when the answer is of no more use: what has not begun by then is Dropped.
+	Deadline time.Duration
+
+	client   *client
+	share    share[*Request]
+	tokens   int // that wait
+	next     int // the first sequence that waits
+	running  int // sequences in batches
+	done     int // sequences that came back
+	state    state
+	pushed   time.Duration
+	started  time.Duration // when the first batch with a part of it began
+	batches  int
+	firstRun uint64
+}
+
+type state uint8
+
+const (
+	idle state = iota
+	queued
+	dropped // cancelled, expired or failed; what runs is still to come back
+)
+
+// Reset makes an idle request as new, and keeps the memory of Lengths.
+func (r *Request) Reset() { *r = Request{Lengths: r.Lengths[:0]} }
+
+// Idle says whether the scheduler holds nothing of the request: it was never pushed, or everything that ran came back.
+func (r *Request) Idle() bool { return r.running == 0 && r.state != queued }
+
+// Done says whether every sequence ran.
+func (r *Request) Done() bool { return r.done == len(r.Lengths) }
+
+// Dropped says whether the request was cancelled, or its deadline passed, before all of it had begun.
+func (r *Request) Dropped() bool { return r.state == dropped }
+
+// Waited is the time from Push to the start of the first batch with a part of the request.
+func (r *Request) Waited() time.Duration { return r.started - r.pushed }
+
+// Started is when the first batch with a part of the request began.
+func (r *Request) Started() time.Duration { return r.started }
+
+// Batches is how many batches the request was spread over, and FirstBatch the ID of the first.
+func (r *Request) Batches() (n int, first uint64) { return r.batches, r.firstRun }

@@ -1,0 +1,130 @@
+package schedule
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+type member struct {
+	share[*member]
+	served float64
+}
+
+func newMember(weight float64) *member {
+	m := &member{}
+	m.owner, m.weight = m, weight
+	return m
+}
+
+// Members that always want more get parts by weight, whatever their pieces cost.
+func TestRingSharesByWeight(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r := ring[*member]{config: ringConfig{total: 1000, least: 10, first: 250, newcomers: 3000}}
+		members := make([]*member, rapid.IntRange(1, 12).Draw(t, "members"))
+		weights := 0.
+		for i := range members {
+			members[i] = newMember(float64(rapid.IntRange(1, 5).Draw(t, "weight")))
+			weights += members[i].weight
+			r.join(&members[i].share, 1e9)
+		}
+		random := rand.New(rand.NewPCG(1, rapid.Uint64().Draw(t, "seed")))
+		total := 0.
+		for total < 200_000 {
+			m := r.next().owner
+			cost := 1 + 99*random.Float64()
+			m.served += cost
+			total += cost
+			r.charge(&m.share, cost)
+		}
+		for _, m := range members {
+			// A turn or two, and the first credit, are what any two may be apart.
+			want, allowed := total*m.weight/weights, 3*m.weight*(1000/weights+250)+200
+			if m.served < want-allowed || m.served > want+allowed {
+				t.Fatalf("weight %g of %g got %g of %g, want %g within %g", m.weight, weights, m.served, total, want, allowed)
+			}
+		}
+	})
+}
+
+// However many newcomers there are, a member whose pieces are no larger than a quantum gets a turn in every round, and a
+// round is bounded.
+func TestRingStarvesNobody(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		config := ringConfig{total: 1000, least: 100, first: 250, newcomers: 3000}
+		r := ring[*member]{config: config}
+		old := make([]*member, rapid.IntRange(1, 8).Draw(t, "old"))
+		for i := range old {
+			old[i] = newMember(1)
+			r.join(&old[i].share, 1e9)
+		}
+		wait := make(map[*member]float64)
+		random := rand.New(rand.NewPCG(2, rapid.Uint64().Draw(t, "seed")))
+		for range 5000 {
+			for range random.IntN(4) { // more newcomers than can be served, each done in its first turn
+				r.join(&newMember(1).share, 100)
+			}
+			m := r.next().owner
+			isOld := false
+			for _, o := range old {
+				if o == m {
+					isOld = true
+				} else {
+					wait[o] += 100
+				}
+			}
+			r.charge(&m.share, 100)
+			if isOld {
+				wait[m] = 0
+			} else {
+				r.leave(&m.share)
+			}
+			for _, o := range old {
+				// In a round: what newcomers may have, and the last of them; a turn of each other, with its last piece over.
+				if bound := config.newcomers + 100 + config.total + 100*float64(len(old)); wait[o] > bound {
+					t.Fatalf("a member has waited while others took %g, want at most %g", wait[o], bound)
+				}
+			}
+		}
+	})
+}
+
+// Leaving and coming back gains nothing.
+func TestRingKeepsStanding(t *testing.T) {
+	r := ring[*member]{config: ringConfig{total: 100, least: 1, first: 25, newcomers: 300}}
+	steady, flighty := newMember(1), newMember(1)
+	r.join(&steady.share, 1e9)
+	r.join(&flighty.share, 1e9)
+	for range 10_000 {
+		m := r.next().owner
+		m.served += 10
+		r.charge(&m.share, 10)
+		r.leave(&flighty.share)
+		r.join(&flighty.share, 1e9)
+	}
+	if ratio := flighty.served / steady.served; ratio > 1.3 {
+		t.Errorf("one that leaves after every turn gets %.2f times as much as one that stays", ratio)
+	}
+}
+
+func TestRingOrder(t *testing.T) {
+	r := ring[*member]{config: ringConfig{total: 100, least: 1, first: 25, newcomers: 300}}
+	late, none, soon := newMember(1), newMember(1), newMember(1)
+	late.deadline, soon.deadline = 2*time.Second, time.Second
+	for _, m := range []*member{none, late, soon} {
+		r.join(&m.share, 1e9)
+	}
+	for i, want := range []*member{soon, late, none} {
+		if got := r.next().owner; got != want {
+			t.Fatalf("turn %d goes to the wrong member", i)
+		}
+		r.charge(&want.share, 25) // all of its first credit
+	}
+	newcomer := newMember(1)
+	r.join(&newcomer.share, 1e9)
+	if r.next().owner != newcomer {
+		t.Error("a newcomer does not go before those that had a turn")
+	}
+}

@@ -1,0 +1,50 @@
+// Package schedule decides which sequences run next, on which device.
+//
+// A Queue holds the requests of one model. A Device takes batches from the queues that are attached to it. Who is served
+// is settled three times by deficit round robin: a device's time is shared by its models, a model's tokens by its
+// clients, a client's tokens by its requests. Work is cut between sequences, so that a request of thousands gives way to
+// one of eight; whoever has just arrived takes its first turn before those that have had one.
+//
+// Everything here is a state machine: it has no goroutine, no lock and no clock. Its caller holds a lock and says what
+// time it is, on any clock that doesn't go back. The engine drives it with a real one, simulate with one of its own, and
+// so what simulate shows is what the engine does.
+//
+// The package must not know texts, tokens' values, backends or scores.
+package schedule
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// ErrOverloaded is matched by an *OverloadError.
+var ErrOverloaded = errors.New("schedule: overloaded")
+
+// OverloadError says that nothing of a request was accepted, since it would have gone over a limit.
+type OverloadError struct {
+	Limit      string // the limit's name, as in Limits
+	Value, Max int    // what there would have been, and the limit
+	// RetryAfter is when there should be room, at the rate of late; 0 when nothing has run yet.
+	RetryAfter time.Duration
+}
+
+// Error implements error.
+func (e *OverloadError) Error() string {
+	return fmt.Sprintf("schedule: overloaded: %s would be %d, the limit is %d", e.Limit, e.Value, e.Max)
+}
+
+// Is makes errors.Is(err, ErrOverloaded) hold.
+func (e *OverloadError) Is(target error) bool { return target == ErrOverloaded }
+
+// Limits bound a Queue. All are at least 1.
+type Limits struct {
+	// BatchTokens is how many tokens a batch has at most, unless a single sequence has more.
+	BatchTokens int
+	// QueueTokens is how many tokens may wait. A request that has more by itself is accepted while none waits.
+	QueueTokens int
+	// Requests is how many requests may be under way, from Enter to Leave.
+	Requests int
+	// MaxWait is how long a batch that isn't full waits for more to come while its device is idle. 0: not at all.
+	MaxWait time.Duration
+}
