@@ -20,7 +20,6 @@ type ring[T any] struct {
 	members  []*share[T] // a heap, first to be served first
 	weight   float64     // of all members
 	round    uint64      // that is going on; 0 before the first
-	quantum  float64     // of weight 1 in this round
 	entry    uint64      // the round that newcomers join
 	room     float64     // what newcomers may still have in it
 	arrivals uint64
@@ -75,7 +74,6 @@ func (r *ring[T]) begin(round uint64) {
 	if r.entry < round {
 		r.entry, r.room = round, r.config.newcomers
 	}
-	r.quantum = max(r.config.total/r.weight, r.config.least)
 }
 
 // next returns who is to be served, or nil.
@@ -112,7 +110,7 @@ func (r *ring[T]) charge(s *share[T], cost float64) {
 	if s.credit > 0 {
 		return
 	}
-	quantum := r.quantum * s.weight
+	quantum := max(r.config.total/r.weight, r.config.least) * s.weight
 	rounds := math.Floor(-s.credit/quantum) + 1
 	s.credit += rounds * quantum
 	s.round += uint64(rounds)
