@@ -1,10 +1,15 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
+	"github.com/metalrank/metalrank/engine/backend"
 	"github.com/metalrank/metalrank/engine/gpu"
 )
 
@@ -28,15 +33,43 @@ type Config struct {
 	// MaxBatchTokens is how many tokens one forward pass takes at most, unless a single pair has more.
 	// 0: 4096. Bounds: 1 to 1,048,576.
 	MaxBatchTokens int
+	// MaxQueueTokens is how many tokens may wait for the model; a call that would make them more is refused with an
+	// *OverloadError. A call that has more by itself is taken while none waits. 0: 256 times MaxBatchTokens.
+	// Bounds: 1 to 2^40.
+	MaxQueueTokens int
+	// MaxConcurrentRequests is how many calls may be under way. 0: 512. Bounds: 1 to 1,048,576.
+	MaxConcurrentRequests int
+	// MaxClientBatch is how many pairs a call may have. 0: as many as memory holds.
+	MaxClientBatch int
+	// MaxWait is how long a batch that is not full waits for more to come while the device is idle. 0, the default: not
+	// at all; what comes while the device is busy makes the next batch. Bounds: 0 to 10 s.
+	MaxWait time.Duration
+	// Replicas is how many backends run the model, each a batch at a time: on the CPU they divide the cores among them.
+	// 0: 1. Bounds: 1 to 64.
+	Replicas int
+	// TokenCacheBytes bounds the memory in which tokens of texts seen lately are kept. 0: 32 MiB; less than 0: none.
+	TokenCacheBytes int
+	// OnBatch is called after each batch, from the goroutine that ran it. Nil: nothing is called.
+	OnBatch func(BatchStats)
 	// SpecialTokensAsText encodes "[SEP]" and its like in a query or document as ordinary text. By default they
 	// become the special tokens, as in transformers, so a document that holds "[SEP]" can pose as two segments:
 	// switch it on where documents are not trusted.
 	SpecialTokensAsText bool
+
+	wrap func(backend.Backend) backend.Backend // what tests put around each backend that is opened
 }
 
 const (
 	defaultMaxBatchTokens = 4096
 	maxMaxBatchTokens     = 1 << 20
+
+	queueBatches                 = 256 // that MaxQueueTokens allows by default
+	maxMaxQueueTokens            = 1 << 40
+	defaultMaxConcurrentRequests = 512
+	maxMaxConcurrentRequests     = 1 << 20
+	maxMaxWait                   = 10 * time.Second
+	maxReplicas                  = 64
+	defaultTokenCacheBytes       = 32 << 20
 	// minMaxLength leaves room for three special tokens, four in a RoBERTa, and for some of both texts.
 	minMaxLength = 8
 )
@@ -91,11 +124,35 @@ func (c Config) Validate() error {
 	if c.MaxLength != 0 && c.MaxLength < minMaxLength {
 		return fmt.Errorf("engine: MaxLength is %d, want 0 (the checkpoint's) or at least %d", c.MaxLength, minMaxLength)
 	}
-	if c.MaxBatchTokens < 0 || c.MaxBatchTokens > maxMaxBatchTokens {
-		return fmt.Errorf("engine: MaxBatchTokens is %d, want 0 (%d) or 1 to %d",
-			c.MaxBatchTokens, defaultMaxBatchTokens, maxMaxBatchTokens)
+	for _, f := range []struct {
+		field         string
+		value, most   int
+		whatZeroMeans string
+	}{
+		{"MaxBatchTokens", c.MaxBatchTokens, maxMaxBatchTokens, strconv.Itoa(defaultMaxBatchTokens)},
+		{"MaxQueueTokens", c.MaxQueueTokens, maxMaxQueueTokens, fmt.Sprintf("%d times MaxBatchTokens", queueBatches)},
+		{"MaxConcurrentRequests", c.MaxConcurrentRequests, maxMaxConcurrentRequests, strconv.Itoa(defaultMaxConcurrentRequests)},
+		{"MaxClientBatch", c.MaxClientBatch, math.MaxInt32, "no limit"},
+		{"Replicas", c.Replicas, maxReplicas, "1"},
+	} {
+		if f.value < 0 || f.value > f.most {
+			return fmt.Errorf("engine: %s is %d, want 0 (%s) or 1 to %d", f.field, f.value, f.whatZeroMeans, f.most)
+		}
+	}
+	if c.MaxWait < 0 || c.MaxWait > maxMaxWait {
+		return fmt.Errorf("engine: MaxWait is %v, want 0 to %v", c.MaxWait, maxMaxWait)
 	}
 	return nil
+}
+
+// withDefaults puts in what 0 stands for, apart from what the checkpoint decides.
+func (c Config) withDefaults() Config {
+	c.MaxBatchTokens = cmp.Or(c.MaxBatchTokens, defaultMaxBatchTokens)
+	c.MaxQueueTokens = cmp.Or(c.MaxQueueTokens, queueBatches*c.MaxBatchTokens)
+	c.MaxConcurrentRequests = cmp.Or(c.MaxConcurrentRequests, defaultMaxConcurrentRequests)
+	c.Replicas = cmp.Or(c.Replicas, 1)
+	c.TokenCacheBytes = cmp.Or(c.TokenCacheBytes, defaultTokenCacheBytes)
+	return c
 }
 
 // checkPrecision says whether a backend takes the precision that was asked for.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"math"
 
 	"github.com/metalrank/metalrank/engine/parallel"
@@ -14,7 +15,7 @@ type sequence struct {
 
 // encode tokenises pairs in parallel; results are in the order of the pairs. A query that several neighbours share,
 // as all documents of a rerank request do, is tokenised once.
-func (e *Engine) encode(ctx context.Context, pairs []Pair, mode Truncation) ([]sequence, error) {
+func (e *Engine) encode(ctx context.Context, pairs []Pair, options *Options) ([]sequence, error) {
 	var (
 		distinct []string                  // queries, without repetition of neighbours
 		queryOf  = make([]int, len(pairs)) // index into distinct
@@ -27,7 +28,7 @@ func (e *Engine) encode(ctx context.Context, pairs []Pair, mode Truncation) ([]s
 	}
 	queries := make([][]int32, len(distinct))
 	err := parallel.For(ctx, len(distinct), 0, func(i int) (err error) {
-		queries[i], err = e.tokenizer.encode(ctx, distinct[i], math.MaxInt)
+		queries[i], err = e.tokensOf(ctx, distinct[i], math.MaxInt)
 		return err
 	})
 	if err != nil {
@@ -35,27 +36,61 @@ func (e *Engine) encode(ctx context.Context, pairs []Pair, mode Truncation) ([]s
 	}
 	sequences := make([]sequence, len(pairs))
 	err = parallel.For(ctx, len(pairs), 0, func(i int) (err error) {
-		sequences[i], err = e.encodePair(ctx, queries[queryOf[i]], pairs[i].Document, i, mode)
+		sequences[i], err = e.encodePair(ctx, queries[queryOf[i]], pairs[i].Document, i, options)
 		return err
 	})
 	return sequences, err
 }
 
+// tokensOf is tokenizer.encode by way of the cache.
+func (e *Engine) tokensOf(ctx context.Context, text string, need int) ([]int32, error) {
+	if text == "" {
+		return nil, ctx.Err()
+	}
+	if ids, ok := e.tokens.get(text, need); ok {
+		return ids, nil
+	}
+	ids, whole, err := e.tokenizer.encode(ctx, text, need)
+	if err != nil {
+		return nil, err
+	}
+	e.tokens.put(text, ids, whole)
+	return ids, nil
+}
+
 // encodePair tokenises the document of pair index and joins it with the query's tokens q.
-func (e *Engine) encodePair(ctx context.Context, q []int32, document string, index int, mode Truncation) (sequence, error) {
-	template := e.tokenizer.pair
+func (e *Engine) encodePair(ctx context.Context, q []int32, document string, index int, options *Options) (sequence, error) {
+	mode, template := options.Truncation, e.tokenizer.pair
 	limit := e.config.MaxLength - template.specials
 	need := math.MaxInt
 	if mode == TruncateRight {
 		need = documentNeed(len(q), limit)
 	}
-	d, err := e.tokenizer.encode(ctx, document, need)
+	if most := options.MaxDocumentTokens; most > 0 && mode != TruncateLeft {
+		need = min(need, most)
+	}
+	d, err := e.tokensOf(ctx, document, need)
 	if err != nil {
 		return sequence{}, err
+	}
+	if most := options.MaxDocumentTokens; most > 0 && len(d) > most {
+		d = mode.cut(d, most)
 	}
 	if length := len(q) + len(d); mode == TruncateNever && length > limit {
 		return sequence{}, &LengthError{Index: index, Tokens: length + template.specials, Limit: e.config.MaxLength}
 	}
 	keepQ, keepD := longestFirst(len(q), len(d), limit)
-	return template.assemble(mode.cut(q, keepQ), mode.cut(d, keepD)), nil
+	s := template.assemble(mode.cut(q, keepQ), mode.cut(d, keepD))
+	return s, e.checkIDs(s.ids)
+}
+
+// checkIDs finds a token that the model has no embedding of. Here it costs its own request; in a batch it would cost all.
+func (e *Engine) checkIDs(ids []int32) error {
+	vocab := int32(e.checkpoint.Config().VocabSize)
+	for _, id := range ids {
+		if id < 0 || id >= vocab {
+			return fmt.Errorf("%w: it gives token id %d, the model has %d", ErrTokenizer, id, vocab)
+		}
+	}
+	return nil
 }

@@ -11,21 +11,27 @@ import (
 	"path/filepath"
 	"sync"
 
-	"github.com/metalrank/metalrank/engine/backend"
+	"github.com/metalrank/metalrank/engine/schedule"
 	"github.com/metalrank/metalrank/weights"
 	"github.com/metalrank/metalrank/weights/builtin"
 )
 
-// Engine is one loaded model on one backend. Its methods may be called from several goroutines at once.
+// Engine is one loaded model on one backend or on several replicas. Its methods may be called from several goroutines at
+// once: their work is batched together.
 type Engine struct {
 	config     Config
 	checkpoint *weights.Checkpoint
 	tokenizer  *tokenizer
-	backend    backend.Backend
+	tokens     *tokenCache // nil: none
 	activation scoreActivation
 	labels     []string
 	info       Info
-	forwards   chan struct{} // a place for each Forward call that may usefully overlap
+
+	dispatcher *dispatcher
+	owned      bool // the dispatcher has no other models
+	queue      *schedule.Queue
+	replicas   []*replica
+	counters   Counters // guarded by the dispatcher's lock
 
 	mu       sync.Mutex
 	closed   bool           // guarded by mu
@@ -36,22 +42,42 @@ type Engine struct {
 
 // Open loads the model that config names. The caller closes the Engine.
 func Open(ctx context.Context, config Config) (*Engine, error) {
+	d := newDispatcher()
+	e, err := openOn(ctx, config, d, 1)
+	if err != nil {
+		d.close()
+		return nil, err
+	}
+	e.owned = true
+	return e, nil
+}
+
+// openOn loads a model onto a dispatcher's devices. Weight is how much more than others it gets of them.
+func openOn(ctx context.Context, config Config, d *dispatcher, weight float64) (*Engine, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if config.MaxBatchTokens == 0 {
-		config.MaxBatchTokens = defaultMaxBatchTokens
-	}
+	config = config.withDefaults()
 	checkpoint, err := openCheckpoint(config.Model)
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{config: config, checkpoint: checkpoint, labels: checkpoint.Config().Labels}
+	e := &Engine{
+		config: config, checkpoint: checkpoint, labels: checkpoint.Config().Labels, dispatcher: d,
+		tokens: newTokenCache(config.TokenCacheBytes),
+		queue: schedule.NewQueue(schedule.Limits{
+			BatchTokens: config.MaxBatchTokens, QueueTokens: config.MaxQueueTokens,
+			Requests: config.MaxConcurrentRequests, MaxWait: config.MaxWait,
+		}),
+	}
 	if err := e.load(); err != nil {
 		return nil, errors.Join(err, e.release())
+	}
+	for _, r := range e.replicas {
+		d.attach(r, weight)
 	}
 	return e, nil
 }
@@ -76,10 +102,14 @@ func (e *Engine) load() error {
 	} else if e.config.MaxLength > most {
 		return fmt.Errorf("engine: MaxLength is %d, the checkpoint takes %d", e.config.MaxLength, most)
 	}
-	if e.backend, err = e.openBackend(); err != nil {
-		return err
+	for i := range e.config.Replicas {
+		r := &replica{engine: e, queue: e.queue, open: e.openBackend, closing: make(chan struct{})}
+		if r.backend, err = r.open(); err != nil {
+			return err
+		}
+		r.name = fmt.Sprintf("%s/%d", r.backend.Info().Name, i)
+		e.replicas = append(e.replicas, r)
 	}
-	e.forwards = make(chan struct{}, max(e.backend.Info().Overlap, 1))
 	e.info = e.describe()
 	return nil
 }
@@ -91,6 +121,12 @@ func (e *Engine) Close() error {
 	e.mu.Unlock()
 	e.closing.Do(func() {
 		e.calls.Wait()
+		for _, r := range e.replicas {
+			e.dispatcher.detach(r)
+		}
+		if e.owned {
+			e.dispatcher.close()
+		}
 		e.closeErr = e.release()
 	})
 	return e.closeErr
@@ -99,8 +135,8 @@ func (e *Engine) Close() error {
 // release frees in reverse order of load, whatever of it was reached.
 func (e *Engine) release() error {
 	var errs []error
-	if e.backend != nil {
-		errs = append(errs, e.backend.Close())
+	for _, r := range e.replicas {
+		errs = append(errs, closeBackend(r.backend))
 	}
 	if e.tokenizer != nil {
 		errs = append(errs, e.tokenizer.close())
@@ -108,13 +144,38 @@ func (e *Engine) release() error {
 	return errors.Join(append(errs, e.checkpoint.Close())...)
 }
 
-// enter registers a call, so that Close waits for it; the caller calls e.calls.Done.
+// enter registers a call, so that Close waits for it; the caller calls exit.
 func (e *Engine) enter() error {
 	e.mu.Lock()
-	defer e.mu.Unlock()
 	if e.closed {
+		e.mu.Unlock()
 		return ErrClosed
 	}
 	e.calls.Add(1)
-	return nil
+	e.mu.Unlock()
+
+	e.dispatcher.mu.Lock()
+	err := e.queue.Enter()
+	if err != nil {
+		e.counters.Refused++
+	}
+	e.dispatcher.mu.Unlock()
+	if err != nil {
+		e.calls.Done()
+	}
+	return err
+}
+
+// exit is for each enter that succeeded; err is the call's.
+func (e *Engine) exit(err error) {
+	e.dispatcher.mu.Lock()
+	e.queue.Leave()
+	switch {
+	case err == nil:
+		e.counters.Requests++
+	case errors.Is(err, ErrBackend) || errors.Is(err, ErrTokenizer):
+		e.counters.Failed++
+	}
+	e.dispatcher.mu.Unlock()
+	e.calls.Done()
 }

@@ -131,8 +131,7 @@ func (saturated) Forward(_ context.Context, b *backend.Batch, out []float32) err
 }
 
 func TestRerankTellsSaturatedScoresApart(t *testing.T) {
-	e := openTest(t, weightstest.Tiny(), Config{})
-	e.backend = saturated{e.backend}
+	e := openTest(t, weightstest.Tiny(), Config{wrap: func(b backend.Backend) backend.Backend { return saturated{b} }})
 	ranking, err := e.Rerank(t.Context(), "a", []string{"b", "b c", "b c d"}, Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -240,8 +239,8 @@ func TestBackendFailures(t *testing.T) {
 		"error": func([]float32) error { return broken },
 		"NaN":   func(out []float32) error { out[1] = float32(nan()); return nil },
 	} {
-		e := openTest(t, weightstest.Tiny(), Config{})
-		e.backend = failing{e.backend, forward}
+		wrap := func(b backend.Backend) backend.Backend { return failing{b, forward} }
+		e := openTest(t, weightstest.Tiny(), Config{wrap: wrap})
 		_, err := e.Score(t.Context(), mixedPairs(2), raw)
 		if !errors.Is(err, ErrBackend) {
 			t.Errorf("%s: error %v, want ErrBackend", name, err)
@@ -270,9 +269,8 @@ func (s slow) Forward(ctx context.Context, b *backend.Batch, out []float32) erro
 }
 
 func TestCloseWaitsForCallsUnderWay(t *testing.T) {
-	e := openTest(t, weightstest.Tiny(), Config{})
-	s := slow{e.backend, make(chan struct{}), make(chan struct{})}
-	e.backend = s
+	s := slow{nil, make(chan struct{}), make(chan struct{})}
+	e := openTest(t, weightstest.Tiny(), Config{wrap: func(b backend.Backend) backend.Backend { s.Backend = b; return s }})
 	scored, closed := make(chan error, 1), make(chan error, 1)
 	go func() { _, err := e.Score(context.Background(), mixedPairs(1), raw); scored <- err }()
 	<-s.reached

@@ -3,6 +3,8 @@ package engine
 import (
 	"errors"
 	"fmt"
+
+	"github.com/metalrank/metalrank/engine/schedule"
 )
 
 var (
@@ -13,9 +15,26 @@ var (
 	ErrNotReranker = errors.New("engine: the model is a classifier with several labels, not a reranker")
 	// ErrTokenizer marks a text that the tokenizer failed on.
 	ErrTokenizer = errors.New("engine: tokenizer failed")
+	// ErrOverloaded is matched by an *OverloadError.
+	ErrOverloaded = schedule.ErrOverloaded
 	// ErrBackend marks a failure of the forward pass, as opposed to one of its input.
 	ErrBackend = errors.New("engine: backend failed")
 )
+
+// OverloadError says that a call was refused, whole, since too much is under way; it is one to try again.
+type OverloadError = schedule.OverloadError
+
+// ValueError says that a call asks for something out of bounds.
+type ValueError struct {
+	Field    string // of Options; or "pairs", of which there are too many
+	Value    float64
+	Min, Max float64
+}
+
+// Error implements error.
+func (e *ValueError) Error() string {
+	return fmt.Sprintf("engine: %s is %g, want %g to %g", e.Field, e.Value, e.Min, e.Max)
+}
 
 // LengthError says that a pair has too many tokens and Options.Truncation forbids cutting it.
 type LengthError struct {

@@ -61,7 +61,7 @@ func compareGoldens(t *testing.T, e *Engine, golden []goldenPair, tolerance floa
 	for i, g := range golden {
 		pairs[i] = Pair{Query: g.Query, Document: g.Document}
 	}
-	sequences, err := e.encode(t.Context(), pairs, TruncateRight)
+	sequences, err := e.encode(t.Context(), pairs, &Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +193,7 @@ func compareTokens(t *testing.T, header tokenHeader, golden []tokenGolden) int {
 	compared := 0
 	for column, length := range header.MaxLength {
 		e := openConfig(t, Config{MaxLength: length})
-		sequences, err := e.encode(t.Context(), pairs, TruncateRight)
+		sequences, err := e.encode(t.Context(), pairs, &Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

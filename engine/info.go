@@ -43,7 +43,7 @@ func (e *Engine) describe() Info {
 		Model: e.checkpoint.Name(), Architecture: config.Architecture, Config: config, Labels: config.Labels,
 		Activation: e.activation.name, MaxLength: e.config.MaxLength,
 		MaxBatchTokens: e.config.MaxBatchTokens, Tokenizer: e.tokenizer.info,
-		Card: card, CardErr: cardErr, Backend: e.backend.Info(),
+		Card: card, CardErr: cardErr, Backend: e.replicas[0].backend.Info(),
 	}
 	counts := map[weights.DType]DTypeCount{}
 	for _, t := range e.checkpoint.Tensors() {

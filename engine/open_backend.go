@@ -10,9 +10,18 @@ import (
 	"github.com/metalrank/metalrank/engine/reference"
 )
 
-// openBackend opens what Config.Backend names. "auto" is Metal where there is a device, and the CPU elsewhere: the
-// simulator is never chosen, as it is there to check kernels.
+// openBackend opens what Config.Backend names.
 func (e *Engine) openBackend() (backend.Backend, error) {
+	b, err := e.chooseBackend()
+	if err == nil && e.config.wrap != nil {
+		b = e.config.wrap(b)
+	}
+	return b, err
+}
+
+// chooseBackend takes for "auto" Metal where there is a device, and the CPU elsewhere: the simulator is never chosen, as
+// it is there to check kernels.
+func (e *Engine) chooseBackend() (backend.Backend, error) {
 	switch name := e.config.Backend; name {
 	case BackendMetal, BackendSim:
 		return e.openGPU(name)
@@ -38,8 +47,11 @@ func (e *Engine) openCPU() (backend.Backend, error) {
 	if err := e.config.checkPrecision(BackendCPU); err != nil {
 		return nil, err
 	}
-	return opened(cpu.New(e.checkpoint, cpu.Options{Precision: cpu.Precision(e.config.Precision)}))
+	return opened(cpu.New(e.checkpoint, cpu.Options{Precision: cpu.Precision(e.config.Precision), Workers: e.workers()}))
 }
+
+// workers is each replica's part of the cores.
+func (e *Engine) workers() int { return max(runtime.GOMAXPROCS(0)/e.config.Replicas, 1) }
 
 func (e *Engine) openGPU(driver string) (backend.Backend, error) {
 	if err := e.config.checkPrecision(driver); err != nil {

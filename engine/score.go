@@ -17,6 +17,32 @@ type Pair struct {
 type Options struct {
 	RawScores  bool // logits, without the activation
 	Truncation Truncation
+	// MaxDocumentTokens cuts each document to so many tokens, before it is joined with the query. 0: no limit but the
+	// pair's.
+	MaxDocumentTokens int
+	// Client is who asks: clients share the model fairly, however many requests each has. It may be empty.
+	Client string
+	// ClientWeight is how much more than others the client gets, and Weight how much more of the client's part the call
+	// gets. 0: 1. Bounds: 1/16 to 16.
+	ClientWeight, Weight float64
+}
+
+const maxWeight = 16
+
+// validate reports the first field that is out of its bounds.
+func (o *Options) validate() error {
+	if o.MaxDocumentTokens < 0 {
+		return &ValueError{Field: "MaxDocumentTokens", Value: float64(o.MaxDocumentTokens), Min: 0, Max: math.MaxInt32}
+	}
+	for _, f := range []struct {
+		name string
+		got  float64
+	}{{"ClientWeight", o.ClientWeight}, {"Weight", o.Weight}} {
+		if f.got != 0 && !(f.got >= 1./maxWeight && f.got <= maxWeight) {
+			return &ValueError{Field: f.name, Value: f.got, Min: 1. / maxWeight, Max: maxWeight}
+		}
+	}
+	return nil
 }
 
 // Scores are the results of Score.
@@ -46,14 +72,18 @@ type Result struct {
 
 // Stats says what one call cost.
 type Stats struct {
-	Tokens   int           // scored, special tokens included
-	Tokenize time.Duration // wall time of tokenising
-	Compute  time.Duration // wall time of the forward passes, waiting for the backend included
+	Tokens     int           // scored, special tokens included
+	Tokenize   time.Duration // wall time of tokenising
+	Wait       time.Duration // from there until the first batch with a part of the call began
+	Compute    time.Duration // from there until the last was done
+	Batches    int           // that the call was spread over
+	FirstBatch uint64        // BatchStats.ID of the first
 }
 
-// Score scores every pair. Errors: ErrClosed, ErrTokenizer, ErrBackend, a *LengthError, ctx's.
+// Score scores every pair. A deadline of ctx counts: what has not begun by then is not computed. Errors: ErrClosed,
+// ErrTokenizer, ErrBackend, an *OverloadError, a *LengthError, a *ValueError, ctx's.
 func (e *Engine) Score(ctx context.Context, pairs []Pair, options Options) (*Scores, error) {
-	logits, stats, err := e.logits(ctx, pairs, options.Truncation)
+	logits, stats, err := e.logits(ctx, pairs, &options)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +105,7 @@ func (e *Engine) Rerank(ctx context.Context, query string, documents []string, o
 	for i, document := range documents {
 		pairs[i] = Pair{Query: query, Document: document}
 	}
-	logits, stats, err := e.logits(ctx, pairs, options.Truncation)
+	logits, stats, err := e.logits(ctx, pairs, &options)
 	if err != nil {
 		return nil, err
 	}
@@ -100,30 +130,45 @@ func (e *Engine) Rerank(ctx context.Context, query string, documents []string, o
 	return ranking, nil
 }
 
-// logits tokenises and runs the forward passes; the result is [n, C].
-func (e *Engine) logits(ctx context.Context, pairs []Pair, mode Truncation) ([]float32, Stats, error) {
+// logits tokenises and has the scheduler run the forward passes; the result is [n, C].
+func (e *Engine) logits(ctx context.Context, pairs []Pair, options *Options) ([]float32, Stats, error) {
+	if err := options.validate(); err != nil {
+		return nil, Stats{}, err
+	}
+	if most := e.config.MaxClientBatch; most > 0 && len(pairs) > most {
+		return nil, Stats{}, &ValueError{Field: "pairs", Value: float64(len(pairs)), Max: float64(most)}
+	}
 	if err := e.enter(); err != nil {
 		return nil, Stats{}, err
 	}
-	defer e.calls.Done()
+	logits, stats, err := e.schedule(ctx, pairs, options)
+	e.exit(err)
+	return logits, stats, err
+}
+
+func (e *Engine) schedule(ctx context.Context, pairs []Pair, options *Options) ([]float32, Stats, error) {
+	var stats Stats
 	begin := time.Now()
-	sequences, err := e.encode(ctx, pairs, mode)
+	sequences, err := e.encode(ctx, pairs, options)
 	if err != nil {
-		return nil, Stats{}, err
+		return nil, stats, err
 	}
-	stats := Stats{Tokenize: time.Since(begin)}
-	begin = time.Now()
+	stats.Tokenize = time.Since(begin)
 	logits := make([]float32, len(sequences)*len(e.labels))
-	if err := e.forward(ctx, sequences, logits); err != nil {
-		return nil, Stats{}, err
+	j := e.newJob(sequences, logits)
+	j.request.Client, j.request.ClientWeight, j.request.Weight = options.Client, options.ClientWeight, options.Weight
+	if deadline, ok := ctx.Deadline(); ok {
+		j.request.Deadline = e.dispatcher.at(deadline)
 	}
-	stats.Compute = time.Since(begin)
+	if err := e.dispatcher.run(ctx, e, j, &stats); err != nil {
+		return nil, stats, err
+	}
 	for i := range sequences {
 		stats.Tokens += len(sequences[i].ids)
 	}
 	for i, v := range logits {
 		if v64 := float64(v); math.IsNaN(v64) || math.IsInf(v64, 0) {
-			return nil, Stats{}, fmt.Errorf("%w: the logit of pair %d is %g", ErrBackend, i/len(e.labels), v)
+			return nil, stats, fmt.Errorf("%w: the logit of pair %d is %g", ErrBackend, i/len(e.labels), v)
 		}
 	}
 	return logits, stats, nil

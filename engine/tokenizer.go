@@ -124,10 +124,9 @@ func clean(text string) string {
 }
 
 // encode returns the token ids of text without special tokens, or at least the first need of them: a long text is
-// encoded piece by piece, and no further than that.
-func (t *tokenizer) encode(ctx context.Context, text string, need int) ([]int32, error) {
+// encoded piece by piece, and no further than that. whole says that these are all.
+func (t *tokenizer) encode(ctx context.Context, text string, need int) (ids []int32, whole bool, err error) {
 	text = clean(text)
-	var ids []int32
 	for {
 		head, tail := text, ""
 		if t.splits {
@@ -135,13 +134,13 @@ func (t *tokenizer) encode(ctx context.Context, text string, need int) ([]int32,
 		}
 		chunk, err := t.call(ctx, head)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		for _, id := range chunk {
 			ids = append(ids, int32(id))
 		}
 		if tail == "" || len(ids) >= need {
-			return ids, nil
+			return ids, tail == "", nil
 		}
 		text = tail
 	}

@@ -25,6 +25,9 @@ type Span struct {
 	From, To int
 }
 
+// Began is when Next gave the batch out.
+func (b *Batch) Began() time.Duration { return b.started }
+
 func (b *Batch) reset() {
 	clear(b.Spans) // a batch that is kept must not keep requests
 	clear(b.Expired)

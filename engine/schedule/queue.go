@@ -140,6 +140,15 @@ func (q *Queue) Drop(r *Request) {
 	}
 }
 
+// Clear drops every request of which something waits, and calls f with each.
+func (q *Queue) Clear(f func(*Request)) {
+	for q.waiting > 0 {
+		r := q.clients.members[0].owner.requests.members[0].owner
+		q.Drop(r)
+		f(r)
+	}
+}
+
 // remove takes a request of which nothing waits from its rings.
 func (q *Queue) remove(r *Request) {
 	r.client.requests.leave(&r.share)

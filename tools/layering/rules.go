@@ -23,6 +23,7 @@ var allowed = []rule{
 	}},
 	{"httpapi", []string{"engine"}},
 	{"engine", []string{
+		"engine/schedule",
 		"engine/backend", "engine/parallel", "engine/reference", "engine/cpu", "engine/gpu", "weights", "weights/builtin",
 	}},
 
@@ -31,6 +32,7 @@ var allowed = []rule{
 	{"engine/cpu", []string{"engine/backend", "engine/parallel", "weights"}},
 	{"engine/gpu", []string{"engine/backend", "kernels", "metal", "weights"}},
 	{"engine/backend", nil},
+	{"engine/schedule", nil},
 	{"engine/metrics", nil},
 	{"engine/parallel", nil},
 

@@ -1,0 +1,270 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/metalrank/metalrank/engine/backend"
+	"github.com/metalrank/metalrank/engine/schedule"
+)
+
+// dispatcher has the devices of one Engine, or of all in a Pool, and does what the scheduler says: each device has a
+// goroutine for each batch that may be under way there, which packs it, runs it and hands out its results.
+type dispatcher struct {
+	begin time.Time // where the scheduler's clock starts
+
+	mu      sync.Mutex
+	devices map[string]*device // by name; guarded by mu
+	closed  bool               // guarded by mu
+	slots   sync.WaitGroup
+}
+
+// device is a schedule.Device with the backends that run there, one a model. All is guarded by the dispatcher's lock.
+type device struct {
+	core     *schedule.Device
+	work     sync.Cond // that there may be something to do
+	replicas map[*schedule.Queue]*replica
+	timer    *time.Timer // to look again
+	idle     int         // goroutines that wait
+}
+
+// leadPart is how long before a batch should be done the next is packed, as a part of its time: what arrives until then
+// can still be in that. Chosen by simulation (RATIONALE.md, "Scheduling").
+const leadPart = 0.2
+
+func newDispatcher() *dispatcher {
+	return &dispatcher{begin: time.Now(), devices: map[string]*device{}}
+}
+
+// now is the scheduler's time.
+func (d *dispatcher) now() time.Duration { return time.Since(d.begin) }
+
+// at is t on the scheduler's clock, and not 0, which stands for no time.
+func (d *dispatcher) at(t time.Time) time.Duration { return max(t.Sub(d.begin), 1) }
+
+// attach lets the replica's device run its batches, and makes the device if need be.
+func (d *dispatcher) attach(r *replica, weight float64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	v := d.devices[r.name]
+	if v == nil {
+		overlap := max(r.backend.Info().Overlap, 1)
+		v = &device{
+			core:     schedule.NewDevice(schedule.DeviceConfig{Overlap: overlap, Lead: leadPart}),
+			replicas: map[*schedule.Queue]*replica{},
+		}
+		v.work.L = &d.mu
+		v.timer = time.AfterFunc(time.Hour, func() {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			v.work.Signal()
+		})
+		d.devices[r.name] = v
+		for range overlap {
+			d.slots.Go(func() { d.serve(v) })
+		}
+	}
+	r.dispatcher, r.device, r.quiet = d, v, sync.NewCond(&d.mu)
+	v.replicas[r.queue] = r
+	v.core.Attach(r.queue, weight)
+}
+
+// detach undoes attach and waits for what runs. It is called when no request of the model waits.
+func (d *dispatcher) detach(r *replica) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	r.device.core.Detach(r.queue)
+	close(r.closing)
+	for r.running > 0 || r.reopening {
+		r.quiet.Wait()
+	}
+	delete(r.device.replicas, r.queue)
+}
+
+// close ends the goroutines. All models are detached before.
+func (d *dispatcher) close() {
+	d.mu.Lock()
+	d.closed = true
+	for _, v := range d.devices {
+		v.timer.Stop()
+		v.work.Broadcast()
+	}
+	d.mu.Unlock()
+	d.slots.Wait()
+}
+
+// run has the scheduler run a job, waits for it, and puts it back.
+func (d *dispatcher) run(ctx context.Context, e *Engine, j *job, stats *Stats) error {
+	err := d.submit(e, j)
+	if err == nil {
+		err = d.wait(ctx, e, j)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err == nil && len(j.sequences) > 0 {
+		stats.Wait, stats.Compute = j.request.Waited(), j.ended-j.request.Started()
+		stats.Batches, stats.FirstBatch = j.request.Batches()
+	}
+	j.release()
+	return err
+}
+
+// submit hands a job to the scheduler: all of it, or none with an *OverloadError.
+func (d *dispatcher) submit(e *Engine, j *job) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := e.isDown(); err != nil {
+		return err
+	}
+	if err := e.queue.Push(&j.request, d.now()); err != nil {
+		e.counters.Refused++
+		return err
+	}
+	if len(j.sequences) == 0 {
+		j.settle(nil)
+		return nil
+	}
+	for _, r := range e.replicas {
+		r.device.wake()
+	}
+	return nil
+}
+
+// wait returns when a submitted job is done or has failed, or takes it back when ctx ends first.
+func (d *dispatcher) wait(ctx context.Context, e *Engine, j *job) error {
+	select {
+	case <-j.done:
+		return j.err
+	case <-ctx.Done():
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if j.settled { // at the same moment
+		<-j.done
+		return j.err
+	}
+	e.queue.Drop(&j.request)
+	e.counters.Cancelled++
+	j.settled = true
+	return context.Cause(ctx)
+}
+
+// wake lets one goroutine look for work. The dispatcher's lock is held.
+func (v *device) wake() {
+	if v.idle > 0 {
+		v.work.Signal()
+	}
+}
+
+// serve runs batches until the dispatcher is closed.
+func (d *dispatcher) serve(v *device) {
+	var s slot
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for {
+		ok, again := v.core.Next(&s.batch, d.now())
+		for _, request := range s.batch.Expired {
+			jobOf(request).settle(context.DeadlineExceeded)
+		}
+		if !ok {
+			if d.closed {
+				return
+			}
+			if again > 0 {
+				v.timer.Reset(again - d.now())
+			}
+			v.idle++
+			v.work.Wait()
+			v.idle--
+			continue
+		}
+		v.wake() // there may be more, for another slot
+		r := v.replicas[s.batch.Queue]
+		r.running++
+		d.mu.Unlock()
+		err := s.run(r.backend)
+		d.mu.Lock()
+		stats := d.finish(v, r, &s, err)
+		if tell := r.engine.config.OnBatch; tell != nil {
+			d.mu.Unlock()
+			tell(stats)
+			d.mu.Lock()
+		}
+	}
+}
+
+// finish hands out what a batch has brought. The lock is held.
+func (d *dispatcher) finish(v *device, r *replica, s *slot, err error) BatchStats {
+	end := d.now()
+	used := v.core.Done(&s.batch, end)
+	stats := BatchStats{
+		Device: r.name, ID: s.batch.ID, Tokens: s.batch.Tokens, Sequences: s.batch.Sequences, Requests: len(s.batch.Spans),
+		Began: d.begin.Add(s.batch.Began()), Ended: d.begin.Add(end), Busy: used, Err: err,
+	}
+	r.engine.counters.add(&stats)
+	for _, span := range s.batch.Spans {
+		j := jobOf(span.Request)
+		switch {
+		case err != nil:
+			r.queue.Drop(span.Request)
+			j.settle(err)
+		case span.Request.Done() && !span.Request.Dropped():
+			j.ended = end
+			j.settle(nil)
+		}
+	}
+	for _, span := range s.batch.Spans { // a request may have several: none may be recycled before all are done with
+		if j := jobOf(span.Request); j.left && j.request.Idle() {
+			j.recycle()
+		}
+	}
+	r.running--
+	if err != nil {
+		r.fail()
+	}
+	if r.running == 0 {
+		r.rest()
+	}
+	return stats
+}
+
+// slot is what one batch needs while it is under way; it is used again by the next.
+type slot struct {
+	batch  schedule.Batch
+	packed backend.Batch
+	logits []float32
+}
+
+// run packs the batch, runs it, and writes its jobs' logits. A panic of the backend becomes an error.
+func (s *slot) run(b backend.Backend) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: panic: %v\n%s", ErrBackend, r, debug.Stack())
+		}
+	}()
+	s.packed.Reset()
+	for _, span := range s.batch.Spans {
+		for _, q := range jobOf(span.Request).sequences[span.From:span.To] {
+			s.packed.Append(q.ids, q.types)
+		}
+	}
+	labels := len(jobOf(s.batch.Spans[0].Request).engine.labels)
+	if n := s.batch.Sequences * labels; cap(s.logits) < n {
+		s.logits = make([]float32, n)
+	} else {
+		s.logits = s.logits[:n]
+	}
+	// A batch belongs to many, so that no one request's context may end it.
+	if err := b.Forward(context.Background(), &s.packed, s.logits); err != nil {
+		return fmt.Errorf("%w: %w", ErrBackend, err)
+	}
+	logits := s.logits
+	for _, span := range s.batch.Spans {
+		n := copy(jobOf(span.Request).logits[span.From*labels:span.To*labels], logits)
+		logits = logits[n:]
+	}
+	return nil
+}
