@@ -41,6 +41,11 @@ func openConfig(t *testing.T, config Config) *Engine {
 	return e
 }
 
+// wrapped is for Config.wrap.
+func wrapped(f func(backend.Backend) backend.Backend) func(backend.Backend) (backend.Backend, error) {
+	return func(b backend.Backend) (backend.Backend, error) { return f(b), nil }
+}
+
 var raw = Options{RawScores: true}
 
 // mixedPairs have sequences of many lengths, and neighbours with the same and with other queries.
@@ -131,7 +136,7 @@ func (saturated) Forward(_ context.Context, b *backend.Batch, out []float32) err
 }
 
 func TestRerankTellsSaturatedScoresApart(t *testing.T) {
-	e := openTest(t, weightstest.Tiny(), Config{wrap: func(b backend.Backend) backend.Backend { return saturated{b} }})
+	e := openTest(t, weightstest.Tiny(), Config{wrap: wrapped(func(b backend.Backend) backend.Backend { return saturated{b} })})
 	ranking, err := e.Rerank(t.Context(), "a", []string{"b", "b c", "b c d"}, Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -239,7 +244,7 @@ func TestBackendFailures(t *testing.T) {
 		"error": func([]float32) error { return broken },
 		"NaN":   func(out []float32) error { out[1] = float32(nan()); return nil },
 	} {
-		wrap := func(b backend.Backend) backend.Backend { return failing{b, forward} }
+		wrap := wrapped(func(b backend.Backend) backend.Backend { return failing{b, forward} })
 		e := openTest(t, weightstest.Tiny(), Config{wrap: wrap})
 		_, err := e.Score(t.Context(), mixedPairs(2), raw)
 		if !errors.Is(err, ErrBackend) {
@@ -270,7 +275,7 @@ func (s slow) Forward(ctx context.Context, b *backend.Batch, out []float32) erro
 
 func TestCloseWaitsForCallsUnderWay(t *testing.T) {
 	s := slow{nil, make(chan struct{}), make(chan struct{})}
-	e := openTest(t, weightstest.Tiny(), Config{wrap: func(b backend.Backend) backend.Backend { s.Backend = b; return s }})
+	e := openTest(t, weightstest.Tiny(), Config{wrap: wrapped(func(b backend.Backend) backend.Backend { s.Backend = b; return s })})
 	scored, closed := make(chan error, 1), make(chan error, 1)
 	go func() { _, err := e.Score(context.Background(), mixedPairs(1), raw); scored <- err }()
 	<-s.reached

@@ -14,7 +14,7 @@ import (
 func (e *Engine) openBackend() (backend.Backend, error) {
 	b, err := e.chooseBackend()
 	if err == nil && e.config.wrap != nil {
-		b = e.config.wrap(b)
+		return e.config.wrap(b)
 	}
 	return b, err
 }
