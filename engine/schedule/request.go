@@ -12,6 +12,8 @@ type Request struct {
 	// ClientWeight and Weight are how much more than others the client gets of its model, and the request of its
 	// client's part. 0: 1.
 	ClientWeight, Weight float64
+	// Value is its owner's, to find what the request belongs to.
+	Value any
 	// Deadline, if not 0, is when the answer is of no more use: what has not begun by then is Dropped.
 	Deadline time.Duration
 
