@@ -3,6 +3,7 @@ module github.com/metalrank/metalrank
 go 1.26.0
 
 require (
+	github.com/HdrHistogram/hdrhistogram-go v1.4.0
 	github.com/alecthomas/kong v1.17.0
 	github.com/daulet/tokenizers v1.24.0
 	github.com/go-json-experiment/json v1.27.2

@@ -27,6 +27,9 @@ type DeviceConfig struct {
 	Lead float64
 }
 
+// DefaultDevice is chosen by simulation (RATIONALE.md, "Scheduling").
+func DefaultDevice() DeviceConfig { return DeviceConfig{Overlap: 2, Lead: 0.2} }
+
 // seat is a model's place on a device.
 type seat struct {
 	share  share[*seat]

@@ -5,6 +5,7 @@ import "time"
 // Queue holds the requests of one model.
 type Queue struct {
 	limits  Limits
+	turns   ringConfig
 	clients ring[*client]
 	named   map[string]*client
 	seats   []*seat
@@ -21,28 +22,32 @@ type client struct {
 	requests ring[*Request]
 }
 
-// Parts of BatchTokens, chosen by simulation (RATIONALE.md, "Scheduling").
-const (
-	// firstPart is a newcomer's credit: a request of eight documents of a hundred words is done in one turn.
-	firstPart = 0.25
-	// newcomersPart is what newcomers may put before the others in a round, which has another whole one for those.
-	newcomersPart = 3
-	// leastPart keeps a turn from being so short that turns are all there is.
-	leastPart = 1. / 64
-)
+// Tuning is how turns are cut, in parts of BatchTokens.
+type Tuning struct {
+	// First is a newcomer's credit.
+	First float64
+	// Newcomers is what newcomers may put before the others in a round, which has another whole one for those.
+	Newcomers float64
+	// Least keeps a turn from being so short that turns are all there is.
+	Least float64
+}
+
+// DefaultTuning is chosen by simulation (RATIONALE.md, "Scheduling"). A request of eight documents of a hundred words is
+// done in one turn.
+func DefaultTuning() Tuning { return Tuning{First: 0.25, Newcomers: 3, Least: 1. / 64} }
 
 // maxIdleClients is how many clients without requests are remembered, at most, for what they took of this round.
 const maxIdleClients = 4096
 
-func tokenRing(l *Limits) ringConfig {
-	total := float64(l.BatchTokens)
-	return ringConfig{total: total, least: leastPart * total, first: firstPart * total, newcomers: newcomersPart * total}
-}
-
 // NewQueue returns an empty queue. Limits must hold to their bounds.
-func NewQueue(limits Limits) *Queue {
+func NewQueue(limits Limits) *Queue { return NewTunedQueue(limits, DefaultTuning()) }
+
+// NewTunedQueue is NewQueue for those who try what DefaultTuning should be.
+func NewTunedQueue(limits Limits, t Tuning) *Queue {
+	total := float64(limits.BatchTokens)
 	q := &Queue{limits: limits, named: map[string]*client{}}
-	q.clients.config = tokenRing(&q.limits)
+	q.turns = ringConfig{total: total, least: t.Least * total, first: t.First * total, newcomers: t.Newcomers * total}
+	q.clients.config = q.turns
 	return q
 }
 
@@ -110,7 +115,7 @@ func (q *Queue) client(r *Request) *client {
 		if len(q.named) >= maxIdleClients {
 			q.forget()
 		}
-		c = &client{requests: ring[*Request]{config: tokenRing(&q.limits)}}
+		c = &client{requests: ring[*Request]{config: q.turns}}
 		c.share.owner = c
 		q.named[r.Client] = c
 	}

@@ -1,0 +1,72 @@
+package simulate
+
+import (
+	"time"
+
+	"github.com/metalrank/metalrank/engine/schedule"
+)
+
+// Policy decides what runs next.
+type Policy interface {
+	// Push accepts a request, or returns why not.
+	Push(r *Request, now time.Duration) error
+	// Leave is for each request that was accepted, when it has ended.
+	Leave(r *Request)
+	// Drop is for a request whose client has gone. It says whether that took out what waits of it.
+	Drop(r *Request) bool
+	// Next fills b with a device's next batch, and says whether there is one; if not, it should be asked again at the time
+	// it returns, unless that is 0. A batch is of one model.
+	Next(device int, b *schedule.Batch, now time.Duration) (ok bool, again time.Duration)
+	// Done says that a batch has run.
+	Done(device int, b *schedule.Batch, now time.Duration)
+}
+
+// NewPolicy makes a policy for a run.
+type NewPolicy func(*Config) Policy
+
+// ours is the engine's.
+type ours struct {
+	queues  []*schedule.Queue
+	devices []*schedule.Device
+}
+
+// Ours is the scheduler that the engine runs.
+func Ours(c *Config) Policy {
+	p := &ours{}
+	for range c.Devices {
+		p.devices = append(p.devices, schedule.NewDevice(c.Overlap))
+	}
+	for _, m := range c.Models {
+		q := schedule.NewTunedQueue(m.Limits, c.Tuning)
+		for _, d := range m.Devices {
+			p.devices[d].Attach(q, m.Weight)
+		}
+		p.queues = append(p.queues, q)
+	}
+	return p
+}
+
+func (p *ours) Push(r *Request, now time.Duration) error {
+	q := p.queues[r.Model]
+	if err := q.Enter(); err != nil {
+		return err
+	}
+	err := q.Push(&r.Request, now)
+	if err != nil {
+		q.Leave()
+	}
+	return err
+}
+
+func (p *ours) Leave(r *Request) { p.queues[r.Model].Leave() }
+
+func (p *ours) Drop(r *Request) bool {
+	p.queues[r.Model].Drop(&r.Request)
+	return true
+}
+
+func (p *ours) Next(device int, b *schedule.Batch, now time.Duration) (bool, time.Duration) {
+	return p.devices[device].Next(b, now)
+}
+
+func (p *ours) Done(device int, b *schedule.Batch, now time.Duration) { p.devices[device].Done(b, now) }

@@ -1,0 +1,118 @@
+package simulate
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/metalrank/metalrank/engine/schedule"
+)
+
+// Scenario is a trace and what it runs on.
+type Scenario struct {
+	Name   string // a word, as the tool takes it
+	About  string
+	Config func() Config
+	Trace  func(seed uint64) Synthetic
+}
+
+// small is a model and a device as they could be: a GPU that does half a million tokens a second of six layers of 384.
+func small() Model {
+	return Model{
+		Name:   "six layers",
+		Limits: schedule.Limits{BatchTokens: 4096, QueueTokens: 1 << 23, Requests: 1 << 16},
+		Cost: Cost{
+			Fixed: 500 * time.Microsecond, Token: 2 * time.Microsecond, Jitter: 0.05,
+			Pack: 100 * time.Microsecond, PackToken: 50 * time.Nanosecond,
+		},
+	}
+}
+
+// large is four times as slow.
+func large() Model {
+	m := small()
+	m.Name = "twelve layers"
+	m.Cost.Fixed, m.Cost.Token = 1*time.Millisecond, 8*time.Microsecond
+	return m
+}
+
+func oneModel() Config { return Config{Models: []Model{small()}, Devices: []Device{{}}} }
+
+// searches are requests of few documents.
+func searches() []Part { return []Part{{Of: 0.5, Least: 8, Most: 8}, {Of: 0.5, Least: 1, Most: 8}} }
+
+// heavyTailed is mostly searches; what has 2,000 documents and more is half of all documents.
+func heavyTailed() []Part {
+	return []Part{
+		{Of: 0.9, Least: 1, Most: 8}, {Of: 0.08, Least: 9, Most: 128}, {Of: 0.015, Least: 129, Most: 1024},
+		{Of: 0.004, Least: 2000, Most: 2000}, {Of: 0.001, Least: 4096, Most: 4096},
+	}
+}
+
+// at sets a stream's rate so that it is this part of what a device can do with the model.
+func at(load float64, m Model, s Stream) Stream {
+	s.Lengths = Passages()
+	s.Rate = load * m.Cost.Rate(m.Limits.BatchTokens) / s.Tokens()
+	return s
+}
+
+func trace(until time.Duration, streams ...Stream) func(uint64) Synthetic {
+	return func(seed uint64) Synthetic { return Synthetic{Seed: seed, Until: until, Streams: streams} }
+}
+
+// Scenarios returns those that the defaults were chosen by. Each is a few minutes, the last a day.
+func Scenarios() []Scenario {
+	m := small()
+	overloaded := func() Config {
+		c := oneModel()
+		c.Models[0].Limits.QueueTokens = 1 << 19 // about a second
+		return c
+	}
+	return []Scenario{
+		{"light", "20 % load, up to 8 documents", oneModel,
+			trace(5*time.Minute, at(0.2, m, Stream{Documents: searches(), Clients: 16}))},
+		{"heavy", "90 % load, half of it requests of 2,000 and 4,096 documents", oneModel,
+			trace(10*time.Minute, at(0.9, m, Stream{Documents: heavyTailed(), Clients: 16}))},
+		{"bursts", "60 % load in bursts of 2 s every 4 s, a tenth of clients gives up after 200 ms", oneModel,
+			trace(5*time.Minute, at(0.6, m, Stream{
+				Documents: heavyTailed(), Clients: 16, On: 2 * time.Second, Off: 2 * time.Second,
+				Cancels: 0.1, Patience: 200 * time.Millisecond,
+			}))},
+		{"overload", "150 % load, of which one client 120 % and nine others 30 %; deadlines of 2 s", overloaded,
+			trace(2*time.Minute,
+				at(1.2, m, Stream{Documents: heavyTailed(), Client: "greedy", Deadline: 2 * time.Second}),
+				at(0.3, m, Stream{Documents: searches(), Client: "modest", Clients: 9, Deadline: 2 * time.Second}))},
+		{"models", "two models, each with 80 % load: 160 % together; the one takes four times the time of the other", twoModels,
+			trace(2*time.Minute,
+				at(0.8, m, Stream{Documents: searches(), Clients: 4}),
+				at(0.8, large(), Stream{Model: 1, Documents: heavyTailed(), Clients: 4}))},
+		{"day", "a day, 45 % load on average, 9 to 81 %", oneModel,
+			trace(24*time.Hour, at(0.45, m, Stream{
+				Documents: heavyTailed(), Clients: 16, Daily: true, Cancels: 0.01, Patience: time.Second,
+			}))},
+	}
+}
+
+func twoModels() Config {
+	c := Config{Models: []Model{small(), large()}, Devices: []Device{{}}}
+	for i := range c.Models {
+		c.Models[i].Limits.QueueTokens = 1 << 19
+	}
+	return c
+}
+
+// Run runs the scenario. The policy is ours if nil.
+func (s *Scenario) Run(seed uint64, policy NewPolicy, change func(*Config)) (*Report, error) {
+	c := s.Config()
+	if change != nil {
+		change(&c)
+	}
+	if policy == nil {
+		policy = Ours
+	}
+	t := s.Trace(seed)
+	r, err := Run(c, policy, t.Trace())
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.Name, err)
+	}
+	return r, nil
+}

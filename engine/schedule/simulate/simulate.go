@@ -1,0 +1,355 @@
+// Package simulate runs traces of requests against a device that is only a formula for the time of a batch, so that a day
+// passes in seconds. What decides is a Policy: the scheduler that the engine runs, unchanged, or one of the usual ones, to
+// compare it with. Everything follows from the trace and the seed: there is no goroutine and no real clock.
+//
+// The package must not know texts, backends or scores.
+package simulate
+
+import (
+	"container/heap"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"time"
+
+	"github.com/metalrank/metalrank/engine/schedule"
+)
+
+// Config is what a trace runs on.
+type Config struct {
+	Models []Model
+	// Devices run batches one after another. Each has the models that name it.
+	Devices []Device
+	// Overlap is how batches are handed over. The zero value is schedule.DefaultDevice.
+	Overlap schedule.DeviceConfig
+	// Tuning cuts turns. The zero value is schedule.DefaultTuning.
+	Tuning schedule.Tuning
+	// Seed is for the jitter of devices.
+	Seed uint64
+}
+
+// Model is one that requests may be for.
+type Model struct {
+	Name   string
+	Limits schedule.Limits
+	Cost   Cost
+	Weight float64 // of device time; 0: 1
+	// Devices has the indices of those that run it; nil: all.
+	Devices []int
+}
+
+// Device runs one batch at a time.
+type Device struct {
+	Speed float64 // what Cost is divided by; 0: 1
+}
+
+// Request is one on its way. A trace sets the exported fields, and At never goes back.
+type Request struct {
+	schedule.Request
+
+	At    time.Duration
+	Model int // an index into Config.Models
+	// CancelAfter is how long after At the client gives up, if it has no answer by then. 0: never.
+	CancelAfter time.Duration
+
+	id      uint64 // a new one each time the memory is used
+	tokens  int
+	waiting int // sequences
+	running int
+	ran     int64 // tokens
+	ended   bool // answered, cancelled or expired
+	beside  bool // came while a request of the largest class was there
+}
+
+// Trace is requests in the order in which they arrive.
+type Trace interface {
+	// Next fills r, whose memory it may reuse, or returns io.EOF.
+	Next(r *Request) error
+}
+
+// batch is one that a device has.
+type batch struct {
+	schedule.Batch
+	device int
+}
+
+type device struct {
+	Device
+	free    time.Duration // when all that it has is done
+	wake    time.Duration // when the policy wants to be asked again; 0: no such time
+	has     int           // batches
+	waiting int           // models of which something waits
+	since   time.Duration // when it began to have work
+	report  DeviceReport
+}
+
+type model struct {
+	*Model
+	devices []int
+	waiting int // sequences
+}
+
+// loop is one run.
+type loop struct {
+	policy  Policy
+	models  []model
+	devices []device
+	report  *Report
+	random  *rand.Rand
+
+	now      time.Duration
+	events   events
+	serial   uint64
+	largest  int // requests of the largest class that are there
+	requests []*Request
+	batches  []*batch
+}
+
+// Run runs a trace to its end, and until everything that was accepted has come to an end too.
+func Run(config Config, newPolicy NewPolicy, trace Trace) (*Report, error) {
+	if err := config.prepare(); err != nil {
+		return nil, err
+	}
+	l := &loop{policy: newPolicy(&config), random: rand.New(rand.NewPCG(config.Seed, 1))}
+	for _, d := range config.Devices {
+		l.devices = append(l.devices, device{Device: d})
+	}
+	for i := range config.Models {
+		l.models = append(l.models, model{Model: &config.Models[i], devices: config.Models[i].Devices})
+	}
+	l.report = newReport(&config)
+	next := l.request()
+	err := trace.Next(next)
+	for err == nil || len(l.events.heap) > 0 {
+		if err == nil && (len(l.events.heap) == 0 || next.At < l.events.heap[0].at) {
+			if err := l.arrive(next); err != nil {
+				return nil, err
+			}
+			next = l.request()
+			err = trace.Next(next)
+			continue
+		}
+		l.handle()
+	}
+	if !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	l.report.close(l.now, l.devices)
+	return l.report, nil
+}
+
+func (c *Config) prepare() error {
+	if len(c.Models) == 0 || len(c.Devices) == 0 {
+		return errors.New("simulate: no models or no devices")
+	}
+	if c.Overlap == (schedule.DeviceConfig{}) {
+		c.Overlap = schedule.DefaultDevice()
+	}
+	if c.Tuning == (schedule.Tuning{}) {
+		c.Tuning = schedule.DefaultTuning()
+	}
+	all := make([]int, len(c.Devices))
+	for i := range all {
+		all[i] = i
+		if c.Devices[i].Speed == 0 {
+			c.Devices[i].Speed = 1
+		}
+	}
+	for i := range c.Models {
+		m := &c.Models[i]
+		if m.Devices == nil {
+			m.Devices = all
+		}
+		for _, d := range m.Devices {
+			if d < 0 || d >= len(c.Devices) {
+				return fmt.Errorf("simulate: model %q: device %d, there are %d", m.Name, d, len(c.Devices))
+			}
+		}
+	}
+	return nil
+}
+
+// request returns an unused one.
+func (l *loop) request() *Request {
+	l.serial++
+	r := &Request{}
+	if n := len(l.requests); n > 0 {
+		r = l.requests[n-1]
+		l.requests = l.requests[:n-1]
+		r.Request.Reset()
+		*r = Request{Request: r.Request}
+	}
+	r.id, r.Value = l.serial, r
+	return r
+}
+
+func (l *loop) arrive(r *Request) error {
+	if r.At < l.now || r.Model < 0 || r.Model >= len(l.models) || len(r.Lengths) == 0 {
+		return fmt.Errorf("simulate: request %d: at %v after %v, for model %d of %d, with %d documents",
+			l.report.Requests+1, r.At, l.now, r.Model, len(l.models), len(r.Lengths))
+	}
+	l.now = r.At
+	for _, n := range r.Lengths {
+		r.tokens += int(n)
+	}
+	l.report.arrived(r)
+	if l.policy.Push(r, l.now) != nil {
+		l.report.refused(r)
+		l.requests = append(l.requests, r)
+		return nil
+	}
+	r.beside = l.largest > 0
+	if classOf(r) == len(classes)-1 {
+		l.largest++
+	}
+	r.waiting = len(r.Lengths)
+	l.wait(r.Model, r.waiting)
+	if r.CancelAfter > 0 {
+		heap.Push(&l.events, l.events.new(event{at: r.At + r.CancelAfter, kind: cancelled, request: r, id: r.id}))
+	}
+	l.poll(l.models[r.Model].devices)
+	return nil
+}
+
+// handle takes the next event.
+func (l *loop) handle() {
+	e := l.events.next()
+	l.now = e.at
+	switch e.kind {
+	case done:
+		l.done(e.batch)
+	case awake:
+		if d := &l.devices[e.device]; d.wake == e.at {
+			d.wake = 0
+			l.poll([]int{e.device})
+		}
+	case cancelled:
+		if r := e.request; r.id == e.id && !r.ended {
+			l.report.cancelled(r)
+			if l.policy.Drop(r) {
+				l.wait(r.Model, -r.waiting)
+				r.waiting = 0
+			}
+			l.end(r)
+		}
+	}
+}
+
+// wait counts sequences of a model that wait.
+func (l *loop) wait(i, sequences int) {
+	m := &l.models[i]
+	before := m.waiting > 0
+	m.waiting += sequences
+	if after := m.waiting > 0; after != before {
+		for _, d := range m.devices {
+			if after {
+				l.work(d, 0, 1)
+			} else {
+				l.work(d, 0, -1)
+			}
+		}
+	}
+}
+
+// work counts what a device has, or could have.
+func (l *loop) work(i, batches, models int) {
+	d := &l.devices[i]
+	before := d.has > 0 || d.waiting > 0
+	d.has += batches
+	d.waiting += models
+	switch after := d.has > 0 || d.waiting > 0; {
+	case after && !before:
+		d.since = l.now
+	case before && !after:
+		d.report.WithWork += l.now - d.since
+	}
+}
+
+// poll hands over batches until no device wants another: one to each at a time, so that the first does not take what the
+// second could run now.
+func (l *loop) poll(devices []int) {
+	for more := true; more; {
+		more = false
+		for _, i := range devices {
+			more = l.hand(i) || more
+		}
+	}
+}
+
+// hand asks the policy for a device's next batch.
+func (l *loop) hand(i int) bool {
+	b := &batch{}
+	if n := len(l.batches); n > 0 {
+		b = l.batches[n-1]
+		l.batches = l.batches[:n-1]
+	}
+	ok, again := l.policy.Next(i, &b.Batch, l.now)
+	for _, expired := range b.Expired {
+		r := owner(expired)
+		l.report.expired(r)
+		l.wait(r.Model, -r.waiting)
+		r.waiting = 0
+		l.end(r)
+	}
+	d := &l.devices[i]
+	if !ok {
+		l.batches = append(l.batches, b)
+		if again > l.now && (d.wake == 0 || again < d.wake) {
+			d.wake = again
+			heap.Push(&l.events, l.events.new(event{at: again, kind: awake, device: i}))
+		}
+		return false
+	}
+	b.device = i
+	l.work(i, 1, 0)
+	for _, span := range b.Spans {
+		r, n := owner(span.Request), span.To-span.From
+		r.running += n
+		r.waiting -= n
+		l.wait(r.Model, -n)
+	}
+	m := owner(b.Spans[0].Request).Model
+	cost := &l.models[m].Cost
+	took := cost.deviceTime(&b.Batch, d.Speed, l.random)
+	d.free = max(d.free, l.now+cost.packTime(&b.Batch)) + took
+	d.report.add(&b.Batch, took, l.models[m].Limits.BatchTokens)
+	l.report.ran(&b.Batch, m, took)
+	heap.Push(&l.events, l.events.new(event{at: d.free, kind: done, batch: b}))
+	return true
+}
+
+func (l *loop) done(b *batch) {
+	l.policy.Done(b.device, &b.Batch, l.now)
+	l.work(b.device, -1, 0)
+	for _, span := range b.Spans {
+		r, n := owner(span.Request), span.To-span.From
+		if r.running -= n; r.running > 0 || r.waiting > 0 {
+			continue
+		}
+		if !r.ended {
+			l.report.answered(r, l.now)
+			l.end(r)
+		} else {
+			l.requests = append(l.requests, r)
+		}
+	}
+	i := b.device
+	l.batches = append(l.batches, b)
+	l.poll([]int{i})
+}
+
+// end is for what nobody waits for any more. Its memory is used again when no device has it.
+func (l *loop) end(r *Request) {
+	r.ended = true
+	l.policy.Leave(r)
+	if classOf(r) == len(classes)-1 {
+		l.largest--
+	}
+	if r.running == 0 && r.waiting == 0 {
+		l.requests = append(l.requests, r)
+	}
+}
+
+// owner returns what a request of the scheduler belongs to.
+func owner(r *schedule.Request) *Request { return r.Value.(*Request) } //nolint:errcheck,forcetypeassert // all are ours
