@@ -9,6 +9,7 @@ import (
 type Device struct {
 	config  DeviceConfig
 	models  ring[*seat]
+	on      *seat // the model of what runs
 	running int
 	batches uint64
 	last    time.Duration // when a batch was done last
@@ -110,6 +111,9 @@ func (d *Device) Next(b *Batch, now time.Duration) (ok bool, again time.Duration
 		if s == nil {
 			return false, again
 		}
+		if d.running > 0 && s.owner != d.on {
+			return false, 0 // batches of two models at once would each seem to take the other's time, too
+		}
 		d.models.reach(s)
 		if d.start(b, s.owner, now); b.Sequences > 0 {
 			return true, 0
@@ -134,7 +138,7 @@ func (d *Device) start(b *Batch, s *seat, now time.Duration) {
 	}
 	d.batches++
 	d.running++
-	b.seat = s
+	b.seat, d.on = s, s
 	b.charged = float64(b.Tokens) * s.perToken()
 	d.models.charge(&s.share, b.charged)
 	d.newest = b.charged

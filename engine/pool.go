@@ -1,0 +1,281 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Pool serves several models by name. They share the devices: each gets its part of the time, by weight, whatever the
+// others have waiting. Its methods, and those of its Models, may be called from several goroutines at once.
+type Pool struct {
+	dispatcher *dispatcher
+
+	mu     sync.Mutex
+	models map[string]*Model // guarded by mu
+	closed bool              // guarded by mu
+}
+
+// ModelConfig is a model's place in a Pool.
+type ModelConfig struct {
+	Config
+	// Weight is how much more device time than others the model gets while others wait. 0: 1. Bounds: 1/16 to 16.
+	Weight float64
+	// IdleAfter is how long nobody asks for the model until it is unloaded; the next call loads it again, and waits for
+	// that. 0: never.
+	IdleAfter time.Duration
+}
+
+func (c *ModelConfig) validate() error {
+	if c.Weight != 0 && !(c.Weight >= 1./maxWeight && c.Weight <= maxWeight) {
+		return &ValueError{Field: "Weight", Value: c.Weight, Min: 1. / maxWeight, Max: maxWeight}
+	}
+	if c.IdleAfter < 0 {
+		return fmt.Errorf("engine: IdleAfter is %v, want 0 (never) or more", c.IdleAfter)
+	}
+	return c.Config.Validate()
+}
+
+// ErrNoModel is returned by the methods of a Model that was unloaded, and by Unload for a name that isn't there.
+var ErrNoModel = errors.New("engine: no such model")
+
+// NewPool returns a Pool without models. The caller closes it.
+func NewPool() *Pool {
+	return &Pool{dispatcher: newDispatcher(), models: map[string]*Model{}}
+}
+
+// Load serves a model under a name. What was served under that name goes on until this one is ready, then finishes what it
+// has accepted: no call fails because of it.
+func (p *Pool) Load(ctx context.Context, name string, config ModelConfig) error {
+	if err := config.validate(); err != nil {
+		return err
+	}
+	e, err := openOn(ctx, config.Config, p.dispatcher, config.Weight)
+	if err != nil {
+		return err
+	}
+	for {
+		m, err := p.place(name, e, &config)
+		if err != nil {
+			return errors.Join(err, e.Close())
+		}
+		if m == nil {
+			return nil
+		}
+		old, ok := m.become(e, &config)
+		if ok && old != nil {
+			return old.Close()
+		}
+		if ok {
+			return nil // it had been idle
+		}
+		// It was unloaded at the same moment, and its name is free.
+	}
+}
+
+// place makes e what is served under a name that is free, or returns what has it.
+func (p *Pool) place(name string, e *Engine, config *ModelConfig) (*Model, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, ErrClosed
+	}
+	if m := p.models[name]; m != nil {
+		return m, nil
+	}
+	m := &Model{pool: p, name: name, turn: make(chan struct{}, 1)}
+	m.become(e, config)
+	p.models[name] = m
+	return nil, nil
+}
+
+// Unload stops serving a name. It returns when what was accepted is answered and the memory is free.
+func (p *Pool) Unload(name string) error {
+	p.mu.Lock()
+	m := p.models[name]
+	delete(p.models, name)
+	p.mu.Unlock()
+	if m == nil {
+		return fmt.Errorf("%w: %q", ErrNoModel, name)
+	}
+	return m.unload()
+}
+
+// Model finds what is served under a name.
+func (p *Pool) Model(name string) (*Model, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	m, ok := p.models[name]
+	return m, ok
+}
+
+// Names lists what is served, sorted.
+func (p *Pool) Names() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Sorted(maps.Keys(p.models))
+}
+
+// Close unloads every model, as Unload does. It may be called more than once.
+func (p *Pool) Close() error {
+	p.mu.Lock()
+	wasClosed := p.closed
+	p.closed = true
+	models := slices.Collect(maps.Values(p.models))
+	clear(p.models)
+	p.mu.Unlock()
+	var errs []error
+	for _, m := range models {
+		errs = append(errs, m.unload())
+	}
+	if !wasClosed {
+		p.dispatcher.close()
+	}
+	return errors.Join(errs...)
+}
+
+// Model is a name in a Pool, whatever is loaded under it at the time.
+type Model struct {
+	pool *Pool
+	name string
+
+	turn    chan struct{}          // held by whoever changes what follows; has room for one
+	current atomic.Pointer[Engine] // nil while it is unloaded
+	config  ModelConfig            // guarded by turn
+	gone    atomic.Bool            // unloaded for good
+	asked   atomic.Int64           // when it was last wanted, on the dispatcher's clock
+	idle    *time.Timer            // guarded by turn; nil: never unloaded
+}
+
+// Name is what the model is served as.
+func (m *Model) Name() string { return m.name }
+
+// Score is Engine.Score, and ErrNoModel after Unload.
+func (m *Model) Score(ctx context.Context, pairs []Pair, options Options) (scores *Scores, err error) {
+	err = m.do(ctx, func(e *Engine) (err error) { scores, err = e.Score(ctx, pairs, options); return err })
+	return scores, err
+}
+
+// Rerank is Engine.Rerank, and ErrNoModel after Unload.
+func (m *Model) Rerank(ctx context.Context, query string, documents []string, options Options) (ranking *Ranking, err error) {
+	err = m.do(ctx, func(e *Engine) (err error) { ranking, err = e.Rerank(ctx, query, documents, options); return err })
+	return ranking, err
+}
+
+// Info describes what is loaded, which may first be loaded again.
+func (m *Model) Info(ctx context.Context) (info Info, err error) {
+	err = m.do(ctx, func(e *Engine) error { info = e.Info(); return nil })
+	return info, err
+}
+
+// Counters are those of what is loaded now, and whether anything is.
+func (m *Model) Counters() (counters Counters, loaded bool) {
+	e := m.current.Load()
+	if e == nil {
+		return Counters{}, false
+	}
+	return e.Counters(), true
+}
+
+// do calls f with what is loaded. When that is replaced at the same moment, f has done nothing, and has another try.
+func (m *Model) do(ctx context.Context, f func(*Engine) error) error {
+	m.asked.Store(int64(m.pool.dispatcher.now()))
+	for {
+		e, err := m.engine(ctx)
+		if err != nil {
+			return err
+		}
+		if err := f(e); !errors.Is(err, ErrClosed) {
+			return err
+		}
+	}
+}
+
+// engine returns what is loaded, and loads it again if it was unloaded for being idle.
+func (m *Model) engine(ctx context.Context) (*Engine, error) {
+	if e := m.current.Load(); e != nil {
+		return e, nil
+	}
+	select {
+	case m.turn <- struct{}{}:
+		defer func() { <-m.turn }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if m.gone.Load() {
+		return nil, fmt.Errorf("%w: %q", ErrNoModel, m.name)
+	}
+	if e := m.current.Load(); e != nil { // somebody else has loaded it
+		return e, nil
+	}
+	e, err := openOn(ctx, m.config.Config, m.pool.dispatcher, m.config.Weight)
+	if err != nil {
+		return nil, err
+	}
+	m.current.Store(e)
+	m.watch()
+	return e, nil
+}
+
+// become takes e as what is served, and returns what was, which may be nil. It does nothing for a model that is gone.
+func (m *Model) become(e *Engine, config *ModelConfig) (old *Engine, ok bool) {
+	m.turn <- struct{}{}
+	defer func() { <-m.turn }()
+	if m.gone.Load() {
+		return nil, false
+	}
+	m.config = *config
+	m.asked.Store(int64(m.pool.dispatcher.now()))
+	old = m.current.Swap(e)
+	m.watch()
+	return old, true
+}
+
+func (m *Model) unload() error {
+	m.turn <- struct{}{}
+	m.gone.Store(true)
+	if m.idle != nil {
+		m.idle.Stop()
+	}
+	old := m.current.Swap(nil)
+	<-m.turn
+	if old == nil {
+		return nil
+	}
+	return old.Close()
+}
+
+// watch starts the time after which an idle model is unloaded. The caller holds the turn.
+func (m *Model) watch() {
+	if m.idle != nil {
+		m.idle.Stop()
+		m.idle = nil
+	}
+	if m.config.IdleAfter > 0 {
+		m.idle = time.AfterFunc(m.config.IdleAfter, m.rest)
+	}
+}
+
+// rest unloads the model if it has been idle for long enough, and looks again later if not.
+func (m *Model) rest() {
+	m.turn <- struct{}{}
+	e := m.current.Load()
+	if m.gone.Load() || e == nil || m.idle == nil {
+		<-m.turn
+		return
+	}
+	since := m.pool.dispatcher.now() - time.Duration(m.asked.Load())
+	if left := m.config.IdleAfter - since; left > 0 || e.Counters().UnderWay > 0 {
+		m.idle.Reset(max(left, m.config.IdleAfter/4, time.Millisecond))
+		<-m.turn
+		return
+	}
+	m.current.Store(nil)
+	<-m.turn
+	_ = e.Close() // nobody asked for it, so nobody can be told
+}

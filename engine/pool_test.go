@@ -1,0 +1,207 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"math"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/metalrank/metalrank/engine/backend"
+	"github.com/metalrank/metalrank/weights/weightstest"
+)
+
+// poolOf returns a pool that the test closes, with nothing left running.
+func poolOf(t *testing.T) *Pool {
+	t.Helper()
+	leaks := goleak.IgnoreCurrent()
+	p := NewPool()
+	t.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+		goleak.VerifyNone(t, leaks)
+	})
+	return p
+}
+
+func tinyModel(t *testing.T) string {
+	t.Helper()
+	folder := filepath.Join(t.TempDir(), "tiny")
+	if err := weightstest.Write(folder, weightstest.Tiny()); err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
+// serial is a device that takes a while for each token, one batch at a time.
+type serial struct {
+	backend.Backend
+	device   *sync.Mutex
+	perToken time.Duration
+}
+
+func (s serial) Forward(_ context.Context, b *backend.Batch, out []float32) error {
+	s.device.Lock()
+	defer s.device.Unlock()
+	time.Sleep(time.Duration(b.Tokens()) * s.perToken)
+	for i := range out {
+		out[i] = hash(b.IDs[b.Starts[i]:b.Starts[i+1]])
+	}
+	return nil
+}
+
+// Two models of which one costs four times the other share a device by weight, both having more to do than it can.
+func TestModelsShareDevices(t *testing.T) {
+	for _, weights := range [][2]float64{{1, 1}, {3, 1}} {
+		p := poolOf(t)
+		var device sync.Mutex
+		names := [2]string{"small", "large"}
+		for i, name := range names {
+			perToken := []time.Duration{2 * time.Microsecond, 8 * time.Microsecond}[i]
+			config := ModelConfig{Weight: weights[i], Config: Config{
+				Model: tinyModel(t), MaxBatchTokens: 512,
+				wrap: wrapped(func(b backend.Backend) backend.Backend { return serial{b, &device, perToken} }),
+			}}
+			if err := p.Load(t.Context(), name, config); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		var calls sync.WaitGroup
+		for i := range 32 {
+			m, _ := p.Model(names[i%2])
+			calls.Go(func() {
+				for ctx.Err() == nil {
+					if _, err := m.Score(ctx, mixedPairs(40), raw); err != nil && ctx.Err() == nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		calls.Wait()
+		var busy [2]float64
+		for i, name := range names {
+			m, _ := p.Model(name)
+			counters, _ := m.Counters()
+			busy[i] = counters.Busy.Seconds()
+		}
+		// A part of 5 %, and a turn of each, which is what there is too much of at the end.
+		got, want := busy[0]/(busy[0]+busy[1]), weights[0]/(weights[0]+weights[1])
+		if math.Abs(got-want) > 0.05 {
+			t.Errorf("weights %v: the first has %.3f of the time, want %.3f", weights, got, want)
+		}
+	}
+}
+
+// Models are swapped, unloaded and loaded under fire: no call fails but those to a name that is not there.
+func TestSwapUnderFire(t *testing.T) {
+	p := poolOf(t)
+	config := ModelConfig{Config: Config{Model: tinyModel(t), wrap: wrapped(func(b backend.Backend) backend.Backend { return hashing{b, nil} })}}
+	for _, name := range []string{"stays", "goes"} {
+		if err := p.Load(t.Context(), name, config); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stays, _ := p.Model("stays")
+	pairs := mixedPairs(7)
+	want, err := stays.Score(t.Context(), pairs, raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var calls sync.WaitGroup
+	var scored, absent atomic.Int64
+	for i := range 8 {
+		name := []string{"stays", "goes"}[i%2]
+		calls.Go(func() {
+			for ctx.Err() == nil {
+				m, ok := p.Model(name)
+				if !ok {
+					absent.Add(1)
+					continue
+				}
+				got, err := m.Score(context.Background(), pairs, raw)
+				switch {
+				case errors.Is(err, ErrNoModel) && name == "goes":
+					absent.Add(1)
+				case err != nil:
+					t.Errorf("%s: %v", name, err)
+				case !slices.Equal(got.Values, want.Values):
+					t.Errorf("%s: scores %v, want %v", name, got.Values, want.Values)
+				default:
+					scored.Add(1)
+				}
+			}
+		})
+	}
+	for range 10 {
+		if err := errors.Join(p.Load(t.Context(), "stays", config), p.Unload("goes"), p.Load(t.Context(), "goes", config)); err != nil {
+			t.Error(err)
+		}
+	}
+	cancel()
+	calls.Wait()
+	if scored.Load() == 0 || absent.Load() == 0 {
+		t.Errorf("%d calls scored, %d found no model: not all has been tried", scored.Load(), absent.Load())
+	}
+	if got := p.Names(); !slices.Equal(got, []string{"goes", "stays"}) {
+		t.Errorf("names %v", got)
+	}
+}
+
+func TestIdleModelIsUnloaded(t *testing.T) {
+	p := poolOf(t)
+	config := ModelConfig{Config: Config{Model: tinyModel(t)}, IdleAfter: 5 * time.Millisecond}
+	if err := p.Load(t.Context(), "m", config); err != nil {
+		t.Fatal(err)
+	}
+	m, _ := p.Model("m")
+	for range 2 {
+		for loaded := true; loaded; _, loaded = m.Counters() {
+			time.Sleep(time.Millisecond)
+		}
+		if _, err := m.Score(t.Context(), mixedPairs(3), raw); err != nil {
+			t.Fatal(err)
+		}
+		if _, loaded := m.Counters(); !loaded {
+			t.Error("it scores without being loaded")
+		}
+	}
+}
+
+func TestPoolErrors(t *testing.T) {
+	p := poolOf(t)
+	if err := p.Unload("none"); !errors.Is(err, ErrNoModel) {
+		t.Errorf("unloading what isn't there: %v", err)
+	}
+	for _, config := range []ModelConfig{
+		{Weight: 17}, {Weight: -1}, {Weight: math.NaN()}, {IdleAfter: -1}, {Config: Config{Replicas: 65}},
+		{Config: Config{Model: filepath.Join(t.TempDir(), "none")}},
+	} {
+		if err := p.Load(t.Context(), "m", config); err == nil {
+			t.Errorf("%+v was loaded", config)
+		}
+	}
+	config := ModelConfig{Config: Config{Model: tinyModel(t)}}
+	if err := p.Load(t.Context(), "m", config); err != nil {
+		t.Fatal(err)
+	}
+	m, _ := p.Model("m")
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := m.Score(t.Context(), mixedPairs(1), raw); !errors.Is(err, ErrNoModel) {
+		t.Errorf("scoring in a closed pool: %v", err)
+	}
+	if err := p.Load(t.Context(), "m", config); !errors.Is(err, ErrClosed) {
+		t.Errorf("loading into a closed pool: %v", err)
+	}
+}
