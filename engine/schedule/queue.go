@@ -96,6 +96,8 @@ func (q *Queue) Push(r *Request, now time.Duration) error {
 	if !r.client.share.joined() {
 		r.client.share.weight = r.ClientWeight
 		q.clients.join(&r.client.share, float64(tokens))
+	} else if r.share.fresh {
+		q.clients.hurry(&r.client.share)
 	}
 	if q.waiting == 0 {
 		q.since = now
@@ -179,7 +181,10 @@ func (q *Queue) take(b *Batch, now time.Duration) {
 			b.Expired = append(b.Expired, r)
 			continue
 		}
-		turn := min(r.share.credit, c.share.credit)
+		turn := r.share.credit
+		if !c.share.fresh {
+			turn = min(turn, c.share.credit)
+		}
 		to, taken := r.next, 0
 		for to < len(r.Lengths) && float64(taken) < turn {
 			n := int(r.Lengths[to])
@@ -198,6 +203,9 @@ func (q *Queue) take(b *Batch, now time.Duration) {
 		q.clients.charge(&c.share, float64(taken))
 		if to == len(r.Lengths) {
 			q.remove(r)
+		}
+		if c.requests.Len() > 0 && !c.requests.members[0].fresh {
+			q.clients.calm(&c.share)
 		}
 	}
 	q.since = now

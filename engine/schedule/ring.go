@@ -39,6 +39,7 @@ type share[T any] struct {
 	credit   float64 // what is left of its turn
 	round    uint64  // in which it is served next
 	fresh    bool    // has not had a turn
+	hurried  bool    // to the round before the one it is due in
 	deadline time.Duration
 	arrival  uint64
 	at       int // in the heap, from 1; 0: not a member
@@ -103,6 +104,41 @@ func (r *ring[T]) first(ok func(T) bool) *share[T] {
 	return best
 }
 
+// hurry puts a member that has had its turn before the others again, as it was when it was a newcomer, if it is due no later
+// than in the next round. What it takes is charged, so that it gains time and nothing else; and as it is due later
+// then, it can't be hurried for ever.
+func (r *ring[T]) hurry(s *share[T]) {
+	if s.fresh || s.round > r.round+1 {
+		return
+	}
+	s.fresh = true
+	if s.round > r.round {
+		s.round, s.hurried = r.round, true
+	}
+	r.arrivals++
+	s.arrival = r.arrivals
+	heap.Fix(r, s.at-1)
+}
+
+// calm undoes hurry, or ends a newcomer's turn.
+func (r *ring[T]) calm(s *share[T]) {
+	if !s.fresh {
+		return
+	}
+	s.settle()
+	if s.joined() {
+		heap.Fix(r, s.at-1)
+	}
+}
+
+// settle makes s one of those that have had a turn.
+func (s *share[T]) settle() {
+	s.fresh = false
+	if s.hurried {
+		s.round, s.hurried = s.round+1, false
+	}
+}
+
 // charge takes cost from a member's credit. When that is used up its turn is over, and it waits for as many rounds as
 // its credit takes to be positive again. A negative cost gives back.
 func (r *ring[T]) charge(s *share[T], cost float64) {
@@ -114,7 +150,7 @@ func (r *ring[T]) charge(s *share[T], cost float64) {
 	rounds := math.Floor(-s.credit/quantum) + 1
 	s.credit += rounds * quantum
 	s.round += uint64(rounds)
-	s.fresh = false
+	s.settle()
 	if s.joined() {
 		heap.Fix(r, s.at-1)
 	}
@@ -126,6 +162,9 @@ func (r *ring[T]) leave(s *share[T]) {
 		return
 	}
 	heap.Remove(r, s.at-1)
+	if s.hurried {
+		s.settle()
+	}
 	r.weight -= s.weight
 	if len(r.members) == 0 {
 		r.weight = 0 // and not what rounding left
