@@ -22,6 +22,7 @@ type ring[T any] struct {
 	round    uint64      // that is going on; 0 before the first
 	entry    uint64      // the round that newcomers join
 	room     float64     // what newcomers may still have in it
+	fresh    int         // members that have not had a turn, or were hurried
 	arrivals uint64
 }
 
@@ -60,11 +61,17 @@ func (r *ring[T]) join(s *share[T], need float64) {
 	r.arrivals++
 	s.arrival = r.arrivals
 	if s.round < r.round {
+		if r.fresh == 0 && r.entry > r.round { // those that it was put off for have left
+			r.entry, r.room = r.round+1, r.config.newcomers
+		}
 		if r.room <= 0 {
 			r.entry, r.room = r.entry+1, r.config.newcomers
 		}
 		s.fresh, s.credit, s.round = true, r.config.first*s.weight, r.entry
 		r.room -= min(s.credit, need)
+	}
+	if s.fresh {
+		r.fresh++
 	}
 	heap.Push(r, s)
 }
@@ -112,6 +119,7 @@ func (r *ring[T]) hurry(s *share[T]) {
 		return
 	}
 	s.fresh = true
+	r.fresh++
 	if s.round > r.round {
 		s.round, s.hurried = r.round, true
 	}
@@ -125,17 +133,13 @@ func (r *ring[T]) calm(s *share[T]) {
 	if !s.fresh {
 		return
 	}
-	s.settle()
-	if s.joined() {
-		heap.Fix(r, s.at-1)
-	}
-}
-
-// settle makes s one of those that have had a turn.
-func (s *share[T]) settle() {
 	s.fresh = false
 	if s.hurried {
 		s.round, s.hurried = s.round+1, false
+	}
+	if s.joined() {
+		r.fresh--
+		heap.Fix(r, s.at-1)
 	}
 }
 
@@ -146,11 +150,19 @@ func (r *ring[T]) charge(s *share[T], cost float64) {
 	if s.credit > 0 {
 		return
 	}
-	quantum := max(r.config.total/r.weight, r.config.least) * s.weight
+	all := r.weight
+	if !s.joined() {
+		all += s.weight
+	}
+	quantum := max(r.config.total/all, r.config.least) * s.weight
 	rounds := math.Floor(-s.credit/quantum) + 1
 	s.credit += rounds * quantum
+	if s.credit <= 0 { // by rounding
+		s.credit += quantum
+		rounds++
+	}
 	s.round += uint64(rounds)
-	s.settle()
+	r.calm(s)
 	if s.joined() {
 		heap.Fix(r, s.at-1)
 	}
@@ -161,10 +173,13 @@ func (r *ring[T]) leave(s *share[T]) {
 	if !s.joined() {
 		return
 	}
-	heap.Remove(r, s.at-1)
 	if s.hurried {
-		s.settle()
+		r.calm(s)
 	}
+	if s.fresh {
+		r.fresh--
+	}
+	heap.Remove(r, s.at-1)
 	r.weight -= s.weight
 	if len(r.members) == 0 {
 		r.weight = 0 // and not what rounding left
