@@ -4,7 +4,7 @@ import "time"
 
 // Batch is what one forward pass takes.
 type Batch struct {
-	Spans     []Span
+	Spans     []Span // one a request
 	Tokens    int
 	Sequences int
 	// ID counts the batches of a device, from 1.
@@ -34,16 +34,21 @@ func (b *Batch) reset() {
 	*b = Batch{Spans: b.Spans[:0], Expired: b.Expired[:0]}
 }
 
-// add appends sequences of a request, and takes them from those that wait.
+// add takes sequences of a request from those that wait. A request's sequences are one span, however many turns it has.
 func (b *Batch) add(r *Request, to, tokens int) {
-	b.Spans = append(b.Spans, Span{r, r.next, to})
+	if r.take == b.Queue.takes {
+		b.Spans[r.span].To = to
+	} else {
+		r.take, r.span = b.Queue.takes, len(b.Spans)
+		b.Spans = append(b.Spans, Span{r, r.next, to})
+		if r.batches == 0 {
+			r.started, r.firstRun = b.started, b.ID
+		}
+		r.batches++
+	}
 	b.Tokens += tokens
 	b.Sequences += to - r.next
 	r.running += to - r.next
 	r.tokens -= tokens
 	r.next = to
-	if r.batches == 0 {
-		r.started, r.firstRun = b.started, b.ID
-	}
-	r.batches++
 }

@@ -13,6 +13,8 @@ type Queue struct {
 	tokens   int           // that wait
 	waiting  int           // requests of which something waits
 	requests int           // between Enter and Leave
+	takes    uint64        // calls of take
+	idle     int           // names from which on those without requests are forgotten
 	since    time.Duration // when what waits began to, or was last taken from
 }
 
@@ -36,8 +38,9 @@ type Tuning struct {
 // done in one turn.
 func DefaultTuning() Tuning { return Tuning{First: 0.25, Newcomers: 3, Least: 1. / 64} }
 
-// maxIdleClients is how many clients without requests are remembered, at most, for what they took of this round.
-const maxIdleClients = 4096
+// minIdleClients is how many clients are remembered at least, for what they took of this round, though they may have no
+// requests.
+const minIdleClients = 4096
 
 // NewQueue returns an empty queue. Limits must hold to their bounds.
 func NewQueue(limits Limits) *Queue { return NewTunedQueue(limits, DefaultTuning()) }
@@ -45,7 +48,7 @@ func NewQueue(limits Limits) *Queue { return NewTunedQueue(limits, DefaultTuning
 // NewTunedQueue is NewQueue for those who try what DefaultTuning should be.
 func NewTunedQueue(limits Limits, t Tuning) *Queue {
 	total := float64(limits.BatchTokens)
-	q := &Queue{limits: limits, named: map[string]*client{}}
+	q := &Queue{limits: limits, named: map[string]*client{}, idle: minIdleClients}
 	q.turns = ringConfig{total: total, least: t.Least * total, first: t.First * total, newcomers: t.Newcomers * total}
 	q.clients.config = q.turns
 	return q
@@ -96,6 +99,8 @@ func (q *Queue) Push(r *Request, now time.Duration) error {
 	if !r.client.share.joined() {
 		r.client.share.weight = r.ClientWeight
 		q.clients.join(&r.client.share, float64(tokens))
+	} else if r.share.fresh {
+		q.clients.hurry(&r.client.share)
 	}
 	if q.waiting == 0 {
 		q.since = now
@@ -112,7 +117,7 @@ func (q *Queue) Push(r *Request, now time.Duration) error {
 func (q *Queue) client(r *Request) *client {
 	c := q.named[r.Client]
 	if c == nil {
-		if len(q.named) >= maxIdleClients {
+		if len(q.named) >= q.idle {
 			q.forget()
 		}
 		c = &client{requests: ring[*Request]{config: q.turns}}
@@ -122,13 +127,15 @@ func (q *Queue) client(r *Request) *client {
 	return c
 }
 
-// forget lets go of clients that have nothing here.
+// forget lets go of clients that have nothing here. It is not called again until there are twice as many as are left, so
+// that it costs little for each.
 func (q *Queue) forget() {
 	for name, c := range q.named {
 		if !c.share.joined() {
 			delete(q.named, name)
 		}
 	}
+	q.idle = max(minIdleClients, 2*len(q.named))
 }
 
 // Drop takes what still waits of a request out of the queue. What runs comes back with its batch; until then the
@@ -159,6 +166,8 @@ func (q *Queue) remove(r *Request) {
 	r.client.requests.leave(&r.share)
 	if r.client.requests.Len() == 0 {
 		q.clients.leave(&r.client.share)
+	} else {
+		q.calm(r.client)
 	}
 	q.waiting--
 	if q.waiting == 0 {
@@ -168,9 +177,17 @@ func (q *Queue) remove(r *Request) {
 	}
 }
 
+// calm lets a client go before others only while it has a newcomer.
+func (q *Queue) calm(c *client) {
+	if !c.requests.members[0].fresh {
+		q.clients.calm(&c.share)
+	}
+}
+
 // take fills b with up to the limit of tokens.
 func (q *Queue) take(b *Batch, now time.Duration) {
 	b.Queue, b.started = q, now
+	q.takes++
 	for full := false; !full && q.waiting > 0; {
 		c := q.clients.next().owner
 		r := c.requests.next().owner
@@ -179,7 +196,10 @@ func (q *Queue) take(b *Batch, now time.Duration) {
 			b.Expired = append(b.Expired, r)
 			continue
 		}
-		turn := min(r.share.credit, c.share.credit)
+		turn := r.share.credit
+		if !c.share.fresh {
+			turn = min(turn, c.share.credit)
+		}
 		to, taken := r.next, 0
 		for to < len(r.Lengths) && float64(taken) < turn {
 			n := int(r.Lengths[to])
@@ -198,6 +218,8 @@ func (q *Queue) take(b *Batch, now time.Duration) {
 		q.clients.charge(&c.share, float64(taken))
 		if to == len(r.Lengths) {
 			q.remove(r)
+		} else {
+			q.calm(c)
 		}
 	}
 	q.since = now

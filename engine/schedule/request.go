@@ -28,6 +28,8 @@ type Request struct {
 	started  time.Duration // when the first batch with a part of it began
 	batches  int
 	firstRun uint64
+	take     uint64 // the queue's that took of it last, and the span in that
+	span     int
 }
 
 type state uint8
@@ -47,7 +49,7 @@ func (r *Request) Idle() bool { return r.running == 0 && r.state != queued }
 // Done says whether every sequence ran.
 func (r *Request) Done() bool { return r.done == len(r.Lengths) }
 
-// Dropped says whether the request was cancelled, or its deadline passed, before all of it had begun.
+// Dropped says whether the request was cancelled, or its deadline passed, before all of it came back.
 func (r *Request) Dropped() bool { return r.state == dropped }
 
 // Waited is the time from Push to the start of the first batch with a part of the request.

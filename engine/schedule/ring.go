@@ -22,6 +22,7 @@ type ring[T any] struct {
 	round    uint64      // that is going on; 0 before the first
 	entry    uint64      // the round that newcomers join
 	room     float64     // what newcomers may still have in it
+	fresh    int         // members that have not had a turn, or were hurried
 	arrivals uint64
 }
 
@@ -39,6 +40,7 @@ type share[T any] struct {
 	credit   float64 // what is left of its turn
 	round    uint64  // in which it is served next
 	fresh    bool    // has not had a turn
+	hurried  bool    // to the round before the one it is due in
 	deadline time.Duration
 	arrival  uint64
 	at       int // in the heap, from 1; 0: not a member
@@ -59,11 +61,17 @@ func (r *ring[T]) join(s *share[T], need float64) {
 	r.arrivals++
 	s.arrival = r.arrivals
 	if s.round < r.round {
+		if r.fresh == 0 && r.entry > r.round { // those that it was put off for have left
+			r.entry, r.room = r.round+1, r.config.newcomers
+		}
 		if r.room <= 0 {
 			r.entry, r.room = r.entry+1, r.config.newcomers
 		}
 		s.fresh, s.credit, s.round = true, r.config.first*s.weight, r.entry
 		r.room -= min(s.credit, need)
+	}
+	if s.fresh {
+		r.fresh++
 	}
 	heap.Push(r, s)
 }
@@ -103,6 +111,38 @@ func (r *ring[T]) first(ok func(T) bool) *share[T] {
 	return best
 }
 
+// hurry puts a member that has had its turn before the others again, as it was when it was a newcomer, if it is due no later
+// than in the next round. What it takes is charged, so that it gains time and nothing else; and as it is due later
+// then, it can't be hurried for ever.
+func (r *ring[T]) hurry(s *share[T]) {
+	if s.fresh || s.round > r.round+1 {
+		return
+	}
+	s.fresh = true
+	r.fresh++
+	if s.round > r.round {
+		s.round, s.hurried = r.round, true
+	}
+	r.arrivals++
+	s.arrival = r.arrivals
+	heap.Fix(r, s.at-1)
+}
+
+// calm undoes hurry, or ends a newcomer's turn.
+func (r *ring[T]) calm(s *share[T]) {
+	if !s.fresh {
+		return
+	}
+	s.fresh = false
+	if s.hurried {
+		s.round, s.hurried = s.round+1, false
+	}
+	if s.joined() {
+		r.fresh--
+		heap.Fix(r, s.at-1)
+	}
+}
+
 // charge takes cost from a member's credit. When that is used up its turn is over, and it waits for as many rounds as
 // its credit takes to be positive again. A negative cost gives back.
 func (r *ring[T]) charge(s *share[T], cost float64) {
@@ -110,11 +150,19 @@ func (r *ring[T]) charge(s *share[T], cost float64) {
 	if s.credit > 0 {
 		return
 	}
-	quantum := max(r.config.total/r.weight, r.config.least) * s.weight
+	all := r.weight
+	if !s.joined() {
+		all += s.weight
+	}
+	quantum := max(r.config.total/all, r.config.least) * s.weight
 	rounds := math.Floor(-s.credit/quantum) + 1
 	s.credit += rounds * quantum
+	if s.credit <= 0 { // by rounding
+		s.credit += quantum
+		rounds++
+	}
 	s.round += uint64(rounds)
-	s.fresh = false
+	r.calm(s)
 	if s.joined() {
 		heap.Fix(r, s.at-1)
 	}
@@ -124,6 +172,12 @@ func (r *ring[T]) charge(s *share[T], cost float64) {
 func (r *ring[T]) leave(s *share[T]) {
 	if !s.joined() {
 		return
+	}
+	if s.hurried {
+		r.calm(s)
+	}
+	if s.fresh {
+		r.fresh--
 	}
 	heap.Remove(r, s.at-1)
 	r.weight -= s.weight

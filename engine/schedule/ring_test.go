@@ -129,3 +129,78 @@ func TestRingOrder(t *testing.T) {
 		t.Error("a newcomer does not go before those that had a turn")
 	}
 }
+
+// A member that is to be served has credit, or it would be served nothing for ever. In each case what is left of the credit
+// is a whole number of quanta but for rounding.
+func TestRingChargeLeavesCredit(t *testing.T) {
+	for _, c := range []struct{ total, members, weight, credit, cost float64 }{
+		{608, 12, 1.5, 228, 380},
+		{14, 12, 3, 10.5, 28},
+		{1300, 3, 3, 378.0000000000002, 2978},
+	} {
+		r := ring[*member]{config: ringConfig{total: c.total, least: c.total / 64}, weight: c.members * c.weight}
+		m := newMember(c.weight)
+		r.members = append(r.members, &m.share)
+		m.at, m.credit = 1, c.credit
+		if r.charge(&m.share, c.cost); !(m.credit > 0) {
+			t.Errorf("total %g, %g members of weight %g: a credit of %g charged %g leaves %g",
+				c.total, c.members, c.weight, c.credit, c.cost, m.credit)
+		}
+	}
+}
+
+// Whoever has left and is charged all the same has a quantum as a member has.
+func TestRingChargesWhoLeft(t *testing.T) {
+	r := ring[*member]{config: ringConfig{total: 100, least: 1, first: 25, newcomers: 300}}
+	m := newMember(1)
+	r.join(&m.share, 1e9)
+	r.leave(&m.share)
+	if r.charge(&m.share, 1000); !(m.credit > 0 && m.credit <= 100) {
+		t.Errorf("a member that left has a credit of %g after a turn, want one of 0 to 100", m.credit)
+	}
+}
+
+// Newcomers that leave before their turn do not put off those who come later by what they would have had.
+func TestRingForgetsWhoLeft(t *testing.T) {
+	config := ringConfig{total: 1000, least: 10, first: 250, newcomers: 3000}
+	r := ring[*member]{config: config}
+	old := newMember(1)
+	r.join(&old.share, 1e9)
+	r.charge(&r.next().owner.share, config.first)
+	left := make([]*member, 100)
+	for i := range left {
+		left[i] = newMember(1)
+		r.join(&left[i].share, config.first)
+	}
+	for _, m := range left {
+		r.leave(&m.share)
+	}
+	newcomer := newMember(1)
+	r.join(&newcomer.share, config.first)
+	waited := 0.
+	for r.next().owner != newcomer {
+		r.charge(&old.share, 100)
+		waited += 100
+	}
+	if waited > config.total+100 {
+		t.Errorf("a newcomer waits for %g of another's, want a round's %g at most", waited, config.total)
+	}
+}
+
+// Being hurried gains time, and no more.
+func TestRingHurryIsCharged(t *testing.T) {
+	r := ring[*member]{config: ringConfig{total: 100, least: 1, first: 25, newcomers: 300}}
+	steady, hasty := newMember(1), newMember(1)
+	r.join(&steady.share, 1e9)
+	r.join(&hasty.share, 1e9)
+	for range 10_000 {
+		r.hurry(&hasty.share)
+		m := r.next().owner
+		m.served += 10
+		r.charge(&m.share, 10)
+		r.calm(&hasty.share)
+	}
+	if ratio := hasty.served / steady.served; ratio > 1.01 || ratio < 0.99 {
+		t.Errorf("one that is hurried whenever it can be gets %.3f times as much as one that never is", ratio)
+	}
+}

@@ -58,8 +58,8 @@ type Request struct {
 	waiting int // sequences
 	running int
 	ran     int64 // tokens
-	ended   bool // answered, cancelled or expired
-	beside  bool // came while a request of the largest class was there
+	ended   bool  // answered, cancelled or expired
+	beside  bool  // came while a request of the largest class was there
 }
 
 // Trace is requests in the order in which they arrive.
