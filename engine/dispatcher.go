@@ -15,6 +15,7 @@ import (
 // goroutine for each batch that may be under way there, which packs it, runs it and hands out its results.
 type dispatcher struct {
 	begin time.Time // where the scheduler's clock starts
+	jobs  sync.Pool // of *job
 
 	mu      sync.Mutex
 	devices map[string]*device // by name; guarded by mu
@@ -36,7 +37,7 @@ type device struct {
 const leadPart = 0.2
 
 func newDispatcher() *dispatcher {
-	return &dispatcher{begin: time.Now(), devices: map[string]*device{}}
+	return &dispatcher{begin: time.Now(), jobs: sync.Pool{New: makeJob}, devices: map[string]*device{}}
 }
 
 // now is the scheduler's time.

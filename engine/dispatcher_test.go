@@ -73,9 +73,9 @@ func TestEveryCallHasOneAnswer(t *testing.T) {
 			defer mu.Unlock()
 			return random.IntN(100) < percent
 		}
-		opened := 0
+		var opened atomic.Int64
 		config.wrap = func(b backend.Backend) (backend.Backend, error) {
-			if opened++; opened > config.Replicas && chance(failures) {
+			if opened.Add(1) > int64(config.Replicas) && chance(failures) {
 				return nil, errors.Join(errReopen, b.Close())
 			}
 			return hashing{b, func() error {

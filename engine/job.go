@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"sync"
 	"time"
 
 	"github.com/metalrank/metalrank/engine/schedule"
@@ -23,17 +22,17 @@ type job struct {
 	done      chan struct{} // has room for one
 }
 
-var jobs = sync.Pool{New: func() any {
+func makeJob() any {
 	j := &job{done: make(chan struct{}, 1)}
 	j.request.Value = j
 	return j
-}}
+}
 
 func jobOf(r *schedule.Request) *job { return r.Value.(*job) }
 
 // newJob returns a job for sequences, of which logits [n, C] is to hold the result.
 func (e *Engine) newJob(sequences []sequence, logits []float32) *job {
-	j := jobs.Get().(*job)
+	j := e.dispatcher.jobs.Get().(*job)
 	j.engine, j.sequences, j.logits = e, sequences, logits
 	for _, s := range sequences {
 		j.request.Lengths = append(j.request.Lengths, int32(len(s.ids)))
@@ -64,7 +63,8 @@ func (j *job) recycle() {
 	case <-j.done: // nobody had waited for it
 	default:
 	}
+	d := j.engine.dispatcher
 	*j = job{request: j.request, done: j.done}
 	j.request.Value = j
-	jobs.Put(j)
+	d.jobs.Put(j)
 }

@@ -3,12 +3,14 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -43,13 +45,13 @@ func tinyModel(t *testing.T) string {
 // serial is a device that takes a while for each token, one batch at a time.
 type serial struct {
 	backend.Backend
-	device   *sync.Mutex
+	device   chan struct{} // has room for one; a mutex would stop synctest's clock
 	perToken time.Duration
 }
 
 func (s serial) Forward(_ context.Context, b *backend.Batch, out []float32) error {
-	s.device.Lock()
-	defer s.device.Unlock()
+	s.device <- struct{}{}
+	defer func() { <-s.device }()
 	time.Sleep(time.Duration(b.Tokens()) * s.perToken)
 	for i := range out {
 		out[i] = hash(b.IDs[b.Starts[i]:b.Starts[i+1]])
@@ -60,45 +62,51 @@ func (s serial) Forward(_ context.Context, b *backend.Batch, out []float32) erro
 // Two models of which one costs four times the other share a device by weight, both having more to do than it can.
 func TestModelsShareDevices(t *testing.T) {
 	for _, weights := range [][2]float64{{1, 1}, {3, 1}} {
-		p := poolOf(t)
-		var device sync.Mutex
-		names := [2]string{"small", "large"}
-		for i, name := range names {
-			perToken := []time.Duration{2 * time.Microsecond, 8 * time.Microsecond}[i]
-			config := ModelConfig{Weight: weights[i], Config: Config{
-				Model: tinyModel(t), MaxBatchTokens: 512,
-				wrap: wrapped(func(b backend.Backend) backend.Backend { return serial{b, &device, perToken} }),
-			}}
-			if err := p.Load(t.Context(), name, config); err != nil {
-				t.Fatal(err)
-			}
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(time.Second, cancel)
-		var calls sync.WaitGroup
-		for i := range 32 {
-			m, _ := p.Model(names[i%2])
-			calls.Go(func() {
-				for ctx.Err() == nil {
-					if _, err := m.Score(ctx, mixedPairs(40), raw); err != nil && ctx.Err() == nil {
-						t.Error(err)
-					}
-				}
-			})
-		}
-		calls.Wait()
-		var busy [2]float64
-		for i, name := range names {
-			m, _ := p.Model(name)
-			counters, _ := m.Counters()
-			busy[i] = counters.Busy.Seconds()
-		}
-		// A part of 5 %, and a turn of each, which is what there is too much of at the end.
-		got, want := busy[0]/(busy[0]+busy[1]), weights[0]/(weights[0]+weights[1])
-		if math.Abs(got-want) > 0.05 {
-			t.Errorf("weights %v: the first has %.3f of the time, want %.3f", weights, got, want)
+		t.Run(fmt.Sprint(weights), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { testShare(t, weights) })
+		})
+	}
+}
+
+func testShare(t *testing.T, weights [2]float64) {
+	p := poolOf(t)
+	device := make(chan struct{}, 1)
+	names := [2]string{"small", "large"}
+	for i, name := range names {
+		perToken := []time.Duration{2 * time.Microsecond, 8 * time.Microsecond}[i]
+		config := ModelConfig{Weight: weights[i], Config: Config{
+			Model: tinyModel(t), MaxBatchTokens: 512,
+			wrap: wrapped(func(b backend.Backend) backend.Backend { return serial{b, device, perToken} }),
+		}}
+		if err := p.Load(t.Context(), name, config); err != nil {
+			t.Fatal(err)
 		}
 	}
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(5*time.Second, cancel)
+	var calls sync.WaitGroup
+	for i := range 16 {
+		m, _ := p.Model(names[i%2])
+		calls.Go(func() {
+			for ctx.Err() == nil {
+				if _, err := m.Score(ctx, mixedPairs(40), raw); err != nil && ctx.Err() == nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	calls.Wait()
+	var busy [2]float64
+	for i, name := range names {
+		m, _ := p.Model(name)
+		counters, _ := m.Counters()
+		busy[i] = counters.Busy.Seconds()
+	}
+	got, want := busy[0]/(busy[0]+busy[1]), weights[0]/(weights[0]+weights[1])
+	if math.Abs(got-want) > 0.05*want {
+		t.Errorf("weights %v: the first has %.3f of the time, want %.3f", weights, got, want)
+	}
+	t.Logf("weights %v: the first has %.4f of %.2f s", weights, got, busy[0]+busy[1])
 }
 
 // Models are swapped, unloaded and loaded under fire: no call fails but those to a name that is not there.

@@ -3,7 +3,6 @@ package main
 // gemmNormMutants spoil gemm_norm.h, gemm_norm.metal and gemm_norm_quant.metal.
 var gemmNormMutants = []mutant{
 	{"gemm_norm.h", "absent blocks counted", "args.N > place.column0 ? min((args.N - place.column0) / side, uint(NF)) : 0", "uint(NF)"},
-	{"gemm_norm.h", "blocks not limited", "min((args.N - place.column0) / side, uint(NF))", "(args.N - place.column0) / side"},
 	{"gemm_norm.h", "last block dropped", "(args.N - place.column0) / side, uint(NF)", "(args.N - place.column0 - 1) / side, uint(NF)"},
 	{"gemm_norm.h", "second element not finished", "                tile.sums[i][j].thread_elements()[1] = value[1];\n", ""},
 	{"gemm_norm.h", "sums in one place", "partial + maxSimdgroups * side * MF, simdgroups", "partial, simdgroups"},
