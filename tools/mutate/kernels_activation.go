@@ -20,5 +20,4 @@ var activationMutants = []mutant{
 		"case activationGelu:\n        return geluNew(x);\n    case activationGeluNew:\n        return gelu(x);"},
 	{"activation.h", "case falls through", "return max(x, 0.0f);", "x = max(x, 0.0f);"},
 	{"activation.h", "tanh missing", "    case activationTanh:\n        return tanh(clamp(x, -15.0f, 15.0f));\n", ""},
-	{"activation.h", "double", "0.5f * x * (1.0f +", "0.5 * x * (1.0f +"},
 }
