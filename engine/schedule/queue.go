@@ -22,6 +22,7 @@ type Queue struct {
 type client struct {
 	share    share[*client]
 	requests ring[*Request]
+	tokens   int // that wait
 }
 
 // Tuning is how turns are cut, in parts of BatchTokens.
@@ -83,16 +84,15 @@ func (q *Queue) Push(r *Request, now time.Duration) error {
 	for _, n := range r.Lengths {
 		tokens += int(n)
 	}
-	if sum := q.tokens + tokens; sum > q.limits.QueueTokens && q.tokens > 0 {
-		over := min(sum-q.limits.QueueTokens, q.tokens)
-		return &OverloadError{
-			Limit: "QueueTokens", Value: sum, Max: q.limits.QueueTokens, RetryAfter: q.timeFor(float64(over)),
-		}
+	c := q.client(r)
+	if err := q.admit(c, tokens); err != nil {
+		return err
 	}
 	if len(r.Lengths) == 0 {
 		return nil
 	}
-	r.client = q.client(r)
+	r.client = c
+	c.tokens += tokens
 	r.tokens, r.pushed, r.state = tokens, now, queued
 	r.share.owner, r.share.weight, r.share.deadline = r, r.Weight, r.Deadline
 	r.client.requests.join(&r.share, float64(tokens))
@@ -110,6 +110,29 @@ func (q *Queue) Push(r *Request, now time.Duration) error {
 	}
 	q.waiting++
 	q.tokens += tokens
+	return nil
+}
+
+// roomPart is how many times what is free a client may have waiting, when it isn't the only one: so that whoever sends too
+// much finds the queue full before the others do, and yet one alone can fill 8/9 of it. Switches that share memory between
+// queues do so (Choudhury and Hahne, "Dynamic queue length thresholds", 1998).
+const roomPart = 8
+
+// admit says whether a client may have more tokens waiting. Whatever a request has, it may come when nothing waits.
+func (q *Queue) admit(c *client, tokens int) error {
+	if sum := q.tokens + tokens; sum > q.limits.QueueTokens && q.tokens > 0 {
+		over := min(sum-q.limits.QueueTokens, q.tokens)
+		return &OverloadError{
+			Limit: "QueueTokens", Value: sum, Max: q.limits.QueueTokens, RetryAfter: q.timeFor(float64(over)),
+		}
+	}
+	most := roomPart * (q.limits.QueueTokens - q.tokens)
+	if sum := c.tokens + tokens; sum > most && c.tokens > 0 && len(q.named) > 1 {
+		over := min(sum-most, c.tokens)
+		return &OverloadError{
+			Limit: "QueueTokens of one client", Value: sum, Max: most, RetryAfter: q.timeFor(float64(over)),
+		}
+	}
 	return nil
 }
 
@@ -146,6 +169,7 @@ func (q *Queue) Drop(r *Request) {
 	}
 	r.state = dropped
 	q.tokens -= r.tokens
+	r.client.tokens -= r.tokens
 	r.tokens = 0
 	if r.share.joined() {
 		q.remove(r)
@@ -214,6 +238,7 @@ func (q *Queue) take(b *Batch, now time.Duration) {
 		}
 		b.add(r, to, taken)
 		q.tokens -= taken
+		c.tokens -= taken
 		c.requests.charge(&r.share, float64(taken))
 		q.clients.charge(&c.share, float64(taken))
 		if to == len(r.Lengths) {

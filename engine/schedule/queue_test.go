@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -86,7 +87,7 @@ func (g *rig) push(*rapid.T) {
 // refused checks that nothing was taken in.
 func (g *rig) refused(err error, q *Queue, limit string, tokens, requests int) {
 	var over *OverloadError
-	if !errors.As(err, &over) || !errors.Is(err, ErrOverloaded) || over.Limit != limit || over.Value <= over.Max || over.RetryAfter < 0 {
+	if !errors.As(err, &over) || !errors.Is(err, ErrOverloaded) || !strings.HasPrefix(over.Limit, limit) || over.Value <= over.Max || over.RetryAfter < 0 {
 		g.t.Fatalf("refused with %#v, want one about %s", err, limit)
 	}
 	if q.Tokens() != tokens || q.Requests() != requests {
@@ -215,7 +216,11 @@ func (g *rig) invariants(t *rapid.T) {
 				tokens += int(n)
 			}
 		}
-		if q.tokens != tokens || q.waiting != waiting || q.requests != requests {
+		clients := 0
+		for _, c := range q.named {
+			clients += c.tokens
+		}
+		if q.tokens != tokens || clients != tokens || q.waiting != waiting || q.requests != requests {
 			t.Fatalf("%d tokens of %d requests wait, and %d are there; the queue says %d, %d and %d",
 				tokens, waiting, requests, q.tokens, q.waiting, q.requests)
 		}
@@ -360,5 +365,39 @@ func TestForgetsClients(t *testing.T) {
 	}
 	if len(q.named) > minIdleClients {
 		t.Errorf("%d clients are remembered, want at most %d", len(q.named), minIdleClients)
+	}
+}
+
+// A client that sends too much leaves room for the others.
+func TestRoomForOthers(t *testing.T) {
+	q := NewQueue(Limits{BatchTokens: 100, QueueTokens: 9000, Requests: 1000})
+	push := func(client string, tokens int32) error {
+		return q.Push(&Request{Client: client, Lengths: []int32{tokens}}, 0)
+	}
+	fill := func(client string) (accepted int) {
+		for push(client, 10) == nil {
+			accepted += 10
+		}
+		return accepted
+	}
+	if alone := fill("a"); alone != 9000 {
+		t.Errorf("the only client may have %d tokens waiting, want all 9000", alone)
+	}
+	q.Clear(func(*Request) {})
+	if err := push("b", 10); err != nil { // from now on there are two
+		t.Fatal(err)
+	}
+	q.Clear(func(*Request) {})
+	for _, c := range []struct {
+		client string
+		want   int
+	}{{"a", 8000}, {"b", 880}, {"a", 0}, {"c", 110}} { // 8/9 of what is free, and of what that leaves
+		if got := fill(c.client); got < c.want-10 || got > c.want+10 {
+			t.Errorf("client %q may have %d tokens, want about %d", c.client, got, c.want)
+		}
+	}
+	var over *OverloadError
+	if err := push("a", 1); !errors.As(err, &over) || over.Limit != "QueueTokens of one client" || over.Value <= over.Max {
+		t.Errorf("refused with %v", err)
 	}
 }

@@ -41,7 +41,9 @@ func (h *events) new(e event) *event {
 		*p = e
 		return p
 	}
-	return &e
+	p := new(event)
+	*p = e
+	return p
 }
 
 // next takes the next event out.

@@ -16,34 +16,6 @@ import (
 	"github.com/metalrank/metalrank/engine/schedule"
 )
 
-// Config is what a trace runs on.
-type Config struct {
-	Models []Model
-	// Devices run batches one after another. Each has the models that name it.
-	Devices []Device
-	// Overlap is how batches are handed over. The zero value is schedule.DefaultDevice.
-	Overlap schedule.DeviceConfig
-	// Tuning cuts turns. The zero value is schedule.DefaultTuning.
-	Tuning schedule.Tuning
-	// Seed is for the jitter of devices.
-	Seed uint64
-}
-
-// Model is one that requests may be for.
-type Model struct {
-	Name   string
-	Limits schedule.Limits
-	Cost   Cost
-	Weight float64 // of device time; 0: 1
-	// Devices has the indices of those that run it; nil: all.
-	Devices []int
-}
-
-// Device runs one batch at a time.
-type Device struct {
-	Speed float64 // what Cost is divided by; 0: 1
-}
-
 // Request is one on its way. A trace sets the exported fields, and At never goes back.
 type Request struct {
 	schedule.Request
@@ -104,6 +76,7 @@ type loop struct {
 	largest  int // requests of the largest class that are there
 	requests []*Request
 	batches  []*batch
+	single   [1]int
 }
 
 // Run runs a trace to its end, and until everything that was accepted has come to an end too.
@@ -139,47 +112,18 @@ func Run(config Config, newPolicy NewPolicy, trace Trace) (*Report, error) {
 	return l.report, nil
 }
 
-func (c *Config) prepare() error {
-	if len(c.Models) == 0 || len(c.Devices) == 0 {
-		return errors.New("simulate: no models or no devices")
-	}
-	if c.Overlap == (schedule.DeviceConfig{}) {
-		c.Overlap = schedule.DefaultDevice()
-	}
-	if c.Tuning == (schedule.Tuning{}) {
-		c.Tuning = schedule.DefaultTuning()
-	}
-	all := make([]int, len(c.Devices))
-	for i := range all {
-		all[i] = i
-		if c.Devices[i].Speed == 0 {
-			c.Devices[i].Speed = 1
-		}
-	}
-	for i := range c.Models {
-		m := &c.Models[i]
-		if m.Devices == nil {
-			m.Devices = all
-		}
-		for _, d := range m.Devices {
-			if d < 0 || d >= len(c.Devices) {
-				return fmt.Errorf("simulate: model %q: device %d, there are %d", m.Name, d, len(c.Devices))
-			}
-		}
-	}
-	return nil
-}
-
 // request returns an unused one.
 func (l *loop) request() *Request {
-	l.serial++
-	r := &Request{}
+	var r *Request
 	if n := len(l.requests); n > 0 {
 		r = l.requests[n-1]
 		l.requests = l.requests[:n-1]
-		r.Request.Reset()
+		r.Reset()
 		*r = Request{Request: r.Request}
+	} else {
+		r = new(Request)
 	}
+	l.serial++
 	r.id, r.Value = l.serial, r
 	return r
 }
@@ -222,7 +166,7 @@ func (l *loop) handle() {
 	case awake:
 		if d := &l.devices[e.device]; d.wake == e.at {
 			d.wake = 0
-			l.poll([]int{e.device})
+			l.poll(l.one(e.device))
 		}
 	case cancelled:
 		if r := e.request; r.id == e.id && !r.ended {
@@ -277,12 +221,20 @@ func (l *loop) poll(devices []int) {
 	}
 }
 
+// one is a list of a device, for poll.
+func (l *loop) one(device int) []int {
+	l.single[0] = device
+	return l.single[:]
+}
+
 // hand asks the policy for a device's next batch.
 func (l *loop) hand(i int) bool {
-	b := &batch{}
+	var b *batch
 	if n := len(l.batches); n > 0 {
 		b = l.batches[n-1]
 		l.batches = l.batches[:n-1]
+	} else {
+		b = new(batch)
 	}
 	ok, again := l.policy.Next(i, &b.Batch, l.now)
 	for _, expired := range b.Expired {
@@ -334,9 +286,8 @@ func (l *loop) done(b *batch) {
 			l.requests = append(l.requests, r)
 		}
 	}
-	i := b.device
 	l.batches = append(l.batches, b)
-	l.poll([]int{i})
+	l.poll(l.one(b.device))
 }
 
 // end is for what nobody waits for any more. Its memory is used again when no device has it.

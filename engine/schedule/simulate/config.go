@@ -1,0 +1,68 @@
+package simulate
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/metalrank/metalrank/engine/schedule"
+)
+
+// Config is what a trace runs on.
+type Config struct {
+	Models []Model
+	// Devices run batches one after another. Each has the models that name it.
+	Devices []Device
+	// Overlap is how batches are handed over. The zero value is schedule.DefaultDevice.
+	Overlap schedule.DeviceConfig
+	// Tuning cuts turns. The zero value is schedule.DefaultTuning.
+	Tuning schedule.Tuning
+	// Seed is for the jitter of devices.
+	Seed uint64
+}
+
+// Model is one that requests may be for.
+type Model struct {
+	Name   string
+	Limits schedule.Limits
+	Cost   Cost
+	Weight float64 // of device time; 0: 1
+	// Devices has the indices of those that run it; nil: all.
+	Devices []int
+}
+
+// Device runs one batch at a time.
+type Device struct {
+	Speed float64 // what Cost is divided by; 0: 1
+}
+
+// prepare puts defaults where nothing is set, and checks what could not run.
+func (c *Config) prepare() error {
+	if len(c.Models) == 0 || len(c.Devices) == 0 {
+		return errors.New("simulate: no models or no devices")
+	}
+	if c.Overlap == (schedule.DeviceConfig{}) {
+		c.Overlap = schedule.DefaultDevice()
+	}
+	if c.Tuning == (schedule.Tuning{}) {
+		c.Tuning = schedule.DefaultTuning()
+	}
+	all := make([]int, len(c.Devices))
+	for i := range all {
+		all[i] = i
+		if c.Devices[i].Speed == 0 {
+			c.Devices[i].Speed = 1
+		}
+	}
+	for i := range c.Models {
+		m := &c.Models[i]
+		if m.Devices == nil {
+			m.Devices = all
+		}
+		for _, d := range m.Devices {
+			if d < 0 || d >= len(c.Devices) {
+				return fmt.Errorf("simulate: model %q: device %d, there are %d", m.Name, d, len(c.Devices))
+			}
+		}
+	}
+	return nil
+}
