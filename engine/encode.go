@@ -4,7 +4,7 @@ import (
 	"context"
 	"math"
 
-	"github.com/metalrank/metalrank/engine/parallel"
+	"github.com/metalrank/metalrank/parallel"
 )
 
 // sequence is one tokenised pair, special tokens included.
