@@ -48,7 +48,8 @@ var allowed = []rule{
 
 	{"weights/builtin", []string{"weights"}},
 	{"weights/weightstest", []string{"weights"}},
-	{"weights", []string{"weights/pickle", "weights/quant"}},
+	{"weights", []string{"weights/gguf", "weights/pickle", "weights/quant"}},
+	{"weights/gguf", nil},
 	{"weights/pickle", nil},
 	{"weights/convert", []string{"parallel", "weights", "weights/filelock", "weights/quant"}},
 	{"weights/hub", []string{"parallel", "weights/filelock"}},
