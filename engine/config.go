@@ -15,7 +15,7 @@ import (
 
 // Config says which model to serve, and how. The zero value serves the embedded model on the best backend.
 type Config struct {
-	// Model is a checkpoint folder in the layout of the Hugging Face hub. Empty: the embedded model.
+	// Model is a checkpoint folder in the layout of the Hugging Face hub, or a GGUF file in such. Empty: the embedded model.
 	Model string
 	// Backend is one of Backends. Empty: "auto", the fastest backend that this machine has.
 	Backend string

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/metalrank/metalrank/engine/parallel"
+	"github.com/metalrank/metalrank/parallel"
 )
 
 // sequence is one tokenised pair, special tokens included.

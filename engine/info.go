@@ -26,9 +26,9 @@ type Info struct {
 	Backend        backend.Info
 }
 
-// DTypeCount sums up the tensors of one dtype.
+// DTypeCount sums up the tensors that are stored in one way.
 type DTypeCount struct {
-	DType   weights.DType
+	DType   string // "F16", "U32", "Q4_0"
 	Tensors int
 	Bytes   int64
 }
@@ -45,10 +45,10 @@ func (e *Engine) describe() Info {
 		MaxBatchTokens: e.config.MaxBatchTokens, Tokenizer: e.tokenizer.info,
 		Card: card, CardErr: cardErr, Backend: e.replicas[0].backend.Info(),
 	}
-	counts := map[weights.DType]DTypeCount{}
+	counts := map[string]DTypeCount{}
 	for _, t := range e.checkpoint.Tensors() {
-		c := counts[t.DType]
-		counts[t.DType] = DTypeCount{DType: t.DType, Tensors: c.Tensors + 1, Bytes: c.Bytes + int64(len(t.Bytes()))}
+		c := counts[t.StoredAs()]
+		counts[t.StoredAs()] = DTypeCount{DType: t.StoredAs(), Tensors: c.Tensors + 1, Bytes: c.Bytes + int64(len(t.Bytes()))}
 	}
 	if whole, err := e.checkpoint.Weights(); err == nil { // it can be read: the backend has done so
 		for _, t := range whole {

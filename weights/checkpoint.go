@@ -1,9 +1,10 @@
 // Package weights reads checkpoints of Hugging Face's layout: config.json beside model.safetensors or
-// pytorch_model.bin, whole or in shards. Files are memory-mapped and nothing is copied until it is used. Everything in them was written by someone
-// else, so everything is checked before it is believed: input gives errors, never panics.
+// pytorch_model.bin, whole or in shards, or beside a GGUF file. Files are memory-mapped and nothing is copied until it is
+// used. Everything in them was written by someone else, so everything is checked before it is believed: input gives
+// errors, never panics.
 //
-// The package must not know devices, HTTP or tokens, and imports nothing of this module but weights/quant and
-// weights/pickle.
+// The package must not know devices, HTTP or tokens, and imports nothing of this module but weights/quant,
+// weights/pickle and weights/gguf.
 package weights
 
 import (
@@ -34,8 +35,9 @@ type Checkpoint struct {
 }
 
 // Open opens a checkpoint folder: config.json with model.safetensors, or with model.safetensors.index.json and its
-// shards, or with pytorch_model.bin or its index and shards. The first that is there is used, as in transformers. Errors are [ErrInvalid], [ErrUnsupported],
-// [io/fs.ErrNotExist] or what the system said.
+// shards, or with pytorch_model.bin or its index and shards, or with a single GGUF file. The first that is there is used,
+// as in transformers. dir may be a GGUF file itself, with config.json beside it. Errors are [ErrInvalid],
+// [ErrUnsupported], [io/fs.ErrNotExist] or what the system said.
 func Open(dir string) (*Checkpoint, error) {
 	info, err := os.Stat(dir)
 	switch {
@@ -43,6 +45,9 @@ func Open(dir string) (*Checkpoint, error) {
 		return nil, causef(fs.ErrNotExist, "no folder %s", quote(dir))
 	case err != nil:
 		return nil, causef(err, "%s", quote(dir))
+	case !info.IsDir() && strings.HasSuffix(dir, ggufSuffix):
+		folder, file := filepath.Dir(dir), filepath.Base(dir)
+		return load(strings.TrimSuffix(file, ggufSuffix), &source{place: folder, dir: folder, gguf: file})
 	case !info.IsDir():
 		return nil, invalidf("%s: a file, want the folder that holds %s and %s", dir, configFile, weightsFile)
 	}
@@ -75,6 +80,9 @@ func load(name string, src *source) (*Checkpoint, error) {
 
 // load reads in the order of cost, so that a model of another kind is refused before its weights are touched.
 func (c *Checkpoint) load() error {
+	if err := c.src.findGGUF(); err != nil {
+		return err
+	}
 	data, err := c.src.read(configFile, maxConfigBytes)
 	if err != nil {
 		return err
@@ -85,7 +93,7 @@ func (c *Checkpoint) load() error {
 	if err := c.readScoreActivation(); err != nil {
 		return err
 	}
-	if c.tensors, err = c.src.loadTensors(); err != nil {
+	if c.tensors, err = c.src.loadTensors(c.config); err != nil {
 		return err
 	}
 	slices.SortFunc(c.tensors, func(a, b Tensor) int { return strings.Compare(a.Name, b.Name) })
@@ -116,9 +124,39 @@ func (c *Checkpoint) readScoreActivation() error {
 	return f.err
 }
 
+// findGGUF chooses the GGUF file of a folder that has no weights in another form.
+func (s *source) findGGUF() error {
+	if s.gguf != "" {
+		return nil
+	}
+	var found []string
+	for _, name := range s.names() {
+		switch {
+		case slices.Contains([]string{weightsFile, indexFile, pickleFile, pickleIndexFile}, name):
+			return nil
+		case strings.HasSuffix(name, ggufSuffix):
+			found = append(found, name)
+		}
+	}
+	if len(found) > 1 {
+		return invalidf("%s: %d GGUF files, from %s to %s: name one of them", s.place, len(found), quote(found[0]), quote(found[len(found)-1]))
+	}
+	if len(found) == 1 {
+		s.gguf = found[0]
+	}
+	return nil
+}
+
 // loadTensors opens the weights in the first of the forms that are there, in the order of transformers, or says what to
 // do about a folder that has them in another.
-func (s *source) loadTensors() ([]Tensor, error) {
+func (s *source) loadTensors(config Config) ([]Tensor, error) {
+	if s.gguf != "" {
+		data, err := s.mapped(s.gguf)
+		if err != nil {
+			return nil, err
+		}
+		return parseGGUF(s.gguf, data, config)
+	}
 	names := s.names()
 	for _, form := range []struct {
 		file string
@@ -148,7 +186,6 @@ func (s *source) explain(names []string) error {
 		{"*.safetensors", "want it to be called " + weightsFile},
 		{"tf_model*.h5", "TensorFlow weights" + convert + " with from_tf=True in transformers 4"},
 		{"flax_model*.msgpack", "Flax weights" + convert + " with from_flax=True in transformers 4"},
-		{"*.gguf", "GGUF is not read; use the safetensors checkpoint that it was made from"},
 		{"*.onnx", "ONNX is not read; use the safetensors checkpoint that it was made from"},
 		{"onnx", "ONNX is not read; use the safetensors checkpoint that it was made from"},
 	} {

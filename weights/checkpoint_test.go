@@ -103,7 +103,10 @@ func TestOpenErrors(t *testing.T) {
 		{with(none, "weights.safetensors", ""), `DIR: no model.safetensors, only "weights.safetensors": want it to be called model.safetensors`, ErrUnsupported},
 		{with(none, "tf_model.h5", ""), `DIR: no model.safetensors, only "tf_model.h5": TensorFlow weights` + convert + " with from_tf=True in transformers 4", ErrUnsupported},
 		{with(none, "flax_model.msgpack", ""), `DIR: no model.safetensors, only "flax_model.msgpack": Flax weights` + convert + " with from_flax=True in transformers 4", ErrUnsupported},
-		{with(none, "m-Q8_0.gguf", ""), `DIR: no model.safetensors, only "m-Q8_0.gguf": GGUF is not read; use the safetensors checkpoint that it was made from`, ErrUnsupported},
+		{with(none, "m-Q8_0.gguf", ""), `m-Q8_0.gguf: not a GGUF file: it does not begin with "GGUF"`, ErrInvalid},
+		{with(with(none, "m-Q8_0.gguf", ""), "m-F16.gguf", ""), `DIR: 2 GGUF files, from "m-F16.gguf" to "m-Q8_0.gguf": name one of them`, ErrInvalid},
+		{with(with(ok, configFile, "-"), "m-Q8_0.gguf", ""), "DIR: no config.json: file does not exist", os.ErrNotExist}, // not used
+		{with(with(none, configFile, "-"), "m.gguf", ""), `DIR: no config.json beside "m.gguf", want config.json and tokenizer.json of the checkpoint that it was made from: file does not exist`, os.ErrNotExist},
 		{with(none, "model.onnx", ""), `DIR: no model.safetensors, only "model.onnx": ONNX is not read; use the safetensors checkpoint that it was made from`, ErrUnsupported},
 		{with(none, indexFile, `{"weight_map":{"a":"b.safetensors"}}`), "DIR: no b.safetensors: file does not exist", os.ErrNotExist},
 		{with(ok, "config_sentence_transformers.json", `[]`), "config_sentence_transformers.json: want a JSON object", ErrInvalid},

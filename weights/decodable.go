@@ -13,7 +13,7 @@ const (
 // decodable returns a tensor of the file in the form that [Tensor.Float32s] reads: itself if it holds floats, and one
 // put together from its parts if it holds codes. The caller holds the lock.
 func (c *Checkpoint) decodable(t Tensor) (Tensor, error) {
-	if t.DType.IsFloat() {
+	if t.IsNumeric() {
 		return t, nil
 	}
 	if layer, isWeight := strings.CutSuffix(t.Name, weightSuffix); isWeight {

@@ -80,5 +80,5 @@ func (d DType) String() string {
 	return dtypes[d].name
 }
 
-// IsFloat says whether [Tensor.Float32s] can read the type.
+// IsFloat says whether the elements are floats that [DType.Decode] reads.
 func (d DType) IsFloat() bool { return d == F32 || d == F16 || d == BF16 }

@@ -179,7 +179,7 @@ func decodeAll(c *Checkpoint) (bytes int) {
 	buf := make([]float32, 37) // not a multiple of the unrolled loops
 	for _, t := range c.Tensors() {
 		bytes += len(t.Bytes())
-		if !t.DType.IsFloat() {
+		if !t.IsNumeric() {
 			continue
 		}
 		for i := 0; i < t.Len(); i += len(buf) {

@@ -17,10 +17,15 @@ type source struct {
 	dir   string
 	files map[string][]byte
 	maps  [][]byte // to be unmapped by close
+	gguf  string   // the file of weights, if it is one of GGUF; found by findGGUF, or given
 }
 
 // missing is the error for a file that is not there.
 func (s *source) missing(name string) error {
+	if s.gguf != "" {
+		return causef(fs.ErrNotExist, "%s: no %s beside %s, want config.json and tokenizer.json of the checkpoint that it was made from",
+			s.place, name, quote(s.gguf))
+	}
 	return causef(fs.ErrNotExist, "%s: no %s", s.place, name)
 }
 
@@ -85,36 +90,42 @@ func (s *source) open(name string) (*os.File, int64, error) {
 	return nil, 0, err
 }
 
-// loadFile maps a file of weights and checks it.
+// loadFile maps a file of weights and checks it, going by its name for the format.
 func (s *source) loadFile(name string) ([]Tensor, error) {
+	data, err := s.mapped(name)
+	switch {
+	case err != nil:
+		return nil, err
+	case strings.HasSuffix(name, pickleSuffix):
+		return parsePickle(name, data)
+	default:
+		return parseSafetensors(name, data)
+	}
+}
+
+// mapped maps a file until close.
+func (s *source) mapped(name string) ([]byte, error) {
 	if s.files != nil {
 		data, ok := s.files[name]
 		if !ok {
 			return nil, s.missing(name)
 		}
-		return parseWeights(name, data)
+		return data, nil
 	}
 	f, size, err := s.open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close() // the mapping outlives the descriptor
-	var data []byte
-	if size > 0 { // no system maps an empty file
-		if data, err = mapFile(f, size); err != nil {
-			return nil, causef(err, "%s", filepath.Join(s.dir, name))
-		}
-		s.maps = append(s.maps, data)
+	if size == 0 {  // no system maps an empty file
+		return nil, nil
 	}
-	return parseWeights(name, data)
-}
-
-// parseWeights goes by the name for the format.
-func parseWeights(name string, data []byte) ([]Tensor, error) {
-	if strings.HasSuffix(name, pickleSuffix) {
-		return parsePickle(name, data)
+	data, err := mapFile(f, size)
+	if err != nil {
+		return nil, causef(err, "%s", filepath.Join(s.dir, name))
 	}
-	return parseSafetensors(name, data)
+	s.maps = append(s.maps, data)
+	return data, nil
 }
 
 // names lists what is in the folder, sorted; nothing if it cannot be read.

@@ -1,6 +1,10 @@
 package weights
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/metalrank/metalrank/weights/gguf"
+)
 
 // Tensor is a named array in a checkpoint. Its data stay where they are in the file until they are decoded.
 type Tensor struct {
@@ -14,6 +18,10 @@ type Tensor struct {
 
 	// Channel is the same for int8 with a scale for each row; DType is I8 then.
 	Channel *ChannelTensor
+
+	// Blocks is set on a tensor of a GGUF file whose rows are blocks of codes and scales. Shape is that of the decoded
+	// tensor then, DType is U8 and Bytes are the blocks.
+	Blocks *gguf.Format
 
 	data []byte // little-endian; borrowed from the checkpoint, at any alignment
 }
@@ -42,9 +50,22 @@ func (t Tensor) SizeBytes() int {
 	return len(t.data)
 }
 
+// IsNumeric says whether [Tensor.Float32s] can decode the tensor: it is of floats, or quantised in a known way.
+func (t Tensor) IsNumeric() bool {
+	return t.DType.IsFloat() || t.Quant != nil || t.Channel != nil || t.Blocks != nil
+}
+
+// StoredAs names the type of the elements, which in blocks is that of the blocks: "F16", "Q4_0".
+func (t Tensor) StoredAs() string {
+	if t.Blocks != nil {
+		return t.Blocks.Name
+	}
+	return t.DType.String()
+}
+
 // Float32s decodes len(dst) elements into dst, the first being element start. The conversion is exact; of a quantised
-// tensor it is [AffineTensor.Float32s]. Only those and F32, F16 and BF16 can be decoded; another type, or a range
-// outside the tensor, is a bug of the caller and panics.
+// tensor it is [AffineTensor.Float32s], or that of its kind. Of a tensor that is not IsNumeric, or for a range outside
+// the tensor, the call is a bug of the caller and panics.
 func (t Tensor) Float32s(dst []float32, start int) {
 	if n := t.Len(); start < 0 || start > n || len(dst) > n-start {
 		panic(fmt.Sprintf("BUG: weights: tensor %s: elements [%d, %d) of %d", quote(t.Name), start, start+len(dst), n))
@@ -55,6 +76,9 @@ func (t Tensor) Float32s(dst []float32, start int) {
 		return
 	case t.Channel != nil:
 		t.Channel.Float32s(dst, start)
+		return
+	case t.Blocks != nil:
+		t.Blocks.Float32s(dst, t.data, start)
 		return
 	}
 	size := t.DType.Size()

@@ -12,7 +12,7 @@ import (
 )
 
 type convertCommand struct {
-	Source string `arg:"" name:"src" help:"Checkpoint folder, OWNER/MODEL of the hub after \"metalrank pull\", or \"builtin\" for the embedded model."`
+	Source string `arg:"" name:"src" help:"Checkpoint folder, GGUF file, OWNER/MODEL of the hub after \"metalrank pull\", or \"builtin\" for the embedded model."`
 	Target string `arg:"" name:"dst" help:"Folder to make. It appears when it is whole."`
 
 	DType     string   `name:"dtype" help:"What the weights become: ${enum}." enum:"fp32,fp16,bf16,int8,int4,int6,int3,int2" required:""`

@@ -10,6 +10,8 @@ import (
 )
 
 func TestConvert(t *testing.T) {
+	gguf := filepath.Join("..", "..", "engine", "testdata", "gguf", "distilbert", "model.gguf")
+	bertGGUF := filepath.Join("..", "..", "engine", "testdata", "gguf", "bert", "model.gguf")
 	spec := weightstest.Specs()[0]
 	model, made := checkpoint(t, spec), filepath.Join(t.TempDir(), "deep", "made")
 	status, stdout, stderr := execute(t, t.Context(), "", "convert", model, made, "--dtype", "int4", "--skip", "*.pooler.*")
@@ -29,11 +31,22 @@ func TestConvert(t *testing.T) {
 			t.Errorf("info: status %d, no %q in %q, stderr %q", status, want, stdout, stderr)
 		}
 	}
+	status, stdout, stderr = execute(t, t.Context(), "", "convert", gguf, made+"-gguf", "--dtype=fp16")
+	if status != 0 || !strings.HasPrefix(stdout, made+"-gguf: 0.2 MB of weights, from 0.1 MB, in ") {
+		t.Errorf("status %d, stdout %q, stderr %q", status, stdout, stderr)
+	}
+	status, stdout, stderr = execute(t, t.Context(), "", "info", "--model", gguf, "--tensors", "--against", made+"-gguf")
+	for _, want := range []string{"Q8_0 (3 tensors, ", "distilbert.transformer.layer.1.ffn.lin2.weight", "Q6_K", "max |Δ| 0"} {
+		if status != 0 || !strings.Contains(stdout, want) {
+			t.Errorf("info: status %d, no %q in %q, stderr %q", status, want, stdout, stderr)
+		}
+	}
 	for _, c := range []struct {
 		args   []string
 		status int
 		want   string
 	}{
+		{[]string{bertGGUF, made + "2", "--dtype=fp16"}, exitFailed, "no bert.pooler.dense.weight and no bert.pooler.dense.bias"},
 		{[]string{model, made}, exitUsage, "missing flags: --dtype"},
 		{[]string{model, made, "--dtype=int5"}, exitUsage, "--dtype must be one of"},
 		{[]string{model, made, "--dtype=int4", "--scheme=w8a8"}, exitUsage, "--scheme=w8a8 goes with --dtype=int8, got int4"},
@@ -48,7 +61,7 @@ func TestConvert(t *testing.T) {
 			t.Errorf("%v: status %d, want %d; stdout %q, stderr %q, want a part %q", c.args, status, c.status, stdout, stderr, c.want)
 		}
 	}
-	if left, err := os.ReadDir(filepath.Dir(made)); err != nil || len(left) != 1 {
+	if left, err := os.ReadDir(filepath.Dir(made)); err != nil || len(left) != 2 {
 		t.Errorf("left beside the folder: %v, %v", left, err)
 	}
 }

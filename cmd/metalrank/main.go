@@ -104,7 +104,7 @@ func run(ctx context.Context, args []string, std streams) (status int) {
 
 // modelFlags choose the model, and how it is loaded; every subcommand has them.
 type modelFlags struct {
-	Model               string `help:"Checkpoint folder (config.json, model.safetensors, tokenizer.json), or OWNER/MODEL of the hub after \"metalrank pull\". Default: the embedded model." placeholder:"DIR"`
+	Model               string `help:"Checkpoint folder (config.json, model.safetensors, tokenizer.json), GGUF file with config.json and tokenizer.json beside it, or OWNER/MODEL of the hub after \"metalrank pull\". Default: the embedded model." placeholder:"DIR"`
 	Backend             string `help:"What computes: ${enum}." enum:"${backends}" default:"auto"`
 	Precision           string `help:"Arithmetic: ${enum}. Default: fp16 on a GPU, fp32 on the CPU, where int8 and bf16 are faster and move scores a little." enum:"${precisions}," default:"" placeholder:"P"`
 	MaxLength           int    `help:"Tokens in a pair; longer pairs are truncated. Default: what the model takes." placeholder:"N"`

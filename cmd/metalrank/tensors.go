@@ -59,16 +59,13 @@ func storedAs(t weights.Tensor) string {
 	case t.Channel != nil:
 		return "int8/row " + t.Channel.Scales.DType.String()
 	}
-	return t.DType.String()
+	return t.StoredAs()
 }
-
-// isNumeric says whether a tensor can be read as float32.
-func isNumeric(t weights.Tensor) bool { return t.DType.IsFloat() || t.Quant != nil || t.Channel != nil }
 
 // difference compares a tensor with the one of its name in the source; empty if there is none.
 func difference(t weights.Tensor, source map[string]weights.Tensor) string {
 	original, ok := source[t.Name]
-	if !ok || !slices.Equal(original.Shape, t.Shape) || !isNumeric(t) || !isNumeric(original) {
+	if !ok || !slices.Equal(original.Shape, t.Shape) || !t.IsNumeric() || !original.IsNumeric() {
 		return ""
 	}
 	const block = 1 << 16

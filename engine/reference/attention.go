@@ -5,7 +5,7 @@ import (
 	"math"
 
 	"github.com/metalrank/metalrank/engine/backend"
-	"github.com/metalrank/metalrank/engine/parallel"
+	"github.com/metalrank/metalrank/parallel"
 )
 
 // attention computes, for every sequence and head by itself,

@@ -3,7 +3,7 @@ package reference
 import (
 	"context"
 
-	"github.com/metalrank/metalrank/engine/parallel"
+	"github.com/metalrank/metalrank/parallel"
 	"github.com/metalrank/metalrank/weights"
 )
 

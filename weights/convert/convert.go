@@ -14,7 +14,7 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"github.com/metalrank/metalrank/engine/parallel"
+	"github.com/metalrank/metalrank/parallel"
 	"github.com/metalrank/metalrank/weights"
 	"github.com/metalrank/metalrank/weights/quant"
 )
@@ -93,7 +93,8 @@ func (o Options) withDefaults(tensors []weights.Tensor) Options {
 	return o
 }
 
-// commonFloat returns the type that most of the weights have; that of the scales counts for quantised ones.
+// commonFloat returns the type that most of the weights have; that of the scales counts for quantised ones, which in
+// blocks is F16.
 func commonFloat(tensors []weights.Tensor) weights.DType {
 	elements := map[weights.DType]int{}
 	for _, t := range tensors {
@@ -102,6 +103,8 @@ func commonFloat(tensors []weights.Tensor) weights.DType {
 			elements[t.Quant.Scales.DType] += t.Len()
 		case t.Channel != nil:
 			elements[t.Channel.Scales.DType] += t.Len()
+		case t.Blocks != nil:
+			elements[weights.F16] += t.Len()
 		case t.DType.IsFloat():
 			elements[t.DType] += t.Len()
 		}

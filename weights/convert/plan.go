@@ -39,7 +39,7 @@ func (o Options) plan(tensors []weights.Tensor) []tensorPlan {
 		layer, isWeight := strings.CutSuffix(t.Name, ".weight")
 		p := tensorPlan{source: t, float: o.Float, layer: layer}
 		switch {
-		case !t.DType.IsFloat() && t.Quant == nil && t.Channel == nil:
+		case !t.IsNumeric():
 			p.form = asIs
 		case o.Bits == 0 || !isWeight || len(t.Shape) != 2 || t.Len() == 0 || o.skips(layer):
 		case o.Scheme == W8A8 && !isEmbedding(layer):

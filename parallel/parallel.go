@@ -1,7 +1,8 @@
 // Package parallel runs the iterations of a loop on several goroutines.
 //
-// It knows nothing of what the iterations do. It exists because tokenising and the reference backend
-// both need a bounded, cancellable loop whose result doesn't depend on how the work was spread.
+// It knows nothing of what the iterations do, and imports nothing of this module. It exists because tokenising, the
+// reference backend, conversion and downloads all need a bounded, cancellable loop whose result doesn't depend on how the
+// work was spread.
 package parallel
 
 import (

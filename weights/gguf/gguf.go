@@ -1,0 +1,204 @@
+// Package gguf reads GGUF, the file format of llama.cpp: metadata by key, and tensors whose rows may be blocks of codes
+// with their scales. The format is that of docs/gguf.md in ggml-org/ggml, versions 2 and 3.
+//
+// The package must not know checkpoints or files, and imports nothing of this module.
+package gguf
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"math/bits"
+	"slices"
+)
+
+var (
+	// ErrInvalid marks bytes that break the rules of the format.
+	ErrInvalid = errors.New("not a GGUF file")
+	// ErrUnsupported marks a file of a version or with tensors of a type that are not read here.
+	ErrUnsupported = errors.New("GGUF that is not read")
+)
+
+func invalidf(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...))
+}
+
+func unsupportedf(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrUnsupported, fmt.Sprintf(format, args...))
+}
+
+// File is what a file holds. It borrows the bytes that it was parsed from.
+type File struct {
+	Tensors []Tensor // in the file's order
+
+	values map[string]Value
+}
+
+// Tensor is a named array.
+type Tensor struct {
+	Name   string
+	Format *Format
+	Shape  []int  // row-major: the last dimension is that of a row, which GGUF names first
+	Data   []byte // len = elements / Format.Elements · Format.Bytes
+}
+
+// Value returns a piece of metadata; false if there is none of that key. Arrays are not kept.
+func (f *File) Value(key string) (Value, bool) {
+	v, ok := f.values[key]
+	return v, ok
+}
+
+const (
+	magic            = "GGUF"
+	maxHeaderBytes   = 64 << 20 // all before the data; a vocabulary of 250,000 pieces has 6 MB
+	maxKeys          = 1 << 12  // a file of llama.cpp has some 40
+	maxTensors       = 1 << 16
+	maxNameBytes     = 64 // GGML_MAX_NAME
+	maxKeyBytes      = 256
+	maxRank          = 4 // GGML_MAX_DIMS
+	defaultAlignment = 32
+	maxAlignment     = 1 << 20
+)
+
+// Parse reads a whole file. Tensors borrow data, and so do texts of the metadata.
+func Parse(data []byte) (*File, error) {
+	c := &cursor{data: data[:min(len(data), maxHeaderBytes)], whole: len(data)}
+	keys, tensors, err := c.preamble()
+	if err != nil {
+		return nil, err
+	}
+	f := &File{values: map[string]Value{}}
+	for range keys {
+		if err := f.readValue(c); err != nil {
+			return nil, err
+		}
+	}
+	places := make([]place, 0, tensors)
+	for range tensors {
+		p, err := c.tensor()
+		if err != nil {
+			return nil, err
+		}
+		places = append(places, p)
+	}
+	alignment, err := f.alignment()
+	if err != nil {
+		return nil, err
+	}
+	begin := (uint64(c.at) + alignment - 1) / alignment * alignment
+	if len(places) > 0 && begin > uint64(len(data)) {
+		return nil, invalidf("the file ends before its data, at %d", begin)
+	}
+	if err := f.cut(places, data[min(begin, uint64(len(data))):], alignment); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// preamble reads what comes before the metadata: how many keys and tensors there are.
+func (c *cursor) preamble() (keys, tensors uint64, err error) {
+	if string(c.take(len(magic))) != magic {
+		return 0, 0, invalidf("it does not begin with %q", magic)
+	}
+	switch version := c.u32(); {
+	case c.err != nil:
+	case version&0xffff == 0:
+		return 0, 0, unsupportedf("big-endian; convert it again for this kind of machine")
+	case version != 2 && version != 3:
+		return 0, 0, unsupportedf("version %d, want 2 or 3", version)
+	}
+	tensors, keys = c.u64(), c.u64()
+	switch {
+	case c.err != nil:
+		return 0, 0, c.err
+	case keys > maxKeys:
+		return 0, 0, invalidf("%d keys, want at most %d", keys, maxKeys)
+	case tensors > maxTensors:
+		return 0, 0, invalidf("%d tensors, want at most %d", tensors, maxTensors)
+	}
+	return keys, tensors, nil
+}
+
+// alignment returns what the offsets of tensors are multiples of.
+func (f *File) alignment() (uint64, error) {
+	v, ok := f.values["general.alignment"]
+	if !ok {
+		return defaultAlignment, nil
+	}
+	n, ok := v.Whole()
+	if !ok || n == 0 || n > maxAlignment || n&(n-1) != 0 {
+		return 0, invalidf("general.alignment: %s, want a power of two, at most %d", v, maxAlignment)
+	}
+	return n, nil
+}
+
+// place is an entry of the list of tensors.
+type place struct {
+	Tensor
+
+	offset, size uint64 // in the data
+}
+
+// tensor reads one entry of the list of tensors.
+func (c *cursor) tensor() (place, error) {
+	var p place
+	p.Name = string(c.text(maxNameBytes, "the name of a tensor"))
+	rank := c.u32()
+	if c.err == nil && (rank == 0 || rank > maxRank) {
+		return p, invalidf("tensor %q: %d dimensions, want 1 to %d", p.Name, rank, maxRank)
+	}
+	elements := uint64(1)
+	for range min(rank, maxRank) {
+		d := c.u64()
+		hi, lo := bits.Mul64(elements, d)
+		if c.err == nil && (d == 0 || hi != 0 || lo > math.MaxInt) {
+			return p, invalidf("tensor %q: a dimension of %d: no elements, or too many", p.Name, d)
+		}
+		elements, p.Shape = lo, append(p.Shape, int(d))
+	}
+	number := c.u32()
+	p.offset = c.u64()
+	if c.err != nil {
+		return p, c.err
+	}
+	slices.Reverse(p.Shape)
+	if p.Format = formatOf(number); p.Format == nil {
+		return p, unsupportedf("tensor %q is of type %s, want one of: %s", p.Name, typeName(number), formatNames())
+	}
+	row := p.Shape[len(p.Shape)-1]
+	if row%p.Format.Elements != 0 {
+		return p, invalidf("tensor %q: rows of %d, want a multiple of %d for %s", p.Name, row, p.Format.Elements, p.Format.Name)
+	}
+	hi, size := bits.Mul64(elements/uint64(p.Format.Elements), uint64(p.Format.Bytes))
+	if hi != 0 || size > math.MaxInt {
+		return p, invalidf("tensor %q: shape %d is too large", p.Name, p.Shape)
+	}
+	p.size = size
+	return p, nil
+}
+
+// cut gives each tensor its bytes, no byte to two of them.
+func (f *File) cut(places []place, data []byte, alignment uint64) error {
+	names := make(map[string]bool, len(places))
+	for _, p := range places {
+		switch {
+		case names[p.Name]:
+			return invalidf("tensor %q appears twice", p.Name)
+		case p.offset%alignment != 0:
+			return invalidf("tensor %q: offset %d, want a multiple of %d", p.Name, p.offset, alignment)
+		case p.size > uint64(len(data)) || p.offset > uint64(len(data))-p.size:
+			return invalidf("tensor %q: bytes [%d, +%d), the data have %d", p.Name, p.offset, p.size, len(data))
+		}
+		names[p.Name] = true
+		p.Data = data[p.offset : p.offset+p.size : p.offset+p.size]
+		f.Tensors = append(f.Tensors, p.Tensor)
+	}
+	slices.SortFunc(places, func(a, b place) int { return cmp.Compare(a.offset, b.offset) })
+	for i, p := range places {
+		if i > 0 && places[i-1].offset+places[i-1].size > p.offset {
+			return invalidf("tensors %q and %q overlap", places[i-1].Name, p.Name)
+		}
+	}
+	return nil
+}

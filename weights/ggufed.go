@@ -1,0 +1,203 @@
+package weights
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/metalrank/metalrank/weights/gguf"
+)
+
+const ggufSuffix = ".gguf"
+
+// maxPositionBytes bounds the one tensor of a GGUF file that is copied; that of bge-reranker-v2-m3 has 34 MB.
+const maxPositionBytes = 64 << 20
+
+// ggufNames are what llama.cpp calls the parts of a BERT (MODEL_ARCH.BERT in gguf-py/gguf/constants.py, 0.19.0), and what
+// they are called in BertModel, in a layer without what names it. The head is not among them: it differs by family.
+var ggufNames = []string{
+	"token_embd_norm", "embeddings.LayerNorm",
+	"token_embd", "embeddings.word_embeddings",
+	"token_types", "embeddings.token_type_embeddings",
+	"position_embd", "embeddings.position_embeddings",
+	"attn_output_norm", "attention.output.LayerNorm",
+	"attn_output", "attention.output.dense",
+	"attn_q", "attention.self.query",
+	"attn_k", "attention.self.key",
+	"attn_v", "attention.self.value",
+	"ffn_up", "intermediate.dense",
+	"ffn_down", "output.dense",
+	"layer_output_norm", "output.LayerNorm",
+}
+
+// ggufFile is a GGUF file of a family, on its way to becoming tensors with the names of transformers.
+type ggufFile struct {
+	*gguf.File
+
+	name   string
+	config Config
+	family *family
+}
+
+// parseGGUF returns the tensors of a file that llama.cpp made of a checkpoint with this config. They borrow data, but for
+// the positions of a RoBERTa, of which llama.cpp leaves out the rows before the first token's.
+func parseGGUF(file string, data []byte, config Config) ([]Tensor, error) {
+	if bytes.HasPrefix(data, lfsPointer) {
+		return nil, lfsError(file)
+	}
+	parsed, err := gguf.Parse(data)
+	switch {
+	case errors.Is(err, gguf.ErrUnsupported):
+		return nil, unsupportedf("%s: %v", file, err)
+	case err != nil:
+		return nil, invalidf("%s: %v", file, err)
+	}
+	f := &ggufFile{parsed, file, config, familyOf(config.ModelType, "")}
+	if err := f.check(); err != nil {
+		return nil, err
+	}
+	all := make(map[string]Tensor, len(f.Tensors))
+	for _, t := range f.Tensors {
+		made, err := f.tensor(t)
+		if err != nil {
+			return nil, err
+		}
+		if _, twice := all[made.Name]; twice {
+			return nil, invalidf("%s: tensor %s: there twice, under two names", file, quote(made.Name))
+		}
+		all[made.Name] = made
+	}
+	if err := f.checkPooler(all); err != nil {
+		return nil, err
+	}
+	return slices.Collect(maps.Values(all)), nil
+}
+
+// check compares what the file says of the model with config.json, which may be that of another one.
+func (f *ggufFile) check() error {
+	const architecture = "general.architecture"
+	if v, ok := f.Value(architecture); !ok {
+		return invalidf("%s: no %s", f.name, architecture)
+	} else if name, _ := v.Text(); name != "bert" {
+		return unsupportedf("%s: %s: %s, want \"bert\"", f.name, architecture, v)
+	}
+	if v, ok := f.Value("split.count"); ok {
+		if n, _ := v.Whole(); n > 1 {
+			return unsupportedf("%s: one of %d parts; llama-gguf-split --merge makes one file of them", f.name, n)
+		}
+	}
+	for key, want := range map[string]int{
+		"bert.block_count": f.config.Layers, "bert.embedding_length": f.config.HiddenSize,
+		"bert.feed_forward_length": f.config.FeedForward, "bert.attention.head_count": f.config.Heads,
+	} {
+		v, ok := f.Value(key)
+		if n, whole := v.Whole(); ok && (!whole || n != uint64(want)) {
+			return f.disagrees(key, v, want)
+		}
+	}
+	const epsilon = "bert.attention.layer_norm_epsilon"
+	v, ok := f.Value(epsilon)
+	if x, isFloat := v.Float(); ok && (!isFloat || float32(x) != float32(f.config.LayerNormEps)) {
+		return f.disagrees(epsilon, v, f.config.LayerNormEps)
+	}
+	return nil
+}
+
+func (f *ggufFile) disagrees(key string, got gguf.Value, want any) error {
+	return invalidf("%s: %s: %s, but %v in %s: is that of another model?", f.name, key, got, want, configFile)
+}
+
+// tensor gives a tensor the name and the shape that it has in transformers.
+func (f *ggufFile) tensor(t gguf.Tensor) (Tensor, error) {
+	made := Tensor{Name: f.nameOf(t.Name), Shape: t.Shape, data: t.Data}
+	if t.Format.IsFloat() {
+		dtype, ok := parseDType(t.Format.Name)
+		if !ok {
+			panic("BUG: weights: dtype " + t.Format.Name)
+		}
+		made.DType = dtype
+	} else {
+		made.DType, made.Blocks = U8, t.Format
+	}
+	// ggml has no dimensions of 1 at the front: the classifier of one label is a vector there.
+	if strings.HasSuffix(made.Name, weightSuffix) && len(t.Shape) == 1 && !strings.Contains(strings.ToLower(made.Name), "norm") {
+		made.Shape = []int{1, t.Shape[0]}
+	}
+	if skipped := f.config.PositionOffset; skipped > 0 && t.Name == "position_embd.weight" {
+		return f.withRowsBefore(made, skipped)
+	}
+	return made, nil
+}
+
+// withRowsBefore copies a matrix behind rows of zeros, which nothing reads, to be as long as transformers wants it.
+func (f *ggufFile) withRowsBefore(t Tensor, rows int) (Tensor, error) {
+	if len(t.Shape) != 2 || t.Shape[0] < rows || len(t.data) > maxPositionBytes {
+		return t, invalidf("%s: tensor %s: shape %d in %s, want two dimensions, at least %d rows and at most %s",
+			f.name, quote(t.Name), t.Shape, sizeText(uint64(len(t.data))), rows, sizeText(maxPositionBytes))
+	}
+	before := len(t.data) / t.Shape[0] * rows
+	t.data = append(make([]byte, before, before+len(t.data)), t.data...)
+	t.Shape = []int{t.Shape[0] + rows, t.Shape[1]}
+	return t, nil
+}
+
+// nameOf translates a name; one that is not llama.cpp's stays as it is.
+func (f *ggufFile) nameOf(name string) string {
+	at := strings.LastIndexByte(name, '.')
+	if at < 0 {
+		return name
+	}
+	part, suffix := name[:at], name[at:]
+	switch part {
+	case "cls.output":
+		return f.family.classifier + suffix
+	case "cls":
+		// Of a BERT that has no labels but transformers' own, llama.cpp takes the classifier for a hidden layer.
+		if f.family.poolerInBase {
+			return f.family.classifier + suffix
+		}
+		return f.family.pooler + suffix
+	}
+	layer := ""
+	if rest, ok := strings.CutPrefix(part, "blk."); ok {
+		number, inner, _ := strings.Cut(rest, ".")
+		layer, part = "encoder.layer."+number+".", inner
+	}
+	for i := 0; i < len(ggufNames); i += 2 {
+		if part == ggufNames[i] {
+			return f.family.prefix + f.family.tensor(layer+ggufNames[i+1]+suffix)
+		}
+	}
+	return name
+}
+
+// checkPooler tells of what llama.cpp leaves out, since it uses a BERT for embeddings alone (BertModel.filter_tensors in
+// conversion/bert.py). Without a classifier the model is none of ours anyway.
+func (f *ggufFile) checkPooler(all map[string]Tensor) error {
+	if _, ok := all[f.family.classifier+weightSuffix]; !ok || !f.family.poolerInBase {
+		return nil
+	}
+	var missing []string
+	for _, suffix := range []string{weightSuffix, ".bias"} {
+		name := f.family.prefix + f.family.pooler + suffix
+		_, plain := all[f.family.pooler+suffix]
+		if _, ok := all[name]; !ok && !plain {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return unsupportedf("%s: no %s, which the scores are computed with, and which llama.cpp leaves out of a %s: "+
+		"use the checkpoint that the file was made from", f.name, strings.Join(missing, " and no "), f.architecture())
+}
+
+func (f *ggufFile) architecture() string {
+	if f.config.Architecture != "" {
+		return fmt.Sprintf("%.80s", f.config.Architecture)
+	}
+	return "BertForSequenceClassification"
+}
