@@ -15,7 +15,6 @@ var weightsMutants = []mutant{
 	{"weights.h", "end of k one too late", "inside = k0 + k < K", "inside = k0 + k <= K"},
 	{"weights.h", "end of k by the step", "inside = k0 + k < K", "inside = k0 < K"},
 	{"weights.h", "last k left out", "inside = k0 + k < K", "inside = k0 + k + 4 < K"},
-	{"weights.h", "ones behind K", "vec<T, 4>(T(0));\n            }\n        }\n    }\n};\n\n// QuantWeights", "vec<T, 4>(T(1));\n            }\n        }\n    }\n};\n\n// QuantWeights"},
 	{"weights.h", "step forgotten", "(rows[j][e] + k0)", "(rows[j][e])"},
 	{"weights.h", "weights in threadgroup memory", "device const T* rows[NF][2]", "threadgroup const T* rows[NF][2]"},
 	{"weights.h", "steps half as deep", "depth = 32;", "depth = 16;"},
