@@ -30,6 +30,9 @@ type options struct {
 	window time.Duration
 	sweep  string
 	trace  string
+
+	parameter parameter // that is swept
+	values    []float64
 }
 
 func run(args []string, out, errOut io.Writer) int {
@@ -83,7 +86,12 @@ func parse(args []string, errOut io.Writer) (*options, error) {
 			return nil, fmt.Errorf("-only: there is no scenario %q, but %s", name, strings.Join(names, ", "))
 		}
 	}
-	return o, nil
+	if o.sweep == "" {
+		return o, nil
+	}
+	var err error
+	o.parameter, o.values, err = parseSweep(o.sweep)
+	return o, err
 }
 
 // policy is one to compare.

@@ -55,21 +55,17 @@ func parseSweep(text string) (parameter, []float64, error) {
 }
 
 func (o *options) printSweep(out io.Writer) error {
-	p, values, err := parseSweep(o.sweep)
-	if err != nil {
-		return err
-	}
 	var results []result
 	for _, s := range o.scenarios() {
-		for _, v := range values {
+		for _, v := range o.values {
 			report, err := s.Run(o.seed, simulate.Ours, func(c *simulate.Config) {
 				c.Tuning, c.Overlap = schedule.DefaultTuning(), schedule.DefaultDevice()
-				p.set(c, v)
+				o.parameter.set(c, v)
 			})
 			if err != nil {
 				return err
 			}
-			results = append(results, result{s, fmt.Sprintf("%s %g", p.name, v), report})
+			results = append(results, result{s, fmt.Sprintf("%s %g", o.parameter.name, v), report})
 		}
 	}
 	printSummary(out, results)

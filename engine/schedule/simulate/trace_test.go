@@ -74,7 +74,7 @@ func FuzzRecorded(f *testing.F) {
 
 // The trace is as its parameters say, and the same whenever it is made.
 func TestSynthetic(t *testing.T) {
-	s := Synthetic{Seed: 7, Until: 2 * time.Hour, Streams: []Stream{
+	s := Synthetic{Seed: 7, Until: time.Hour, Streams: []Stream{
 		{Rate: 20, Documents: heavyTailed()[:3], Lengths: Passages(), Clients: 4, Client: "c", Cancels: 0.25, Patience: time.Second},
 		{Rate: 5, Model: 1, Documents: searches(), Lengths: Passages(), On: time.Second, Off: 3 * time.Second, Deadline: time.Second},
 	}}
@@ -117,8 +117,8 @@ func TestSynthetic(t *testing.T) {
 			t.Errorf("%s: %g, want %g within %g", what, got, want, within)
 		}
 	}
-	near("requests a second", requests[0]/7200, 20, 0.01)
-	near("requests a second, in bursts", requests[1]/7200, 5, 0.1) // 1,800 bursts
+	near("requests a second", requests[0]/3600, 20, 0.02)
+	near("requests a second, in bursts", requests[1]/3600, 5, 0.15) // 900 bursts
 	near("tokens a request", tokens[0]/requests[0], s.Streams[0].Tokens(), 0.03)
 	near("tokens a request, in bursts", tokens[1]/requests[1], s.Streams[1].Tokens(), 0.03)
 	near("cancelled", cancels[0]/requests[0], 0.25, 0.03)
