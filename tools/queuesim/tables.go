@@ -37,10 +37,10 @@ func ms(ns int64) string {
 
 // hundredths writes a number that is a hundred times what is meant.
 func hundredths(v int64) string {
-	if v >= 10000 {
+	if v >= 1000 {
 		return fmt.Sprintf("%.0f", float64(v)/100)
 	}
-	return fmt.Sprintf("%.2g", float64(v)/100)
+	return fmt.Sprintf("%.1f", float64(v)/100)
 }
 
 // printSummary has a row for each run.
