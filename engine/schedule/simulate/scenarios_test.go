@@ -150,7 +150,7 @@ func TestOverload(t *testing.T) {
 // A day: some 8 million requests.
 func TestDay(t *testing.T) {
 	if os.Getenv("METALRANK_TEST_LONG") == "" {
-		t.Skip("a day takes ten seconds; METALRANK_TEST_LONG is not set")
+		t.Skip("a day takes many seconds; METALRANK_TEST_LONG is not set")
 	}
 	r := mustScenario(t, "day", 0, 1, Ours, nil)
 	if r.Requests < 7_000_000 || r.Duration < 24*time.Hour-time.Minute || r.Accepted != r.Answered+r.Cancelled+r.Expired {
