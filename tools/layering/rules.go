@@ -33,6 +33,7 @@ var allowed = []rule{
 	{"engine/gpu", []string{"engine/backend", "kernels", "metal", "weights"}},
 	{"engine/backend", nil},
 	{"engine/schedule", nil},
+	{"engine/schedule/simulate", []string{"engine/schedule"}},
 	{"engine/metrics", nil},
 
 	{"parallel", nil}, // a leaf for whoever has a loop to spread

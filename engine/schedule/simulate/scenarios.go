@@ -35,7 +35,8 @@ func large() Model {
 	return m
 }
 
-func oneModel() Config { return Config{Models: []Model{small()}, Devices: []Device{{}}} }
+// OneModel is a GPU with one model, as it could be.
+func OneModel() Config { return Config{Models: []Model{small()}, Devices: []Device{{}}} }
 
 // searches are requests of few documents.
 func searches() []Part { return []Part{{Of: 0.5, Least: 8, Most: 8}, {Of: 0.5, Least: 1, Most: 8}} }
@@ -63,16 +64,16 @@ func trace(until time.Duration, streams ...Stream) func(uint64) Synthetic {
 func Scenarios() []Scenario {
 	m := small()
 	overloaded := func() Config {
-		c := oneModel()
+		c := OneModel()
 		c.Models[0].Limits.QueueTokens = 1 << 19 // about a second
 		return c
 	}
 	return []Scenario{
-		{"light", "20 % load, up to 8 documents", oneModel,
+		{"light", "20 % load, up to 8 documents", OneModel,
 			trace(5*time.Minute, at(0.2, m, Stream{Documents: searches(), Clients: 16}))},
-		{"heavy", "90 % load, half of it requests of 2,000 and 4,096 documents", oneModel,
+		{"heavy", "90 % load, half of it requests of 2,000 and 4,096 documents", OneModel,
 			trace(30*time.Minute, at(0.9, m, Stream{Documents: heavyTailed(), Clients: 16}))},
-		{"bursts", "60 % load in bursts of 2 s every 4 s, a tenth of clients gives up after 200 ms", oneModel,
+		{"bursts", "60 % load in bursts of 2 s every 4 s, a tenth of clients gives up after 200 ms", OneModel,
 			trace(5*time.Minute, at(0.6, m, Stream{
 				Documents: heavyTailed(), Clients: 16, On: 2 * time.Second, Off: 2 * time.Second,
 				Cancels: 0.1, Patience: 200 * time.Millisecond,
@@ -89,7 +90,7 @@ func Scenarios() []Scenario {
 			trace(2*time.Minute,
 				at(0.8, m, Stream{Documents: searches(), Clients: 4}),
 				at(0.8, large(), Stream{Model: 1, Documents: heavyTailed(), Clients: 4}))},
-		{"day", "a day, 45 % load on average, 9 to 81 %", oneModel,
+		{"day", "a day, 45 % load on average, 9 to 81 %", OneModel,
 			trace(24*time.Hour, at(0.45, m, Stream{
 				Documents: heavyTailed(), Clients: 16, Daily: true, Cancels: 0.01, Patience: time.Second,
 			}))},

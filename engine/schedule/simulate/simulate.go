@@ -159,15 +159,16 @@ func (l *loop) arrive(r *Request) error {
 // handle takes the next event.
 func (l *loop) handle() {
 	e := l.events.next()
+	if e.kind == awake && l.devices[e.device].wake != e.at {
+		return // it was asked since
+	}
 	l.now = e.at
 	switch e.kind {
 	case done:
 		l.done(e.batch)
 	case awake:
-		if d := &l.devices[e.device]; d.wake == e.at {
-			d.wake = 0
-			l.poll(l.one(e.device))
-		}
+		l.devices[e.device].wake = 0
+		l.poll(l.one(e.device))
 	case cancelled:
 		if r := e.request; r.id == e.id && !r.ended {
 			l.report.cancelled(r)
@@ -253,7 +254,7 @@ func (l *loop) hand(i int) bool {
 		}
 		return false
 	}
-	b.device = i
+	b.device, d.wake = i, 0
 	l.work(i, 1, 0)
 	for _, span := range b.Spans {
 		r, n := owner(span.Request), span.To-span.From

@@ -1,0 +1,180 @@
+package simulate
+
+import (
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/metalrank/metalrank/engine/schedule"
+)
+
+func mustScenario(t *testing.T, name string, until time.Duration, seed uint64, p NewPolicy, change func(*Config)) *Report {
+	t.Helper()
+	s := scenario(t, name)
+	c, trace := s.Config(), s.Trace(seed)
+	if until > 0 {
+		trace.Until = until
+	}
+	if change != nil {
+		change(&c)
+	}
+	return mustRun(t, c, p, trace.Trace())
+}
+
+func small99(r *Report) float64 { return float64(r.Classes[0].Latency.At(0.99)) }
+
+// At 90 % load the device is busy for 98 % of the time in which there is work. Requests of up to 8 documents that come while
+// larger than 1,024 are there take at most 3 batches' time in 99 of 100 cases, a fifth of FIFO's at most.
+func TestHeavyTail(t *testing.T) {
+	offered := 0.
+	for seed := range uint64(3) {
+		r := mustScenario(t, "heavy", 15*time.Minute, seed, Ours, nil)
+		offered += r.Offered / 3
+		if r.Utilisation() < 0.98 {
+			t.Errorf("seed %d: busy for %.4f of the time with work, want 0.98", seed, r.Utilisation())
+		}
+		if p99 := r.Beside.Batches.At(0.99); p99 > 300 || r.Beside.Answered < 10_000 {
+			t.Errorf("seed %d: the p99 of %d small requests beside large ones is %.2f batches, want 3",
+				seed, r.Beside.Answered, float64(p99)/100)
+		}
+		if other := mustScenario(t, "heavy", 15*time.Minute, seed, FIFO, nil); small99(other) < 5*small99(r) {
+			t.Errorf("seed %d: the p99 of small requests is %.1f ms, FIFO's %.1f ms", seed, small99(r)/1e6, small99(other)/1e6)
+		}
+		if r.Answered != r.Requests {
+			t.Errorf("seed %d: %d of %d requests were answered", seed, r.Answered, r.Requests)
+		}
+	}
+	if offered < 0.87 || offered > 0.93 {
+		t.Errorf("%.3f was offered, want 0.9", offered)
+	}
+}
+
+// A device that is idle does not wait for a window.
+func TestLightLoad(t *testing.T) {
+	for seed := range uint64(3) {
+		ours := mustScenario(t, "light", time.Minute, seed, Ours, nil).Classes[0].Latency.At(0.5)
+		if window := mustScenario(t, "light", time.Minute, seed, Window(50*time.Millisecond), nil).Classes[0].Latency.At(0.5); window < 2*ours {
+			t.Errorf("seed %d: a p50 of %v, of a window's %v", seed, time.Duration(ours), time.Duration(window))
+		}
+	}
+}
+
+// chain is one trace after another.
+type chain []Trace
+
+func (c chain) Next(r *Request) error {
+	if err := c[0].Next(r); len(c) == 1 || !errors.Is(err, io.EOF) {
+		return err
+	}
+	return c[1:].Next(r)
+}
+
+// However much that is small comes after it, a request of 4,096 documents gets its part: a quarter, as newcomers may have
+// three times the tokens of a round before the others (schedule.Tuning).
+func TestNobodyStarves(t *testing.T) {
+	c := OneModel()
+	c.Models[0].Limits.QueueTokens, c.Models[0].Limits.Requests = 1<<26, 1<<20 // all are let in
+	flood := Synthetic{Seed: 1, Until: 20 * time.Second, Streams: []Stream{at(3, c.Models[0], Stream{Documents: searches()})}}
+	r := mustRun(t, c, Ours, chain{&list{ask(0, 4096)}, flood.Trace()})
+	large := r.Classes[len(r.Classes)-1]
+	batches := int64(4096 * 10 / c.Models[0].Limits.BatchTokens)
+	if most := 4*batches + 4; large.Answered != 1 || large.Batches.At(1) > 100*most || r.Offered < 0.9 {
+		t.Errorf("the request of %d batches was answered after %.1f batches, want %d at most",
+			batches, float64(large.Batches.At(1))/100, most)
+	}
+	if r.Answered != r.Requests {
+		t.Errorf("%d were answered of %d", r.Answered, r.Requests)
+	}
+}
+
+// Models that both have too much get a device's time by their weights, though a batch of the one takes four times as long.
+func TestModelsShare(t *testing.T) {
+	for _, weight := range []float64{1, 3} {
+		c := twoModels()
+		c.Models[1].Weight = weight
+		s := Synthetic{Seed: 1, Until: time.Minute, Streams: []Stream{
+			at(1.5, c.Models[0], Stream{Documents: searches()}),
+			at(1.5, c.Models[1], Stream{Model: 1, Documents: heavyTailed()[:3]}),
+		}}
+		r := mustRun(t, c, Ours, s.Trace())
+		got := r.Models[1].DeviceTime.Seconds() / r.Device().Busy.Seconds()
+		if want := weight / (1 + weight); got < 0.95*want || got > 1.05*want {
+			t.Errorf("a model of weight %g beside one of 1 got %.3f of the time, want %.3f within 5 %%", weight, got, want)
+		}
+		if r.Utilisation() < 0.98 {
+			t.Errorf("busy for %.4f of the time with work, want 0.98", r.Utilisation())
+		}
+	}
+}
+
+// A client that sends far too much is refused, and the others are not, nor do they wait for it.
+func TestFloodHurtsItself(t *testing.T) {
+	for _, test := range []struct {
+		policy      NewPolicy
+		least, most float64
+	}{{Ours, 0, 0.001}, {FIFO, 0.2, 1}} {
+		r := mustScenario(t, "flood", 30*time.Second, 1, test.policy, nil)
+		var requests, refused int64
+		for name, c := range r.Clients {
+			if strings.HasPrefix(name, "modest") {
+				requests += c.Requests
+				refused += c.Refused
+				if p99 := time.Duration(c.Latency.At(0.99)); test.most < 1 && p99 > 30*time.Millisecond {
+					t.Errorf("%s has a p99 of %v", name, p99)
+				}
+			}
+		}
+		if part := float64(refused) / float64(requests); part < test.least || part > test.most {
+			t.Errorf("%.4f of the modest clients' requests were refused, want %g to %g", part, test.least, test.most)
+		}
+	}
+}
+
+// Overload with deadlines costs the device little that is of no use, and what is small is answered.
+func TestOverload(t *testing.T) {
+	r := mustScenario(t, "overload", time.Minute, 1, Ours, nil)
+	if r.Offered < 1.3 || r.Utilisation() < 0.98 {
+		t.Errorf("%.2f was offered, busy for %.3f of the time", r.Offered, r.Utilisation())
+	}
+	if got := r.Classes[0].Batches.At(0.99); got > 300 {
+		t.Errorf("the p99 of small requests is %.2f batches", float64(got)/100)
+	}
+	if r.Late > r.Answered/1000 {
+		t.Errorf("%d of %d were answered after their deadline", r.Late, r.Answered)
+	}
+}
+
+// A day: some 8 million requests.
+func TestDay(t *testing.T) {
+	if os.Getenv("METALRANK_TEST_LONG") == "" {
+		t.Skip("a day takes many seconds; METALRANK_TEST_LONG is not set")
+	}
+	r := mustScenario(t, "day", 0, 1, Ours, nil)
+	if r.Requests < 7_000_000 || r.Duration < 24*time.Hour-time.Minute || r.Accepted != r.Answered+r.Cancelled+r.Expired {
+		t.Errorf("%d requests in %v: %d accepted, %d answered, %d cancelled", r.Requests, r.Duration, r.Accepted, r.Answered, r.Cancelled)
+	}
+	if r.Utilisation() < 0.98 || r.Beside.Batches.At(0.99) > 300 {
+		t.Errorf("busy for %.4f, p99 %.2f batches", r.Utilisation(), float64(r.Beside.Batches.At(0.99))/100)
+	}
+}
+
+// The defaults are where the parameters stop to matter or begin to harm: none of the neighbours is better in both of busy
+// time and the small requests' p99 by more than a little.
+func TestDefaultsAreGood(t *testing.T) {
+	base := mustScenario(t, "heavy", 5*time.Minute, 1, Ours, nil)
+	for name, change := range map[string]func(*Config){
+		"first 0.125": func(c *Config) { c.Tuning = schedule.DefaultTuning(); c.Tuning.First /= 2 },
+		"first 0.5":   func(c *Config) { c.Tuning = schedule.DefaultTuning(); c.Tuning.First *= 2 },
+		"lead 0.4":    func(c *Config) { c.Overlap = schedule.DeviceConfig{Overlap: 2, Lead: 0.4} },
+		"lead 0.01":   func(c *Config) { c.Overlap = schedule.DeviceConfig{Overlap: 2, Lead: 0.01} },
+	} {
+		r := mustScenario(t, "heavy", 5*time.Minute, 1, Ours, change)
+		if r.Utilisation() > base.Utilisation()-0.002 && small99(r) < 0.97*small99(base) {
+			t.Errorf("%s: busy %.4f and p99 %.1f ms, by default %.4f and %.1f ms",
+				name, r.Utilisation(), small99(r)/1e6, base.Utilisation(), small99(base)/1e6)
+		}
+	}
+}
