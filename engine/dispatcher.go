@@ -32,10 +32,6 @@ type device struct {
 	idle     int         // goroutines that wait
 }
 
-// leadPart is how long before a batch should be done the next is packed, as a part of its time: what arrives until then
-// can still be in that. Chosen by simulation (RATIONALE.md, "Scheduling").
-const leadPart = 0.2
-
 func newDispatcher() *dispatcher {
 	return &dispatcher{begin: time.Now(), jobs: sync.Pool{New: makeJob}, devices: map[string]*device{}}
 }
@@ -53,8 +49,10 @@ func (d *dispatcher) attach(r *replica, weight float64) {
 	v := d.devices[r.name]
 	if v == nil {
 		overlap := max(r.backend.Info().Overlap, 1)
+		config := schedule.DefaultDevice()
+		config.Overlap = overlap
 		v = &device{
-			core:     schedule.NewDevice(schedule.DeviceConfig{Overlap: overlap, Lead: leadPart}),
+			core:     schedule.NewDevice(config),
 			replicas: map[*schedule.Queue]*replica{},
 		}
 		v.work.L = &d.mu

@@ -212,7 +212,7 @@ func (r *ring[T]) Swap(i, j int) {
 
 // Push implements heap.Interface.
 func (r *ring[T]) Push(s any) {
-	member := s.(*share[T])
+	member := s.(*share[T]) //nolint:errcheck // there is nothing else
 	r.members = append(r.members, member)
 	member.at = len(r.members)
 }

@@ -138,7 +138,7 @@ func (l *loop) arrive(r *Request) error {
 		r.tokens += int(n)
 	}
 	l.report.arrived(r)
-	if l.policy.Push(r, l.now) != nil {
+	if accepted := l.policy.Push(r, l.now) == nil; !accepted {
 		l.report.refused(r)
 		l.requests = append(l.requests, r)
 		return nil

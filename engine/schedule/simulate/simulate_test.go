@@ -29,9 +29,9 @@ func (l *list) Next(r *Request) error {
 	return nil
 }
 
-// ask is a request for n documents of 10 tokens.
-func ask(at time.Duration, n int) Request {
-	return Request{At: at, Request: schedule.Request{Lengths: slices.Repeat([]int32{10}, n)}}
+// ask is a request for n documents of 10 tokens, at a time in milliseconds.
+func ask(at, n int) Request {
+	return Request{At: time.Duration(at) * time.Millisecond, Request: schedule.Request{Lengths: slices.Repeat([]int32{10}, n)}}
 }
 
 // plain is a device that takes 2 ms and 1 ms a document, after 1 ms of the host's, in batches of ten documents.
@@ -62,10 +62,10 @@ func TestTimes(t *testing.T) {
 		policy   NewPolicy
 		overlap  schedule.DeviceConfig
 		trace    list
-		end      time.Duration
+		end      int64 // ms
 		batches  int
-		busy     time.Duration
-		withWork time.Duration
+		busy     int64
+		withWork int64
 	}{
 		{"one request", Ours, at, list{ask(0, 4)}, 7, 1, 6, 7},
 		{"over two batches, the second packed meanwhile", Ours, at, list{ask(0, 20)}, 25, 2, 24, 25},
@@ -81,15 +81,12 @@ func TestTimes(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			c := plain()
 			c.Overlap = test.overlap
-			ms := time.Millisecond
-			for i := range test.trace {
-				test.trace[i].At *= ms
-			}
 			r := mustRun(t, c, test.policy, &test.trace)
 			d := r.Devices[0]
-			if r.Duration != test.end*ms || d.Batches != test.batches || d.Busy != test.busy*ms || d.WithWork != test.withWork*ms {
-				t.Errorf("ends at %v, after %d batches, busy %v of %v; want %v, %d, %v of %v",
-					r.Duration, d.Batches, d.Busy, d.WithWork, test.end*ms, test.batches, test.busy*ms, test.withWork*ms)
+			end, busy, withWork := r.Duration.Milliseconds(), d.Busy.Milliseconds(), d.WithWork.Milliseconds()
+			if end != test.end || d.Batches != test.batches || busy != test.busy || withWork != test.withWork {
+				t.Errorf("ends at %d ms, after %d batches, busy %d ms of %d; want %d, %d, %d of %d",
+					end, d.Batches, busy, withWork, test.end, test.batches, test.busy, test.withWork)
 			}
 		})
 	}
@@ -178,7 +175,7 @@ func TestRunRefuses(t *testing.T) {
 		{Config{}, nil, "no models"},
 		{outside, nil, "device 1, there are 1"},
 		{plain(), list{wrong}, "model 1 of 1"},
-		{plain(), list{ask(5, 1), ask(4, 1)}, "request 2: at 4ns after 5ns"},
+		{plain(), list{ask(5, 1), ask(4, 1)}, "request 2: at 4ms after 5ms"},
 		{plain(), list{ask(0, 0)}, "0 documents"},
 	} {
 		if _, err := Run(test.config, Ours, &test.trace); err == nil || !strings.Contains(err.Error(), test.want) {
