@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/metalrank/metalrank/engine"
 )
@@ -100,15 +101,19 @@ func TestRefusedHeaders(t *testing.T) {
 		{"text", "POST", request("POST", "/rerank", body, "Content-Type: text/json"), 415, "UnsupportedMediaType", `"text/json"`, "", ""},
 		{"bad type", "POST", request("POST", "/rerank", body, "Content-Type: application/json/x"), 415, "UnsupportedMediaType", "", "", ""},
 		{"no type", "POST", request("POST", "/rerank", body), 415, "UnsupportedMediaType", "Content-Type is missing", "", ""},
-		{"gzip", "POST", request("POST", "/rerank", body, typeJSON, "Content-Encoding: gzip"), 415, "UnsupportedMediaType",
-			`Content-Encoding is "gzip"`, "Accept-Encoding", "identity"},
+		{"brotli", "POST", request("POST", "/rerank", body, typeJSON, "Content-Encoding: br"), 415, "UnsupportedMediaType",
+			`Content-Encoding is "br", want one of gzip, deflate, zstd, identity`, "Accept-Encoding", "gzip, deflate, zstd, identity"},
+		{"not gzip", "POST", request("POST", "/rerank", body, typeJSON, "Content-Encoding: gzip"), 400, "Malformed",
+			`can't be decompressed as Content-Encoding says, "gzip": gzip: invalid header`, "", ""},
+		{"not deflate", "POST", request("POST", "/rerank", body, typeJSON, "Content-Encoding: deflate"), 400, "Malformed", "zlib", "", ""},
+		{"not zstd", "POST", request("POST", "/rerank", body, typeJSON, "Content-Encoding: zstd"), 400, "Malformed", "magic", "", ""},
 		{"GET", "GET", request("GET", "/rerank", ""), 405, "MethodNotAllowed", `/rerank does not take "GET", only POST`, "Allow", "POST"},
 		{"OPTIONS", "OPTIONS", request("OPTIONS", "/rerank", ""), 405, "MethodNotAllowed", "", "Allow", "POST"},
 		{"PUT /health", "PUT", request("PUT", "/health", ""), 405, "MethodNotAllowed", "", "Allow", "GET, HEAD"},
 		{"own method", "BREW", request("BREW", "/info", ""), 405, "MethodNotAllowed", `"BREW"`, "Allow", "GET, HEAD"},
 		{"path", "POST", request("POST", "/v3/rerank", body, typeJSON), 404, "NotFound",
-			`no such path: "/v3/rerank"; there are /health, /info, /rerank`, "", ""},
-		{"root", "GET", request("GET", "/", ""), 404, "NotFound", "", "", ""},
+			`no such path: "/v3/rerank"; GET /openapi.json lists`, "", ""},
+		{"DELETE /", "DELETE", request("DELETE", "/", ""), 405, "MethodNotAllowed", "", "Allow", "GET, HEAD, POST"},
 		{"odd path", "GET", request("GET", "/%ff%00\"<script>", ""), 404, "NotFound", `"/\xff\x00\"<script>"`, "", ""},
 		{"long path", "GET", request("GET", "/"+strings.Repeat("a", 9000), ""), 404, "NotFound", "aaa…", "", ""},
 		{"long header", "GET", request("GET", "/health", "", "X: "+strings.Repeat("a", maxHeaderBytes)), 431,
@@ -165,7 +170,7 @@ func TestTakenHeaders(t *testing.T) {
 func TestRankerErrors(t *testing.T) {
 	var result error
 	_, address := start(t, &fakeRanker{rerank: func(
-		_ context.Context, query string, documents []string, options engine.Options,
+		_ context.Context, query string, documents []string, options Options,
 	) (*engine.Ranking, error) {
 		if query == "fail" {
 			return &engine.Ranking{Results: []engine.Result{{Score: math.NaN()}}}, result
@@ -186,6 +191,14 @@ func TestRankerErrors(t *testing.T) {
 		{fmt.Errorf("%w: the logit of pair 3 is NaN", engine.ErrBackend), 424, "Backend",
 			"engine: backend failed: the logit of pair 3 is NaN", ""},
 		{engine.ErrClosed, 503, "Unhealthy", "the server is stopping", "1"},
+		{fmt.Errorf("x: %w", &OverloadError{Limit: "tokens are waiting", Value: 9, Max: 8, RetryAfter: 1001 * time.Millisecond}), 429,
+			"Overloaded", "the server is overloaded: 9 tokens are waiting, the limit is 8", "2"},
+		{&OverloadError{Limit: "x"}, 429, "Overloaded", "the server is overloaded: 0 x, the limit is 0", "1"},
+		{fmt.Errorf("x: %w", context.DeadlineExceeded), 504, "DeadlineExceeded",
+			"the request was not answered within the time that it allows", "1"},
+		{context.Canceled, 499, "Cancelled", "the client closed its connection", ""},
+		{&unsupportedError{"documents", 9, 512}, 422, "Validation",
+			"the model cuts documents at its own limit only: got 9, want 0 or at least 512", ""},
 		{errors.New("a secret"), 500, "Internal", "internal error; the server's log has the cause", ""},
 		{nil, 500, "Internal", "internal error; the server's log has the cause", ""}, // the score is NaN
 	} {
