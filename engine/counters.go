@@ -33,8 +33,9 @@ type BatchStats struct {
 	Requests     int
 	Began, Ended time.Time // from packing to results
 	// Busy is how long the device had it: less than Ended minus Began where the batch before it was still running.
-	Busy time.Duration
-	Err  error
+	Busy  time.Duration
+	Err   error
+	Stack []byte // where the backend panicked; nil unless it did
 }
 
 func (c *Counters) add(b *BatchStats) {

@@ -201,7 +201,7 @@ func (d *dispatcher) finish(v *device, r *replica, s *slot, err error) BatchStat
 	used := v.core.Done(&s.batch, end)
 	stats := BatchStats{
 		Device: r.name, ID: s.batch.ID, Tokens: s.batch.Tokens, Sequences: s.batch.Sequences, Requests: len(s.batch.Spans),
-		Began: d.begin.Add(s.batch.Began()), Ended: d.begin.Add(end), Busy: used, Err: err,
+		Began: d.begin.Add(s.batch.Began()), Ended: d.begin.Add(end), Busy: used, Err: err, Stack: s.stack,
 	}
 	r.engine.counters.add(&stats)
 	for _, span := range s.batch.Spans {
@@ -235,15 +235,18 @@ type slot struct {
 	batch  schedule.Batch
 	packed backend.Batch
 	logits []float32
+	stack  []byte // of a panic
 }
 
 // run packs the batch, runs it, and writes its jobs' logits. A panic of the backend becomes an error.
 func (s *slot) run(b backend.Backend) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: panic: %v\n%s", ErrBackend, r, debug.Stack())
+			err = fmt.Errorf("%w: panic: %v", ErrBackend, r)
+			s.stack = debug.Stack()
 		}
 	}()
+	s.stack = nil
 	s.packed.Reset()
 	for _, span := range s.batch.Spans {
 		for _, q := range jobOf(span.Request).sequences[span.From:span.To] {

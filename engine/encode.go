@@ -28,7 +28,7 @@ func (e *Engine) encode(ctx context.Context, pairs []Pair, options *Options) ([]
 	}
 	queries := make([][]int32, len(distinct))
 	err := parallel.For(ctx, len(distinct), 0, func(i int) (err error) {
-		queries[i], err = e.tokensOf(ctx, distinct[i], math.MaxInt)
+		queries[i], err = e.encodeCut(ctx, distinct[i], math.MaxInt, options.MaxQueryTokens, options.Truncation)
 		return err
 	})
 	if err != nil {
@@ -42,8 +42,8 @@ func (e *Engine) encode(ctx context.Context, pairs []Pair, options *Options) ([]
 	return sequences, err
 }
 
-// tokensOf is tokenizer.encode by way of the cache.
-func (e *Engine) tokensOf(ctx context.Context, text string, need int) ([]int32, error) {
+// encodeText is tokenizer.encode by way of the cache.
+func (e *Engine) encodeText(ctx context.Context, text string, need int) ([]int32, error) {
 	if text == "" {
 		return nil, ctx.Err()
 	}
@@ -58,6 +58,18 @@ func (e *Engine) tokensOf(ctx context.Context, text string, need int) ([]int32, 
 	return ids, nil
 }
 
+// encodeCut returns at least the first need tokens of text, and at most so many, 0 being no limit, cut as mode says.
+func (e *Engine) encodeCut(ctx context.Context, text string, need, most int, mode Truncation) ([]int32, error) {
+	if most > 0 && mode != TruncateLeft {
+		need = min(need, most)
+	}
+	ids, err := e.encodeText(ctx, text, need)
+	if most > 0 && len(ids) > most {
+		ids = mode.cut(ids, most)
+	}
+	return ids, err
+}
+
 // encodePair tokenises the document of pair index and joins it with the query's tokens q.
 func (e *Engine) encodePair(ctx context.Context, q []int32, document string, index int, options *Options) (sequence, error) {
 	mode, template := options.Truncation, e.tokenizer.pair
@@ -66,15 +78,9 @@ func (e *Engine) encodePair(ctx context.Context, q []int32, document string, ind
 	if mode == TruncateRight {
 		need = documentNeed(len(q), limit)
 	}
-	if most := options.MaxDocumentTokens; most > 0 && mode != TruncateLeft {
-		need = min(need, most)
-	}
-	d, err := e.tokensOf(ctx, document, need)
+	d, err := e.encodeCut(ctx, document, need, options.MaxDocumentTokens, mode)
 	if err != nil {
 		return sequence{}, err
-	}
-	if most := options.MaxDocumentTokens; most > 0 && len(d) > most {
-		d = mode.cut(d, most)
 	}
 	if length := len(q) + len(d); mode == TruncateNever && length > limit {
 		return sequence{}, &LengthError{Index: index, Tokens: length + template.specials, Limit: e.config.MaxLength}

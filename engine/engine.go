@@ -144,16 +144,22 @@ func (e *Engine) release() error {
 	return errors.Join(append(errs, e.checkpoint.Close())...)
 }
 
-// enter registers a call, so that Close waits for it; the caller calls exit.
-func (e *Engine) enter() error {
+// hold registers a call, so that Close waits for it; the caller calls e.calls.Done.
+func (e *Engine) hold() error {
 	e.mu.Lock()
+	defer e.mu.Unlock()
 	if e.closed {
-		e.mu.Unlock()
 		return ErrClosed
 	}
 	e.calls.Add(1)
-	e.mu.Unlock()
+	return nil
+}
 
+// enter is hold for a call that wants scores, and counts it; the caller calls exit.
+func (e *Engine) enter() error {
+	if err := e.hold(); err != nil {
+		return err
+	}
 	e.dispatcher.mu.Lock()
 	err := e.queue.Enter()
 	if err != nil {

@@ -148,6 +148,7 @@ type Model struct {
 	current atomic.Pointer[Engine] // nil while it is unloaded
 	config  ModelConfig            // guarded by turn
 	gone    atomic.Bool            // unloaded for good
+	info    atomic.Pointer[Info]   // of what is or was last loaded
 	asked   atomic.Int64           // when it was last wanted, on the dispatcher's clock
 	idle    *time.Timer            // guarded by turn; nil: never unloaded
 }
@@ -167,11 +168,14 @@ func (m *Model) Rerank(ctx context.Context, query string, documents []string, op
 	return ranking, err
 }
 
-// Info describes what is loaded, which may first be loaded again.
-func (m *Model) Info(ctx context.Context) (info Info, err error) {
-	err = m.do(ctx, func(e *Engine) error { info = e.Info(); return nil })
-	return info, err
+// Tokenize is Engine.Tokenize, and ErrNoModel after Unload.
+func (m *Model) Tokenize(ctx context.Context, text string, specialTokens bool) (tokens []Token, err error) {
+	err = m.do(ctx, func(e *Engine) (err error) { tokens, err = e.Tokenize(ctx, text, specialTokens); return err })
+	return tokens, err
 }
+
+// Info describes what is loaded, or was last.
+func (m *Model) Info() Info { return *m.info.Load() }
 
 // Counters are those of what is loaded now, and whether anything is.
 func (m *Model) Counters() (counters Counters, loaded bool) {
@@ -231,6 +235,7 @@ func (m *Model) become(e *Engine, config *ModelConfig) (old *Engine, ok bool) {
 	}
 	m.config = *config
 	m.asked.Store(int64(m.pool.dispatcher.now()))
+	m.info.Store(&e.info)
 	old = m.current.Swap(e)
 	m.watch()
 	return old, true

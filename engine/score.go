@@ -17,9 +17,9 @@ type Pair struct {
 type Options struct {
 	RawScores  bool // logits, without the activation
 	Truncation Truncation
-	// MaxDocumentTokens cuts each document to so many tokens, before it is joined with the query. 0: no limit but the
-	// pair's.
-	MaxDocumentTokens int
+	// MaxQueryTokens and MaxDocumentTokens cut the query, and each document, to so many tokens before they are joined.
+	// 0: no limit but the pair's.
+	MaxQueryTokens, MaxDocumentTokens int
 	// Client is who asks: clients share the model fairly, however many requests each has. It may be empty.
 	Client string
 	// ClientWeight is how much more than others the client gets, and Weight how much more of the client's part the call
@@ -31,8 +31,13 @@ const maxWeight = 16
 
 // validate reports the first field that is out of its bounds.
 func (o *Options) validate() error {
-	if o.MaxDocumentTokens < 0 {
-		return &ValueError{Field: "MaxDocumentTokens", Value: float64(o.MaxDocumentTokens), Min: 0, Max: math.MaxInt32}
+	for _, f := range []struct {
+		name string
+		got  int
+	}{{"MaxQueryTokens", o.MaxQueryTokens}, {"MaxDocumentTokens", o.MaxDocumentTokens}} {
+		if f.got < 0 || f.got > math.MaxInt32 {
+			return &ValueError{Field: f.name, Value: float64(f.got), Min: 0, Max: math.MaxInt32}
+		}
 	}
 	for _, f := range []struct {
 		name string

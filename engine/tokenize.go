@@ -25,7 +25,7 @@ const maxTokenizeBytes = 256 << 10
 // Tokenize returns the tokens of text as the model gets them, uncut, with special tokens round it if asked for. Errors:
 // ErrClosed, ErrTokenizer, ctx's.
 func (e *Engine) Tokenize(ctx context.Context, text string, specialTokens bool) ([]Token, error) {
-	if err := e.enter(); err != nil {
+	if err := e.hold(); err != nil {
 		return nil, err
 	}
 	defer e.calls.Done()

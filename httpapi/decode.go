@@ -29,7 +29,7 @@ type call struct {
 	rawScores       bool
 	noActivation    bool
 	noSpecialTokens bool
-	options         Options
+	options         engine.Options
 
 	characters      int // of all texts; the query counts once
 	queryCharacters int

@@ -227,24 +227,27 @@ func TestRefusedDialects(t *testing.T) {
 
 // TestOptions checks which options reach the model.
 func TestOptions(t *testing.T) {
-	var got Options
-	ranker := &fakeRanker{rerank: func(_ context.Context, q string, d []string, o Options) (*engine.Ranking, error) {
+	var got engine.Options
+	ranker := &fakeRanker{rerank: func(_ context.Context, q string, d []string, o engine.Options) (*engine.Ranking, error) {
 		got = o
 		return rankByWords(q, d, o), nil
 	}}
 	_, address := start(t, ranker, Config{})
 	left := engine.Options{Truncation: engine.TruncateLeft}
-	for fields, want := range map[string]Options{
+	for fields, want := range map[string]engine.Options{
 		``:                           {},
 		`,"max_tokens_per_doc":9`:    {MaxDocumentTokens: 9},
 		`,"max_tokens_per_doc":0`:    {},
 		`,"max_doc_length":9`:        {MaxDocumentTokens: 9},
 		`,"max_tokens_per_query":9`:  {MaxQueryTokens: 9},
-		`,"priority":-7`:             {Priority: -7},
-		`,"truncation":false`:        {Options: engine.Options{Truncation: engine.TruncateNever}},
-		`,"truncation_side":"left"`:  {Options: left},
+		`,"priority":-7`:             {Weight: 8},
+		`,"priority":3`:              {Weight: 0.25},
+		`,"priority":-2147483648`:    {Weight: 16},
+		`,"priority":2147483647`:     {Weight: 1. / 16},
+		`,"truncation":false`:        {Truncation: engine.TruncateNever},
+		`,"truncation_side":"left"`:  left,
 		`,"truncation_side":"right"`: {},
-		`,"use_activation":false`:    {Options: engine.Options{RawScores: true}},
+		`,"use_activation":false`:    {RawScores: true},
 		`,"use_activation":true`:     {},
 	} {
 		if reply := post(t, address, "/v1/rerank", `{"query":"q","documents":["d"]`+fields+`}`); reply.status != 200 ||
@@ -267,7 +270,7 @@ func (n named) Names() []string                 { return []string{"first", "seco
 
 // TestModels serves two.
 func TestModels(t *testing.T) {
-	second := &fakeRanker{rerank: func(_ context.Context, _ string, _ []string, _ Options) (*engine.Ranking, error) {
+	second := &fakeRanker{rerank: func(_ context.Context, _ string, _ []string, _ engine.Options) (*engine.Ranking, error) {
 		return &engine.Ranking{Results: []engine.Result{{Score: 0.25}}}, nil
 	}}
 	models := named{"first": &fakeRanker{}, "second": second}

@@ -99,6 +99,16 @@ func readPriority(d *decoder, name string) bool {
 	if !ok {
 		return d.wrong(name, "a whole number from -2147483648 to 2147483647")
 	}
-	d.options.Priority = int(value)
+	d.options.Weight = weightOf(value)
 	return true
+}
+
+// weightOf makes of a priority, of which smaller ones go first and 0 is usual, a request's part of its client's turns: 1
+// and more have a half, a third and so on, -1 and less twice as much, three times and so on. A request that is put
+// back is so never put off for good.
+func weightOf(priority int64) float64 {
+	if priority >= 0 {
+		return max(1/float64(1+priority), 1./16)
+	}
+	return min(float64(1-priority), 16)
 }

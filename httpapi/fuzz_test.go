@@ -116,7 +116,10 @@ func (o *generalOptions) apply(c *call) bool {
 	number(0, math.MaxInt32, &c.topN, o.TopN)
 	number(0, math.MaxInt32, &c.options.MaxDocumentTokens, o.MaxTokensPerDoc, o.MaxDocLength)
 	number(0, math.MaxInt32, &c.options.MaxQueryTokens, o.MaxTokensPerQuery)
-	number(math.MinInt32, math.MaxInt32, &c.options.Priority, o.Priority)
+	priority := 0
+	if number(math.MinInt32, math.MaxInt32, &priority, o.Priority); o.Priority != nil {
+		c.options.Weight = weightOf(int64(priority))
+	}
 	c.options.RawScores = c.rawScores || c.noActivation
 	switch {
 	case c.noTruncation:

@@ -32,7 +32,7 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 
 func (c *serveCommand) serve(ctx context.Context, e *engine.Engine, std streams) error {
 	logger := slog.New(slog.NewTextHandler(std.err, nil))
-	server, err := httpapi.New(httpapi.Single(httpapi.FromEngine(e)), httpapi.Config{Version: version, Logger: logger, AnyModel: c.AnyModel})
+	server, err := httpapi.New(httpapi.Single(e), httpapi.Config{Version: version, Logger: logger, AnyModel: c.AnyModel})
 	if err != nil {
 		return err
 	}
