@@ -16,7 +16,11 @@ const observedPairs = 64
 func Observe(ctx context.Context, config Config, pairs []Pair, f func(layers []string, rows []float64, width int)) (err error) {
 	config.Backend, config.Precision, config.Replicas = BackendReference, "", 1
 	config.wrap = func(b backend.Backend) (backend.Backend, error) {
-		b.(*reference.Backend).Observe(f)
+		r, ok := b.(*reference.Backend)
+		if !ok {
+			panic("BUG: engine: the reference backend is another")
+		}
+		r.Observe(f)
 		return b, nil
 	}
 	e, err := Open(ctx, config)
