@@ -56,7 +56,7 @@ type Config struct {
 	// switch it on where documents are not trusted.
 	SpecialTokensAsText bool
 
-	wrap func(backend.Backend) (backend.Backend, error) // what tests put around each backend that is opened
+	wrap func(backend.Backend) (backend.Backend, error) // puts something around each backend that is opened: for tests, and for Observe
 }
 
 const (

@@ -9,7 +9,7 @@ import (
 // Tiny random checkpoints of BERT's relatives, written by transformers with their tokenizers, score as they do there;
 // see tools/golden/families.py.
 func TestFamiliesAgainstTransformers(t *testing.T) {
-	for _, name := range []string{"electra", "roberta", "xlm_roberta", "distilbert"} {
+	for _, name := range []string{"electra", "roberta", "xlm_roberta", "distilbert", "camembert"} {
 		t.Run(name, func(t *testing.T) {
 			var golden []goldenPair
 			readGolden(t, filepath.Join("families", name, "golden.json"), &golden)

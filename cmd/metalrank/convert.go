@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/metalrank/metalrank/engine"
 	"github.com/metalrank/metalrank/weights"
 	"github.com/metalrank/metalrank/weights/builtin"
+	"github.com/metalrank/metalrank/weights/calibrate"
 	"github.com/metalrank/metalrank/weights/convert"
 )
 
@@ -19,6 +21,7 @@ type convertCommand struct {
 	Float     string   `help:"With int8 and less: type of what stays in floats, and of the scales: ${enum}. auto keeps 16-bit types and rounds fp32 to fp16." enum:"auto,fp32,fp16,bf16" default:"auto"`
 	GroupSize int      `help:"With the scheme mlx: neighbours that share a scale: ${enum}." enum:"32,64,128" default:"64"`
 	Scheme    string   `help:"Layout of integers: mlx (groups with scale and bias, as MLX reads them) or w8a8 (one scale a row)." enum:"mlx,w8a8" default:"mlx"`
+	Calibrate string   `help:"With int8 and less: round weights for the inputs that these pairs give rise to, {\"query\":…, \"text\":…} a line. A hundred pairs like those to be scored will do." placeholder:"FILE"`
 	Skip      []string `help:"Layers to leave in floats, by pattern: \"*.pooler.dense\". The classifier always is." placeholder:"PATTERN"`
 }
 
@@ -33,6 +36,8 @@ func (c *convertCommand) Validate() error {
 		return fmt.Errorf("--scheme=w8a8 goes with --dtype=int8, got %s", c.DType)
 	case integerBits[c.DType] == 0 && c.Float != "auto":
 		return fmt.Errorf("--float goes with int8 and less, got --dtype=%s", c.DType)
+	case integerBits[c.DType] == 0 && c.Calibrate != "":
+		return fmt.Errorf("--calibrate goes with int8 and less, got --dtype=%s", c.DType)
 	}
 	return nil
 }
@@ -51,15 +56,56 @@ func (c *convertCommand) Run(ctx context.Context, std streams) (err error) {
 	if options.Bits == 0 {
 		options.Float = floatTypes[c.DType]
 	}
+	start := time.Now()
+	if c.Calibrate != "" {
+		if options.Calibration, err = c.calibrate(ctx, std); err != nil {
+			return err
+		}
+	}
 	bar := newProgress(std)
 	options.Progress = bar.set
-	start := time.Now()
 	err = convert.Folder(ctx, source, c.Target, options)
 	bar.finish(err == nil)
 	if err != nil {
 		return err
 	}
 	return c.report(std, time.Since(start))
+}
+
+// calibrate scores the pairs of the file with the source.
+func (c *convertCommand) calibrate(ctx context.Context, std streams) (*calibrate.Moments, error) {
+	in, err := openInput(c.Calibrate, std)
+	if err != nil {
+		return nil, err
+	}
+	var pairs []engine.Pair
+	for l, err := range lines(ctx, in) {
+		var pair engine.Pair
+		if err == nil {
+			pair, err = parsePair(l)
+		}
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w", inputName(c.Calibrate), err), in.Close())
+		}
+		pairs = append(pairs, pair)
+	}
+	if err := in.Close(); err != nil {
+		return nil, err
+	}
+	if len(pairs) == 0 {
+		return nil, fmt.Errorf("%s: no pairs", inputName(c.Calibrate))
+	}
+	if _, err := fmt.Fprintf(std.err, "calibrating with %d pairs\n", len(pairs)); err != nil {
+		return nil, err
+	}
+	config := engine.Config{}
+	if c.Source != "builtin" {
+		if config.Model, err = findModel(c.Source); err != nil {
+			return nil, err
+		}
+	}
+	moments := &calibrate.Moments{}
+	return moments, engine.Observe(ctx, config, pairs, moments.Add)
 }
 
 // report opens what was written, which checks it, and says what it is.

@@ -41,11 +41,29 @@ func TestConvert(t *testing.T) {
 			t.Errorf("info: status %d, no %q in %q, stderr %q", status, want, stdout, stderr)
 		}
 	}
+	pairs := filepath.Join(t.TempDir(), "pairs.jsonl")
+	if err := os.WriteFile(pairs, []byte(`{"query":"a b","text":"c d e"}`+"\n"+`{"query":"the cat","text":"sat on the mat"}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, scheme := range []string{"mlx", "w8a8"} {
+		to := made + "-" + scheme
+		if status, _, stderr := execute(t, t.Context(), "", "convert", model, to, "--dtype=int8", "--scheme", scheme, "--calibrate", pairs); status != 0 ||
+			!strings.Contains(stderr, "calibrating with 2 pairs") {
+			t.Fatalf("status %d, stderr %q", status, stderr)
+		}
+		status, stdout, stderr = execute(t, t.Context(), "a b\nc d\n", "rerank", "--model", to, "-q", "a", "--format=tsv")
+		if rows := strings.Split(strings.TrimSpace(stdout), "\n"); status != 0 || len(rows) != 3 {
+			t.Errorf("status %d, stdout %q, stderr %q", status, stdout, stderr)
+		}
+	}
 	for _, c := range []struct {
 		args   []string
 		status int
 		want   string
 	}{
+		{[]string{model, made + "2", "--dtype=fp16", "--calibrate", pairs}, exitUsage, "--calibrate goes with int8 and less, got --dtype=fp16"},
+		{[]string{model, made + "2", "--dtype=int8", "--calibrate", os.DevNull}, exitFailed, "no pairs"},
+		{[]string{model, made + "2", "--dtype=int8", "--calibrate", filepath.Join(model, "config.json")}, exitFailed, "config.json: line 1: "},
 		{[]string{bertGGUF, made + "2", "--dtype=fp16"}, exitFailed, "no bert.pooler.dense.weight and no bert.pooler.dense.bias"},
 		{[]string{model, made}, exitUsage, "missing flags: --dtype"},
 		{[]string{model, made, "--dtype=int5"}, exitUsage, "--dtype must be one of"},
@@ -61,7 +79,7 @@ func TestConvert(t *testing.T) {
 			t.Errorf("%v: status %d, want %d; stdout %q, stderr %q, want a part %q", c.args, status, c.status, stdout, stderr, c.want)
 		}
 	}
-	if left, err := os.ReadDir(filepath.Dir(made)); err != nil || len(left) != 2 {
+	if left, err := os.ReadDir(filepath.Dir(made)); err != nil || len(left) != 4 {
 		t.Errorf("left beside the folder: %v, %v", left, err)
 	}
 }

@@ -2,6 +2,7 @@ package reference
 
 import (
 	"context"
+	"strings"
 
 	"github.com/metalrank/metalrank/parallel"
 	"github.com/metalrank/metalrank/weights"
@@ -9,6 +10,7 @@ import (
 
 // linear is y = x Wᵀ + b.
 type linear struct {
+	name    string    // of the weight, less ".weight"
 	weight  []float64 // [out, in]
 	bias    []float64 // [out]
 	in, out int
@@ -22,7 +24,7 @@ const (
 )
 
 func (b *Backend) newLinear(l weights.Linear) linear {
-	return linear{weight: b.widen(l.Weight), bias: b.widen(l.Bias), out: l.Weight.Shape[0], in: l.Weight.Shape[1]}
+	return linear{name: strings.TrimSuffix(l.Weight.Name, ".weight"), weight: b.widen(l.Weight), bias: b.widen(l.Bias), out: l.Weight.Shape[0], in: l.Weight.Shape[1]}
 }
 
 // widen decodes a whole tensor to float64 and counts its bytes.

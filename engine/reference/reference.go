@@ -33,6 +33,26 @@ type Backend struct {
 	activation      func(float64) float64
 	poolerFunction  func(float64) float64
 	weightSizeBytes int64
+	observer        Observer // nil: nobody looks
+}
+
+// Observer is shown the rows [n, width] that enter linear layers, named as their weights are, less ".weight". It must not
+// keep or change them.
+type Observer func(layers []string, rows []float64, width int)
+
+// Observe has all later passes shown to f, one call at a time if passes are. The classifier is left out.
+func (b *Backend) Observe(f Observer) { b.observer = f }
+
+// observe shows what is about to enter layers.
+func (b *Backend) observe(rows []float64, layers ...*linear) {
+	if b.observer == nil {
+		return
+	}
+	names := make([]string, len(layers))
+	for i, l := range layers {
+		names[i] = l.name
+	}
+	b.observer(names, rows, layers[0].in)
 }
 
 // layer is one transformer block; every linear is stored [out, in].
@@ -132,6 +152,7 @@ func (b *Backend) embed(ctx context.Context, batch *backend.Batch) ([]float64, e
 		return x, err
 	}
 	wide := make([]float64, batch.Tokens()*b.config.HiddenSize) // [T, H]
+	b.observe(x, b.projection)
 	return wide, b.projection.apply(ctx, x, wide)
 }
 
@@ -142,6 +163,7 @@ func (b *Backend) embed(ctx context.Context, batch *backend.Batch) ([]float64, e
 func (b *Backend) layer(ctx context.Context, l *layer, batch *backend.Batch, x []float64) error {
 	tokens, h := batch.Tokens(), b.config.HiddenSize
 	q, k, v := make([]float64, tokens*h), make([]float64, tokens*h), make([]float64, tokens*h) // [T, H] each
+	b.observe(x, &l.query, &l.key, &l.value)
 	for _, projection := range []struct {
 		linear *linear
 		out    []float64
@@ -155,18 +177,21 @@ func (b *Backend) layer(ctx context.Context, l *layer, batch *backend.Batch, x [
 		return err
 	}
 	y := q // [T, H]; the queries have been used
+	b.observe(context, &l.attentionOutput)
 	if err := l.attentionOutput.apply(ctx, context, y); err != nil {
 		return err
 	}
 	addAndNorm(x, y, l.attentionNorm)
 
 	inner := make([]float64, tokens*b.config.FeedForward) // [T, F]
+	b.observe(x, &l.intermediate)
 	if err := l.intermediate.apply(ctx, x, inner); err != nil {
 		return err
 	}
 	if err := mapRows(ctx, inner, b.config.FeedForward, b.activation); err != nil {
 		return err
 	}
+	b.observe(inner, &l.output)
 	if err := l.output.apply(ctx, inner, y); err != nil {
 		return err
 	}
@@ -182,6 +207,7 @@ func (b *Backend) head(ctx context.Context, batch *backend.Batch, x []float64, o
 		first = append(first, x[int(start)*h:(int(start)+1)*h]...)
 	}
 	pooled := make([]float64, len(first)) // [B, H]
+	b.observe(first, &b.pooler)
 	if err := b.pooler.apply(ctx, first, pooled); err != nil {
 		return err
 	}

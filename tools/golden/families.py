@@ -1,7 +1,8 @@
 """Makes engine/testdata/families: a tiny random checkpoint of each relative of BERT, and what transformers says of it.
 
-  venv/bin/python tools/golden/families.py
+  venv/bin/python tools/golden/families.py [FAMILY ...]
 
+Tokenizers are trained, which gives other pieces each time: name the families that are to be made anew.
 The folders are written by transformers itself, tokenizers included. Each logit is computed from the weights in the
 file, widened to fp32. A mistake in any part shows: each tensor zeroed changes some logit by more than the tolerance
 of the Go tests, else the script stops.
@@ -11,6 +12,7 @@ import hashlib
 import json
 import pathlib
 import shutil
+import sys
 
 import torch
 from safetensors.torch import load_file
@@ -19,6 +21,8 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
     BertTokenizer,
+    CamembertConfig,
+    CamembertTokenizer,
     DistilBertConfig,
     DistilBertTokenizer,
     ElectraConfig,
@@ -74,14 +78,19 @@ def byte_pairs():
     return RobertaTokenizer(vocab=model["vocab"], merges=merges, model_max_length=LENGTH)
 
 
-def unigram():
+def unigram(cls=XLMRobertaTokenizer, special=("<s>", "<pad>", "</s>", "<unk>")):
     trained = Tokenizer(models.Unigram())
     trained.pre_tokenizer = pre_tokenizers.Metaspace()
-    special = ["<s>", "<pad>", "</s>", "<unk>"]
-    trainer = trainers.UnigramTrainer(vocab_size=170, special_tokens=special, unk_token="<unk>")
+    trainer = trainers.UnigramTrainer(vocab_size=170, special_tokens=list(special), unk_token="<unk>")
     trained.train_from_iterator(TEXTS, trainer)
     vocab = [(piece, score) for piece, score in json.loads(trained.to_str())["model"]["vocab"]]
-    return XLMRobertaTokenizer(vocab=vocab + [("<mask>", 0.0)], model_max_length=LENGTH)
+    return cls(vocab=vocab + [("<mask>", 0.0)], model_max_length=LENGTH)
+
+
+def camembert():
+    """The order of camembert-base, whose own <s> and </s> are not those of its SentencePiece model."""
+    special = ("<s>NOTUSED", "<pad>", "</s>NOTUSED", "<unk>", "<unk>NOTUSED", "<s>", "</s>")
+    return unigram(CamembertTokenizer, special)
 
 
 COMMON = dict(
@@ -96,6 +105,8 @@ FAMILIES = {
         **COMMON, vocab_size=v, max_position_embeddings=42, type_vocab_size=1, num_labels=2, hidden_act="gelu_new")),
     "distilbert": (lambda: wordpiece(DistilBertTokenizer), lambda v: DistilBertConfig(
         dim=48, n_layers=2, n_heads=4, hidden_dim=64, vocab_size=v, max_position_embeddings=64, num_labels=1)),
+    "camembert": (camembert, lambda v: CamembertConfig(
+        **COMMON, vocab_size=v, max_position_embeddings=66, type_vocab_size=1, num_labels=1)),
 }
 
 
@@ -114,7 +125,10 @@ def ids_hash(ids):
 
 
 def main():
+    wanted = sys.argv[1:] or list(FAMILIES)
     for number, (name, (make_tokenizer, make_config)) in enumerate(FAMILIES.items()):
+        if name not in wanted:
+            continue
         folder = OUT / name
         shutil.rmtree(folder, ignore_errors=True)
         tokenizer = make_tokenizer()

@@ -47,6 +47,35 @@ def builtin_case(mx, np, tensors, dtype, bits, group):
     return [parts.hexdigest(), weights.hexdigest()]
 
 
+def module_tree(nn, shapes):
+    """A module with the names and shapes of a file, which nn.quantize walks as it does any model."""
+    model = nn.Module()
+
+    def descend(parent, part, following):
+        """The module or, before a number, the list at part, made if need be."""
+        if part.isdigit():
+            while len(parent) <= int(part):
+                parent.append(nn.Module())
+            return parent[int(part)]
+        if part not in parent:
+            parent[part] = [] if following.isdigit() else nn.Module()
+        return parent[part]
+
+    for name in (n.removesuffix(".weight") for n in shapes if n.endswith(".weight")):
+        parent, path = model, name.split(".")
+        for part, following in zip(path, path[1:]):
+            parent = descend(parent, part, following)
+        at = path[-1]
+        shape = shapes[name + ".weight"]
+        if len(shape) == 1:
+            parent[at] = nn.LayerNorm(shape[0])
+        elif at.endswith("_embeddings"):
+            parent[at] = nn.Embedding(*shape)
+        else:
+            parent[at] = nn.Linear(shape[1], shape[0])
+    return model
+
+
 def quantize(args):
     import mlx.core as mx
     import mlx.nn as nn
@@ -67,33 +96,9 @@ def quantize(args):
     BUILTIN.parent.mkdir(parents=True, exist_ok=True)
     BUILTIN.write_text(json.dumps({"source": source, "cases": cases}, indent=1) + "\n")
 
-    # A module tree with the names of the file, which nn.quantize walks as it does any model.
     tensors = mx.load(str(args.random / "random_f32" / "model.safetensors"))
     tensors = {k: v for k, v in tensors.items() if not k.endswith("position_ids")}
-    model = nn.Module()
-
-    def descend(parent, part, following):
-        """The module or, before a number, the list at part, made if need be."""
-        if part.isdigit():
-            while len(parent) <= int(part):
-                parent.append(nn.Module())
-            return parent[int(part)]
-        if part not in parent:
-            parent[part] = [] if following.isdigit() else nn.Module()
-        return parent[part]
-
-    for name in (n.removesuffix(".weight") for n in tensors if n.endswith(".weight")):
-        parent, path = model, name.split(".")
-        for part, following in zip(path, path[1:]):
-            parent = descend(parent, part, following)
-        at = path[-1]
-        w = tensors[name + ".weight"]
-        if w.ndim == 1:
-            parent[at] = nn.LayerNorm(w.shape[0])
-        elif at.endswith("_embeddings"):
-            parent[at] = nn.Embedding(*w.shape)
-        else:
-            parent[at] = nn.Linear(w.shape[1], w.shape[0])
+    model = module_tree(nn, {name: value.shape for name, value in tensors.items()})
     model.load_weights(list(tensors.items()))
 
     def scheme(path, module):

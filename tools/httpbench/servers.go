@@ -27,7 +27,7 @@ func (nothing) Info() engine.Info {
 	}
 }
 
-func (nothing) Rerank(_ context.Context, _ string, documents []string, _ httpapi.Options) (*engine.Ranking, error) {
+func (nothing) Rerank(_ context.Context, _ string, documents []string, _ engine.Options) (*engine.Ranking, error) {
 	ranking := &engine.Ranking{Results: make([]engine.Result, len(documents))}
 	for i := range documents {
 		ranking.Results[i] = engine.Result{Index: i, Score: 0.98765432109876543 / float64(i+1)}
@@ -37,7 +37,7 @@ func (nothing) Rerank(_ context.Context, _ string, documents []string, _ httpapi
 
 var errNothing = errors.New("this model only reranks")
 
-func (nothing) Score(context.Context, []engine.Pair, httpapi.Options) (*engine.Scores, error) {
+func (nothing) Score(context.Context, []engine.Pair, engine.Options) (*engine.Scores, error) {
 	return nil, errNothing
 }
 

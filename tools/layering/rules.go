@@ -19,7 +19,8 @@ var allowed = []rule{
 	{"tools/...", []string{anything}},
 
 	{"cmd/...", []string{
-		"httpapi", "engine", "engine/metrics", "metal/open", "weights", "weights/builtin", "weights/convert", "weights/hub",
+		"httpapi", "engine", "engine/metrics", "metal/open", "weights", "weights/builtin", "weights/calibrate",
+		"weights/convert", "weights/hub",
 	}},
 	{"httpapi", []string{"engine"}},
 	{"engine", []string{
@@ -54,7 +55,8 @@ var allowed = []rule{
 	{"weights", []string{"weights/gguf", "weights/pickle", "weights/quant"}},
 	{"weights/gguf", nil},
 	{"weights/pickle", nil},
-	{"weights/convert", []string{"parallel", "weights", "weights/filelock", "weights/quant"}},
+	{"weights/convert", []string{"parallel", "weights", "weights/calibrate", "weights/filelock", "weights/quant"}},
+	{"weights/calibrate", []string{"weights/quant"}},
 	{"weights/hub", []string{"parallel", "weights/filelock"}},
 	{"weights/filelock", nil},
 	{"weights/quant", nil},

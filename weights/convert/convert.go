@@ -16,6 +16,7 @@ import (
 
 	"github.com/metalrank/metalrank/parallel"
 	"github.com/metalrank/metalrank/weights"
+	"github.com/metalrank/metalrank/weights/calibrate"
 	"github.com/metalrank/metalrank/weights/quant"
 )
 
@@ -44,6 +45,8 @@ type Options struct {
 	// Skip are patterns of path.Match for layers to be left as floats: "classifier*", "*.pooler.dense". The classifier
 	// and the token types always are: they are small, and the scores hang on the first.
 	Skip []string
+	// Calibration, if not nil, is what entered the linear layers of the model, whose weights are rounded for that.
+	Calibration *calibrate.Moments
 	// Progress, if not nil, is called with the bytes read so far, from one goroutine at a time or another.
 	Progress func(done, total int64)
 }
@@ -61,6 +64,8 @@ func (o Options) check() error {
 		return fmt.Errorf("convert: scheme %q, want mlx or w8a8", o.Scheme)
 	case o.Scheme == W8A8 && o.Bits != 8:
 		return fmt.Errorf("convert: scheme w8a8 with %d bits, want 8", o.Bits)
+	case o.Bits == 0 && o.Calibration != nil:
+		return errors.New("convert: calibration goes with integers")
 	case o.Float != 0 && !o.Float.IsFloat():
 		return fmt.Errorf("convert: floats as %s, want F32, F16 or BF16", o.Float)
 	}
@@ -130,6 +135,9 @@ func Folder(ctx context.Context, src *weights.Checkpoint, dst string, options Op
 		return err
 	}
 	plan := options.plan(tensors)
+	if err := options.calibrate(plan); err != nil {
+		return err
+	}
 	if options.Bits != 0 && !slices.ContainsFunc(plan, func(p tensorPlan) bool { return p.form != asFloat }) {
 		return errors.New("convert: nothing to quantise: no matrix has rows of whole groups, or all are skipped")
 	}
@@ -149,6 +157,27 @@ func Folder(ctx context.Context, src *weights.Checkpoint, dst string, options Op
 		return err
 	}
 	return folder.publish()
+}
+
+// calibrate gives the layers that have been calibrated their way of rounding.
+func (o Options) calibrate(plan []tensorPlan) error {
+	if o.Calibration == nil {
+		return nil
+	}
+	for i := range plan {
+		p := &plan[i]
+		if p.form != asAffine && p.form != asChannel {
+			continue
+		}
+		var err error
+		if p.rounding, err = o.Calibration.Rounding(p.layer); err != nil {
+			return err
+		}
+		if p.rounding != nil && p.rounding.Width() != p.source.Shape[1] {
+			return fmt.Errorf("convert: tensor %q: rows of %d, calibrated with inputs of %d", p.source.Name, p.source.Shape[1], p.rounding.Width())
+		}
+	}
+	return nil
 }
 
 // forgetBytes is how much is read between two hints that the mapped source need not stay in memory.

@@ -21,6 +21,7 @@ import (
 
 	"github.com/metalrank/metalrank/weights"
 	"github.com/metalrank/metalrank/weights/builtin"
+	"github.com/metalrank/metalrank/weights/calibrate"
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
@@ -371,4 +372,53 @@ func TestSamePlace(t *testing.T) {
 	if bits := open(t, dst).Config().Quantization.Bits; bits != 4 {
 		t.Errorf("%d bits", bits)
 	}
+}
+
+// TestCalibrated: a layer whose inputs are known is rounded for them, and no other.
+func TestCalibrated(t *testing.T) {
+	src := source(t, weightstest.Specs()[0])
+	const known, other = "bert.encoder.layer.0.attention.self.query", "bert.encoder.layer.0.attention.self.key"
+	width := logical(t, src)[known+".weight"].Shape[1]
+	inputs := make([]float64, 200*width)
+	for i := range inputs {
+		inputs[i] = math.Sin(float64(i*i%1009)) + 0.5*math.Cos(float64(i/width))
+	}
+	for _, o := range []Options{{Bits: 8, Scheme: W8A8}, {Bits: 4, GroupSize: 32}, {Bits: 4, GroupSize: 32, Float: weights.F32}} {
+		plain := logical(t, converted(t, src, o))
+		o.Calibration = &calibrate.Moments{}
+		o.Calibration.Add([]string{known}, inputs, width)
+		made := logical(t, converted(t, src, o))
+		if !slices.Equal(decode(plain[other+".weight"]), decode(made[other+".weight"])) {
+			t.Errorf("%+v: %s has changed", o, other)
+		}
+		want := decode(logical(t, src)[known+".weight"])
+		before, after := outputError(inputs, want, decode(plain[known+".weight"]), width), outputError(inputs, want, decode(made[known+".weight"]), width)
+		if !(after < 0.8*before) {
+			t.Errorf("%+v: error of the output %g, to nearest %g", o, after, before)
+		}
+	}
+	wrong := &calibrate.Moments{}
+	wrong.Add([]string{known}, inputs[:width-1], width-1)
+	for want, o := range map[string]Options{
+		"calibration goes with integers": {Float: weights.F16, Calibration: wrong},
+		"calibrated with inputs of":      {Bits: 8, Calibration: wrong},
+	} {
+		if err := Folder(t.Context(), src, filepath.Join(t.TempDir(), "made"), o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
+// outputError is the sum of the squares of x (w - made)ᵀ.
+func outputError(x []float64, w, made []float32, width int) (sum float64) {
+	for ; len(x) > 0; x = x[width:] {
+		for o := 0; o < len(w); o += width {
+			e := 0.0
+			for i, v := range x[:width] {
+				e += v * (float64(w[o+i]) - float64(made[o+i]))
+			}
+			sum += e * e
+		}
+	}
+	return sum
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/metalrank/metalrank/weights"
+	"github.com/metalrank/metalrank/weights/calibrate"
 	"github.com/metalrank/metalrank/weights/quant"
 )
 
@@ -26,6 +27,8 @@ type tensorPlan struct {
 	float  weights.DType
 	scheme quant.Affine // asAffine
 	layer  string       // name without ".weight"
+
+	rounding *calibrate.Rounding // nil: to nearest
 }
 
 // plan decides on every tensor. A buffer of position numbers is left out, as transformers has done since 4.31: it
@@ -159,18 +162,30 @@ func (t *task) writeFloats(out *weights.Writer, name string, values []float32, s
 }
 
 // rounded rounds w to the float type first: this is what MLX quantises after it has cast a model.
-func (t *task) rounded(w []float32) {
-	if t.float == weights.F32 {
+func (p *tensorPlan) rounded(w []float32) {
+	if p.float == weights.F32 {
 		return
 	}
-	data := make([]byte, len(w)*t.float.Size())
-	t.float.Encode(data, w)
-	t.float.Decode(w, data)
+	data := make([]byte, len(w)*p.float.Size())
+	p.float.Encode(data, w)
+	p.float.Decode(w, data)
+}
+
+// quantise computes codes, scales and biases of whole rows.
+func (t *task) quantise(w []float32) quant.Quantized {
+	if t.rounding == nil {
+		t.rounded(w)
+		return t.scheme.Quantize(w)
+	}
+	q, groups := t.scheme.Make(len(w)), t.scheme.Groups(t.width)
+	for r := range t.end - t.begin {
+		t.rounding.Encode(q.Slice(r*groups, (r+1)*groups), w[r*t.width:(r+1)*t.width], t.rounded)
+	}
+	return q
 }
 
 func (t *task) writeAffine(out *weights.Writer, w []float32) error {
-	t.rounded(w)
-	q := t.scheme.Quantize(w)
+	q := t.quantise(w)
 	codes := make([]byte, 0, 4*len(q.Codes))
 	for _, word := range q.Codes {
 		codes = append(codes, byte(word), byte(word>>8), byte(word>>16), byte(word>>24))
@@ -192,8 +207,12 @@ func (t *task) writeChannel(out *weights.Writer, w []float32) error {
 	}
 	t.rounded(scales) // codes are for the scale that they will be multiplied by
 	for r, scale := range scales {
-		row := w[r*t.width : (r+1)*t.width]
-		quant.EncodeChannel(codes[r*t.width:(r+1)*t.width], row, scale)
+		row, to := w[r*t.width:(r+1)*t.width], codes[r*t.width:(r+1)*t.width]
+		if t.rounding != nil {
+			t.rounding.EncodeChannel(to, row, scale)
+			continue
+		}
+		quant.EncodeChannel(to, row, scale)
 	}
 	if err := out.WriteAt(t.source.Name, codes, int64(t.begin*t.width)); err != nil {
 		return err

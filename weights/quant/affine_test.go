@@ -155,7 +155,7 @@ func TestPackUnpack(t *testing.T) {
 		a := drawScheme(t)
 		codes := rapid.SliceOfN(rapid.Uint8Max(uint8(a.Levels())), a.GroupSize, a.GroupSize).Draw(t, "codes")
 		words := make([]uint32, a.Words(a.GroupSize))
-		a.pack(words, codes)
+		a.Pack(words, codes)
 		for i, code := range codes {
 			for bit := range a.Bits {
 				at := i*a.Bits + bit

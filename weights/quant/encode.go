@@ -12,19 +12,19 @@ func (q Quantized) Encode(w []float32) {
 	words := q.Words(q.GroupSize)
 	for g := range q.Scales {
 		group := w[g*q.GroupSize : (g+1)*q.GroupSize]
-		q.Scales[g], q.Biases[g] = q.fit(group)
+		q.Scales[g], q.Biases[g] = q.Fit(group)
 		q.round(codes[:len(group)], group, q.Scales[g], q.Biases[g])
-		q.pack(q.Codes[g*words:(g+1)*words], codes[:len(group)])
+		q.Pack(q.Codes[g*words:(g+1)*words], codes[:len(group)])
 	}
 }
 
-// fit chooses scale and bias of one group. The bias is the end of the range that is farther from 0, and the scale is
+// Fit chooses scale and bias of one group. The bias is the end of the range that is farther from 0, and the scale is
 // bent so that 0 is a code of its own: weights of exactly 0 stay 0.
 //
 //	scale = max((max - min) / levels, 1e-7), negative unless |min| > |max|
 //	q0    = rint(edge / scale)
 //	scale, bias = edge / q0, edge       or, if q0 is 0: scale, 0
-func (a Affine) fit(w []float32) (scale, bias float32) {
+func (a Affine) Fit(w []float32) (scale, bias float32) {
 	low, high := w[0], w[0]
 	for _, v := range w[1:] {
 		// Not min and max, which take care of NaN and of the sign of 0, at twice the time.

@@ -2,8 +2,8 @@ package quant
 
 import "encoding/binary"
 
-// pack writes the codes of one group, whose bits fill whole words.
-func (a Affine) pack(words []uint32, codes []uint8) {
+// Pack writes the codes of one group, whose bits fill whole words.
+func (a Affine) Pack(words []uint32, codes []uint8) {
 	if a.Bits == 8 {
 		for i := range words {
 			words[i] = binary.LittleEndian.Uint32(codes[4*i:])

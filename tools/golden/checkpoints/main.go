@@ -1,8 +1,10 @@
 // Command checkpoints writes checkpoint folders for golden.py to run transformers on: the random ones of
-// weights/weightstest into DIR, one folder each, or with -builtin the embedded model as DIR.
+// weights/weightstest into DIR, one folder each, or with -builtin the embedded model as DIR, or with -base a random one
+// of the size of bert-base.
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -19,21 +21,25 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("checkpoints", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.Usage = func() { fmt.Fprintln(stderr, "usage: checkpoints [-builtin] DIR") }
+	flags.Usage = func() { fmt.Fprintln(stderr, "usage: checkpoints [-builtin | -base] DIR") }
 	embedded := flags.Bool("builtin", false, "")
+	base := flags.Bool("base", false, "")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return 0
 		}
 		return 2
 	}
-	if flags.NArg() != 1 {
+	if flags.NArg() != 1 || *embedded && *base {
 		flags.Usage()
 		return 2
 	}
 	write := writeRandom
-	if *embedded {
+	switch {
+	case *embedded:
 		write = writeBuiltin
+	case *base:
+		write = writeBase
 	}
 	if err := write(flags.Arg(0), stdout); err != nil {
 		fmt.Fprintln(stderr, "checkpoints:", err)
@@ -51,6 +57,39 @@ func writeRandom(dir string, stdout io.Writer) error {
 		fmt.Fprintln(stdout, folder)
 	}
 	return nil
+}
+
+// writeBase has the vocabulary of the embedded model, so that its texts have as many tokens.
+func writeBase(dir string, stdout io.Writer) error {
+	checkpoint, err := builtin.Open()
+	if err != nil {
+		return err
+	}
+	defer checkpoint.Close()
+	data, err := checkpoint.File("tokenizer.json")
+	if err != nil {
+		return err
+	}
+	var tokenizer struct {
+		Model struct {
+			Vocab map[string]int `json:"vocab"`
+		} `json:"model"`
+	}
+	if err := json.Unmarshal(data, &tokenizer); err != nil {
+		return err
+	}
+	pieces := make([]string, len(tokenizer.Model.Vocab))
+	for piece, id := range tokenizer.Model.Vocab {
+		pieces[id] = piece
+	}
+	fmt.Fprintln(stdout, dir)
+	return weightstest.Write(dir, weightstest.Spec{
+		Name: "random_base", Seed: 5, Hidden: 768, Layers: 12, Heads: 12, FeedForward: 3072,
+		MaxPositions: 512, TypeVocab: 2, Labels: 1,
+		Activation: "gelu", DType: "F32", Prefix: "bert.", Shards: 1,
+		LabelNames: []string{"LABEL_0"}, Metadata: map[string]string{"format": "pt"},
+		TokenizerKeys: map[string]any{"model_max_length": 512}, Vocab: pieces,
+	})
 }
 
 func writeBuiltin(dir string, stdout io.Writer) error {
