@@ -4,13 +4,14 @@ package cpu
 #include "forward.h"
 
 static size_t attention_scratch_of(const struct model* m, int tokens) {
-	return m->kernels->attention_scratch(tokens, m->h / m->heads);
+	return m->matmul->attention_scratch(tokens, m->h / m->heads);
 }
 */
 import "C"
 
 import (
 	"sync"
+	"unsafe"
 
 	"github.com/metalrank/metalrank/engine/backend"
 	"github.com/metalrank/metalrank/weights"
@@ -74,7 +75,7 @@ func newTeam(a *arena, m *C.struct_model, tokens int) *C.struct_team {
 	if a.err != nil {
 		return nil
 	}
-	team.qkv = [2]*C.float{(*C.float)(first), (*C.float)(second)}
+	team.qkv = [2]unsafe.Pointer{first, second}
 	return team
 }
 

@@ -42,9 +42,9 @@ struct scratch {
     int32_t *types, *positions; // [rows]
     int32_t* starts;            // [B + 1]
     float* x;                   // [rows, H]: word embeddings at first
-    float* qkv;                 // [tokens, 3 H]
+    void* qkv;                  // [tokens, 3 H] float, or bfloat16 where the matmul halves
     float* context;             // [rows, H]
-    float* inner;               // [block, F]
+    void* inner;                // [block, F], as qkv
     void* narrow;               // [block + SLACK_ROWS, max(H, F)]
     struct quantised* rows;     // [block]
     float *first, *pooled;      // [B, H]: the rows of [CLS]
@@ -55,8 +55,7 @@ struct scratch {
 // team is what the workers of one chunk share, where several cut it by rows.
 struct team {
     atomic_int arrived, phase;
-    float* qkv
-        [2]; // [tokens, 3 H] each, in turns: one layer's are read while the next one's are written
+    void* qkv[2]; // [tokens, 3 H] each, in turns: one is read while the next layer's is written
 };
 
 // pass is one worker's part of a chunk: rows [begin, end) of its tokens.

@@ -4,17 +4,16 @@
 #if defined(__x86_64__)
 
 #include <immintrin.h>
-#include <stdbool.h>
 #if defined(__clang__)
-#pragma clang attribute push(                                                                               \
-    __attribute__((target(                                                                                  \
-        "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,avx512vnni,avx512bf16,amx-tile,amx-int8,amx-bf16" \
-    ))),                                                                                                    \
-    apply_to = function                                                                                     \
+#pragma clang attribute push(                                                                                      \
+    __attribute__((target(                                                                                         \
+        "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,avx512vnni,avx512bf16,prfchw,amx-tile,amx-int8,amx-bf16" \
+    ))),                                                                                                           \
+    apply_to = function                                                                                            \
 )
 #else
-#pragma GCC target(                                                                                     \
-    "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,avx512vnni,avx512bf16,amx-tile,amx-int8,amx-bf16" \
+#pragma GCC target(                                                                                            \
+    "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,avx512vnni,avx512bf16,prfchw,amx-tile,amx-int8,amx-bf16" \
 )
 #endif
 
