@@ -248,9 +248,8 @@ INLINE void narrow_amx_i8_as(
         for (int step = 0; step < k / 64; step++) {
             char* line = line_of(y, r, step, k / 64);
             UNROLL for (int i = 0; i < 64; i += W) {
-                vu8 narrowed = __builtin_convertvector(
-                    quantise(load_row(x, step * 64 + i, half), inverse, zero), vu8
-                );
+                vu8 narrowed =
+                    vi_low_bytes(quantise(load_row(x, step * 64 + i, half), inverse, zero));
                 memcpy(line + i, &narrowed, sizeof narrowed);
             }
         }

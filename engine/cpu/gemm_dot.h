@@ -115,12 +115,29 @@ static void run_i8(const struct product* p) {
 }
 #endif
 
+// GCC 12 makes single lanes of some conversions, so that a variant may name the instructions.
+INLINE vu8 vi_low_bytes(vi v) {
+#ifdef VI_LOW_BYTES
+    return (vu8)VI_LOW_BYTES(v);
+#else
+    return __builtin_convertvector(v, vu8);
+#endif
+}
+
+INLINE vi vi_widened(vu16 v) {
+#ifdef VI_WIDENED
+    return (vi)VI_WIDENED(v);
+#else
+    return __builtin_convertvector(v, vi);
+#endif
+}
+
 // load_row loads W values of a row of floats, or of bfloat16.
 INLINE vf load_row(const void* x, int i, const bool half) {
     if (!half) return vf_load((const float*)x + i);
     vu16 v;
     memcpy(&v, (const uint16_t*)x + i, sizeof v);
-    return (vf)(__builtin_convertvector(v, vi) << 16);
+    return (vf)(vi_widened(v) << 16);
 }
 
 #ifdef I8_STORE
@@ -166,7 +183,7 @@ static void narrow_i8(
                 vu16 narrowed = __builtin_convertvector(q, vu16);
                 memcpy((uint16_t*)y + r * y_stride + i, &narrowed, sizeof narrowed);
             } else {
-                vu8 narrowed = __builtin_convertvector(q, vu8);
+                vu8 narrowed = vi_low_bytes(q);
                 memcpy((uint8_t*)y + r * y_stride + i, &narrowed, sizeof narrowed);
             }
         }
