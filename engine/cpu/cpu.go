@@ -19,7 +19,6 @@ import "C"
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -70,9 +69,6 @@ type Backend struct {
 	pool    *pool
 	calls   chan *call // idle ones
 }
-
-// ErrUnsupported is wrapped by what New returns for a model that these kernels have no way to compute.
-var ErrUnsupported = errors.New("cpu: not supported")
 
 // New packs the weights of an open checkpoint, which must stay open as long as the backend: word embeddings are read
 // from it.

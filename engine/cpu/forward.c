@@ -56,13 +56,20 @@ static void put(const struct model* m, struct product* p, void* values, ptrdiff_
     p->y_stride = stride;
 }
 
-static void normalise(const struct pass* p, struct norm norm, float* x, int m) {
+static void normalise(
+    const struct pass* p,
+    struct norm norm,
+    float* x,
+    ptrdiff_t stride,
+    int m,
+    int width
+) {
     const struct model* model = p->model;
     struct normalise a = {
         .x = x,
-        .stride = hidden_stride(model),
+        .stride = stride,
         .m = m,
-        .h = model->h,
+        .h = width,
         .gamma = norm.gamma,
         .beta = norm.beta,
         .epsilon = model->epsilon,
@@ -108,18 +115,30 @@ static void project(
     }
 }
 
-// embed adds positions and types to the word embeddings in x.
+// embed adds positions and types to the word embeddings, and leaves in x what the first layer takes.
 static void embed(const struct pass* p) {
     const struct model* m = p->model;
     const struct scratch* s = &p->scratch;
-    for (int r = 0; r < p->end - p->begin; r++) {
-        float* x = s->x + r * hidden_stride(m);
-        const float* position = m->positions + (ptrdiff_t)s->positions[r] * m->h_padded;
-        const float* type = m->types + (ptrdiff_t)s->types[r] * m->h_padded;
-        for (int i = 0; i < m->h_padded; i++)
+    ptrdiff_t stride = stride_of(m->e_padded, sizeof(float));
+    int rows = p->end - p->begin;
+    for (int r = 0; r < rows; r++) {
+        float* x = s->embeddings + r * stride;
+        const float* position = m->positions + (ptrdiff_t)s->positions[r] * m->e_padded;
+        const float* type = m->types + (ptrdiff_t)s->types[r] * m->e_padded;
+        for (int i = 0; i < m->e_padded; i++)
             x[i] = x[i] + position[i] + type[i];
     }
-    normalise(p, m->embedding_norm, s->x, p->end - p->begin);
+    normalise(p, m->embedding_norm, s->embeddings, stride, rows, m->e);
+    if (s->embeddings == s->x) return;
+    struct product projection = {
+        .w = &m->projection,
+        .x = s->embeddings,
+        .x_stride = stride,
+        .m = rows,
+        .y = s->x,
+        .y_stride = hidden_stride(m),
+    };
+    m->kernels->f32.run(&projection);
 }
 
 // attend computes the context [queries, H] of queries of one sequence, all heads.
@@ -178,7 +197,7 @@ static void transform(
             .y_stride = stride,
         };
         multiply(pass, &attention_output, matmul->narrow, context, stride);
-        normalise(pass, l->attention_norm, x, rows);
+        normalise(pass, l->attention_norm, x, stride, rows, model->h);
         struct product intermediate = {
             .w = &l->intermediate,
             .m = rows,
@@ -198,7 +217,7 @@ static void transform(
             pass, &output, matmul->halves ? matmul->narrow_half : matmul->narrow,
             pass->scratch.inner, inner_stride
         );
-        normalise(pass, l->output_norm, x, rows);
+        normalise(pass, l->output_norm, x, stride, rows, model->h);
     }
 }
 

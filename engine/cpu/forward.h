@@ -22,12 +22,14 @@ struct layer {
 struct model {
     const struct kernels* kernels;
     const struct matmul* matmul; // of the layers; pooler and classifier are float
+    int e, e_padded;             // width of embeddings
     int h, h_padded, f_padded, heads, labels_padded, layer_count;
     int block; // rows that go through the feed-forward block at a time
     enum activation activation, pooler_activation;
     float epsilon;
-    const float *positions, *types; // [positions, H padded], [types, H padded]
+    const float *positions, *types; // [positions, E padded], [types, E padded]
     struct norm embedding_norm;
+    struct linear projection; // [H, E], float; none where E is H
     const struct layer* layers;
     struct linear pooler, classifier;
 };
@@ -41,7 +43,8 @@ static inline ptrdiff_t stride_of(int width, int bytes) {
 struct scratch {
     int32_t *types, *positions; // [rows]
     int32_t* starts;            // [B + 1]
-    float* x;                   // [rows, H]: word embeddings at first
+    float* embeddings;          // [rows, E]: word embeddings at first; x itself where E is H
+    float* x;                   // [rows, H]
     void* qkv;                  // [tokens, 3 H] float, or bfloat16 where the matmul halves
     float* context;             // [rows, H]
     void* inner;                // [block, F], as qkv
