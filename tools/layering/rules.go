@@ -31,6 +31,7 @@ var allowed = []rule{
 	{"engine/cpu", []string{"engine/backend", "engine/parallel", "weights"}},
 	{"engine/gpu", []string{"engine/backend", "kernels", "metal", "weights"}},
 	{"engine/backend", nil},
+	{"engine/backend/backendtest", []string{"engine/backend"}},
 	{"engine/metrics", nil},
 	{"engine/parallel", nil},
 
