@@ -158,8 +158,13 @@ func TestOptions(t *testing.T) {
 		}
 	}
 	t.Setenv(VariantEnv, "portable")
-	if device := open(t, c, Options{}).Info().Device; !strings.Contains(device, "portable kernels") || !strings.Contains(device, VariantEnv) {
-		t.Errorf("with %s=portable, the device is %q", VariantEnv, device)
+	info := open(t, c, Options{}).Info()
+	if !strings.Contains(info.Device, "portable kernels") || !strings.Contains(info.Device, VariantEnv) {
+		t.Errorf("with %s=portable, the device is %q", VariantEnv, info.Device)
+	}
+	i := slices.IndexFunc(info.Dispatch, func(d backend.Dispatch) bool { return d.Operation == "variant" })
+	if i < 0 || info.Dispatch[i].Kernel != "portable" || !strings.Contains(info.Dispatch[i].Why, VariantEnv+"=portable") {
+		t.Errorf("with %s=portable, the table is %q", VariantEnv, info.Dispatch)
 	}
 }
 

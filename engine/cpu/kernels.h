@@ -106,7 +106,8 @@ struct matmul {
     int group;        // terms
     int weight_bytes; // of one element of W
     int input_bytes;  // of one element of x
-    const char* how;  // the instruction that the time goes into
+    // The instructions that the time goes into: of products with weights, and of attention's.
+    const char *how, *attend_how;
 };
 
 // normalise replaces rows of x [m, h] by (x - mean) / √(variance + epsilon) · gamma + beta.

@@ -24,10 +24,12 @@
 #ifdef WITH_AMX
 #define NARROW(to)                                                                                 \
     .narrow = narrow_amx_##to, .narrow_half = narrow_half_amx_##to, .attend = attend_amx,          \
-    .attention_scratch = attention_amx_scratch, .halves = true, .panel = 16
+    .attention_scratch = attention_amx_scratch, .attend_how = BF16_HOW, .halves = true,            \
+    .panel = 16
 #else
 #define NARROW(to)                                                                                 \
-    .narrow = narrow_##to, .attend = attend, .attention_scratch = attention_scratch, .panel = PANEL
+    .narrow = narrow_##to, .attend = attend, .attention_scratch = attention_scratch,               \
+    .attend_how = F32_HOW, .panel = PANEL
 #endif
 
 #define JOIN_(a, b) a##b
@@ -41,6 +43,7 @@ const struct kernels JOIN(kernels_, VARIANT) = {
         {.run = run_f32,
          .attend = attend,
          .attention_scratch = attention_scratch,
+         .attend_how = F32_HOW,
          .panel = PANEL,
          .group = 1,
          .weight_bytes = 4,
