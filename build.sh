@@ -195,6 +195,25 @@ want_simulator() {
     how_to_get clang >&2
 }
 
+# want_arm: what the kernels for ARM are compiled and run with on other machines, got in the same way.
+want_arm() {
+    local log
+    if [ "$(uname -s)" != Linux ] || [ "$(uname -m)" = aarch64 ] || has_arm; then return; fi
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        say 'installing a cross compiler and an emulator, to test the kernels for ARM: a minute or two'
+        log=$(mktemp)
+        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+            qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross; } </dev/null >"$log" 2>&1 || cat "$log" >&2
+        rm -f "$log"
+        hash -r
+        if has_arm; then return; fi
+    fi
+    say 'no aarch64-linux-gnu-gcc or no qemu-aarch64: the test of the kernels for ARM is skipped. To get them:'
+    how_to_get arm >&2
+}
+
+has_arm() { command -v qemu-aarch64 >/dev/null && command -v aarch64-linux-gnu-gcc >/dev/null; }
+
 # has_objc: is there an Objective-C library for tests of the shim? macOS needs none besides its own.
 has_objc() {
     [ "$(uname -s)" != Darwin ] || return 0
@@ -225,6 +244,9 @@ how_to_get() {
         echo '    Debian, Ubuntu  sudo apt-get install clang-19 gobjc'
         echo '    Fedora          sudo dnf install clang gcc-objc'
         echo '    macOS           brew install llvm'
+        ;;
+    arm)
+        echo '    Debian, Ubuntu  sudo apt-get install qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross'
         ;;
     cargo)
         echo '    Debian          sudo apt-get install cargo (Debian 12: cargo-web)'
@@ -440,6 +462,7 @@ verb_deps() {
     no_arguments deps "$@"
     set_up
     want_simulator
+    want_arm
     go mod download
     say "$(go env GOVERSION) and a C compiler are there, libtokenizers.a is in $library_dir: ready"
 }
@@ -489,6 +512,7 @@ verb_test() {
     local packages
     set_up
     want_simulator
+    want_arm
     # Where tests must not skip, theirs of the link find zig in the cache.
     if [ "${CI:-}" = true ] && [ "$(go env GOOS)" = linux ]; then check_darwin_link >&2; fi
     if [ $# != 0 ]; then

@@ -36,11 +36,7 @@ func (e *Engine) chooseBackend() (backend.Backend, error) {
 			return b, err
 		}
 	}
-	b, err := e.openCPU()
-	if errors.Is(err, cpu.ErrUnsupported) {
-		return opened(reference.New(e.checkpoint)) // slow, but right
-	}
-	return b, err
+	return e.openCPU()
 }
 
 func (e *Engine) openCPU() (backend.Backend, error) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"path/filepath"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/go-json-experiment/json"
@@ -18,6 +19,7 @@ import (
 type evalCommand struct {
 	Model     []string `help:"Models to compare: folders, OWNER/MODEL, or \"builtin\". The first is what the others are compared with." default:"builtin" sep:"," placeholder:"DIR"`
 	Backend   string   `help:"What computes: ${enum}." enum:"auto,reference" default:"auto"`
+	Precision []string `help:"Arithmetic of each model, as of rerank; several: each model at each. Default: the backend's own." sep:"," placeholder:"P"`
 	MaxLength int      `help:"Tokens in a pair; longer pairs are truncated. Default: what the model takes." placeholder:"N"`
 	Format    string   `help:"How to print: ${enum}." enum:"table,json" default:"table"`
 	File      string   `arg:"" help:"Queries as JSON lines, {\"query\":…, \"docs\":[…], \"relevant\":[indexes of docs]}; \"-\" is standard input."`
@@ -57,16 +59,22 @@ func (c *evalCommand) Run(ctx context.Context, std streams) error {
 		rows      []evaluation
 		reference [][]float64
 	)
+	precisions := c.Precision
+	if len(precisions) == 0 {
+		precisions = []string{""}
+	}
 	for _, model := range c.Model {
-		row, logits, err := c.score(ctx, model, queries)
-		if err != nil {
-			return fmt.Errorf("%s: %w", model, err)
+		for _, precision := range precisions {
+			row, logits, err := c.score(ctx, model, precision, queries)
+			if err != nil {
+				return fmt.Errorf("%s: %w", model, err)
+			}
+			if reference == nil {
+				reference = logits
+			}
+			row.compare(logits, reference)
+			rows = append(rows, row)
 		}
-		if reference == nil {
-			reference = logits
-		}
-		row.compare(logits, reference)
-		rows = append(rows, row)
 	}
 	if c.Format == "json" {
 		if err := json.MarshalWrite(std.out, rows); err != nil {
@@ -123,8 +131,8 @@ func parseJudged(l line) (judged, error) {
 }
 
 // score runs one model over all queries; the result has its logits by query and document.
-func (c *evalCommand) score(ctx context.Context, model string, queries []judged) (row evaluation, logits [][]float64, err error) {
-	flags := modelFlags{Model: model, Backend: c.Backend, MaxLength: c.MaxLength}
+func (c *evalCommand) score(ctx context.Context, model, precision string, queries []judged) (row evaluation, logits [][]float64, err error) {
+	flags := modelFlags{Model: model, Backend: c.Backend, Precision: precision, MaxLength: c.MaxLength}
 	if model == "builtin" {
 		flags.Model = ""
 	}
@@ -133,7 +141,7 @@ func (c *evalCommand) score(ctx context.Context, model string, queries []judged)
 		return row, nil, err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
-	row.Model = filepath.Base(model)
+	row.Model = strings.TrimSpace(filepath.Base(model) + " " + precision)
 	for _, d := range e.Info().DTypes {
 		row.WeightMB += float64(d.Bytes) / 1e6
 	}

@@ -42,6 +42,14 @@ func TestEval(t *testing.T) {
 	if status != 0 || !strings.Contains(stdout, "NDCG@10") || strings.Count(stdout, "\n") != 2 {
 		t.Errorf("status %d, stdout %q", status, stdout)
 	}
+	status, stdout, stderr = execute(t, t.Context(), judgedLines, "eval", "--model", model, "--precision=fp32,int8", "--format=json", "-")
+	rows = nil
+	if err := json.Unmarshal([]byte(stdout), &rows); status != 0 || err != nil || len(rows) != 2 || rows[0].MaxDelta != 0 || rows[1].MaxDelta == 0 {
+		t.Errorf("two precisions: status %d, %v, %+v, stderr %q", status, err, rows, stderr)
+	}
+	if status, _, stderr := execute(t, t.Context(), judgedLines, "eval", "--model", model, "--precision=fp8", "-"); status == 0 || !strings.Contains(stderr, "fp8") {
+		t.Errorf("precision fp8: status %d, stderr %q", status, stderr)
+	}
 	for line, want := range map[string]string{
 		"":               "standard input: no queries",
 		`{"query": "a"}`: "line 1: want query, docs and relevant, none empty",

@@ -65,6 +65,9 @@ func printInfo(w io.Writer, info engine.Info) error {
 		{"max length", fmt.Sprintf("%d tokens a pair", info.MaxLength)},
 		{"backend", fmt.Sprintf("%s (%s), %s", info.Backend.Name, info.Backend.Device, info.Backend.DType)},
 	}
+	for _, d := range info.Backend.Dispatch {
+		rows = append(rows, [2]string{"  " + d.Operation, fmt.Sprintf("%s (%s)", d.Kernel, d.Why)})
+	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, row := range append(rows, cardRows(info)...) {
 		if _, err := fmt.Fprintf(table, "%s\t%s\n", row[0], oneLine(row[1])); err != nil {

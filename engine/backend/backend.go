@@ -28,6 +28,13 @@ type Info struct {
 	DType       string // dtype of the arithmetic: "float64", "float16", …
 	WeightBytes int64  // bytes that the loaded weights occupy
 	Overlap     int    // how many Forward calls may usefully overlap, at least 1
+	Dispatch    []Dispatch
+}
+
+// Dispatch says what one operation of the forward pass runs on, and why; for people. A backend that has no choice lists
+// none.
+type Dispatch struct {
+	Operation, Kernel, Why string
 }
 
 // Batch is B sequences packed end to end into T tokens, without padding.

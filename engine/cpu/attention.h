@@ -9,11 +9,12 @@ static size_t attention_scratch(int keys, int size) {
 }
 
 INLINE void pack_keys(const struct attention* a, float* packed) {
+    const float* k = a->k;
     for (int j = 0; j < a->keys; j += PANEL) {
         int n = a->keys - j < PANEL ? a->keys - j : PANEL;
         for (int i = 0; i < n; i++)
             for (int d = 0; d < a->size; d++)
-                packed[d * PANEL + i] = a->k[(j + i) * a->kv_stride + d];
+                packed[d * PANEL + i] = k[(j + i) * a->kv_stride + d];
         for (int i = n; i < PANEL; i++)
             for (int d = 0; d < a->size; d++)
                 packed[d * PANEL + i] = 0;
@@ -42,6 +43,7 @@ INLINE float soften(float* row, int n, float scale) {
 }
 
 static void attend(const struct attention* a) {
+    const float *q = a->q, *v = a->v;
     int padded = round_up(a->keys, PANEL), stride = padded + PANEL;
     float* keys = a->scratch;
     float* scores = keys + (ptrdiff_t)padded * a->size;
@@ -53,7 +55,7 @@ static void attend(const struct attention* a) {
         float inverse[TILE_ROWS];
         for (int j = 0; j < padded; j += PANEL)
             tile_f32(
-                rows, a->q + r * a->q_stride, a->q_stride, keys + (ptrdiff_t)j * a->size, PANEL,
+                rows, q + r * a->q_stride, a->q_stride, keys + (ptrdiff_t)j * a->size, PANEL,
                 a->size, NULL, NULL, 0, scores + j, stride
             );
         for (int i = 0; i < rows; i++)
@@ -61,7 +63,7 @@ static void attend(const struct attention* a) {
         for (int d = 0; d < a->size; d += PANEL) {
             int columns = a->size - d < PANEL ? a->size - d : PANEL;
             tile_f32(
-                rows, scores, stride, a->v + d, a->kv_stride, a->keys, NULL, NULL, 0, tile, PANEL
+                rows, scores, stride, v + d, a->kv_stride, a->keys, NULL, NULL, 0, tile, PANEL
             );
             for (int i = 0; i < rows; i++)
                 for (int c = 0; c < columns; c++)

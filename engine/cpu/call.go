@@ -4,13 +4,14 @@ package cpu
 #include "forward.h"
 
 static size_t attention_scratch_of(const struct model* m, int tokens) {
-	return m->kernels->attention_scratch(tokens, m->h / m->heads);
+	return m->matmul->attention_scratch(tokens, m->h / m->heads);
 }
 */
 import "C"
 
 import (
 	"sync"
+	"unsafe"
 
 	"github.com/metalrank/metalrank/engine/backend"
 	"github.com/metalrank/metalrank/weights"
@@ -19,7 +20,7 @@ import (
 // call is one Forward under way, and what can be used again by the next.
 type call struct {
 	model   *C.struct_model
-	words   weights.Tensor // [vocabulary, H]
+	words   weights.Tensor // [vocabulary, E]
 	labels  int
 	plan    plan
 	team    *C.struct_team
@@ -34,7 +35,7 @@ type call struct {
 func (c *call) run(s *scratch, t task) {
 	sequences := len(t.chunk.sequences)
 	begin, end := t.member*t.chunk.tokens/t.members, (t.member+1)*t.chunk.tokens/t.members
-	h, stride := int(c.model.h), strideOf(int(c.model.h_padded), 4)
+	width, stride := int(c.model.e), strideOf(int(c.model.e_padded), 4)
 	at := 0 // token of the chunk
 	for i, sequence := range t.chunk.sequences {
 		s.starts[i] = int32(at)
@@ -43,9 +44,9 @@ func (c *call) run(s *scratch, t task) {
 		for token := first + from; token < first+to; token++ {
 			row := at + token - first - begin
 			s.types[row], s.positions[row] = c.batch.Types[token], c.batch.Positions[token]
-			x := s.x[row*stride : (row+1)*stride]
-			c.words.Float32s(x[:h], int(c.batch.IDs[token])*h)
-			clear(x[h:])
+			x := s.embeddings[row*stride : (row+1)*stride]
+			c.words.Float32s(x[:width], int(c.batch.IDs[token])*width)
+			clear(x[width:])
 		}
 		at += last - first
 	}
@@ -74,7 +75,7 @@ func newTeam(a *arena, m *C.struct_model, tokens int) *C.struct_team {
 	if a.err != nil {
 		return nil
 	}
-	team.qkv = [2]*C.float{(*C.float)(first), (*C.float)(second)}
+	team.qkv = [2]unsafe.Pointer{first, second}
 	return team
 }
 

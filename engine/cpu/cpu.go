@@ -19,7 +19,6 @@ import "C"
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -71,9 +70,6 @@ type Backend struct {
 	calls   chan *call // idle ones
 }
 
-// ErrUnsupported is wrapped by what New returns for a model that these kernels have no way to compute.
-var ErrUnsupported = errors.New("cpu: not supported")
-
 // New packs the weights of an open checkpoint, which must stay open as long as the backend: word embeddings are read
 // from it.
 func New(checkpoint *weights.Checkpoint, options Options) (*Backend, error) {
@@ -103,7 +99,8 @@ func New(checkpoint *weights.Checkpoint, options Options) (*Backend, error) {
 		return nil, err
 	}
 	how := C.GoString((&loader{kernels: kernels, precision: options.Precision}).matmul().how)
-	b.info.Device = fmt.Sprintf("%s, %s kernels (%s), %d workers; %s", deviceName(), C.GoString(kernels.name), how, options.Workers, why)
+	b.info.Device = fmt.Sprintf("%s, %s kernels (%s), %d workers; %s", deviceName(), nameOf(kernels), how, options.Workers, why)
+	b.info.Dispatch = dispatchTable(kernels, options.Precision, why)
 	return b, nil
 }
 
@@ -112,7 +109,7 @@ func checkPrecision(kernels *C.struct_kernels, precision Precision) error {
 	case FP32, Int8:
 		return nil
 	case BF16:
-		name := C.GoString(kernels.name)
+		name := nameOf(kernels)
 		if kernels.bf16.run == nil || name == "avx512vnni" && !cpu.X86.HasAVX512BF16 {
 			return fmt.Errorf("cpu: variant %q has no bf16 kernels on this CPU: use fp32 or int8", name)
 		}

@@ -1,19 +1,14 @@
 package cpu
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/metalrank/metalrank/engine/backend"
+	"github.com/metalrank/metalrank/engine/backend/backendtest"
 	"github.com/metalrank/metalrank/engine/reference"
 	"github.com/metalrank/metalrank/weights"
 	"github.com/metalrank/metalrank/weights/builtin"
@@ -70,27 +65,9 @@ func each(t *testing.T, f func(t *testing.T, options Options)) {
 	}
 }
 
-// batchOf makes sequences of random tokens; those of a length and a seed are the same in every batch.
-func batchOf(config weights.Config, lengths ...int) *backend.Batch {
-	batch := &backend.Batch{}
-	for _, length := range lengths {
-		r := rand.New(rand.NewPCG(uint64(length), 1))
-		ids, types := make([]int32, length), make([]int32, length)
-		for i := range ids {
-			ids[i], types[i] = r.Int32N(int32(config.VocabSize)), r.Int32N(int32(config.TypeVocab))
-		}
-		batch.Append(ids, types)
-	}
-	return batch
-}
-
-func forward(t testing.TB, b backend.Backend, labels int, batch *backend.Batch) []float32 {
-	t.Helper()
-	out := make([]float32, batch.Sequences()*labels)
-	if err := b.Forward(t.Context(), batch, out); err != nil {
-		t.Fatal(err)
-	}
-	return out
+func modelOf(c weights.Config) backendtest.Model {
+	limits := backend.Limits{Vocab: c.VocabSize, Types: c.TypeVocab, Positions: c.MaxPositions}
+	return backendtest.Model{Limits: limits, Labels: len(c.Labels)}
 }
 
 func specs() []weightstest.Spec { return append(weightstest.Specs(), weightstest.Tiny()) }
@@ -115,9 +92,9 @@ func TestAgainstReference(t *testing.T) {
 					lengths = append(lengths, n)
 				}
 			}
-			batch := batchOf(config, lengths...)
-			got := forward(t, open(t, c, options), len(config.Labels), batch)
-			want := forward(t, oracle, len(config.Labels), batch)
+			batch := modelOf(config).Batch(lengths...)
+			got := modelOf(c.Config()).Forward(t, open(t, c, options), batch)
+			want := modelOf(c.Config()).Forward(t, oracle, batch)
 			worst, at := 0.0, 0
 			for i := range want {
 				if d := math.Abs(float64(got[i]) - float64(want[i])); !(d <= worst) {
@@ -145,7 +122,7 @@ func TestSequencesDoNotMix(t *testing.T) {
 			options.Workers = workers
 			b := open(t, c, options)
 			for i, length := range lengths {
-				got := forward(t, b, 1, batchOf(config, length))
+				got := modelOf(c.Config()).Forward(t, b, modelOf(config).Batch(length))
 				if workers == 1 {
 					alone = append(alone, got)
 				} else if !slices.Equal(got, alone[i]) {
@@ -153,7 +130,7 @@ func TestSequencesDoNotMix(t *testing.T) {
 				}
 			}
 			for _, times := range []int{1, 9} {
-				together := forward(t, b, 1, batchOf(config, slices.Repeat(lengths, times)...))
+				together := modelOf(c.Config()).Forward(t, b, modelOf(config).Batch(slices.Repeat(lengths, times)...))
 				for i := range together {
 					if want := alone[i%len(lengths)][0]; together[i] != want {
 						t.Errorf("%d workers: sequence %d of %d: %v, alone %v", workers, i, len(together), together[i], want)
@@ -181,75 +158,33 @@ func TestOptions(t *testing.T) {
 		}
 	}
 	t.Setenv(VariantEnv, "portable")
-	if device := open(t, c, Options{}).Info().Device; !strings.Contains(device, "portable kernels") || !strings.Contains(device, VariantEnv) {
-		t.Errorf("with %s=portable, the device is %q", VariantEnv, device)
+	info := open(t, c, Options{}).Info()
+	if !strings.Contains(info.Device, "portable kernels") || !strings.Contains(info.Device, VariantEnv) {
+		t.Errorf("with %s=portable, the device is %q", VariantEnv, info.Device)
+	}
+	i := slices.IndexFunc(info.Dispatch, func(d backend.Dispatch) bool { return d.Operation == "variant" })
+	if i < 0 || info.Dispatch[i].Kernel != "portable" || !strings.Contains(info.Dispatch[i].Why, VariantEnv+"=portable") {
+		t.Errorf("with %s=portable, the table is %q", VariantEnv, info.Dispatch)
 	}
 }
 
-func TestForwardRefuses(t *testing.T) {
-	c := checkpoint(t, weightstest.Tiny())
-	b := open(t, c, Options{})
-	batch := &backend.Batch{}
-	batch.Append([]int32{1, 2}, []int32{0, 0})
-	if err := b.Forward(t.Context(), batch, make([]float32, 5)); err == nil || !strings.Contains(err.Error(), "out has 5 values, want 1") {
-		t.Errorf("error %v, want one about the size of out", err)
-	}
-	batch.IDs[1] = int32(c.Config().VocabSize)
-	if err := b.Forward(t.Context(), batch, make([]float32, 1)); err == nil || !strings.Contains(err.Error(), "token 1: token id") {
-		t.Errorf("error %v, want one about the token id", err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	batch.IDs[1] = 1
-	if err := b.Forward(ctx, batch, make([]float32, 1)); !errors.Is(err, context.Canceled) {
-		t.Errorf("error %v, want context.Canceled", err)
-	}
-	if err := b.Forward(t.Context(), &backend.Batch{}, nil); err != nil {
-		t.Errorf("an empty batch: %v", err)
-	}
-}
-
-// Calls share the workers; none may see another's rows, whether chunks are cut by sequences or by rows.
-func TestConcurrentCalls(t *testing.T) {
-	c := checkpoint(t, weightstest.Specs()[0])
-	b := open(t, c, Options{Workers: 3})
-	var want [][]float32
-	batches := []*backend.Batch{batchOf(c.Config(), 64), batchOf(c.Config(), 1, 2, 3, 4), batchOf(c.Config(), 50, 50, 50, 50, 50, 50, 50)}
-	for _, batch := range batches {
-		want = append(want, forward(t, b, 1, batch))
-	}
-	var group sync.WaitGroup
-	for i := range 6 {
-		group.Go(func() {
-			for range 50 {
-				ctx, cancel := context.WithCancel(t.Context())
-				if i == 5 {
-					cancel()
-				}
-				out := make([]float32, len(want[i%3]))
-				err := b.Forward(ctx, batches[i%3], out)
-				cancel()
-				if i == 5 {
-					continue
-				}
-				if diff := cmp.Diff(want[i%3], out); err != nil || diff != "" {
-					t.Errorf("call %d: error %v; (-alone +concurrent)\n%s", i, err, diff)
-					return
-				}
-			}
-		})
-	}
-	group.Wait()
+func TestContract(t *testing.T) {
+	each(t, func(t *testing.T, options Options) {
+		t.Helper()
+		options.Workers = 3 // chunks are cut by sequences, and by rows
+		c := checkpoint(t, weightstest.Specs()[0])
+		backendtest.Contract(t, open(t, c, options), modelOf(c.Config()))
+	})
 }
 
 func TestForwardDoesNotAllocate(t *testing.T) {
 	c := checkpoint(t, weightstest.Specs()[0])
 	b := open(t, c, Options{Workers: 2})
-	for _, batch := range []*backend.Batch{batchOf(c.Config(), 60), batchOf(c.Config(), slices.Repeat([]int{9, 31, 60}, 40)...)} {
+	for _, batch := range []*backend.Batch{modelOf(c.Config()).Batch(60), modelOf(c.Config()).Batch(slices.Repeat([]int{9, 31, 60}, 40)...)} {
 		out := make([]float32, batch.Sequences())
 		ctx := t.Context()
 		for range overlap { // each place for a call learns its sizes once
-			forward(t, b, 1, batch)
+			modelOf(c.Config()).Forward(t, b, batch)
 		}
 		if n := testing.AllocsPerRun(20, func() {
 			if err := b.Forward(ctx, batch, out); err != nil {
@@ -275,7 +210,7 @@ func BenchmarkForward(b *testing.B) {
 					b.Skip(err)
 				}
 				defer model.Close()
-				batch := batchOf(c.Config(), slices.Repeat([]int{length}, 4096/length)...)
+				batch := modelOf(c.Config()).Batch(slices.Repeat([]int{length}, 4096/length)...)
 				out := make([]float32, batch.Sequences())
 				for b.Loop() {
 					if err := model.Forward(b.Context(), batch, out); err != nil {

@@ -15,6 +15,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/cpu"
+
+	"github.com/metalrank/metalrank/engine/backend"
 )
 
 // VariantEnv is the environment variable that forces a variant.
@@ -52,6 +54,43 @@ func findKernels(name string) *C.struct_kernels {
 	text := C.CString(name)
 	defer C.free(unsafe.Pointer(text))
 	return C.find_kernels(text)
+}
+
+func nameOf(kernels *C.struct_kernels) string { return C.GoString(kernels.name) }
+
+// dispatchTable says what each operation runs on, and why the variant was chosen.
+func dispatchTable(kernels *C.struct_kernels, precision Precision, why string) []backend.Dispatch {
+	var needs string
+	var others []string
+	for _, v := range Variants() {
+		state := "not here, needs " + v.Needs
+		if v.Available {
+			state = "possible"
+		}
+		if v.Name == nameOf(kernels) {
+			needs = v.Needs
+			continue
+		}
+		others = append(others, v.Name+" ("+state+")")
+	}
+	matmul := (&loader{kernels: kernels, precision: precision}).matmul()
+	name, float := nameOf(kernels), C.GoString(kernels.f32.how)
+	attention := "fp32"
+	if matmul.halves {
+		attention = "bf16"
+	}
+	var table []backend.Dispatch
+	for _, row := range [][3]string{
+		{"layers' products", name + ": " + C.GoString(matmul.how), string(precision)},
+		{"attention's products", name + ": " + C.GoString(matmul.attend_how), attention},
+		{"projection, pooler, classifier", name + ": " + float, "fp32 always"},
+		{"softmax, norms, activation", name + ": " + float, "fp32 always"},
+		{"variant", name, why + "; has " + needs},
+		{"other variants", strings.Join(others, ", "), VariantEnv + " forces one"},
+	} {
+		table = append(table, backend.Dispatch{Operation: row[0], Kernel: row[1], Why: row[2]})
+	}
+	return table
 }
 
 // chooseVariant returns the named variant, or the best one where name is empty. why says what made the choice.

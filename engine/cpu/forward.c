@@ -35,17 +35,41 @@ static ptrdiff_t hidden_stride(const struct model* m) {
     return stride_of(m->h_padded, sizeof(float));
 }
 
-static ptrdiff_t qkv_stride(const struct model* m) {
-    return stride_of(3 * m->h_padded, sizeof(float));
+// Queries, keys, values and inner values are floats, or bfloat16 where the matmul halves.
+static int passed_bytes(const struct model* m) {
+    return m->matmul->halves ? sizeof(uint16_t) : sizeof(float);
 }
 
-static void normalise(const struct pass* p, struct norm norm, float* x, int m) {
+static ptrdiff_t qkv_stride(const struct model* m) {
+    return stride_of(3 * m->h_padded, passed_bytes(m));
+}
+
+// passed_at is where element i of such values lies.
+static void* passed_at(const struct model* m, void* values, ptrdiff_t i) {
+    return (char*)values + i * passed_bytes(m);
+}
+
+// put sets where a product writes such values.
+static void put(const struct model* m, struct product* p, void* values, ptrdiff_t stride) {
+    p->y = m->matmul->halves ? NULL : values;
+    p->half = m->matmul->halves ? values : NULL;
+    p->y_stride = stride;
+}
+
+static void normalise(
+    const struct pass* p,
+    struct norm norm,
+    float* x,
+    ptrdiff_t stride,
+    int m,
+    int width
+) {
     const struct model* model = p->model;
     struct normalise a = {
         .x = x,
-        .stride = hidden_stride(model),
+        .stride = stride,
         .m = m,
-        .h = model->h,
+        .h = width,
         .gamma = norm.gamma,
         .beta = norm.beta,
         .epsilon = model->epsilon,
@@ -53,25 +77,24 @@ static void normalise(const struct pass* p, struct norm norm, float* x, int m) {
     model->kernels->normalise(&a);
 }
 
-// multiply runs a product over at most a block of float rows, which it narrows first; p has everything but x.
+// multiply runs a product over at most a block of rows, which `narrow` turns into what it takes; p has everything but x.
 static void multiply(
     const struct pass* pass,
     struct product* p,
-    const float* x,
+    narrowing* narrow,
+    const void* x,
     ptrdiff_t x_stride
 ) {
-    const struct matmul* matmul = pass->model->matmul;
     p->x = x;
     p->x_stride = x_stride;
-    if (matmul->narrow) {
+    if (narrow) {
+        const struct matmul* matmul = pass->model->matmul;
         p->x = pass->scratch.narrow;
         p->x_stride = stride_of(p->w->k, matmul->input_bytes);
         p->rows = pass->scratch.rows;
-        matmul->narrow(
-            x, x_stride, p->m, p->w->k, pass->scratch.narrow, p->x_stride, pass->scratch.rows
-        );
+        narrow(x, x_stride, p->m, p->w->k, pass->scratch.narrow, p->x_stride, pass->scratch.rows);
     }
-    matmul->run(p);
+    pass->model->matmul->run(p);
 }
 
 // project computes y[m, n] = x[m, h] Wᵀ + b, a block at a time.
@@ -80,49 +103,62 @@ static void project(
     const struct linear* w,
     const float* x,
     int m,
-    float* y,
+    void* y,
     ptrdiff_t y_stride
 ) {
-    ptrdiff_t stride = hidden_stride(pass->model);
-    for (int r = 0; r < m; r += pass->model->block) {
-        struct product p = {.w = w, .y = y + r * y_stride, .y_stride = y_stride};
-        p.m = m - r < pass->model->block ? m - r : pass->model->block;
-        multiply(pass, &p, x + r * stride, stride);
+    const struct model* model = pass->model;
+    ptrdiff_t stride = hidden_stride(model);
+    for (int r = 0; r < m; r += model->block) {
+        struct product p = {.w = w, .m = m - r < model->block ? m - r : model->block};
+        put(model, &p, passed_at(model, y, r * y_stride), y_stride);
+        multiply(pass, &p, model->matmul->narrow, x + r * stride, stride);
     }
 }
 
-// embed adds positions and types to the word embeddings in x.
+// embed adds positions and types to the word embeddings, and leaves in x what the first layer takes.
 static void embed(const struct pass* p) {
     const struct model* m = p->model;
     const struct scratch* s = &p->scratch;
-    for (int r = 0; r < p->end - p->begin; r++) {
-        float* x = s->x + r * hidden_stride(m);
-        const float* position = m->positions + (ptrdiff_t)s->positions[r] * m->h_padded;
-        const float* type = m->types + (ptrdiff_t)s->types[r] * m->h_padded;
-        for (int i = 0; i < m->h_padded; i++)
+    ptrdiff_t stride = stride_of(m->e_padded, sizeof(float));
+    int rows = p->end - p->begin;
+    for (int r = 0; r < rows; r++) {
+        float* x = s->embeddings + r * stride;
+        const float* position = m->positions + (ptrdiff_t)s->positions[r] * m->e_padded;
+        const float* type = m->types + (ptrdiff_t)s->types[r] * m->e_padded;
+        for (int i = 0; i < m->e_padded; i++)
             x[i] = x[i] + position[i] + type[i];
     }
-    normalise(p, m->embedding_norm, s->x, p->end - p->begin);
+    normalise(p, m->embedding_norm, s->embeddings, stride, rows, m->e);
+    if (s->embeddings == s->x) return;
+    struct product projection = {
+        .w = &m->projection,
+        .x = s->embeddings,
+        .x_stride = stride,
+        .m = rows,
+        .y = s->x,
+        .y_stride = hidden_stride(m),
+    };
+    m->kernels->f32.run(&projection);
 }
 
 // attend computes the context [queries, H] of queries of one sequence, all heads.
 static void attend(
     const struct pass* p,
     int sequence,
-    const float* q,
+    void* q,
     ptrdiff_t q_stride,
     int queries,
-    const float* qkv,
+    void* qkv,
     float* out
 ) {
     const struct model* m = p->model;
     int start = p->scratch.starts[sequence], size = m->h / m->heads;
-    const float* k = qkv + start * qkv_stride(m) + m->h_padded;
+    void* k = passed_at(m, qkv, start * qkv_stride(m) + m->h_padded);
     for (int head = 0; head < m->heads; head++) {
         struct attention a = {
-            .q = q + head * size,
-            .k = k + head * size,
-            .v = k + m->h_padded + head * size,
+            .q = passed_at(m, q, head * size),
+            .k = passed_at(m, k, head * size),
+            .v = passed_at(m, k, m->h_padded + head * size),
             .q_stride = q_stride,
             .kv_stride = qkv_stride(m),
             .queries = queries,
@@ -133,7 +169,7 @@ static void attend(
             .out_stride = hidden_stride(m),
             .scratch = p->scratch.attention,
         };
-        m->kernels->attend(&a);
+        m->matmul->attend(&a);
     }
 }
 
@@ -147,7 +183,8 @@ static void transform(
 ) {
     const struct model* model = pass->model;
     ptrdiff_t stride = hidden_stride(model),
-              inner_stride = stride_of(model->f_padded, sizeof(float));
+              inner_stride = stride_of(model->f_padded, passed_bytes(model));
+    const struct matmul* matmul = model->matmul;
     for (int r = 0; r < m;
          r += model->block, x += model->block * stride, context += model->block * stride) {
         int rows = m - r < model->block ? m - r : model->block;
@@ -159,16 +196,15 @@ static void transform(
             .y = x,
             .y_stride = stride,
         };
-        multiply(pass, &attention_output, context, stride);
-        normalise(pass, l->attention_norm, x, rows);
+        multiply(pass, &attention_output, matmul->narrow, context, stride);
+        normalise(pass, l->attention_norm, x, stride, rows, model->h);
         struct product intermediate = {
             .w = &l->intermediate,
             .m = rows,
             .activation = model->activation,
-            .y = pass->scratch.inner,
-            .y_stride = inner_stride,
         };
-        multiply(pass, &intermediate, x, stride);
+        put(model, &intermediate, pass->scratch.inner, inner_stride);
+        multiply(pass, &intermediate, matmul->narrow, x, stride);
         struct product output = {
             .w = &l->output,
             .m = rows,
@@ -177,12 +213,15 @@ static void transform(
             .y = x,
             .y_stride = stride,
         };
-        multiply(pass, &output, pass->scratch.inner, inner_stride);
-        normalise(pass, l->output_norm, x, rows);
+        multiply(
+            pass, &output, matmul->halves ? matmul->narrow_half : matmul->narrow,
+            pass->scratch.inner, inner_stride
+        );
+        normalise(pass, l->output_norm, x, stride, rows, model->h);
     }
 }
 
-static float* qkv_of(const struct pass* p, int layer) {
+static void* qkv_of(const struct pass* p, int layer) {
     return p->team ? p->team->qkv[layer % 2] : p->scratch.qkv;
 }
 
@@ -191,15 +230,15 @@ static void run_layer(const struct pass* p, int index) {
     const struct layer* l = &m->layers[index];
     const struct scratch* s = &p->scratch;
     int rows = p->end - p->begin;
-    float* qkv = qkv_of(p, index);
-    project(p, &l->qkv, s->x, rows, qkv + p->begin * qkv_stride(m), qkv_stride(m));
+    void* qkv = qkv_of(p, index);
+    project(p, &l->qkv, s->x, rows, passed_at(m, qkv, p->begin * qkv_stride(m)), qkv_stride(m));
     meet(p);
     for (int i = 0; i < p->sequences; i++) {
         int begin = s->starts[i] > p->begin ? s->starts[i] : p->begin;
         int end = s->starts[i + 1] < p->end ? s->starts[i + 1] : p->end;
         if (begin < end)
             attend(
-                p, i, qkv + begin * qkv_stride(m), qkv_stride(m), end - begin, qkv,
+                p, i, passed_at(m, qkv, begin * qkv_stride(m)), qkv_stride(m), end - begin, qkv,
                 s->context + (begin - p->begin) * hidden_stride(m)
             );
     }
@@ -213,10 +252,10 @@ static int run_last_layer(const struct pass* p) {
     const struct layer* l = &m->layers[m->layer_count - 1];
     const struct scratch* s = &p->scratch;
     ptrdiff_t stride = hidden_stride(m);
-    float* qkv = qkv_of(p, m->layer_count - 1);
+    void* qkv = qkv_of(p, m->layer_count - 1);
     project(
-        p, &l->keyed, s->x, p->end - p->begin, qkv + p->begin * qkv_stride(m) + m->h_padded,
-        qkv_stride(m)
+        p, &l->keyed, s->x, p->end - p->begin,
+        passed_at(m, qkv, p->begin * qkv_stride(m) + m->h_padded), qkv_stride(m)
     );
     int firsts = 0;
     for (int i = 0; i < p->sequences; i++)
@@ -230,7 +269,10 @@ static int run_last_layer(const struct pass* p) {
     firsts = 0;
     for (int i = 0; i < p->sequences; i++)
         if (s->starts[i] >= p->begin && s->starts[i] < p->end) {
-            attend(p, i, s->pooled + firsts * stride, stride, 1, qkv, s->context + firsts * stride);
+            attend(
+                p, i, passed_at(m, s->pooled, firsts * stride), stride, 1, qkv,
+                s->context + firsts * stride
+            );
             firsts++;
         }
     transform(p, l, s->first, s->context, firsts);

@@ -22,12 +22,14 @@ struct layer {
 struct model {
     const struct kernels* kernels;
     const struct matmul* matmul; // of the layers; pooler and classifier are float
+    int e, e_padded;             // width of embeddings
     int h, h_padded, f_padded, heads, labels_padded, layer_count;
     int block; // rows that go through the feed-forward block at a time
     enum activation activation, pooler_activation;
     float epsilon;
-    const float *positions, *types; // [positions, H padded], [types, H padded]
+    const float *positions, *types; // [positions, E padded], [types, E padded]
     struct norm embedding_norm;
+    struct linear projection; // [H, E], float; none where E is H
     const struct layer* layers;
     struct linear pooler, classifier;
 };
@@ -41,10 +43,11 @@ static inline ptrdiff_t stride_of(int width, int bytes) {
 struct scratch {
     int32_t *types, *positions; // [rows]
     int32_t* starts;            // [B + 1]
-    float* x;                   // [rows, H]: word embeddings at first
-    float* qkv;                 // [tokens, 3 H]
+    float* embeddings;          // [rows, E]: word embeddings at first; x itself where E is H
+    float* x;                   // [rows, H]
+    void* qkv;                  // [tokens, 3 H] float, or bfloat16 where the matmul halves
     float* context;             // [rows, H]
-    float* inner;               // [block, F]
+    void* inner;                // [block, F], as qkv
     void* narrow;               // [block + SLACK_ROWS, max(H, F)]
     struct quantised* rows;     // [block]
     float *first, *pooled;      // [B, H]: the rows of [CLS]
@@ -55,8 +58,7 @@ struct scratch {
 // team is what the workers of one chunk share, where several cut it by rows.
 struct team {
     atomic_int arrived, phase;
-    float* qkv
-        [2]; // [tokens, 3 H] each, in turns: one layer's are read while the next one's are written
+    void* qkv[2]; // [tokens, 3 H] each, in turns: one is read while the next layer's is written
 };
 
 // pass is one worker's part of a chunk: rows [begin, end) of its tokens.

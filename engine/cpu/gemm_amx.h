@@ -1,6 +1,10 @@
 // gemm_amx.h: products of narrow numbers on Intel's tile registers: 16 rows of 64 bytes each, which one instruction
-// multiplies into 16 × 16 sums. Weights are packed as for gemm_dot.h: 16 groups of a panel are just what a tile of
-// weights is. Four sums are kept at a time, 32 rows by one panel of 32 columns, so that each loaded tile is used twice.
+// multiplies into 16 × 16 sums. Four sums are kept at a time, 32 rows by two panels of 16 columns, so that each loaded tile
+// is used twice.
+//
+// All tiles lie in memory as they are in registers, 1 KB without a gap, so that a load is 16 cache lines in a row, which
+// the prefetchers foresee: weights because a panel has 16 columns, inputs because narrowing packs them,
+// [⌈m/16⌉][k bytes/64][16][64].
 
 // The layout of LDTILECFG (Intel 64 Architectures Software Developer's Manual, volume 1, section 18.2).
 struct tile_config {
@@ -25,6 +29,8 @@ static void leave_amx(void) {
     _tile_release();
 }
 
+enum { TILE_LINES = 16, TILE_BYTES = 1024 };
+
 // The intrinsics make the name of a register from the text of the argument, so that these can't be an enum.
 #define TILE_SUM00 0
 #define TILE_SUM01 1
@@ -41,62 +47,178 @@ static void leave_amx(void) {
     else                                                                                           \
         _tile_dpbf16ps(sum, x, w)
 
-// tile_amx computes sums[32][PANEL] of 32 rows, or of 16 where `half` says so. x_stride is in bytes.
+enum { AMX_COLUMNS = 32 };
+typedef int32_t amx_sums[32][AMX_COLUMNS];
+
+// pair_bf16 rounds two vectors, to nearest, ties to even.
+INLINE __m512i pair_bf16(vf low, vf high) {
+    return (__m512i)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
+}
+
+// finished is a block of sums that are complete and not yet values.
+struct finished {
+    const int32_t (*sums)[AMX_COLUMNS];
+    int rows, r, n; // rows from r on, columns from n on
+    int done;       // rows that are values
+};
+
+// finish_amx turns `rows` more rows of sums into values. Sums of int8 are taken as floats before the zero is corrected for:
+// they are below 2²⁶, so that this rounds by at most 2, where a step of the input alone weighs up to 127.
+INLINE void finish_amx(
+    const enum kind kind,
+    const enum activation activation,
+    const struct product* p,
+    struct finished* f,
+    int rows
+) {
+    enum { VECTORS = AMX_COLUMNS / W };
+    const int end = f->done + rows < f->rows ? f->done + rows : f->rows;
+    vf bias[VECTORS], scale[VECTORS], total[VECTORS], value[VECTORS];
+    UNROLL for (int v = 0; v < VECTORS; v++) {
+        const int n = f->n + v * W;
+        bias[v] = vf_load(p->w->bias + n);
+        if (kind == KIND_I8) {
+            scale[v] = vf_load(p->w->scales + n);
+            total[v] = __builtin_convertvector(vi_load(p->w->sums + n), vf);
+        }
+    }
+    for (int i = f->done; i < end; i++) {
+        const ptrdiff_t r = f->r + i, at = r * p->y_stride + f->n;
+        UNROLL for (int v = 0; v < VECTORS; v++) {
+            vi sum = vi_load(f->sums[i] + v * W);
+            if (kind == KIND_I8) {
+                value[v] = vf_fma(
+                    vf_set(-(float)p->rows[r].zero), total[v], __builtin_convertvector(sum, vf)
+                );
+                value[v] = vf_fma(value[v], scale[v] * p->rows[r].scale, bias[v]);
+            } else
+                value[v] = (vf)sum + bias[v];
+            value[v] = act(activation, true, value[v]);
+            if (p->residual)
+                value[v] += vf_load(p->residual + r * p->residual_stride + f->n + v * W);
+        }
+        if (p->half)
+            _mm512_storeu_si512(p->half + at, pair_bf16(value[0], value[1]));
+        else
+            UNROLL for (int v = 0; v < VECTORS; v++) vf_store(p->y + at + v * W, value[v]);
+    }
+    f->done = end;
+}
+
+// tiles are the two factors of a block of sums: tiles of 16 rows, and of 16 more unless x1 is NULL, and of two panels.
+// Distances are in bytes.
+struct tiles {
+    const char *x0, *x1;
+    ptrdiff_t x_line, x_step; // from line to line of a tile, from tile to tile
+    const char *w0, *w1;
+    int steps;
+};
+
+// tile_amx adds to sums, or begins them. Its lines are `line` bytes apart. Where f is not NULL, it turns f's sums into
+// values meanwhile: the tile unit and the vector units work at the same time, but only on what lies close together in the
+// program.
 INLINE void tile_amx(
     const enum kind kind,
-    const bool half,
-    const char* x,
-    ptrdiff_t x_stride,
-    const char* w,
-    int steps,
-    int32_t (*sums)[PANEL]
+    const enum activation activation,
+    const struct tiles* t,
+    const bool begin,
+    void* sums,
+    ptrdiff_t line,
+    const struct product* p,
+    struct finished* f
 ) {
-    const int w_stride = 4 * PANEL, w_step = 16 * w_stride;
-    _tile_zero(TILE_SUM00);
-    _tile_zero(TILE_SUM01);
-    if (!half) {
-        _tile_zero(TILE_SUM10);
-        _tile_zero(TILE_SUM11);
+    const bool whole = t->x1 != NULL;
+    char* lower = (char*)sums + 16 * line;
+    if (begin) {
+        _tile_zero(TILE_SUM00);
+        _tile_zero(TILE_SUM01);
+        if (whole) {
+            _tile_zero(TILE_SUM10);
+            _tile_zero(TILE_SUM11);
+        }
+    } else {
+        _tile_loadd(TILE_SUM00, sums, line);
+        _tile_loadd(TILE_SUM01, (char*)sums + 64, line);
+        if (whole) {
+            _tile_loadd(TILE_SUM10, lower, line);
+            _tile_loadd(TILE_SUM11, lower + 64, line);
+        }
     }
-    for (int s = 0; s < steps; s++, x += 64, w += w_step) {
-        _tile_loadd(TILE_W0, w, w_stride);
-        _tile_loadd(TILE_X0, x, x_stride);
+    const int share = f ? (f->rows + t->steps - 1) / t->steps : 0;
+    for (int s = 0; s < t->steps; s++) {
+        _tile_loadd(TILE_W0, t->w0 + s * TILE_BYTES, 64);
+        _tile_loadd(TILE_X0, t->x0 + s * t->x_step, t->x_line);
         AMX_DOT(TILE_SUM00, TILE_X0, TILE_W0);
-        _tile_loadd(TILE_W1, w + 64, w_stride);
+        _tile_loadd(TILE_W1, t->w1 + s * TILE_BYTES, 64);
         AMX_DOT(TILE_SUM01, TILE_X0, TILE_W1);
-        if (!half) {
-            _tile_loadd(TILE_X1, x + 16 * x_stride, x_stride);
+        if (whole) {
+            _tile_loadd(TILE_X1, t->x1 + s * t->x_step, t->x_line);
             AMX_DOT(TILE_SUM10, TILE_X1, TILE_W0);
             AMX_DOT(TILE_SUM11, TILE_X1, TILE_W1);
         }
+        if (f) finish_amx(kind, activation, p, f, share);
     }
-    _tile_stored(TILE_SUM00, sums[0], w_stride);
-    _tile_stored(TILE_SUM01, sums[0] + 16, w_stride);
-    if (!half) {
-        _tile_stored(TILE_SUM10, sums[16], w_stride);
-        _tile_stored(TILE_SUM11, sums[16] + 16, w_stride);
+    _tile_stored(TILE_SUM00, sums, line);
+    _tile_stored(TILE_SUM01, (char*)sums + 64, line);
+    if (whole) {
+        _tile_stored(TILE_SUM10, lower, line);
+        _tile_stored(TILE_SUM11, lower + 64, line);
     }
 }
 
+// What the first cache holds beside the rows that pass by: this many tiles of each of two panels.
+enum { MOST_STEPS = 8, MOST_AMX_ROWS = 128, RING = MOST_AMX_ROWS / 32 + 1 };
+
+// run_amx_slab multiplies up to MOST_AMX_ROWS rows, from r0 on. K is cut so that a part of two panels stays in the first
+// cache while all rows pass; sums wait in a ring, of which one block more than the rows have is in use: the one that is
+// being finished.
+INLINE void run_amx_slab(
+    const enum kind kind,
+    const enum activation activation,
+    const struct product* p,
+    int r0,
+    int m
+) {
+    _Alignas(64) amx_sums ring[RING];
+    const int steps = p->w->k * (kind == KIND_I8 ? 1 : 2) / 64;
+    const int parts = (steps + MOST_STEPS - 1) / MOST_STEPS, part = (steps + parts - 1) / parts;
+    const int blocks = (m + 31) / 32, in_use = parts == 1 ? 2 : blocks + 1;
+    const ptrdiff_t run = (ptrdiff_t)steps * TILE_BYTES; // of 16 rows, or of a panel
+    struct finished f = {0};
+    for (int n = 0; n < p->w->n; n += AMX_COLUMNS) {
+        const char* w = (const char*)p->w->panels + n / 16 * run;
+        for (int s = 0; s < steps; s += part)
+            for (int b = 0; b < blocks; b++) {
+                const char* x = (const char*)p->x + (r0 / 16 + 2 * b) * run + s * TILE_BYTES;
+                const int rows = m - 32 * b < 32 ? m - 32 * b : 32;
+                int32_t(*sums)[AMX_COLUMNS] = ring[(n / AMX_COLUMNS * blocks + b) % in_use];
+                struct tiles t = {
+                    .x0 = x,
+                    .x1 = rows > 16 ? x + run : NULL,
+                    .x_line = 64,
+                    .x_step = TILE_BYTES,
+                    .w0 = w + s * TILE_BYTES,
+                    .w1 = w + run + s * TILE_BYTES,
+                    .steps = steps - s < part ? steps - s : part,
+                };
+                if (t.x1)
+                    tile_amx(kind, activation, &t, s == 0, sums, sizeof sums[0], p, &f);
+                else
+                    tile_amx(kind, activation, &t, s == 0, sums, sizeof sums[0], p, &f);
+                if (s + part >= steps)
+                    f = (struct finished){.sums = (const int32_t(*)[AMX_COLUMNS])sums,
+                                          .rows = rows,
+                                          .r = r0 + 32 * b,
+                                          .n = n};
+            }
+    }
+    finish_amx(kind, activation, p, &f, f.rows);
+}
+
 INLINE void run_amx(const enum kind kind, const struct product* p) {
-    _Alignas(64) int32_t sums[32][PANEL];
-    const int input_bytes = kind == KIND_I8 ? 1 : 2;
-    const int steps = p->w->k * input_bytes / 64;
-    const ptrdiff_t x_stride = p->x_stride * input_bytes;
-    for (int n = 0; n < p->w->n; n += PANEL) {
-        const char* w = (const char*)p->w->panels + (ptrdiff_t)n * p->w->k * input_bytes;
-        for (int r = 0; r < p->m; r += 32) {
-            const char* x = (const char*)p->x + r * x_stride;
-            int rows = p->m - r < 32 ? p->m - r : 32;
-            if (rows <= 16)
-                tile_amx(kind, true, x, x_stride, w, steps, sums);
-            else
-                tile_amx(kind, false, x, x_stride, w, steps, sums);
-            for (int i = 0; i < rows; i++)
-                UNROLL for (int c = 0; c < PANEL; c += W)
-                    finish(kind, p, vi_load(sums[i] + c), r + i, n + c);
-            activate(p->activation, p->y + r * p->y_stride + n, p->y_stride, rows, PANEL);
-        }
+    for (int r = 0; r < p->m; r += MOST_AMX_ROWS) {
+        int m = p->m - r < MOST_AMX_ROWS ? p->m - r : MOST_AMX_ROWS;
+        WITH_ACTIVATION(p->activation, run_amx_slab(kind, ACTIVATION, p, r, m))
     }
 }
 
@@ -105,4 +227,93 @@ static void run_amx_i8(const struct product* p) {
 }
 static void run_amx_bf16(const struct product* p) {
     run_amx(KIND_BF16, p);
+}
+
+// line_of is where 64 bytes of a row lie, the step-th of it.
+INLINE char* line_of(void* y, int r, int step, int steps) {
+    return (char*)y + ((ptrdiff_t)(r / 16) * steps + step) * TILE_BYTES + r % 16 * 64;
+}
+
+INLINE void narrow_amx_i8_as(
+    const bool half,
+    const void* x,
+    ptrdiff_t x_stride,
+    int m,
+    int k,
+    void* y,
+    struct quantised* rows
+) {
+    for (int r = 0; r < m; r++, x = (const char*)x + x_stride * (half ? 2 : 4)) {
+        float inverse = range_of(x, k, half, &rows[r]), zero = rows[r].zero;
+        for (int step = 0; step < k / 64; step++) {
+            char* line = line_of(y, r, step, k / 64);
+            UNROLL for (int i = 0; i < 64; i += W) {
+                vu8 narrowed =
+                    vi_low_bytes(quantise(load_row(x, step * 64 + i, half), inverse, zero));
+                memcpy(line + i, &narrowed, sizeof narrowed);
+            }
+        }
+    }
+}
+
+// Rows of tiles don't lie apart, so that y_stride is not needed.
+static void narrow_amx_i8(
+    const void* x,
+    ptrdiff_t x_stride,
+    int m,
+    int k,
+    void* y,
+    ptrdiff_t y_stride,
+    struct quantised* rows
+) {
+    (void)y_stride;
+    narrow_amx_i8_as(false, x, x_stride, m, k, y, rows);
+}
+
+static void narrow_half_amx_i8(
+    const void* x,
+    ptrdiff_t x_stride,
+    int m,
+    int k,
+    void* y,
+    ptrdiff_t y_stride,
+    struct quantised* rows
+) {
+    (void)y_stride;
+    narrow_amx_i8_as(true, x, x_stride, m, k, y, rows);
+}
+
+static void narrow_amx_bf16(
+    const void* from,
+    ptrdiff_t x_stride,
+    int m,
+    int k,
+    void* y,
+    ptrdiff_t y_stride,
+    struct quantised* rows
+) {
+    (void)rows, (void)y_stride;
+    const float* x = from;
+    for (int r = 0; r < m; r++, x += x_stride)
+        for (int step = 0; step < k / 32; step++)
+            _mm512_storeu_si512(
+                line_of(y, r, step, k / 32),
+                pair_bf16(vf_load(x + step * 32), vf_load(x + step * 32 + W))
+            );
+}
+
+static void narrow_half_amx_bf16(
+    const void* from,
+    ptrdiff_t x_stride,
+    int m,
+    int k,
+    void* y,
+    ptrdiff_t y_stride,
+    struct quantised* rows
+) {
+    (void)rows, (void)y_stride;
+    const uint16_t* x = from;
+    for (int r = 0; r < m; r++, x += x_stride)
+        for (int step = 0; step < k / 32; step++)
+            memcpy(line_of(y, r, step, k / 32), x + step * 32, 64);
 }

@@ -102,7 +102,7 @@ INLINE void run_dot(const enum kind kind, const struct product* p, int input_byt
                 TILE_DOT_CASE(13)
                 TILE_DOT_CASE(14)
             }
-            activate(p->activation, p->y + r * p->y_stride + n, p->y_stride, rows, PANEL);
+            activate(p->activation, true, p->y + r * p->y_stride + n, p->y_stride, rows, PANEL);
         }
     }
 }
@@ -115,11 +115,56 @@ static void run_i8(const struct product* p) {
 }
 #endif
 
+// GCC 12 makes single lanes of some conversions, so that a variant may name the instructions.
+INLINE vu8 vi_low_bytes(vi v) {
+#ifdef VI_LOW_BYTES
+    return (vu8)VI_LOW_BYTES(v);
+#else
+    return __builtin_convertvector(v, vu8);
+#endif
+}
+
+INLINE vi vi_widened(vu16 v) {
+#ifdef VI_WIDENED
+    return (vi)VI_WIDENED(v);
+#else
+    return __builtin_convertvector(v, vi);
+#endif
+}
+
+// load_row loads W values of a row of floats, or of bfloat16.
+INLINE vf load_row(const void* x, int i, const bool half) {
+    if (!half) return vf_load((const float*)x + i);
+    vu16 v;
+    memcpy(&v, (const uint16_t*)x + i, sizeof v);
+    return (vf)(vi_widened(v) << 16);
+}
+
 #ifdef I8_STORE
-// narrow_i8 gives each row its own scale and zero, so that its smallest and largest value, and zero itself, are within
-// the 256 steps. A row of zeros has scale 0.
+// range_of gives a row its own scale and zero, so that its smallest and largest value, and zero itself, are within the 256
+// steps. A row of zeros has scale 0. It returns the steps of 1.
+INLINE float range_of(const void* x, int k, const bool half, struct quantised* row) {
+    vf low = vf_set(0), high = vf_set(0);
+    for (int i = 0; i < k; i += W) {
+        vf v = load_row(x, i, half);
+        low = vf_min(low, v);
+        high = vf_max(high, v);
+    }
+    float least = -vf_top(-low), range = vf_top(high) - least;
+    float inverse = range > 0 ? 255 / range : 0;
+    *row = (struct quantised){range / 255, (int32_t)__builtin_rintf(-least * inverse)};
+    return inverse;
+}
+
+// quantise returns steps in the low bits: adding ROUNDING rounds, and so does the one fused addition of the zero to it.
+INLINE vi quantise(vf x, float inverse, float zero) {
+    vf v = vf_fma(x, vf_set(inverse), vf_set(zero + ROUNDING));
+    return (vi)vf_min(vf_max(v, vf_set(ROUNDING)), vf_set(ROUNDING + 255));
+}
+
+#ifndef WITH_AMX
 static void narrow_i8(
-    const float* x,
+    const void* from,
     ptrdiff_t x_stride,
     int m,
     int k,
@@ -127,38 +172,36 @@ static void narrow_i8(
     ptrdiff_t y_stride,
     struct quantised* rows
 ) {
+    const float* x = from;
     for (int r = 0; r < m; r++, x += x_stride) {
-        vf low = vf_set(0), high = vf_set(0);
-        for (int i = 0; i < k; i += W) {
-            vf v = vf_load(x + i);
-            low = vf_min(low, v);
-            high = vf_max(high, v);
-        }
-        float least = -vf_top(-low), range = vf_top(high) - least;
-        float inverse = range > 0 ? 255 / range : 0;
-        float zero = __builtin_rintf(-least * inverse);
+        float inverse = range_of(x, k, false, &rows[r]), zero = rows[r].zero;
         int offset = I8_STORE == STORE_S8 ? 128 : 0;
-        rows[r] = (struct quantised){range / 255, (int32_t)zero - offset};
+        rows[r].zero -= offset;
         for (int i = 0; i < k; i += W) {
-            vf v = vf_fma(vf_load(x + i), vf_set(inverse), vf_set(zero));
-            v = vf_min(vf_max(v, vf_set(0)), vf_set(255));
-            vi q = vi_rounded(v) - offset;
+            vi q = quantise(vf_load(x + i), inverse, zero) - offset;
             if (I8_STORE == STORE_S16) {
                 vu16 narrowed = __builtin_convertvector(q, vu16);
                 memcpy((uint16_t*)y + r * y_stride + i, &narrowed, sizeof narrowed);
             } else {
-                vu8 narrowed = __builtin_convertvector(q, vu8);
+                vu8 narrowed = vi_low_bytes(q);
                 memcpy((uint8_t*)y + r * y_stride + i, &narrowed, sizeof narrowed);
             }
         }
     }
 }
 #endif
+#endif
 
-#ifdef WITH_BF16
-// narrow_bf16 rounds to nearest, ties to even.
+#if defined(WITH_BF16) && !defined(WITH_AMX)
+// to_bf16 rounds to nearest, ties to even.
+INLINE vu16 to_bf16(vf x) {
+    vi bits = (vi)x;
+    vi odd = (bits >> 16) & 1;
+    return __builtin_convertvector((bits + 0x7fff + odd) >> 16, vu16);
+}
+
 static void narrow_bf16(
-    const float* x,
+    const void* from,
     ptrdiff_t x_stride,
     int m,
     int k,
@@ -167,11 +210,10 @@ static void narrow_bf16(
     struct quantised* rows
 ) {
     (void)rows;
+    const float* x = from;
     for (int r = 0; r < m; r++, x += x_stride)
         for (int i = 0; i < k; i += W) {
-            vi bits = (vi)vf_load(x + i);
-            vi odd = (bits >> 16) & 1;
-            vu16 narrowed = __builtin_convertvector((bits + 0x7fff + odd) >> 16, vu16);
+            vu16 narrowed = to_bf16(vf_load(x + i));
             memcpy((uint16_t*)y + r * y_stride + i, &narrowed, sizeof narrowed);
         }
 }

@@ -101,7 +101,7 @@ static void run_f32(const struct product* p) {
                 p->residual ? p->residual + r * p->residual_stride + n : NULL, p->residual_stride,
                 y, p->y_stride
             );
-            activate(p->activation, y, p->y_stride, rows, PANEL);
+            activate(p->activation, false, y, p->y_stride, rows, PANEL);
         }
     }
 }

@@ -13,6 +13,7 @@
 #ifndef METALRANK_CPU_KERNELS_H
 #define METALRANK_CPU_KERNELS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -53,7 +54,8 @@ struct linear {
     int n, k;            // padded
 };
 
-// product is one matrix product: y[m,n] = activation(x[m,k] Wᵀ + b) + residual.
+// product is one matrix product: y[m,n] = activation(x[m,k] Wᵀ + b) + residual. Where half is set, it is that instead of y
+// that is written, in bfloat16; only a matmul that `halves` does so.
 struct product {
     const struct linear* w;
     const void* x;                // [m, k], in the elements of the matmul
@@ -63,39 +65,49 @@ struct product {
     enum activation activation;
     const float* residual; // [m, n], or NULL
     ptrdiff_t residual_stride;
-    float* y; // [m, n]; may be the residual
+    float* y;       // [m, n]; may be the residual
+    uint16_t* half; // [m, n] bfloat16, or NULL
     ptrdiff_t y_stride;
 };
 
-// matmul is the matrix product at one precision.
-struct matmul {
-    void (*run)(const struct product*);
-    // Turns float rows [m, k] into what run takes as x; NULL where that is float rows.
-    void (*narrow)(
-        const float* x,
-        ptrdiff_t x_stride,
-        int m,
-        int k,
-        void* y,
-        ptrdiff_t y_stride,
-        struct quantised* rows
-    );
-    int panel;        // columns
-    int group;        // terms
-    int weight_bytes; // of one element of W
-    int input_bytes;  // of one element of x
-    const char* how;  // the instruction that the time goes into
-};
-
-// attention is one head of one sequence: out = softmax(q kᵀ / √D) v for some of its queries.
+// attention is one head of one sequence: out = softmax(q kᵀ / √D) v for some of its queries. q, k and v are float, or
+// bfloat16 where the matmul `halves`.
 struct attention {
-    const float *q, *k, *v; // [queries, D], [keys, D], [keys, D]
+    const void *q, *k, *v; // [queries, D], [keys, D], [keys, D]
     ptrdiff_t q_stride, kv_stride;
     int queries, keys, size; // size is D
     float scale;             // 1/√D
     float* out;              // [queries, D]
     ptrdiff_t out_stride;
     void* scratch; // attention_scratch(keys, D) bytes, aligned to 64
+};
+
+// narrowing turns rows x [m, k], float or bfloat16, into what a matmul takes as x.
+typedef void narrowing(
+    const void* x,
+    ptrdiff_t x_stride,
+    int m,
+    int k,
+    void* y,
+    ptrdiff_t y_stride,
+    struct quantised* rows
+);
+
+// matmul is the products at one precision: of rows by weights, and those of attention.
+struct matmul {
+    void (*run)(const struct product*);
+    narrowing* narrow;      // float rows; NULL where run takes them as they are
+    narrowing* narrow_half; // bfloat16 rows; NULL unless it halves
+    void (*attend)(const struct attention*);
+    size_t (*attention_scratch)(int keys, int size);
+    // Queries, keys, values and the feed-forward's inner values are bfloat16: what is read once more, and rounded then.
+    bool halves;
+    int panel;        // columns
+    int group;        // terms
+    int weight_bytes; // of one element of W
+    int input_bytes;  // of one element of x
+    // The instructions that the time goes into: of products with weights, and of attention's.
+    const char *how, *attend_how;
 };
 
 // normalise replaces rows of x [m, h] by (x - mean) / √(variance + epsilon) · gamma + beta.
@@ -111,8 +123,6 @@ struct normalise {
 struct kernels {
     const char* name;
     struct matmul f32, i8, bf16; // run is NULL where there is no such product
-    void (*attend)(const struct attention*);
-    size_t (*attention_scratch)(int keys, int size);
     void (*normalise)(const struct normalise*);
     // Called at the start and at the end of a thread's work; may be NULL.
     void (*enter)(void);

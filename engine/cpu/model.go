@@ -48,9 +48,6 @@ func (l *loader) load(bert *weights.BERT) (*C.struct_model, error) {
 	if err != nil {
 		return nil, err
 	}
-	if bert.Projection != nil {
-		return nil, fmt.Errorf("%w: embeddings of %d that are projected to %d", ErrUnsupported, c.EmbeddingSize, c.HiddenSize)
-	}
 	if most := max(c.HiddenSize, c.FeedForward); l.precision == Int8 && roundUp(most, pad) > maxInt8Terms {
 		return nil, fmt.Errorf("cpu: %d terms in a product, int8 takes at most %d: use fp32", most, maxInt8Terms)
 	}
@@ -62,12 +59,16 @@ func (l *loader) load(bert *weights.BERT) (*C.struct_model, error) {
 	model := &models[0]
 	*model = C.struct_model{
 		kernels: l.kernels, matmul: l.matmul(),
+		e: C.int(c.EmbeddingSize), e_padded: C.int(roundUp(c.EmbeddingSize, pad)),
 		h: C.int(c.HiddenSize), h_padded: C.int(roundUp(c.HiddenSize, pad)), f_padded: C.int(roundUp(c.FeedForward, pad)),
 		heads: C.int(c.Heads), labels_padded: C.int(roundUp(len(c.Labels), pad)), layer_count: C.int(len(layers)),
 		block: blockRows, activation: activation, pooler_activation: poolerActivation, epsilon: C.float(c.LayerNormEps),
-		positions: l.table(bert.PositionEmbeddings), types: l.table(bert.TypeEmbeddings),
-		embedding_norm: l.norm(bert.EmbeddingNorm), layers: unsafe.SliceData(layers),
+		positions: l.table(bert.PositionEmbeddings, c.EmbeddingSize), types: l.table(bert.TypeEmbeddings, c.EmbeddingSize),
+		embedding_norm: l.norm(bert.EmbeddingNorm, c.EmbeddingSize), layers: unsafe.SliceData(layers),
 		pooler: l.linear(&l.kernels.f32, bert.Pooler), classifier: l.linear(&l.kernels.f32, bert.Classifier),
+	}
+	if bert.Projection != nil {
+		model.projection = l.linear(&l.kernels.f32, *bert.Projection)
 	}
 	for i := range layers {
 		l.layer(&layers[i], &bert.Layers[i])
@@ -95,10 +96,10 @@ func (l *loader) layer(to *C.struct_layer, from *weights.BERTLayer) {
 	hidden := to.qkv.k
 	to.query, to.keyed = columns(matmul, to.qkv, 0, hidden), columns(matmul, to.qkv, hidden, 3*hidden)
 	to.attention_output = l.linear(matmul, from.AttentionOutput)
-	to.attention_norm = l.norm(from.AttentionNorm)
+	to.attention_norm = l.norm(from.AttentionNorm, l.config.HiddenSize)
 	to.intermediate = l.linear(matmul, from.Intermediate)
 	to.output = l.linear(matmul, from.Output)
-	to.output_norm = l.norm(from.OutputNorm)
+	to.output_norm = l.norm(from.OutputNorm, l.config.HiddenSize)
 }
 
 // columns returns columns [begin, end) of packed weights; both are multiples of pad, and so of a panel.
@@ -178,21 +179,20 @@ func packNarrow[T int8 | float32](m *C.struct_matmul, panels unsafe.Pointer, row
 	}
 }
 
-func (l *loader) norm(n weights.LayerNorm) C.struct_norm {
-	return C.struct_norm{gamma: l.table(n.Gamma), beta: l.table(n.Beta)}
+func (l *loader) norm(n weights.LayerNorm, width int) C.struct_norm {
+	return C.struct_norm{gamma: l.table(n.Gamma, width), beta: l.table(n.Beta, width)}
 }
 
-// table copies rows of floats of width H, padded.
-func (l *loader) table(t weights.Tensor) *C.float {
-	h := l.config.HiddenSize
-	width := roundUp(h, pad)
-	rows := t.Len() / h
-	to := takeSlice[float32](l.arena, rows*width)
+// table copies rows of floats of a width, padded.
+func (l *loader) table(t weights.Tensor, width int) *C.float {
+	padded := roundUp(width, pad)
+	rows := t.Len() / width
+	to := takeSlice[float32](l.arena, rows*padded)
 	if to == nil {
 		return nil
 	}
 	for i := range rows {
-		t.Float32s(to[i*width:i*width+h], i*h)
+		t.Float32s(to[i*padded:i*padded+width], i*width)
 	}
 	return (*C.float)(unsafe.SliceData(to))
 }

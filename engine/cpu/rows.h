@@ -1,9 +1,10 @@
 // rows.h: what is done to rows one by one.
 
-INLINE vf act(enum activation kind, vf x) {
+// act is an activation; a coarse one is for values that are rounded to eight bits next.
+INLINE vf act(enum activation kind, const bool coarse, vf x) {
     switch (kind) {
     case ACTIVATION_GELU:
-        return vf_gelu(x);
+        return coarse ? vf_gelu_coarse(x) : vf_gelu(x);
     case ACTIVATION_GELU_NEW:
         return vf_gelu_new(x);
     case ACTIVATION_RELU:
@@ -15,35 +16,45 @@ INLINE vf act(enum activation kind, vf x) {
     }
 }
 
+// WITH_ACTIVATION runs a statement with ACTIVATION as a constant, so that the choice is made once and not for each value.
+#define WITH_ACTIVATION_AS(kind, statement)                                                        \
+    case kind: {                                                                                   \
+        const enum activation ACTIVATION = kind;                                                   \
+        statement;                                                                                 \
+        break;                                                                                     \
+    }
+#define WITH_ACTIVATION(kind, statement)                                                           \
+    switch (kind) {                                                                                \
+        WITH_ACTIVATION_AS(ACTIVATION_NONE, statement)                                             \
+        WITH_ACTIVATION_AS(ACTIVATION_GELU, statement)                                             \
+        WITH_ACTIVATION_AS(ACTIVATION_GELU_NEW, statement)                                         \
+        WITH_ACTIVATION_AS(ACTIVATION_RELU, statement)                                             \
+        WITH_ACTIVATION_AS(ACTIVATION_TANH, statement)                                             \
+    }
+
 INLINE void activate_as(
     const enum activation kind,
+    const bool coarse,
     float* x,
     ptrdiff_t stride,
     int m,
     const int n
 ) {
+    if (kind == ACTIVATION_NONE) return;
     for (int r = 0; r < m; r++, x += stride)
-        UNROLL for (int i = 0; i < n; i += W) vf_store(x + i, act(kind, vf_load(x + i)));
+        UNROLL for (int i = 0; i < n; i += W) vf_store(x + i, act(kind, coarse, vf_load(x + i)));
 }
 
 // activate is applied to a tile of a product that is still in the first cache.
-INLINE void activate(enum activation kind, float* x, ptrdiff_t stride, int m, const int n) {
-    switch (kind) {
-    case ACTIVATION_GELU:
-        activate_as(ACTIVATION_GELU, x, stride, m, n);
-        break;
-    case ACTIVATION_GELU_NEW:
-        activate_as(ACTIVATION_GELU_NEW, x, stride, m, n);
-        break;
-    case ACTIVATION_RELU:
-        activate_as(ACTIVATION_RELU, x, stride, m, n);
-        break;
-    case ACTIVATION_TANH:
-        activate_as(ACTIVATION_TANH, x, stride, m, n);
-        break;
-    default:
-        break;
-    }
+INLINE void activate(
+    enum activation kind,
+    const bool coarse,
+    float* x,
+    ptrdiff_t stride,
+    int m,
+    const int n
+) {
+    WITH_ACTIVATION(kind, activate_as(ACTIVATION, coarse, x, stride, m, n))
 }
 
 static void normalise_rows(const struct normalise* a) {

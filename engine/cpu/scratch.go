@@ -14,7 +14,7 @@ type scratch struct {
 	c                        C.struct_scratch
 	pass                     []C.struct_pass // one, here, so that no call allocates one
 	types, positions, starts []int32
-	x, logits                []float32
+	embeddings, logits       []float32
 }
 
 // newScratch reserves memory; pages are only taken up when they are used. A chunk has at most as many sequences as
@@ -26,21 +26,26 @@ func newScratch(m *C.struct_model, tokens int) (*scratch, error) {
 	stride, block := strideOf(h, 4), min(int(m.block), tokens)
 	s.types, s.positions = takeSlice[int32](&s.arena, tokens), takeSlice[int32](&s.arena, tokens)
 	s.starts = takeSlice[int32](&s.arena, tokens+1)
-	s.x = takeSlice[float32](&s.arena, tokens*stride)
+	x := takeSlice[float32](&s.arena, tokens*stride)
+	s.embeddings = x
+	if m.projection.panels != nil {
+		s.embeddings = takeSlice[float32](&s.arena, tokens*strideOf(int(m.e_padded), 4))
+	}
 	s.logits = takeSlice[float32](&s.arena, tokens*int(m.labels_padded))
 	s.c = C.struct_scratch{
 		types: (*C.int32_t)(unsafe.SliceData(s.types)), positions: (*C.int32_t)(unsafe.SliceData(s.positions)),
-		starts:    (*C.int32_t)(unsafe.SliceData(s.starts)),
-		x:         (*C.float)(unsafe.SliceData(s.x)),
-		qkv:       (*C.float)(s.arena.take(4 * qkvElements(m, tokens))),
-		context:   (*C.float)(s.arena.take(4 * tokens * stride)),
-		inner:     (*C.float)(s.arena.take(4 * block * strideOf(f, 4))),
-		narrow:    s.arena.take((block + C.SLACK_ROWS) * strideOf(max(h, f), 4) * 4),
-		rows:      (*C.struct_quantised)(s.arena.take(block * C.sizeof_struct_quantised)),
-		first:     (*C.float)(s.arena.take(4 * tokens * stride)),
-		pooled:    (*C.float)(s.arena.take(4 * tokens * stride)),
-		logits:    (*C.float)(unsafe.SliceData(s.logits)),
-		attention: s.arena.take(attentionScratch(m, tokens)),
+		starts:     (*C.int32_t)(unsafe.SliceData(s.starts)),
+		embeddings: (*C.float)(unsafe.SliceData(s.embeddings)),
+		x:          (*C.float)(unsafe.SliceData(x)),
+		qkv:        s.arena.take(4 * qkvElements(m, tokens)),
+		context:    (*C.float)(s.arena.take(4 * tokens * stride)),
+		inner:      s.arena.take(4 * block * strideOf(f, 4)),
+		narrow:     s.arena.take((block + C.SLACK_ROWS) * strideOf(max(h, f), 4) * 4),
+		rows:       (*C.struct_quantised)(s.arena.take(block * C.sizeof_struct_quantised)),
+		first:      (*C.float)(s.arena.take(4 * tokens * stride)),
+		pooled:     (*C.float)(s.arena.take(4 * tokens * stride)),
+		logits:     (*C.float)(unsafe.SliceData(s.logits)),
+		attention:  s.arena.take(attentionScratch(m, tokens)),
 	}
 	if err := s.arena.err; err != nil {
 		s.arena.free()

@@ -32,15 +32,25 @@ INLINE void vf_store(float* p, vf v) {
     memcpy(p, &v, sizeof v);
 }
 
-// vf_first keeps the first n lanes of v and makes the others rest.
-INLINE vf vf_first(vf v, int n, float rest) {
-    for (int i = 0; i < W; i++)
-        if (i >= n) v[i] = rest;
-    return v;
-}
-
 INLINE vf vf_select(vi mask, vf yes, vf no) {
     return (vf)((mask & (vi)yes) | (~mask & (vi)no));
+}
+
+// LANES lists f(0), f(1), … for all lanes.
+#define LANES4(f, i) f(i), f(i + 1), f(i + 2), f(i + 3)
+#if W == 16
+#define LANES(f) LANES4(f, 0), LANES4(f, 4), LANES4(f, 8), LANES4(f, 12)
+#elif W == 8
+#define LANES(f) LANES4(f, 0), LANES4(f, 4)
+#else
+#define LANES(f) LANES4(f, 0)
+#endif
+
+#define LANE_ITSELF(i) (i)
+
+// vf_first keeps the first n lanes of v and makes the others rest.
+INLINE vf vf_first(vf v, int n, float rest) {
+    return vf_select((vi){LANES(LANE_ITSELF)} < vi_set(n), v, vf_set(rest));
 }
 
 INLINE vf vf_fma(vf a, vf b, vf c) {
@@ -67,29 +77,44 @@ INLINE vf vf_min(vf a, vf b) {
 #endif
 }
 
-// Sums and extremes of a vector go by halves, always in the same order.
+// Sums and extremes of a vector go by halves, always in the same order: lane i takes lane i + W/2, then i + W/4, ….
+#define LANE_HALF(i)    (((i) + W / 2) % W)
+#define LANE_QUARTER(i) (((i) + W / 4) % W)
+#define LANE_EIGHTH(i)  (((i) + W / 8) % W)
+#define LANE_NEXT(i)    (((i) + 1) % W)
+#if W == 16
+#define BY_HALVES(v, join)                                                                         \
+    v = join(v, __builtin_shufflevector(v, v, LANES(LANE_HALF)));                                  \
+    v = join(v, __builtin_shufflevector(v, v, LANES(LANE_QUARTER)));                               \
+    v = join(v, __builtin_shufflevector(v, v, LANES(LANE_EIGHTH)));                                \
+    v = join(v, __builtin_shufflevector(v, v, LANES(LANE_NEXT)))
+#elif W == 8
+#define BY_HALVES(v, join)                                                                         \
+    v = join(v, __builtin_shufflevector(v, v, LANES(LANE_HALF)));                                  \
+    v = join(v, __builtin_shufflevector(v, v, LANES(LANE_QUARTER)));                               \
+    v = join(v, __builtin_shufflevector(v, v, LANES(LANE_NEXT)))
+#else
+#define BY_HALVES(v, join)                                                                         \
+    v = join(v, __builtin_shufflevector(v, v, LANES(LANE_HALF)));                                  \
+    v = join(v, __builtin_shufflevector(v, v, LANES(LANE_NEXT)))
+#endif
+
+INLINE vf vf_add(vf a, vf b) {
+    return a + b;
+}
+
 INLINE float vf_sum(vf v) {
-    float t[W];
-    memcpy(t, &v, sizeof v);
-    for (int n = W / 2; n > 0; n /= 2)
-        for (int i = 0; i < n; i++)
-            t[i] += t[i + n];
-    return t[0];
+    BY_HALVES(v, vf_add);
+    return v[0];
 }
 
 INLINE float vf_top(vf v) {
-    float top = v[0];
-    for (int i = 1; i < W; i++)
-        top = v[i] > top ? v[i] : top;
-    return top;
+    BY_HALVES(v, vf_max);
+    return v[0];
 }
 
 // ROUNDING is 1.5 · 2²³: added to a float of magnitude below 2²², it leaves the nearest integer in the low bits.
 #define ROUNDING 12582912.0f
-
-INLINE vi vi_rounded(vf x) {
-    return (vi)(x + ROUNDING) - (vi)vf_set(ROUNDING);
-}
 
 #define PRAGMA(x) _Pragma(#x)
 #if defined(__clang__)

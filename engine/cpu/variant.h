@@ -13,10 +13,23 @@
 #include "gemm_i8mm.h"
 #endif
 #include "attention.h"
+#ifdef WITH_AMX
+#include "attention_amx.h"
+#endif
 
 #ifndef RUN_I8
 #define RUN_I8   run_i8
 #define I8_GROUP (I8_STORE == STORE_S16 ? 2 : 4)
+#endif
+#ifdef WITH_AMX
+#define NARROW(to)                                                                                 \
+    .narrow = narrow_amx_##to, .narrow_half = narrow_half_amx_##to, .attend = attend_amx,          \
+    .attention_scratch = attention_amx_scratch, .attend_how = BF16_HOW, .halves = true,            \
+    .panel = 16
+#else
+#define NARROW(to)                                                                                 \
+    .narrow = narrow_##to, .attend = attend, .attention_scratch = attention_scratch,               \
+    .attend_how = F32_HOW, .panel = PANEL
 #endif
 
 #define JOIN_(a, b) a##b
@@ -28,6 +41,9 @@ const struct kernels JOIN(kernels_, VARIANT) = {
     .name = TEXT(VARIANT),
     .f32 =
         {.run = run_f32,
+         .attend = attend,
+         .attention_scratch = attention_scratch,
+         .attend_how = F32_HOW,
          .panel = PANEL,
          .group = 1,
          .weight_bytes = 4,
@@ -36,8 +52,7 @@ const struct kernels JOIN(kernels_, VARIANT) = {
     .i8 =
         {
             .run = RUN_I8,
-            .narrow = narrow_i8,
-            .panel = PANEL,
+            NARROW(i8),
             .group = I8_GROUP,
             .weight_bytes = I8_STORE == STORE_S16 ? 2 : 1,
             .input_bytes = I8_STORE == STORE_S16 ? 2 : 1,
@@ -47,16 +62,13 @@ const struct kernels JOIN(kernels_, VARIANT) = {
     .bf16 =
         {
             .run = RUN_BF16,
-            .narrow = narrow_bf16,
-            .panel = PANEL,
+            NARROW(bf16),
             .group = 2,
             .weight_bytes = 2,
             .input_bytes = 2,
             .how = BF16_HOW,
         },
 #endif
-    .attend = attend,
-    .attention_scratch = attention_scratch,
     .normalise = normalise_rows,
 #ifdef WITH_AMX
     .enter = enter_amx,

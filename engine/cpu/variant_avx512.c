@@ -4,7 +4,6 @@
 #if defined(__x86_64__)
 
 #include <immintrin.h>
-#include <stdbool.h>
 #if defined(__clang__)
 #pragma clang attribute push(                                                                      \
     __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"))),                   \
@@ -21,6 +20,8 @@
 #define VF_FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define VF_MAX(a, b)    _mm512_max_ps(a, b)
 #define VF_MIN(a, b)    _mm512_min_ps(a, b)
+#define VI_LOW_BYTES(v) _mm512_cvtepi32_epi8((__m512i)(v))
+#define VI_WIDENED(v)   _mm512_cvtepu16_epi32((__m256i)(v))
 #define F32_HOW         "vfmadd231ps zmm"
 #define I8_HOW          "vpmaddwd zmm"
 

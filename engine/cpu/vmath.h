@@ -43,7 +43,34 @@ INLINE vf vf_gelu_new(vf x) {
     return x / (1 + vf_exp(inner * -1.5957691216f));
 }
 
+// 2ˣ for x ≤ 0, to a relative 8e-5: for values that are rounded to bfloat16. Below -126, it stays there.
+INLINE vf vf_exp2_coarse(vf x) {
+    x = vf_max(x, vf_set(-126));
+    vf shifted = x + ROUNDING;
+    vf r = x - (shifted - ROUNDING);
+    vf p = vf_set(0.0551716649f);
+    p = vf_fma(p, r, vf_set(0.242611122f));
+    p = vf_fma(p, r, vf_set(0.693260986f));
+    p = vf_fma(p, r, vf_set(0.999928074f));
+    return (vf)((vi)p + ((vi)shifted << 23));
+}
+
 // Good to an absolute error of 1e-7: what the pooler needs, whose result is summed.
 INLINE vf vf_tanh(vf x) {
     return 1 - 2 / (1 + vf_exp(x + x));
+}
+
+// GELU to within 1e-4 · max(1, |x|), for values that are rounded to eight bits next: Φ as ½ + x p(x²) within ±4, from where
+// it stands still. A third of the work of vf_gelu, which takes longer than the narrow product that it follows.
+INLINE vf vf_gelu_coarse(vf x) {
+    vf c = vf_min(vf_max(x, vf_set(-4)), vf_set(4));
+    vf u = c * c;
+    vf p = vf_set(2.67514813e-08f);
+    p = vf_fma(p, u, vf_set(-1.81412146e-06f));
+    p = vf_fma(p, u, vf_set(5.25111258e-05f));
+    p = vf_fma(p, u, vf_set(-0.000861106642f));
+    p = vf_fma(p, u, vf_set(0.00901632686f));
+    p = vf_fma(p, u, vf_set(-0.0651456801f));
+    p = vf_fma(p, u, vf_set(0.398318355f));
+    return x * vf_fma(c, p, vf_set(0.5f));
 }

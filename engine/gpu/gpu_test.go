@@ -1,7 +1,6 @@
 package gpu_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/metalrank/metalrank/engine/backend"
+	"github.com/metalrank/metalrank/engine/backend/backendtest"
 	"github.com/metalrank/metalrank/engine/gpu"
 	"github.com/metalrank/metalrank/metal"
 	"github.com/metalrank/metalrank/metal/sim"
@@ -127,36 +127,11 @@ func TestChecked(t *testing.T) {
 	}
 }
 
-// TestConcurrent has more passes under way than there is memory for, some of which nobody waits for.
-func TestConcurrent(t *testing.T) {
+func TestContract(t *testing.T) {
 	spec := weightstest.Specs()[1]
 	r := newRig(t, sim.Config{}, written(t, spec), gpu.Config{})
-	batch := r.batch(7, 20, 30, 3)
-	want := r.forward(t, r.gpu, batch)
-	failures := make(chan error)
-	for i := range 16 {
-		go func() {
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			if i%4 == 0 {
-				cancel()
-			}
-			out := make([]float32, len(want))
-			err := r.gpu.Forward(ctx, batch, out)
-			switch {
-			case i%4 == 0 && errors.Is(err, context.Canceled):
-				err = nil
-			case err == nil && !slices.Equal(out, want):
-				err = fmt.Errorf("pass %d: %v, want %v", i, out, want)
-			}
-			failures <- err
-		}()
-	}
-	for range 16 {
-		if err := <-failures; err != nil {
-			t.Error(err)
-		}
-	}
+	limits := backend.Limits{Vocab: r.config.VocabSize, Types: r.config.TypeVocab, Positions: r.config.MaxPositions}
+	backendtest.Contract(t, r.gpu, backendtest.Model{Limits: limits, Labels: len(r.config.Labels)})
 }
 
 // TestNoCopy holds that a mapped file of the right type is read where it lies, but for what is joined, and for vectors,
@@ -194,17 +169,5 @@ func TestErrors(t *testing.T) {
 	_, err := gpu.Open(func(string) (metal.Device, error) { return device, nil }, checkpoint, gpu.Config{})
 	if err == nil || !strings.Contains(err.Error(), "kernels: attention: D is 72, want a multiple of 4 up to 64") {
 		t.Errorf("a head of 72: %v", err)
-	}
-	r := newRig(t, sim.Config{}, written(t, weightstest.Specs()[0]), gpu.Config{})
-	batch := r.batch(8, 4)
-	if err := r.gpu.Forward(t.Context(), batch, make([]float32, 2)); err == nil {
-		t.Error("no error where out has a value too many")
-	}
-	batch.IDs[2] = int32(r.config.VocabSize)
-	if err := r.gpu.Forward(t.Context(), batch, make([]float32, 1)); err == nil {
-		t.Error("no error where an id is outside the vocabulary")
-	}
-	if err := r.gpu.Forward(t.Context(), &backend.Batch{}, nil); err != nil {
-		t.Errorf("an empty batch: %v", err)
 	}
 }

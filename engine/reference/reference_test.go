@@ -1,15 +1,11 @@
 package reference
 
 import (
-	"context"
-	"errors"
 	"math"
-	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/metalrank/metalrank/engine/backend"
+	"github.com/metalrank/metalrank/engine/backend/backendtest"
 	"github.com/metalrank/metalrank/weights"
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
@@ -117,55 +113,13 @@ func ramp(n int, step float64) []float64 {
 	return x
 }
 
-func TestForwardRefuses(t *testing.T) {
-	b, config := open(t, weightstest.Tiny())
-	batch := &backend.Batch{}
-	batch.Append([]int32{1, 2}, []int32{0, 0})
-	if err := b.Forward(t.Context(), batch, make([]float32, 5)); err == nil || !strings.Contains(err.Error(), "out has 5 values, want 1") {
-		t.Errorf("error %v, want one about the size of out", err)
-	}
-	batch.IDs[1] = int32(config.VocabSize)
-	if err := b.Forward(t.Context(), batch, make([]float32, 1)); err == nil || !strings.Contains(err.Error(), "token 1: token id") {
-		t.Errorf("error %v, want one about the token id", err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	batch.IDs[1] = 1
-	if err := b.Forward(ctx, batch, make([]float32, 1)); !errors.Is(err, context.Canceled) {
-		t.Errorf("error %v, want context.Canceled", err)
-	}
-	if err := b.Forward(t.Context(), &backend.Batch{}, nil); err != nil {
-		t.Errorf("an empty batch: %v", err)
-	}
-}
-
-// A sequence sees only itself: whatever its neighbours, its logits are the same bit for bit.
-func TestSequencesDoNotMix(t *testing.T) {
+func TestContract(t *testing.T) {
 	for _, spec := range weightstest.Specs() {
-		b, config := open(t, spec)
-		c := len(config.Labels)
-		forward := func(lengths ...int) []float32 {
-			batch := &backend.Batch{}
-			for _, length := range lengths {
-				ids := make([]int32, length)
-				for i := range ids {
-					ids[i] = int32((i*i + length) % config.VocabSize)
-				}
-				batch.Append(ids, make([]int32, length))
-			}
-			out := make([]float32, len(lengths)*c)
-			if err := b.Forward(t.Context(), batch, out); err != nil {
-				t.Fatal(err)
-			}
-			return out
-		}
-		lengths := []int{1, 2, 37, 5, 64, 3}
-		together := forward(lengths...)
-		for i, length := range lengths {
-			if diff := cmp.Diff(forward(length), together[i*c:(i+1)*c]); diff != "" {
-				t.Errorf("%s: sequence %d (-alone +together):\n%s", spec.Name, i, diff)
-			}
-		}
+		t.Run(spec.Name, func(t *testing.T) {
+			b, c := open(t, spec)
+			limits := backend.Limits{Vocab: c.VocabSize, Types: c.TypeVocab, Positions: c.MaxPositions}
+			backendtest.Contract(t, b, backendtest.Model{Limits: limits, Labels: len(c.Labels)})
+		})
 	}
 }
 

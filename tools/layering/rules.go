@@ -33,6 +33,7 @@ var allowed = []rule{
 	{"engine/cpu", []string{"engine/backend", "parallel", "weights"}},
 	{"engine/gpu", []string{"engine/backend", "kernels", "metal", "weights"}},
 	{"engine/backend", nil},
+	{"engine/backend/backendtest", []string{"engine/backend"}},
 	{"engine/schedule", nil},
 	{"engine/schedule/simulate", []string{"engine/schedule"}},
 	{"engine/metrics", nil},

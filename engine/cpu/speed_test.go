@@ -1,0 +1,144 @@
+package cpu
+
+import (
+	"fmt"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/metalrank/metalrank/weights"
+	"github.com/metalrank/metalrank/weights/builtin"
+)
+
+// Speeds of this machine change within minutes where others share it. So each measurement has a round of its own beside a
+// measurement of what the cores could do at that moment, and what counts is the median of the rounds' shares.
+const (
+	speedRounds = 7
+	sliceMS     = "40"
+)
+
+// BenchmarkPeak reports, for the variant that would be chosen (METALRANK_CPU names another), in percent of the peak of its
+// multiply-adds on all cores: each product at M = 2048, and the whole pass at 128 tokens a pair, at each precision. The
+// arithmetic of a pass is what valid tokens need, less what the last layer's pruning saves.
+func BenchmarkPeak(b *testing.B) {
+	kernels, _, err := chooseVariant("")
+	if err != nil {
+		b.Fatal(err)
+	}
+	variant := nameOf(kernels)
+	program := build(b, compiler(), "-O3", "-pthread", "testdata/speed.c")
+	checkpoint, err := builtin.Open()
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer checkpoint.Close()
+	shares := map[string][]float64{} // percent, by what was measured
+	for range speedRounds {
+		for name, share := range productShares(b, program, variant) {
+			shares[name] = append(shares[name], share)
+		}
+	}
+	for _, precision := range []Precision{FP32, Int8, BF16} {
+		if checkPrecision(kernels, precision) != nil {
+			continue
+		}
+		name := string(precision) + "-pass"
+		shares[name] = passShares(b, program, variant, checkpoint, precision)
+	}
+	for b.Loop() { // what there is to do has been done
+	}
+	b.ReportMetric(0, "ns/op")
+	for name, all := range shares {
+		unit := "%" + name
+		if strings.HasSuffix(name, "-peak-GOPS") {
+			unit = name
+		}
+		b.ReportMetric(median(all), unit)
+	}
+}
+
+// measureSpeed runs testdata/speed.c, and returns 10⁹ operations a second by name.
+func measureSpeed(b *testing.B, program, variant string) map[string]float64 {
+	b.Helper()
+	threads := strconv.Itoa(runtime.GOMAXPROCS(0))
+	output, err := exec.CommandContext(b.Context(), program, variant, threads, sliceMS).Output()
+	if err != nil {
+		b.Skipf("speed %s: %v: its chains are for x86", variant, err)
+	}
+	speeds := map[string]float64{}
+	for line := range strings.Lines(string(output)) {
+		var (
+			name string
+			rate float64
+		)
+		if _, err := fmt.Sscan(line, &name, &rate); err != nil {
+			b.Fatalf("speed: %q: %v", line, err)
+		}
+		speeds[name] = rate
+	}
+	return speeds
+}
+
+func productShares(b *testing.B, program, variant string) map[string]float64 {
+	b.Helper()
+	speeds, shares := measureSpeed(b, program, variant), map[string]float64{}
+	for name, rate := range speeds {
+		if peak, ok := speeds[name+"/peak"]; ok {
+			element, shape, _ := strings.Cut(name, "/")
+			shares[element+"-"+shape] = 100 * rate / peak
+			shares[element+"-peak-GOPS"] = peak
+		}
+	}
+	return shares
+}
+
+// passShares times whole passes, each between two measurements of the peak.
+func passShares(b *testing.B, program, variant string, checkpoint *weights.Checkpoint, precision Precision) []float64 {
+	b.Helper()
+	const tokens, pairs = 128, 48
+	model, err := New(checkpoint, Options{Precision: precision})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer model.Close()
+	config := checkpoint.Config()
+	batch := modelOf(config).Batch(slices.Repeat([]int{tokens}, pairs)...)
+	out := make([]float32, pairs*len(config.Labels))
+	operations := pairs * passOperations(config, tokens)
+	peak := func() float64 { return measureSpeed(b, program, variant)[string(precision)+"/384x1536/peak"] }
+	var shares []float64
+	before := peak()
+	for range speedRounds {
+		begin := time.Now()
+		n := 0
+		for ; time.Since(begin) < 300*time.Millisecond; n++ {
+			if err := model.Forward(b.Context(), batch, out); err != nil {
+				b.Fatal(err)
+			}
+		}
+		rate := float64(n) * operations / time.Since(begin).Seconds() / 1e9
+		after := peak()
+		shares = append(shares, 100*rate/((before+after)/2))
+		before = after
+	}
+	return shares
+}
+
+// passOperations counts the multiplications and additions of products for one sequence, head left out: of the last layer,
+// keys and values of all tokens and the rest for one.
+func passOperations(c weights.Config, tokens int) float64 {
+	l, h, f := float64(tokens), float64(c.HiddenSize), float64(c.FeedForward)
+	row := 2 * (2*h*h + 2*h*f) // queries, attention's output, feed-forward
+	keyed := 2 * 2 * h * h     // keys and values
+	scores := 4 * l * h        // of one query
+	return float64(c.Layers-1)*l*(row+keyed+scores) + l*keyed + row + scores
+}
+
+func median(x []float64) float64 {
+	x = slices.Sorted(slices.Values(x))
+	return (x[(len(x)-1)/2] + x[len(x)/2]) / 2
+}
