@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,49 +50,54 @@ func NewPool() *Pool {
 	return &Pool{dispatcher: newDispatcher(), models: map[string]*Model{}}
 }
 
-// Load serves a model under a name. What was served under that name goes on until this one is ready, then finishes what it
-// has accepted: no call fails because of it.
-func (p *Pool) Load(ctx context.Context, name string, config ModelConfig) error {
+// Load serves a model under a name; an empty one stands for Info.Model. What was served under that name goes on until this
+// one is ready, then finishes what it has accepted: no call fails because of it.
+func (p *Pool) Load(ctx context.Context, name string, config ModelConfig) (*Model, error) {
 	if err := config.validate(); err != nil {
-		return err
+		return nil, err
 	}
 	e, err := openOn(ctx, config.Config, p.dispatcher, config.Weight)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	name = cmp.Or(name, e.info.Model)
 	for {
-		m, err := p.place(name, e, &config)
+		m, placed, err := p.place(name, e, &config)
 		if err != nil {
-			return errors.Join(err, e.Close())
+			return nil, errors.Join(err, e.Close())
 		}
-		if m == nil {
-			return nil
+		if placed {
+			return m, nil
 		}
-		old, ok := m.become(e, &config)
-		if ok && old != nil {
-			return old.Close()
-		}
-		if ok {
-			return nil // it had been idle
+		if old, ok := m.become(e, &config); ok {
+			return m, closeEngine(old)
 		}
 		// It was unloaded at the same moment, and its name is free.
 	}
 }
 
 // place makes e what is served under a name that is free, or returns what has it.
-func (p *Pool) place(name string, e *Engine, config *ModelConfig) (*Model, error) {
+func (p *Pool) place(name string, e *Engine, config *ModelConfig) (m *Model, placed bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
-		return nil, ErrClosed
+		return nil, false, ErrClosed
 	}
 	if m := p.models[name]; m != nil {
-		return m, nil
+		return m, false, nil
 	}
-	m := &Model{pool: p, name: name, turn: make(chan struct{}, 1)}
+	m = &Model{pool: p, name: name, turn: make(chan struct{}, 1)}
 	m.become(e, config)
 	p.models[name] = m
-	return nil, nil
+	return m, true, nil
+}
+
+// closeEngine closes what a Model had, if it had anything.
+func closeEngine(e *Engine) error {
+	if e == nil {
+		return nil
+	}
+	return e.Close()
 }
 
 // Unload stops serving a name. It returns when what was accepted is answered and the memory is free.
@@ -249,10 +255,7 @@ func (m *Model) unload() error {
 	}
 	old := m.current.Swap(nil)
 	<-m.turn
-	if old == nil {
-		return nil
-	}
-	return old.Close()
+	return closeEngine(old)
 }
 
 // watch starts the time after which an idle model is unloaded. The caller holds the turn.

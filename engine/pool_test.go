@@ -78,7 +78,7 @@ func testShare(t *testing.T, weights [2]float64) {
 			Model: tinyModel(t), MaxBatchTokens: 512,
 			wrap: wrapped(func(b backend.Backend) backend.Backend { return serial{b, device, perToken} }),
 		}}
-		if err := p.Load(t.Context(), name, config); err != nil {
+		if _, err := p.Load(t.Context(), name, config); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -114,7 +114,7 @@ func TestSwapUnderFire(t *testing.T) {
 	p := poolOf(t)
 	config := ModelConfig{Config: Config{Model: tinyModel(t), wrap: wrapped(func(b backend.Backend) backend.Backend { return hashing{b, nil} })}}
 	for _, name := range []string{"stays", "goes"} {
-		if err := p.Load(t.Context(), name, config); err != nil {
+		if _, err := p.Load(t.Context(), name, config); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -151,7 +151,10 @@ func TestSwapUnderFire(t *testing.T) {
 		})
 	}
 	for range 10 {
-		if err := errors.Join(p.Load(t.Context(), "stays", config), p.Unload("goes"), p.Load(t.Context(), "goes", config)); err != nil {
+		_, err1 := p.Load(t.Context(), "stays", config)
+		err2 := p.Unload("goes")
+		_, err3 := p.Load(t.Context(), "goes", config)
+		if err := errors.Join(err1, err2, err3); err != nil {
 			t.Error(err)
 		}
 	}
@@ -168,7 +171,7 @@ func TestSwapUnderFire(t *testing.T) {
 func TestIdleModelIsUnloaded(t *testing.T) {
 	p := poolOf(t)
 	config := ModelConfig{Config: Config{Model: tinyModel(t)}, IdleAfter: 5 * time.Millisecond}
-	if err := p.Load(t.Context(), "m", config); err != nil {
+	if _, err := p.Load(t.Context(), "m", config); err != nil {
 		t.Fatal(err)
 	}
 	m, _ := p.Model("m")
@@ -194,12 +197,12 @@ func TestPoolErrors(t *testing.T) {
 		{Weight: 17}, {Weight: -1}, {Weight: math.NaN()}, {IdleAfter: -1}, {Config: Config{Replicas: 65}},
 		{Config: Config{Model: filepath.Join(t.TempDir(), "none")}},
 	} {
-		if err := p.Load(t.Context(), "m", config); err == nil {
+		if _, err := p.Load(t.Context(), "m", config); err == nil {
 			t.Errorf("%+v was loaded", config)
 		}
 	}
 	config := ModelConfig{Config: Config{Model: tinyModel(t)}}
-	if err := p.Load(t.Context(), "m", config); err != nil {
+	if _, err := p.Load(t.Context(), "m", config); err != nil {
 		t.Fatal(err)
 	}
 	m, _ := p.Model("m")
@@ -209,7 +212,7 @@ func TestPoolErrors(t *testing.T) {
 	if _, err := m.Score(t.Context(), mixedPairs(1), raw); !errors.Is(err, ErrNoModel) {
 		t.Errorf("scoring in a closed pool: %v", err)
 	}
-	if err := p.Load(t.Context(), "m", config); !errors.Is(err, ErrClosed) {
+	if _, err := p.Load(t.Context(), "m", config); !errors.Is(err, ErrClosed) {
 		t.Errorf("loading into a closed pool: %v", err)
 	}
 }
