@@ -64,7 +64,7 @@ func (c *tokenCache) get(text string, need int) ([]int32, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if element, ok := s.by[text]; ok {
-		if e := element.Value.(*cachedText); e.whole || len(e.ids) >= need {
+		if e := entryOf(element); e.whole || len(e.ids) >= need {
 			s.order.MoveToFront(element)
 			c.hits.Add(1)
 			return e.ids, true
@@ -97,8 +97,14 @@ func (c *tokenCache) put(text string, ids []int32, whole bool) {
 	}
 }
 
+func entryOf(element *list.Element) *cachedText {
+	e, _ := element.Value.(*cachedText) // nothing else is put there
+	return e
+}
+
 func (s *cacheShard) remove(element *list.Element) {
-	e := s.order.Remove(element).(*cachedText)
+	e := entryOf(element)
+	s.order.Remove(element)
 	delete(s.by, e.text)
 	s.bytes -= e.bytes()
 }

@@ -68,23 +68,23 @@ func TestEveryCallHasOneAnswer(t *testing.T) {
 		}
 		var mu sync.Mutex
 		random := rand.New(rand.NewPCG(seed, 0))
-		chance := func(percent int) bool {
+		roll := func() int {
 			mu.Lock()
 			defer mu.Unlock()
-			return random.IntN(100) < percent
+			return random.IntN(100)
 		}
 		var opened atomic.Int64
 		config.wrap = func(b backend.Backend) (backend.Backend, error) {
-			if opened.Add(1) > int64(config.Replicas) && chance(failures) {
+			if opened.Add(1) > int64(config.Replicas) && roll() < failures {
 				return nil, errors.Join(errReopen, b.Close())
 			}
 			return hashing{b, func() error {
-				switch {
-				case chance(failures):
+				switch n := roll(); {
+				case n < failures:
 					return errInjected
-				case chance(failures):
+				case n < 2*failures:
 					panic("by a test")
-				case chance(30):
+				case n < 2*failures+30:
 					time.Sleep(50 * time.Microsecond)
 				}
 				return nil

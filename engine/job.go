@@ -28,11 +28,14 @@ func makeJob() any {
 	return j
 }
 
-func jobOf(r *schedule.Request) *job { return r.Value.(*job) }
+func jobOf(r *schedule.Request) *job {
+	j, _ := r.Value.(*job) // nothing else is put there
+	return j
+}
 
 // newJob returns a job for sequences, of which logits [n, C] is to hold the result.
 func (e *Engine) newJob(sequences []sequence, logits []float32) *job {
-	j := e.dispatcher.jobs.Get().(*job)
+	j, _ := e.dispatcher.jobs.Get().(*job) // nor there
 	j.engine, j.sequences, j.logits = e, sequences, logits
 	for _, s := range sequences {
 		j.request.Lengths = append(j.request.Lengths, int32(len(s.ids)))

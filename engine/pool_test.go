@@ -69,6 +69,7 @@ func TestModelsShareDevices(t *testing.T) {
 }
 
 func testShare(t *testing.T, weights [2]float64) {
+	t.Helper()
 	p := poolOf(t)
 	device := make(chan struct{}, 1)
 	names := [2]string{"small", "large"}
