@@ -9,12 +9,26 @@ import (
 
 // Config sets limits. The zero value works: 0 in a field stands for its default.
 type Config struct {
-	// MaxBodyBytes is the largest request body, in bytes. Default 2,000,000, as in text-embeddings-inference.
+	// MaxBodyBytes is the largest request body, in bytes, before and after decompressing. Default 2,000,000, as in text-embeddings-inference.
 	// Bounds: 1 to 1 GiB.
 	MaxBodyBytes int
 	// MaxTexts is how many texts one request may have. Default 1000, the most that Cohere advises its clients to
 	// send: the 32 of text-embeddings-inference refuses what they send in practice. Bounds: 1 to 1,000,000.
 	MaxTexts int
+	// MaxQueryCharacters is how long a query may be, in code points. Default 122,880, which is what Infinity takes of
+	// any text. Bounds: 1 to 2^30.
+	MaxQueryCharacters int
+	// MaxTextCharacters is likewise for one document. Default 2,000,000: long documents are cut by the model, so that
+	// the body's limit comes first. Bounds: 1 to 2^30.
+	MaxTextCharacters int
+	// AnyModel answers requests that name a model which isn't served from the first one, instead of refusing them:
+	// for clients whose model name can't be changed.
+	AnyModel bool
+	// AlwaysTruncate cuts what is too long even where a request forbids it.
+	AlwaysTruncate bool
+	// TooLargeStatus refuses too many texts and too long ones with 413, as text-embeddings-inference did before 1.9,
+	// instead of 422.
+	TooLargeStatus bool
 	// MaxConcurrentRequests is how many rerank requests may be under way at once; one more is refused with 429.
 	// Default 512. Bounds: 1 to 65,536. Unlike in text-embeddings-inference a request counts once, however many
 	// texts it has.
@@ -36,6 +50,8 @@ type Config struct {
 const (
 	defaultMaxBodyBytes          = 2_000_000
 	defaultMaxTexts              = 1000
+	defaultMaxQueryCharacters    = 122_880
+	defaultMaxTextCharacters     = 2_000_000
 	defaultMaxConcurrentRequests = 512
 	defaultReadTimeout           = 30 * time.Second
 	defaultWriteTimeout          = 30 * time.Second
@@ -43,6 +59,7 @@ const (
 
 	maxMaxBodyBytes          = 1 << 30
 	maxMaxTexts              = 1_000_000
+	maxMaxCharacters         = 1 << 30
 	maxMaxConcurrentRequests = 1 << 16
 	minTimeout               = time.Millisecond
 	maxTimeout               = 24 * time.Hour
@@ -56,6 +73,8 @@ func (c Config) Validate() error {
 	}{
 		{"MaxBodyBytes", c.MaxBodyBytes, maxMaxBodyBytes},
 		{"MaxTexts", c.MaxTexts, maxMaxTexts},
+		{"MaxQueryCharacters", c.MaxQueryCharacters, maxMaxCharacters},
+		{"MaxTextCharacters", c.MaxTextCharacters, maxMaxCharacters},
 		{"MaxConcurrentRequests", c.MaxConcurrentRequests, maxMaxConcurrentRequests},
 	} {
 		if f.got < 0 || f.got > f.max {
@@ -76,6 +95,8 @@ func (c Config) Validate() error {
 func (c Config) withDefaults() Config {
 	c.MaxBodyBytes = cmp.Or(c.MaxBodyBytes, defaultMaxBodyBytes)
 	c.MaxTexts = cmp.Or(c.MaxTexts, defaultMaxTexts)
+	c.MaxQueryCharacters = cmp.Or(c.MaxQueryCharacters, defaultMaxQueryCharacters)
+	c.MaxTextCharacters = cmp.Or(c.MaxTextCharacters, defaultMaxTextCharacters)
 	c.MaxConcurrentRequests = cmp.Or(c.MaxConcurrentRequests, defaultMaxConcurrentRequests)
 	c.ReadTimeout = cmp.Or(c.ReadTimeout, defaultReadTimeout)
 	c.WriteTimeout = cmp.Or(c.WriteTimeout, defaultWriteTimeout)

@@ -3,7 +3,9 @@ package httpapi
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -11,216 +13,208 @@ import (
 	"github.com/metalrank/metalrank/engine"
 )
 
-// rerankRequest is the body of POST /rerank. It owns its texts: they stay valid when the body's bytes are reused.
-type rerankRequest struct {
+// call is one request, whatever dialect it came in. It owns its texts: they stay valid when the body's bytes are reused.
+type call struct {
+	model      string // "": none named
 	query      string
-	texts      []string
-	options    engine.Options
-	returnText bool
+	hasQuery   bool
+	list       list     // documents, or texts to tokenise
+	first      list     // of pairs: one, or as many as list has
+	rankFields []string // of documents that are objects
+
+	topN            int // 0: all
+	returnTexts     bool
+	noTruncation    bool
+	left            bool // cut at the beginning
+	rawScores       bool
+	noActivation    bool
+	noSpecialTokens bool
+	options         Options
+
+	characters      int // of all texts; the query counts once
+	queryCharacters int
 }
 
-// rerankDecoder reads a body token by token, and not into a struct: that way a message can name the value that is
-// wrong, a null is told from an empty string, and texts past the limit are counted but not kept.
-type rerankDecoder struct {
-	json     *jsontext.Decoder
-	maxTexts int
-	request  rerankRequest
-
-	hasQuery, hasTexts bool
-	texts              int // entries of `texts`, kept or not
-	truncate, left     bool
+// list is a field that has texts.
+type list struct {
+	name  string // of the field, for messages; "" while none was there
+	texts []string
+	alone bool // one string, and not an array
+	// objects are the entries that are objects, as they are written, by index; nil where all are strings.
+	objects map[int]string
+	// entries counts those past the limit, too.
+	entries int
 }
 
-// decodeRerank reads and checks a body. It is strict about JSON (no duplicate names, only valid UTF-8, no lone
-// surrogates) and lenient about what it holds: unknown fields are skipped, and null stands for a field's default.
-func decodeRerank(body []byte, maxTexts int) (*rerankRequest, *failure) {
-	// From a bytes.Buffer the decoder reads in place: it neither copies nor changes the body.
-	d := &rerankDecoder{json: jsontext.NewDecoder(bytes.NewBuffer(body)), maxTexts: maxTexts, truncate: true}
-	if f := d.object(); f != nil {
-		return nil, f
-	}
-	switch _, err := d.json.ReadToken(); {
-	case err == nil:
-		return nil, failf(kindMalformed, "the body goes on after its JSON object")
-	case !errors.Is(err, io.EOF):
-		return nil, syntaxFailure(err)
-	}
-	if f := d.check(); f != nil {
-		return nil, f
-	}
-	d.request.options.Truncation = d.truncation()
-	return &d.request, nil
+// field is one field of a body and the way to read its value, which is next. A reader returns false where the value is
+// not JSON or, having called refuse, not what the field takes.
+type field struct {
+	name string
+	read func(d *decoder, name string) bool
 }
 
-func (d *rerankDecoder) object() *failure {
-	token, err := d.json.ReadToken()
-	if err != nil {
-		return syntaxFailure(err)
-	}
-	if token.Kind() != jsontext.KindBeginObject {
-		return failf(kindValidation, "the body is %s, want an object", describe(token))
-	}
-	for {
-		if token, err = d.json.ReadToken(); err != nil {
-			return syntaxFailure(err)
-		}
-		if token.Kind() == jsontext.KindEndObject {
-			return nil
-		}
-		if f := d.field(token.String()); f != nil {
-			return f
-		}
-	}
+// form is all that a body may have; other fields are skipped. At most 64.
+type form []field
+
+// limits of a body; see Config.
+type limits struct {
+	texts           int
+	queryCharacters int
+	textCharacters  int
 }
 
-func (d *rerankDecoder) field(name string) *failure {
-	switch name {
-	case "query":
-		return d.query()
-	case "texts":
-		return d.list()
-	case "truncate":
-		return d.bool("truncate", &d.truncate)
-	case "truncation_direction":
-		return d.direction()
-	case "raw_scores":
-		return d.bool("raw_scores", &d.request.options.RawScores)
-	case "return_text":
-		return d.bool("return_text", &d.request.returnText)
-	}
-	if err := d.json.SkipValue(); err != nil {
-		return syntaxFailure(err)
-	}
-	return nil
+// decoder reads a body by its form. The call is the result.
+type decoder struct {
+	scanner
+	call
+	limits  limits
+	failure *failure // set by refuse
 }
 
-func (d *rerankDecoder) query() *failure {
-	token, err := d.json.ReadToken()
-	if err != nil {
-		return syntaxFailure(err)
-	}
-	if token.Kind() != jsontext.KindString {
-		return failf(kindValidation, "`query` is %s, want a string", describe(token))
-	}
-	d.request.query, d.hasQuery = token.String(), true
-	return nil
-}
-
-func (d *rerankDecoder) list() *failure {
-	token, err := d.json.ReadToken()
-	if err != nil {
-		return syntaxFailure(err)
-	}
-	if token.Kind() != jsontext.KindBeginArray {
-		return failf(kindValidation, "`texts` is %s, want an array of strings", describe(token))
-	}
-	d.hasTexts = true
-	for ; ; d.texts++ {
-		if token, err = d.json.ReadToken(); err != nil {
-			return syntaxFailure(err)
-		}
-		switch {
-		case token.Kind() == jsontext.KindEndArray:
-			return nil
-		case token.Kind() != jsontext.KindString:
-			return failf(kindValidation, "`texts[%d]` is %s, want a string", d.texts, describe(token))
-		case d.texts < d.maxTexts:
-			d.request.texts = append(d.request.texts, token.String())
-		}
-	}
-}
-
-func (d *rerankDecoder) bool(name string, to *bool) *failure {
-	token, err := d.json.ReadToken()
-	if err != nil {
-		return syntaxFailure(err)
-	}
-	switch token.Kind() {
-	case jsontext.KindTrue, jsontext.KindFalse:
-		*to = token.Bool()
-	case jsontext.KindNull:
-	default:
-		return failf(kindValidation, "`%s` is %s, want true or false", name, describe(token))
-	}
-	return nil
-}
-
-func (d *rerankDecoder) direction() *failure {
-	token, err := d.json.ReadToken()
-	if err != nil {
-		return syntaxFailure(err)
-	}
-	switch token.Kind() {
-	case jsontext.KindNull:
-		return nil
-	case jsontext.KindString:
-		switch token.String() {
-		case "Left", "left":
-			d.left = true
-			return nil
-		case "Right", "right":
-			return nil
-		}
-	}
-	return failf(kindValidation, "`truncation_direction` is %s, want \"Left\" or \"Right\"", describe(token))
-}
-
-// truncation lets truncate: false win over a direction, which says how to cut and not whether.
-func (d *rerankDecoder) truncation() engine.Truncation {
+// decode reads a body. It is strict about JSON (no name twice, only valid UTF-8, no lone surrogates) and lenient about
+// what it holds: unknown fields are skipped, and null stands for a field's default.
+func decode(body []byte, f form, l limits) (*call, *failure) {
+	d := &decoder{scanner: scanner{text: string(body)}, limits: l}
+	ok := d.body(f)
 	switch {
-	case !d.truncate:
-		return engine.TruncateNever
+	case d.failure != nil:
+		return nil, d.failure
+	case !ok:
+		return nil, syntaxFailure(body)
+	case d.list.entries > d.limits.texts:
+		return nil, tooMany(d.list.name, d.list.entries, d.limits.texts)
+	case d.first.entries > d.limits.texts:
+		return nil, tooMany(d.first.name, d.first.entries, d.limits.texts)
+	}
+	d.options.RawScores = d.rawScores || d.noActivation
+	switch {
+	case d.noTruncation: // whatever the direction: it says how to cut and not whether
+		d.options.Truncation = engine.TruncateNever
 	case d.left:
-		return engine.TruncateLeft
+		d.options.Truncation = engine.TruncateLeft
 	}
-	return engine.TruncateRight
+	if !d.fillObjects() {
+		return nil, d.failure
+	}
+	return &d.call, nil
 }
 
-// check looks at what only the whole body shows.
-func (d *rerankDecoder) check() *failure {
-	switch {
-	case !d.hasQuery:
-		return failf(kindValidation, "`query` is missing, want a string")
-	case !d.hasTexts:
-		return failf(kindValidation, "`texts` is missing, want an array of strings")
-	case d.texts == 0:
-		return failf(kindEmpty, "`texts` cannot be empty")
-	case d.texts > d.maxTexts:
-		return failf(kindValidation, "`texts` has %d entries, the limit is %d", d.texts, d.maxTexts)
+func tooMany(name string, entries, limit int) *failure {
+	return failf(kindTooLarge, "`%s` has %d entries, the limit is %d", name, entries, limit)
+}
+
+// body reads the whole text: one object with the fields of f.
+func (d *decoder) body(f form) bool {
+	if d.next() != '{' {
+		value, ok := d.describe()
+		return ok && d.refuse(kindValidation, "the body is %s, want an object", value)
 	}
-	if d.request.query == "" {
-		for i, text := range d.request.texts {
-			if text == "" {
-				return failf(kindEmpty, "`query` and `texts[%d]` are both empty", i)
+	var (
+		seen   uint64 // bit i: field i of f
+		others names
+	)
+	ok := d.object(1, func(name string) bool {
+		for i := range f {
+			if f[i].name == name {
+				if seen>>i&1 != 0 {
+					return false
+				}
+				seen |= 1 << i
+				d.next()
+				return f[i].read(d, name)
 			}
 		}
-	}
-	return nil
+		if !others.add(name) {
+			return false
+		}
+		_, ok := d.skip(1)
+		return ok
+	})
+	return ok && d.next() == 0 && d.at == len(d.text)
 }
 
-// describe names a value in a message: what it is, and what it says where that is short.
-func describe(token jsontext.Token) string {
-	switch token.Kind() {
-	case jsontext.KindBeginObject:
-		return "an object"
-	case jsontext.KindBeginArray:
-		return "an array"
-	case jsontext.KindString:
-		return quote(token.String())
-	case jsontext.KindNumber:
-		return "the number " + clip(token.String())
-	}
-	return token.String() // null, true, false
+// refuse ends the reading. It returns false, for a reader to return.
+func (d *decoder) refuse(k kind, format string, args ...any) bool {
+	d.failure = failf(k, format, args...)
+	return false
 }
 
-// syntaxFailure says what is wrong with the JSON. A duplicate name is grammatical, so it is not malformed.
-func syntaxFailure(err error) *failure {
-	if errors.Is(err, io.EOF) { // before any value: a cut-off one is io.ErrUnexpectedEOF
+// wrong refuses the value that is next, unless it isn't even JSON.
+func (d *decoder) wrong(name, want string) bool {
+	value, ok := d.describe()
+	return ok && d.refuse(kindValidation, "`%s` is %s, want %s", name, value, want)
+}
+
+// describe names the value that is next in a message: what it is, and what it says where that is short.
+func (d *decoder) describe() (string, bool) {
+	switch d.next() {
+	case '{':
+		return "an object", true
+	case '[':
+		return "an array", true
+	case '"':
+		value, _, ok := d.string()
+		return quote(value), ok
+	}
+	raw, ok := d.skip(0)
+	if ok && strings.ContainsAny(raw[:1], "-0123456789") {
+		return "the number " + clip(raw), true
+	}
+	return raw, ok // null, true, false
+}
+
+// readText reads a string that is a text, of at most limit characters. index says which entry of name it is; below 0: it
+// is no entry.
+func (d *decoder) readText(name string, index, limit int) (string, bool) {
+	value, characters, ok := d.string()
+	if !ok {
+		return "", false
+	}
+	if characters > limit {
+		return "", d.refuse(kindValidation, "`%s` has %d characters, the limit is %d", entry(name, index), characters, limit)
+	}
+	d.characters += characters
+	return value, true
+}
+
+// entry names an entry of a list.
+func entry(name string, index int) string {
+	if index < 0 {
+		return name
+	}
+	return fmt.Sprintf("%s[%d]", name, index)
+}
+
+// syntaxFailure says what is wrong with a body that is not JSON. A name twice is grammatical, so it is not malformed.
+func syntaxFailure(body []byte) *failure {
+	d := jsontext.NewDecoder(bytes.NewBuffer(body)) // reads in place
+	err := d.SkipValue()
+	if err == nil {
+		if _, err = d.ReadToken(); err == nil {
+			return failf(kindMalformed, "the body goes on after its JSON object")
+		}
+	} else if errors.Is(err, io.EOF) { // before any value: a cut-off one is io.ErrUnexpectedEOF
 		return failf(kindMalformed, "the body is empty, want a JSON object")
 	}
 	var syntax *jsontext.SyntacticError
 	if errors.As(err, &syntax) && errors.Is(err, jsontext.ErrDuplicateName) {
 		return failf(kindValidation, "the JSON object has %s more than once", quote(syntax.JSONPointer.LastToken()))
 	}
+	if errors.Is(err, io.EOF) {
+		return internalFailure(fmt.Errorf("BUG: a body of %d bytes is JSON and was not read as such", len(body)))
+	}
 	return failf(kindMalformed, "malformed JSON: %s", strings.TrimPrefix(err.Error(), "jsontext: "))
+}
+
+// integer reads a whole number within bounds. Whatever else is next stays next, for wrong to name it.
+func (d *decoder) integer(low, high int64) (int64, bool) {
+	at := d.at
+	raw, ok := d.number()
+	if ok {
+		if value, err := strconv.ParseInt(raw, 10, 64); err == nil && low <= value && value <= high {
+			return value, true
+		}
+	}
+	d.at = at
+	return 0, false
 }

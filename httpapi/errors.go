@@ -1,9 +1,11 @@
 package httpapi
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
@@ -20,17 +22,21 @@ const (
 	kindMalformed kind = iota
 	kindEmpty
 	kindNotFound
+	kindModel
 	kindMethod
 	kindTimeout
 	kindBodySize
 	kindMediaType
 	kindValidation
+	kindTooLarge
 	kindTokenizer
 	kindBackend
 	kindOverloaded
 	kindHeaderSize
+	kindGone
 	kindInternal
 	kindUnhealthy
+	kindDeadline
 )
 
 // kinds is the one table of errors. Where text-embeddings-inference has an error_type, it is that one; the others
@@ -38,23 +44,30 @@ const (
 var kinds = [...]struct {
 	status     int
 	errorType  string
-	retryAfter string // seconds; a guess, until the engine can tell how long its queue is
+	retryAfter string // seconds; a guess, where nothing better is known
 }{
 	kindMalformed:  {status: fasthttp.StatusBadRequest, errorType: "Malformed"},
 	kindEmpty:      {status: fasthttp.StatusBadRequest, errorType: "Empty"},
 	kindNotFound:   {status: fasthttp.StatusNotFound, errorType: "NotFound"},
+	kindModel:      {status: fasthttp.StatusNotFound, errorType: "ModelNotFound"},
 	kindMethod:     {status: fasthttp.StatusMethodNotAllowed, errorType: "MethodNotAllowed"},
 	kindTimeout:    {status: fasthttp.StatusRequestTimeout, errorType: "Timeout"},
 	kindBodySize:   {status: fasthttp.StatusRequestEntityTooLarge, errorType: "PayloadTooLarge"},
 	kindMediaType:  {status: fasthttp.StatusUnsupportedMediaType, errorType: "UnsupportedMediaType"},
 	kindValidation: {status: fasthttp.StatusUnprocessableEntity, errorType: "Validation"},
+	kindTooLarge:   {status: fasthttp.StatusUnprocessableEntity, errorType: "Validation"},
 	kindTokenizer:  {status: fasthttp.StatusUnprocessableEntity, errorType: "Tokenizer"},
 	kindBackend:    {status: fasthttp.StatusFailedDependency, errorType: "Backend"},
 	kindOverloaded: {status: fasthttp.StatusTooManyRequests, errorType: "Overloaded", retryAfter: "1"},
 	kindHeaderSize: {status: fasthttp.StatusRequestHeaderFieldsTooLarge, errorType: "HeadersTooLarge"},
+	kindGone:       {status: statusClientClosedRequest, errorType: "Cancelled"},
 	kindInternal:   {status: fasthttp.StatusInternalServerError, errorType: "Internal"},
 	kindUnhealthy:  {status: fasthttp.StatusServiceUnavailable, errorType: "Unhealthy", retryAfter: "1"},
+	kindDeadline:   {status: fasthttp.StatusGatewayTimeout, errorType: "DeadlineExceeded", retryAfter: "1"},
 }
+
+// statusClientClosedRequest is nginx's, for a client that left. It is seen by one that closed its sending side alone.
+const statusClientClosedRequest = 499
 
 // failure is a refused request.
 type failure struct {
@@ -95,13 +108,31 @@ func (f *failure) write(response *fasthttp.Response) {
 	response.SetBody(body)
 }
 
-// engineFailure says what an error of the engine means to a client.
-func engineFailure(err error) *failure {
-	var length *engine.LengthError
+// engineFailure says what an error of a model means to a client.
+func engineFailure(err error, c *call) *failure {
+	var (
+		length      *engine.LengthError
+		overload    *OverloadError
+		unsupported *unsupportedError
+	)
 	switch {
 	case errors.As(err, &length):
-		return failf(kindValidation, "`texts[%d]` has %d tokens with `query`, the limit is %d and `truncate` is false",
-			length.Index, length.Tokens, length.Limit)
+		query := "`query`"
+		if c.first.name != "" {
+			query = "its pair"
+		}
+		return failf(kindTooLarge, "`%s[%d]` has %d tokens with %s, the limit is %d and `truncate` is false",
+			c.list.name, length.Index, length.Tokens, query, length.Limit)
+	case errors.As(err, &overload):
+		f := failf(kindOverloaded, "%s", overload)
+		f.header, f.value = fasthttp.HeaderRetryAfter, seconds(overload.RetryAfter)
+		return f
+	case errors.As(err, &unsupported):
+		return failf(kindValidation, "%s", unsupported)
+	case errors.Is(err, context.DeadlineExceeded):
+		return failf(kindDeadline, "the request was not answered within the time that it allows")
+	case errors.Is(err, context.Canceled):
+		return failf(kindGone, "the client closed its connection")
 	case errors.Is(err, engine.ErrNotReranker):
 		return failf(kindBackend, "the model is a classifier with several labels, not a reranker")
 	case errors.Is(err, engine.ErrClosed):
@@ -112,6 +143,11 @@ func engineFailure(err error) *failure {
 		return &failure{kind: kindBackend, message: err.Error(), cause: err}
 	}
 	return internalFailure(err)
+}
+
+// seconds is d as a header has it: whole, and at least one.
+func seconds(d time.Duration) string {
+	return strconv.FormatInt(max(1, int64((d+time.Second-1)/time.Second)), 10)
 }
 
 // internalFailure tells the client nothing of the cause, which may be any error at all.

@@ -1,7 +1,12 @@
 package httpapi
 
 import (
+	"maps"
+	"math"
+	"slices"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -11,36 +16,39 @@ import (
 	"github.com/metalrank/metalrank/engine"
 )
 
-// FuzzRerankRequest decodes bodies. What is accepted is valid JSON that holds what a general decoder finds in it,
-// and gives an equal request once encoded again; what is refused gets a 4xx with the error body.
-func FuzzRerankRequest(f *testing.F) {
-	for _, body := range []string{
-		`{"query":"What is Deep Learning?","texts":["Deep Learning is not...","Deep learning is..."]}`,
-		`{"query":"a","texts":["b",""],"truncate":false,"truncation_direction":"left","raw_scores":true,"return_text":true}`,
-		`{"query":"\u00e9\ud83d\ude00","texts":["\"\\\/\b\f\n\r\t"],"x":{"y":[1e5,null,{}]},"truncate":null}`,
-		`{"query":"","texts":[""]}`, `{"query":"a","texts":[]}`, `{"query":"a","texts":["a","b","c","d","e"]}`,
-		`{"query":"a","query":"b"}`, `{"query":1}`, `[]`, ``, `{"texts":[null]}`, "{\"query\":\"\xff\"}", `{"query":"\ud800"}`,
-	} {
+// Every form is decoded twice: by our decoder, and by go-json-experiment into a struct whose fields are then checked by
+// the rules as they read. Both must take the same bodies and find the same in them.
+
+var fuzzLimits = limits{texts: 4, queryCharacters: 40, textCharacters: 50}
+
+// fuzzForm adds seeds, and compares the decoder of a form with oracle, which returns nil for what is to be refused.
+func fuzzForm(f *testing.F, form form, check func(*call) *failure, seeds []string, oracle func([]byte) *call) {
+	for _, body := range append(seeds,
+		``, ` `, `[]`, `null`, `{}`, `{"a":1,"a":2}`, `{"a":{"b":[1,{"c":null,"c":0}]}}`, `{"a":[1.5e+3,-0,true,false,"\u0000"]}`,
+		"{\"a\":\"\xff\"}", `{"a":"\ud800"}`, `{"a":"\ud83d\ude00 \"\\\/\b\f\n\r\t"}`, `{"a":01}`, `{"a":tru}`, `{"a":"\x"}`, `{} x`,
+		`{"a`+strings.Repeat(`","a`, 9)+`":1}`, `{"model":"m","model":"n"}`, `{"raw_scores":1}`, `{"mod\u0065l":"m","model":"n"}`,
+	) {
 		f.Add([]byte(body))
 	}
-	const maxTexts = 4
 	f.Fuzz(func(t *testing.T, body []byte) {
-		request, failure := decodeRerank(body, maxTexts)
+		got, failure := decode(body, form, fuzzLimits)
+		if failure == nil {
+			failure = check(got)
+		}
+		want := oracle(body)
 		if failure != nil {
+			if want != nil {
+				t.Fatalf("%q: refused: %s", body, failure.message)
+			}
 			checkRefused(t, body, failure)
 			return
 		}
-		answer, err := request.encode(rankByWords(request.query, request.texts, request.options))
-		if err != nil || !jsontext.Value(answer).IsValid() {
-			t.Fatalf("%q: answer %s, %v", body, answer, err)
+		if want == nil {
+			t.Fatalf("%q: accepted", body)
 		}
-		checkDecoded(t, body, request)
-		again, failure := decodeRerank(encodeRequest(t, request), maxTexts)
-		if failure != nil {
-			t.Fatalf("%q: once encoded again: %s", body, failure.message)
-		}
-		if diff := cmp.Diff(request, again, cmp.AllowUnexported(rerankRequest{})); diff != "" {
-			t.Fatalf("%q: once encoded again:\n%s", body, diff)
+		got.characters, got.queryCharacters, got.hasQuery = 0, 0, false
+		if diff := cmp.Diff(want, got, cmp.AllowUnexported(call{}, list{})); diff != "" {
+			t.Fatalf("%q: (-general +ours)\n%s", body, diff)
 		}
 	})
 }
@@ -58,47 +66,308 @@ func checkRefused(t *testing.T, body []byte, failure *failure) {
 	}
 }
 
-// checkDecoded compares request with what json.Unmarshal makes of the same body.
-func checkDecoded(t *testing.T, body []byte, request *rerankRequest) {
-	t.Helper()
-	var general struct {
-		Query      string   `json:"query"`
-		Texts      []string `json:"texts"`
-		Truncate   *bool    `json:"truncate"`
-		Direction  string   `json:"truncation_direction"`
-		RawScores  bool     `json:"raw_scores"`
-		ReturnText bool     `json:"return_text"`
-	}
-	if err := json.Unmarshal(body, &general); err != nil {
-		t.Fatalf("%q: accepted, but %v", body, err)
-	}
-	want := &rerankRequest{query: general.Query, texts: general.Texts, returnText: general.ReturnText}
-	want.options.RawScores = general.RawScores
-	switch {
-	case general.Truncate != nil && !*general.Truncate:
-		want.options.Truncation = engine.TruncateNever
-	case general.Direction == "Left" || general.Direction == "left":
-		want.options.Truncation = engine.TruncateLeft
-	}
-	if diff := cmp.Diff(want, request, cmp.AllowUnexported(rerankRequest{})); diff != "" {
-		t.Fatalf("%q: json.Unmarshal disagrees:\n%s", body, diff)
-	}
+// generalOptions are the fields that most forms have. Pointers tell null and absence from a value.
+type generalOptions struct {
+	Model             *string `json:"model"`
+	RawScores         *bool   `json:"raw_scores"`
+	ReturnText        *bool   `json:"return_text"`
+	ReturnDocuments   *bool   `json:"return_documents"`
+	Truncate          *bool   `json:"truncate"`
+	Truncation        *bool   `json:"truncation"`
+	Direction         *string `json:"truncation_direction"`
+	Side              *string `json:"truncation_side"`
+	UseActivation     *bool   `json:"use_activation"`
+	TopN              *int64  `json:"top_n"`
+	MaxTokensPerDoc   *int64  `json:"max_tokens_per_doc"`
+	MaxDocLength      *int64  `json:"max_doc_length"`
+	MaxTokensPerQuery *int64  `json:"max_tokens_per_query"`
+	Priority          *int64  `json:"priority"`
 }
 
-func encodeRequest(t *testing.T, r *rerankRequest) []byte {
-	t.Helper()
-	fields := map[string]any{"query": r.query, "texts": r.texts, "raw_scores": r.options.RawScores, "return_text": r.returnText}
-	switch r.options.Truncation {
-	case engine.TruncateNever:
-		fields["truncate"] = false
-	case engine.TruncateLeft:
-		fields["truncation_direction"] = "Left"
-	case engine.TruncateRight:
-		fields["truncation_direction"] = "Right"
+// apply puts the options into c, and is false where one of them is not what it may be.
+func (o *generalOptions) apply(c *call) bool {
+	ok := true
+	is := func(of *bool, value bool) bool { return of != nil && *of == value }
+	number := func(low, high int64, to *int, of ...*int64) {
+		for _, n := range of {
+			if n == nil {
+				continue
+			}
+			ok = ok && low <= *n && *n <= high
+			if *n != 0 && (*to == 0 || int(*n) < *to) {
+				*to = int(*n)
+			}
+		}
 	}
-	body, err := json.Marshal(fields)
-	if err != nil {
-		t.Fatal(err)
+	word := func(of *string, left, right []string) {
+		if of != nil {
+			ok = ok && (slices.Contains(left, *of) || slices.Contains(right, *of))
+			c.left = c.left || slices.Contains(left, *of)
+		}
 	}
-	return body
+	if o.Model != nil {
+		c.model = *o.Model
+	}
+	c.rawScores, c.noActivation = is(o.RawScores, true), is(o.UseActivation, false)
+	c.returnTexts = is(o.ReturnText, true) || is(o.ReturnDocuments, true)
+	c.noTruncation = is(o.Truncate, false) || is(o.Truncation, false)
+	word(o.Direction, []string{"Left", "left"}, []string{"Right", "right"})
+	word(o.Side, []string{"left"}, []string{"right"})
+	number(0, math.MaxInt32, &c.topN, o.TopN)
+	number(0, math.MaxInt32, &c.options.MaxDocumentTokens, o.MaxTokensPerDoc, o.MaxDocLength)
+	number(0, math.MaxInt32, &c.options.MaxQueryTokens, o.MaxTokensPerQuery)
+	number(math.MinInt32, math.MaxInt32, &c.options.Priority, o.Priority)
+	c.options.RawScores = c.rawScores || c.noActivation
+	switch {
+	case c.noTruncation:
+		c.options.Truncation = engine.TruncateNever
+	case c.left:
+		c.options.Truncation = engine.TruncateLeft
+	}
+	return ok
+}
+
+// generalTexts reads strings of which none is null or too long.
+func generalTexts(value jsontext.Value) ([]string, bool) {
+	var texts []*string
+	if value.Kind() != '[' || json.Unmarshal(value, &texts) != nil {
+		return nil, false
+	}
+	var all []string
+	for _, text := range texts {
+		if text == nil || utf8.RuneCountInString(*text) > fuzzLimits.textCharacters {
+			return nil, false
+		}
+		all = append(all, *text)
+	}
+	return all, 1 <= len(all) && len(all) <= fuzzLimits.texts
+}
+
+// generalSide reads one string or several.
+func generalSide(name string, value jsontext.Value) (list, bool) {
+	if value.Kind() != '"' {
+		texts, ok := generalTexts(value)
+		return list{name: name, texts: texts, entries: len(texts)}, ok
+	}
+	var text string
+	ok := json.Unmarshal(value, &text) == nil && utf8.RuneCountInString(text) <= fuzzLimits.textCharacters
+	return list{name: name, texts: []string{text}, entries: 1, alone: true}, ok
+}
+
+// FuzzRerank has the bodies of text-embeddings-inference, Cohere, Jina, Infinity, vLLM and llama.cpp: they are one form.
+func FuzzRerank(f *testing.F) {
+	fuzzForm(f, rerankForm, checkRerank, []string{
+		`{"query":"What is Deep Learning?","texts":["Deep Learning is not...","Deep learning is..."]}`,
+		`{"query":"a","texts":["b",""],"truncate":false,"truncation_direction":"left","raw_scores":true,"return_text":true}`,
+		`{"query":"\u00e9\ud83d\ude00","texts":["\"\\\/\b\f\n\r\t"],"x":{"y":[1e5,null,{}]},"truncate":null}`,
+		`{"query":"","texts":[""]}`, `{"query":"a","texts":[]}`, `{"query":"a","texts":["a","b","c","d","e"]}`,
+		`{"model":"m","query":"a","documents":["b",{"text":"c","x":[1]}],"top_n":2,"return_documents":true,"max_tokens_per_doc":9,"priority":-1}`,
+		`{"query":"a","documents":[{"a":1,"b":"c","d":true,"e":null}],"rank_fields":["b","a","e","z"],"max_chunks_per_doc":null}`,
+		`{"query":"a","documents":["b"],"truncation":false,"max_doc_length":5,"use_activation":false,"truncation_side":"left"}`,
+		`{"query":"a","documents":["b"],"texts":["b"]}`, `{"query":1}`, `{"texts":[null]}`, `{"query":"a","documents":[{"text":{}}]}`,
+	}, func(body []byte) *call {
+		var general struct {
+			generalOptions
+			Query      *string          `json:"query"`
+			Texts      jsontext.Value   `json:"texts"`
+			Documents  []jsontext.Value `json:"documents"`
+			RankFields []*string        `json:"rank_fields"`
+		}
+		// A field of null is refused where it may not be, which a slice doesn't show.
+		var fields map[string]jsontext.Value
+		if json.Unmarshal(body, &general) != nil || json.Unmarshal(body, &fields) != nil || general.Query == nil ||
+			utf8.RuneCountInString(*general.Query) > fuzzLimits.queryCharacters {
+			return nil
+		}
+		c := &call{query: *general.Query}
+		for _, field := range general.RankFields {
+			if field == nil {
+				return nil
+			}
+			c.rankFields = append(c.rankFields, *field)
+		}
+		_, hasTexts := fields["texts"]
+		_, hasDocuments := fields["documents"]
+		ok := hasTexts != hasDocuments
+		if hasTexts {
+			c.list.name = "texts"
+			if c.list.texts, ok = generalTexts(general.Texts); hasDocuments {
+				return nil
+			}
+		} else if ok = ok && generalDocuments(c, general.Documents); !ok {
+			return nil
+		}
+		c.list.entries = len(c.list.texts)
+		if !general.apply(c) || !ok || (c.query == "" && slices.Contains(c.list.texts, "")) {
+			return nil
+		}
+		return c
+	})
+}
+
+// generalDocuments reads strings and objects.
+func generalDocuments(c *call, documents []jsontext.Value) bool {
+	c.list.name = "documents"
+	for i, document := range documents {
+		var (
+			text   string
+			values map[string]jsontext.Value
+			lines  []string
+		)
+		switch document.Kind() {
+		case '"':
+			if json.Unmarshal(document, &text) != nil {
+				return false
+			}
+		case '{':
+			if json.Unmarshal(document, &values) != nil {
+				return false
+			}
+			fields := c.rankFields
+			if len(fields) == 0 {
+				fields = []string{"text"}
+			}
+			for _, field := range fields {
+				value, is := values[field]
+				switch kind := value.Kind(); {
+				case !is || kind == 'n':
+				case kind == '"':
+					var line string
+					if json.Unmarshal(value, &line) != nil {
+						return false
+					}
+					lines = append(lines, line)
+				case kind == '{' || kind == '[':
+					return false
+				default:
+					lines = append(lines, string(value))
+				}
+			}
+			if len(lines) == 0 {
+				return false
+			}
+			text = strings.Join(lines, "\n")
+			if c.list.objects == nil {
+				c.list.objects = map[int]string{}
+			}
+			c.list.objects[i] = string(document)
+		default:
+			return false
+		}
+		if utf8.RuneCountInString(text) > fuzzLimits.textCharacters {
+			return false
+		}
+		c.list.texts = append(c.list.texts, text)
+	}
+	return 1 <= len(documents) && len(documents) <= fuzzLimits.texts
+}
+
+func FuzzPredict(f *testing.F) {
+	fuzzForm(f, predictForm, checkPredict, []string{
+		`{"inputs":["a","b"]}`, `{"inputs":[["a","b"],["c","d"]],"truncate":false,"raw_scores":true,"truncation_direction":"Left"}`,
+		`{"inputs":"a"}`, `{"inputs":[]}`, `{"inputs":[[]]}`, `{"inputs":[["a"]]}`, `{"inputs":["a",["b","c"]]}`, `{"inputs":[ "a" , "b" ]}`,
+		`{"inputs":[["a","b"],["a","b"],["a","b"],["a","b"],1]}`, `{"inputs":["a","b","c"]}`, `{"inputs":[null,"a"]}`,
+	}, func(body []byte) *call {
+		var general struct {
+			generalOptions
+			Inputs []jsontext.Value `json:"inputs"`
+		}
+		if json.Unmarshal(body, &general) != nil || len(general.Inputs) == 0 {
+			return nil
+		}
+		c := &call{}
+		c.list.name, c.first.name = "inputs", "inputs"
+		pairs := general.Inputs
+		if pairs[0].Kind() == '"' {
+			whole, err := json.Marshal(pairs)
+			if err != nil {
+				return nil
+			}
+			pairs, c.list.alone = []jsontext.Value{whole}, true
+		}
+		for _, pair := range pairs {
+			texts, ok := generalTexts(pair)
+			if !ok || len(texts) != 2 {
+				return nil
+			}
+			c.first.texts, c.list.texts = append(c.first.texts, texts[0]), append(c.list.texts, texts[1])
+		}
+		c.first.entries, c.list.entries = len(pairs), len(pairs)
+		options := generalOptions{
+			Model: general.Model, RawScores: general.RawScores, Truncate: general.Truncate, Direction: general.Direction,
+		}
+		if !options.apply(c) || len(pairs) > fuzzLimits.texts {
+			return nil
+		}
+		return c
+	})
+}
+
+func FuzzScore(f *testing.F) {
+	fuzzForm(f, scoreForm, checkScore, []string{
+		`{"text_1":"a","text_2":["b","c"]}`, `{"queries":["a","b"],"documents":["b","c"],"use_activation":false}`,
+		`{"queries":"a","items":"b","priority":1,"max_tokens_per_doc":2}`, `{"data_1":["a"],"data_2":["b"],"model":"m","data_2":1}`,
+		`{"text_1":"a","documents":"b"}`, `{"text_1":["a","b"],"text_2":"c"}`, `{"text_1":null,"data_1":"a","data_2":"b"}`, `{"text_1":[]}`,
+	}, func(body []byte) *call {
+		var general struct {
+			generalOptions
+			Text1     jsontext.Value `json:"text_1"`
+			Text2     jsontext.Value `json:"text_2"`
+			Queries   jsontext.Value `json:"queries"`
+			Documents jsontext.Value `json:"documents"`
+			Items     jsontext.Value `json:"items"`
+			Data1     jsontext.Value `json:"data_1"`
+			Data2     jsontext.Value `json:"data_2"`
+		}
+		if json.Unmarshal(body, &general) != nil {
+			return nil
+		}
+		sides := map[string]jsontext.Value{
+			"text_1": general.Text1, "text_2": general.Text2, "queries": general.Queries, "documents": general.Documents,
+			"items": general.Items, "data_1": general.Data1, "data_2": general.Data2,
+		}
+		maps.DeleteFunc(sides, func(_ string, value jsontext.Value) bool { return value == nil || value.Kind() == 'n' })
+		c := &call{}
+		for _, names := range scorePairs {
+			if sides[names.first] == nil || sides[names.second] == nil || len(sides) != 2 {
+				continue
+			}
+			var ok, okToo bool
+			c.first, ok = generalSide(names.first, sides[names.first])
+			c.list, okToo = generalSide(names.second, sides[names.second])
+			options := generalOptions{
+				Model: general.Model, Side: general.Side, UseActivation: general.UseActivation, Priority: general.Priority,
+				MaxTokensPerDoc: general.MaxTokensPerDoc, MaxTokensPerQuery: general.MaxTokensPerQuery,
+			}
+			if !ok || !okToo || !options.apply(c) || (len(c.first.texts) != 1 && len(c.first.texts) != len(c.list.texts)) {
+				return nil
+			}
+			return c
+		}
+		return nil
+	})
+}
+
+func FuzzTokenize(f *testing.F) {
+	fuzzForm(f, tokenizeForm, checkTokenize, []string{
+		`{"inputs":"a"}`, `{"inputs":["a","b"],"add_special_tokens":false,"prompt_name":null}`, `{"inputs":null}`, `{"inputs":[]}`,
+	}, func(body []byte) *call {
+		var general struct {
+			Inputs  jsontext.Value `json:"inputs"`
+			Special *bool          `json:"add_special_tokens"`
+			Model   *string        `json:"model"`
+		}
+		if json.Unmarshal(body, &general) != nil {
+			return nil
+		}
+		c := &call{noSpecialTokens: general.Special != nil && !*general.Special}
+		if general.Model != nil {
+			c.model = *general.Model
+		}
+		var ok bool
+		if c.list, ok = generalSide("inputs", general.Inputs); !ok {
+			return nil
+		}
+		return c
+	})
 }

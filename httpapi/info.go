@@ -48,14 +48,14 @@ type backendBody struct {
 	Device string `json:"device"`
 }
 
-func encodeInfo(model *engine.Info, config *Config) ([]byte, error) {
+func encodeInfo(name string, model *engine.Info, config *Config) ([]byte, error) {
 	labels := &labelsBody{ID2Label: map[string]string{}, Label2ID: map[string]int{}}
 	for i, label := range model.Labels {
 		labels.ID2Label[strconv.Itoa(i)] = label
 		labels.Label2ID[label] = i
 	}
 	body := infoBody{
-		ModelID: model.Model, ServedModelName: model.Model, ModelDType: model.Backend.DType,
+		ModelID: model.Model, ServedModelName: name, ModelDType: model.Backend.DType,
 		MaxConcurrentRequests: config.MaxConcurrentRequests, MaxInputLength: model.MaxLength,
 		MaxBatchTokens: model.MaxBatchTokens, MaxClientBatchSize: config.MaxTexts, AutoTruncate: true,
 		TokenizationWorkers: runtime.GOMAXPROCS(0), // the engine's bound
@@ -74,10 +74,17 @@ func encodeInfo(model *engine.Info, config *Config) ([]byte, error) {
 	return data, nil
 }
 
-// showInfo answers GET /info.
+// showInfo answers GET /info, for the model that ?model= names.
 func (s *Server) showInfo(ctx *fasthttp.RequestCtx) *failure {
+	model := s.models[s.names[0]]
+	if name := ctx.QueryArgs().Peek("model"); len(name) > 0 {
+		var f *failure
+		if model, f = s.pick(string(name), false); f != nil {
+			return f
+		}
+	}
 	ctx.SetContentType(contentTypeJSON)
-	ctx.SetBody(s.info)
+	ctx.SetBody(model.info)
 	return nil
 }
 

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 // fakeRanker answers by rule, or as rerank says where a test needs something else.
 type fakeRanker struct {
 	labels []string
-	rerank func(ctx context.Context, query string, documents []string, options engine.Options) (*engine.Ranking, error)
+	rerank func(ctx context.Context, query string, documents []string, options Options) (*engine.Ranking, error)
 }
 
 func (r *fakeRanker) Info() engine.Info {
@@ -47,7 +47,7 @@ func (r *fakeRanker) Info() engine.Info {
 }
 
 func (r *fakeRanker) Rerank(
-	ctx context.Context, query string, documents []string, options engine.Options,
+	ctx context.Context, query string, documents []string, options Options,
 ) (*engine.Ranking, error) {
 	if r.rerank != nil {
 		return r.rerank(ctx, query, documents, options)
@@ -55,8 +55,39 @@ func (r *fakeRanker) Rerank(
 	return rankByWords(query, documents, options), nil
 }
 
+// Score gives a pair the number of words that both have for each label, less the label's index.
+func (r *fakeRanker) Score(_ context.Context, pairs []engine.Pair, options Options) (*engine.Scores, error) {
+	info := r.Info()
+	scores := &engine.Scores{Labels: info.Labels, Stats: engine.Stats{Tokens: 7 * len(pairs)}}
+	for _, pair := range pairs {
+		ranking := rankByWords(pair.Query, []string{pair.Document}, Options{Options: engine.Options{RawScores: true}})
+		for label := range info.Labels {
+			score := ranking.Results[0].Score - float64(label)
+			if !options.RawScores {
+				score = 1 / (1 + math.Exp(-score))
+			}
+			scores.Values = append(scores.Values, score)
+		}
+	}
+	return scores, nil
+}
+
+// Tokenize makes a token of each word, and of its place an id.
+func (r *fakeRanker) Tokenize(_ context.Context, text string, specialTokens bool) ([]engine.Token, error) {
+	var tokens []engine.Token
+	if specialTokens {
+		tokens = append(tokens, engine.Token{ID: 101, Text: "[CLS]", Special: true})
+	}
+	at := 0
+	for word := range strings.SplitSeq(text, " ") {
+		tokens = append(tokens, engine.Token{ID: uint32(len(tokens)), Text: word, Start: at, Stop: at + len(word)})
+		at += len(word) + 1
+	}
+	return tokens, nil
+}
+
 // rankByWords gives a document the number of its words that the query has, too, as its logit.
-func rankByWords(query string, documents []string, options engine.Options) *engine.Ranking {
+func rankByWords(query string, documents []string, options Options) *engine.Ranking {
 	words := strings.Fields(strings.ToLower(query))
 	ranking := &engine.Ranking{Stats: engine.Stats{Tokenize: 2 * time.Millisecond, Compute: 3 * time.Millisecond}}
 	for i, document := range documents {
@@ -78,12 +109,20 @@ func rankByWords(query string, documents []string, options engine.Options) *engi
 }
 
 // start serves on a port of its own until the test ends.
-func start(t *testing.T, ranker Ranker, config Config) (s *Server, address string) {
+func start(t *testing.T, model Model, config Config) (s *Server, address string) {
 	t.Helper()
-	s, err := New(ranker, config)
+	return startAll(t, Single(model), config)
+}
+
+// startAll is start, with several models.
+func startAll(t *testing.T, models Models, config Config) (s *Server, address string) {
+	t.Helper()
+	s, err := New(models, config)
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.now = func() time.Time { return time.Unix(1700000000, 0) }
+	s.newID = func() string { return "ID" }
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

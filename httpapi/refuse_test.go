@@ -107,8 +107,8 @@ func TestRefusedHeaders(t *testing.T) {
 		{"PUT /health", "PUT", request("PUT", "/health", ""), 405, "MethodNotAllowed", "", "Allow", "GET, HEAD"},
 		{"own method", "BREW", request("BREW", "/info", ""), 405, "MethodNotAllowed", `"BREW"`, "Allow", "GET, HEAD"},
 		{"path", "POST", request("POST", "/v3/rerank", body, typeJSON), 404, "NotFound",
-			`no such path: "/v3/rerank"; there are /health, /info, /rerank`, "", ""},
-		{"root", "GET", request("GET", "/", ""), 404, "NotFound", "", "", ""},
+			`no such path: "/v3/rerank"; GET /openapi.json lists`, "", ""},
+		{"DELETE /", "DELETE", request("DELETE", "/", ""), 405, "MethodNotAllowed", "", "Allow", "GET, HEAD, POST"},
 		{"odd path", "GET", request("GET", "/%ff%00\"<script>", ""), 404, "NotFound", `"/\xff\x00\"<script>"`, "", ""},
 		{"long path", "GET", request("GET", "/"+strings.Repeat("a", 9000), ""), 404, "NotFound", "aaa…", "", ""},
 		{"long header", "GET", request("GET", "/health", "", "X: "+strings.Repeat("a", maxHeaderBytes)), 431,
@@ -165,7 +165,7 @@ func TestTakenHeaders(t *testing.T) {
 func TestRankerErrors(t *testing.T) {
 	var result error
 	_, address := start(t, &fakeRanker{rerank: func(
-		_ context.Context, query string, documents []string, options engine.Options,
+		_ context.Context, query string, documents []string, options Options,
 	) (*engine.Ranking, error) {
 		if query == "fail" {
 			return &engine.Ranking{Results: []engine.Result{{Score: math.NaN()}}}, result

@@ -42,7 +42,7 @@ func TestRerank(t *testing.T) {
 			`[{"index":1,"score":1},{"index":3,"score":1},{"index":0,"score":0},{"index":2,"score":0}]`},
 		{"nulls", `{"query":"a","texts":["a"],"truncate":null,"truncation_direction":null,"raw_scores":null,"return_text":null}`,
 			`[{"index":0,"score":0.7310585786300049}]`},
-		{"unknown fields", `{"model":"m","query":"a","top_n":{"x":[1,{"y":null}]},"texts":["a"],"raw_scores":true,"n":1e999}`,
+		{"unknown fields", `{"model":"m","query":"a","top":{"x":[1,{"y":null}]},"texts":["a"],"raw_scores":true,"n":1e999}`,
 			`[{"index":0,"score":1}]`},
 		{"white space", "\r\n\t { \"texts\" : [ \"a\" ] , \"query\" : \"a\" , \"raw_scores\" : true } \n", `[{"index":0,"score":1}]`},
 		{"escapes", `{"query":"\u0061","texts":["\u0061 \ud83d\ude00 \"\\ \u0000"],"raw_scores":true,"return_text":true}`,
@@ -64,10 +64,10 @@ func TestRerankPassesOn(t *testing.T) {
 	var (
 		query   string
 		texts   []string
-		options engine.Options
+		options Options
 	)
 	_, address := start(t, &fakeRanker{rerank: func(
-		_ context.Context, q string, d []string, o engine.Options,
+		_ context.Context, q string, d []string, o Options,
 	) (*engine.Ranking, error) {
 		query, texts, options = q, d, o
 		return rankByWords(q, d, o), nil
@@ -86,7 +86,7 @@ func TestRerankPassesOn(t *testing.T) {
 		`,"truncation_direction":"Left","truncate":true`:  {Truncation: engine.TruncateLeft},
 	} {
 		got := rerank(t, address, `{"query":"q \u00e9","texts":["a","ü"]`+fields+`}`)
-		if got.status != 200 || query != "q é" || !cmp.Equal(texts, []string{"a", "ü"}) || options != want {
+		if got.status != 200 || query != "q é" || !cmp.Equal(texts, []string{"a", "ü"}) || options.Options != want {
 			t.Errorf("%s: %d %s; the ranker got %q, %q, %+v; want options %+v",
 				fields, got.status, got.body, query, texts, options, want)
 		}
@@ -110,7 +110,7 @@ func TestComputeHeaders(t *testing.T) {
 func TestScoreText(t *testing.T) {
 	scores := []float64{1 - 1e-16, 1, 0.1, 1e-7, 1e-300, 0, math.Copysign(0, -1), -11.5, 1e21}
 	_, address := start(t, &fakeRanker{rerank: func(
-		_ context.Context, _ string, documents []string, _ engine.Options,
+		_ context.Context, _ string, documents []string, _ Options,
 	) (*engine.Ranking, error) {
 		ranking := &engine.Ranking{}
 		for i := range documents {
@@ -129,7 +129,7 @@ func TestScoreText(t *testing.T) {
 // TestTextsOutliveBody scribbles over the bytes that texts were decoded from.
 func TestTextsOutliveBody(t *testing.T) {
 	body := []byte(`{"query":"plain query","texts":["plain text","esc\u0061ped","ünïcode"]}`)
-	request, f := decodeRerank(body, 10)
+	request, f := decode(body, rerankForm, limits{10, 100, 100})
 	if f != nil {
 		t.Fatal(f.message)
 	}
@@ -137,7 +137,7 @@ func TestTextsOutliveBody(t *testing.T) {
 		body[i] = 'X'
 	}
 	runtime.GC()
-	if got := append([]string{request.query}, request.texts...); !cmp.Equal(got,
+	if got := append([]string{request.query}, request.list.texts...); !cmp.Equal(got,
 		[]string{"plain query", "plain text", "escaped", "ünïcode"}) {
 		t.Errorf("got %q", got)
 	}
@@ -147,7 +147,7 @@ func TestTextsOutliveBody(t *testing.T) {
 func TestDecodeLeavesBody(t *testing.T) {
 	body := []byte(`{"query":"q","x":[{"y":"z"}],"texts":["a","b\n"]}`)
 	before := bytes.Clone(body)
-	if _, f := decodeRerank(body, 10); f != nil || !bytes.Equal(body, before) {
+	if _, f := decode(body, rerankForm, limits{10, 100, 100}); f != nil || !bytes.Equal(body, before) {
 		t.Errorf("%v, body is now %q", f, body)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net"
 	"runtime/debug"
 	"slices"
@@ -22,6 +21,37 @@ type handler func(*fasthttp.RequestCtx) *failure
 // routes has the handlers by path and method. GET stands for HEAD too.
 type routes map[string]map[string]handler
 
+// newRoutes has every path there is.
+func (s *Server) newRoutes() routes {
+	r := routes{
+		"/health": {fasthttp.MethodGet: s.health},
+		"/ping":   {fasthttp.MethodGet: s.health},
+		"/":       {fasthttp.MethodGet: s.health},
+		"/info":   {fasthttp.MethodGet: s.showInfo},
+	}
+	post := func(e endpoint, paths ...string) {
+		h := s.serve(e)
+		for _, path := range paths {
+			if r[path] == nil {
+				r[path] = map[string]handler{}
+			}
+			r[path][fasthttp.MethodPost] = h
+		}
+	}
+	rerank := func(shape *shape) endpoint { return endpoint{rerankForm, checkRerank, s.rerank(shape)} }
+	// llama.cpp's /reranking needs nothing of its own: it takes Jina's bodies and those of text-embeddings-inference.
+	post(rerank(&shapeBare), "/rerank", "/reranking", "/api/rerank")
+	post(rerank(&shapeV1), "/v1/rerank", "/v1/reranking")
+	post(rerank(&shapeV2), "/v2/rerank")
+	post(rerank(&shapeInfinity), "/infinity/rerank")
+	post(rerank(&shapeVLLM), "/vllm/rerank", "/vllm/v1/rerank", "/vllm/v2/rerank")
+	post(endpoint{rootForm, checkRerank, s.rerank(&shapeBare)}, "/", "/invocations")
+	post(endpoint{predictForm, checkPredict, s.predict}, "/predict")
+	post(endpoint{scoreForm, checkScore, s.score}, "/score", "/v1/score", "/vllm/score", "/vllm/v1/score")
+	post(endpoint{tokenizeForm, checkTokenize, s.tokenize}, "/tokenize")
+	return r
+}
+
 // find returns the handler of a request. A trailing slash makes no difference: clients that join a base URL with a
 // path by hand send one, and a redirect would turn their POST into a GET.
 func (r routes) find(method, path string) (handler, *failure) {
@@ -30,8 +60,7 @@ func (r routes) find(method, path string) (handler, *failure) {
 	}
 	methods, ok := r[path]
 	if !ok {
-		return nil, failf(kindNotFound, "no such path: %s; there are %s", quote(path),
-			strings.Join(slices.Sorted(maps.Keys(r)), ", "))
+		return nil, failf(kindNotFound, "no such path: %s; GET /openapi.json lists those that there are", quote(path))
 	}
 	if h, ok := methods[method]; ok {
 		return h, nil
@@ -57,6 +86,9 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	f := s.dispatch(ctx)
 	if f != nil {
 		f.write(&ctx.Response)
+		if f.kind == kindTooLarge && s.config.TooLargeStatus {
+			ctx.SetStatusCode(fasthttp.StatusRequestEntityTooLarge)
+		}
 	}
 	s.log(ctx, f, time.Since(ctx.Time()))
 }

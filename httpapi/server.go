@@ -1,7 +1,7 @@
-// Package httpapi serves a ranker over HTTP, in the dialect of text-embeddings-inference: POST /rerank, GET /health
-// and GET /info.
+// Package httpapi serves models over HTTP, in the dialects of text-embeddings-inference, Cohere, Jina, Infinity, vLLM and
+// llama.cpp: each has a file with its fields and its answers, and all are read by one decoder.
 //
-// It knows nothing of tokens or models: what it decodes goes to the Ranker, and what comes back is encoded.
+// It knows nothing of tokens or weights: what it decodes goes to a Model, and what comes back is encoded.
 package httpapi
 
 import (
@@ -9,31 +9,27 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/valyala/fasthttp"
-
-	"github.com/metalrank/metalrank/engine"
 )
-
-// Ranker is what the server needs of an *engine.Engine. Its methods are called from several goroutines at once.
-type Ranker interface {
-	Rerank(ctx context.Context, query string, documents []string, options engine.Options) (*engine.Ranking, error)
-	Info() engine.Info
-}
 
 // Server answers HTTP requests. Its methods may be called from several goroutines at once.
 type Server struct {
-	ranker      Ranker
-	config      Config
-	logger      *slog.Logger
-	routes      routes
-	places      chan struct{} // one for each rerank request under way
-	info        []byte        // the answer to GET /info, which never changes
-	computeType string
-	http        fasthttp.Server
+	models map[string]*served
+	names  []string // of models; the first answers requests that name none
+	config Config
+	limits limits
+	logger *slog.Logger
+	routes routes
+	places chan struct{} // one for each request under way that a model answers
+	now    func() time.Time
+	newID  func() string // for the id of an answer
+	http   fasthttp.Server
 
 	mu        sync.Mutex
 	listeners []net.Listener // guarded by mu
@@ -41,32 +37,60 @@ type Server struct {
 	serving   sync.WaitGroup // calls of Serve; Add only with mu held and drained nil
 }
 
-// New returns a Server that answers from ranker, which must outlive it.
-func New(ranker Ranker, config Config) (*Server, error) {
-	if ranker == nil {
-		return nil, errors.New("httpapi: New needs a Ranker")
+// served is a model and what doesn't change about it.
+type served struct {
+	Model
+	name        string
+	labels      []string
+	info        []byte // the answer to GET /info
+	computeType []byte
+}
+
+// New returns a Server that answers from models, which must outlive it.
+func New(models Models, config Config) (*Server, error) {
+	if models == nil || len(models.Names()) == 0 {
+		return nil, errors.New("httpapi: New needs a model")
 	}
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
 	config = config.withDefaults()
-	model := ranker.Info()
-	info, err := encodeInfo(&model, &config)
-	if err != nil {
-		return nil, err
-	}
 	s := &Server{
-		ranker: ranker, config: config, logger: config.Logger, info: info, computeType: model.Backend.Name,
-		places: make(chan struct{}, config.MaxConcurrentRequests),
+		models: map[string]*served{}, names: models.Names(), config: config, logger: config.Logger,
+		limits: limits{config.MaxTexts, config.MaxQueryCharacters, config.MaxTextCharacters},
+		places: make(chan struct{}, config.MaxConcurrentRequests), now: time.Now, newID: randomID,
 	}
-	s.routes = routes{
-		"/rerank": {fasthttp.MethodPost: s.rerank},
-		"/health": {fasthttp.MethodGet: s.health},
-		"/info":   {fasthttp.MethodGet: s.showInfo},
+	for _, name := range s.names {
+		model, ok := models.Model(name)
+		if !ok {
+			return nil, fmt.Errorf("httpapi: there is no model %q, though it is among the names", name)
+		}
+		info := model.Info()
+		encoded, err := encodeInfo(name, &info, &config)
+		if err != nil {
+			return nil, err
+		}
+		s.models[name] = &served{model, name, info.Labels, encoded, []byte(info.Backend.Name)}
 	}
+	s.routes = s.newRoutes()
 	s.configureHTTP()
 	return s, nil
 }
+
+// randomID returns a UUID of version 4. It tells answers apart and keeps no secret.
+func randomID() string {
+	high, low := rand.Uint64(), rand.Uint64()
+	high = high&^0xf000 | 0x4000
+	low = low&^(3<<62) | 1<<63
+	var digits [32]byte
+	for i := range 16 {
+		digits[i], digits[16+i] = hexDigits[high>>(60-4*i)&15], hexDigits[low>>(60-4*i)&15]
+	}
+	d := string(digits[:])
+	return d[:8] + "-" + d[8:12] + "-" + d[12:16] + "-" + d[16:20] + "-" + d[20:]
+}
+
+const hexDigits = "0123456789abcdef"
 
 func (s *Server) configureHTTP() {
 	s.http = fasthttp.Server{

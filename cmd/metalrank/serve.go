@@ -14,7 +14,8 @@ import (
 
 type serveCommand struct {
 	modelFlags
-	Listen string `help:"Address to listen on." default:"127.0.0.1:8080"`
+	Listen   string `help:"Address to listen on." default:"127.0.0.1:8080"`
+	AnyModel bool   `help:"Answer requests for a model that isn't served, too, instead of refusing them."`
 }
 
 // drainTimeout bounds how long a stop waits for requests under way.
@@ -31,7 +32,7 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 
 func (c *serveCommand) serve(ctx context.Context, e *engine.Engine, std streams) error {
 	logger := slog.New(slog.NewTextHandler(std.err, nil))
-	server, err := httpapi.New(e, httpapi.Config{Version: version, Logger: logger})
+	server, err := httpapi.New(httpapi.Single(httpapi.FromEngine(e)), httpapi.Config{Version: version, Logger: logger, AnyModel: c.AnyModel})
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,128 @@
+package httpapi
+
+import (
+	"context"
+	"mime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/metalrank/metalrank/engine"
+)
+
+// runner has a model do what a call asks for, and writes the answer.
+type runner func(ctx context.Context, model *served, c *call, w *writer) (engine.Stats, error)
+
+// endpoint is what a path does with a body.
+type endpoint struct {
+	form  form
+	check func(*call) *failure // looks at what only the whole body shows
+	run   runner
+}
+
+// serve makes the handler of an endpoint.
+func (s *Server) serve(e endpoint) handler {
+	return func(ctx *fasthttp.RequestCtx) *failure {
+		if f := checkHeader(&ctx.Request.Header); f != nil {
+			return f
+		}
+		select {
+		case s.places <- struct{}{}:
+			defer func() { <-s.places }()
+		default:
+			return failf(kindOverloaded, "the server is overloaded: %d requests are under way, which is the limit",
+				s.config.MaxConcurrentRequests)
+		}
+		c, f := decode(ctx.PostBody(), e.form, s.limits)
+		if f == nil {
+			f = e.check(c)
+		}
+		if f != nil {
+			return f
+		}
+		return s.answer(ctx, e.run, c)
+	}
+}
+
+func (s *Server) answer(ctx *fasthttp.RequestCtx, run runner, c *call) *failure {
+	// text-embeddings-inference ignores the field.
+	model, f := s.pick(c.model, c.list.name == "texts")
+	if f != nil {
+		return f
+	}
+	if s.config.AlwaysTruncate && c.options.Truncation == engine.TruncateNever {
+		c.options.Truncation = engine.TruncateRight
+	}
+	w := newWriter()
+	defer w.free()
+	// Not fasthttp's context, which ends as soon as Shutdown begins: what was accepted is answered.
+	stats, err := run(context.Background(), model, c, w)
+	if err != nil {
+		return engineFailure(err, c)
+	}
+	if w.err != nil {
+		return internalFailure(w.err)
+	}
+	setComputeHeaders(ctx, model, c, stats)
+	ctx.Response.Header.SetContentType(contentTypeJSON)
+	ctx.SetBody(w.buffer)
+	return nil
+}
+
+// pick returns the model of a name. lenient takes any name, as AnyModel does.
+func (s *Server) pick(name string, lenient bool) (*served, *failure) {
+	if model, ok := s.models[name]; ok {
+		return model, nil
+	}
+	if name == "" || name == infinityDefault || lenient || s.config.AnyModel {
+		return s.models[s.names[0]], nil
+	}
+	return nil, failf(kindModel, "`model` is %s, which is not served; there are: %s", quote(name), quoteNames(s.names))
+}
+
+// checkHeader wants a body of plain JSON, and says so in its type. Nor may the type be missing: a web page may send
+// a body without one to any address, localhost included, but needs our consent (CORS) to send JSON by its name.
+func checkHeader(header *fasthttp.RequestHeader) *failure {
+	if value := header.ContentType(); string(value) != contentTypeJSON && !isJSON(string(value)) {
+		if len(value) == 0 {
+			return failf(kindMediaType, "Content-Type is missing, want %s", contentTypeJSON)
+		}
+		return failf(kindMediaType, "Content-Type is %s, want %s", quote(string(value)), contentTypeJSON)
+	}
+	if value := string(header.ContentEncoding()); value != "" && !strings.EqualFold(value, "identity") {
+		f := failf(kindMediaType, "Content-Encoding is %s, only an uncompressed body is supported", quote(value))
+		f.header, f.value = fasthttp.HeaderAcceptEncoding, "identity" // RFC 9110, 12.5.3
+		return f
+	}
+	return nil
+}
+
+// isJSON takes application/json and application/*+json, with any parameters, as text-embeddings-inference does.
+func isJSON(contentType string) bool {
+	name, _, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		return false
+	}
+	subtype, ok := strings.CutPrefix(name, "application/")
+	return ok && (subtype == "json" || strings.HasSuffix(subtype, "+json"))
+}
+
+// setComputeHeaders has the headers of text-embeddings-inference that say something true here. Times are in whole
+// milliseconds; those of the parts are for all texts together, where it gives the mean of a text.
+func setComputeHeaders(ctx *fasthttp.RequestCtx, model *served, c *call, stats engine.Stats) {
+	header := &ctx.Response.Header
+	var digits [20]byte
+	set := func(name string, value int64) {
+		header.SetCanonical([]byte(name), strconv.AppendInt(digits[:0], value, 10))
+	}
+	total := time.Since(ctx.Time()).Milliseconds()
+	header.SetCanonical([]byte("X-Compute-Type"), model.computeType)
+	set("X-Compute-Time", total)
+	set("X-Total-Time", total)
+	set("X-Tokenization-Time", stats.Tokenize.Milliseconds())
+	set("X-Inference-Time", stats.Compute.Milliseconds())
+	set("X-Compute-Characters", int64(c.characters+c.queryCharacters*(len(c.list.texts)-1)))
+	set("X-Compute-Tokens", int64(stats.Tokens))
+}

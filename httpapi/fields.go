@@ -1,0 +1,104 @@
+package httpapi
+
+import "math"
+
+// Readers of fields that several dialects have, and makers of readers. Some things go by several names: whichever of
+// them asks for it gets it, so that it doesn't matter in which order they come.
+
+// flag makes a field that is true or false, and sets what of points to where it is when. null is neither.
+func flag(name string, when bool, of func(*call) *bool) field {
+	return field{name, func(d *decoder, name string) bool {
+		var value bool
+		switch {
+		case d.literal("true"):
+			value = true
+		case d.literal("false"):
+		case d.literal("null"):
+			return true
+		default:
+			return d.wrong(name, "true or false")
+		}
+		if value == when {
+			*of(&d.call) = true
+		}
+		return true
+	}}
+}
+
+// count makes a field that is a limit: a whole number, of which 0 and null are none. Of two the smaller counts.
+func count(name string, of func(*call) *int) field {
+	return field{name, func(d *decoder, name string) bool {
+		if d.literal("null") {
+			return true
+		}
+		value, ok := d.integer(0, math.MaxInt32)
+		if !ok {
+			return d.wrong(name, "a whole number from 0 to 2147483647")
+		}
+		if to := of(&d.call); value != 0 && (*to == 0 || int(value) < *to) {
+			*to = int(value)
+		}
+		return true
+	}}
+}
+
+// side makes a field that is one of words: true for those that mean the beginning. null is as if it were not there.
+func side(name string, words map[string]bool, want string) field {
+	return field{name, func(d *decoder, name string) bool {
+		if d.literal("null") {
+			return true
+		}
+		at := d.at
+		if d.next() == '"' {
+			value, _, ok := d.string()
+			if !ok {
+				return false
+			}
+			if left, known := words[value]; known {
+				d.left = d.left || left
+				return true
+			}
+			d.at = at
+		}
+		return d.wrong(name, want)
+	}}
+}
+
+var (
+	queryField = field{"query", readQuery}
+	modelField = field{"model", readModel}
+)
+
+func readQuery(d *decoder, name string) (ok bool) {
+	if d.next() != '"' {
+		return d.wrong(name, "a string")
+	}
+	d.hasQuery = true
+	before := d.characters
+	d.query, ok = d.readText(name, -1, d.limits.queryCharacters)
+	d.queryCharacters = d.characters - before
+	return ok
+}
+
+func readModel(d *decoder, name string) (ok bool) {
+	if d.literal("null") {
+		return true
+	}
+	if d.next() != '"' {
+		return d.wrong(name, "a string")
+	}
+	d.model, _, ok = d.string()
+	return ok
+}
+
+func readPriority(d *decoder, name string) bool {
+	if d.literal("null") {
+		return true
+	}
+	value, ok := d.integer(math.MinInt32, math.MaxInt32)
+	if !ok {
+		return d.wrong(name, "a whole number from -2147483648 to 2147483647")
+	}
+	d.options.Priority = int(value)
+	return true
+}

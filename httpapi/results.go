@@ -1,0 +1,141 @@
+package httpapi
+
+import (
+	"context"
+	"slices"
+
+	"github.com/metalrank/metalrank/engine"
+)
+
+// rerankForm is the body of every path that reranks. The body and not the path says which dialect it is: `texts` is
+// answered as text-embeddings-inference does, `documents` with the one envelope below.
+var rerankForm = slices.Concat(form{queryField, modelField}, teiFields, cohereFields, jinaFields, vllmFields)
+
+// rootForm is the body of text-embeddings-inference's `/`, which is /rerank or /predict.
+var rootForm = append(slices.Clone(rerankForm), inputsField)
+
+// shape is how a path answers a body with `documents`: one envelope, that the clients of all these servers can read,
+// with the few differences on which they insist.
+type shape struct {
+	idPrefix string
+	version  string // Cohere's, of the API
+	// echo appends the document at index as a member; nil: this path never does.
+	echo   func(w *writer, c *call, index int)
+	always bool // whether or not return_documents asks for it
+}
+
+// The clients of Infinity and of vLLM send the same request to /rerank and want different documents in the answer; all
+// take one without. Those that must have documents have prefixes of their own.
+var (
+	shapeBare     = shape{version: "1"}
+	shapeV1       = shape{version: "1", echo: echoObject}
+	shapeV2       = shape{version: "2", echo: echoObject}
+	shapeInfinity = shape{version: "1", echo: echoText, idPrefix: "infinity-"}
+	shapeVLLM     = shape{version: "1", echo: echoVLLM, idPrefix: "rerank-", always: true}
+)
+
+func checkRerank(c *call) *failure {
+	switch {
+	case c.list.name == "inputs":
+		return checkPredict(c)
+	case !c.hasQuery:
+		return failf(kindValidation, "`query` is missing, want a string")
+	case c.list.name == "":
+		return failf(kindValidation, "`texts` is missing, want an array of strings, or `documents`, %s", wantDocuments)
+	}
+	if f := c.list.need(c.list.name, wantTexts); f != nil {
+		return f
+	}
+	if c.query == "" {
+		for i, text := range c.list.texts {
+			if text == "" {
+				return failf(kindEmpty, "`query` and `%s[%d]` are both empty", c.list.name, i)
+			}
+		}
+	}
+	return nil
+}
+
+func checkPredict(c *call) *failure { return c.list.need("inputs", wantPairs) }
+
+// rerank answers every path that reranks.
+func (s *Server) rerank(shape *shape) runner {
+	return func(ctx context.Context, model *served, c *call, w *writer) (engine.Stats, error) {
+		if c.list.name == "inputs" {
+			return s.predict(ctx, model, c, w)
+		}
+		ranking, err := model.Rerank(ctx, c.query, c.list.texts, c.options)
+		if err != nil {
+			return engine.Stats{}, err
+		}
+		if c.list.name == "texts" {
+			appendTEI(w, c, ranking)
+		} else {
+			s.appendResults(w, c, shape, model.name, ranking)
+		}
+		return ranking.Stats, nil
+	}
+}
+
+// predict answers /predict.
+func (s *Server) predict(ctx context.Context, model *served, c *call, w *writer) (engine.Stats, error) {
+	scores, err := model.Score(ctx, c.pairs(), c.options)
+	if err != nil {
+		return engine.Stats{}, err
+	}
+	appendPredict(w, c, scores)
+	return scores.Stats, nil
+}
+
+// score answers /score.
+func (s *Server) score(ctx context.Context, model *served, c *call, w *writer) (engine.Stats, error) {
+	if len(model.labels) != 1 {
+		return engine.Stats{}, engine.ErrNotReranker
+	}
+	scores, err := model.Score(ctx, c.pairs(), c.options)
+	if err != nil {
+		return engine.Stats{}, err
+	}
+	s.appendScores(w, model.name, scores)
+	return scores.Stats, nil
+}
+
+// tokenize answers /tokenize.
+func (s *Server) tokenize(ctx context.Context, model *served, c *call, w *writer) (stats engine.Stats, err error) {
+	w.raw("[")
+	for i, text := range c.list.texts {
+		tokens, err := model.Tokenize(ctx, text, !c.noSpecialTokens)
+		if err != nil {
+			return stats, err
+		}
+		if i > 0 {
+			w.raw(",")
+		}
+		appendTokens(w, tokens)
+		stats.Tokens += len(tokens)
+	}
+	w.raw("]")
+	return stats, nil
+}
+
+// appendResults appends the envelope. It keeps the order of the ranking, as appendTEI does.
+func (s *Server) appendResults(w *writer, c *call, shape *shape, model string, ranking *engine.Ranking) {
+	results := ranking.Results
+	if c.topN > 0 && c.topN < len(results) {
+		results = results[:c.topN]
+	}
+	w.raw(`{"id":"`).raw(shape.idPrefix).raw(s.newID()).raw(`","model":`).string(model)
+	w.raw(`,"object":"rerank","created":`).integer(int(s.now().Unix())).raw(`,"results":[`)
+	for i, result := range results {
+		if i > 0 {
+			w.raw(",")
+		}
+		w.raw(`{"index":`).integer(result.Index).raw(`,"relevance_score":`).score(result.Score)
+		if shape.echo != nil && (c.returnTexts || shape.always) {
+			shape.echo(w, c, result.Index)
+		}
+		w.raw("}")
+	}
+	w.raw("],").usage(ranking.Stats.Tokens)
+	w.raw(`,"meta":{"api_version":{"version":"`).raw(shape.version).raw(`"},"billed_units":{"search_units":1}}}`)
+}

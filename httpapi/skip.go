@@ -1,0 +1,115 @@
+package httpapi
+
+// skip reads any value, within depth containers, and returns it as it is written.
+func (s *scanner) skip(depth int) (raw string, ok bool) {
+	c := s.next()
+	begin := s.at
+	switch c {
+	case '"':
+		_, _, ok = s.string()
+	case '{':
+		ok = s.skipObject(depth + 1)
+	case '[':
+		ok = s.skipArray(depth + 1)
+	case 'n':
+		ok = s.literal("null")
+	case 't':
+		ok = s.literal("true")
+	case 'f':
+		ok = s.literal("false")
+	default:
+		_, ok = s.number()
+	}
+	return s.text[begin:s.at], ok
+}
+
+func (s *scanner) skipObject(depth int) bool {
+	var seen names
+	return s.object(depth, func(name string) bool {
+		if !seen.add(name) {
+			return false
+		}
+		_, ok := s.skip(depth)
+		return ok
+	})
+}
+
+func (s *scanner) skipArray(depth int) bool {
+	return s.array(depth, func() bool {
+		_, ok := s.skip(depth)
+		return ok
+	})
+}
+
+// object reads the object that is next. member reads a value, and returns false to end it all.
+func (s *scanner) object(depth int, member func(name string) bool) bool {
+	s.at++ // the brace
+	if depth > maxDepth {
+		return false
+	}
+	if s.take('}') {
+		return true
+	}
+	for {
+		if s.next() != '"' {
+			return false
+		}
+		name, _, ok := s.string()
+		if !ok || !s.take(':') || !member(name) {
+			return false
+		}
+		if !s.take(',') {
+			return s.take('}')
+		}
+	}
+}
+
+// array reads the array that is next. entry reads a value, and returns false to end it all.
+func (s *scanner) array(depth int, entry func() bool) bool {
+	s.at++ // the bracket
+	if depth > maxDepth {
+		return false
+	}
+	if s.take(']') {
+		return true
+	}
+	for {
+		if !entry() {
+			return false
+		}
+		if !s.take(',') {
+			return s.take(']')
+		}
+	}
+}
+
+// names are those of one object.
+type names struct {
+	few  []string
+	many map[string]bool // instead of few, once a search there would take long
+}
+
+const fewNames = 16
+
+// add returns false where name is there already.
+func (n *names) add(name string) bool {
+	if n.many != nil {
+		if n.many[name] {
+			return false
+		}
+		n.many[name] = true
+		return true
+	}
+	for _, other := range n.few {
+		if other == name {
+			return false
+		}
+	}
+	if n.few = append(n.few, name); len(n.few) == fewNames {
+		n.many = make(map[string]bool, 2*fewNames)
+		for _, other := range n.few {
+			n.many[other] = true
+		}
+	}
+	return true
+}

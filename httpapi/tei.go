@@ -1,0 +1,129 @@
+package httpapi
+
+import "github.com/metalrank/metalrank/engine"
+
+// text-embeddings-inference: a body with `texts` is answered with a bare array, which has every text. What it calls
+// /predict scores pairs under all labels of the model.
+
+// teiFields are those of /rerank.
+var teiFields = append(form{
+	textsField("texts"),
+	flag("return_text", true, func(c *call) *bool { return &c.returnTexts }),
+}, teiOptions...)
+
+var teiOptions = form{
+	flag("raw_scores", true, func(c *call) *bool { return &c.rawScores }),
+	flag("truncate", false, func(c *call) *bool { return &c.noTruncation }),
+	side("truncation_direction", map[string]bool{"Left": true, "left": true, "Right": false, "right": false},
+		`"Left" or "Right"`),
+}
+
+// appendTEI appends the array that answers a body with `texts`. It keeps the order of the ranking: sorted by logit,
+// from which the scores here may not be told apart.
+func appendTEI(w *writer, c *call, ranking *engine.Ranking) {
+	w.raw("[")
+	for i, result := range ranking.Results {
+		if i > 0 {
+			w.raw(",")
+		}
+		w.raw(`{"index":`).integer(result.Index)
+		if c.returnTexts {
+			w.raw(`,"text":`).string(c.list.texts[result.Index])
+		}
+		w.raw(`,"score":`).score(result.Score).raw("}")
+	}
+	w.raw("]")
+}
+
+// predictForm is the body of /predict.
+var predictForm = append(form{inputsField, modelField}, teiOptions...)
+
+var inputsField = field{"inputs", readPairs}
+
+const wantPairs = "a pair of strings or an array of such pairs"
+
+// readPairs reads ["a","b"], which is one pair, or [["a","b"],["c","d"]].
+func readPairs(d *decoder, name string) bool {
+	if !d.openList(&d.list, name) {
+		return false
+	}
+	d.first.name = name
+	if d.next() != '[' {
+		return d.wrong(name, wantPairs+": the model scores pairs")
+	}
+	first := d.at
+	d.at++
+	kind := d.next()
+	d.at = first
+	if kind == '"' {
+		d.list.alone = true
+		return d.readPair(name, -1, 2)
+	}
+	return d.array(2, func() bool {
+		index := d.list.entries
+		if index >= d.limits.texts {
+			d.list.entries++
+			_, ok := d.skip(2)
+			return ok
+		}
+		if d.next() != '[' {
+			return d.wrong(entry(name, index), "a pair of strings")
+		}
+		return d.readPair(name, index, 3)
+	})
+}
+
+// readPair reads an array of two strings.
+func (d *decoder) readPair(name string, index, depth int) bool {
+	n := 0
+	ok := d.array(depth, func() bool {
+		if d.next() != '"' {
+			return d.wrong(entry(entry(name, index), n), "a string")
+		}
+		l := &d.first
+		if n == 1 {
+			l = &d.list
+		}
+		text, ok := d.readText(name, index, d.limits.textCharacters)
+		if n < 2 {
+			l.texts = append(l.texts, text)
+			l.entries++
+		}
+		n++
+		return ok
+	})
+	if ok && n != 2 {
+		return d.refuse(kindValidation, "`%s` has %d strings, want 2: the model scores pairs", entry(name, index), n)
+	}
+	return ok
+}
+
+// appendPredict appends the labels of each pair, the likeliest first.
+func appendPredict(w *writer, c *call, scores *engine.Scores) {
+	if c.list.alone {
+		w.labels(scores, 0)
+		return
+	}
+	w.raw("[")
+	for i := range c.list.texts {
+		if i > 0 {
+			w.raw(",")
+		}
+		w.labels(scores, i)
+	}
+	w.raw("]")
+}
+
+// labels appends the scores of pair i, best first; labels with one score keep their order.
+func (w *writer) labels(scores *engine.Scores, i int) {
+	row := scores.Row(i)
+	order := descending(row)
+	w.raw("[")
+	for n, label := range order {
+		if n > 0 {
+			w.raw(",")
+		}
+		w.raw(`{"score":`).score(row[label]).raw(`,"label":`).string(scores.Labels[label]).raw("}")
+	}
+	w.raw("]")
+}

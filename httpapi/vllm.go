@@ -1,0 +1,97 @@
+package httpapi
+
+import (
+	"github.com/metalrank/metalrank/engine"
+)
+
+// vLLM: /rerank with options of its own, and /score, which scores pairs of texts in the order that they have.
+
+var vllmFields = form{
+	flag("use_activation", false, func(c *call) *bool { return &c.noActivation }),
+	side("truncation_side", map[string]bool{"left": true, "right": false}, `"left" or "right"`),
+	count("max_tokens_per_query", func(c *call) *int { return &c.options.MaxQueryTokens }),
+}
+
+// scorePairs are the names that the two sides of /score go by.
+var scorePairs = [...]struct{ first, second string }{
+	{"text_1", "text_2"}, {"queries", "documents"}, {"queries", "items"}, {"data_1", "data_2"},
+}
+
+// scoreForm is the body of /score.
+var scoreForm = append(form{
+	scoreSide("text_1", firstSide), scoreSide("text_2", secondSide),
+	scoreSide("queries", firstSide), scoreSide("documents", secondSide), scoreSide("items", secondSide),
+	scoreSide("data_1", firstSide), scoreSide("data_2", secondSide),
+	modelField,
+	{"priority", readPriority},
+	count("max_tokens_per_doc", func(c *call) *int { return &c.options.MaxDocumentTokens }),
+}, vllmFields...)
+
+func firstSide(c *call) *list  { return &c.first }
+func secondSide(c *call) *list { return &c.list }
+
+// scoreSide makes a field with one side of the pairs; null is as if it were not there.
+func scoreSide(name string, of func(*call) *list) field {
+	side := textOrTexts(name, of)
+	return field{name, func(d *decoder, name string) bool {
+		return d.literal("null") || side.read(d, name)
+	}}
+}
+
+const wantTexts = "a string or an array of strings"
+
+// checkScore wants two sides that go together: one text with many, or as many as there are on the other side.
+func checkScore(c *call) *failure {
+	first, second := &c.first, &c.list
+	if first.name == "" && second.name == "" {
+		return failf(kindValidation, "`text_1` and `text_2` are missing, want each %s", wantTexts)
+	}
+	for _, names := range scorePairs {
+		if first.name != "" && first.name != names.first || second.name != "" && second.name != names.second {
+			continue
+		}
+		if f := first.need(names.first, wantTexts); f != nil {
+			return f
+		}
+		if f := second.need(names.second, wantTexts); f != nil {
+			return f
+		}
+		if first.entries != 1 && first.entries != second.entries {
+			return failf(kindValidation, "`%s` has %d entries and `%s` %d, want 1 or as many", first.name, first.entries,
+				second.name, second.entries)
+		}
+		return nil
+	}
+	return failf(kindValidation, "`%s` does not go with `%s`", first.name, second.name)
+}
+
+// pairs joins the two sides.
+func (c *call) pairs() []engine.Pair {
+	pairs := make([]engine.Pair, len(c.list.texts))
+	for i, text := range c.list.texts {
+		query := c.first.texts[0]
+		if len(c.first.texts) > 1 {
+			query = c.first.texts[i]
+		}
+		pairs[i] = engine.Pair{Query: query, Document: text}
+	}
+	return pairs
+}
+
+// appendScores appends the answer to /score.
+func (s *Server) appendScores(w *writer, model string, scores *engine.Scores) {
+	w.raw(`{"id":"score-`).raw(s.newID()).raw(`","object":"list","created":`).integer(int(s.now().Unix()))
+	w.raw(`,"model":`).string(model).raw(`,"data":[`)
+	for i, score := range scores.Values {
+		if i > 0 {
+			w.raw(",")
+		}
+		w.raw(`{"index":`).integer(i).raw(`,"object":"score","score":`).score(score).raw("}")
+	}
+	w.raw("],").usage(scores.Stats.Tokens).raw("}")
+}
+
+// echoVLLM appends a document as vLLM has it, which is always.
+func echoVLLM(w *writer, c *call, index int) {
+	w.raw(`,"document":{"text":`).string(c.list.texts[index]).raw(`,"multi_modal":null}`)
+}
