@@ -35,7 +35,11 @@ func (s *Server) serve(e endpoint) handler {
 			return failf(kindOverloaded, "the server is overloaded: %d requests are under way, which is the limit",
 				s.config.MaxConcurrentRequests)
 		}
-		c, f := decode(ctx.PostBody(), e.form, s.limits)
+		body, f := s.body(&ctx.Request)
+		if f != nil {
+			return f
+		}
+		c, f := decode(body, e.form, s.limits)
 		if f == nil {
 			f = e.check(c)
 		}
@@ -67,7 +71,7 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx, run runner, c *call) *failure 
 	}
 	setComputeHeaders(ctx, model, c, stats)
 	ctx.Response.Header.SetContentType(contentTypeJSON)
-	ctx.SetBody(w.buffer)
+	setBody(ctx, w.buffer)
 	return nil
 }
 
@@ -90,11 +94,6 @@ func checkHeader(header *fasthttp.RequestHeader) *failure {
 			return failf(kindMediaType, "Content-Type is missing, want %s", contentTypeJSON)
 		}
 		return failf(kindMediaType, "Content-Type is %s, want %s", quote(string(value)), contentTypeJSON)
-	}
-	if value := string(header.ContentEncoding()); value != "" && !strings.EqualFold(value, "identity") {
-		f := failf(kindMediaType, "Content-Encoding is %s, only an uncompressed body is supported", quote(value))
-		f.header, f.value = fasthttp.HeaderAcceptEncoding, "identity" // RFC 9110, 12.5.3
-		return f
 	}
 	return nil
 }

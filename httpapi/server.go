@@ -20,16 +20,17 @@ import (
 
 // Server answers HTTP requests. Its methods may be called from several goroutines at once.
 type Server struct {
-	models map[string]*served
-	names  []string // of models; the first answers requests that name none
-	config Config
-	limits limits
-	logger *slog.Logger
-	routes routes
-	places chan struct{} // one for each request under way that a model answers
-	now    func() time.Time
-	newID  func() string // for the id of an answer
-	http   fasthttp.Server
+	models    map[string]*served
+	names     []string // of models; the first answers requests that name none
+	config    Config
+	limits    limits
+	logger    *slog.Logger
+	routes    routes
+	places    chan struct{}  // one for each request under way that a model answers
+	unpackers chan *unpacker // a place for each body that may be decompressed at once
+	now       func() time.Time
+	newID     func() string // for the id of an answer
+	http      fasthttp.Server
 
 	mu        sync.Mutex
 	listeners []net.Listener // guarded by mu
@@ -59,6 +60,7 @@ func New(models Models, config Config) (*Server, error) {
 		models: map[string]*served{}, names: models.Names(), config: config, logger: config.Logger,
 		limits: limits{config.MaxTexts, config.MaxQueryCharacters, config.MaxTextCharacters},
 		places: make(chan struct{}, config.MaxConcurrentRequests), now: time.Now, newID: randomID,
+		unpackers: newUnpackers(config.MaxBodyBytes),
 	}
 	for _, name := range s.names {
 		model, ok := models.Model(name)
