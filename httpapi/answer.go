@@ -59,10 +59,14 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx, run runner, c *call) *failure 
 	if s.config.AlwaysTruncate && c.options.Truncation == engine.TruncateNever {
 		c.options.Truncation = engine.TruncateRight
 	}
+	waiting, done, f := s.requestContext(ctx)
+	if f != nil {
+		return f
+	}
+	defer done()
 	w := newWriter()
 	defer w.free()
-	// Not fasthttp's context, which ends as soon as Shutdown begins: what was accepted is answered.
-	stats, err := run(context.Background(), model, c, w)
+	stats, err := run(waiting, model, c, w)
 	if err != nil {
 		return engineFailure(err, c)
 	}

@@ -66,7 +66,7 @@ func checkRefused(t *testing.T, body []byte, failure *failure) {
 	}
 }
 
-// generalOptions are the fields that most forms have. Pointers tell null and absence from a value.
+// generalOptions are the options that a form may have. Pointers tell null and absence from a value.
 type generalOptions struct {
 	Model             *string `json:"model"`
 	RawScores         *bool   `json:"raw_scores"`
@@ -269,8 +269,11 @@ func FuzzPredict(f *testing.F) {
 		`{"inputs":[["a","b"],["a","b"],["a","b"],["a","b"],1]}`, `{"inputs":["a","b","c"]}`, `{"inputs":[null,"a"]}`,
 	}, func(body []byte) *call {
 		var general struct {
-			generalOptions
-			Inputs []jsontext.Value `json:"inputs"`
+			Inputs    []jsontext.Value `json:"inputs"`
+			Model     *string          `json:"model"`
+			RawScores *bool            `json:"raw_scores"`
+			Truncate  *bool            `json:"truncate"`
+			Direction *string          `json:"truncation_direction"`
 		}
 		if json.Unmarshal(body, &general) != nil || len(general.Inputs) == 0 {
 			return nil
@@ -310,7 +313,6 @@ func FuzzScore(f *testing.F) {
 		`{"text_1":"a","documents":"b"}`, `{"text_1":["a","b"],"text_2":"c"}`, `{"text_1":null,"data_1":"a","data_2":"b"}`, `{"text_1":[]}`,
 	}, func(body []byte) *call {
 		var general struct {
-			generalOptions
 			Text1     jsontext.Value `json:"text_1"`
 			Text2     jsontext.Value `json:"text_2"`
 			Queries   jsontext.Value `json:"queries"`
@@ -318,6 +320,13 @@ func FuzzScore(f *testing.F) {
 			Items     jsontext.Value `json:"items"`
 			Data1     jsontext.Value `json:"data_1"`
 			Data2     jsontext.Value `json:"data_2"`
+
+			Model             *string `json:"model"`
+			Side              *string `json:"truncation_side"`
+			UseActivation     *bool   `json:"use_activation"`
+			MaxTokensPerDoc   *int64  `json:"max_tokens_per_doc"`
+			MaxTokensPerQuery *int64  `json:"max_tokens_per_query"`
+			Priority          *int64  `json:"priority"`
 		}
 		if json.Unmarshal(body, &general) != nil {
 			return nil

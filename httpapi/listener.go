@@ -25,7 +25,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	for short := false; ; {
 		c, err := l.Listener.Accept()
 		if err == nil {
-			return &conn{Conn: c}, nil
+			return newConn(c), nil
 		}
 		if !shortage(err) {
 			return nil, err
@@ -54,7 +54,18 @@ func shortage(err error) bool {
 // client before it has read the refusal.
 type conn struct {
 	net.Conn
-	linger atomic.Bool // set before Close where a request was refused before all of it was read
+	linger atomic.Bool     // set before Close where a request was refused before all of it was read
+	raw    syscall.RawConn // for looking whether the client is still there; nil where that can't be done
+}
+
+func newConn(c net.Conn) *conn {
+	wrapped := &conn{Conn: c}
+	if sc, ok := c.(syscall.Conn); ok {
+		if raw, err := sc.SyscallConn(); err == nil {
+			wrapped.raw = raw
+		}
+	}
+	return wrapped
 }
 
 // lingerTime is how long a client may take to notice a refusal.

@@ -38,7 +38,7 @@ type Options struct {
 
 // OverloadError is what a Model returns when it has too much to do; RetryAfter is when it expects to have less.
 type OverloadError struct {
-	Limit      string // the limit's name, such as "queue tokens"
+	Limit      string // what there is too much of: "tokens are waiting"
 	Value, Max int
 	RetryAfter time.Duration
 }

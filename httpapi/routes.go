@@ -28,6 +28,10 @@ func (s *Server) newRoutes() routes {
 		"/ping":   {fasthttp.MethodGet: s.health},
 		"/":       {fasthttp.MethodGet: s.health},
 		"/info":   {fasthttp.MethodGet: s.showInfo},
+		"/docs":   {fasthttp.MethodGet: s.showDocs},
+
+		"/openapi.json":         {fasthttp.MethodGet: s.showOpenAPI},
+		"/api-doc/openapi.json": {fasthttp.MethodGet: s.showOpenAPI}, // text-embeddings-inference's
 	}
 	post := func(e endpoint, paths ...string) {
 		h := s.serve(e)
@@ -151,7 +155,7 @@ func (s *Server) bodyTooLarge(length int) *failure {
 
 // refuseUnread answers a request of which more may be on its way.
 func (s *Server) refuseUnread(ctx *fasthttp.RequestCtx, f *failure) {
-	if c, ok := ctx.Conn().(*conn); ok && f.kind != kindTimeout {
+	if c := ourConn(ctx.Conn()); c != nil && f.kind != kindTimeout {
 		c.linger.Store(true)
 	}
 	f.write(&ctx.Response)

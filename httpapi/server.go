@@ -20,17 +20,19 @@ import (
 
 // Server answers HTTP requests. Its methods may be called from several goroutines at once.
 type Server struct {
-	models    map[string]*served
-	names     []string // of models; the first answers requests that name none
-	config    Config
-	limits    limits
-	logger    *slog.Logger
-	routes    routes
-	places    chan struct{}  // one for each request under way that a model answers
-	unpackers chan *unpacker // a place for each body that may be decompressed at once
-	now       func() time.Time
-	newID     func() string // for the id of an answer
-	http      fasthttp.Server
+	models        map[string]*served
+	names         []string // of models; the first answers requests that name none
+	config        Config
+	limits        limits
+	logger        *slog.Logger
+	routes        routes
+	openAPI, docs []byte         // the answers to GET /openapi.json and /docs
+	places        chan struct{}  // one for each request under way that a model answers
+	unpackers     chan *unpacker // a place for each body that may be decompressed at once
+	now           func() time.Time
+	newID         func() string // for the id of an answer
+	watch         watcher
+	http          fasthttp.Server
 
 	mu        sync.Mutex
 	listeners []net.Listener // guarded by mu
@@ -73,6 +75,13 @@ func New(models Models, config Config) (*Server, error) {
 			return nil, err
 		}
 		s.models[name] = &served{model, name, info.Labels, encoded, []byte(info.Backend.Name)}
+	}
+	var err error
+	if s.openAPI, err = encodeOpenAPI(&config); err != nil {
+		return nil, err
+	}
+	if s.docs, err = encodeDocs(s.openAPI); err != nil {
+		return nil, err
 	}
 	s.routes = s.newRoutes()
 	s.configureHTTP()

@@ -1,0 +1,147 @@
+package httpapi
+
+import (
+	"bytes"
+	_ "embed"
+	"fmt"
+	"html/template"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/valyala/fasthttp"
+)
+
+//go:embed docs.html
+var docsSource string
+
+// openAPI is what the page shows of a document of that name.
+type openAPI struct {
+	Info struct {
+		Title       string `json:"title"`
+		Version     string `json:"version"`
+		Description string `json:"description"`
+	} `json:"info"`
+	Tags []struct {
+		Name        string `json:"name"`
+		Description string `json:"description"`
+	} `json:"tags"`
+	Paths      map[string]map[string]operation `json:"paths"`
+	Components struct {
+		Schemas map[string]schema `json:"schemas"`
+	} `json:"components"`
+}
+
+type operation struct {
+	Tags        []string `json:"tags"`
+	Summary     string   `json:"summary"`
+	RequestBody struct {
+		Content map[string]struct {
+			Schema struct {
+				Ref string `json:"$ref"`
+			} `json:"schema"`
+		} `json:"content"`
+	} `json:"requestBody"`
+
+	Method, Path string `json:"-"`
+}
+
+// Form is the name of the schema of the body, or "".
+func (o *operation) Form() string {
+	return strings.TrimPrefix(o.RequestBody.Content[contentTypeJSON].Schema.Ref, "#/components/schemas/")
+}
+
+type schema struct {
+	Description string               `json:"description"`
+	Required    []string             `json:"required"`
+	Properties  map[string]*property `json:"properties"`
+}
+
+type property struct {
+	Description string         `json:"description"`
+	Type        jsontext.Value `json:"type"`
+	Ref         string         `json:"$ref"`
+	Items       jsontext.Value `json:"items"`
+	Default     jsontext.Value `json:"default"`
+	Enum        []any          `json:"enum"`
+}
+
+// Kind says in words what values a field has.
+func (p *property) Kind() string {
+	var one string
+	var several []string
+	if len(p.Enum) > 0 {
+		var words []string
+		for _, value := range p.Enum {
+			if value != nil {
+				words = append(words, fmt.Sprintf("%q", value))
+			}
+		}
+		return strings.Join(words, ", ")
+	}
+	switch {
+	case json.Unmarshal(p.Type, &one) == nil:
+		several = []string{one}
+	case json.Unmarshal(p.Type, &several) == nil:
+	case p.Ref != "":
+		several = []string{"array of strings"}
+	default:
+		several = []string{"string or array"}
+	}
+	return strings.Join(slices.DeleteFunc(several, func(t string) bool { return t == "null" }), " or ")
+}
+
+// operations are those of a tag, sorted by path.
+func (o *openAPI) Operations(tag string) []operation {
+	var all []operation
+	for path, methods := range o.Paths {
+		for method, op := range methods {
+			if slices.Contains(op.Tags, tag) {
+				op.Method, op.Path = strings.ToUpper(method), path
+				all = append(all, op)
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b operation) int { return strings.Compare(a.Path+a.Method, b.Path+b.Method) })
+	return all
+}
+
+// Forms are the schemas of bodies, by name.
+func (o *openAPI) Forms() map[string]schema {
+	forms := map[string]schema{}
+	for name, s := range o.Components.Schemas {
+		if strings.HasSuffix(name, "Request") {
+			forms[name] = s
+		}
+	}
+	return forms
+}
+
+// encodeDocs is the answer to GET /docs, made of that to GET /openapi.json.
+func encodeDocs(document []byte) ([]byte, error) {
+	var parsed openAPI
+	if err := json.Unmarshal(document, &parsed); err != nil {
+		return nil, fmt.Errorf("httpapi: BUG: openapi.yaml: %w", err)
+	}
+	page, err := template.New("docs").Parse(docsSource)
+	if err != nil {
+		return nil, fmt.Errorf("httpapi: BUG: docs.html: %w", err)
+	}
+	var html bytes.Buffer
+	if err := page.Execute(&html, &parsed); err != nil {
+		return nil, fmt.Errorf("httpapi: BUG: docs.html: %w", err)
+	}
+	return html.Bytes(), nil
+}
+
+// showDocs answers GET /docs. The page has no script and asks for nothing.
+func (s *Server) showDocs(ctx *fasthttp.RequestCtx) *failure {
+	header := &ctx.Response.Header
+	header.SetContentType("text/html; charset=utf-8")
+	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Referrer-Policy", "no-referrer")
+	setBody(ctx, s.docs)
+	return nil
+}

@@ -1,0 +1,164 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// timeoutHeaders are the names under which a request may say how long it waits.
+var timeoutHeaders = [...]string{"X-Request-Timeout", "Request-Timeout"}
+
+// maxRequestTimeout is a day: who waits longer waits for ever.
+const maxRequestTimeout = 86400 // seconds
+
+// requestTimeout returns the shortest time that headers give, or 0.
+func requestTimeout(header *fasthttp.RequestHeader) (time.Duration, *failure) {
+	var shortest time.Duration
+	for _, name := range timeoutHeaders {
+		value := string(header.Peek(name))
+		if value == "" {
+			continue
+		}
+		number := scanner{text: value}
+		_, ok := number.number()
+		seconds, err := strconv.ParseFloat(value, 64)
+		if !ok || number.at != len(value) || err != nil || seconds <= 0 || seconds > maxRequestTimeout {
+			return 0, failf(kindValidation, "%s is %s, want seconds, more than 0 and at most %d", name, quote(value), maxRequestTimeout)
+		}
+		timeout := max(1, time.Duration(seconds*float64(time.Second)))
+		if shortest == 0 || timeout < shortest {
+			shortest = timeout
+		}
+	}
+	return shortest, nil
+}
+
+// requestContext returns a context that ends when the client has gone or its time is over. done must be called before
+// the handler returns.
+//
+// It is not fasthttp's context, which ends as soon as Shutdown begins, and not when the client leaves: what was
+// accepted is answered.
+func (s *Server) requestContext(ctx *fasthttp.RequestCtx) (waiting context.Context, done func(), f *failure) {
+	timeout, f := requestTimeout(&ctx.Request.Header)
+	if f != nil {
+		return nil, nil, f
+	}
+	waiting, cancel := context.WithCancelCause(context.Background())
+	done = func() { cancel(nil) }
+	if timeout > 0 {
+		var stop context.CancelFunc
+		waiting, stop = context.WithDeadline(waiting, ctx.Time().Add(timeout))
+		done = func() { stop(); cancel(nil) }
+	}
+	if c := ourConn(ctx.Conn()); c != nil && c.raw != nil {
+		w := &waiter{conn: c.raw, cancel: cancel}
+		s.watch.add(w)
+		end := done
+		done = func() { s.watch.remove(w); end() }
+	}
+	return waiting, done, nil
+}
+
+// ourConn finds our connection under what wraps it.
+func ourConn(c net.Conn) *conn {
+	for {
+		switch wrapped := c.(type) {
+		case *conn:
+			return wrapped
+		case interface{ NetConn() net.Conn }: // such as *tls.Conn
+			c = wrapped.NetConn()
+		default:
+			return nil
+		}
+	}
+}
+
+// watcher looks now and then whether the clients of requests under way are still there: nobody reads from their
+// connections meanwhile, who would notice. It has one goroutine, while there is any such request.
+type watcher struct {
+	mu      sync.Mutex
+	waiters []*waiter // guarded by mu
+	running bool      // guarded by mu
+}
+
+type waiter struct {
+	conn   syscall.RawConn
+	cancel context.CancelCauseFunc
+	place  int  // in waiters, or gone; guarded by the watcher's mu
+	old    bool // was there at the last look; guarded by the watcher's mu
+}
+
+const (
+	// watchInterval is between looks. A request is not looked at before it has been there for one, so that quick ones
+	// cost no system call.
+	watchInterval = 50 * time.Millisecond
+	gone          = -1
+)
+
+var errClientGone = errors.New("the client closed its connection")
+
+func (w *watcher) add(one *waiter) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	one.place = len(w.waiters)
+	w.waiters = append(w.waiters, one)
+	if !w.running {
+		w.running = true
+		go w.run()
+	}
+}
+
+func (w *watcher) remove(one *waiter) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.drop(one)
+}
+
+// drop wants mu held.
+func (w *watcher) drop(one *waiter) {
+	if one.place == gone {
+		return
+	}
+	last := len(w.waiters) - 1
+	w.waiters[one.place] = w.waiters[last]
+	w.waiters[one.place].place = one.place
+	w.waiters[last] = nil
+	w.waiters = w.waiters[:last]
+	one.place = gone
+}
+
+func (w *watcher) run() {
+	for {
+		time.Sleep(watchInterval)
+		if !w.look() {
+			return
+		}
+	}
+}
+
+// look cancels the requests of clients that have gone, and is false where there is nobody left to watch. A connection
+// can't be closed while it is looked at: its handler has yet to get past remove.
+func (w *watcher) look() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := len(w.waiters) - 1; i >= 0; i-- {
+		one := w.waiters[i]
+		if !one.old {
+			one.old = true
+			continue
+		}
+		if closedByPeer(one.conn) {
+			w.drop(one)
+			one.cancel(errClientGone)
+		}
+	}
+	w.running = len(w.waiters) > 0
+	return w.running
+}

@@ -1,0 +1,160 @@
+package httpapi
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/metalrank/metalrank/engine"
+)
+
+// patientRanker answers when its context ends, with the context's error.
+func patientRanker() *fakeRanker {
+	return &fakeRanker{rerank: func(ctx context.Context, q string, d []string, o Options) (*engine.Ranking, error) {
+		if q != "slow" {
+			return rankByWords(q, d, o), nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(patience):
+			return rankByWords(q, d, o), nil
+		}
+	}}
+}
+
+func TestRequestTimeout(t *testing.T) {
+	_, address := start(t, patientRanker(), Config{})
+	const body = `{"query":"slow","texts":["a"]}`
+	send := func(body string, headers ...string) reply {
+		return send(t, address, http.MethodPost, request(http.MethodPost, "/rerank", body, append(headers, typeJSON)...))
+	}
+	for _, headers := range [][]string{
+		{"X-Request-Timeout: 0.05"}, {"request-timeout: 5e-2"}, {"X-Request-Timeout: 80000", "Request-Timeout: 0.05"}, {"Request-Timeout: 1e-300"},
+	} {
+		got := send(body, headers...)
+		checkRefusal(t, got, 504, "DeadlineExceeded")
+		if got.header.Get("Retry-After") != "1" {
+			t.Errorf("%v: %v", headers, got.header)
+		}
+	}
+	for _, value := range []string{"0", "-1", "86401", "1e400", "NaN", "inf", "1s", "0x1p-2", "1_0", "5,6", "01"} {
+		message := checkRefusal(t, send(body, "X-Request-Timeout: "+value), 422, "Validation")
+		if want := fmt.Sprintf("X-Request-Timeout is %q, want seconds, more than 0 and at most 86400", value); message != want {
+			t.Errorf("%q: %s", value, message)
+		}
+	}
+	for _, value := range []string{"", "86400", "1.5"} {
+		if got := send(`{"query":"a","texts":["a"]}`, "X-Request-Timeout: "+value); got.status != 200 {
+			t.Errorf("%q: %d %s", value, got.status, got.body)
+		}
+	}
+	checkAlive(t, address)
+}
+
+// TestClientGoneCancels has clients that leave while they wait: by closing, by a reset, by closing their sending side,
+// and with a further request on its way. None has to wait for the model.
+func TestClientGoneCancels(t *testing.T) {
+	s, address := start(t, patientRanker(), Config{MaxConcurrentRequests: 8})
+	raw := request(http.MethodPost, "/rerank", `{"query":"slow","texts":["a"]}`, typeJSON)
+	for name, linger := range map[string]int{"closed": -1, "reset": 0} {
+		var group sync.WaitGroup
+		for range 8 {
+			group.Go(func() {
+				c := dial(t, address)
+				fmt.Fprint(c, raw)
+				time.Sleep(10 * time.Millisecond)
+				if err := errors.Join(c.SetLinger(linger), c.Close()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		group.Wait()
+		waitFree(t, s, name)
+	}
+	c := dial(t, address)
+	defer c.Close()
+	fmt.Fprint(c, raw)
+	if err := c.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	got := receive(t, bufio.NewReader(c), http.MethodPost)
+	if message := checkRefusal(t, got, 499, "Cancelled"); !strings.Contains(message, "closed its connection") {
+		t.Error(message)
+	}
+	waitFree(t, s, "half-closed")
+	checkAlive(t, address)
+}
+
+// waitFree waits until no request is under way and nobody is watched.
+func waitFree(t *testing.T, s *Server, what string) {
+	t.Helper()
+	for deadline := time.Now().Add(patience / 2); ; time.Sleep(time.Millisecond) {
+		s.watch.mu.Lock()
+		idle := len(s.places) == 0 && len(s.watch.waiters) == 0 && !s.watch.running
+		s.watch.mu.Unlock()
+		if idle {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: %d requests are still under way", what, len(s.places))
+		}
+	}
+}
+
+// TestPatientClient waits for several looks and gets its answer; so does one whose next request is there already.
+func TestPatientClient(t *testing.T) {
+	_, address := start(t, &fakeRanker{rerank: func(ctx context.Context, q string, d []string, o Options) (*engine.Ranking, error) {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(4 * watchInterval):
+			return rankByWords(q, d, o), nil
+		}
+	}}, Config{})
+	raw := request(http.MethodPost, "/rerank", `{"query":"a","texts":["a"]}`, typeJSON)
+	c := dial(t, address)
+	defer c.Close()
+	fmt.Fprint(c, raw+raw)
+	r := bufio.NewReader(c)
+	for range 2 {
+		if got := receive(t, r, http.MethodPost); got.status != 200 {
+			t.Errorf("%d %s", got.status, got.body)
+		}
+	}
+}
+
+// TestWatcher adds and removes from many goroutines while it looks.
+func TestWatcher(t *testing.T) {
+	var w watcher
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for range 200 {
+				one := &waiter{conn: nowhere{}, cancel: func(error) { t.Error("cancelled") }}
+				w.add(one)
+				w.look()
+				w.remove(one)
+				w.remove(one)
+			}
+		})
+	}
+	group.Wait()
+	if w.look(); len(w.waiters) != 0 {
+		t.Errorf("%d are left", len(w.waiters))
+	}
+}
+
+// nowhere is a connection whose descriptor is not to be had.
+type nowhere struct{}
+
+func (nowhere) Control(func(uintptr)) error    { return net.ErrClosed }
+func (nowhere) Read(func(uintptr) bool) error  { return net.ErrClosed }
+func (nowhere) Write(func(uintptr) bool) error { return net.ErrClosed }
