@@ -17,18 +17,91 @@ import (
 //go:embed openapi.yaml
 var openAPISource string
 
-// openAPIJSON is openAPISource as JSON, read once. Limits are still names.
+// openAPIJSON is openAPISource as JSON, made once. Limits are still names.
 var openAPIJSON = sync.OnceValues(func() (string, error) {
-	var document any
+	var document node
 	if err := yaml.Unmarshal([]byte(openAPISource), &document); err != nil {
 		return "", fmt.Errorf("httpapi: BUG: openapi.yaml: %w", err)
 	}
+	document.expand()
 	data, err := json.Marshal(document, json.Deterministic(true))
 	if err != nil {
 		return "", fmt.Errorf("httpapi: BUG: openapi.yaml: %w", err)
 	}
 	return string(data), nil
 })
+
+// node is an object of the document. Its methods panic where the document is not as they expect: it is ours.
+type node map[string]any
+
+func (n node) at(path ...string) node {
+	for _, key := range path {
+		next, ok := n[key].(map[string]any)
+		if !ok {
+			panic("BUG: openapi.yaml: no object " + strings.Join(path, "."))
+		}
+		n = next
+	}
+	return n
+}
+
+// like takes x-like out of n and returns what it names among others, or nil.
+func (n node) like(others node) node {
+	name, ok := n["x-like"].(string)
+	if !ok {
+		return nil
+	}
+	delete(n, "x-like")
+	return others.at(name)
+}
+
+// fill gives n what it lacks of other.
+func (n node) fill(other node) {
+	for key, value := range other {
+		if _, ok := n[key]; !ok {
+			n[key] = value
+		}
+	}
+}
+
+func reference(to string) map[string]any { return map[string]any{"$ref": "#/components/" + to} }
+
+// expand writes out what openapi.yaml leaves unsaid.
+func (n node) expand() {
+	paths, schemas, headers := n.at("paths"), n.at("components", "schemas"), map[string]any{}
+	for name := range n.at("components", "headers") {
+		headers[name] = reference("headers/" + name)
+	}
+	refusals := node{}
+	for _, row := range kinds {
+		switch {
+		case row.status == fasthttp.StatusMethodNotAllowed: // of other methods than those that there are
+		case row.retryAfter != "":
+			refusals[strconv.Itoa(row.status)] = reference("responses/Later")
+		default:
+			refusals[strconv.Itoa(row.status)] = reference("responses/Refused")
+		}
+	}
+	for path, methods := range paths {
+		methods, ok := methods.(map[string]any)
+		if !ok || methods["post"] == nil {
+			continue
+		}
+		post := paths.at(path, "post")
+		if other := post.like(paths); other != nil {
+			post.fill(other.at("post"))
+		}
+		post["parameters"] = []any{reference("parameters/XRequestTimeout"), reference("parameters/RequestTimeout")}
+		responses := post.at("responses")
+		responses.fill(refusals)
+		responses.at("200")["headers"] = headers
+	}
+	for name := range schemas {
+		if schema := schemas.at(name); schema["x-like"] != nil {
+			schema.at("properties").fill(schema.like(schemas).at("properties"))
+		}
+	}
+}
 
 // encodeOpenAPI is the answer to GET /openapi.json, with the limits of config.
 func encodeOpenAPI(config *Config) ([]byte, error) {
