@@ -38,6 +38,7 @@ usage: ./build.sh VERB [ARGS]
   fuzz [SECONDS]   run every fuzz target for SECONDS (60), one after another
   bench [ARGS]     run the benchmarks: `go test -bench . ARGS`
   bench peers [FLAGS]   compare with other runtimes on this CPU (tools/peers/README.md); --help lists the flags
+  conformance [clients | schemathesis]   run real clients and schemathesis against a server (tools/conformance/README.md)
   env              print what `eval "$(./build.sh env)"` needs so that plain `go test ./...` works
   help             print this
 
@@ -520,20 +521,11 @@ verb_bench() {
 
 # bench_peers FLAGS: the harness starts the peers in Python and our engine as a program of its own.
 bench_peers() {
-    local dir peers venv
+    local dir peers
     peers=tools/peers dir=$(cache_dir)/peers
     set_up
     find_python
-    venv=$dir/venv-$({ "$python" --version && cat $peers/requirements.txt; } | sha256 | cut -c1-12)
-    if [ ! -d "$venv" ]; then
-        say 'fetching onnxruntime, OpenVINO, PyTorch and MLX, once: some minutes, and 5 GB in the cache folder'
-        if ! "$python" -m venv "$venv.$$" || ! "$venv.$$/bin/python" -m pip install --quiet \
-            --disable-pip-version-check --no-deps --only-binary=:all: -r $peers/requirements.txt >&2; then
-            rm -rf "$venv.$$"
-            die 'the peers could not be installed: see above'
-        fi
-        keep "$venv.$$" "$venv"
-    fi
+    make_venv "$dir" $peers/requirements.txt 'onnxruntime, OpenVINO, PyTorch and MLX: some minutes, and 5 GB in the cache folder'
     [ -d "$dir/minilm" ] || {
         go run ./tools/golden/checkpoints -builtin "$dir/minilm.$$" >&2
         keep "$dir/minilm.$$" "$dir/minilm"
@@ -542,7 +534,79 @@ bench_peers() {
     exec "$dir/bin/peers" -python "$venv/bin/python" -engine "$dir/bin/metalrank" -model "$dir/minilm" -cache "$dir" "$@"
 }
 
-# find_python: sets python to one that the peers have wheels for.
+# make_venv DIR REQUIREMENTS WHAT: sets venv to a virtual environment under DIR with exactly what the file lists.
+venv=''
+make_venv() {
+    venv=$1/venv-$({ "$python" --version && cat "$2"; } | sha256 | cut -c1-12)
+    [ ! -d "$venv" ] || return 0
+    say "fetching, once: $3"
+    mkdir -p "$1"
+    if ! "$python" -m venv "$venv.$$" || ! "$venv.$$/bin/python" -m pip install --quiet \
+        --disable-pip-version-check --no-deps --only-binary=:all: -r "$2" >&2; then
+        rm -rf "$venv.$$"
+        die "not everything in $2 could be installed: see above"
+    fi
+    keep "$venv.$$" "$venv"
+}
+
+# verb_conformance: see tools/conformance/README.md.
+verb_conformance() {
+    local dir sources=tools/conformance
+    dir=$(cache_dir)/conformance
+    case ${1:-} in
+    clients | schemathesis | '') ;;
+    *) usage_error "conformance takes clients or schemathesis, not $1" ;;
+    esac
+    [ $# -le 1 ] || usage_error 'conformance takes one argument at most'
+    build
+    find_python
+    set -- "${1:-}" -server bin/metalrank
+    if [ "$1" != schemathesis ]; then
+        find_node
+        make_venv "$dir" $sources/clients/requirements-cohere.txt "Cohere's client"
+        set -- "$@" -cohere "$venv/bin/python"
+        make_venv "$dir" $sources/clients/requirements-infinity.txt "Infinity's client, and LangChain"
+        set -- "$@" -infinity "$venv/bin/python"
+        make_venv "$dir" $sources/clients/requirements-frameworks.txt 'LangChain, LlamaIndex, Haystack and LiteLLM: 400 MB'
+        set -- "$@" -frameworks "$venv/bin/python"
+        make_node_modules "$dir" $sources/clients
+        set -- "$@" -node "$node_folder"
+    fi
+    if [ "$1" != clients ]; then
+        make_venv "$dir" $sources/schemathesis/requirements.txt schemathesis
+        set -- "$@" -schemathesis "$venv/bin/schemathesis" -report "$dir/schemathesis.log"
+    fi
+    shift
+    go build -o "$dir/bin/" ./$sources
+    exec "$dir/bin/conformance" "$@"
+}
+
+# find_node: wants a Node.js that the clients run on.
+find_node() {
+    local found
+    found=$(node --version 2>/dev/null || true)
+    at_least "${found#v}" 18 && command -v npm >/dev/null && return
+    die "conformance wants Node.js 18 or newer, with npm (found ${found:-none}): https://nodejs.org/en/download"
+}
+
+# make_node_modules DIR SOURCES: sets node_folder to a folder under DIR with the modules that SOURCES locks, and its scripts.
+node_folder=''
+make_node_modules() {
+    node_folder=$1/node-$(cat "$2/package.json" "$2/package-lock.json" | sha256 | cut -c1-12)
+    if [ ! -d "$node_folder" ]; then
+        say 'fetching, once: Cohere and the AI SDK for Node.js, 150 MB'
+        mkdir -p "$node_folder.$$"
+        cp "$2/package.json" "$2/package-lock.json" "$node_folder.$$/"
+        if ! (cd "$node_folder.$$" && npm ci --no-audit --no-fund --ignore-scripts >&2); then
+            rm -rf "$node_folder.$$"
+            die 'npm could not install the clients: see above'
+        fi
+        keep "$node_folder.$$" "$node_folder"
+    fi
+    cp "$2"/*.mjs "$node_folder/"
+}
+
+# find_python: sets python to one that everything pinned for it has wheels for.
 python=''
 find_python() {
     local candidate
@@ -554,7 +618,7 @@ find_python() {
             ;;
         esac
     done
-    die 'the peers want Python 3.11, 3.12 or 3.13, with venv'
+    die 'this wants Python 3.11, 3.12 or 3.13, with venv'
 }
 
 # go_test_over_all ARGS: `go test ARGS`, over all packages where ARGS name none.
@@ -787,7 +851,7 @@ verb_check() {
 verb=${1:-}
 [ $# = 0 ] || shift
 case $verb in
-deps | build | demo | serve | test | check | darwinlink | metallib | fuzz | bench | env) "verb_$verb" "$@" ;;
+deps | build | demo | serve | test | check | darwinlink | metallib | fuzz | bench | conformance | env) "verb_$verb" "$@" ;;
 test-long) verb_test_long "$@" ;;
 help | -h | --help) print_help ;;
 '') usage_error 'say what to do' ;;

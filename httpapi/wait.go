@@ -22,10 +22,11 @@ const maxRequestTimeout = 86400 // seconds
 func requestTimeout(header *fasthttp.RequestHeader) (time.Duration, *failure) {
 	var shortest time.Duration
 	for _, name := range timeoutHeaders {
-		value := string(header.Peek(name))
-		if value == "" {
+		raw := header.Peek(name)
+		if raw == nil {
 			continue
 		}
+		value := string(raw)
 		number := scanner{text: value}
 		_, ok := number.number()
 		seconds, err := strconv.ParseFloat(value, 64)

@@ -45,13 +45,13 @@ func TestRequestTimeout(t *testing.T) {
 			t.Errorf("%v: %v", headers, got.header)
 		}
 	}
-	for _, value := range []string{"0", "-1", "86401", "1e400", "NaN", "inf", "1s", "0x1p-2", "1_0", "5,6", "01"} {
+	for _, value := range []string{"", "0", "-1", "86401", "1e400", "NaN", "inf", "1s", "0x1p-2", "1_0", "5,6", "01"} {
 		message := checkRefusal(t, send(body, "X-Request-Timeout: "+value), 422, "Validation")
 		if want := fmt.Sprintf("X-Request-Timeout is %q, want seconds, more than 0 and at most 86400", value); message != want {
 			t.Errorf("%q: %s", value, message)
 		}
 	}
-	for _, value := range []string{"", "86400", "1.5"} {
+	for _, value := range []string{"86400", "1.5"} {
 		if got := send(`{"query":"a","texts":["a"]}`, "X-Request-Timeout: "+value); got.status != 200 {
 			t.Errorf("%q: %d %s", value, got.status, got.body)
 		}

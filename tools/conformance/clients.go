@@ -1,0 +1,96 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+// result is what a client reports: a line of JSON.
+type result struct {
+	Client  string  `json:"client"`
+	Package string  `json:"package"`
+	Version string  `json:"version"`
+	Error   *string `json:"error"` // nil: it got what it should
+}
+
+// group is a program that runs some clients.
+type group struct {
+	name    string
+	command []string
+	folder  string
+}
+
+// groupTimeout is for one group, of which the largest takes half a minute.
+const groupTimeout = 5 * time.Minute
+
+// groups are those whose interpreter is there.
+func (o *options) groups() []group {
+	script := func(name string) string { return filepath.Join(o.sources, "clients", name) }
+	var groups []group
+	if o.cohere != "" {
+		groups = append(groups, group{"cohere, the newest", []string{o.cohere, script("cohere_own.py")}, ""})
+	}
+	if o.infinity != "" {
+		groups = append(groups, group{"Infinity", []string{o.infinity, script("infinity.py")}, ""})
+	}
+	if o.frameworks != "" {
+		groups = append(groups,
+			group{"cohere, as LangChain and LlamaIndex want it", []string{o.frameworks, script("cohere_own.py")}, ""},
+			group{"frameworks", []string{o.frameworks, script("frameworks.py")}, ""})
+	}
+	if o.node != "" {
+		groups = append(groups, group{"Node.js", []string{"node", "clients.mjs"}, o.node})
+	}
+	return groups
+}
+
+// run returns what the clients report. That one of them fails is no error; that the program says nothing is.
+func (g *group) run(ctx context.Context, env []string, stderr io.Writer) ([]result, error) {
+	ctx, cancel := context.WithTimeout(ctx, groupTimeout)
+	defer cancel()
+	command := exec.CommandContext(ctx, g.command[0], g.command[1:]...)
+	command.Env, command.Dir, command.WaitDelay = env, g.folder, time.Second
+	var stdout, log bytes.Buffer
+	command.Stdout, command.Stderr = &stdout, &log
+	runErr := command.Run()
+	results, err := parseResults(&stdout)
+	if err == nil && len(results) == 0 {
+		err = errors.New("no client reported anything")
+	}
+	var exit *exec.ExitError
+	if err == nil && runErr != nil && (!errors.As(runErr, &exit) || exit.ExitCode() != 1) {
+		err = runErr
+	}
+	if err != nil {
+		_, _ = log.WriteTo(stderr)
+	}
+	return results, err
+}
+
+// parseResults reads lines of JSON; libraries that print something of their own are let be.
+func parseResults(r io.Reader) ([]result, error) {
+	var results []result
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		if !strings.HasPrefix(lines.Text(), `{"client"`) {
+			continue
+		}
+		var one result
+		if err := json.Unmarshal(lines.Bytes(), &one); err != nil {
+			return results, fmt.Errorf("%q: %w", lines.Text(), err)
+		}
+		results = append(results, one)
+	}
+	return results, lines.Err()
+}
