@@ -27,7 +27,7 @@ func requestTimeout(header *fasthttp.RequestHeader) (time.Duration, *failure) {
 			continue
 		}
 		value := string(raw)
-		number := scanner{text: value}
+		number := scanner{text: raw}
 		_, ok := number.number()
 		seconds, err := strconv.ParseFloat(value, 64)
 		if !ok || number.at != len(value) || err != nil || seconds <= 0 || seconds > maxRequestTimeout {
