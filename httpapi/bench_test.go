@@ -78,9 +78,9 @@ func BenchmarkHandle(b *testing.B) {
 	for i := range 8 {
 		ranking.Results = append(ranking.Results, engine.Result{Index: i, Score: 0.98765432109876543 / float64(i+1)})
 	}
-	s, err := New(Single(&fakeRanker{rerank: func(context.Context, string, []string, Options) (*engine.Ranking, error) {
+	s, err := New(only{&fakeRanker{rerank: func(context.Context, string, []string, engine.Options) (*engine.Ranking, error) {
 		return ranking, nil
-	}}), Config{})
+	}}}, Config{})
 	if err != nil {
 		b.Fatal(err)
 	}

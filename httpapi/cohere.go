@@ -13,7 +13,7 @@ var cohereFields = form{
 	count("top_n", func(c *call) *int { return &c.topN }),
 	flag("return_documents", true, func(c *call) *bool { return &c.returnTexts }),
 	count("max_tokens_per_doc", func(c *call) *int { return &c.options.MaxDocumentTokens }),
-	{"priority", readPriority},
+	priorityField,
 }
 
 const wantDocuments = "an array of strings or objects"

@@ -29,7 +29,8 @@ type call struct {
 	rawScores       bool
 	noActivation    bool
 	noSpecialTokens bool
-	options         Options
+	maxQueryTokens  int // 0: no limit
+	options         engine.Options
 
 	characters      int // of all texts; the query counts once
 	queryCharacters int

@@ -111,9 +111,9 @@ func (f *failure) write(response *fasthttp.Response) {
 // engineFailure says what an error of a model means to a client.
 func engineFailure(err error, c *call) *failure {
 	var (
-		length      *engine.LengthError
-		overload    *OverloadError
-		unsupported *unsupportedError
+		length   *engine.LengthError
+		overload *engine.OverloadError
+		value    *engine.ValueError
 	)
 	switch {
 	case errors.As(err, &length):
@@ -124,11 +124,13 @@ func engineFailure(err error, c *call) *failure {
 		return failf(kindTooLarge, "`%s[%d]` has %d tokens with %s, the limit is %d and `truncate` is false",
 			c.list.name, length.Index, length.Tokens, query, length.Limit)
 	case errors.As(err, &overload):
-		f := failf(kindOverloaded, "%s", overload)
+		f := failf(kindOverloaded, "the server is overloaded: %s would be %d, the limit is %d", overload.Limit, overload.Value, overload.Max)
 		f.header, f.value = fasthttp.HeaderRetryAfter, seconds(overload.RetryAfter)
 		return f
-	case errors.As(err, &unsupported):
-		return failf(kindValidation, "%s", unsupported)
+	case errors.As(err, &value): // the engine has limits of its own
+		return failf(kindValidation, "%s is %g, want %g to %g", value.Field, value.Value, value.Min, value.Max)
+	case errors.Is(err, engine.ErrNoModel):
+		return failf(kindModel, "the model has been unloaded")
 	case errors.Is(err, context.DeadlineExceeded):
 		return failf(kindDeadline, "the request was not answered within the time that it allows")
 	case errors.Is(err, context.Canceled):

@@ -116,8 +116,11 @@ func (o *generalOptions) apply(c *call) bool {
 	word(o.Side, []string{"left"}, []string{"right"})
 	number(0, math.MaxInt32, &c.topN, o.TopN)
 	number(0, math.MaxInt32, &c.options.MaxDocumentTokens, o.MaxTokensPerDoc, o.MaxDocLength)
-	number(0, math.MaxInt32, &c.options.MaxQueryTokens, o.MaxTokensPerQuery)
-	number(math.MinInt32, math.MaxInt32, &c.options.Priority, o.Priority)
+	number(0, math.MaxInt32, &c.maxQueryTokens, o.MaxTokensPerQuery)
+	if p := o.Priority; p != nil {
+		ok = ok && math.MinInt32 <= *p && *p <= math.MaxInt32
+		c.options.Weight = math.Pow(2, -float64(min(4, max(-4, *p))))
+	}
 	c.options.RawScores = c.rawScores || c.noActivation
 	switch {
 	case c.noTruncation:

@@ -27,13 +27,13 @@ func TestShutdownDrains(t *testing.T) {
 	const clients = 8
 	entered, release := make(chan context.Context, clients), make(chan struct{})
 	ranker := &fakeRanker{rerank: func(
-		ctx context.Context, query string, documents []string, options Options,
+		ctx context.Context, query string, documents []string, options engine.Options,
 	) (*engine.Ranking, error) {
 		entered <- ctx
 		<-release
 		return rankByWords(query, documents, options), nil
 	}}
-	s, err := New(Single(ranker), Config{})
+	s, err := New(only{ranker}, Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestShutdownDrains(t *testing.T) {
 func TestShutdownUnderLoad(t *testing.T) {
 	var scored, answered atomic.Int64
 	s, address := start(t, &fakeRanker{rerank: func(
-		_ context.Context, query string, documents []string, options Options,
+		_ context.Context, query string, documents []string, options engine.Options,
 	) (*engine.Ranking, error) {
 		time.Sleep(time.Millisecond)
 		scored.Add(1)
@@ -144,7 +144,7 @@ func brokenOff(err error) bool {
 func TestClientGone(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
 	s, address := start(t, &fakeRanker{rerank: func(
-		_ context.Context, query string, documents []string, options Options,
+		_ context.Context, query string, documents []string, options engine.Options,
 	) (*engine.Ranking, error) {
 		if query == "slow" {
 			entered <- struct{}{}
@@ -172,7 +172,7 @@ func TestClientGone(t *testing.T) {
 
 // TestShutdownFirst has Shutdown win the race with Serve, which a signal during start-up may cause.
 func TestShutdownFirst(t *testing.T) {
-	s, err := New(Single(&fakeRanker{}), Config{})
+	s, err := New(only{&fakeRanker{}}, Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +190,7 @@ func TestShutdownFirst(t *testing.T) {
 		t.Errorf("Serve left the listener open: %v", err)
 	}
 	for range 50 { // at the same time, in whatever order
-		s, err := New(Single(&fakeRanker{}), Config{})
+		s, err := New(only{&fakeRanker{}}, Config{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -230,7 +230,7 @@ func TestIdleConnections(t *testing.T) {
 func TestPanic(t *testing.T) {
 	var log bytes.Buffer
 	_, address := start(t, &fakeRanker{rerank: func(
-		_ context.Context, query string, documents []string, options Options,
+		_ context.Context, query string, documents []string, options engine.Options,
 	) (*engine.Ranking, error) {
 		switch query {
 		case "panic":
@@ -308,7 +308,7 @@ func TestConcurrency(t *testing.T) {
 		kept = map[string][]string{} // guarded by mu
 	)
 	_, address := start(t, &fakeRanker{rerank: func(
-		_ context.Context, query string, documents []string, options Options,
+		_ context.Context, query string, documents []string, options engine.Options,
 	) (*engine.Ranking, error) {
 		mu.Lock()
 		kept[query] = documents

@@ -117,7 +117,7 @@ func TestOverload(t *testing.T) {
 	const places = 3
 	entered, release := make(chan struct{}, places), make(chan struct{})
 	_, address := start(t, &fakeRanker{rerank: func(
-		_ context.Context, query string, documents []string, options Options,
+		_ context.Context, query string, documents []string, options engine.Options,
 	) (*engine.Ranking, error) {
 		if query == "slow" {
 			entered <- struct{}{}

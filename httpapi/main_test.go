@@ -32,10 +32,10 @@ func TestMain(m *testing.M) {
 // fakeRanker answers by rule, or as rerank says where a test needs something else.
 type fakeRanker struct {
 	labels []string
-	rerank func(ctx context.Context, query string, documents []string, options Options) (*engine.Ranking, error)
+	rerank func(ctx context.Context, query string, documents []string, options engine.Options) (*engine.Ranking, error)
 }
 
-func (r *fakeRanker) Info() engine.Info {
+func (r *fakeRanker) Info(context.Context) (engine.Info, error) {
 	labels := r.labels
 	if labels == nil {
 		labels = []string{"LABEL_0"}
@@ -43,11 +43,11 @@ func (r *fakeRanker) Info() engine.Info {
 	return engine.Info{
 		Model: "tiny-reranker", Labels: labels, MaxLength: 512, MaxBatchTokens: 4096, Activation: "sigmoid",
 		Backend: backend.Info{Name: "fake", Device: "a test", DType: "float32", Overlap: 1},
-	}
+	}, nil
 }
 
 func (r *fakeRanker) Rerank(
-	ctx context.Context, query string, documents []string, options Options,
+	ctx context.Context, query string, documents []string, options engine.Options,
 ) (*engine.Ranking, error) {
 	if r.rerank != nil {
 		return r.rerank(ctx, query, documents, options)
@@ -56,11 +56,11 @@ func (r *fakeRanker) Rerank(
 }
 
 // Score gives a pair the number of words that both have for each label, less the label's index.
-func (r *fakeRanker) Score(_ context.Context, pairs []engine.Pair, options Options) (*engine.Scores, error) {
-	info := r.Info()
+func (r *fakeRanker) Score(_ context.Context, pairs []engine.Pair, options engine.Options) (*engine.Scores, error) {
+	info, _ := r.Info(context.Background())
 	scores := &engine.Scores{Labels: info.Labels, Stats: engine.Stats{Tokens: 7 * len(pairs)}}
 	for _, pair := range pairs {
-		ranking := rankByWords(pair.Query, []string{pair.Document}, Options{Options: engine.Options{RawScores: true}})
+		ranking := rankByWords(pair.Query, []string{pair.Document}, engine.Options{RawScores: true})
 		for label := range info.Labels {
 			score := ranking.Results[0].Score - float64(label)
 			if !options.RawScores {
@@ -87,7 +87,7 @@ func (r *fakeRanker) Tokenize(_ context.Context, text string, specialTokens bool
 }
 
 // rankByWords gives a document the number of its words that the query has, too, as its logit.
-func rankByWords(query string, documents []string, options Options) *engine.Ranking {
+func rankByWords(query string, documents []string, options engine.Options) *engine.Ranking {
 	words := strings.Fields(strings.ToLower(query))
 	ranking := &engine.Ranking{Stats: engine.Stats{Tokenize: 2 * time.Millisecond, Compute: 3 * time.Millisecond}}
 	for i, document := range documents {
@@ -111,8 +111,14 @@ func rankByWords(query string, documents []string, options Options) *engine.Rank
 // start serves on a port of its own until the test ends.
 func start(t *testing.T, model Model, config Config) (s *Server, address string) {
 	t.Helper()
-	return startAll(t, Single(model), config)
+	return startAll(t, only{model}, config)
 }
+
+// only has one model, whatever it calls itself.
+type only struct{ model Model }
+
+func (o only) Model(name string) (Model, bool) { return o.model, name == "tiny-reranker" }
+func (o only) Names() []string                 { return []string{"tiny-reranker"} }
 
 // startAll is start, with several models.
 func startAll(t *testing.T, models Models, config Config) (s *Server, address string) {

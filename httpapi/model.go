@@ -2,22 +2,20 @@ package httpapi
 
 import (
 	"context"
-	"fmt"
-	"time"
 
 	"github.com/metalrank/metalrank/engine"
 )
 
-// Model is what the server needs of a loaded model. Its methods are called from several goroutines at once, and may
-// keep the texts they are given for as long as they like.
+// Model is what the server needs of a loaded model: an *engine.Model, but for Info. Its methods are called from several
+// goroutines at once, and may keep the texts they are given for as long as they like.
 type Model interface {
 	// Rerank scores every document against the query and sorts them, best first.
-	Rerank(ctx context.Context, query string, documents []string, options Options) (*engine.Ranking, error)
+	Rerank(ctx context.Context, query string, documents []string, options engine.Options) (*engine.Ranking, error)
 	// Score scores pairs; the result has their order.
-	Score(ctx context.Context, pairs []engine.Pair, options Options) (*engine.Scores, error)
+	Score(ctx context.Context, pairs []engine.Pair, options engine.Options) (*engine.Scores, error)
 	// Tokenize returns the tokens of one text, with the special ones round it if asked for.
 	Tokenize(ctx context.Context, text string, specialTokens bool) ([]engine.Token, error)
-	Info() engine.Info
+	Info(ctx context.Context) (engine.Info, error)
 }
 
 // Models are the models that a server has, by name. What Names returns doesn't change; the first is the one that
@@ -27,83 +25,41 @@ type Models interface {
 	Names() []string
 }
 
-// Options are the engine's, with what the dialects have besides.
-type Options struct {
-	engine.Options
-	MaxDocumentTokens int // cuts documents alone, before pairs are cut; 0: no limit
-	MaxQueryTokens    int // likewise the query
-	Priority          int //  smaller goes first; 0 unless the client says otherwise
-	Client            string
-}
+// Single makes Models of one engine.
+func Single(e *engine.Engine) Models { return single{e} }
 
-// OverloadError is what a Model returns when it has too much to do; RetryAfter is when it expects to have less.
-type OverloadError struct {
-	Limit      string // what there is too much of: "tokens are waiting"
-	Value, Max int
-	RetryAfter time.Duration
-}
+type single struct{ *engine.Engine }
 
-// Error implements error.
-func (e *OverloadError) Error() string {
-	return fmt.Sprintf("the server is overloaded: %d %s, the limit is %d", e.Value, e.Limit, e.Max)
-}
+// Model implements Models.
+func (s single) Model(name string) (Model, bool) { return s, name == s.Engine.Info().Model }
 
-// Single makes Models of one.
-func Single(model Model) Models { return single{model, []string{model.Info().Model}} }
+// Names implements Models.
+func (s single) Names() []string { return []string{s.Engine.Info().Model} }
 
-type single struct {
-	model Model
-	names []string
+// Info implements Model.
+func (s single) Info(context.Context) (engine.Info, error) { return s.Engine.Info(), nil }
+
+// FromPool makes Models of a pool that has its models already; first names the one that answers requests that name none.
+func FromPool(p *engine.Pool, first string) Models { return pooled{p, first} }
+
+type pooled struct {
+	pool  *engine.Pool
+	first string
 }
 
 // Model implements Models.
-func (s single) Model(name string) (Model, bool) { return s.model, name == s.names[0] }
+func (p pooled) Model(name string) (Model, bool) {
+	m, ok := p.pool.Model(name)
+	return m, ok
+}
 
 // Names implements Models.
-func (s single) Names() []string { return s.names }
-
-// FromEngine makes a Model of an engine.
-func FromEngine(e *engine.Engine) Model { return engineModel{e} }
-
-type engineModel struct{ *engine.Engine }
-
-// Rerank implements Model.
-func (m engineModel) Rerank(ctx context.Context, query string, documents []string, options Options) (*engine.Ranking, error) {
-	if err := m.check(options); err != nil {
-		return nil, err
-	}
-	return m.Engine.Rerank(ctx, query, documents, options.Options)
-}
-
-// Score implements Model.
-func (m engineModel) Score(ctx context.Context, pairs []engine.Pair, options Options) (*engine.Scores, error) {
-	if err := m.check(options); err != nil {
-		return nil, err
-	}
-	return m.Engine.Score(ctx, pairs, options.Options)
-}
-
-// unsupportedError refuses an option that would change scores and that the model doesn't have.
-type unsupportedError struct {
-	option string
-	got    int
-	limit  int
-}
-
-func (e *unsupportedError) Error() string {
-	return fmt.Sprintf("the model cuts %s at its own limit only: got %d, want 0 or at least %d", e.option, e.got, e.limit)
-}
-
-// check refuses limits that bind: one of MaxLength or more never does, since the pair is cut to that in any case.
-func (m engineModel) check(options Options) error {
-	limit := m.Info().MaxLength
-	for _, o := range []struct {
-		name  string
-		value int
-	}{{"documents", options.MaxDocumentTokens}, {"queries", options.MaxQueryTokens}} {
-		if o.value != 0 && o.value < limit {
-			return &unsupportedError{o.name, o.value, limit}
+func (p pooled) Names() []string {
+	names := []string{p.first}
+	for _, name := range p.pool.Names() {
+		if name != p.first {
+			names = append(names, name)
 		}
 	}
-	return nil
+	return names
 }

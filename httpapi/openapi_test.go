@@ -133,7 +133,7 @@ func TestOpenAPIErrorTypes(t *testing.T) {
 
 // TestOpenAPIAnswers validates real answers, and the requests that they are for.
 func TestOpenAPIAnswers(t *testing.T) {
-	_, address := start(t, &fakeRanker{rerank: func(_ context.Context, q string, d []string, o Options) (*engine.Ranking, error) {
+	_, address := start(t, &fakeRanker{rerank: func(_ context.Context, q string, d []string, o engine.Options) (*engine.Ranking, error) {
 		if q == "fail" {
 			return nil, errors.New("on purpose")
 		}

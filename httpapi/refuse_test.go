@@ -170,7 +170,7 @@ func TestTakenHeaders(t *testing.T) {
 func TestRankerErrors(t *testing.T) {
 	var result error
 	_, address := start(t, &fakeRanker{rerank: func(
-		_ context.Context, query string, documents []string, options Options,
+		_ context.Context, query string, documents []string, options engine.Options,
 	) (*engine.Ranking, error) {
 		if query == "fail" {
 			return &engine.Ranking{Results: []engine.Result{{Score: math.NaN()}}}, result
@@ -191,14 +191,14 @@ func TestRankerErrors(t *testing.T) {
 		{fmt.Errorf("%w: the logit of pair 3 is NaN", engine.ErrBackend), 424, "Backend",
 			"engine: backend failed: the logit of pair 3 is NaN", ""},
 		{engine.ErrClosed, 503, "Unhealthy", "the server is stopping", "1"},
-		{fmt.Errorf("x: %w", &OverloadError{Limit: "tokens are waiting", Value: 9, Max: 8, RetryAfter: 1001 * time.Millisecond}), 429,
-			"Overloaded", "the server is overloaded: 9 tokens are waiting, the limit is 8", "2"},
-		{&OverloadError{Limit: "x"}, 429, "Overloaded", "the server is overloaded: 0 x, the limit is 0", "1"},
+		{fmt.Errorf("x: %w", &engine.OverloadError{Limit: "QueueTokens", Value: 9, Max: 8, RetryAfter: 1001 * time.Millisecond}), 429,
+			"Overloaded", "the server is overloaded: QueueTokens would be 9, the limit is 8", "2"},
+		{&engine.OverloadError{Limit: "x"}, 429, "Overloaded", "the server is overloaded: x would be 0, the limit is 0", "1"},
+		{&engine.ValueError{Field: "pairs", Value: 9, Max: 8}, 422, "Validation", "pairs is 9, want 0 to 8", ""},
+		{fmt.Errorf("%w: %q", engine.ErrNoModel, "x"), 404, "ModelNotFound", "the model has been unloaded", ""},
 		{fmt.Errorf("x: %w", context.DeadlineExceeded), 504, "DeadlineExceeded",
 			"the request was not answered within the time that it allows", "1"},
 		{context.Canceled, 499, "Cancelled", "the client closed its connection", ""},
-		{&unsupportedError{"documents", 9, 512}, 422, "Validation",
-			"the model cuts documents at its own limit only: got 9, want 0 or at least 512", ""},
 		{errors.New("a secret"), 500, "Internal", "internal error; the server's log has the cause", ""},
 		{nil, 500, "Internal", "internal error; the server's log has the cause", ""}, // the score is NaN
 	} {

@@ -64,10 +64,10 @@ func TestRerankPassesOn(t *testing.T) {
 	var (
 		query   string
 		texts   []string
-		options Options
+		options engine.Options
 	)
 	_, address := start(t, &fakeRanker{rerank: func(
-		_ context.Context, q string, d []string, o Options,
+		_ context.Context, q string, d []string, o engine.Options,
 	) (*engine.Ranking, error) {
 		query, texts, options = q, d, o
 		return rankByWords(q, d, o), nil
@@ -86,7 +86,7 @@ func TestRerankPassesOn(t *testing.T) {
 		`,"truncation_direction":"Left","truncate":true`:  {Truncation: engine.TruncateLeft},
 	} {
 		got := rerank(t, address, `{"query":"q \u00e9","texts":["a","ü"]`+fields+`}`)
-		if got.status != 200 || query != "q é" || !cmp.Equal(texts, []string{"a", "ü"}) || options.Options != want {
+		if got.status != 200 || query != "q é" || !cmp.Equal(texts, []string{"a", "ü"}) || options != want {
 			t.Errorf("%s: %d %s; the ranker got %q, %q, %+v; want options %+v",
 				fields, got.status, got.body, query, texts, options, want)
 		}
@@ -110,7 +110,7 @@ func TestComputeHeaders(t *testing.T) {
 func TestScoreText(t *testing.T) {
 	scores := []float64{1 - 1e-16, 1, 0.1, 1e-7, 1e-300, 0, math.Copysign(0, -1), -11.5, 1e21}
 	_, address := start(t, &fakeRanker{rerank: func(
-		_ context.Context, _ string, documents []string, _ Options,
+		_ context.Context, _ string, documents []string, _ engine.Options,
 	) (*engine.Ranking, error) {
 		ranking := &engine.Ranking{}
 		for i := range documents {

@@ -17,7 +17,7 @@ import (
 
 // patientRanker answers when its context ends, with the context's error.
 func patientRanker() *fakeRanker {
-	return &fakeRanker{rerank: func(ctx context.Context, q string, d []string, o Options) (*engine.Ranking, error) {
+	return &fakeRanker{rerank: func(ctx context.Context, q string, d []string, o engine.Options) (*engine.Ranking, error) {
 		if q != "slow" {
 			return rankByWords(q, d, o), nil
 		}
@@ -111,7 +111,7 @@ func waitFree(t *testing.T, s *Server, what string) {
 
 // TestPatientClient waits for several looks and gets its answer; so does one whose next request is there already.
 func TestPatientClient(t *testing.T) {
-	_, address := start(t, &fakeRanker{rerank: func(ctx context.Context, q string, d []string, o Options) (*engine.Ranking, error) {
+	_, address := start(t, &fakeRanker{rerank: func(ctx context.Context, q string, d []string, o engine.Options) (*engine.Ranking, error) {
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()

@@ -41,7 +41,7 @@ func (c *serveCommand) serve(ctx context.Context, e *engine.Engine, std streams)
 		debug.SetGCPercent(gcPercent)
 	}
 	logger := slog.New(slog.NewTextHandler(std.err, nil))
-	server, err := httpapi.New(httpapi.Single(httpapi.FromEngine(e)), httpapi.Config{Version: version, Logger: logger, AnyModel: c.AnyModel})
+	server, err := httpapi.New(httpapi.Single(e), httpapi.Config{Version: version, Logger: logger, AnyModel: c.AnyModel})
 	if err != nil {
 		return err
 	}
