@@ -64,14 +64,14 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx, run runner, c *call) *failure 
 	if s.config.AlwaysTruncate && c.options.Truncation == engine.TruncateNever {
 		c.options.Truncation = engine.TruncateRight
 	}
-	waiting, done, f := s.requestContext(ctx)
+	waiting, f := s.newWait(ctx)
 	if f != nil {
 		return f
 	}
-	defer done()
+	defer waiting.end()
 	w := newWriter()
 	defer w.free()
-	stats, err := run(waiting, model, c, w)
+	stats, err := run(waiting.Context, model, c, w)
 	if err != nil {
 		return engineFailure(err, c)
 	}

@@ -57,7 +57,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		flags.Usage()
 		return 2
 	}
-	debug.SetGCPercent(400) // as metalrank serve does
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400) // as metalrank serve does
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := bench(ctx, &o, stdout, stderr); err != nil {
