@@ -2,10 +2,15 @@ package httpapi
 
 import (
 	"bytes"
+	"context"
+	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/go-json-experiment/json"
+	"github.com/valyala/fasthttp"
+
+	"github.com/metalrank/metalrank/engine"
 )
 
 // benchmarkBodies are eight documents of a hundred words each: as they are, with a few escapes, and without ASCII.
@@ -61,6 +66,37 @@ func BenchmarkDecode(b *testing.B) {
 			for b.Loop() {
 				if len(bytes.Clone(body)) == 0 {
 					b.Fatal()
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkHandle answers a request, from the bytes of its body to those of the answer, without a network or a model.
+func BenchmarkHandle(b *testing.B) {
+	ranking := &engine.Ranking{}
+	for i := range 8 {
+		ranking.Results = append(ranking.Results, engine.Result{Index: i, Score: 0.98765432109876543 / float64(i+1)})
+	}
+	s, err := New(only{&fakeRanker{rerank: func(context.Context, string, []string, engine.Options) (*engine.Ranking, error) {
+		return ranking, nil
+	}}}, Config{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, body := range benchmarkBodies(b) {
+		b.Run(name, func(b *testing.B) {
+			var ctx fasthttp.RequestCtx
+			ctx.Init(&fasthttp.Request{}, nil, nil)
+			b.ReportAllocs()
+			for b.Loop() {
+				ctx.Request.Header.SetMethod(http.MethodPost)
+				ctx.Request.SetRequestURI("/rerank")
+				ctx.Request.Header.SetContentType(contentTypeJSON)
+				ctx.Request.SetBodyRaw(body)
+				ctx.Response.Reset()
+				if s.handle(&ctx); ctx.Response.StatusCode() != http.StatusOK {
+					b.Fatalf("%s", ctx.Response.Body())
 				}
 			}
 		})

@@ -13,7 +13,7 @@ var cohereFields = form{
 	count("top_n", func(c *call) *int { return &c.topN }),
 	flag("return_documents", true, func(c *call) *bool { return &c.returnTexts }),
 	count("max_tokens_per_doc", func(c *call) *int { return &c.options.MaxDocumentTokens }),
-	{"priority", readPriority},
+	priorityField,
 }
 
 const wantDocuments = "an array of strings or objects"
@@ -28,6 +28,7 @@ func readDocuments(d *decoder, name string) bool {
 	if d.next() != '[' {
 		return d.wrong(name, wantDocuments)
 	}
+	l.texts = make([]string, 0, fewTexts)
 	return d.array(2, func() (ok bool) {
 		index := l.entries
 		if l.entries++; index >= d.limits.texts {
@@ -42,7 +43,9 @@ func readDocuments(d *decoder, name string) bool {
 			if l.objects == nil {
 				l.objects = map[int]string{}
 			}
-			l.objects[index], ok = d.skip(2)
+			var raw []byte
+			raw, ok = d.skip(2)
+			l.objects[index] = d.keep(raw)
 		default:
 			return d.wrong(entry(name, index), "a string or an object")
 		}
@@ -103,8 +106,8 @@ func (d *decoder) fillObjects() bool {
 // they are written, null is as if it were not there.
 func (d *decoder) fieldValues(object string, fields []string, index int) ([]string, bool) {
 	found := make(map[string]string, len(fields))
-	s := &scanner{text: object}
-	ok := s.object(1, func(name string) bool {
+	s := &scanner{text: []byte(object)}
+	ok := s.object(1, func(name []byte) bool {
 		var value string
 		switch s.next() {
 		case '"':
@@ -114,16 +117,17 @@ func (d *decoder) fieldValues(object string, fields []string, index int) ([]stri
 		case '{', '[':
 			s.skip(1)
 			for _, field := range fields {
-				if field == name {
+				if field == string(name) {
 					return d.refuse(kindValidation, "`%s.%s` is an object or an array, want a string, a number, true or false",
-						entry(d.list.name, index), clip(name))
+						entry(d.list.name, index), clip(field))
 				}
 			}
 			return true
 		default:
-			value, _ = s.skip(1)
+			raw, _ := s.skip(1)
+			value = string(raw)
 		}
-		found[name] = value
+		found[string(name)] = value
 		return true
 	})
 	var values []string

@@ -13,7 +13,7 @@ import (
 	"github.com/metalrank/metalrank/engine"
 )
 
-// call is one request, whatever dialect it came in. It owns its texts: they stay valid when the body's bytes are reused.
+// call is one request, whatever dialect it came in. It owns its texts: they stay valid when the body's bytes are used again.
 type call struct {
 	model      string // "": none named
 	query      string
@@ -29,6 +29,7 @@ type call struct {
 	rawScores       bool
 	noActivation    bool
 	noSpecialTokens bool
+	maxQueryTokens  int // 0: no limit
 	options         engine.Options
 
 	characters      int // of all texts; the query counts once
@@ -74,7 +75,7 @@ type decoder struct {
 // decode reads a body. It is strict about JSON (no name twice, only valid UTF-8, no lone surrogates) and lenient about
 // what it holds: unknown fields are skipped, and null stands for a field's default.
 func decode(body []byte, f form, l limits) (*call, *failure) {
-	d := &decoder{scanner: scanner{text: string(body)}, limits: l}
+	d := &decoder{scanner: scanner{text: body}, limits: l}
 	ok := d.body(f)
 	switch {
 	case d.failure != nil:
@@ -113,18 +114,18 @@ func (d *decoder) body(f form) bool {
 		seen   uint64 // bit i: field i of f
 		others names
 	)
-	ok := d.object(1, func(name string) bool {
+	ok := d.object(1, func(name []byte) bool {
 		for i := range f {
-			if f[i].name == name {
+			if f[i].name == string(name) {
 				if seen>>i&1 != 0 {
 					return false
 				}
 				seen |= 1 << i
 				d.next()
-				return f[i].read(d, name)
+				return f[i].read(d, f[i].name)
 			}
 		}
-		if !others.add(name) {
+		if !others.add(string(name)) {
 			return false
 		}
 		_, ok := d.skip(1)
@@ -157,10 +158,10 @@ func (d *decoder) describe() (string, bool) {
 		return quote(value), ok
 	}
 	raw, ok := d.skip(0)
-	if ok && strings.ContainsAny(raw[:1], "-0123456789") {
-		return "the number " + clip(raw), true
+	if ok && strings.IndexByte("-0123456789", raw[0]) >= 0 {
+		return "the number " + clip(string(raw)), true
 	}
-	return raw, ok // null, true, false
+	return string(raw), ok // null, true, false
 }
 
 // readText reads a string that is a text, of at most limit characters. index says which entry of name it is; below 0: it
@@ -211,7 +212,7 @@ func (d *decoder) integer(low, high int64) (int64, bool) {
 	at := d.at
 	raw, ok := d.number()
 	if ok {
-		if value, err := strconv.ParseInt(raw, 10, 64); err == nil && low <= value && value <= high {
+		if value, err := strconv.ParseInt(string(raw), 10, 64); err == nil && low <= value && value <= high {
 			return value, true
 		}
 	}

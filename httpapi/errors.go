@@ -127,10 +127,10 @@ func engineFailure(err error, c *call) *failure {
 		f := failf(kindOverloaded, "the server is overloaded: %s would be %d, the limit is %d", overload.Limit, overload.Value, overload.Max)
 		f.header, f.value = fasthttp.HeaderRetryAfter, seconds(overload.RetryAfter)
 		return f
-	case errors.As(err, &value):
+	case errors.As(err, &value): // the engine has limits of its own
 		return failf(kindValidation, "%s is %g, want %g to %g", value.Field, value.Value, value.Min, value.Max)
 	case errors.Is(err, engine.ErrNoModel):
-		return failf(kindNotFound, "the model is not served any more")
+		return failf(kindModel, "the model has been unloaded")
 	case errors.Is(err, context.DeadlineExceeded):
 		return failf(kindDeadline, "the request was not answered within the time that it allows")
 	case errors.Is(err, context.Canceled):

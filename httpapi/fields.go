@@ -91,7 +91,8 @@ func readModel(d *decoder, name string) (ok bool) {
 	return ok
 }
 
-func readPriority(d *decoder, name string) bool {
+// priorityField is Cohere's and vLLM's: smaller goes first.
+var priorityField = field{"priority", func(d *decoder, name string) bool {
 	if d.literal("null") {
 		return true
 	}
@@ -99,16 +100,16 @@ func readPriority(d *decoder, name string) bool {
 	if !ok {
 		return d.wrong(name, "a whole number from -2147483648 to 2147483647")
 	}
-	d.options.Weight = weightOf(value)
+	d.options.Weight = weight(value)
 	return true
-}
+}}
 
-// weightOf makes of a priority, of which smaller ones go first and 0 is usual, a request's part of its client's turns: 1
-// and more have a half, a third and so on, -1 and less twice as much, three times and so on. A request that is put
-// back is so never put off for good.
-func weightOf(priority int64) float64 {
-	if priority >= 0 {
-		return max(1/float64(1+priority), 1./16)
-	}
-	return min(float64(1-priority), 16)
+// maxPriorityWeight is how much more the most urgent request gets than one of priority 0, and the least urgent less. The
+// engine shares and doesn't let anybody starve, so that a priority is a part and not a place in a queue.
+const maxPriorityWeight = 16
+
+// weight halves for each step of priority, from 1 at 0; the engine takes no more than maxPriorityWeight either way.
+func weight(priority int64) float64 {
+	steps := max(-math.Log2(maxPriorityWeight), min(math.Log2(maxPriorityWeight), float64(priority)))
+	return math.Exp2(-steps)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/valyala/fasthttp"
 
 	"github.com/metalrank/metalrank/engine"
@@ -47,7 +48,7 @@ func fuzzForm(f *testing.F, form form, check func(*call) *failure, seeds []strin
 			t.Fatalf("%q: accepted", body)
 		}
 		got.characters, got.queryCharacters, got.hasQuery = 0, 0, false
-		if diff := cmp.Diff(want, got, cmp.AllowUnexported(call{}, list{})); diff != "" {
+		if diff := cmp.Diff(want, got, cmp.AllowUnexported(call{}, list{}), cmpopts.EquateEmpty()); diff != "" {
 			t.Fatalf("%q: (-general +ours)\n%s", body, diff)
 		}
 	})
@@ -115,10 +116,10 @@ func (o *generalOptions) apply(c *call) bool {
 	word(o.Side, []string{"left"}, []string{"right"})
 	number(0, math.MaxInt32, &c.topN, o.TopN)
 	number(0, math.MaxInt32, &c.options.MaxDocumentTokens, o.MaxTokensPerDoc, o.MaxDocLength)
-	number(0, math.MaxInt32, &c.options.MaxQueryTokens, o.MaxTokensPerQuery)
-	priority := 0
-	if number(math.MinInt32, math.MaxInt32, &priority, o.Priority); o.Priority != nil {
-		c.options.Weight = weightOf(int64(priority))
+	number(0, math.MaxInt32, &c.maxQueryTokens, o.MaxTokensPerQuery)
+	if p := o.Priority; p != nil {
+		ok = ok && math.MinInt32 <= *p && *p <= math.MaxInt32
+		c.options.Weight = math.Pow(2, -float64(min(4, max(-4, *p))))
 	}
 	c.options.RawScores = c.rawScores || c.noActivation
 	switch {

@@ -58,7 +58,7 @@ func TestConfig(t *testing.T) {
 		{Config{WriteTimeout: time.Microsecond}, "WriteTimeout is 1µs"},
 		{Config{IdleTimeout: 25 * time.Hour}, "IdleTimeout is 25h0m0s"},
 	} {
-		_, err := New(Single(&fakeRanker{}), c.config)
+		_, err := New(only{&fakeRanker{}}, c.config)
 		if err == nil && c.want == "" {
 			continue
 		}

@@ -33,7 +33,7 @@ func TestShutdownDrains(t *testing.T) {
 		<-release
 		return rankByWords(query, documents, options), nil
 	}}
-	s, err := New(Single(ranker), Config{})
+	s, err := New(only{ranker}, Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +172,7 @@ func TestClientGone(t *testing.T) {
 
 // TestShutdownFirst has Shutdown win the race with Serve, which a signal during start-up may cause.
 func TestShutdownFirst(t *testing.T) {
-	s, err := New(Single(&fakeRanker{}), Config{})
+	s, err := New(only{&fakeRanker{}}, Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +190,7 @@ func TestShutdownFirst(t *testing.T) {
 		t.Errorf("Serve left the listener open: %v", err)
 	}
 	for range 50 { // at the same time, in whatever order
-		s, err := New(Single(&fakeRanker{}), Config{})
+		s, err := New(only{&fakeRanker{}}, Config{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -34,11 +34,15 @@ func (d *decoder) openList(l *list, name string) bool {
 	return true
 }
 
+// fewTexts is how many texts a request has room for at first.
+const fewTexts = 16
+
 // readTexts reads an array of strings. Texts past the limit are counted and not kept.
 func (d *decoder) readTexts(l *list, want string) bool {
 	if d.next() != '[' {
 		return d.wrong(l.name, want)
 	}
+	l.texts = make([]string, 0, fewTexts)
 	return d.array(2, func() bool {
 		index := l.entries
 		if l.entries++; index >= d.limits.texts {

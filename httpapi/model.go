@@ -6,8 +6,8 @@ import (
 	"github.com/metalrank/metalrank/engine"
 )
 
-// Model is what the server needs of a loaded model. Its methods are called from several goroutines at once, and may
-// keep the texts they are given for as long as they like.
+// Model is what the server needs of a loaded model: an *engine.Model, but for Info. Its methods are called from several
+// goroutines at once, and may keep the texts they are given for as long as they like.
 type Model interface {
 	// Rerank scores every document against the query and sorts them, best first.
 	Rerank(ctx context.Context, query string, documents []string, options engine.Options) (*engine.Ranking, error)
@@ -15,7 +15,7 @@ type Model interface {
 	Score(ctx context.Context, pairs []engine.Pair, options engine.Options) (*engine.Scores, error)
 	// Tokenize returns the tokens of one text, with the special ones round it if asked for.
 	Tokenize(ctx context.Context, text string, specialTokens bool) ([]engine.Token, error)
-	Info() engine.Info
+	Info(ctx context.Context) (engine.Info, error)
 }
 
 // Models are the models that a server has, by name. What Names returns doesn't change; the first is the one that
@@ -25,16 +25,41 @@ type Models interface {
 	Names() []string
 }
 
-// Single makes Models of one.
-func Single(model Model) Models { return single{model, []string{model.Info().Model}} }
+// Single makes Models of one engine.
+func Single(e *engine.Engine) Models { return single{e} }
 
-type single struct {
-	model Model
-	names []string
+type single struct{ *engine.Engine }
+
+// Model implements Models.
+func (s single) Model(name string) (Model, bool) { return s, name == s.Engine.Info().Model }
+
+// Names implements Models.
+func (s single) Names() []string { return []string{s.Engine.Info().Model} }
+
+// Info implements Model.
+func (s single) Info(context.Context) (engine.Info, error) { return s.Engine.Info(), nil }
+
+// FromPool makes Models of a pool that has its models already; first names the one that answers requests that name none.
+func FromPool(p *engine.Pool, first string) Models { return pooled{p, first} }
+
+type pooled struct {
+	pool  *engine.Pool
+	first string
 }
 
 // Model implements Models.
-func (s single) Model(name string) (Model, bool) { return s.model, name == s.names[0] }
+func (p pooled) Model(name string) (Model, bool) {
+	m, ok := p.pool.Model(name)
+	return m, ok
+}
 
 // Names implements Models.
-func (s single) Names() []string { return s.names }
+func (p pooled) Names() []string {
+	names := []string{p.first}
+	for _, name := range p.pool.Names() {
+		if name != p.first {
+			names = append(names, name)
+		}
+	}
+	return names
+}

@@ -193,14 +193,12 @@ func TestRankerErrors(t *testing.T) {
 		{engine.ErrClosed, 503, "Unhealthy", "the server is stopping", "1"},
 		{fmt.Errorf("x: %w", &engine.OverloadError{Limit: "QueueTokens", Value: 9, Max: 8, RetryAfter: 1001 * time.Millisecond}), 429,
 			"Overloaded", "the server is overloaded: QueueTokens would be 9, the limit is 8", "2"},
-		{&engine.OverloadError{Limit: "Requests", Value: 3, Max: 2}, 429, "Overloaded",
-			"the server is overloaded: Requests would be 3, the limit is 2", "1"},
+		{&engine.OverloadError{Limit: "x"}, 429, "Overloaded", "the server is overloaded: x would be 0, the limit is 0", "1"},
+		{&engine.ValueError{Field: "pairs", Value: 9, Max: 8}, 422, "Validation", "pairs is 9, want 0 to 8", ""},
+		{fmt.Errorf("%w: %q", engine.ErrNoModel, "x"), 404, "ModelNotFound", "the model has been unloaded", ""},
 		{fmt.Errorf("x: %w", context.DeadlineExceeded), 504, "DeadlineExceeded",
 			"the request was not answered within the time that it allows", "1"},
 		{context.Canceled, 499, "Cancelled", "the client closed its connection", ""},
-		{&engine.ValueError{Field: "Weight", Value: 17, Min: 0.0625, Max: 16}, 422, "Validation",
-			"Weight is 17, want 0.0625 to 16", ""},
-		{fmt.Errorf("%w: \"m\"", engine.ErrNoModel), 404, "NotFound", "the model is not served any more", ""},
 		{errors.New("a secret"), 500, "Internal", "internal error; the server's log has the cause", ""},
 		{nil, 500, "Internal", "internal error; the server's log has the cause", ""}, // the score is NaN
 	} {

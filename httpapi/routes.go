@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -58,18 +59,18 @@ func (s *Server) newRoutes() routes {
 
 // find returns the handler of a request. A trailing slash makes no difference: clients that join a base URL with a
 // path by hand send one, and a redirect would turn their POST into a GET.
-func (r routes) find(method, path string) (handler, *failure) {
+func (r routes) find(method, path []byte) (handler, *failure) {
 	if len(path) > 1 {
-		path = strings.TrimSuffix(path, "/")
+		path = bytes.TrimSuffix(path, []byte("/"))
 	}
-	methods, ok := r[path]
+	methods, ok := r[string(path)]
 	if !ok {
-		return nil, failf(kindNotFound, "no such path: %s; GET /openapi.json lists those that there are", quote(path))
+		return nil, failf(kindNotFound, "no such path: %s; GET /openapi.json lists those that there are", quote(string(path)))
 	}
-	if h, ok := methods[method]; ok {
+	if h, ok := methods[string(method)]; ok {
 		return h, nil
 	}
-	if h, ok := methods[fasthttp.MethodGet]; ok && method == fasthttp.MethodHead {
+	if h, ok := methods[fasthttp.MethodGet]; ok && string(method) == fasthttp.MethodHead {
 		return h, nil
 	}
 	var allowed []string
@@ -80,7 +81,7 @@ func (r routes) find(method, path string) (handler, *failure) {
 	}
 	slices.Sort(allowed)
 	allow := strings.Join(allowed, ", ")
-	f := failf(kindMethod, "%s does not take %s, only %s", path, quote(method), allow)
+	f := failf(kindMethod, "%s does not take %s, only %s", path, quote(string(method)), allow)
 	f.header, f.value = fasthttp.HeaderAllow, allow
 	return nil, f
 }
@@ -94,7 +95,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 			ctx.SetStatusCode(fasthttp.StatusRequestEntityTooLarge)
 		}
 	}
-	s.log(ctx, f, time.Since(ctx.Time()))
+	s.log(ctx, f, ctx.Time())
 }
 
 // dispatch turns a panic into a failure: fasthttp has no recovery of its own, so one would end the process.
@@ -104,7 +105,7 @@ func (s *Server) dispatch(ctx *fasthttp.RequestCtx) (f *failure) {
 			f = internalFailure(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
 		}
 	}()
-	h, f := s.routes.find(string(ctx.Method()), string(ctx.Path()))
+	h, f := s.routes.find(ctx.Method(), ctx.Path())
 	if f != nil {
 		return f
 	}
@@ -159,12 +160,12 @@ func (s *Server) refuseUnread(ctx *fasthttp.RequestCtx, f *failure) {
 		c.linger.Store(true)
 	}
 	f.write(&ctx.Response)
-	s.log(ctx, f, 0)
+	s.log(ctx, f, time.Now())
 }
 
 // log writes the access log, and the cause of a failure that is the server's fault. A failure's message may quote
 // the request, so it isn't logged.
-func (s *Server) log(ctx *fasthttp.RequestCtx, f *failure, elapsed time.Duration) {
+func (s *Server) log(ctx *fasthttp.RequestCtx, f *failure, begin time.Time) {
 	level, message := slog.LevelDebug, "request"
 	if f != nil && f.cause != nil {
 		level, message = slog.LevelError, "request failed"
@@ -178,7 +179,7 @@ func (s *Server) log(ctx *fasthttp.RequestCtx, f *failure, elapsed time.Duration
 		slog.Int("status", ctx.Response.StatusCode()),
 		slog.Int("requestBytes", len(ctx.Request.Body())),
 		slog.Int("responseBytes", len(ctx.Response.Body())),
-		slog.Int64("elapsedNs", elapsed.Nanoseconds()),
+		slog.Int64("elapsedNs", time.Since(begin).Nanoseconds()),
 		slog.String("remote", ctx.RemoteAddr().String()),
 	}
 	if f != nil {

@@ -1,10 +1,14 @@
 package httpapi
 
 import (
+	"bytes"
+	"encoding/binary"
 	"math/bits"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // scanner reads JSON from left to right. It takes exactly what go-json-experiment takes: RFC 8259 with valid UTF-8, no
@@ -13,11 +17,11 @@ import (
 // Methods that return ok return false where the text is not JSON. Which mistake it was is for jsontext to say, which
 // then reads the body again: a refusal may take its time.
 type scanner struct {
-	text string // the body; what was read out of it are parts of it, unless they had escapes
+	text []byte // the body, which is somebody else's
 	at   int
-	// unescaped holds the strings that had escapes. It gets its whole size at the first of them and never grows, so
-	// that parts of it stay where they are: no escape is shorter than what it stands for.
-	unescaped strings.Builder
+	// arena has the strings that are kept, one behind the other. It gets its whole size at the first of them and never
+	// grows, so that parts of it stay where they are: no string is longer than it is written.
+	arena strings.Builder
 }
 
 // maxDepth is jsontext's.
@@ -46,136 +50,171 @@ func (s *scanner) take(c byte) bool {
 
 // literal steps over a word such as null.
 func (s *scanner) literal(word string) bool {
-	if !strings.HasPrefix(s.text[s.at:], word) {
+	if rest := s.text[s.at:]; len(rest) < len(word) || string(rest[:len(word)]) != word {
 		return false
 	}
 	s.at += len(word)
 	return true
 }
 
+// keep puts a string into the arena.
+func (s *scanner) keep(raw []byte) string {
+	if s.arena.Cap() == 0 {
+		s.arena.Grow(len(s.text))
+	}
+	from := s.arena.Len()
+	s.arena.Write(raw)
+	return s.arena.String()[from:]
+}
+
 const (
 	each = 0x0101010101010101 // a byte of 1 in every place; times c it is c in every place
-	high = 0x8080808080808080
+	high = each << 7
 )
 
-// plain returns how many of the first bytes of t are printable ASCII other than " and \, eight at a time. It may stop
-// early, less than eight bytes before the end of t.
-func plain(t string) int {
-	i := 0
-	for ; i+8 <= len(t); i += 8 {
-		w := t[i : i+8]
-		x := uint64(w[0]) | uint64(w[1])<<8 | uint64(w[2])<<16 | uint64(w[3])<<24 |
-			uint64(w[4])<<32 | uint64(w[5])<<40 | uint64(w[6])<<48 | uint64(w[7])<<56
-		quote, backslash := x^each*'"', x^each*'\\'
-		// The high bit of a byte says that it stops; one above the lowest that does may be set for nothing.
-		if stop := (x | (x - each*' ') | (quote-each)&^quote | (backslash-each)&^backslash) & high; stop != 0 {
-			return i + bits.TrailingZeros64(stop)/8
-		}
+// printable is false where there is a control in t, or anything that is not UTF-8, and counts characters. It takes eight
+// bytes at a time: subtracting a space from each borrows from the next, and so sets a high bit, where it is a control.
+func printable(t []byte) (characters int, ok bool) {
+	i, found := 0, uint64(0)
+	for ; i+32 <= len(t); i += 32 {
+		a, b := binary.LittleEndian.Uint64(t[i:]), binary.LittleEndian.Uint64(t[i+8:])
+		c, d := binary.LittleEndian.Uint64(t[i+16:]), binary.LittleEndian.Uint64(t[i+24:])
+		found |= a | (a - each*' ') | b | (b - each*' ') | c | (c - each*' ') | d | (d - each*' ')
 	}
-	return i
+	for _, c := range t[i:] {
+		found |= uint64(c) | (uint64(c) - ' ')
+	}
+	if found&high == 0 {
+		return len(t), true
+	}
+	return beyondASCII(t)
 }
 
-// string reads the string that is next, and counts its characters.
+// beyondASCII is printable for what may hold other characters than those of ASCII.
+func beyondASCII(t []byte) (characters int, ok bool) {
+	i, controls, continued := 0, uint64(0), 0
+	for ; i+8 <= len(t); i += 8 {
+		x := binary.LittleEndian.Uint64(t[i:])
+		controls |= (x - each*' ') &^ x
+		continued += bits.OnesCount64(x & high &^ (x << 1)) // 10xxxxxx
+	}
+	for _, c := range t[i:] {
+		if c < ' ' {
+			return 0, false
+		}
+		if !utf8.RuneStart(c) {
+			continued++
+		}
+	}
+	return len(t) - continued, controls&high == 0 && utf8.Valid(t)
+}
+
+// run steps over bytes that stand for themselves, up to a quote or a backslash, and counts their characters. quote is
+// where the next quote is, if that isn't behind already: finding it once and not after every escape keeps this linear.
+func (s *scanner) run(quote *int) (characters int, ok bool) {
+	if *quote < s.at {
+		i := bytes.IndexByte(s.text[s.at:], '"')
+		if i < 0 {
+			return 0, false
+		}
+		*quote = s.at + i
+	}
+	raw := s.text[s.at:*quote]
+	if i := bytes.IndexByte(raw, '\\'); i >= 0 {
+		raw = raw[:i]
+	}
+	s.at += len(raw)
+	return printable(raw)
+}
+
+// string reads the string that is next, keeps it, and counts its characters.
 func (s *scanner) string() (value string, characters int, ok bool) {
 	s.at++ // the quote
-	begin, beyondASCII := s.at, 0
-	for {
-		s.at += plain(s.text[s.at:])
-		if s.at >= len(s.text) {
+	begin, quote := s.at, -1
+	characters, ok = s.run(&quote)
+	if !ok {
+		return "", 0, false
+	}
+	if s.text[s.at] == '"' {
+		s.at++
+		return s.keep(s.text[begin : s.at-1]), characters, true
+	}
+	s.keep(nil) // so that it has its size
+	from := s.arena.Len()
+	for s.text[s.at] == '\\' {
+		s.arena.Write(s.text[begin:s.at])
+		r, ok := s.escape()
+		if !ok {
 			return "", 0, false
 		}
-		switch c := s.text[s.at]; {
-		case c == '"':
-			value = s.text[begin:s.at]
-			s.at++
-			return value, len(value) - beyondASCII, true
-		case c == '\\':
-			return s.escaped(begin)
-		case c < ' ':
+		if r < utf8.RuneSelf {
+			s.arena.WriteByte(byte(r))
+		} else {
+			s.arena.WriteRune(r)
+		}
+		begin = s.at
+		n, ok := s.run(&quote)
+		if !ok {
 			return "", 0, false
-		case c < utf8.RuneSelf:
+		}
+		characters += 1 + n
+	}
+	s.arena.Write(s.text[begin:s.at])
+	s.at++
+	return s.arena.String()[from:], characters, true
+}
+
+// name reads the string that is next and returns it for as long as the body is there, where that can be without a copy.
+func (s *scanner) name() (name []byte, ok bool) {
+	begin := s.at
+	escapes, ok := s.over()
+	if !ok {
+		return nil, false
+	}
+	if !escapes {
+		return s.text[begin+1 : s.at-1], true
+	}
+	name, err := jsontext.AppendUnquote(nil, s.text[begin:s.at])
+	return name, err == nil
+}
+
+// over steps over the string that is next.
+func (s *scanner) over() (escapes, ok bool) {
+	s.at++
+	for quote := -1; ; {
+		if _, ok = s.run(&quote); !ok {
+			return escapes, false
+		}
+		if s.text[s.at] == '"' {
 			s.at++
-		default:
-			r, size := utf8.DecodeRuneInString(s.text[s.at:])
-			if r == utf8.RuneError && size == 1 {
-				return "", 0, false
-			}
-			s.at += size
-			beyondASCII += size - 1
+			return escapes, true
+		}
+		escapes = true
+		if _, ok = s.escape(); !ok {
+			return escapes, false
 		}
 	}
 }
 
-// escaped reads on in a string that began at begin, from its first backslash.
-func (s *scanner) escaped(begin int) (value string, characters int, ok bool) {
-	if s.unescaped.Cap() == 0 {
-		s.unescaped.Grow(len(s.text) - begin)
-	}
-	from, run := s.unescaped.Len(), begin // run is the first byte that was not copied yet
-	for {
-		s.at += plain(s.text[s.at:])
-		if s.at >= len(s.text) {
-			return "", 0, false
-		}
-		switch c := s.text[s.at]; {
-		case c == '"':
-			s.unescaped.WriteString(s.text[run:s.at])
-			s.at++
-			value = s.unescaped.String()[from:]
-			return value, utf8.RuneCountInString(value), true
-		case c == '\\':
-			s.unescaped.WriteString(s.text[run:s.at])
-			r, ok := s.escape()
-			if !ok {
-				return "", 0, false
-			}
-			s.unescaped.WriteRune(r)
-			run = s.at
-		case c < ' ':
-			return "", 0, false
-		case c < utf8.RuneSelf:
-			s.at++
-		default:
-			r, size := utf8.DecodeRuneInString(s.text[s.at:])
-			if r == utf8.RuneError && size == 1 {
-				return "", 0, false
-			}
-			s.at += size
-		}
-	}
-}
+// simple has what the escapes of one letter stand for.
+var simple = [256]byte{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
 
 // escape reads the escape that is next: both of them where it is half of a surrogate pair.
 func (s *scanner) escape() (rune, bool) {
 	if s.at+1 >= len(s.text) {
 		return 0, false
 	}
-	c := s.text[s.at+1]
-	if c == 'u' {
-		first, ok := s.hex()
-		if !ok || !utf16.IsSurrogate(first) {
-			return first, ok
-		}
-		second, ok := s.hex()
-		r := utf16.DecodeRune(first, second)
-		return r, ok && r != utf8.RuneError
-	}
-	s.at += 2
-	switch c {
-	case '"', '\\', '/':
+	if c := simple[s.text[s.at+1]]; c != 0 {
+		s.at += 2
 		return rune(c), true
-	case 'b':
-		return '\b', true
-	case 'f':
-		return '\f', true
-	case 'n':
-		return '\n', true
-	case 'r':
-		return '\r', true
-	case 't':
-		return '\t', true
 	}
-	return 0, false
+	first, ok := s.hex()
+	if !ok || !utf16.IsSurrogate(first) {
+		return first, ok
+	}
+	second, ok := s.hex()
+	r := utf16.DecodeRune(first, second)
+	return r, ok && r != utf8.RuneError
 }
 
 // hex reads \uXXXX.
@@ -185,7 +224,7 @@ func (s *scanner) hex() (rune, bool) {
 		return 0, false
 	}
 	var r rune
-	for _, c := range []byte(s.text[s.at+2 : s.at+length]) {
+	for _, c := range s.text[s.at+2 : s.at+length] {
 		switch {
 		case '0' <= c && c <= '9':
 			c -= '0'
@@ -203,19 +242,19 @@ func (s *scanner) hex() (rune, bool) {
 }
 
 // number reads the number that is next and returns it as it is written.
-func (s *scanner) number() (string, bool) {
+func (s *scanner) number() ([]byte, bool) {
 	begin := s.at
 	s.step("-")
 	if !s.step("0") && !s.digits() {
-		return "", false
+		return nil, false
 	}
 	if s.step(".") && !s.digits() {
-		return "", false
+		return nil, false
 	}
 	if s.step("eE") {
 		s.step("+-")
 		if !s.digits() {
-			return "", false
+			return nil, false
 		}
 	}
 	return s.text[begin:s.at], true

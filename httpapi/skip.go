@@ -1,12 +1,12 @@
 package httpapi
 
 // skip reads any value, within depth containers, and returns it as it is written.
-func (s *scanner) skip(depth int) (raw string, ok bool) {
+func (s *scanner) skip(depth int) (raw []byte, ok bool) {
 	c := s.next()
 	begin := s.at
 	switch c {
 	case '"':
-		_, _, ok = s.string()
+		_, ok = s.over()
 	case '{':
 		ok = s.skipObject(depth + 1)
 	case '[':
@@ -25,8 +25,8 @@ func (s *scanner) skip(depth int) (raw string, ok bool) {
 
 func (s *scanner) skipObject(depth int) bool {
 	var seen names
-	return s.object(depth, func(name string) bool {
-		if !seen.add(name) {
+	return s.object(depth, func(name []byte) bool {
+		if !seen.add(string(name)) {
 			return false
 		}
 		_, ok := s.skip(depth)
@@ -42,7 +42,7 @@ func (s *scanner) skipArray(depth int) bool {
 }
 
 // object reads the object that is next. member reads a value, and returns false to end it all.
-func (s *scanner) object(depth int, member func(name string) bool) bool {
+func (s *scanner) object(depth int, member func(name []byte) bool) bool {
 	s.at++ // the brace
 	if depth > maxDepth {
 		return false
@@ -54,7 +54,7 @@ func (s *scanner) object(depth int, member func(name string) bool) bool {
 		if s.next() != '"' {
 			return false
 		}
-		name, _, ok := s.string()
+		name, ok := s.name()
 		if !ok || !s.take(':') || !member(name) {
 			return false
 		}

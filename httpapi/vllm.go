@@ -9,7 +9,7 @@ import (
 var vllmFields = form{
 	flag("use_activation", false, func(c *call) *bool { return &c.noActivation }),
 	side("truncation_side", map[string]bool{"left": true, "right": false}, `"left" or "right"`),
-	count("max_tokens_per_query", func(c *call) *int { return &c.options.MaxQueryTokens }),
+	count("max_tokens_per_query", func(c *call) *int { return &c.maxQueryTokens }),
 }
 
 // scorePairs are the names that the two sides of /score go by.
@@ -23,7 +23,7 @@ var scoreForm = append(form{
 	scoreSide("queries", firstSide), scoreSide("documents", secondSide), scoreSide("items", secondSide),
 	scoreSide("data_1", firstSide), scoreSide("data_2", secondSide),
 	modelField,
-	{"priority", readPriority},
+	priorityField,
 	count("max_tokens_per_doc", func(c *call) *int { return &c.options.MaxDocumentTokens }),
 }, vllmFields...)
 

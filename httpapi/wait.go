@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"errors"
 	"net"
 	"strconv"
 	"sync"
@@ -27,7 +26,7 @@ func requestTimeout(header *fasthttp.RequestHeader) (time.Duration, *failure) {
 			continue
 		}
 		value := string(raw)
-		number := scanner{text: value}
+		number := scanner{text: raw}
 		_, ok := number.number()
 		seconds, err := strconv.ParseFloat(value, 64)
 		if !ok || number.at != len(value) || err != nil || seconds <= 0 || seconds > maxRequestTimeout {
@@ -41,30 +40,40 @@ func requestTimeout(header *fasthttp.RequestHeader) (time.Duration, *failure) {
 	return shortest, nil
 }
 
-// requestContext returns a context that ends when the client has gone or its time is over. done must be called before
-// the handler returns.
+// wait is how long a request waits: until the client has gone or its time is over.
+type wait struct {
+	context.Context
+	waiter
+	watch *watcher // nil: nobody watches the connection
+}
+
+// newWait begins a wait; the handler must call end before it returns.
 //
-// It is not fasthttp's context, which ends as soon as Shutdown begins, and not when the client leaves: what was
+// Its context is not fasthttp's, which ends as soon as Shutdown begins, and not when the client leaves: what was
 // accepted is answered.
-func (s *Server) requestContext(ctx *fasthttp.RequestCtx) (waiting context.Context, done func(), f *failure) {
+func (s *Server) newWait(ctx *fasthttp.RequestCtx) (*wait, *failure) {
 	timeout, f := requestTimeout(&ctx.Request.Header)
 	if f != nil {
-		return nil, nil, f
+		return nil, f
 	}
-	waiting, cancel := context.WithCancelCause(context.Background())
-	done = func() { cancel(nil) }
+	w := &wait{}
 	if timeout > 0 {
-		var stop context.CancelFunc
-		waiting, stop = context.WithDeadline(waiting, ctx.Time().Add(timeout))
-		done = func() { stop(); cancel(nil) }
+		w.Context, w.cancel = context.WithDeadline(context.Background(), ctx.Time().Add(timeout))
+	} else {
+		w.Context, w.cancel = context.WithCancel(context.Background())
 	}
 	if c := ourConn(ctx.Conn()); c != nil && c.raw != nil {
-		w := &waiter{conn: c.raw, cancel: cancel}
-		s.watch.add(w)
-		end := done
-		done = func() { s.watch.remove(w); end() }
+		w.conn, w.watch = c.raw, &s.watch
+		w.watch.add(&w.waiter)
 	}
-	return waiting, done, nil
+	return w, nil
+}
+
+func (w *wait) end() {
+	if w.watch != nil {
+		w.watch.remove(&w.waiter)
+	}
+	w.cancel()
 }
 
 // ourConn finds our connection under what wraps it.
@@ -91,7 +100,7 @@ type watcher struct {
 
 type waiter struct {
 	conn   syscall.RawConn
-	cancel context.CancelCauseFunc
+	cancel context.CancelFunc
 	place  int  // in waiters, or gone; guarded by the watcher's mu
 	old    bool // was there at the last look; guarded by the watcher's mu
 }
@@ -102,8 +111,6 @@ const (
 	watchInterval = 50 * time.Millisecond
 	gone          = -1
 )
-
-var errClientGone = errors.New("the client closed its connection")
 
 func (w *watcher) add(one *waiter) {
 	w.mu.Lock()
@@ -157,7 +164,7 @@ func (w *watcher) look() bool {
 		}
 		if closedByPeer(one.conn) {
 			w.drop(one)
-			one.cancel(errClientGone)
+			one.cancel()
 		}
 	}
 	w.running = len(w.waiters) > 0

@@ -138,7 +138,7 @@ func TestWatcher(t *testing.T) {
 	for range 8 {
 		group.Go(func() {
 			for range 200 {
-				one := &waiter{conn: nowhere{}, cancel: func(error) { t.Error("cancelled") }}
+				one := &waiter{conn: nowhere{}, cancel: func() { t.Error("cancelled") }}
 				w.add(one)
 				w.look()
 				w.remove(one)

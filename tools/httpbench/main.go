@@ -18,6 +18,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"runtime/pprof"
 	"slices"
 	"strings"
@@ -56,6 +57,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		flags.Usage()
 		return 2
 	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400) // as metalrank serve does
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := bench(ctx, &o, stdout, stderr); err != nil {
@@ -74,7 +78,7 @@ func bench(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 	fmt.Fprintf(stdout, "%s, %d CPUs, %s; medians of %d rounds of %v; wrk: %d threads, %d connections under load\n\n",
 		runtime.Version(), runtime.NumCPU(), runtime.GOARCH, o.rounds, o.duration, o.threads, o.connections)
 	table := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "workload\tbytes in\tout\tbare, requests/s\tours\tshare\tp50 of one, bare\tours\tadded\t")
+	fmt.Fprintln(table, "workload\tbytes in\tout\tbare, requests/s\tours\tshare\tCPU, bare\tours\tp50 of one, bare\tours\tadded\t")
 	for _, w := range workloads() {
 		if !strings.Contains(w.name, o.only) {
 			continue
@@ -97,7 +101,7 @@ func benchOne(ctx context.Context, o *options, w *workload, folder string, table
 		return err
 	}
 	defer s.stop()
-	var bareRates, ourRates, shares, bareTimes, ourTimes, added []float64
+	var bareRates, ourRates, shares, bareCPU, ourCPU, bareTimes, ourTimes, added []float64
 	for round := range o.rounds {
 		fmt.Fprintf(stderr, "httpbench: %s, round %d of %d\n", w.name, round+1, o.rounds)
 		var loaded, alone [2]measurement // bare, ours
@@ -111,22 +115,34 @@ func benchOne(ctx context.Context, o *options, w *workload, folder string, table
 			if err != nil {
 				return err
 			}
+			before := cpuTime()
 			loaded[i], err = load(ctx, o, script, address, w.path, o.threads, o.connections)
 			if err := errors.Join(err, end()); err != nil {
 				return err
 			}
+			loaded[i].cpu = float64((cpuTime() - before).Nanoseconds()) / 1000 / loaded[i].requests
 			if alone[i], err = load(ctx, o, script, address, w.path, 1, 1); err != nil {
 				return err
 			}
 		}
 		bareRates, ourRates = append(bareRates, loaded[0].rate), append(ourRates, loaded[1].rate)
 		shares = append(shares, loaded[1].rate/loaded[0].rate)
+		bareCPU, ourCPU = append(bareCPU, loaded[0].cpu), append(ourCPU, loaded[1].cpu)
 		bareTimes, ourTimes = append(bareTimes, alone[0].p50), append(ourTimes, alone[1].p50)
 		added = append(added, alone[1].p50-alone[0].p50)
 	}
-	fmt.Fprintf(table, "%s\t%d\t%d\t%.0f\t%.0f\t%.0f %%\t%.0f µs\t%.0f µs\t%.0f µs\t\n", w.name, len(w.body), len(s.answer),
-		median(bareRates), median(ourRates), 100*median(shares), median(bareTimes), median(ourTimes), median(added))
+	fmt.Fprintf(table, "%s\t%d\t%d\t%.0f\t%.0f\t%.0f %%\t%.1f µs\t%.1f µs\t%.0f µs\t%.0f µs\t%.0f µs\t\n", w.name, len(w.body), len(s.answer),
+		median(bareRates), median(ourRates), 100*median(shares), median(bareCPU), median(ourCPU), median(bareTimes), median(ourTimes), median(added))
 	return nil
+}
+
+// cpuTime is what this process, and so the servers, have used so far.
+func cpuTime() time.Duration {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		panic("BUG: " + err.Error())
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
 // startProfile begins a profile, if there is to be one now; end finishes it.

@@ -21,7 +21,7 @@ Transfer/sec:     10.80MB
 
 func TestParseWrk(t *testing.T) {
 	got, err := parseWrk(wrkOutput)
-	if want := (measurement{rate: 53434.35, p50: 425}); err != nil || got != want {
+	if want := (measurement{rate: 53434.35, requests: 160303, p50: 425}); err != nil || got != want {
 		t.Errorf("%+v, %v, want %+v", got, err, want)
 	}
 	if got, err := parseWrk(strings.Replace(wrkOutput, "425.00us", "1.50ms", 1)); err != nil || got.p50 != 1500 {

@@ -20,12 +20,16 @@ import (
 // nothing is a model that scores without looking: documents keep their order.
 type nothing struct{}
 
-func (nothing) Info() engine.Info {
+func (nothing) Info(context.Context) (engine.Info, error) {
 	return engine.Info{
 		Model: "nothing", Labels: []string{"LABEL_0"}, MaxLength: 512, MaxBatchTokens: 16384,
 		Backend: backend.Info{Name: "none"},
-	}
+	}, nil
 }
+
+// Model and Names make it the only one.
+func (n nothing) Model(name string) (httpapi.Model, bool) { return n, name == "nothing" }
+func (nothing) Names() []string                           { return []string{"nothing"} }
 
 func (nothing) Rerank(_ context.Context, _ string, documents []string, _ engine.Options) (*engine.Ranking, error) {
 	ranking := &engine.Ranking{Results: make([]engine.Result, len(documents))}
@@ -61,7 +65,7 @@ func (s *servers) stop() {
 // startServers starts ours, asks it once, and starts a bare handler with that answer.
 func startServers(ctx context.Context, w *workload) (*servers, error) {
 	s := &servers{}
-	server, err := httpapi.New(httpapi.Single(nothing{}), httpapi.Config{})
+	server, err := httpapi.New(nothing{}, httpapi.Config{})
 	if err != nil {
 		return nil, err
 	}
