@@ -25,7 +25,7 @@ const maxTokenizeBytes = 256 << 10
 // Tokenize returns the tokens of text as the model gets them, uncut, with special tokens round it if asked for. Errors:
 // ErrClosed, ErrTokenizer, ctx's.
 func (e *Engine) Tokenize(ctx context.Context, text string, specialTokens bool) ([]Token, error) {
-	if err := e.enter(); err != nil {
+	if err := e.hold(); err != nil {
 		return nil, err
 	}
 	defer e.calls.Done()
@@ -47,18 +47,12 @@ func (e *Engine) Tokenize(ctx context.Context, text string, specialTokens bool) 
 	if n := len(encoding.IDs); n != len(encoding.Tokens) || n != len(encoding.Offsets) || n != len(encoding.SpecialTokensMask) {
 		return nil, fmt.Errorf("%w on a text of %d bytes", ErrTokenizer, len(text))
 	}
-	return tokensIn(text, &encoding), nil
+	return tokensOf(text, &encoding), nil
 }
 
-// Tokenize is Engine.Tokenize, and ErrNoModel after Unload.
-func (m *Model) Tokenize(ctx context.Context, text string, specialTokens bool) (tokens []Token, err error) {
-	err = m.do(ctx, func(e *Engine) (err error) { tokens, err = e.Tokenize(ctx, text, specialTokens); return err })
-	return tokens, err
-}
-
-// tokensIn turns the library's offsets, which count bytes, into characters. Tokens come in the order of the text, so
+// tokensOf turns the library's offsets, which count bytes, into characters. Tokens come in the order of the text, so
 // that one walk over it does.
-func tokensIn(text string, encoding *tokenizers.Encoding) []Token {
+func tokensOf(text string, encoding *tokenizers.Encoding) []Token {
 	tokens := make([]Token, len(encoding.IDs))
 	bytes, characters := 0, 0
 	position := func(to int) int {

@@ -56,11 +56,6 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx, run runner, c *call) *failure 
 	if f != nil {
 		return f
 	}
-	// The engine cuts queries only with their pair.
-	if most := c.maxQueryTokens; most != 0 && most < model.maxLength {
-		return failf(kindValidation, "`max_tokens_per_query` is %d, want 0 or at least %d, to which the model cuts in any case",
-			most, model.maxLength)
-	}
 	if s.config.AlwaysTruncate && c.options.Truncation == engine.TruncateNever {
 		c.options.Truncation = engine.TruncateRight
 	}

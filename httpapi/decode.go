@@ -29,7 +29,6 @@ type call struct {
 	rawScores       bool
 	noActivation    bool
 	noSpecialTokens bool
-	maxQueryTokens  int // 0: no limit
 	options         engine.Options
 
 	characters      int // of all texts; the query counts once

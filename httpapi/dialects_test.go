@@ -185,8 +185,6 @@ func TestRefusedDialects(t *testing.T) {
 		{"/v1/rerank", `{"query":"a","documents":["b","12345678"]}`, 422, "Validation", "`documents[1]` has 8 characters, the limit is 7"},
 		{"/v1/rerank", `{"query":"a","documents":[{"text":"123456\u00e4\u00e4"}]}`, 422, "Validation", "`documents[0]` has 8 characters"},
 		{"/v1/rerank", `{"query":"","documents":["b",""]}`, 400, "Empty", "`query` and `documents[1]` are both empty"},
-		{"/rerank", `{"query":"a","texts":["b"],"max_tokens_per_query":511}`, 422, "Validation",
-			"`max_tokens_per_query` is 511, want 0 or at least 512, to which the model cuts in any case"},
 		{"/rerank", `{"inputs":["a","b"]}`, 422, "Validation", "`query` is missing"},
 
 		{"/predict", `{}`, 422, "Validation", "`inputs` is missing, want a pair of strings or an array of such pairs"},
@@ -237,21 +235,21 @@ func TestOptions(t *testing.T) {
 	_, address := start(t, ranker, Config{})
 	left := engine.Options{Truncation: engine.TruncateLeft}
 	for fields, want := range map[string]engine.Options{
-		``:                            {},
-		`,"max_tokens_per_doc":9`:     {MaxDocumentTokens: 9},
-		`,"max_tokens_per_doc":0`:     {},
-		`,"max_doc_length":9`:         {MaxDocumentTokens: 9},
-		`,"max_tokens_per_query":512`: {},
-		`,"priority":0`:               {Weight: 1},
-		`,"priority":2`:               {Weight: 0.25},
-		`,"priority":-3`:              {Weight: 8},
-		`,"priority":99`:              {Weight: 1. / 16},
-		`,"priority":-2147483648`:     {Weight: 16},
-		`,"truncation":false`:         {Truncation: engine.TruncateNever},
-		`,"truncation_side":"left"`:   left,
-		`,"truncation_side":"right"`:  {},
-		`,"use_activation":false`:     {RawScores: true},
-		`,"use_activation":true`:      {},
+		``:                           {},
+		`,"max_tokens_per_doc":9`:    {MaxDocumentTokens: 9},
+		`,"max_tokens_per_doc":0`:    {},
+		`,"max_doc_length":9`:        {MaxDocumentTokens: 9},
+		`,"max_tokens_per_query":9`:  {MaxQueryTokens: 9},
+		`,"priority":0`:              {Weight: 1},
+		`,"priority":2`:              {Weight: 0.25},
+		`,"priority":-3`:             {Weight: 8},
+		`,"priority":99`:             {Weight: 1. / 16},
+		`,"priority":-2147483648`:    {Weight: 16},
+		`,"truncation":false`:        {Truncation: engine.TruncateNever},
+		`,"truncation_side":"left"`:  left,
+		`,"truncation_side":"right"`: {},
+		`,"use_activation":false`:    {RawScores: true},
+		`,"use_activation":true`:     {},
 	} {
 		if reply := post(t, address, "/v1/rerank", `{"query":"q","documents":["d"]`+fields+`}`); reply.status != 200 ||
 			!cmp.Equal(got, want) {

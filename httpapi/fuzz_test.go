@@ -116,7 +116,7 @@ func (o *generalOptions) apply(c *call) bool {
 	word(o.Side, []string{"left"}, []string{"right"})
 	number(0, math.MaxInt32, &c.topN, o.TopN)
 	number(0, math.MaxInt32, &c.options.MaxDocumentTokens, o.MaxTokensPerDoc, o.MaxDocLength)
-	number(0, math.MaxInt32, &c.maxQueryTokens, o.MaxTokensPerQuery)
+	number(0, math.MaxInt32, &c.options.MaxQueryTokens, o.MaxTokensPerQuery)
 	if p := o.Priority; p != nil {
 		ok = ok && math.MinInt32 <= *p && *p <= math.MaxInt32
 		c.options.Weight = math.Pow(2, -float64(min(4, max(-4, *p))))

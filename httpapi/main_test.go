@@ -35,7 +35,7 @@ type fakeRanker struct {
 	rerank func(ctx context.Context, query string, documents []string, options engine.Options) (*engine.Ranking, error)
 }
 
-func (r *fakeRanker) Info(context.Context) (engine.Info, error) {
+func (r *fakeRanker) Info() engine.Info {
 	labels := r.labels
 	if labels == nil {
 		labels = []string{"LABEL_0"}
@@ -43,7 +43,7 @@ func (r *fakeRanker) Info(context.Context) (engine.Info, error) {
 	return engine.Info{
 		Model: "tiny-reranker", Labels: labels, MaxLength: 512, MaxBatchTokens: 4096, Activation: "sigmoid",
 		Backend: backend.Info{Name: "fake", Device: "a test", DType: "float32", Overlap: 1},
-	}, nil
+	}
 }
 
 func (r *fakeRanker) Rerank(
@@ -57,7 +57,7 @@ func (r *fakeRanker) Rerank(
 
 // Score gives a pair the number of words that both have for each label, less the label's index.
 func (r *fakeRanker) Score(_ context.Context, pairs []engine.Pair, options engine.Options) (*engine.Scores, error) {
-	info, _ := r.Info(context.Background())
+	info := r.Info()
 	scores := &engine.Scores{Labels: info.Labels, Stats: engine.Stats{Tokens: 7 * len(pairs)}}
 	for _, pair := range pairs {
 		ranking := rankByWords(pair.Query, []string{pair.Document}, engine.Options{RawScores: true})

@@ -6,7 +6,7 @@ import (
 	"github.com/metalrank/metalrank/engine"
 )
 
-// Model is what the server needs of a loaded model: an *engine.Model, but for Info. Its methods are called from several
+// Model is what the server needs of a loaded model: an *engine.Model has it. Its methods are called from several
 // goroutines at once, and may keep the texts they are given for as long as they like.
 type Model interface {
 	// Rerank scores every document against the query and sorts them, best first.
@@ -15,7 +15,7 @@ type Model interface {
 	Score(ctx context.Context, pairs []engine.Pair, options engine.Options) (*engine.Scores, error)
 	// Tokenize returns the tokens of one text, with the special ones round it if asked for.
 	Tokenize(ctx context.Context, text string, specialTokens bool) ([]engine.Token, error)
-	Info(ctx context.Context) (engine.Info, error)
+	Info() engine.Info
 }
 
 // Models are the models that a server has, by name. What Names returns doesn't change; the first is the one that
@@ -35,9 +35,6 @@ func (s single) Model(name string) (Model, bool) { return s, name == s.Engine.In
 
 // Names implements Models.
 func (s single) Names() []string { return []string{s.Engine.Info().Model} }
-
-// Info implements Model.
-func (s single) Info(context.Context) (engine.Info, error) { return s.Engine.Info(), nil }
 
 // FromPool makes Models of a pool that has its models already; first names the one that answers requests that name none.
 func FromPool(p *engine.Pool, first string) Models { return pooled{p, first} }

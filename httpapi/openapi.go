@@ -103,8 +103,8 @@ func (n node) expand() {
 	}
 }
 
-// encodeOpenAPI is the answer to GET /openapi.json, with the limits of config and of the first model.
-func encodeOpenAPI(config *Config, maxLength int) ([]byte, error) {
+// encodeOpenAPI is the answer to GET /openapi.json, with the limits of config.
+func encodeOpenAPI(config *Config) ([]byte, error) {
 	document, err := openAPIJSON()
 	if err != nil {
 		return nil, err
@@ -115,7 +115,6 @@ func encodeOpenAPI(config *Config, maxLength int) ([]byte, error) {
 	}
 	return []byte(strings.NewReplacer(
 		`"$VERSION"`, string(version),
-		`"$MAX_LENGTH"`, strconv.Itoa(maxLength),
 		`"$MAX_TEXTS"`, strconv.Itoa(config.MaxTexts),
 		`"$MAX_QUERY_CHARACTERS"`, strconv.Itoa(config.MaxQueryCharacters),
 		`"$MAX_TEXT_CHARACTERS"`, strconv.Itoa(config.MaxTextCharacters),

@@ -45,7 +45,6 @@ type served struct {
 	Model
 	name        string
 	labels      []string
-	maxLength   int    // tokens of a pair
 	info        []byte // the answer to GET /info
 	computeType []byte
 }
@@ -70,18 +69,15 @@ func New(models Models, config Config) (*Server, error) {
 		if !ok {
 			return nil, fmt.Errorf("httpapi: there is no model %q, though it is among the names", name)
 		}
-		info, err := model.Info(context.Background())
-		if err != nil {
-			return nil, fmt.Errorf("httpapi: model %q: %w", name, err)
-		}
+		info := model.Info()
 		encoded, err := encodeInfo(name, &info, &config)
 		if err != nil {
 			return nil, err
 		}
-		s.models[name] = &served{model, name, info.Labels, info.MaxLength, encoded, []byte(info.Backend.Name)}
+		s.models[name] = &served{model, name, info.Labels, encoded, []byte(info.Backend.Name)}
 	}
 	var err error
-	if s.openAPI, err = encodeOpenAPI(&config, s.models[s.names[0]].maxLength); err != nil {
+	if s.openAPI, err = encodeOpenAPI(&config); err != nil {
 		return nil, err
 	}
 	if s.docs, err = encodeDocs(s.openAPI); err != nil {

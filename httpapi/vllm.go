@@ -9,7 +9,7 @@ import (
 var vllmFields = form{
 	flag("use_activation", false, func(c *call) *bool { return &c.noActivation }),
 	side("truncation_side", map[string]bool{"left": true, "right": false}, `"left" or "right"`),
-	count("max_tokens_per_query", func(c *call) *int { return &c.maxQueryTokens }),
+	count("max_tokens_per_query", func(c *call) *int { return &c.options.MaxQueryTokens }),
 }
 
 // scorePairs are the names that the two sides of /score go by.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/metalrank/metalrank/engine"
@@ -17,8 +18,41 @@ import (
 
 type serveCommand struct {
 	modelFlags
-	Listen   string `help:"Address to listen on." default:"127.0.0.1:8080"`
-	AnyModel bool   `help:"Answer requests for a model that isn't served, too, instead of refusing them."`
+	schedulingFlags
+	Listen   string             `help:"Address to listen on." default:"127.0.0.1:8080"`
+	AnyModel bool               `help:"Answer requests for a model that isn't served, too, instead of refusing them."`
+	Also     map[string]string  `help:"Serve another model, too, under a name. Models share the devices; all have the same flags." placeholder:"NAME=DIR"`
+	Weight   map[string]float64 `help:"How much more device time than others a model gets, by name." placeholder:"NAME=W"`
+}
+
+// schedulingFlags say how much is accepted, and how it is batched.
+type schedulingFlags struct {
+	MaxBatchTokens        int           `help:"Tokens in a batch. Default: 4096." placeholder:"N"`
+	MaxQueueTokens        int           `help:"Tokens that may wait for a model; what would make them more is refused with 429. Default: 256 times --max-batch-tokens." placeholder:"N"`
+	MaxConcurrentRequests int           `help:"Requests under way at once. Default: 512." placeholder:"N"`
+	MaxClientBatchSize    int           `help:"Texts in a request. Default: 1000." placeholder:"N"`
+	MaxWait               time.Duration `help:"How long a batch that isn't full waits for more while the device is idle. Default: not at all." placeholder:"D"`
+	Replicas              int           `help:"Backends for each model; on the CPU they divide the cores. Default: 1." placeholder:"N"`
+	TokenCacheBytes       int           `help:"Memory for the tokens of texts seen lately; -1: none. Default: 32 MiB." placeholder:"N"`
+	IdleAfter             time.Duration `help:"Unload a model that nobody has asked for so long, until somebody does. Default: never." placeholder:"D"`
+}
+
+func (f *schedulingFlags) apply(c *engine.Config) {
+	c.MaxBatchTokens, c.MaxQueueTokens, c.MaxConcurrentRequests = f.MaxBatchTokens, f.MaxQueueTokens, f.MaxConcurrentRequests
+	c.MaxWait, c.Replicas, c.TokenCacheBytes = f.MaxWait, f.Replicas, f.TokenCacheBytes
+}
+
+// Validate is called by kong.
+func (c *serveCommand) Validate() error {
+	config := c.config()
+	c.apply(&config)
+	if c.IdleAfter < 0 {
+		return fmt.Errorf("--idle-after is %v, want 0 (never) or more", c.IdleAfter)
+	}
+	if c.MaxClientBatchSize < 0 {
+		return fmt.Errorf("--max-client-batch-size is %d, want 1 or more", c.MaxClientBatchSize)
+	}
+	return config.Validate()
 }
 
 // drainTimeout bounds how long a stop waits for requests under way.
@@ -30,6 +64,9 @@ const gcPercent = 400
 
 // Run is called by kong. It serves until ctx ends, then finishes what was accepted.
 func (c *serveCommand) Run(ctx context.Context, std streams) error {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	logger := slog.New(slog.NewTextHandler(std.err, nil))
 	pool := engine.NewPool()
 	models, err := c.load(ctx, pool, logger)
@@ -39,12 +76,75 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 	return errors.Join(c.serve(ctx, models, logger), pool.Close())
 }
 
-func (c *serveCommand) serve(ctx context.Context, e *engine.Engine, std streams) error {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
+// load opens --model, which answers requests that name none, and then the others in the order of their names.
+func (c *serveCommand) load(ctx context.Context, pool *engine.Pool, logger *slog.Logger) (served, error) {
+	var models served
+	add := func(name, source string) error {
+		config := engine.ModelConfig{Config: c.config(), Weight: c.Weight[name], IdleAfter: c.IdleAfter}
+		c.apply(&config.Config)
+		config.OnBatch = func(b engine.BatchStats) {
+			if b.Err != nil {
+				logger.Error("batch failed", "device", b.Device, "batch", b.ID, "requests", b.Requests, "tokens", b.Tokens,
+					"error", b.Err, "stack", string(b.Stack))
+			}
+		}
+		var err error
+		if config.Model, err = findModel(source); err != nil {
+			return err
+		}
+		model, err := pool.Load(ctx, name, config)
+		if err != nil {
+			return err
+		}
+		models = append(models, model)
+		return nil
 	}
-	logger := slog.New(slog.NewTextHandler(std.err, nil))
-	server, err := httpapi.New(httpapi.Single(e), httpapi.Config{Version: version, Logger: logger, AnyModel: c.AnyModel})
+	if err := add("", c.Model); err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Also)) {
+		if name == "" || name == models[0].Name() {
+			return nil, fmt.Errorf("--also %s=%s: the name is empty or taken", name, c.Also[name])
+		}
+		if err := add(name, c.Also[name]); err != nil {
+			return nil, fmt.Errorf("--also %s: %w", name, err)
+		}
+	}
+	for name := range c.Weight {
+		if _, ok := models.Model(name); !ok {
+			return nil, fmt.Errorf("--weight %s: there is no such model among %v", name, models.Names())
+		}
+	}
+	return models, nil
+}
+
+// served are the models of a pool, for httpapi.
+type served []*engine.Model
+
+// Model implements httpapi.Models.
+func (s served) Model(name string) (httpapi.Model, bool) {
+	for _, m := range s {
+		if m.Name() == name {
+			return m, true
+		}
+	}
+	return nil, false
+}
+
+// Names implements httpapi.Models.
+func (s served) Names() []string {
+	var names []string
+	for _, m := range s {
+		names = append(names, m.Name())
+	}
+	return names
+}
+
+func (c *serveCommand) serve(ctx context.Context, models served, logger *slog.Logger) error {
+	server, err := httpapi.New(models, httpapi.Config{
+		Version: version, Logger: logger, AnyModel: c.AnyModel, MaxTexts: c.MaxClientBatchSize,
+		MaxConcurrentRequests: c.MaxConcurrentRequests,
+	})
 	if err != nil {
 		return err
 	}

@@ -20,11 +20,11 @@ import (
 // nothing is a model that scores without looking: documents keep their order.
 type nothing struct{}
 
-func (nothing) Info(context.Context) (engine.Info, error) {
+func (nothing) Info() engine.Info {
 	return engine.Info{
 		Model: "nothing", Labels: []string{"LABEL_0"}, MaxLength: 512, MaxBatchTokens: 16384,
 		Backend: backend.Info{Name: "none"},
-	}, nil
+	}
 }
 
 // Model and Names make it the only one.
