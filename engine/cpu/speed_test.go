@@ -46,8 +46,7 @@ func BenchmarkPeak(b *testing.B) {
 		if checkPrecision(kernels, precision) != nil {
 			continue
 		}
-		name := string(precision) + "-pass"
-		shares[name] = passShares(b, program, variant, checkpoint, precision)
+		passShares(b, program, variant, checkpoint, precision, shares)
 	}
 	for b.Loop() { // what there is to do has been done
 	}
@@ -87,17 +86,21 @@ func productShares(b *testing.B, program, variant string) map[string]float64 {
 	b.Helper()
 	speeds, shares := measureSpeed(b, program, variant), map[string]float64{}
 	for name, rate := range speeds {
+		element, shape, _ := strings.Cut(name, "/")
 		if peak, ok := speeds[name+"/peak"]; ok {
-			element, shape, _ := strings.Cut(name, "/")
 			shares[element+"-"+shape] = 100 * rate / peak
 			shares[element+"-peak-GOPS"] = peak
+		}
+		if peak, ok := speeds[name+"/vector-peak"]; ok {
+			shares[element+"-"+shape+"-of-vector"] = 100 * rate / peak
+			shares[element+"-vector-peak-GOPS"] = peak
 		}
 	}
 	return shares
 }
 
-// passShares times whole passes, each between two measurements of the peak.
-func passShares(b *testing.B, program, variant string, checkpoint *weights.Checkpoint, precision Precision) []float64 {
+// passShares times whole passes, each between two measurements of the peaks, and adds to shares.
+func passShares(b *testing.B, program, variant string, checkpoint *weights.Checkpoint, precision Precision, shares map[string][]float64) {
 	b.Helper()
 	const tokens, pairs = 128, 48
 	model, err := New(checkpoint, Options{Precision: precision})
@@ -109,9 +112,7 @@ func passShares(b *testing.B, program, variant string, checkpoint *weights.Check
 	batch := modelOf(config).Batch(slices.Repeat([]int{tokens}, pairs)...)
 	out := make([]float32, pairs*len(config.Labels))
 	operations := pairs * passOperations(config, tokens)
-	peak := func() float64 { return measureSpeed(b, program, variant)[string(precision)+"/384x1536/peak"] }
-	var shares []float64
-	before := peak()
+	before := measureSpeed(b, program, variant)
 	for range speedRounds {
 		begin := time.Now()
 		n := 0
@@ -121,11 +122,15 @@ func passShares(b *testing.B, program, variant string, checkpoint *weights.Check
 			}
 		}
 		rate := float64(n) * operations / time.Since(begin).Seconds() / 1e9
-		after := peak()
-		shares = append(shares, 100*rate/((before+after)/2))
+		after := measureSpeed(b, program, variant)
+		for of, unit := range map[string]string{"peak": "-pass", "vector-peak": "-pass-of-vector"} {
+			key := string(precision) + "/384x1536/" + of
+			if peak := (before[key] + after[key]) / 2; peak > 0 {
+				shares[string(precision)+unit] = append(shares[string(precision)+unit], 100*rate/peak)
+			}
+		}
 		before = after
 	}
-	return shares
 }
 
 // passOperations counts the multiplications and additions of products for one sequence, head left out: of the last layer,

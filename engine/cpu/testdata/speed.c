@@ -6,7 +6,8 @@
 // prints a line `NAME VALUE` for each measurement, in 10⁹ operations a second over all threads; a multiplication and an
 // addition are two. `peak ELEMENT` is a chain of nothing but multiply-adds between registers; `ELEMENT KxN` is a product
 // of M = 2048 rows, over the threads, in blocks whose results take each other's place, as forward.c has them. Each product runs between two slices of its peak,
-// and `ELEMENT KxN peak` is the mean of those: what the cores gave at that time.
+// and `ELEMENT/KxN/peak` is the mean of those: what the cores gave at that time. Where a variant has tiles, `vector-peak` is
+// that of the same elements without.
 #define _GNU_SOURCE // for what is beyond ISO C
 #include <pthread.h>
 #include <stdio.h>
@@ -73,10 +74,11 @@ static const struct peaks {
     double (*f32)(void);
     double (*i8)(void);
     double (*bf16)(void);
+    double (*vector)(void); // of int8 without tiles, to compare with; may be NULL
 } peaks[] = {
-    {"amx", fma_zmm, tile_i8, tile_bf16}, {"avx512vnni", fma_zmm, dot_zmm, bf16_zmm},
-    {"avx512", fma_zmm, madd_zmm, NULL},  {"avxvnni", fma_ymm, dot_ymm, NULL},
-    {"avx2", fma_ymm, madd_ymm, NULL},    {NULL, NULL, NULL, NULL},
+    {"amx", fma_zmm, tile_i8, tile_bf16, dot_zmm}, {"avx512vnni", fma_zmm, dot_zmm, bf16_zmm, NULL},
+    {"avx512", fma_zmm, madd_zmm, NULL, NULL},     {"avxvnni", fma_ymm, dot_ymm, NULL, NULL},
+    {"avx2", fma_ymm, madd_ymm, NULL, NULL},       {NULL, NULL, NULL, NULL, NULL},
 };
 
 enum { M = 2048, BLOCK = 128 };
@@ -169,6 +171,7 @@ static void measure_element(
     struct side* sides,
     const char* name,
     double (*chain)(void),
+    double (*vector)(void),
     const struct matmul* matmul
 ) {
     static const int shapes[][2] = {{384, 1536}, {1536, 384}}; // K, N
@@ -190,6 +193,10 @@ static void measure_element(
         double after = measure(sides, peak);
         printf("%s/%dx%d %.1f\n", name, k, n, rate);
         printf("%s/%dx%d/peak %.1f\n", name, k, n, (before + after) / 2);
+        if (vector) {
+            struct work other = {.chain = vector};
+            printf("%s/%dx%d/vector-peak %.1f\n", name, k, n, measure(sides, other));
+        }
         free((void*)work.linear.panels), free((void*)work.linear.bias);
         free((void*)work.linear.scales), free((void*)work.linear.sums);
     }
@@ -212,8 +219,8 @@ int main(int argc, char** argv) {
         sides[i].y = fresh((size_t)4 * (M + SLACK_ROWS) * 1600);
         sides[i].rows = fresh(sizeof(struct quantised) * M);
     }
-    measure_element(sides, "fp32", p->f32, &kernels->f32);
-    measure_element(sides, "int8", p->i8, &kernels->i8);
-    measure_element(sides, "bf16", p->bf16, &kernels->bf16);
+    measure_element(sides, "fp32", p->f32, NULL, &kernels->f32);
+    measure_element(sides, "int8", p->i8, p->vector, &kernels->i8);
+    measure_element(sides, "bf16", p->bf16, NULL, &kernels->bf16);
     return 0;
 }
