@@ -33,7 +33,7 @@ type command struct {
 
 	Rerank rerankCommand `cmd:"" help:"Rank documents by how well they answer a query."`
 	Score  scoreCommand  `cmd:"" help:"Score (query, text) pairs, one JSON object a line."`
-	Serve  serveCommand  `cmd:"" help:"Serve POST /rerank over HTTP, as text-embeddings-inference does."`
+	Serve  serveCommand  `cmd:"" help:"Serve models over HTTP, as text-embeddings-inference, Cohere, Jina, Infinity and vLLM do."`
 
 	Convert convertCommand `cmd:"" help:"Write a checkpoint again in another type: fp32, fp16, bf16, int8, int4."`
 	Pull    pullCommand    `cmd:"" help:"Fetch a model from the Hugging Face hub into its cache."`
