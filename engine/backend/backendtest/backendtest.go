@@ -47,6 +47,7 @@ func (m Model) Forward(t testing.TB, b backend.Backend, batch *backend.Batch) []
 // Contract runs all tests over an open backend, which is left open and must still work: what one call asked for wrongly
 // may not harm the next.
 func Contract(t *testing.T, b backend.Backend, m Model) {
+	t.Helper()
 	t.Run("info", func(t *testing.T) {
 		info := b.Info()
 		if info.Name == "" || info.Device == "" || info.DType == "" || info.WeightBytes <= 0 || info.Overlap < 1 {
