@@ -214,9 +214,7 @@ func (d *dispatcher) finish(v *device, r *replica, s *slot, err error) BatchStat
 			j.ended = end
 			j.settle(nil)
 		}
-	}
-	for _, span := range s.batch.Spans { // a request may have several: none may be recycled before all are done with
-		if j := jobOf(span.Request); j.left && j.request.Idle() {
+		if j.left && j.request.Idle() { // a request has one span in a batch, so that nothing comes after it
 			j.recycle()
 		}
 	}
