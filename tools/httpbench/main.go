@@ -172,7 +172,7 @@ func startProfile(o *options, now bool) (end func() error, err error) {
 func load(
 	ctx context.Context, o *options, script string, address net.Addr, path string, threads, connections int,
 ) (measurement, error) {
-	command := exec.CommandContext(ctx, o.wrk, "--latency", fmt.Sprintf("-t%d", threads), fmt.Sprintf("-c%d", connections),
+	command := exec.CommandContext(ctx, o.wrk, "--latency", "--timeout", "30s", fmt.Sprintf("-t%d", threads), fmt.Sprintf("-c%d", connections),
 		fmt.Sprintf("-d%ds", max(1, int(o.duration/time.Second))), "-s", script, "http://"+address.String()+path)
 	output, err := command.CombinedOutput()
 	if err != nil {

@@ -26,8 +26,8 @@ func benchReal(ctx context.Context, o *options, folder string, stdout, stderr io
 		return err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
-	w := workload{"embedded model, 8 × 20 words", "/rerank",
-		body(rand.New(rand.NewPCG(seed, seed)), "texts", 8, 20, "abcdefghijklmnopqrstuvwxyz")}
+	w := workload{"embedded model, 4 × 8 words", "/rerank",
+		body(rand.New(rand.NewPCG(seed, seed)), "texts", 4, 8, "abcdefghijklmnopqrstuvwxyz")}
 	var texts struct {
 		Query string   `json:"query"`
 		Texts []string `json:"texts"`
