@@ -82,7 +82,9 @@ func callEngine(ctx context.Context, e *engine.Engine, o *options, query string,
 					fault <- err
 					return
 				}
-				calls.Add(1)
+				if time.Since(begin) <= o.duration { // as wrk counts
+					calls.Add(1)
+				}
 			}
 		})
 	}
@@ -91,6 +93,6 @@ func callEngine(ctx context.Context, e *engine.Engine, o *options, query string,
 	case err := <-fault:
 		return 0, err
 	default:
-		return float64(calls.Load()) / time.Since(begin).Seconds(), nil
+		return float64(calls.Load()) / o.duration.Seconds(), nil
 	}
 }
