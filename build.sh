@@ -38,6 +38,7 @@ usage: ./build.sh VERB [ARGS]
   fuzz [SECONDS]   run every fuzz target for SECONDS (60), one after another
   bench [ARGS]     run the benchmarks: `go test -bench . ARGS`
   bench peers [FLAGS]   compare with other runtimes on this CPU (tools/peers/README.md); --help lists the flags
+  bench http [FLAGS]   what the endpoint adds to bare fasthttp, by wrk (tools/httpbench); --help lists the flags
   conformance [clients | schemathesis]   run real clients and schemathesis against a server (tools/conformance/README.md)
   env              print what `eval "$(./build.sh env)"` needs so that plain `go test ./...` works
   help             print this
@@ -535,12 +536,28 @@ verb_test_long() {
 }
 
 verb_bench() {
-    if [ "${1:-}" = peers ]; then
+    case ${1:-} in
+    peers)
         shift
         bench_peers "$@"
-    fi
+        ;;
+    http)
+        shift
+        bench_http "$@"
+        ;;
+    esac
     set_up
     go_test_over_all -run='^$' -bench=. -benchmem "$@"
+}
+
+bench_http() {
+    local program
+    command -v wrk >/dev/null ||
+        die 'bench http wants wrk (Debian, Ubuntu: sudo apt-get install wrk; Fedora: sudo dnf install wrk; macOS: brew install wrk)'
+    set_up
+    program=$(cache_dir)/httpbench
+    go build -o "$program" ./tools/httpbench
+    exec "$program" "$@"
 }
 
 # bench_peers FLAGS: the harness starts the peers in Python and our engine as a program of its own.

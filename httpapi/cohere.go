@@ -88,12 +88,12 @@ func (d *decoder) fillObjects() bool {
 			return false
 		}
 		if len(values) == 0 {
-			return d.refuse(kindValidation, "`%s` has none of %s", entry(d.list.name, index), quoteNames(fields))
+			return d.refuse("`%s` has none of %s", entry(d.list.name, index), quoteNames(fields))
 		}
 		text := strings.Join(values, "\n")
 		characters := utf8.RuneCountInString(text)
 		if characters > d.limits.textCharacters {
-			return d.refuse(kindValidation, "`%s` has %d characters, the limit is %d",
+			return d.refuse("`%s` has %d characters, the limit is %d",
 				entry(d.list.name, index), characters, d.limits.textCharacters)
 		}
 		d.list.texts[index] = text
@@ -118,7 +118,7 @@ func (d *decoder) fieldValues(object string, fields []string, index int) ([]stri
 			s.skip(1)
 			for _, field := range fields {
 				if field == string(name) {
-					return d.refuse(kindValidation, "`%s.%s` is an object or an array, want a string, a number, true or false",
+					return d.refuse("`%s.%s` is an object or an array, want a string, a number, true or false",
 						entry(d.list.name, index), clip(field))
 				}
 			}

@@ -107,7 +107,7 @@ func tooMany(name string, entries, limit int) *failure {
 func (d *decoder) body(f form) bool {
 	if d.next() != '{' {
 		value, ok := d.describe()
-		return ok && d.refuse(kindValidation, "the body is %s, want an object", value)
+		return ok && d.refuse("the body is %s, want an object", value)
 	}
 	var (
 		seen   uint64 // bit i: field i of f
@@ -134,15 +134,15 @@ func (d *decoder) body(f form) bool {
 }
 
 // refuse ends the reading. It returns false, for a reader to return.
-func (d *decoder) refuse(k kind, format string, args ...any) bool {
-	d.failure = failf(k, format, args...)
+func (d *decoder) refuse(format string, args ...any) bool {
+	d.failure = failf(kindValidation, format, args...)
 	return false
 }
 
 // wrong refuses the value that is next, unless it isn't even JSON.
 func (d *decoder) wrong(name, want string) bool {
 	value, ok := d.describe()
-	return ok && d.refuse(kindValidation, "`%s` is %s, want %s", name, value, want)
+	return ok && d.refuse("`%s` is %s, want %s", name, value, want)
 }
 
 // describe names the value that is next in a message: what it is, and what it says where that is short.
@@ -171,7 +171,7 @@ func (d *decoder) readText(name string, index, limit int) (string, bool) {
 		return "", false
 	}
 	if characters > limit {
-		return "", d.refuse(kindValidation, "`%s` has %d characters, the limit is %d", entry(name, index), characters, limit)
+		return "", d.refuse("`%s` has %d characters, the limit is %d", entry(name, index), characters, limit)
 	}
 	d.characters += characters
 	return value, true

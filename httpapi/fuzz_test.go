@@ -24,6 +24,7 @@ var fuzzLimits = limits{texts: 4, queryCharacters: 40, textCharacters: 50}
 
 // fuzzForm adds seeds, and compares the decoder of a form with oracle, which returns nil for what is to be refused.
 func fuzzForm(f *testing.F, form form, check func(*call) *failure, seeds []string, oracle func([]byte) *call) {
+	f.Helper()
 	for _, body := range append(seeds,
 		``, ` `, `[]`, `null`, `{}`, `{"a":1,"a":2}`, `{"a":{"b":[1,{"c":null,"c":0}]}}`, `{"a":[1.5e+3,-0,true,false,"\u0000"]}`,
 		"{\"a\":\"\xff\"}", `{"a":"\ud800"}`, `{"a":"\ud83d\ude00 \"\\\/\b\f\n\r\t"}`, `{"a":01}`, `{"a":tru}`, `{"a":"\x"}`, `{} x`,

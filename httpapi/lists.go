@@ -1,6 +1,6 @@
 package httpapi
 
-import "fmt"
+import "strings"
 
 // textsField makes a field that is an array of strings.
 func textsField(name string) field {
@@ -28,7 +28,7 @@ func textOrTexts(name string, of func(*call) *list) field {
 // openList refuses a body that has what l is for under two names.
 func (d *decoder) openList(l *list, name string) bool {
 	if l.name != "" {
-		return d.refuse(kindValidation, "`%s` and `%s` are both there, want one of them", l.name, name)
+		return d.refuse("`%s` and `%s` are both there, want one of them", l.name, name)
 	}
 	l.name = name
 	return true
@@ -71,12 +71,9 @@ func (l *list) need(name, want string) *failure {
 
 // quoteNames makes names fit for a message.
 func quoteNames(names []string) string {
-	text := ""
+	quoted := make([]string, len(names))
 	for i, name := range names {
-		if i > 0 {
-			text += ", "
-		}
-		text += fmt.Sprintf("`%s`", clip(name))
+		quoted[i] = "`" + clip(name) + "`"
 	}
-	return text
+	return strings.Join(quoted, ", ")
 }

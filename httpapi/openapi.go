@@ -73,7 +73,8 @@ func (n node) expand() {
 		headers[name] = reference("headers/" + name)
 	}
 	refusals := node{}
-	for _, row := range kinds {
+	for i := range kinds {
+		row := &kinds[i]
 		switch {
 		case row.status == fasthttp.StatusMethodNotAllowed: // of other methods than those that there are
 		case row.retryAfter != "":

@@ -1,5 +1,7 @@
 package httpapi
 
+import "slices"
+
 // skip reads any value, within depth containers, and returns it as it is written.
 func (s *scanner) skip(depth int) (raw []byte, ok bool) {
 	c := s.next()
@@ -100,10 +102,8 @@ func (n *names) add(name string) bool {
 		n.many[name] = true
 		return true
 	}
-	for _, other := range n.few {
-		if other == name {
-			return false
-		}
+	if slices.Contains(n.few, name) {
+		return false
 	}
 	if n.few = append(n.few, name); len(n.few) == fewNames {
 		n.many = make(map[string]bool, 2*fewNames)

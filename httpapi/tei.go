@@ -93,7 +93,7 @@ func (d *decoder) readPair(name string, index, depth int) bool {
 		return ok
 	})
 	if ok && n != 2 {
-		return d.refuse(kindValidation, "`%s` has %d strings, want 2: the model scores pairs", entry(name, index), n)
+		return d.refuse("`%s` has %d strings, want 2: the model scores pairs", entry(name, index), n)
 	}
 	return ok
 }

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -156,8 +157,7 @@ func (w *watcher) run() {
 func (w *watcher) look() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for i := len(w.waiters) - 1; i >= 0; i-- {
-		one := w.waiters[i]
+	for _, one := range slices.Backward(w.waiters) { // drop puts in a place what was seen already
 		if !one.old {
 			one.old = true
 			continue

@@ -67,7 +67,7 @@ func TestGroups(t *testing.T) {
 
 func TestGenerated(t *testing.T) {
 	match := generated.FindStringSubmatch("Test cases:\n  6180 generated, 6161 passed\n")
-	if match == nil || match[1] != "6180" {
+	if len(match) != 2 || match[1] != "6180" {
 		t.Errorf("%q", match)
 	}
 }

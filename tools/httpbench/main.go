@@ -1,6 +1,6 @@
 // Httpbench measures what the endpoint adds to HTTP: the server over a model that does nothing, beside a bare fasthttp
 // handler that reads the same body and answers with the same bytes, under the same load by wrk. `./build.sh bench http`
-// runs it.
+// runs it. With the embedded model it compares requests over HTTP with calls of the engine.
 //
 // Both listen in one process and are loaded in turns, so that whatever else the machine does hits both.
 package main
@@ -33,6 +33,7 @@ type options struct {
 	duration    time.Duration
 	threads     int
 	connections int
+	callers     int    // of the embedded model; 0: it isn't measured
 	only        string // run workloads whose name contains this
 	cpuProfile  string // of our server under load; "": none
 }
@@ -48,6 +49,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags.DurationVar(&o.duration, "duration", 3*time.Second, "time of one measurement")
 	flags.IntVar(&o.threads, "threads", 1, "threads of wrk")
 	flags.IntVar(&o.connections, "connections", 32, "connections under load")
+	flags.IntVar(&o.callers, "callers", 8, "callers of the embedded model; 0: don't measure it")
 	flags.StringVar(&o.only, "only", "", "run workloads whose name contains this")
 	flags.StringVar(&o.cpuProfile, "cpuprofile", "", "write a profile of our server under load, in the last round, to this file")
 	switch err := flags.Parse(args); {
@@ -87,7 +89,10 @@ func bench(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 			return fmt.Errorf("%s: %w", w.name, err)
 		}
 	}
-	return table.Flush()
+	if err := table.Flush(); err != nil || o.callers == 0 {
+		return err
+	}
+	return benchReal(ctx, o, folder, stdout, stderr)
 }
 
 // benchOne measures a workload: under load for requests a second, and with one connection for the time of one.
@@ -167,7 +172,7 @@ func startProfile(o *options, now bool) (end func() error, err error) {
 func load(
 	ctx context.Context, o *options, script string, address net.Addr, path string, threads, connections int,
 ) (measurement, error) {
-	command := exec.CommandContext(ctx, o.wrk, "--latency", fmt.Sprintf("-t%d", threads), fmt.Sprintf("-c%d", connections),
+	command := exec.CommandContext(ctx, o.wrk, "--latency", "--timeout", "30s", fmt.Sprintf("-t%d", threads), fmt.Sprintf("-c%d", connections),
 		fmt.Sprintf("-d%ds", max(1, int(o.duration/time.Second))), "-s", script, "http://"+address.String()+path)
 	output, err := command.CombinedOutput()
 	if err != nil {

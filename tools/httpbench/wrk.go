@@ -17,7 +17,7 @@ type measurement struct {
 
 var (
 	rateLine   = regexp.MustCompile(`(?m)^Requests/sec: +([0-9.]+)$`)
-	countLine  = regexp.MustCompile(`(?m)^ +([0-9]+) requests in `)
+	countLine  = regexp.MustCompile(`(?m)^ +(\d+) requests in `)
 	p50Line    = regexp.MustCompile(`(?m)^ +50% +([0-9.]+)(us|ms|s)$`)
 	errorLines = regexp.MustCompile(`(?m)^ +(Non-2xx.*|Socket errors.*)$`)
 )
