@@ -615,7 +615,7 @@ verb_conformance() {
     fi
     if [ "$1" != clients ]; then
         make_venv "$dir" $sources/schemathesis/requirements.txt schemathesis
-        set -- "$@" -schemathesis "$venv/bin/schemathesis" -report "$dir/schemathesis.log"
+        set -- "$@" -schemathesis "$venv/bin/python" -report "$dir/schemathesis.log"
     fi
     shift
     go build -o "$dir/bin/" ./$sources

@@ -25,7 +25,7 @@ type options struct {
 	infinity     string
 	frameworks   string
 	node         string // a folder with node_modules; "": without Node.js
-	schemathesis string // the program; "": without
+	schemathesis string // a Python interpreter with it; "": without
 	examples     int    // schemathesis' --max-examples
 	report       string // where schemathesis' output goes
 }
@@ -42,7 +42,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags.StringVar(&o.infinity, "infinity", "", "Python with clients/requirements-infinity.txt")
 	flags.StringVar(&o.frameworks, "frameworks", "", "Python with clients/requirements-frameworks.txt")
 	flags.StringVar(&o.node, "node", "", "folder with the node_modules of clients/package.json")
-	flags.StringVar(&o.schemathesis, "schemathesis", "", "schemathesis of schemathesis/requirements.txt")
+	flags.StringVar(&o.schemathesis, "schemathesis", "", "Python with schemathesis/requirements.txt")
 	flags.IntVar(&o.examples, "examples", 100, "cases that schemathesis tries for each operation in its last phase")
 	flags.StringVar(&o.report, "report", "", "file for schemathesis' output; none: standard error")
 	switch err := flags.Parse(args); {

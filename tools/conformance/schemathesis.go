@@ -36,7 +36,7 @@ func runSchemathesis(ctx context.Context, o *options, address string, stderr io.
 		return result{}, err
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
-	command := exec.CommandContext(ctx, o.schemathesis, "run", address+"/openapi.json", "--phases", "examples,coverage,fuzzing",
+	command := exec.CommandContext(ctx, o.schemathesis, "-m", "schemathesis.cli", "run", address+"/openapi.json", "--phases", "examples,coverage,fuzzing",
 		"--max-examples", strconv.Itoa(o.examples), "--seed", "1", "--continue-on-failure", "--no-color", "--request-timeout", "60")
 	command.Env = append(os.Environ(), "SCHEMATHESIS_HOOKS="+hooks, "PYTHONDONTWRITEBYTECODE=1")
 	command.Dir, command.WaitDelay = folder, time.Second
