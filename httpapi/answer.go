@@ -73,6 +73,7 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx, run runner, c *call) *failure 
 	if w.err != nil {
 		return internalFailure(w.err)
 	}
+	s.metrics.scored(ctx, c, stats)
 	setComputeHeaders(ctx, model, c, stats)
 	ctx.Response.Header.SetContentType(contentTypeJSON)
 	setBody(ctx, w.buffer)

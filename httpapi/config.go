@@ -41,6 +41,8 @@ type Config struct {
 	// IdleTimeout is how long a connection may wait for its next request. Default 75 s: more than the 60 s after
 	// which common proxies drop one, so that they and not the server decide, and no request meets a closed door.
 	IdleTimeout time.Duration
+	// Metrics count what the server does. nil: it makes its own.
+	Metrics *Metrics
 	// Version is what GET /info shows.
 	Version string
 	// Logger gets errors, and at debug level a line for each request. No texts are logged. nil: nothing is logged.

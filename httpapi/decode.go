@@ -100,7 +100,7 @@ func decode(body []byte, f form, l limits) (*call, *failure) {
 }
 
 func tooMany(name string, entries, limit int) *failure {
-	return failf(kindTooLarge, "`%s` has %d entries, the limit is %d", name, entries, limit)
+	return failf(kindTooMany, "`%s` has %d entries, the limit is %d", name, entries, limit)
 }
 
 // body reads the whole text: one object with the fields of f.

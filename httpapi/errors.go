@@ -29,8 +29,10 @@ const (
 	kindMediaType
 	kindValidation
 	kindTooLarge
+	kindTooMany
 	kindTokenizer
 	kindBackend
+	kindNotReranker
 	kindOverloaded
 	kindHeaderSize
 	kindGone
@@ -46,24 +48,26 @@ var kinds = [...]struct {
 	errorType  string
 	retryAfter string // seconds; a guess, where nothing better is known
 }{
-	kindMalformed:  {status: fasthttp.StatusBadRequest, errorType: "Malformed"},
-	kindEmpty:      {status: fasthttp.StatusBadRequest, errorType: "Empty"},
-	kindNotFound:   {status: fasthttp.StatusNotFound, errorType: "NotFound"},
-	kindModel:      {status: fasthttp.StatusNotFound, errorType: "ModelNotFound"},
-	kindMethod:     {status: fasthttp.StatusMethodNotAllowed, errorType: "MethodNotAllowed"},
-	kindTimeout:    {status: fasthttp.StatusRequestTimeout, errorType: "Timeout"},
-	kindBodySize:   {status: fasthttp.StatusRequestEntityTooLarge, errorType: "PayloadTooLarge"},
-	kindMediaType:  {status: fasthttp.StatusUnsupportedMediaType, errorType: "UnsupportedMediaType"},
-	kindValidation: {status: fasthttp.StatusUnprocessableEntity, errorType: "Validation"},
-	kindTooLarge:   {status: fasthttp.StatusUnprocessableEntity, errorType: "Validation"},
-	kindTokenizer:  {status: fasthttp.StatusUnprocessableEntity, errorType: "Tokenizer"},
-	kindBackend:    {status: fasthttp.StatusFailedDependency, errorType: "Backend"},
-	kindOverloaded: {status: fasthttp.StatusTooManyRequests, errorType: "Overloaded", retryAfter: "1"},
-	kindHeaderSize: {status: fasthttp.StatusRequestHeaderFieldsTooLarge, errorType: "HeadersTooLarge"},
-	kindGone:       {status: statusClientClosedRequest, errorType: "Cancelled"},
-	kindInternal:   {status: fasthttp.StatusInternalServerError, errorType: "Internal"},
-	kindUnhealthy:  {status: fasthttp.StatusServiceUnavailable, errorType: "Unhealthy", retryAfter: "1"},
-	kindDeadline:   {status: fasthttp.StatusGatewayTimeout, errorType: "DeadlineExceeded", retryAfter: "1"},
+	kindMalformed:   {status: fasthttp.StatusBadRequest, errorType: "Malformed"},
+	kindEmpty:       {status: fasthttp.StatusBadRequest, errorType: "Empty"},
+	kindNotFound:    {status: fasthttp.StatusNotFound, errorType: "NotFound"},
+	kindModel:       {status: fasthttp.StatusNotFound, errorType: "ModelNotFound"},
+	kindMethod:      {status: fasthttp.StatusMethodNotAllowed, errorType: "MethodNotAllowed"},
+	kindTimeout:     {status: fasthttp.StatusRequestTimeout, errorType: "Timeout"},
+	kindBodySize:    {status: fasthttp.StatusRequestEntityTooLarge, errorType: "PayloadTooLarge"},
+	kindMediaType:   {status: fasthttp.StatusUnsupportedMediaType, errorType: "UnsupportedMediaType"},
+	kindValidation:  {status: fasthttp.StatusUnprocessableEntity, errorType: "Validation"},
+	kindTooLarge:    {status: fasthttp.StatusUnprocessableEntity, errorType: "Validation"},
+	kindTooMany:     {status: fasthttp.StatusUnprocessableEntity, errorType: "Validation"},
+	kindTokenizer:   {status: fasthttp.StatusUnprocessableEntity, errorType: "Tokenizer"},
+	kindBackend:     {status: fasthttp.StatusFailedDependency, errorType: "Backend"},
+	kindNotReranker: {status: fasthttp.StatusFailedDependency, errorType: "Backend"},
+	kindOverloaded:  {status: fasthttp.StatusTooManyRequests, errorType: "Overloaded", retryAfter: "1"},
+	kindHeaderSize:  {status: fasthttp.StatusRequestHeaderFieldsTooLarge, errorType: "HeadersTooLarge"},
+	kindGone:        {status: statusClientClosedRequest, errorType: "Cancelled"},
+	kindInternal:    {status: fasthttp.StatusInternalServerError, errorType: "Internal"},
+	kindUnhealthy:   {status: fasthttp.StatusServiceUnavailable, errorType: "Unhealthy", retryAfter: "1"},
+	kindDeadline:    {status: fasthttp.StatusGatewayTimeout, errorType: "DeadlineExceeded", retryAfter: "1"},
 }
 
 // statusClientClosedRequest is nginx's, for a client that left. It is seen by one that closed its sending side alone.
@@ -136,7 +140,7 @@ func engineFailure(err error, c *call) *failure {
 	case errors.Is(err, context.Canceled):
 		return failf(kindGone, "the client closed its connection")
 	case errors.Is(err, engine.ErrNotReranker):
-		return failf(kindBackend, "the model is a classifier with several labels, not a reranker")
+		return failf(kindNotReranker, "the model is a classifier with several labels, not a reranker")
 	case errors.Is(err, engine.ErrClosed):
 		return failf(kindUnhealthy, "the server is stopping")
 	case errors.Is(err, engine.ErrTokenizer):

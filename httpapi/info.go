@@ -88,6 +88,18 @@ func (s *Server) showInfo(ctx *fasthttp.RequestCtx) *failure {
 	return nil
 }
 
+// Leave makes GET /readyz answer 503, so that a load balancer sends nobody new; all else goes on as before. Shutdown begins
+// with it.
+func (s *Server) Leave() { s.leaving.Store(true) }
+
+// ready answers GET /readyz: as health, until the server is about to stop.
+func (s *Server) ready(*fasthttp.RequestCtx) *failure {
+	if s.leaving.Load() {
+		return failf(kindUnhealthy, "the server is stopping")
+	}
+	return nil
+}
+
 // health answers GET /health: 200 and nothing else, as load balancers and clients of text-embeddings-inference want
 // it. A server that is up can score, since the model is loaded before there is a server.
 func (s *Server) health(*fasthttp.RequestCtx) *failure { return nil }

@@ -36,6 +36,9 @@ func (s single) Model(name string) (Model, bool) { return s, name == s.Engine.In
 // Names implements Models.
 func (s single) Names() []string { return []string{s.Engine.Info().Model} }
 
+// Counters returns what the engine has done; it is always loaded.
+func (s single) Counters() (counters engine.Counters, loaded bool) { return s.Engine.Counters(), true }
+
 // FromPool makes Models of a pool that has its models already; first names the one that answers requests that name none.
 func FromPool(p *engine.Pool, first string) Models { return pooled{p, first} }
 

@@ -25,11 +25,15 @@ type routes map[string]map[string]handler
 // newRoutes has every path there is.
 func (s *Server) newRoutes() routes {
 	r := routes{
-		"/health": {fasthttp.MethodGet: s.health},
-		"/ping":   {fasthttp.MethodGet: s.health},
-		"/":       {fasthttp.MethodGet: s.health},
-		"/info":   {fasthttp.MethodGet: s.showInfo},
-		"/docs":   {fasthttp.MethodGet: s.showDocs},
+		"/health":  {fasthttp.MethodGet: s.health},
+		"/ping":    {fasthttp.MethodGet: s.health},
+		"/":        {fasthttp.MethodGet: s.health},
+		"/healthz": {fasthttp.MethodGet: s.health},
+		"/livez":   {fasthttp.MethodGet: s.health},
+		"/readyz":  {fasthttp.MethodGet: s.ready},
+		"/metrics": {fasthttp.MethodGet: s.showMetrics},
+		"/info":    {fasthttp.MethodGet: s.showInfo},
+		"/docs":    {fasthttp.MethodGet: s.showDocs},
 
 		"/openapi.json":         {fasthttp.MethodGet: s.showOpenAPI},
 		"/api-doc/openapi.json": {fasthttp.MethodGet: s.showOpenAPI}, // text-embeddings-inference's
@@ -60,9 +64,7 @@ func (s *Server) newRoutes() routes {
 // find returns the handler of a request. A trailing slash makes no difference: clients that join a base URL with a
 // path by hand send one, and a redirect would turn their POST into a GET.
 func (r routes) find(method, path []byte) (handler, *failure) {
-	if len(path) > 1 {
-		path = bytes.TrimSuffix(path, []byte("/"))
-	}
+	path = trimSlash(path)
 	methods, ok := r[string(path)]
 	if !ok {
 		return nil, failf(kindNotFound, "no such path: %s; GET /openapi.json lists those that there are", quote(string(path)))
@@ -86,15 +88,23 @@ func (r routes) find(method, path []byte) (handler, *failure) {
 	return nil, f
 }
 
+func trimSlash(path []byte) []byte {
+	if len(path) > 1 {
+		return bytes.TrimSuffix(path, []byte("/"))
+	}
+	return path
+}
+
 // handle is where every request that could be read comes in.
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	f := s.dispatch(ctx)
 	if f != nil {
 		f.write(&ctx.Response)
-		if f.kind == kindTooLarge && s.config.TooLargeStatus {
+		if (f.kind == kindTooLarge || f.kind == kindTooMany) && s.config.TooLargeStatus {
 			ctx.SetStatusCode(fasthttp.StatusRequestEntityTooLarge)
 		}
 	}
+	s.metrics.ended(ctx, f)
 	s.log(ctx, f, ctx.Time())
 }
 
@@ -160,6 +170,7 @@ func (s *Server) refuseUnread(ctx *fasthttp.RequestCtx, f *failure) {
 		c.linger.Store(true)
 	}
 	f.write(&ctx.Response)
+	s.metrics.unread(ctx)
 	s.log(ctx, f, time.Now())
 }
 

@@ -13,6 +13,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -26,12 +27,14 @@ type Server struct {
 	limits        limits
 	logger        *slog.Logger
 	routes        routes
+	metrics       *Metrics
 	openAPI, docs []byte         // the answers to GET /openapi.json and /docs
 	places        chan struct{}  // one for each request under way that a model answers
 	unpackers     chan *unpacker // a place for each body that may be decompressed at once
 	now           func() time.Time
 	newID         func() string // for the id of an answer
 	watch         watcher
+	leaving       atomic.Bool // GET /readyz says no
 	http          fasthttp.Server
 
 	mu        sync.Mutex
@@ -84,6 +87,12 @@ func New(models Models, config Config) (*Server, error) {
 		return nil, err
 	}
 	s.routes = s.newRoutes()
+	if s.metrics = config.Metrics; s.metrics == nil {
+		s.metrics = NewMetrics()
+	}
+	if err := s.metrics.adopt(s); err != nil {
+		return nil, fmt.Errorf("httpapi: Metrics: %w", err)
+	}
 	s.configureHTTP()
 	return s, nil
 }
@@ -154,6 +163,7 @@ func (s *Server) Serve(ln net.Listener) error {
 //
 // Work under way isn't cancelled: that is for whoever closes the ranker, after this.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.Leave()
 	s.mu.Lock()
 	if s.drained == nil {
 		s.drained = make(chan struct{})

@@ -69,20 +69,24 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 	}
 	logger := slog.New(slog.NewTextHandler(std.err, nil))
 	pool := engine.NewPool()
-	models, err := c.load(ctx, pool, logger)
+	metrics := httpapi.NewMetrics()
+	models, err := c.load(ctx, pool, metrics, logger)
 	if err != nil {
 		return errors.Join(err, pool.Close())
 	}
-	return errors.Join(c.serve(ctx, models, logger), pool.Close())
+	return errors.Join(c.serve(ctx, models, metrics, logger), pool.Close())
 }
 
 // load opens --model, which answers requests that name none, and then the others in the order of their names.
-func (c *serveCommand) load(ctx context.Context, pool *engine.Pool, logger *slog.Logger) (served, error) {
+func (c *serveCommand) load(
+	ctx context.Context, pool *engine.Pool, metrics *httpapi.Metrics, logger *slog.Logger,
+) (served, error) {
 	var models served
 	add := func(name, source string) error {
 		config := engine.ModelConfig{Config: c.config(), Weight: c.Weight[name], IdleAfter: c.IdleAfter}
 		c.apply(&config.Config)
 		config.OnBatch = func(b engine.BatchStats) {
+			metrics.ObserveBatch(b)
 			if b.Err != nil {
 				logger.Error("batch failed", "device", b.Device, "batch", b.ID, "requests", b.Requests, "tokens", b.Tokens,
 					"error", b.Err, "stack", string(b.Stack))
@@ -140,9 +144,9 @@ func (s served) Names() []string {
 	return names
 }
 
-func (c *serveCommand) serve(ctx context.Context, models served, logger *slog.Logger) error {
+func (c *serveCommand) serve(ctx context.Context, models served, metrics *httpapi.Metrics, logger *slog.Logger) error {
 	server, err := httpapi.New(models, httpapi.Config{
-		Version: version, Logger: logger, AnyModel: c.AnyModel, MaxTexts: c.MaxClientBatchSize,
+		Version: version, Logger: logger, Metrics: metrics, AnyModel: c.AnyModel, MaxTexts: c.MaxClientBatchSize,
 		MaxConcurrentRequests: c.MaxConcurrentRequests,
 	})
 	if err != nil {
