@@ -59,6 +59,7 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx, run runner, c *call) *failure 
 	if s.config.AlwaysTruncate && c.options.Truncation == engine.TruncateNever {
 		c.options.Truncation = engine.TruncateRight
 	}
+	c.options.Client = clientOf(ctx)
 	waiting, f := s.newWait(ctx)
 	if f != nil {
 		return f

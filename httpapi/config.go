@@ -41,6 +41,8 @@ type Config struct {
 	// IdleTimeout is how long a connection may wait for its next request. Default 75 s: more than the 60 s after
 	// which common proxies drop one, so that they and not the server decide, and no request meets a closed door.
 	IdleTimeout time.Duration
+	// Keys are asked for by whatever needs a model, which /health, /metrics, /docs and their like do not. nil: everybody may.
+	Keys *Keys
 	// Metrics count what the server does. nil: it makes its own.
 	Metrics *Metrics
 	// Version is what GET /info shows.

@@ -21,6 +21,7 @@ type kind uint8
 const (
 	kindMalformed kind = iota
 	kindEmpty
+	kindUnauthorized
 	kindNotFound
 	kindModel
 	kindMethod
@@ -48,26 +49,27 @@ var kinds = [...]struct {
 	errorType  string
 	retryAfter string // seconds; a guess, where nothing better is known
 }{
-	kindMalformed:   {status: fasthttp.StatusBadRequest, errorType: "Malformed"},
-	kindEmpty:       {status: fasthttp.StatusBadRequest, errorType: "Empty"},
-	kindNotFound:    {status: fasthttp.StatusNotFound, errorType: "NotFound"},
-	kindModel:       {status: fasthttp.StatusNotFound, errorType: "ModelNotFound"},
-	kindMethod:      {status: fasthttp.StatusMethodNotAllowed, errorType: "MethodNotAllowed"},
-	kindTimeout:     {status: fasthttp.StatusRequestTimeout, errorType: "Timeout"},
-	kindBodySize:    {status: fasthttp.StatusRequestEntityTooLarge, errorType: "PayloadTooLarge"},
-	kindMediaType:   {status: fasthttp.StatusUnsupportedMediaType, errorType: "UnsupportedMediaType"},
-	kindValidation:  {status: fasthttp.StatusUnprocessableEntity, errorType: "Validation"},
-	kindTooLarge:    {status: fasthttp.StatusUnprocessableEntity, errorType: "Validation"},
-	kindTooMany:     {status: fasthttp.StatusUnprocessableEntity, errorType: "Validation"},
-	kindTokenizer:   {status: fasthttp.StatusUnprocessableEntity, errorType: "Tokenizer"},
-	kindBackend:     {status: fasthttp.StatusFailedDependency, errorType: "Backend"},
-	kindNotReranker: {status: fasthttp.StatusFailedDependency, errorType: "Backend"},
-	kindOverloaded:  {status: fasthttp.StatusTooManyRequests, errorType: "Overloaded", retryAfter: "1"},
-	kindHeaderSize:  {status: fasthttp.StatusRequestHeaderFieldsTooLarge, errorType: "HeadersTooLarge"},
-	kindGone:        {status: statusClientClosedRequest, errorType: "Cancelled"},
-	kindInternal:    {status: fasthttp.StatusInternalServerError, errorType: "Internal"},
-	kindUnhealthy:   {status: fasthttp.StatusServiceUnavailable, errorType: "Unhealthy", retryAfter: "1"},
-	kindDeadline:    {status: fasthttp.StatusGatewayTimeout, errorType: "DeadlineExceeded", retryAfter: "1"},
+	kindMalformed:    {status: fasthttp.StatusBadRequest, errorType: "Malformed"},
+	kindEmpty:        {status: fasthttp.StatusBadRequest, errorType: "Empty"},
+	kindUnauthorized: {status: fasthttp.StatusUnauthorized, errorType: "Unauthorized"},
+	kindNotFound:     {status: fasthttp.StatusNotFound, errorType: "NotFound"},
+	kindModel:        {status: fasthttp.StatusNotFound, errorType: "ModelNotFound"},
+	kindMethod:       {status: fasthttp.StatusMethodNotAllowed, errorType: "MethodNotAllowed"},
+	kindTimeout:      {status: fasthttp.StatusRequestTimeout, errorType: "Timeout"},
+	kindBodySize:     {status: fasthttp.StatusRequestEntityTooLarge, errorType: "PayloadTooLarge"},
+	kindMediaType:    {status: fasthttp.StatusUnsupportedMediaType, errorType: "UnsupportedMediaType"},
+	kindValidation:   {status: fasthttp.StatusUnprocessableEntity, errorType: "Validation"},
+	kindTooLarge:     {status: fasthttp.StatusUnprocessableEntity, errorType: "Validation"},
+	kindTooMany:      {status: fasthttp.StatusUnprocessableEntity, errorType: "Validation"},
+	kindTokenizer:    {status: fasthttp.StatusUnprocessableEntity, errorType: "Tokenizer"},
+	kindBackend:      {status: fasthttp.StatusFailedDependency, errorType: "Backend"},
+	kindNotReranker:  {status: fasthttp.StatusFailedDependency, errorType: "Backend"},
+	kindOverloaded:   {status: fasthttp.StatusTooManyRequests, errorType: "Overloaded", retryAfter: "1"},
+	kindHeaderSize:   {status: fasthttp.StatusRequestHeaderFieldsTooLarge, errorType: "HeadersTooLarge"},
+	kindGone:         {status: statusClientClosedRequest, errorType: "Cancelled"},
+	kindInternal:     {status: fasthttp.StatusInternalServerError, errorType: "Internal"},
+	kindUnhealthy:    {status: fasthttp.StatusServiceUnavailable, errorType: "Unhealthy", retryAfter: "1"},
+	kindDeadline:     {status: fasthttp.StatusGatewayTimeout, errorType: "DeadlineExceeded", retryAfter: "1"},
 }
 
 // statusClientClosedRequest is nginx's, for a client that left. It is seen by one that closed its sending side alone.

@@ -77,6 +77,8 @@ func (n node) expand() {
 		row := &kinds[i]
 		switch {
 		case row.status == fasthttp.StatusMethodNotAllowed: // of other methods than those that there are
+		case row.status == fasthttp.StatusUnauthorized:
+			refusals[strconv.Itoa(row.status)] = reference("responses/Unauthorized")
 		case row.retryAfter != "":
 			refusals[strconv.Itoa(row.status)] = reference("responses/Later")
 		default:
@@ -95,6 +97,7 @@ func (n node) expand() {
 		post["parameters"] = []any{reference("parameters/XRequestTimeout"), reference("parameters/RequestTimeout")}
 		responses := post.at("responses")
 		responses.fill(refusals)
+		post["security"] = "$SECURITY"
 		responses.at("200")["headers"] = headers
 	}
 	for name := range schemas {
@@ -114,7 +117,12 @@ func encodeOpenAPI(config *Config) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("httpapi: Version: %w", err)
 	}
+	security := "[]"
+	if config.Keys != nil {
+		security = `[{"Bearer":[]},{"XAPIKey":[]}]`
+	}
 	return []byte(strings.NewReplacer(
+		`"$SECURITY"`, security,
 		`"$VERSION"`, string(version),
 		`"$MAX_TEXTS"`, strconv.Itoa(config.MaxTexts),
 		`"$MAX_QUERY_CHARACTERS"`, strconv.Itoa(config.MaxQueryCharacters),

@@ -32,14 +32,14 @@ func (s *Server) newRoutes() routes {
 		"/livez":   {fasthttp.MethodGet: s.health},
 		"/readyz":  {fasthttp.MethodGet: s.ready},
 		"/metrics": {fasthttp.MethodGet: s.showMetrics},
-		"/info":    {fasthttp.MethodGet: s.showInfo},
+		"/info":    {fasthttp.MethodGet: s.guard(s.showInfo)},
 		"/docs":    {fasthttp.MethodGet: s.showDocs},
 
 		"/openapi.json":         {fasthttp.MethodGet: s.showOpenAPI},
 		"/api-doc/openapi.json": {fasthttp.MethodGet: s.showOpenAPI}, // text-embeddings-inference's
 	}
 	post := func(e endpoint, paths ...string) {
-		h := s.serve(e)
+		h := s.guard(s.serve(e))
 		for _, path := range paths {
 			if r[path] == nil {
 				r[path] = map[string]handler{}

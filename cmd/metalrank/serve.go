@@ -19,6 +19,7 @@ import (
 type serveCommand struct {
 	modelFlags
 	schedulingFlags
+	keyFlags
 	Listen   string             `help:"Address to listen on." default:"127.0.0.1:8080"`
 	AnyModel bool               `help:"Answer requests for a model that isn't served, too, instead of refusing them."`
 	Also     map[string]string  `help:"Serve another model, too, under a name. Models share the devices; all have the same flags." placeholder:"NAME=DIR"`
@@ -145,8 +146,12 @@ func (s served) Names() []string {
 }
 
 func (c *serveCommand) serve(ctx context.Context, models served, metrics *httpapi.Metrics, logger *slog.Logger) error {
+	keys, err := c.keyFlags.open()
+	if err != nil {
+		return err
+	}
 	server, err := httpapi.New(models, httpapi.Config{
-		Version: version, Logger: logger, Metrics: metrics, AnyModel: c.AnyModel, MaxTexts: c.MaxClientBatchSize,
+		Version: version, Logger: logger, Metrics: metrics, Keys: keys, AnyModel: c.AnyModel, MaxTexts: c.MaxClientBatchSize,
 		MaxConcurrentRequests: c.MaxConcurrentRequests,
 	})
 	if err != nil {
@@ -159,6 +164,7 @@ func (c *serveCommand) serve(ctx context.Context, models served, metrics *httpap
 	for _, m := range models {
 		logger.Info("serving", "address", listener.Addr().String(), "model", m.Name(), "backend", m.Info().Backend.Name)
 	}
+	defer onHangup(func() { c.reload(ctx, keys, logger) })()
 	stopped := make(chan error, 1)
 	go func() { stopped <- server.Serve(listener) }()
 	select {

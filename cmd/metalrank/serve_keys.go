@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/metalrank/metalrank/httpapi"
+)
+
+// keyFlags say who may use the server.
+type keyFlags struct {
+	APIKeyFile string `name:"api-key-file" group:"Security" help:"Who may use the server: lines of name:key, in which # begins a comment. Read again on SIGHUP. Keys may be in METALRANK_API_KEYS, too, with commas between them. Default: everybody." type:"path" placeholder:"FILE"`
+}
+
+// apiKeysVariable has keys as the file does, with commas for ends of lines. There is no flag for it: others can see flags.
+const apiKeysVariable = "METALRANK_API_KEYS"
+
+// read returns the keys of the file and of the environment, or none where neither is set.
+func (f *keyFlags) read() ([]httpapi.Key, error) {
+	var keys []httpapi.Key
+	if f.APIKeyFile != "" {
+		file, err := os.Open(f.APIKeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("--api-key-file: %w", err)
+		}
+		defer file.Close()
+		if keys, err = httpapi.ReadKeys(file); err != nil {
+			return nil, fmt.Errorf("--api-key-file %s: %w", f.APIKeyFile, err)
+		}
+		if len(keys) == 0 { // else an empty file would let everybody in
+			return nil, fmt.Errorf("--api-key-file %s: there are no keys in it", f.APIKeyFile)
+		}
+	}
+	if text := os.Getenv(apiKeysVariable); text != "" {
+		more, err := httpapi.ReadKeys(strings.NewReader(strings.ReplaceAll(text, ",", "\n")))
+		if err == nil && len(more) == 0 {
+			err = errors.New("there are no keys in it")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", apiKeysVariable, err)
+		}
+		keys = append(keys, more...)
+	}
+	return keys, nil
+}
+
+// open returns the keys that the server is to ask for; nil: none.
+func (f *keyFlags) open() (*httpapi.Keys, error) {
+	list, err := f.read()
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	return httpapi.NewKeys(list)
+}
+
+// reload makes keys those that are in the file now. What can't be read changes nothing: who had a key goes on.
+func (f *keyFlags) reload(ctx context.Context, keys *httpapi.Keys, logger *slog.Logger) {
+	if keys == nil {
+		return
+	}
+	list, err := f.read()
+	if err == nil {
+		err = keys.Replace(list)
+	}
+	if err != nil {
+		logger.ErrorContext(ctx, "API keys not read again; those from before stay", "error", err)
+		return
+	}
+	logger.InfoContext(ctx, "API keys read again", "keys", len(list))
+}

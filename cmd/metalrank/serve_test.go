@@ -1,0 +1,161 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/metalrank/metalrank/weights/weightstest"
+)
+
+// lockedBuffer is a log that may be read while it is written.
+type lockedBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer // guarded by mu
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// await waits until the log has what matches, and returns the first group.
+func (b *lockedBuffer) await(t *testing.T, pattern string) string {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if match := regexp.MustCompile(pattern).FindStringSubmatch(b.String()); match != nil {
+			return match[len(match)-1]
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no %s in the log: %s", pattern, b.String())
+		}
+	}
+}
+
+// serve runs "metalrank serve" with a tiny model until the test ends.
+func serve(t *testing.T, args ...string) *lockedBuffer {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	log, status := &lockedBuffer{}, make(chan int, 1)
+	args = append([]string{"serve", "--model", checkpoint(t, weightstest.Tiny())}, args...)
+	go func() { status <- run(ctx, args, streams{strings.NewReader(""), log, log}) }()
+	t.Cleanup(func() {
+		cancel()
+		if got := <-status; got != 0 {
+			t.Errorf("status %d: %s", got, log.String())
+		}
+	})
+	return log
+}
+
+// ask posts a request with a key and returns the status.
+func ask(t *testing.T, client *http.Client, base, key string) int {
+	t.Helper()
+	request, err := http.NewRequest(http.MethodPost, base+"/rerank", strings.NewReader(`{"query":"a","texts":["b"]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	if key != "" {
+		request.Header.Set("Authorization", "Bearer "+key)
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	return response.StatusCode
+}
+
+// plainClient keeps no connection.
+func plainClient() *http.Client {
+	return &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+}
+
+const serving = `msg=serving address=(\S+)`
+
+// TestServeKeys reads keys of a file and of the environment, and the file again on SIGHUP.
+func TestServeKeys(t *testing.T) {
+	const first, second, third = "first-0123456789", "second-0123456789", "third-0123456789"
+	file := filepath.Join(t.TempDir(), "keys")
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("a:" + first)
+	t.Setenv("METALRANK_API_KEYS", "env:"+third)
+	log := serve(t, "--listen=127.0.0.1:0", "--api-key-file", file)
+	base := "http://" + log.await(t, serving)
+	check := func(when string, want map[string]int) {
+		t.Helper()
+		for key, status := range want {
+			if got := ask(t, plainClient(), base, key); got != status {
+				t.Errorf("%s, key %q: %d, want %d", when, key, got, status)
+			}
+		}
+	}
+	hangUp := func() {
+		if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check("at first", map[string]int{"": 401, first: 200, second: 401, third: 200})
+	write("b:" + second)
+	hangUp()
+	log.await(t, `read again" keys=2`)
+	check("after SIGHUP", map[string]int{first: 401, second: 200, third: 200})
+	write("b:" + second + "\n" + first)
+	hangUp()
+	log.await(t, "line 2 has no colon")
+	check("after a wrong file", map[string]int{first: 401, second: 200, third: 200})
+	for _, key := range []string{first, second, third} {
+		if strings.Contains(log.String(), key) {
+			t.Errorf("a key is in the log: %s", log.String())
+		}
+	}
+}
+
+// TestServeRefuses has settings with which a server must not start.
+func TestServeRefuses(t *testing.T) {
+	model, dir := checkpoint(t, weightstest.Tiny()), t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	for _, c := range []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"no key file", []string{"--api-key-file", filepath.Join(dir, "none")}, "--api-key-file: open "},
+		{"empty key file", []string{"--api-key-file", file("empty", "# nobody\n")}, "there are no keys in it"},
+		{"wrong key file", []string{"--api-key-file", file("wrong", "\nanne:secret")}, "line 2: the key has 6 bytes"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			args := append([]string{"serve", "--model", model, "--listen=127.0.0.1:0"}, c.args...)
+			status, _, stderr := execute(t, t.Context(), "", args...)
+			if status == 0 || !strings.Contains(stderr, c.want) || strings.Contains(stderr, "secret") {
+				t.Errorf("status %d, stderr %q, want %q", status, stderr, c.want)
+			}
+		})
+	}
+}
