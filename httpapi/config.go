@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"cmp"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"time"
@@ -43,6 +44,8 @@ type Config struct {
 	IdleTimeout time.Duration
 	// Keys are asked for by whatever needs a model, which /health, /metrics, /docs and their like do not. nil: everybody may.
 	Keys *Keys
+	// TLS is what the server speaks. nil: HTTP in the clear.
+	TLS *tls.Config
 	// Metrics count what the server does. nil: it makes its own.
 	Metrics *Metrics
 	// Version is what GET /info shows.

@@ -6,6 +6,7 @@ package httpapi
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -148,7 +149,11 @@ func (s *Server) Serve(ln net.Listener) error {
 	s.mu.Unlock()
 	defer s.serving.Done()
 
-	err := s.http.Serve(&listener{Listener: ln, logger: s.logger})
+	var accepting net.Listener = &listener{Listener: ln, logger: s.logger}
+	if s.config.TLS != nil { // round ours, which looks at the connection itself
+		accepting = tls.NewListener(accepting, s.config.TLS)
+	}
+	err := s.http.Serve(accepting)
 	_ = ln.Close() // does nothing where Shutdown has closed it
 	s.mu.Lock()
 	defer s.mu.Unlock()

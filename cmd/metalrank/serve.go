@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net"
 	"os"
 	"runtime/debug"
 	"slices"
 	"time"
+
+	"github.com/alecthomas/kong"
 
 	"github.com/metalrank/metalrank/engine"
 	"github.com/metalrank/metalrank/httpapi"
@@ -20,7 +21,9 @@ type serveCommand struct {
 	modelFlags
 	schedulingFlags
 	keyFlags
-	Listen   string             `help:"Address to listen on." default:"127.0.0.1:8080"`
+	tlsFlags
+	Listen   string             `help:"Where to listen: HOST:PORT, or unix:PATH for a socket." default:"127.0.0.1:8080"`
+	Check    bool               `help:"Load everything, print the settings and exit instead of serving."`
 	AnyModel bool               `help:"Answer requests for a model that isn't served, too, instead of refusing them."`
 	Also     map[string]string  `help:"Serve another model, too, under a name. Models share the devices; all have the same flags." placeholder:"NAME=DIR"`
 	Weight   map[string]float64 `help:"How much more device time than others a model gets, by name." placeholder:"NAME=W"`
@@ -47,6 +50,9 @@ func (f *schedulingFlags) apply(c *engine.Config) {
 func (c *serveCommand) Validate() error {
 	config := c.config()
 	c.apply(&config)
+	if err := c.tlsFlags.validate(); err != nil {
+		return err
+	}
 	if c.IdleAfter < 0 {
 		return fmt.Errorf("--idle-after is %v, want 0 (never) or more", c.IdleAfter)
 	}
@@ -64,11 +70,14 @@ const drainTimeout = 30 * time.Second
 const gcPercent = 400
 
 // Run is called by kong. It serves until ctx ends, then finishes what was accepted.
-func (c *serveCommand) Run(ctx context.Context, std streams) error {
+func (c *serveCommand) Run(ctx context.Context, parsed *kong.Context, std streams) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
 	logger := slog.New(slog.NewTextHandler(std.err, nil))
+	if c.Check {
+		return c.check(ctx, parsed.Selected().Flags, std, logger)
+	}
 	pool := engine.NewPool()
 	metrics := httpapi.NewMetrics()
 	models, err := c.load(ctx, pool, metrics, logger)
@@ -145,26 +154,43 @@ func (s served) Names() []string {
 	return names
 }
 
-func (c *serveCommand) serve(ctx context.Context, models served, metrics *httpapi.Metrics, logger *slog.Logger) error {
-	keys, err := c.keyFlags.open()
-	if err != nil {
-		return err
-	}
-	server, err := httpapi.New(models, httpapi.Config{
+func (c *serveCommand) httpConfig(keys *httpapi.Keys, cert *certificate, metrics *httpapi.Metrics, logger *slog.Logger) httpapi.Config {
+	config := httpapi.Config{
 		Version: version, Logger: logger, Metrics: metrics, Keys: keys, AnyModel: c.AnyModel, MaxTexts: c.MaxClientBatchSize,
 		MaxConcurrentRequests: c.MaxConcurrentRequests,
-	})
+	}
+	if cert != nil {
+		config.TLS = cert.config()
+	}
+	return config
+}
+
+func (c *serveCommand) serve(ctx context.Context, models served, metrics *httpapi.Metrics, logger *slog.Logger) error {
+	keys, err := c.openKeys()
 	if err != nil {
 		return err
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen)
+	certificate, err := c.tlsFlags.open(logger)
+	if err != nil {
+		return err
+	}
+	server, err := httpapi.New(models, c.httpConfig(keys, certificate, metrics, logger))
+	if err != nil {
+		return err
+	}
+	listener, err := listen(ctx, c.Listen)
 	if err != nil {
 		return err
 	}
 	for _, m := range models {
 		logger.Info("serving", "address", listener.Addr().String(), "model", m.Name(), "backend", m.Info().Backend.Name)
 	}
-	defer onHangup(func() { c.reload(ctx, keys, logger) })()
+	defer onHangup(func() {
+		c.reloadKeys(ctx, keys, logger)
+		if certificate != nil {
+			certificate.reload()
+		}
+	})()
 	stopped := make(chan error, 1)
 	go func() { stopped <- server.Serve(listener) }()
 	select {

@@ -19,8 +19,8 @@ type keyFlags struct {
 // apiKeysVariable has keys as the file does, with commas for ends of lines. There is no flag for it: others can see flags.
 const apiKeysVariable = "METALRANK_API_KEYS"
 
-// read returns the keys of the file and of the environment, or none where neither is set.
-func (f *keyFlags) read() ([]httpapi.Key, error) {
+// readKeys returns the keys of the file and of the environment, or none where neither is set.
+func (f *keyFlags) readKeys() ([]httpapi.Key, error) {
 	var keys []httpapi.Key
 	if f.APIKeyFile != "" {
 		file, err := os.Open(f.APIKeyFile)
@@ -48,21 +48,21 @@ func (f *keyFlags) read() ([]httpapi.Key, error) {
 	return keys, nil
 }
 
-// open returns the keys that the server is to ask for; nil: none.
-func (f *keyFlags) open() (*httpapi.Keys, error) {
-	list, err := f.read()
+// openKeys returns the keys that the server is to ask for; nil: none.
+func (f *keyFlags) openKeys() (*httpapi.Keys, error) {
+	list, err := f.readKeys()
 	if err != nil || len(list) == 0 {
 		return nil, err
 	}
 	return httpapi.NewKeys(list)
 }
 
-// reload makes keys those that are in the file now. What can't be read changes nothing: who had a key goes on.
-func (f *keyFlags) reload(ctx context.Context, keys *httpapi.Keys, logger *slog.Logger) {
+// reloadKeys makes keys those that are in the file now. What can't be read changes nothing: who had a key goes on.
+func (f *keyFlags) reloadKeys(ctx context.Context, keys *httpapi.Keys, logger *slog.Logger) {
 	if keys == nil {
 		return
 	}
-	list, err := f.read()
+	list, err := f.readKeys()
 	if err == nil {
 		err = keys.Replace(list)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -78,7 +79,10 @@ func ask(t *testing.T, client *http.Client, base, key string) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = response.Body.Close()
+	defer response.Body.Close()
+	if _, err := io.Copy(io.Discard, response.Body); err != nil { // else the connection could not be kept
+		t.Fatal(err)
+	}
 	return response.StatusCode
 }
 
@@ -148,6 +152,8 @@ func TestServeRefuses(t *testing.T) {
 	}{
 		{"no key file", []string{"--api-key-file", filepath.Join(dir, "none")}, "--api-key-file: open "},
 		{"empty key file", []string{"--api-key-file", file("empty", "# nobody\n")}, "there are no keys in it"},
+		{"certificate without key", []string{"--tls-cert", "c.pem"}, "--tls-cert and --tls-key go together"},
+		{"no certificate", []string{"--tls-cert", "c.pem", "--tls-key", "k.pem"}, "c.pem: no such file"},
 		{"wrong key file", []string{"--api-key-file", file("wrong", "\nanne:secret")}, "line 2: the key has 6 bytes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

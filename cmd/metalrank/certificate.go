@@ -1,0 +1,119 @@
+package main
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"time"
+)
+
+// tlsFlags have the server speak TLS.
+type tlsFlags struct {
+	TLSCert string `name:"tls-cert" group:"Security" help:"Certificate chain, PEM: speak TLS, 1.2 or newer. Read again on SIGHUP, and when it or the key has changed." type:"path" placeholder:"FILE"`
+	TLSKey  string `name:"tls-key" group:"Security" help:"The certificate's private key, PEM." type:"path" placeholder:"FILE"`
+}
+
+func (f *tlsFlags) validate() error {
+	if (f.TLSCert == "") != (f.TLSKey == "") {
+		return errors.New("--tls-cert and --tls-key go together")
+	}
+	return nil
+}
+
+// open reads the certificate; nil: there is to be no TLS.
+func (f *tlsFlags) open(logger *slog.Logger) (*certificate, error) {
+	if f.TLSCert == "" {
+		return nil, nil
+	}
+	c := &certificate{files: [...]string{f.TLSCert, f.TLSKey}, logger: logger}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c, c.read(c.stamps())
+}
+
+// certificate is one in files that may be replaced while it is in use.
+type certificate struct {
+	files  [2]string // certificate, key
+	logger *slog.Logger
+
+	mu      sync.Mutex
+	current *tls.Certificate // guarded by mu
+	last    [2]stamp         // guarded by mu; of the files when they were last read, or could not be
+	looked  time.Time        // guarded by mu; when stamps were last taken
+}
+
+// stamp tells whether a file is still what it was.
+type stamp struct {
+	modified  time.Time
+	sizeBytes int64
+}
+
+// stampInterval bounds how often files are looked at, however many clients connect.
+const stampInterval = time.Second
+
+// config is for a server.
+func (c *certificate) config() *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}, GetCertificate: c.get}
+}
+
+func (c *certificate) stamps() (s [2]stamp) {
+	for i, name := range c.files {
+		if info, err := os.Stat(name); err == nil {
+			s[i] = stamp{info.ModTime(), info.Size()}
+		}
+	}
+	return s
+}
+
+// read wants mu held.
+func (c *certificate) read(now [2]stamp) error {
+	c.last, c.looked = now, time.Now()
+	pair, err := tls.LoadX509KeyPair(c.files[0], c.files[1])
+	if err != nil {
+		return fmt.Errorf("--tls-cert %s, --tls-key %s: %w", c.files[0], c.files[1], err)
+	}
+	c.current = &pair
+	return nil
+}
+
+// reload reads the files. What can't be read changes nothing.
+func (c *certificate) reload() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.readAgain(c.stamps())
+}
+
+// readAgain wants mu held.
+func (c *certificate) readAgain(now [2]stamp) {
+	if err := c.read(now); err != nil {
+		c.logger.Error("certificate not read again; the one from before stays", "error", err)
+		return
+	}
+	c.logger.Info("certificate read again", "expires", c.current.Leaf.NotAfter)
+}
+
+// get returns the certificate for a new connection. Where only one of the files has been replaced yet, they don't fit, and
+// the certificate stays what it was until both have been.
+func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if time.Since(c.looked) >= stampInterval {
+		c.looked = time.Now()
+		if now := c.stamps(); now != c.last {
+			c.readAgain(now)
+		}
+	}
+	return c.current, nil
+}
+
+// String says whose the certificate is.
+func (c *certificate) String() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	leaf := c.current.Leaf
+	return fmt.Sprintf("for %s; expires %s", strings.Join(append([]string{leaf.Subject.CommonName}, leaf.DNSNames...), " "), leaf.NotAfter.Format(time.DateTime))
+}
