@@ -48,9 +48,13 @@ type Config struct {
 	TLS *tls.Config
 	// Metrics count what the server does. nil: it makes its own.
 	Metrics *Metrics
+	// PrivateMetrics leaves /metrics to an Admin.
+	PrivateMetrics bool
 	// Version is what GET /info shows.
 	Version string
-	// Logger gets errors, and at debug level a line for each request. No texts are logged. nil: nothing is logged.
+	// AccessLogShare is the share of requests that the log has a line for at info level instead of debug. Bounds: 0 to 1.
+	AccessLogShare float64
+	// Logger gets errors, and a line for each request. No texts and no keys are logged. nil: nothing is logged.
 	Logger *slog.Logger
 }
 
@@ -95,6 +99,9 @@ func (c Config) Validate() error {
 		if f.got != 0 && (f.got < minTimeout || f.got > maxTimeout) {
 			return fmt.Errorf("httpapi: %s is %v, want 0 (the default) or %v to %v", f.name, f.got, minTimeout, maxTimeout)
 		}
+	}
+	if !(c.AccessLogShare >= 0 && c.AccessLogShare <= 1) {
+		return fmt.Errorf("httpapi: AccessLogShare is %g, want 0 to 1", c.AccessLogShare)
 	}
 	return nil
 }

@@ -113,6 +113,11 @@ func encodeOpenAPI(config *Config) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if config.PrivateMetrics {
+		if document, err = withoutPath(document, "/metrics"); err != nil {
+			return nil, err
+		}
+	}
 	version, err := json.Marshal(config.Version)
 	if err != nil {
 		return nil, fmt.Errorf("httpapi: Version: %w", err)
@@ -128,6 +133,20 @@ func encodeOpenAPI(config *Config) ([]byte, error) {
 		`"$MAX_QUERY_CHARACTERS"`, strconv.Itoa(config.MaxQueryCharacters),
 		`"$MAX_TEXT_CHARACTERS"`, strconv.Itoa(config.MaxTextCharacters),
 	).Replace(document)), nil
+}
+
+// withoutPath leaves a path out of a document.
+func withoutPath(document, path string) (string, error) {
+	var parsed node
+	if err := json.Unmarshal([]byte(document), &parsed); err != nil {
+		return "", fmt.Errorf("httpapi: BUG: openapi.yaml: %w", err)
+	}
+	delete(parsed.at("paths"), path)
+	data, err := json.Marshal(parsed, json.Deterministic(true))
+	if err != nil {
+		return "", fmt.Errorf("httpapi: BUG: openapi.yaml: %w", err)
+	}
+	return string(data), nil
 }
 
 // showOpenAPI answers GET /openapi.json.

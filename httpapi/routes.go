@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"runtime/debug"
 	"slices"
@@ -58,6 +59,9 @@ func (s *Server) newRoutes() routes {
 	post(endpoint{predictForm, checkPredict, s.predict}, "/predict")
 	post(endpoint{scoreForm, checkScore, s.score}, "/score", "/v1/score", "/vllm/score", "/vllm/v1/score")
 	post(endpoint{tokenizeForm, checkTokenize, s.tokenize}, "/tokenize")
+	if s.config.PrivateMetrics {
+		delete(r, "/metrics")
+	}
 	return r
 }
 
@@ -97,25 +101,26 @@ func trimSlash(path []byte) []byte {
 
 // handle is where every request that could be read comes in.
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
-	f := s.dispatch(ctx)
+	f := s.dispatch(ctx, s.routes)
 	if f != nil {
 		f.write(&ctx.Response)
 		if (f.kind == kindTooLarge || f.kind == kindTooMany) && s.config.TooLargeStatus {
 			ctx.SetStatusCode(fasthttp.StatusRequestEntityTooLarge)
 		}
 	}
+	s.setRequestID(ctx)
 	s.metrics.ended(ctx, f)
 	s.log(ctx, f, ctx.Time())
 }
 
 // dispatch turns a panic into a failure: fasthttp has no recovery of its own, so one would end the process.
-func (s *Server) dispatch(ctx *fasthttp.RequestCtx) (f *failure) {
+func (s *Server) dispatch(ctx *fasthttp.RequestCtx, routes routes) (f *failure) {
 	defer func() {
 		if p := recover(); p != nil {
 			f = internalFailure(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
 		}
 	}()
-	h, f := s.routes.find(ctx.Method(), ctx.Path())
+	h, f := routes.find(ctx.Method(), ctx.Path())
 	if f != nil {
 		return f
 	}
@@ -170,6 +175,7 @@ func (s *Server) refuseUnread(ctx *fasthttp.RequestCtx, f *failure) {
 		c.linger.Store(true)
 	}
 	f.write(&ctx.Response)
+	s.setRequestID(ctx)
 	s.metrics.unread(ctx)
 	s.log(ctx, f, time.Now())
 }
@@ -178,6 +184,9 @@ func (s *Server) refuseUnread(ctx *fasthttp.RequestCtx, f *failure) {
 // the request, so it isn't logged.
 func (s *Server) log(ctx *fasthttp.RequestCtx, f *failure, begin time.Time) {
 	level, message := slog.LevelDebug, "request"
+	if share := s.config.AccessLogShare; share > 0 && rand.Float64() < share {
+		level = slog.LevelInfo
+	}
 	if f != nil && f.cause != nil {
 		level, message = slog.LevelError, "request failed"
 	}
@@ -192,6 +201,10 @@ func (s *Server) log(ctx *fasthttp.RequestCtx, f *failure, begin time.Time) {
 		slog.Int("responseBytes", len(ctx.Response.Body())),
 		slog.Int64("elapsedNs", time.Since(begin).Nanoseconds()),
 		slog.String("remote", ctx.RemoteAddr().String()),
+		slog.String("requestID", string(ctx.Response.Header.Peek(headerRequestID))),
+	}
+	if client := clientOf(ctx); client != "" {
+		attrs = append(attrs, slog.String("key", client))
 	}
 	if f != nil {
 		attrs = append(attrs, slog.String("errorType", kinds[f.kind].errorType))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,11 +23,13 @@ type serveCommand struct {
 	schedulingFlags
 	keyFlags
 	tlsFlags
-	Listen   string             `help:"Where to listen: HOST:PORT, or unix:PATH for a socket." default:"127.0.0.1:8080"`
-	Check    bool               `help:"Load everything, print the settings and exit instead of serving."`
-	AnyModel bool               `help:"Answer requests for a model that isn't served, too, instead of refusing them."`
-	Also     map[string]string  `help:"Serve another model, too, under a name. Models share the devices; all have the same flags." placeholder:"NAME=DIR"`
-	Weight   map[string]float64 `help:"How much more device time than others a model gets, by name." placeholder:"NAME=W"`
+	logFlags
+	Listen     string             `help:"Where to listen: HOST:PORT, or unix:PATH for a socket." default:"127.0.0.1:8080"`
+	DrainDelay time.Duration      `help:"How long, once told to stop, GET /readyz says 503 and all else goes on, before no more connections are accepted. Default: not at all." placeholder:"D"`
+	Check      bool               `help:"Load everything, print the settings and exit instead of serving."`
+	AnyModel   bool               `help:"Answer requests for a model that isn't served, too, instead of refusing them."`
+	Also       map[string]string  `help:"Serve another model, too, under a name. Models share the devices; all have the same flags." placeholder:"NAME=DIR"`
+	Weight     map[string]float64 `help:"How much more device time than others a model gets, by name." placeholder:"NAME=W"`
 }
 
 // schedulingFlags say how much is accepted, and how it is batched.
@@ -50,11 +53,14 @@ func (f *schedulingFlags) apply(c *engine.Config) {
 func (c *serveCommand) Validate() error {
 	config := c.config()
 	c.apply(&config)
-	if err := c.tlsFlags.validate(); err != nil {
+	if err := cmp.Or(c.tlsFlags.validate(), c.logFlags.validate()); err != nil {
 		return err
 	}
 	if c.IdleAfter < 0 {
 		return fmt.Errorf("--idle-after is %v, want 0 (never) or more", c.IdleAfter)
+	}
+	if c.DrainDelay < 0 {
+		return fmt.Errorf("--drain-delay is %v, want 0 or more", c.DrainDelay)
 	}
 	if c.MaxClientBatchSize < 0 {
 		return fmt.Errorf("--max-client-batch-size is %d, want 1 or more", c.MaxClientBatchSize)
@@ -74,7 +80,7 @@ func (c *serveCommand) Run(ctx context.Context, parsed *kong.Context, std stream
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	logger := slog.New(slog.NewTextHandler(std.err, nil))
+	logger := c.logger(std.err)
 	if c.Check {
 		return c.check(ctx, parsed.Selected().Flags, std, logger)
 	}
@@ -157,7 +163,7 @@ func (s served) Names() []string {
 func (c *serveCommand) httpConfig(keys *httpapi.Keys, cert *certificate, metrics *httpapi.Metrics, logger *slog.Logger) httpapi.Config {
 	config := httpapi.Config{
 		Version: version, Logger: logger, Metrics: metrics, Keys: keys, AnyModel: c.AnyModel, MaxTexts: c.MaxClientBatchSize,
-		MaxConcurrentRequests: c.MaxConcurrentRequests,
+		MaxConcurrentRequests: c.MaxConcurrentRequests, AccessLogShare: c.AccessLogShare, PrivateMetrics: c.AdminListen != "",
 	}
 	if cert != nil {
 		config.TLS = cert.config()
@@ -182,15 +188,21 @@ func (c *serveCommand) serve(ctx context.Context, models served, metrics *httpap
 	if err != nil {
 		return err
 	}
-	for _, m := range models {
-		logger.Info("serving", "address", listener.Addr().String(), "model", m.Name(), "backend", m.Info().Backend.Name)
+	stopAdmin, err := c.serveAdmin(ctx, server, logger)
+	if err != nil {
+		return errors.Join(err, listener.Close())
 	}
-	defer onHangup(func() {
+	defer stopAdmin()
+	stopReloads := onHangup(func() {
 		c.reloadKeys(ctx, keys, logger)
 		if certificate != nil {
 			certificate.reload()
 		}
-	})()
+	})
+	defer stopReloads()
+	for _, m := range models {
+		logger.Info("serving", "address", listener.Addr().String(), "model", m.Name(), "backend", m.Info().Backend.Name)
+	}
 	stopped := make(chan error, 1)
 	go func() { stopped <- server.Serve(listener) }()
 	select {
@@ -198,7 +210,9 @@ func (c *serveCommand) serve(ctx context.Context, models served, metrics *httpap
 		return err
 	case <-ctx.Done():
 	}
+	server.Leave()
 	logger.Info("stopping", "finishing", "requests under way")
+	time.Sleep(c.DrainDelay)
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()
 	if err := server.Shutdown(drain); err != nil {

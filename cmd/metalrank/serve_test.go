@@ -48,20 +48,26 @@ func (b *lockedBuffer) await(t *testing.T, pattern string) string {
 	}
 }
 
-// serve runs "metalrank serve" with a tiny model until the test ends.
-func serve(t *testing.T, args ...string) *lockedBuffer {
+// process is a run of "metalrank serve".
+type process struct {
+	lockedBuffer // its log
+	stop         context.CancelFunc
+}
+
+// serve runs "metalrank serve" with a tiny model until the test ends, or stop is called.
+func serve(t *testing.T, args ...string) *process {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	log, status := &lockedBuffer{}, make(chan int, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	p, status := &process{stop: cancel}, make(chan int, 1)
 	args = append([]string{"serve", "--model", checkpoint(t, weightstest.Tiny())}, args...)
-	go func() { status <- run(ctx, args, streams{strings.NewReader(""), log, log}) }()
+	go func() { status <- run(ctx, args, streams{strings.NewReader(""), p, p}) }()
 	t.Cleanup(func() {
 		cancel()
 		if got := <-status; got != 0 {
-			t.Errorf("status %d: %s", got, log.String())
+			t.Errorf("status %d: %s", got, p.String())
 		}
 	})
-	return log
+	return p
 }
 
 // ask posts a request with a key and returns the status.
@@ -135,6 +141,60 @@ func TestServeKeys(t *testing.T) {
 	}
 }
 
+// TestServeAdmin counts what the real engine did, and logs it as JSON.
+func TestServeAdmin(t *testing.T) {
+	log := serve(t, "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--log-format=json", "--access-log-share=1")
+	admin := log.await(t, `"serving metrics and profiles","address":"([^"]+)"`)
+	base := "http://" + log.await(t, `"msg":"serving","address":"([^"]+)"`)
+	if status := ask(t, plainClient(), base, ""); status != 200 {
+		t.Fatalf("status %d", status)
+	}
+	log.await(t, `"msg":"request","method":"POST","path":"/rerank","status":200`)
+	response, err := plainClient().Get("http://" + admin + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`metalrank_model_requests_total\{model="\S+",outcome="answered"\} 1\n`, `metalrank_model_batches_total\{model="\S+"\} 1\n`,
+		`te_batch_next_size_sum 1\n`, `te_request_inference_duration_count 1\n`, `metalrank_model_loaded\{model="\S+"\} 1\n`,
+	} {
+		if !regexp.MustCompile(want).Match(text) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+}
+
+// TestServeDrains tells load balancers before it closes the door.
+func TestServeDrains(t *testing.T) {
+	p := serve(t, "--listen=127.0.0.1:0", "--drain-delay=2s")
+	base := "http://" + p.await(t, serving)
+	ready := func() int {
+		t.Helper()
+		response, err := plainClient().Get(base + "/readyz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		return response.StatusCode
+	}
+	if status := ready(); status != 200 {
+		t.Errorf("at first: %d", status)
+	}
+	p.stop()
+	p.await(t, "msg=stopping")
+	if status := ready(); status != 503 {
+		t.Errorf("when told to stop: %d", status)
+	}
+	if status := ask(t, plainClient(), base, ""); status != 200 {
+		t.Errorf("a request meanwhile: %d", status)
+	}
+}
+
 // TestServeRefuses has settings with which a server must not start.
 func TestServeRefuses(t *testing.T) {
 	model, dir := checkpoint(t, weightstest.Tiny()), t.TempDir()
@@ -153,6 +213,8 @@ func TestServeRefuses(t *testing.T) {
 		{"no key file", []string{"--api-key-file", filepath.Join(dir, "none")}, "--api-key-file: open "},
 		{"empty key file", []string{"--api-key-file", file("empty", "# nobody\n")}, "there are no keys in it"},
 		{"certificate without key", []string{"--tls-cert", "c.pem"}, "--tls-cert and --tls-key go together"},
+		{"delay", []string{"--drain-delay=-1s"}, "--drain-delay is -1s, want 0 or more"},
+		{"share", []string{"--access-log-share=2"}, "--access-log-share is 2, want 0 to 1"},
 		{"no certificate", []string{"--tls-cert", "c.pem", "--tls-key", "k.pem"}, "c.pem: no such file"},
 		{"wrong key file", []string{"--api-key-file", file("wrong", "\nanne:secret")}, "line 2: the key has 6 bytes"},
 	} {
