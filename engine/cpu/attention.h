@@ -8,35 +8,62 @@ static size_t attention_scratch(int keys, int size) {
     return sizeof(float) * (padded * size + TILE_ROWS * (padded + PANEL) + TILE_ROWS * PANEL);
 }
 
+// pack_columns makes W columns of a panel from `n` keys, zeros behind them.
+INLINE void pack_columns(const float* k, ptrdiff_t stride, int n, int size, float* columns) {
+    int d = 0;
+    if (n >= W)
+        for (; d + W <= size; d += W) {
+            vf block[W];
+            UNROLL for (int i = 0; i < W; i++) block[i] = vf_load(k + i * stride + d);
+            vf_transpose(block);
+            UNROLL for (int i = 0; i < W; i++) vf_store(columns + (d + i) * PANEL, block[i]);
+        }
+    for (; d < size; d++)
+        for (int i = 0; i < W; i++)
+            columns[d * PANEL + i] = i < n ? k[i * stride + d] : 0;
+}
+
 INLINE void pack_keys(const struct attention* a, float* packed) {
-    const float* k = a->k;
-    for (int j = 0; j < a->keys; j += PANEL) {
-        int n = a->keys - j < PANEL ? a->keys - j : PANEL;
-        for (int i = 0; i < n; i++)
-            for (int d = 0; d < a->size; d++)
-                packed[d * PANEL + i] = k[(j + i) * a->kv_stride + d];
-        for (int i = n; i < PANEL; i++)
-            for (int d = 0; d < a->size; d++)
-                packed[d * PANEL + i] = 0;
-        packed += a->size * PANEL;
-    }
+    for (int j = 0; j < round_up(a->keys, PANEL); j += W)
+        pack_columns(
+            (const float*)a->k + j * a->kv_stride, a->kv_stride, a->keys - j, a->size,
+            packed + j / PANEL * PANEL * a->size + j % PANEL
+        );
+}
+
+// soften_each replaces vectors of scores by 2^(scale · score + shift).
+INLINE void soften_each(vf* x, const int count, vf scale, vf shift) {
+    FOR_EACH x[i] = vf_max(vf_fma(x[i], scale, shift), vf_set(-126));
+    vf_exp2_each(x, count);
 }
 
 // soften replaces a row of scores by exp(scale · (score - largest)), zero behind its n, and returns their sum.
 INLINE float soften(float* row, int n, float scale) {
     vf top = vf_set(row[0]);
-    int whole = n - n % W;
-    for (int j = 0; j < whole; j += W)
-        top = vf_max(top, vf_load(row + j));
+    int whole = n - n % W, j = 0;
+    for (int i = 0; i < whole; i += W)
+        top = vf_max(top, vf_load(row + i));
     vf last = vf_first(vf_load(row + whole), n - whole, row[0]);
-    float shift = -scale * vf_top(vf_max(top, last));
-    vf sum = vf_set(0);
-    for (int j = 0; j < whole; j += W) {
-        vf e = vf_exp(vf_fma(vf_load(row + j), vf_set(scale), vf_set(shift)));
+    scale *= 1.44269504f; // 1 / ln 2
+    vf factor = vf_set(scale), shift = vf_set(-scale * vf_top(vf_max(top, last)));
+    vf sums[EACH] = {{0}};
+    for (; j + EACH * W <= whole; j += EACH * W) {
+        vf e[EACH];
+        UNROLL for (int i = 0; i < EACH; i++) e[i] = vf_load(row + j + i * W);
+        soften_each(e, EACH, factor, shift);
+        UNROLL for (int i = 0; i < EACH; i++) {
+            vf_store(row + j + i * W, e[i]);
+            sums[i] += e[i];
+        }
+    }
+    vf sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    for (; j < whole; j += W) {
+        vf e = vf_load(row + j);
+        soften_each(&e, 1, factor, shift);
         vf_store(row + j, e);
         sum += e;
     }
-    last = vf_exp(vf_fma(last, vf_set(scale), vf_set(shift)));
+    soften_each(&last, 1, factor, shift);
     last = vf_first(last, n - whole, 0);
     vf_store(row + whole, last);
     return vf_sum(sum + last);

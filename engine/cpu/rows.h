@@ -4,7 +4,9 @@
 INLINE vf act(enum activation kind, const bool coarse, vf x) {
     switch (kind) {
     case ACTIVATION_GELU:
-        return coarse ? vf_gelu_coarse(x) : vf_gelu(x);
+        if (coarse) return vf_gelu_coarse(x);
+        vf_gelu_each(&x, 1);
+        return x;
     case ACTIVATION_GELU_NEW:
         return vf_gelu_new(x);
     case ACTIVATION_RELU:
@@ -41,7 +43,15 @@ INLINE void activate_as(
     const int n
 ) {
     if (kind == ACTIVATION_NONE) return;
-    for (int r = 0; r < m; r++, x += stride)
+    int r = 0;
+    if (kind == ACTIVATION_GELU && !coarse && n == EACH / 2 * W)
+        for (; r + 2 <= m; r += 2, x += 2 * stride) {
+            vf pair[EACH];
+            UNROLL for (int i = 0; i < EACH; i++) pair[i] = vf_load(x + i % 2 * stride + i / 2 * W);
+            vf_gelu_each(pair, EACH);
+            UNROLL for (int i = 0; i < EACH; i++) vf_store(x + i % 2 * stride + i / 2 * W, pair[i]);
+        }
+    for (; r < m; r++, x += stride)
         UNROLL for (int i = 0; i < n; i += W) vf_store(x + i, act(kind, coarse, vf_load(x + i)));
 }
 

@@ -122,3 +122,29 @@ INLINE float vf_top(vf v) {
 #else
 #define UNROLL PRAGMA(GCC unroll 64)
 #endif
+
+// EXCHANGE swaps, for each pair of rows whose numbers differ by h, the lanes of one that have h in their number with
+// those of the other that do not.
+#define LANE_OF_LOWER(i)  ((i) & h ? W + (i) - h : (i))
+#define LANE_OF_HIGHER(i) ((i) & h ? W + (i) : (i) + h)
+#define EXCHANGE(rows, distance)                                                                   \
+    do {                                                                                           \
+        enum { h = distance };                                                                     \
+        UNROLL for (int i = 0; i < W; i++) if (!(i & h)) {                                         \
+            vf lower = (rows)[i], higher = (rows)[i + h];                                          \
+            (rows)[i] = __builtin_shufflevector(lower, higher, LANES(LANE_OF_LOWER));              \
+            (rows)[i + h] = __builtin_shufflevector(lower, higher, LANES(LANE_OF_HIGHER));         \
+        }                                                                                          \
+    } while (0)
+
+// vf_transpose exchanges the rows and columns of W × W values, by halves (Eklundh 1972).
+INLINE void vf_transpose(vf rows[W]) {
+#if W == 16
+    EXCHANGE(rows, 8);
+#endif
+#if W >= 8
+    EXCHANGE(rows, 4);
+#endif
+    EXCHANGE(rows, 2);
+    EXCHANGE(rows, 1);
+}

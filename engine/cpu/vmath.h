@@ -1,5 +1,13 @@
-// vmath.h: exp, tanh and the GELUs on vectors. The polynomials are minimax fits by Lawson's iteration (weighted least
-// squares, 40 digits); vmath's errors over dense grids against double are in the table of check.c.
+// vmath.h: exp, tanh and the GELUs on vectors. The polynomials are minimax fits of 40 digits (by Lawson's iteration,
+// and exp2's by Remez's); vmath's errors over dense grids against double are in the table of check.c.
+//
+// A function with `each` takes several vectors, step by step: a polynomial is one long chain, and the processor's
+// scheduler, full of the waiting steps of one vector, would not see the next in time.
+
+enum { EACH = 4 }; // vectors that hide the latency of a multiply-add
+
+// FOR_EACH repeats a statement for the vectors i of such a function.
+#define FOR_EACH UNROLL for (int i = 0; i < count; i++)
 
 // eˣ = 2ⁿ eʳ with n = round(x / ln 2) and |r| ≤ ln 2 / 2; ln 2 in two parts, the first of which n multiplies exactly
 // (Cody and Waite 1980). Below -87, where floats begin to lose bits, it stays at e⁻⁸⁷ ≈ 1.6e-38; above 88, at e⁸⁸.
@@ -20,21 +28,35 @@ INLINE vf vf_exp(vf x) {
     return (vf)((vi)p + ((vi)shifted << 23));
 }
 
-// GELU(x) = x Φ(x) = max(x, 0) - |x| Φ(-|x|), with log Φ(-t) as a polynomial in t. So a large negative x keeps its
+// 2ˣ for x from -126 to 127, to a relative 2e-7.
+INLINE void vf_exp2_each(vf* x, const int count) {
+    vf shifted[EACH], p[EACH];
+    FOR_EACH shifted[i] = x[i] + ROUNDING;
+    FOR_EACH x[i] -= shifted[i] - ROUNDING;
+    FOR_EACH p[i] = vf_fma(x[i], vf_set(0.00132765469486f), vf_set(0.00967551315476f));
+    FOR_EACH p[i] = vf_fma(p[i], x[i], vf_set(0.0555071285694f));
+    FOR_EACH p[i] = vf_fma(p[i], x[i], vf_set(0.240221202429f));
+    FOR_EACH p[i] = vf_fma(p[i], x[i], vf_set(0.693146967437f));
+    FOR_EACH p[i] = vf_fma(p[i], x[i], vf_set(1.00000007155f));
+    FOR_EACH x[i] = (vf)((vi)p[i] + ((vi)shifted[i] << 23));
+}
+
+// GELU(x) = x Φ(x) = max(x, 0) - |x| Φ(-|x|), with log₂ Φ(-t) as a polynomial in t. So a large negative x keeps its
 // relative accuracy, which 1 + erf loses. Behind 6.5, where |x| Φ(-|x|) is below 3e-10, t stands still.
-INLINE vf vf_gelu(vf x) {
-    vf t = vf_min(vf_max(x, -x), vf_set(6.5f));
-    vf p = vf_set(7.33325400566e-8f);
-    p = vf_fma(p, t, vf_set(-1.96414752221e-6f));
-    p = vf_fma(p, t, vf_set(2.03745674392e-5f));
-    p = vf_fma(p, t, vf_set(-8.4095199229e-5f));
-    p = vf_fma(p, t, vf_set(-0.000219076499257f));
-    p = vf_fma(p, t, vf_set(0.0050707203f));
-    p = vf_fma(p, t, vf_set(-0.0365152964076f));
-    p = vf_fma(p, t, vf_set(-0.318253342648f));
-    p = vf_fma(p, t, vf_set(-0.797892038561f));
-    p = vf_fma(p, t, vf_set(-0.693146905743f));
-    return vf_fma(-t, vf_exp(p), vf_max(x, vf_set(0)));
+INLINE void vf_gelu_each(vf* x, const int count) {
+    vf t[EACH], p[EACH];
+    FOR_EACH t[i] = vf_min(vf_max(x[i], -x[i]), vf_set(6.5f));
+    FOR_EACH p[i] = vf_fma(t[i], vf_set(1.05796491875e-7f), vf_set(-2.83366588987e-6f));
+    FOR_EACH p[i] = vf_fma(p[i], t[i], vf_set(2.93942874048e-5f));
+    FOR_EACH p[i] = vf_fma(p[i], t[i], vf_set(-0.00012132372689f));
+    FOR_EACH p[i] = vf_fma(p[i], t[i], vf_set(-0.000316060579053f));
+    FOR_EACH p[i] = vf_fma(p[i], t[i], vf_set(0.00731550303054f));
+    FOR_EACH p[i] = vf_fma(p[i], t[i], vf_set(-0.0526804370438f));
+    FOR_EACH p[i] = vf_fma(p[i], t[i], vf_set(-0.459142519185f));
+    FOR_EACH p[i] = vf_fma(p[i], t[i], vf_set(-1.1511148872f));
+    FOR_EACH p[i] = vf_fma(p[i], t[i], vf_set(-0.999999603523f));
+    vf_exp2_each(p, count);
+    FOR_EACH x[i] = vf_fma(-t[i], p[i], vf_max(x[i], vf_set(0)));
 }
 
 // The tanh approximation of GELU, x (1 + tanh z) / 2 with z = √(2/π) (x + 0.044715 x³), is x / (1 + e⁻²ᶻ).
