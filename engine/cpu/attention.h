@@ -83,14 +83,14 @@ static void attend(const struct attention* a) {
         for (int j = 0; j < padded; j += PANEL)
             tile_f32(
                 rows, q + r * a->q_stride, a->q_stride, keys + (ptrdiff_t)j * a->size, PANEL,
-                a->size, NULL, NULL, 0, scores + j, stride
+                a->size, NULL, NULL, NULL, 0, scores + j, stride
             );
         for (int i = 0; i < rows; i++)
             inverse[i] = 1 / soften(scores + i * stride, a->keys, a->scale);
         for (int d = 0; d < a->size; d += PANEL) {
             int columns = a->size - d < PANEL ? a->size - d : PANEL;
             tile_f32(
-                rows, scores, stride, v + d, a->kv_stride, a->keys, NULL, NULL, 0, tile, PANEL
+                rows, scores, stride, v + d, a->kv_stride, a->keys, NULL, NULL, NULL, 0, tile, PANEL
             );
             for (int i = 0; i < rows; i++)
                 for (int c = 0; c < columns; c++)

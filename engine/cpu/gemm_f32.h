@@ -4,7 +4,8 @@
 
 enum { PANEL = TILE_VECTORS * W };
 
-// tile_f32 computes y[rows, PANEL] = x[rows, k] · w[k, PANEL] (+ bias + residual, where they are not NULL).
+// tile_f32 computes y[rows, PANEL] = x[rows, k] · w[k, PANEL] (+ bias + residual, where they are not NULL). Meanwhile it
+// prefetches one vector of each row of `next` [k, PANEL], unless that is NULL, into the second-level cache.
 INLINE void tile_f32_rows(
     const int rows,
     const float* x,
@@ -12,6 +13,7 @@ INLINE void tile_f32_rows(
     const float* w,
     ptrdiff_t w_stride,
     int k,
+    const float* next,
     const float* bias,
     const float* residual,
     ptrdiff_t residual_stride,
@@ -25,6 +27,7 @@ INLINE void tile_f32_rows(
         vf weights[TILE_VECTORS];
         UNROLL for (int v = 0; v < TILE_VECTORS; v++) weights[v] = vf_load(w + v * W);
         w += w_stride;
+        if (next) __builtin_prefetch(next + (ptrdiff_t)i * PANEL, 0, 2);
         UNROLL for (int r = 0; r < rows; r++) {
             vf value = vf_set(x[r * x_stride + i]);
             UNROLL for (int v = 0; v < TILE_VECTORS; v++) sum[r][v] =
@@ -45,7 +48,7 @@ INLINE void tile_f32_rows(
     case n:                                                                                        \
         if (n <= TILE_ROWS)                                                                        \
             tile_f32_rows(                                                                         \
-                n <= TILE_ROWS ? n : 1, x, x_stride, w, w_stride, k, bias, residual,               \
+                n <= TILE_ROWS ? n : 1, x, x_stride, w, w_stride, k, next, bias, residual,         \
                 residual_stride, y, y_stride                                                       \
             );                                                                                     \
         break;
@@ -57,6 +60,7 @@ static void tile_f32(
     const float* w,
     ptrdiff_t w_stride,
     int k,
+    const float* next,
     const float* bias,
     const float* residual,
     ptrdiff_t residual_stride,
@@ -96,8 +100,12 @@ static void run_f32(const struct product* p) {
         for (int r = 0; r < p->m; r += height) {
             int rows = p->m - r < height ? p->m - r : height;
             float* y = p->y + r * p->y_stride + n;
+            const int tile = r / height;
+            const float* next = n + PANEL < w->n && tile < TILE_VECTORS
+                                    ? panel + (ptrdiff_t)PANEL * w->k + tile * W
+                                    : NULL;
             tile_f32(
-                rows, x + r * p->x_stride, p->x_stride, panel, PANEL, w->k, w->bias + n,
+                rows, x + r * p->x_stride, p->x_stride, panel, PANEL, w->k, next, w->bias + n,
                 p->residual ? p->residual + r * p->residual_stride + n : NULL, p->residual_stride,
                 y, p->y_stride
             );
