@@ -44,6 +44,7 @@ INLINE void activate_as(
 ) {
     if (kind == ACTIVATION_NONE) return;
     int r = 0;
+    // Two rows of a panel of two vectors at a time.
     if (kind == ACTIVATION_GELU && !coarse && n == EACH / 2 * W)
         for (; r + 2 <= m; r += 2, x += 2 * stride) {
             vf pair[EACH];
