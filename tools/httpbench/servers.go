@@ -77,6 +77,7 @@ func startServers(ctx context.Context, w *workload) (*servers, error) {
 		s.stop()
 		return nil, err
 	}
+	answer := s.answer // which the field may not be any more when somebody asks again
 	bare := &fasthttp.Server{
 		Handler: func(ctx *fasthttp.RequestCtx) {
 			if !bytes.HasPrefix(ctx.PostBody(), []byte("{")) {
@@ -86,7 +87,7 @@ func startServers(ctx context.Context, w *workload) (*servers, error) {
 			for name, values := range header {
 				ctx.Response.Header.SetCanonical([]byte(name), []byte(values[0]))
 			}
-			ctx.SetBody(s.answer)
+			ctx.SetBody(answer)
 		},
 		ReadBufferSize: 16 << 10, MaxRequestBodySize: 2_000_000, NoDefaultServerHeader: true,
 		ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 75 * time.Second,
