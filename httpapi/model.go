@@ -38,28 +38,3 @@ func (s single) Names() []string { return []string{s.Engine.Info().Model} }
 
 // Counters returns what the engine has done; it is always loaded.
 func (s single) Counters() (counters engine.Counters, loaded bool) { return s.Engine.Counters(), true }
-
-// FromPool makes Models of a pool that has its models already; first names the one that answers requests that name none.
-func FromPool(p *engine.Pool, first string) Models { return pooled{p, first} }
-
-type pooled struct {
-	pool  *engine.Pool
-	first string
-}
-
-// Model implements Models.
-func (p pooled) Model(name string) (Model, bool) {
-	m, ok := p.pool.Model(name)
-	return m, ok
-}
-
-// Names implements Models.
-func (p pooled) Names() []string {
-	names := []string{p.first}
-	for _, name := range p.pool.Names() {
-		if name != p.first {
-			names = append(names, name)
-		}
-	}
-	return names
-}
