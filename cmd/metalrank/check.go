@@ -20,7 +20,7 @@ import (
 // check does all that serving does before the first request, but for listening, and prints what came of it. It prints no
 // secrets: of keys their names, of files where they are.
 func (c *serveCommand) check(ctx context.Context, flags []*kong.Flag, std streams, logger *slog.Logger) error {
-	keys, err := c.readKeys()
+	keys, list, err := c.openKeys()
 	if err != nil {
 		return err
 	}
@@ -32,10 +32,10 @@ func (c *serveCommand) check(ctx context.Context, flags []*kong.Flag, std stream
 	metrics := httpapi.NewMetrics()
 	models, err := c.load(ctx, pool, metrics, logger)
 	if err == nil {
-		_, err = httpapi.New(models, c.httpConfig(nil, certificate, metrics, logger))
+		_, err = httpapi.New(models, c.httpConfig(keys, certificate, metrics, logger))
 	}
 	if err == nil {
-		err = printSettings(std.out, flags, models, keys, certificate)
+		err = printSettings(std.out, flags, models, list, certificate)
 	}
 	return errors.Join(err, pool.Close())
 }

@@ -198,7 +198,14 @@ func TestServeCheck(t *testing.T) {
 	if strings.Contains(stdout+stderr, secret) {
 		t.Errorf("a key is shown: %s%s", stdout, stderr)
 	}
-	for want, extra := range map[string]string{"MaxQueueTokens": "--max-queue-tokens=-1", "no colon": "--api-key-file=" + cert, "no/such": "--also=x=no/such"} {
+	twice := filepath.Join(dir, "twice")
+	if err := os.WriteFile(twice, []byte("anne:"+secret+"\nbert:"+secret), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for want, extra := range map[string]string{
+		"MaxQueueTokens": "--max-queue-tokens=-1", "no colon": "--api-key-file=" + cert, "no/such": "--also=x=no/such",
+		"API keys 1 and 2 are the same": "--api-key-file=" + twice,
+	} {
 		if status, _, stderr := execute(t, t.Context(), "", append(args, extra)...); status == 0 || !strings.Contains(stderr, want) {
 			t.Errorf("%s: status %d, stderr %q, want %q", extra, status, stderr, want)
 		}

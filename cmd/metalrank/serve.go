@@ -172,7 +172,7 @@ func (c *serveCommand) httpConfig(keys *httpapi.Keys, cert *certificate, metrics
 }
 
 func (c *serveCommand) serve(ctx context.Context, models served, metrics *httpapi.Metrics, logger *slog.Logger) error {
-	keys, err := c.openKeys()
+	keys, _, err := c.openKeys()
 	if err != nil {
 		return err
 	}

@@ -48,13 +48,13 @@ func (f *keyFlags) readKeys() ([]httpapi.Key, error) {
 	return keys, nil
 }
 
-// openKeys returns the keys that the server is to ask for; nil: none.
-func (f *keyFlags) openKeys() (*httpapi.Keys, error) {
-	list, err := f.readKeys()
-	if err != nil || len(list) == 0 {
-		return nil, err
+// openKeys returns the keys that the server is to ask for, which are nil where there are none, and the same as a list.
+func (f *keyFlags) openKeys() (keys *httpapi.Keys, list []httpapi.Key, err error) {
+	list, err = f.readKeys()
+	if err == nil && len(list) > 0 {
+		keys, err = httpapi.NewKeys(list)
 	}
-	return httpapi.NewKeys(list)
+	return keys, list, err
 }
 
 // reloadKeys makes keys those that are in the file now. What can't be read changes nothing: who had a key goes on.
