@@ -16,6 +16,7 @@ import (
 // others have waiting. Its methods, and those of its Models, may be called from several goroutines at once.
 type Pool struct {
 	dispatcher *dispatcher
+	loading    sync.WaitGroup // calls of Load, which begin under mu
 
 	mu     sync.Mutex
 	models map[string]*Model // guarded by mu
@@ -56,6 +57,10 @@ func (p *Pool) Load(ctx context.Context, name string, config ModelConfig) (*Mode
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
+	if !p.beginLoading() {
+		return nil, ErrClosed
+	}
+	defer p.loading.Done()
 	e, err := openOn(ctx, config.Config, p.dispatcher, config.Weight)
 	if err != nil {
 		return nil, err
@@ -74,6 +79,16 @@ func (p *Pool) Load(ctx context.Context, name string, config ModelConfig) (*Mode
 		}
 		// It was unloaded at the same moment, and its name is free.
 	}
+}
+
+// beginLoading says whether the pool is open. If so, its dispatcher stays until loading is done.
+func (p *Pool) beginLoading() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed {
+		p.loading.Add(1)
+	}
+	return !p.closed
 }
 
 // place makes e what is served under a name that is free, or returns what has it.
@@ -127,7 +142,7 @@ func (p *Pool) Names() []string {
 	return slices.Sorted(maps.Keys(p.models))
 }
 
-// Close unloads every model, as Unload does. It may be called more than once.
+// Close unloads every model, as Unload does, and waits for those that are being loaded, which fail. It may be called more than once.
 func (p *Pool) Close() error {
 	p.mu.Lock()
 	wasClosed := p.closed
@@ -140,6 +155,7 @@ func (p *Pool) Close() error {
 		errs = append(errs, m.unload())
 	}
 	if !wasClosed {
+		p.loading.Wait()
 		p.dispatcher.close()
 	}
 	return errors.Join(errs...)

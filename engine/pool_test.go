@@ -217,3 +217,31 @@ func TestPoolErrors(t *testing.T) {
 		t.Errorf("loading into a closed pool: %v", err)
 	}
 }
+
+// A model that is being loaded when its pool closes is not served, and has a dispatcher to leave.
+func TestCloseWhileLoading(t *testing.T) {
+	p := poolOf(t)
+	opening, closed := make(chan struct{}), make(chan error, 1)
+	config := ModelConfig{Config: Config{Model: tinyModel(t), wrap: wrapped(func(b backend.Backend) backend.Backend {
+		close(opening)
+		for p.beginLoading() { // until the pool closes
+			p.loading.Done()
+		}
+		select {
+		case err := <-closed:
+			t.Errorf("closed, with %v, while a model was being loaded", err)
+		case <-time.After(10 * time.Millisecond):
+		}
+		return hashing{b, nil}
+	})}}
+	go func() {
+		<-opening
+		closed <- p.Close()
+	}()
+	if _, err := p.Load(t.Context(), "m", config); !errors.Is(err, ErrClosed) {
+		t.Errorf("loading while the pool closes: %v", err)
+	}
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+}
