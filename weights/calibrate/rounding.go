@@ -4,8 +4,9 @@ import (
 	"errors"
 	"math"
 
+	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas64"
-	"gonum.org/v1/gonum/mat"
+	"gonum.org/v1/gonum/lapack/gonum"
 
 	"github.com/metalrank/metalrank/weights/quant"
 )
@@ -18,13 +19,14 @@ import (
 //	H = XᵀX + 0.01 · mean(diag XᵀX) · I,  U upper triangular with UᵀU = H⁻¹
 //	for each i:  e = (w[i] - ŵ[i]) / U[i,i];  w[j] -= e · U[i,j] for all j > i
 type Rounding struct {
-	upper *mat.TriDense // [width, width]
+	upper blas64.General // [width, width]; what is below the diagonal means nothing
 }
 
 // damping keeps H from being singular where an input never varies; the paper's value.
 const damping = 0.01
 
-// newRounding factorises H. The sum is used up.
+// newRounding factorises H in place of the sum. It calls the routines themselves and not package mat, which keeps all of
+// LAPACK in the binary, 1.3 MB.
 func newRounding(sum blas64.General) (*Rounding, error) {
 	n, mean := sum.Rows, 0.0
 	for i := range n {
@@ -36,32 +38,26 @@ func newRounding(sum blas64.General) (*Rounding, error) {
 	for i := range n {
 		sum.Data[i*n+i] += damping * mean
 	}
-	h := mat.NewSymDense(n, sum.Data)
-	var cholesky mat.Cholesky
-	if !cholesky.Factorize(h) {
+	var lapack gonum.Implementation
+	if !lapack.Dpotrf(blas.Upper, n, sum.Data, sum.Stride) {
 		return nil, errors.New("the inputs' moments have no Cholesky factor")
 	}
-	if err := cholesky.InverseTo(h); err != nil {
-		return nil, err
-	}
-	if !cholesky.Factorize(h) {
+	lapack.Dpotri(blas.Upper, n, sum.Data, sum.Stride) // cannot fail: the diagonal is positive
+	if !lapack.Dpotrf(blas.Upper, n, sum.Data, sum.Stride) {
 		return nil, errors.New("the inverse of the inputs' moments has no Cholesky factor")
 	}
-	r := &Rounding{upper: mat.NewTriDense(n, mat.Upper, nil)}
-	cholesky.UTo(r.upper)
-	return r, nil
+	return &Rounding{upper: sum}, nil
 }
 
 // Width is the length of a row.
-func (r *Rounding) Width() int { n, _ := r.upper.Dims(); return n }
+func (r *Rounding) Width() int { return r.upper.Rows }
 
 // row rounds one row in place. round returns what weight i becomes, given the value that it has got meanwhile; before is
 // called ahead of each weight with all that are left.
 func (r *Rounding) row(w []float64, before func(i int, rest []float64), round func(i int, v float64) float64) {
-	upper := r.upper.RawTriangular()
 	for i := range w {
 		before(i, w[i:])
-		u := upper.Data[i*upper.Stride+i : i*upper.Stride+len(w)]
+		u := r.upper.Data[i*r.upper.Stride+i : i*r.upper.Stride+len(w)]
 		e := (w[i] - round(i, w[i])) / u[0]
 		rest := w[i+1:]
 		for j, factor := range u[1:] {
