@@ -17,12 +17,13 @@ type convertCommand struct {
 	Source string `arg:"" name:"src" help:"Checkpoint folder, GGUF file, OWNER/MODEL of the hub after \"metalrank pull\", or \"builtin\" for the embedded model."`
 	Target string `arg:"" name:"dst" help:"Folder to make. It appears when it is whole."`
 
-	DType     string   `name:"dtype" help:"What the weights become: ${enum}." enum:"fp32,fp16,bf16,int8,int4,int6,int3,int2" required:""`
-	Float     string   `help:"With int8 and less: type of what stays in floats, and of the scales: ${enum}. auto keeps 16-bit types and rounds fp32 to fp16." enum:"auto,fp32,fp16,bf16" default:"auto"`
-	GroupSize int      `help:"With the scheme mlx: neighbours that share a scale: ${enum}." enum:"32,64,128" default:"64"`
-	Scheme    string   `help:"Layout of integers: mlx (groups with scale and bias, as MLX reads them) or w8a8 (one scale a row)." enum:"mlx,w8a8" default:"mlx"`
-	Calibrate string   `help:"With int8 and less: round weights for the inputs that these pairs give rise to, {\"query\":…, \"text\":…} a line. A hundred pairs like those to be scored will do." placeholder:"FILE"`
-	Skip      []string `help:"Layers to leave in floats, by pattern: \"*.pooler.dense\". The classifier always is." placeholder:"PATTERN"`
+	DType           string   `name:"dtype" help:"What the weights become: ${enum}." enum:"fp32,fp16,bf16,int8,int4,int6,int3,int2" required:""`
+	Float           string   `help:"With int8 and less: type of what stays in floats, and of the scales: ${enum}. auto keeps 16-bit types and rounds fp32 to fp16." enum:"auto,fp32,fp16,bf16" default:"auto"`
+	GroupSize       int      `help:"With the scheme mlx: neighbours that share a scale: ${enum}." enum:"32,64,128" default:"64"`
+	Scheme          string   `help:"Layout of integers: mlx (groups with scale and bias, as MLX reads them) or w8a8 (one scale a row)." enum:"mlx,w8a8" default:"mlx"`
+	EmbeddingLevels int      `help:"With the scheme w8a8: quantise embeddings too, a row's largest weight to this code, 1 to 127. Fewer compress better. 0 leaves them in floats." default:"0" placeholder:"N"`
+	Calibrate       string   `help:"With int8 and less: round weights for the inputs that these pairs give rise to, {\"query\":…, \"text\":…} a line. A hundred pairs like those to be scored will do." placeholder:"FILE"`
+	Skip            []string `help:"Layers to leave in floats, by pattern: \"*.pooler.dense\". The classifier always is." placeholder:"PATTERN"`
 }
 
 var floatTypes = map[string]weights.DType{"fp32": weights.F32, "fp16": weights.F16, "bf16": weights.BF16}
@@ -34,6 +35,10 @@ func (c *convertCommand) Validate() error {
 	switch {
 	case c.Scheme == "w8a8" && c.DType != "int8":
 		return fmt.Errorf("--scheme=w8a8 goes with --dtype=int8, got %s", c.DType)
+	case c.EmbeddingLevels < 0 || c.EmbeddingLevels > convert.MaxEmbeddingLevels:
+		return fmt.Errorf("--embedding-levels is %d, want 0 to %d", c.EmbeddingLevels, convert.MaxEmbeddingLevels)
+	case c.EmbeddingLevels != 0 && c.Scheme != "w8a8":
+		return fmt.Errorf("--embedding-levels goes with --scheme=w8a8, got %s", c.Scheme)
 	case integerBits[c.DType] == 0 && c.Float != "auto":
 		return fmt.Errorf("--float goes with int8 and less, got --dtype=%s", c.DType)
 	case integerBits[c.DType] == 0 && c.Calibrate != "":
@@ -51,7 +56,7 @@ func (c *convertCommand) Run(ctx context.Context, std streams) (err error) {
 	defer func() { err = errors.Join(err, source.Close()) }()
 	options := convert.Options{
 		Bits: integerBits[c.DType], Float: floatTypes[c.Float], GroupSize: c.GroupSize,
-		Scheme: convert.Scheme(c.Scheme), Skip: c.Skip,
+		Scheme: convert.Scheme(c.Scheme), EmbeddingLevels: c.EmbeddingLevels, Skip: c.Skip,
 	}
 	if options.Bits == 0 {
 		options.Float = floatTypes[c.DType]

@@ -47,7 +47,11 @@ func TestConvert(t *testing.T) {
 	}
 	for _, scheme := range []string{"mlx", "w8a8"} {
 		to := made + "-" + scheme
-		if status, _, stderr := execute(t, t.Context(), "", "convert", model, to, "--dtype=int8", "--scheme", scheme, "--calibrate", pairs); status != 0 ||
+		args := []string{"convert", model, to, "--dtype=int8", "--scheme", scheme, "--calibrate", pairs}
+		if scheme == "w8a8" {
+			args = append(args, "--embedding-levels=63")
+		}
+		if status, _, stderr := execute(t, t.Context(), "", args...); status != 0 ||
 			!strings.Contains(stderr, "calibrating with 2 pairs") {
 			t.Fatalf("status %d, stderr %q", status, stderr)
 		}
@@ -62,6 +66,8 @@ func TestConvert(t *testing.T) {
 		want   string
 	}{
 		{[]string{model, made + "2", "--dtype=fp16", "--calibrate", pairs}, exitUsage, "--calibrate goes with int8 and less, got --dtype=fp16"},
+		{[]string{model, made + "2", "--dtype=int8", "--embedding-levels=63"}, exitUsage, "--embedding-levels goes with --scheme=w8a8, got mlx"},
+		{[]string{model, made + "2", "--dtype=int8", "--scheme=w8a8", "--embedding-levels=128"}, exitUsage, "--embedding-levels is 128, want 0 to 127"},
 		{[]string{model, made + "2", "--dtype=int8", "--calibrate", os.DevNull}, exitFailed, "no pairs"},
 		{[]string{model, made + "2", "--dtype=int8", "--calibrate", filepath.Join(model, "config.json")}, exitFailed, "config.json: line 1: "},
 		{[]string{bertGGUF, made + "2", "--dtype=fp16"}, exitFailed, "no bert.pooler.dense.weight and no bert.pooler.dense.bias"},

@@ -111,7 +111,7 @@ func TestAgainstOneByOne(t *testing.T) {
 		by, h := rounding(t, x, width), damped(x, width)
 		for range 20 {
 			w, codes := weights(r, width), make([]byte, width)
-			scale := quant.FitChannel(w) * 8 // coarse, so that errors count
+			scale := quant.FitChannel(w, quant.ChannelLevels) * 8 // coarse, so that errors count
 			by.EncodeChannel(codes, w, scale)
 			if want := oneByOne(t, h, w, scale); !slices.Equal(codes, want) {
 				t.Errorf("width %d: codes %v, want %v", width, codes, want)
@@ -168,7 +168,7 @@ func TestIndependent(t *testing.T) {
 	}
 	by := rounding(t, x, width)
 	w := weights(r, width)
-	codes, want, scale := make([]byte, width), make([]byte, width), quant.FitChannel(w)
+	codes, want, scale := make([]byte, width), make([]byte, width), quant.FitChannel(w, quant.ChannelLevels)
 	by.EncodeChannel(codes, w, scale)
 	quant.EncodeChannel(want, w, scale)
 	if !slices.Equal(codes, want) {

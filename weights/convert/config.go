@@ -111,11 +111,17 @@ func (o Options) mlxQuantization(plan []tensorPlan) ordered {
 }
 
 // compressedTensors is the config of the format "int-quantized" (QuantizationConfig in quantization/quant_config.py of
-// vllm-project/compressed-tensors, 0.12): int8 weights by output channel, activations by token at run time.
+// vllm-project/compressed-tensors, 0.12): int8 weights by output channel, activations by token at run time. A table of
+// embeddings has rows for channels, and no activations.
 func compressedTensors(plan []tensorPlan) ordered {
-	ignored := []string{}
+	ignored, floatTables, tables := []string{}, []string{}, false
 	for _, p := range plan {
-		if p.form == asFloat && len(p.source.Shape) == 2 && !isEmbedding(p.layer) {
+		switch {
+		case isEmbedding(p.layer) && p.form == asChannel:
+			tables = true
+		case isEmbedding(p.layer) && p.form == asFloat:
+			floatTables = append(floatTables, p.layer)
+		case p.form == asFloat && len(p.source.Shape) == 2:
 			ignored = append(ignored, p.layer)
 		}
 	}
@@ -124,15 +130,23 @@ func compressedTensors(plan []tensorPlan) ordered {
 			{"num_bits", 8}, {"type", "int"}, {"symmetric", true}, {"strategy", strategy}, {"dynamic", dynamic},
 		}
 	}
+	groups := ordered{{"group_0", ordered{
+		{"targets", []string{"Linear"}},
+		{"weights", int8By("channel", false)},
+		{"input_activations", int8By("token", true)},
+	}}}
+	if tables {
+		ignored = append(ignored, floatTables...)
+		groups = append(groups, member{"group_1", ordered{
+			{"targets", []string{"Embedding"}},
+			{"weights", int8By("channel", false)},
+		}})
+	}
 	return ordered{
 		{"quant_method", "compressed-tensors"},
 		{"format", "int-quantized"},
 		{"quantization_status", "compressed"},
-		{"config_groups", ordered{{"group_0", ordered{
-			{"targets", []string{"Linear"}},
-			{"weights", int8By("channel", false)},
-			{"input_activations", int8By("token", true)},
-		}}}},
+		{"config_groups", groups},
 		{"ignore", ignored},
 	}
 }

@@ -27,7 +27,7 @@ const (
 	// MLX is groups along a row with scale and bias; see [weights.AffineTensor].
 	MLX Scheme = "mlx"
 	// W8A8 is int8 with one scale for each output channel; see [weights.ChannelTensor]. It is for kernels that
-	// multiply int8 by int8, and leaves embeddings as they are.
+	// multiply int8 by int8, and leaves embeddings as they are unless there are EmbeddingLevels.
 	W8A8 Scheme = "w8a8"
 )
 
@@ -42,6 +42,9 @@ type Options struct {
 	GroupSize int
 	// Scheme is MLX where it is empty.
 	Scheme Scheme
+	// EmbeddingLevels has W8A8 quantise embeddings too, which MLX does in any case: it is the code of a row's largest
+	// weight, 1 to MaxEmbeddingLevels. Fewer compress better. 0 leaves embeddings in floats.
+	EmbeddingLevels int
 	// Skip are patterns of path.Match for layers to be left as floats: "classifier*", "*.pooler.dense". The classifier
 	// and the token types always are: they are small, and the scores hang on the first.
 	Skip []string
@@ -50,6 +53,9 @@ type Options struct {
 	// Progress, if not nil, is called with the bytes read so far, from one goroutine at a time or another.
 	Progress func(done, total int64)
 }
+
+// MaxEmbeddingLevels bounds EmbeddingLevels: more do not fit a byte with a sign.
+const MaxEmbeddingLevels = quant.ChannelLevels
 
 // embeddingBits is how embeddings are quantised whatever the rest is: a row is read as it is and not summed over, so
 // that errors do not cancel.
@@ -64,6 +70,10 @@ func (o Options) check() error {
 		return fmt.Errorf("convert: scheme %q, want mlx or w8a8", o.Scheme)
 	case o.Scheme == W8A8 && o.Bits != 8:
 		return fmt.Errorf("convert: scheme w8a8 with %d bits, want 8", o.Bits)
+	case o.EmbeddingLevels < 0 || o.EmbeddingLevels > MaxEmbeddingLevels:
+		return fmt.Errorf("convert: %d levels of embeddings, want at most %d", o.EmbeddingLevels, MaxEmbeddingLevels)
+	case o.EmbeddingLevels != 0 && o.Scheme != W8A8:
+		return fmt.Errorf("convert: levels of embeddings with scheme %s, want w8a8", o.Scheme)
 	case o.Bits == 0 && o.Calibration != nil:
 		return errors.New("convert: calibration goes with integers")
 	case o.Float != 0 && !o.Float.IsFloat():

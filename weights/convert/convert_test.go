@@ -163,7 +163,7 @@ func TestFloats(t *testing.T) {
 // TestBack: a quantised checkpoint becomes floats again, each the value that its codes stand for.
 func TestBack(t *testing.T) {
 	src := source(t, weightstest.Specs()[0])
-	for _, o := range []Options{{Bits: 4, GroupSize: 32}, {Bits: 8}, {Bits: 6}, {Bits: 8, Scheme: W8A8}} {
+	for _, o := range []Options{{Bits: 4, GroupSize: 32}, {Bits: 8}, {Bits: 6}, {Bits: 8, Scheme: W8A8}, {Bits: 8, Scheme: W8A8, EmbeddingLevels: 9}} {
 		small := converted(t, src, o)
 		back := converted(t, small, Options{Float: weights.F32})
 		want := logical(t, small)
@@ -189,9 +189,14 @@ func TestBack(t *testing.T) {
 func TestW8A8(t *testing.T) {
 	src := source(t, weightstest.Specs()[0])
 	before := logical(t, src)
-	for name, w := range logical(t, converted(t, src, Options{Bits: 8, Scheme: W8A8, Float: weights.F32})) {
+	const embeddingLevels = 31
+	for name, w := range logical(t, converted(t, src, Options{Bits: 8, Scheme: W8A8, Float: weights.F32, EmbeddingLevels: embeddingLevels})) {
 		if w.Channel == nil {
 			continue
+		}
+		levels := 127.0
+		if strings.HasSuffix(name, "_embeddings.weight") {
+			levels = embeddingLevels
 		}
 		values, source := decode(w), decode(before[name])
 		in := w.Shape[1]
@@ -201,7 +206,7 @@ func TestW8A8(t *testing.T) {
 				largest = max(largest, v, -v)
 			}
 			for i := row * in; i < (row+1)*in; i++ {
-				if d := math.Abs(float64(values[i] - source[i])); d > float64(largest)/127*0.501 {
+				if d := math.Abs(float64(values[i] - source[i])); d > float64(largest)/levels*0.501 {
 					t.Fatalf("%q[%d %d]: %g became %g with a largest magnitude of %g", name, row, i%in, source[i], values[i], largest)
 				}
 			}
@@ -224,6 +229,11 @@ func TestPolicy(t *testing.T) {
 		},
 		{Options{Bits: 4, Skip: []string{"*.pooler.*"}}, []string{"query.weight"}, []string{"pooler.dense.weight"}},
 		{Options{Bits: 8, Scheme: W8A8}, []string{"query.weight"}, []string{"word_embeddings", "classifier.weight"}},
+		{
+			Options{Bits: 8, Scheme: W8A8, EmbeddingLevels: 63},
+			[]string{"query.weight", "word_embeddings", "position_embeddings"},
+			[]string{"classifier.weight", "token_type", "LayerNorm.weight", ".bias"},
+		},
 		{Options{Bits: 8, GroupSize: 128}, []string{"1.output.dense.weight"}, []string{"query.weight", "word_embeddings"}}, // H is 64, F 128
 	} {
 		for name, w := range logical(t, converted(t, src, c.options)) {
@@ -257,6 +267,8 @@ func TestErrors(t *testing.T) {
 		{free(), Options{Bits: 5}, "convert: quant: 5 bits, want one of [2 3 4 6 8]"},
 		{free(), Options{Bits: 4, GroupSize: 16}, "convert: quant: group size 16, want one of [32 64 128]"},
 		{free(), Options{Bits: 4, Scheme: W8A8}, "convert: scheme w8a8 with 4 bits, want 8"},
+		{free(), Options{Bits: 8, Scheme: W8A8, EmbeddingLevels: 128}, "convert: 128 levels of embeddings, want at most 127"},
+		{free(), Options{Bits: 8, EmbeddingLevels: 64}, "convert: levels of embeddings with scheme mlx, want w8a8"},
 		{free(), Options{Bits: 4, Scheme: "gptq"}, `convert: scheme "gptq", want mlx or w8a8`},
 		{free(), Options{Float: weights.I8}, "convert: floats as I8, want F32, F16 or BF16"},
 		{free(), Options{Skip: []string{"["}}, `convert: skip "[": syntax error in pattern`},

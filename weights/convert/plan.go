@@ -26,6 +26,7 @@ type tensorPlan struct {
 	form   form
 	float  weights.DType
 	scheme quant.Affine // asAffine
+	levels int          // asChannel: code of the largest weight of a row
 	layer  string       // name without ".weight"
 
 	rounding *calibrate.Rounding // nil: to nearest
@@ -46,7 +47,9 @@ func (o Options) plan(tensors []weights.Tensor) []tensorPlan {
 			p.form = asIs
 		case o.Bits == 0 || !isWeight || len(t.Shape) != 2 || t.Len() == 0 || o.skips(layer):
 		case o.Scheme == W8A8 && !isEmbedding(layer):
-			p.form = asChannel
+			p.form, p.levels = asChannel, quant.ChannelLevels
+		case o.Scheme == W8A8 && o.EmbeddingLevels > 0:
+			p.form, p.levels = asChannel, o.EmbeddingLevels
 		case o.Scheme == MLX && o.affine(o.Bits).Fits(t.Shape[1]):
 			p.form, p.scheme = asAffine, o.affine(o.Bits)
 			if isEmbedding(layer) {
@@ -203,7 +206,7 @@ func (t *task) writeAffine(out *weights.Writer, w []float32) error {
 func (t *task) writeChannel(out *weights.Writer, w []float32) error {
 	codes, scales := make([]byte, len(w)), make([]float32, t.end-t.begin)
 	for r := range scales {
-		scales[r] = quant.FitChannel(w[r*t.width : (r+1)*t.width])
+		scales[r] = quant.FitChannel(w[r*t.width:(r+1)*t.width], t.levels)
 	}
 	t.rounded(scales) // codes are for the scale that they will be multiplied by
 	for r, scale := range scales {

@@ -4,13 +4,14 @@ package quant
 // of two never needs 17 bits.
 const ChannelLevels = 127
 
-// FitChannel returns the scale that maps the largest magnitude of w to the largest code; 1 for a row of zeros.
-func FitChannel(w []float32) float32 {
+// FitChannel returns the scale that maps the largest magnitude of w to a code, at most ChannelLevels; 1 for a row of
+// zeros.
+func FitChannel(w []float32, code int) float32 {
 	var largest float32
 	for _, v := range w {
 		largest = max(largest, abs(v))
 	}
-	if scale := largest / ChannelLevels; scale > 0 {
+	if scale := largest / float32(code); scale > 0 {
 		return scale
 	}
 	return 1
