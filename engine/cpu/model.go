@@ -23,7 +23,7 @@ type loader struct {
 // pad is the multiple that rows are padded to; PAD of kernels.h.
 const pad = C.PAD
 
-// maxInt8Terms is how many products of bytes fit a 32-bit sum: 255 · 127 · 65,536 < 2³¹.
+// maxInt8Terms is how many products of bytes fit a 32-bit sum: 255 · 128 · 65,536 < 2³¹.
 const maxInt8Terms = 1 << 16
 
 func (l *loader) matmul() *C.struct_matmul {
@@ -140,13 +140,13 @@ func (l *loader) linear(m *C.struct_matmul, parts ...weights.Linear) C.struct_li
 		first := i * roundUp(out, pad)
 		part.Bias.Float32s(bias[first:first+out], 0)
 		for o := range out {
-			part.Weight.Float32s(row, o*in)
 			if quantised {
-				scales[first+o], sums[first+o] = quantiseRow(row, bytes)
+				scales[first+o], sums[first+o] = int8Row(part.Weight, o, row, bytes)
 				packNarrow(m, panels, bytes, first+o, n, k)
-			} else {
-				packNarrow(m, panels, row, first+o, n, k)
+				continue
 			}
+			part.Weight.Float32s(row, o*in)
+			packNarrow(m, panels, row, first+o, n, k)
 		}
 	}
 	return w

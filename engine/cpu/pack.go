@@ -2,6 +2,8 @@ package cpu
 
 import (
 	"math"
+
+	"github.com/metalrank/metalrank/weights"
 )
 
 // packRow writes row n of a weight matrix of k padded terms into panels, as struct linear in kernels.h describes.
@@ -14,8 +16,25 @@ func packRow[T any](panels, row []T, n, k, panel, group int) {
 	}
 }
 
-// largestInt8 is the magnitude of the largest quantised weight. -128 is not used, so that the range is symmetric.
+// largestInt8 is the magnitude of the largest weight that is quantised here. -128 is not used, so that the range is symmetric.
 const largestInt8 = 127
+
+// int8Row returns row o of a matrix as bytes, as quantiseRow does: those that are stored, where there is one scale for the
+// row, since rounding them again to another scale could only add an error. row is scratch.
+func int8Row(w weights.Tensor, o int, row []float32, q []int8) (scale float32, sum int32) {
+	in := len(row)
+	if w.Channel == nil {
+		w.Float32s(row, o*in)
+		return quantiseRow(row, q)
+	}
+	for i, code := range w.Channel.Codes.Bytes()[o*in : (o+1)*in] {
+		q[i] = int8(code)
+		sum += int32(q[i])
+	}
+	var stored [1]float32
+	w.Channel.Scales.Float32s(stored[:], o)
+	return stored[0], sum
+}
 
 // quantiseRow turns one output channel into bytes: row[i] ≈ scale · q[i]. It returns the scale and the sum of q.
 func quantiseRow(row []float32, q []int8) (scale float32, sum int32) {
