@@ -32,7 +32,7 @@ usage: ./build.sh VERB [ARGS]
   test [ARGS]      run the tests, then those of concurrent packages under the race detector; with ARGS, just
                    `go test ARGS`
   test-long        the tests that take their time, whole: every kernel case in checked mode, deeper models; an hour
-  check            format, vet, lint, layering, clean tree: all that must hold before a commit, besides the tests
+  check            format, vet, lint, layering, size, clean tree: all that must hold before a commit, besides the tests
   darwinlink       compile and link the macOS driver here, with zig and a stub of Apple's SDK; part of check
   metallib         on a Mac with Apple's Metal compiler, compile the kernels ahead of time; the next build embeds them
   fuzz [SECONDS]   run every fuzz target for SECONDS (60), one after another
@@ -562,17 +562,18 @@ bench_http() {
 
 # bench_peers FLAGS: the harness starts the peers in Python and our engine as a program of its own.
 bench_peers() {
-    local dir peers
+    local dir peers model
     peers=tools/peers dir=$(cache_dir)/peers
     set_up
     find_python
     make_venv "$dir" $peers/requirements.txt 'onnxruntime, OpenVINO, PyTorch and MLX: some minutes, and 5 GB in the cache folder'
-    [ -d "$dir/minilm" ] || {
-        go run ./tools/golden/checkpoints -builtin "$dir/minilm.$$" >&2
-        keep "$dir/minilm.$$" "$dir/minilm"
+    model=$dir/minilm-$(sha256 <weights/builtin/model.safetensors.zst | cut -c1-12)
+    [ -d "$model" ] || {
+        go run ./tools/golden/checkpoints -builtin "$model.$$" >&2
+        keep "$model.$$" "$model"
     }
     go build -o "$dir/bin/" ./$peers ./$peers/metalrank
-    exec "$dir/bin/peers" -python "$venv/bin/python" -engine "$dir/bin/metalrank" -model "$dir/minilm" -cache "$dir" "$@"
+    exec "$dir/bin/peers" -python "$venv/bin/python" -engine "$dir/bin/metalrank" -model "$model" -cache "$dir" "$@"
 }
 
 # make_venv DIR REQUIREMENTS WHAT: sets venv to a virtual environment under DIR with exactly what the file lists.
@@ -845,6 +846,14 @@ check_metallint() { go run ./tools/metallint -house metal/metaltest/kernels kern
 
 check_tidy() { go mod tidy -diff; }
 
+# check_size: the binary with the embedded model, without debug symbols, must stay something that one downloads gladly.
+check_size() {
+    local size most=45000000
+    build || return 1
+    size=$(wc -c <bin/metalrank)
+    [ "$size" -le "$most" ] || die "bin/metalrank has $size bytes, want at most $most"
+}
+
 check_layering() { go test -count=1 ./tools/layering; }
 
 # tree_state: prints what changes when any file that is not ignored does.
@@ -875,7 +884,7 @@ verb_check() {
     scratch=$(mktemp -d)
     trap 'rm -rf "$scratch"' EXIT
     tree_state >"$scratch/before"
-    for step in gofmt vet vet_other darwin darwin_link metallint lint clang_format shell tidy layering tree; do
+    for step in gofmt vet vet_other darwin darwin_link metallint lint clang_format shell tidy layering size tree; do
         name=$(printf '%s' "$step" | tr _ ' ')
         # A subshell keeps a step's settings to itself; set -e does not act within one that `if` tests.
         if (check_$step) >"$scratch/output" 2>&1; then

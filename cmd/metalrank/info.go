@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -58,7 +59,7 @@ func printInfo(w io.Writer, info engine.Info) error {
 		{"vocabulary", fmt.Sprint(config.VocabSize)},
 		{"positions", fmt.Sprint(config.MaxPositions)},
 		{"weights", strings.Join(dtypes, ", ")},
-		{"quantisation", quantisation(config.Quantization)},
+		{"quantisation", quantisation(info)},
 		{"labels", strings.Join(info.Labels, ", ")},
 		{"score", info.Activation},
 		{"tokenizer", fmt.Sprintf("%s, %d entries", info.Tokenizer.Model, info.Tokenizer.Vocab)},
@@ -77,11 +78,16 @@ func printInfo(w io.Writer, info engine.Info) error {
 	return table.Flush()
 }
 
-func quantisation(q *weights.Quantization) string {
-	if q == nil {
+func quantisation(info engine.Info) string {
+	inRows := slices.ContainsFunc(info.DTypes, func(d engine.DTypeCount) bool { return d.DType == weights.I8.String() })
+	switch q := info.Config.Quantization; {
+	case q != nil:
+		return q.String()
+	case inRows:
+		return "8 bits, a scale for each row"
+	default:
 		return "none"
 	}
-	return q.String()
 }
 
 // cardRows tells what the checkpoint's README.md states of its licence and origin.

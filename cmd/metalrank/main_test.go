@@ -284,7 +284,7 @@ func TestInfo(t *testing.T) {
 	if status != 0 {
 		t.Fatal(stderr)
 	}
-	for _, want := range []string{"BertForSequenceClassification", "12 of 32", "30522", "F16 (105 tensors, 45.4 MB)",
+	for _, want := range []string{"BertForSequenceClassification", "12 of 32", "30522", "I8 (39 tensors, 22.7 MB), F16 (105 tensors, 0.2 MB)", "8 bits, a scale for each row",
 		"LABEL_0", "WordPiece", "apache-2.0", "cpu (", "float32"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("info lacks %q:\n%s", want, stdout)

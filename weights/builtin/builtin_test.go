@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -26,12 +27,19 @@ func TestOpen(t *testing.T) {
 	if c.Name() != Name || len(b.Layers) != 6 || cfg.HiddenSize != 384 || len(cfg.Labels) != 1 {
 		t.Errorf("name %q, %d layers, config %+v", c.Name(), len(b.Layers), cfg)
 	}
-	elements := 0
-	for _, x := range c.Tensors() {
-		elements += x.Len()
+	all, err := c.Weights()
+	if err != nil {
+		t.Fatal(err)
 	}
-	if elements != 22_713_601 { // 22.7 M, as the model card has it
-		t.Errorf("%d parameters", elements)
+	parameters, codes := 0, 0
+	for _, x := range all {
+		parameters += x.Len()
+		if x.Channel != nil {
+			codes += x.Len()
+		}
+	}
+	if parameters != 22_713_601 || codes < parameters*99/100 { // 22.7 M, as the model card has it
+		t.Errorf("%d parameters, %d of them in int8", parameters, codes)
 	}
 	for _, name := range []string{"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"} {
 		if data, err := c.File(name); err != nil || len(data) == 0 {
@@ -64,9 +72,17 @@ func TestTableMatchesCard(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f := table[len(table)-1]; !strings.Contains(string(card), f.sha256) || !strings.Contains(string(card), "45,439,210 bytes") {
-		t.Errorf("the model card does not mention %s", f.sha256)
+	if f := table[len(table)-1]; !strings.Contains(string(card), f.sha256) || !strings.Contains(string(card), thousands(f.sizeBytes)+" bytes") {
+		t.Errorf("the model card does not mention %s of %d bytes", f.sha256, f.sizeBytes)
 	}
+}
+
+// thousands writes a number as 12,345,678.
+func thousands(n int) string {
+	if n < 1000 {
+		return strconv.Itoa(n)
+	}
+	return fmt.Sprintf("%s,%03d", thousands(n/1000), n%1000)
 }
 
 // TestTampered changes what is stored, or the table, and expects an error that names the file.
@@ -97,15 +113,15 @@ func TestTampered(t *testing.T) {
 		want string
 	}{
 		{good, packed, "weights: metalrank-minilm-l6-v1: no config.json"}, // past the check
-		{vary(func(f *file) { f.sha256 = "00" }), packed, "builtin: model.safetensors: 2621440 bytes with sha256 " + good.sha256},
+		{vary(func(f *file) { f.sha256 = "00" }), packed, "builtin: model.safetensors: 1310720 bytes with sha256 " + good.sha256},
 		{good, flip, "builtin: model.safetensors: "},
 		{good, packed[:len(packed)-1], "builtin: model.safetensors: compressed data end in frame 1 of 2"},
 		{good, append(bytes.Clone(packed), 0), "builtin: model.safetensors: 1 bytes after the last frame"},
-		{vary(func(f *file) { f.frames = frames[:1] }), packed, "builtin: model.safetensors: 1 frames, want 2 for 2621440 bytes"},
+		{vary(func(f *file) { f.frames = frames[:1] }), packed, "builtin: model.safetensors: 1 frames, want 2 for 1310720 bytes"},
 		{vary(func(f *file) { f.frames = []int{frames[0] + 1, frames[1] - 1} }), packed, "builtin: model.safetensors: frame 0 of 2: "},
 		{vary(func(f *file) { f.frames = []int{-1, 0} }), packed, "builtin: model.safetensors: compressed data end in frame 0 of 2"},
 		{vary(func(f *file) { f.sizeBytes-- }), packed, "builtin: model.safetensors: frame 1 of 2: "},
-		{vary(func(f *file) { f.sizeBytes++ }), packed, "builtin: model.safetensors: frame 1 of 2: 524288 bytes, want 524289"},
+		{vary(func(f *file) { f.sizeBytes++ }), packed, "builtin: model.safetensors: frame 1 of 2: 262144 bytes, want 262145"},
 		{vary(func(f *file) { f.sizeBytes, f.frames = 10, []int{len(bomb)} }), bomb, "builtin: model.safetensors: frame 0 of 1: "},
 		{vary(func(f *file) { f.frames = nil }), plain[:9], "builtin: model.safetensors: 9 bytes with sha256 "},
 	} {

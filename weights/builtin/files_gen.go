@@ -3,12 +3,12 @@
 package builtin
 
 // frameBytes is what each zstd frame of a compressed file holds; the last may hold less.
-const frameBytes = 2097152
+const frameBytes = 1048576
 
 var table = []file{
-	{name: "config.json", sizeBytes: 643, sha256: "595adee7236e405317ba2c2525a0ecb9905cabc293dafa98a617ce74d488afdf"},
+	{name: "config.json", sizeBytes: 1585, sha256: "c22797ce4cc226ffb28694d47a3e687410c52fb75b5ed1db6132773b48457511"},
 	{name: "special_tokens_map.json", sizeBytes: 112, sha256: "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3"},
-	{name: "tokenizer.json", sizeBytes: 527292, sha256: "6681992d43e581b35b3dd61f3c81ee0f891fbf13ad54f8b692ea868bd46b066b"},
 	{name: "tokenizer_config.json", sizeBytes: 365, sha256: "edc38d65a7cd2340f27ffd072a83568bff3548e11b1dde6129f25e403eff78f8"},
-	{name: "model.safetensors", sizeBytes: 45439210, sha256: "8c80d46d90bb32c8f516a5a4c5ec9a879a025bb16e31834b0436874398445e57", frames: []int{1918548, 1927613, 1927544, 1926845, 1926880, 1927013, 1926897, 1927520, 1927672, 1927593, 1928392, 1932265, 1932491, 1933620, 1937405, 1935211, 1937627, 1935770, 1935222, 1933667, 1929722, 1290496}},
+	{name: "tokenizer.json", sizeBytes: 527292, sha256: "6681992d43e581b35b3dd61f3c81ee0f891fbf13ad54f8b692ea868bd46b066b", frames: []int{209779}},
+	{name: "model.safetensors", sizeBytes: 22866422, sha256: "f2e73f24e368c3c70160679a42c733cfe284fc5713751a563ebdd3437c2d0263", frames: []int{814979, 812499, 816677, 816246, 816652, 817094, 817248, 816388, 817274, 817321, 817321, 882753, 951764, 952968, 920022, 961226, 919371, 946998, 941265, 935016, 966638, 745650}},
 }

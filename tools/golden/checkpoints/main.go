@@ -1,9 +1,10 @@
 // Command checkpoints writes checkpoint folders for golden.py to run transformers on: the random ones of
-// weights/weightstest into DIR, one folder each, or with -builtin the embedded model as DIR, or with -base a random one
-// of the size of bert-base.
+// weights/weightstest into DIR, one folder each, or with -builtin the embedded model in fp32 as DIR, or with -base a
+// random one of the size of bert-base.
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -12,7 +13,9 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/metalrank/metalrank/weights"
 	"github.com/metalrank/metalrank/weights/builtin"
+	"github.com/metalrank/metalrank/weights/convert"
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
@@ -92,25 +95,15 @@ func writeBase(dir string, stdout io.Writer) error {
 	})
 }
 
+// writeBuiltin decodes: transformers doesn't know the embedded model's layout.
 func writeBuiltin(dir string, stdout io.Writer) error {
 	checkpoint, err := builtin.Open()
 	if err != nil {
 		return err
 	}
 	defer checkpoint.Close()
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := convert.Folder(context.Background(), checkpoint, dir, convert.Options{Float: weights.F32}); err != nil {
 		return err
-	}
-	for _, name := range []string{
-		"config.json", "model.safetensors", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json",
-	} {
-		data, err := checkpoint.File(name)
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
-			return err
-		}
 	}
 	fmt.Fprintln(stdout, dir)
 	return nil

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -22,7 +23,7 @@ func TestPackAgain(t *testing.T) {
 	}
 	defer c.Close()
 	src, dst, committed := t.TempDir(), t.TempDir(), filepath.Join("..", "..", "..", "weights", "builtin")
-	for _, name := range append([]string{weightsFile}, copied...) {
+	for _, name := range append(slices.Clone(compressed), copied...) {
 		data, err := c.File(name)
 		if err != nil {
 			t.Fatal(err)
@@ -56,7 +57,9 @@ func TestPackAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer dec.Close()
-	if got, err := dec.DecodeAll(read(dst, weightsFile+".zst"), nil); err != nil || !bytes.Equal(got, read(src, weightsFile)) {
-		t.Errorf("decompresses to %d bytes, %v", len(got), err)
+	for _, name := range compressed {
+		if got, err := dec.DecodeAll(read(dst, name+".zst"), nil); err != nil || !bytes.Equal(got, read(src, name)) {
+			t.Errorf("%s decompresses to %d bytes, %v", name, len(got), err)
+		}
 	}
 }
