@@ -8,7 +8,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -16,6 +15,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/metalrank/metalrank/weights/builtin"
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
@@ -28,7 +28,7 @@ type goldenPair struct {
 	Document string    `json:"document"`
 	Tokens   int       `json:"n_tokens"`
 	IDs      string    `json:"ids_sha256"`
-	Types    string    `json:"type_ids_sha256"` // absent in goldens_minilm.json
+	Types    string    `json:"type_ids_sha256"` // absent in those of the embedded model
 	Logit    float64   `json:"logit"`
 	Logits   []float64 `json:"logits"`
 }
@@ -108,17 +108,20 @@ func TestEmbeddedModelAgainstTransformers(t *testing.T) {
 // take seconds each in float64, and in the simulator.
 func embeddedGoldens(t *testing.T, long bool) []goldenPair {
 	t.Helper()
-	var golden struct {
-		Pairs []goldenPair `json:"pairs"`
+	recorded, err := builtin.Goldens()
+	if err != nil {
+		t.Fatal(err)
 	}
-	readGolden(t, "goldens_minilm.json", &golden)
-	if len(golden.Pairs) != 32 {
-		t.Fatalf("%d pairs, want 32", len(golden.Pairs))
+	if len(recorded) != 32 {
+		t.Fatalf("%d pairs, want 32", len(recorded))
 	}
-	if !long {
-		golden.Pairs = slices.DeleteFunc(golden.Pairs, func(g goldenPair) bool { return g.Tokens > 64 })
+	var golden []goldenPair
+	for _, g := range recorded {
+		if long || g.Tokens <= 64 {
+			golden = append(golden, goldenPair{Query: g.Query, Document: g.Document, Tokens: g.Tokens, IDs: g.IDs, Logit: g.Logit})
+		}
 	}
-	return golden.Pairs
+	return golden
 }
 
 func TestRandomModelsAgainstTransformers(t *testing.T) {

@@ -63,6 +63,7 @@ type Pending interface {
 // Info describes a device.
 type Info struct {
 	Name                      string   // "Apple M2 Max", "simulator"
+	Compiler                  string   // what makes libraries of sources, for people; "" where the driver can't tell
 	Families                  []string // "apple8", "mac2", "metal3"; none on the simulator
 	SIMDWidth                 int      // threads in a SIMD-group: 32
 	MaxThreadsPerGroup        int      // 1024

@@ -30,7 +30,8 @@ type Machine struct {
 	CPU      string   `json:"cpu"`
 	Features []string `json:"features,omitempty"` // those that matrix products are made with, as Linux names them
 	Cores    int      `json:"cores"`
-	System   string   `json:"system"` // GOOS/GOARCH
+	System   string   `json:"system"`       // GOOS/GOARCH
+	OS       string   `json:"os,omitempty"` // with its version: "macOS 15.1", "Debian GNU/Linux 12 (bookworm)"
 	// MemoryBytes is 0 where it isn't known.
 	MemoryBytes int64 `json:"memory_bytes,omitempty"`
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/metalrank/metalrank/weights/builtin"
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
@@ -185,26 +186,15 @@ func TestScoreStreamsInOrder(t *testing.T) {
 
 // The whole way, from JSON lines to logits, against transformers; the long pairs are in engine's tests.
 func TestScoreAgainstTransformers(t *testing.T) {
-	data, err := os.ReadFile(filepath.Join("..", "..", "engine", "testdata", "goldens_minilm.json"))
+	golden, err := builtin.Goldens()
 	if err != nil {
-		t.Fatal(err)
-	}
-	var golden struct {
-		Pairs []struct {
-			Query    string  `json:"query"`
-			Document string  `json:"document"`
-			Tokens   int     `json:"n_tokens"`
-			Logit    float64 `json:"logit"`
-		} `json:"pairs"`
-	}
-	if err := json.Unmarshal(data, &golden); err != nil {
 		t.Fatal(err)
 	}
 	var (
 		stdin strings.Builder
 		want  []float64
 	)
-	for _, p := range golden.Pairs {
+	for _, p := range golden {
 		if p.Tokens > 128 {
 			continue
 		}

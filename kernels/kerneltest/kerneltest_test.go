@@ -3,6 +3,7 @@ package kerneltest_test
 import (
 	"io/fs"
 	"regexp"
+	"slices"
 	"testing"
 
 	"github.com/metalrank/metalrank/kernels"
@@ -115,13 +116,14 @@ func BenchmarkCases(b *testing.B) {
 
 // TestTiles holds the cases to running every variant of every kernel: one that no case picks is not tested.
 func TestTiles(t *testing.T) {
-	device := &naming{Device: simtest.Open(t, sim.Config{}), ran: map[string]bool{}}
+	device := &kerneltest.Watched{Device: simtest.Open(t, sim.Config{})}
 	library := libraries(t, device)
 	for _, c := range kerneltest.Cases() {
 		if _, err := c.Run(t.Context(), device, library[c.DType], metaltest.Exact); err != nil {
 			t.Errorf("%s: %v", c.Name, err)
 		}
 	}
+	ran := device.Take()
 	text := regexp.MustCompile(`(?:INSTANTIATE\(|host_name\()"(\w+)"`)
 	files, err := fs.Glob(kernels.Files(), "*.metal")
 	if err != nil {
@@ -133,23 +135,9 @@ func TestTiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, match := range text.FindAllStringSubmatch(string(source), -1) {
-			if !device.ran[match[1]] {
+			if !slices.Contains(ran, match[1]) {
 				t.Errorf("%s: no case runs %s", file, match[1])
 			}
 		}
 	}
-}
-
-// naming is a device that notes which kernels run.
-type naming struct {
-	metal.Device
-	ran map[string]bool
-}
-
-// Submit implements metal.Device.
-func (n *naming) Submit(list *metal.CommandList) (metal.Pending, error) {
-	for _, command := range list.Commands {
-		n.ran[command.Pipeline.Info().Kernel] = true
-	}
-	return n.Device.Submit(list)
 }

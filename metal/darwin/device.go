@@ -31,6 +31,9 @@ type device struct {
 func newDevice(n native, metallibPath string) *device {
 	d := &device{native: n, information: n.info(), metallibPath: metallibPath, released: make(chan struct{})}
 	d.idle.L = &d.mu
+	if metallibPath != "" {
+		d.information.Compiler = "none: every library is " + metallibPath
+	}
 	return d
 }
 

@@ -67,6 +67,7 @@ func (n *nativeDevice) info() metal.Info {
 	told := C.mr_device_info(n.opened.device)
 	info := metal.Info{
 		Name:                      takeText(told.name),
+		Compiler:                  "the system's Metal compiler",
 		SIMDWidth:                 simdWidth,
 		MaxThreadsPerGroup:        int(told.max_threads_per_group),
 		MaxThreadgroupMemoryBytes: int(told.max_threadgroup_memory_size),

@@ -108,7 +108,7 @@ func Open(config Config) (*Device, error) {
 // Info implements metal.Device. Limits are those of every Apple GPU since the M1.
 func (d *Device) Info() metal.Info {
 	return metal.Info{
-		Name: "simulator", SIMDWidth: 32, MaxThreadsPerGroup: 1024, MaxThreadgroupMemoryBytes: 32 << 10,
+		Name: "simulator", Compiler: d.builder.compiler.version, SIMDWidth: 32, MaxThreadsPerGroup: 1024, MaxThreadgroupMemoryBytes: 32 << 10,
 		MaxBufferSizeBytes: maxBufferSizeBytes, PageSizeBytes: os.Getpagesize(), UnifiedMemory: true, Simulated: true,
 	}
 }

@@ -20,8 +20,12 @@ var allowed = []rule{
 
 	{"cmd/...", []string{
 		"httpapi", "engine", "engine/metrics", "metal/open", "weights", "weights/builtin", "weights/calibrate",
-		"record", "weights/convert", "weights/hub",
+		"record", "weights/convert", "weights/hub", "doctor",
 	}},
+	{"doctor", []string{
+		"engine", "kernels", "kernels/kerneltest", "machine", "metal", "metal/metaltest", "record", "weights/builtin",
+	}},
+	{"machine", []string{"record"}},
 	{"httpapi", []string{"engine"}},
 	{"engine", []string{
 		"engine/backend", "engine/schedule", "engine/reference", "engine/cpu", "engine/gpu", "parallel", "weights",
