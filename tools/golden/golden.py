@@ -1,4 +1,4 @@
-"""Makes the goldens in engine/testdata: what transformers says of our pairs. README.md says how.
+"""Makes the goldens in engine/testdata and weights/builtin: what transformers says of our pairs. README.md says how.
 
 Each result is made here, by the pinned versions, and checked in a second way where there is one:
   token ids       the tokenizers library alone, and the assembly that the engine makes
@@ -139,7 +139,7 @@ def seven_digits(x):
 
 
 def minilm(out, source, folder, tokenizer, recorded):
-    """goldens_minilm.json"""
+    """goldens.json, beside the embedded model"""
     model = load(folder)
     encoded = [
         tokenizer.encode(q, d, 512, (tokenizer.whole(q), tokenizer.whole(d)))
@@ -161,7 +161,7 @@ def minilm(out, source, folder, tokenizer, recorded):
     exact = logits(model.double(), encoded)
     print(f"minilm: fp32 is within {(result - exact).abs().max():.1e} of fp64")
     write_json(
-        out / "goldens_minilm.json",
+        out / "goldens.json",
         {
             "source": source,
             "model": f"model.safetensors ({COMPUTE})",
@@ -371,14 +371,16 @@ def main():
     add("--model", type=folder, required=True, help="the embedded model, unpacked")
     add("--checkpoints", type=folder, required=True, help="the folder of the random ones")
     add("--out", type=folder, default=HERE.parents[1] / "engine" / "testdata")
-    add("--recorded", type=pathlib.Path, help="an earlier goldens_minilm.json to compare with")
+    add("--builtin", type=folder, default=HERE.parents[1] / "weights" / "builtin")
+    add("--recorded", type=pathlib.Path, help="an earlier goldens.json of the embedded model to compare with")
     args = parser.parse_args()
 
     source = versions()
     torch.set_num_threads(2)  # the last digit of a sum depends on it
-    args.out.mkdir(parents=True, exist_ok=True)
+    for place in args.out, args.builtin:
+        place.mkdir(parents=True, exist_ok=True)
     tokenizer = PairTokenizer(args.model)
-    minilm(args.out, source, args.model, tokenizer, args.recorded)
+    minilm(args.builtin, source, args.model, tokenizer, args.recorded)
     random_models(args.out, source, args.checkpoints)
     edge(args.out, source, args.model, tokenizer)
     tokens(args.out, source, args.model, tokenizer)

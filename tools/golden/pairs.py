@@ -1,6 +1,6 @@
 """The hand-written texts: every one was written for this project."""
 
-# ---- goldens_minilm.json: 32 (query, document) pairs for the embedded model
+# ---- weights/builtin/goldens.json: 32 (query, document) pairs for the embedded model
 
 _SENTENCES = [
     "The harbour master keeps a ledger of every boat that ties up at the stone pier.",
