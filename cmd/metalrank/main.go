@@ -40,6 +40,7 @@ type command struct {
 	Eval    evalCommand    `cmd:"" help:"Measure how well models rank judged documents, and how far they are from the first one."`
 	Info    infoCommand    `cmd:"" help:"Describe a model: architecture, sizes, dtypes, labels, tokenizer, licence."`
 	Doctor  doctorCommand  `cmd:"" help:"Examine this machine: kernels, the embedded model's scores, speed. What it prints is what to send with a report of a fault."`
+	Fleet   fleetCommand   `cmd:"" help:"Run several servers as one."`
 }
 
 // streams are the process's standard streams, or a test's.

@@ -20,12 +20,13 @@ var allowed = []rule{
 
 	{"cmd/...", []string{
 		"httpapi", "engine", "engine/metrics", "metal/open", "weights", "weights/builtin", "weights/calibrate",
-		"record", "weights/convert", "weights/hub", "doctor",
+		"record", "weights/convert", "weights/hub", "doctor", "fleet/plan",
 	}},
 	{"doctor", []string{
 		"engine", "kernels", "kernels/kerneltest", "machine", "metal", "metal/metaltest", "record", "weights/builtin",
 	}},
 	{"machine", []string{"record"}},
+	{"fleet/plan", []string{"engine/schedule", "engine/schedule/simulate", "record"}},
 	{"httpapi", []string{"engine"}},
 	{"engine", []string{
 		"engine/backend", "engine/schedule", "engine/reference", "engine/cpu", "engine/gpu", "parallel", "weights",

@@ -16,7 +16,9 @@ type Config struct {
 	Overlap schedule.DeviceConfig
 	// Tuning cuts turns. The zero value is schedule.DefaultTuning.
 	Tuning schedule.Tuning
-	// Seed is for the jitter of devices.
+	// Route picks the model of each request. Nil: the trace has done so.
+	Route Router
+	// Seed is for the jitter of devices, and for routing.
 	Seed uint64
 }
 

@@ -19,6 +19,7 @@ type Report struct {
 	Offered float64
 	// Wasted is how many of Tokens were of requests that were not answered.
 	Tokens, Wasted int64
+	Latency        Quantiles // in ns, of all that were answered
 	Classes        []ClassReport
 	// Beside is of the smallest class, of those that came while one of the largest was there.
 	Beside  ClassReport
@@ -155,6 +156,7 @@ func (r *Report) answered(q *Request, now time.Duration) {
 		r.Late++
 	}
 	took := int64(now - q.At)
+	r.Latency.add(took)
 	m := &r.config.Models[q.Model]
 	batches := 100 * took / int64(m.Cost.FullBatch(m.Limits.BatchTokens))
 	slowdown := 100 * took / int64(max(m.Cost.alone(q, m.Limits.BatchTokens), 1))

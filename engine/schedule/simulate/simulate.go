@@ -65,6 +65,8 @@ type model struct {
 // loop is one run.
 type loop struct {
 	policy  Policy
+	route   Router
+	loads   []int // requests of each model that have not ended
 	models  []model
 	devices []device
 	report  *Report
@@ -84,7 +86,10 @@ func Run(config Config, newPolicy NewPolicy, trace Trace) (*Report, error) {
 	if err := config.prepare(); err != nil {
 		return nil, err
 	}
-	l := &loop{policy: newPolicy(&config), random: rand.New(rand.NewPCG(config.Seed, 1))}
+	l := &loop{
+		policy: newPolicy(&config), route: config.Route, loads: make([]int, len(config.Models)),
+		random: rand.New(rand.NewPCG(config.Seed, 1)),
+	}
 	for _, d := range config.Devices {
 		l.devices = append(l.devices, device{Device: d})
 	}
@@ -129,6 +134,9 @@ func (l *loop) request() *Request {
 }
 
 func (l *loop) arrive(r *Request) error {
+	if l.route != nil {
+		r.Model = l.route(l.loads, l.random)
+	}
 	if r.At < l.now || r.Model < 0 || r.Model >= len(l.models) || len(r.Lengths) == 0 {
 		return fmt.Errorf("simulate: request %d: at %v after %v, for model %d of %d, with %d documents",
 			l.report.Requests+1, r.At, l.now, r.Model, len(l.models), len(r.Lengths))
@@ -143,6 +151,7 @@ func (l *loop) arrive(r *Request) error {
 		l.requests = append(l.requests, r)
 		return nil
 	}
+	l.loads[r.Model]++
 	r.beside = l.largest > 0
 	if classOf(r) == len(classes)-1 {
 		l.largest++
@@ -294,6 +303,7 @@ func (l *loop) done(b *batch) {
 // end is for what nobody waits for any more. Its memory is used again when no device has it.
 func (l *loop) end(r *Request) {
 	r.ended = true
+	l.loads[r.Model]--
 	l.policy.Leave(r)
 	if classOf(r) == len(classes)-1 {
 		l.largest--

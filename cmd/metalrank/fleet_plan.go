@@ -1,0 +1,151 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/metalrank/metalrank/fleet/plan"
+	"github.com/metalrank/metalrank/record"
+)
+
+type fleetPlanCommand struct {
+	Rate        float64       `help:"Requests a second at the peak." required:"" placeholder:"R"`
+	Documents   string        `help:"Documents of a request: a number, or LEAST:MOST." default:"20" placeholder:"N"`
+	Tokens      float64       `help:"Tokens of a pair on average, query and special tokens included." default:"100" placeholder:"N"`
+	P99         time.Duration `name:"p99" help:"What 99 % of requests must be answered within." default:"500ms"`
+	Utilisation float64       `help:"How much of the capacity may be used." default:"0.7"`
+	Survive     int           `help:"How many nodes may be down without breaking this." default:"1" placeholder:"N"`
+	Simulate    bool          `help:"Simulate the fleet, and take more nodes until the simulation agrees." default:"true" negatable:""`
+	Seed        uint64        `help:"Of the requests that are made up." default:"1"`
+	Format      string        `help:"How to print: ${enum}." enum:"table,json" default:"table"`
+	Curves      []string      `arg:"" help:"What bin/sweep wrote on a node of each kind: sweep.json." placeholder:"FILE"`
+}
+
+// Validate is called by kong.
+func (c *fleetPlanCommand) Validate() error {
+	load, err := c.load()
+	if err != nil {
+		return err
+	}
+	return load.Validate()
+}
+
+func (c *fleetPlanCommand) load() (plan.Load, error) {
+	load := plan.Load{
+		Rate: c.Rate, Tokens: c.Tokens, P99: c.P99, MaxUtilisation: c.Utilisation, Survive: c.Survive, Seed: c.Seed,
+	}
+	least, most, ranged := strings.Cut(c.Documents, ":")
+	if !ranged {
+		most = least
+	}
+	var err error
+	if load.LeastDocuments, err = strconv.Atoi(least); err == nil {
+		load.MostDocuments, err = strconv.Atoi(most)
+	}
+	if err != nil {
+		return plan.Load{}, fmt.Errorf("--documents is %q, want a number or LEAST:MOST", c.Documents)
+	}
+	return load, nil
+}
+
+// Run is called by kong.
+func (c *fleetPlanCommand) Run(ctx context.Context, std streams) error {
+	load, err := c.load()
+	if err != nil {
+		return err
+	}
+	var plans []*plan.Plan
+	for _, path := range c.Curves {
+		run, err := record.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		curves, err := plan.Curves(run)
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		for _, curve := range curves {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			p, err := plan.Make(curve, load, c.Simulate)
+			if err != nil {
+				return err
+			}
+			plans = append(plans, p)
+		}
+	}
+	slices.SortStableFunc(plans, func(a, b *plan.Plan) int { return cmp.Compare(rankOf(a), rankOf(b)) })
+	if c.Format == "json" {
+		return json.MarshalWrite(std.out, plans, jsontext.WithIndent("  "), json.WithMarshalers(json.MarshalFunc(
+			func(d time.Duration) ([]byte, error) { return strconv.AppendFloat(nil, d.Seconds(), 'g', -1, 64), nil },
+		)))
+	}
+	return printPlans(std.out, plans)
+}
+
+// rankOf puts fewer nodes first, and last what no number of nodes can do.
+func rankOf(p *plan.Plan) int {
+	if p.Nodes == 0 {
+		return 1 << 30
+	}
+	return p.Nodes
+}
+
+func printPlans(w io.Writer, plans []*plan.Plan) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "NODES\tMACHINE\tSYSTEM\tPAIRS/S EACH\tIN USE\tALONE P99\tP50\tP99\tSIMULATED P50\tP99\tBECAUSE OF")
+	for _, p := range plans {
+		curve := &p.Curve
+		if p.Nodes == 0 {
+			fmt.Fprintf(table, "none\t%s\t%s\t%.0f\t\t%s\t\t\t\t\t%s\n", curve.Machine, curve.System, p.PairsPerSecond, milliseconds(p.Alone), p.Reason)
+			continue
+		}
+		simulated := "\t"
+		if p.Simulated != nil {
+			simulated = milliseconds(p.Simulated.P50) + "\t" + milliseconds(p.Simulated.P99)
+		}
+		fmt.Fprintf(table, "%d\t%s\t%s\t%.0f\t%.0f %%\t%s\t%s\t%s\t%s\t%s\n", p.Nodes, curve.Machine, curve.System, p.PairsPerSecond,
+			100*p.Utilisation, milliseconds(p.Alone), milliseconds(p.P50), milliseconds(p.P99), simulated, p.Reason)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	for _, p := range plans {
+		for _, doubt := range doubts(p) {
+			if _, err := fmt.Fprintf(w, "note: %s, %s: %s\n", p.Curve.Machine, p.Curve.System, doubt); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// doubts are what makes a plan less sure than it looks.
+func doubts(p *plan.Plan) []string {
+	var doubts []string
+	curve := &p.Curve
+	if p.Far {
+		doubts = append(doubts, fmt.Sprintf("the curve is of pairs of %.0f to %.0f tokens; measure with such as you have",
+			curve.LeastTokensPerPair, curve.MostTokensPerPair))
+	}
+	if curve.Misfit > 0.2 {
+		doubts = append(doubts, fmt.Sprintf("a cell is %.0f %% from the line that was fitted to the curve", 100*curve.Misfit))
+	}
+	if curve.Cells < 3 {
+		doubts = append(doubts, fmt.Sprintf("the curve has %d cells; a sweep of batch sizes with one client and with four says more", curve.Cells))
+	}
+	return doubts
+}
+
+func milliseconds(d time.Duration) string { return fmt.Sprintf("%.3g ms", d.Seconds()*1e3) }

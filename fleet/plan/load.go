@@ -1,0 +1,107 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/metalrank/metalrank/engine/schedule/simulate"
+)
+
+// Load is what a fleet has to bear at its peak.
+type Load struct {
+	// Rate is requests a second. They come independently of each other. Bounds: above 0, to 1,000,000.
+	Rate float64
+	// LeastDocuments and MostDocuments are of a request; between them, each order of magnitude is as likely.
+	// Bounds: 1 to 10,000.
+	LeastDocuments, MostDocuments int
+	// Tokens is how many a pair has on average, query and special tokens included. Their lengths vary as passages' do.
+	// Bounds: 4 to 8,192.
+	Tokens float64
+	// P99 is what 99 % of requests must be answered within. Bounds: 1 ms to 1 h.
+	P99 time.Duration
+	// MaxUtilisation is how much of the nodes' capacity may be used. Bounds: above 0, to 0.95.
+	MaxUtilisation float64
+	// Survive is how many nodes may be down without breaking any of this. Bounds: 0 to 1,000.
+	Survive int
+	// Seed is for the requests that are made up.
+	Seed uint64
+}
+
+// Bounds of a Load.
+const (
+	maxRate      = 1e6
+	maxDocuments = 10_000
+	maxTokens    = 8192
+	maxSurvive   = 1000
+)
+
+// Validate names the first field that is out of its bounds.
+func (l *Load) Validate() error {
+	in := func(field string, value, least, most float64) error {
+		if value >= least && value <= most {
+			return nil
+		}
+		return fmt.Errorf("plan: %s is %g, want %g to %g", field, value, least, most)
+	}
+	if l.Rate <= 0 {
+		return fmt.Errorf("plan: rate is %g, want above 0", l.Rate)
+	}
+	if l.MostDocuments < l.LeastDocuments {
+		return fmt.Errorf("plan: documents are %d to %d, want the smaller first", l.LeastDocuments, l.MostDocuments)
+	}
+	return errors.Join(
+		in("rate", l.Rate, 0, maxRate),
+		in("documents", float64(l.LeastDocuments), 1, maxDocuments), in("documents", float64(l.MostDocuments), 1, maxDocuments),
+		in("tokens", l.Tokens, 4, maxTokens),
+		in("p99 in seconds", l.P99.Seconds(), 1e-3, 3600),
+		in("utilisation", l.MaxUtilisation, 1e-3, 0.95),
+		in("survive", float64(l.Survive), 0, maxSurvive),
+	)
+}
+
+// stream is the load as the simulator makes it up, until so much time has passed.
+func (l *Load) stream(until time.Duration) *simulate.Synthetic {
+	return &simulate.Synthetic{Seed: l.Seed, Until: until, Streams: []simulate.Stream{{
+		Rate: l.Rate, Lengths: l.lengths(),
+		Documents: []simulate.Part{{Of: 1, Least: l.LeastDocuments, Most: l.MostDocuments}},
+	}}}
+}
+
+// lengths have the spread of passages (simulate.Passages) about the mean that is asked for: of a log-normal variable that
+// is the median times exp(spread²/2).
+func (l *Load) lengths() simulate.Lengths {
+	lengths := simulate.Passages()
+	if passage := l.Tokens - float64(lengths.Fixed); passage > float64(lengths.Fixed) {
+		lengths.Median = passage / math.Exp(lengths.Spread*lengths.Spread/2)
+		lengths.Least, lengths.Most = 1, 4*lengths.Median
+		return lengths
+	}
+	return simulate.Lengths{Median: l.Tokens, Least: l.Tokens, Most: l.Tokens} // too short to vary
+}
+
+// sampled is how many requests the distribution of their sizes is taken from.
+const sampled = 20_000
+
+// sizes are the tokens of requests, sorted.
+func (l *Load) sizes() ([]float64, error) {
+	trace := l.stream(math.MaxInt64).Trace()
+	sizes := make([]float64, 0, sampled)
+	var r simulate.Request
+	for range min(sampled, 50_000_000/l.MostDocuments) {
+		r.Lengths = r.Lengths[:0]
+		if err := trace.Next(&r); err != nil && !errors.Is(err, io.EOF) {
+			return nil, err
+		}
+		tokens := 0.0
+		for _, n := range r.Lengths {
+			tokens += float64(n)
+		}
+		sizes = append(sizes, tokens)
+	}
+	slices.Sort(sizes)
+	return sizes, nil
+}

@@ -1,0 +1,46 @@
+package plan
+
+import "math"
+
+// waitExceeded is the chance that one of n servers is not free when a request comes: Erlang's C for so much offered work
+// (arrivals a second times seconds of service), from his B by the usual recursion, which doesn't overflow. 1 where the
+// work is more than the servers can do.
+func waitExceeded(n int, offered float64) float64 {
+	if offered >= float64(n) {
+		return 1
+	}
+	b := 1.0
+	for i := 1; i <= n; i++ {
+		b = offered * b / (float64(i) + offered*b)
+	}
+	return b / (1 - offered/float64(n)*(1-b))
+}
+
+// waitQuantile is how long all but a part of the requests wait at most, in seconds, for n servers with Poisson arrivals and
+// a mean service time of s with squared coefficient of variation scv. The mean wait of M/M/n, given that there is one, is
+// multiplied by 1+scv, and taken to be exponential: twice Allen and Cunneen's approximation for M/G/n (Allen, Probability,
+// Statistics and Queueing Theory, 1990, section 5.3), which is for requests that are served one after another. A node
+// shares its time among those that it has, so that none has to wait for a large one, and all end later.
+func waitQuantile(n int, offered, s, scv, part float64) float64 {
+	waits := waitExceeded(n, offered)
+	if waits <= part {
+		return 0
+	}
+	if offered >= float64(n) {
+		return math.Inf(1)
+	}
+	mean := s / (float64(n) - offered) * (1 + scv)
+	return mean * math.Log(waits/part)
+}
+
+// moments are the mean of values and their squared coefficient of variation.
+func moments(values []float64) (mean, scv float64) {
+	for _, v := range values {
+		mean += v
+	}
+	mean /= float64(len(values))
+	for _, v := range values {
+		scv += (v - mean) * (v - mean)
+	}
+	return mean, scv / float64(len(values)) / (mean * mean)
+}
