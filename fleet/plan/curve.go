@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/metalrank/metalrank/record"
@@ -64,16 +65,11 @@ func Curves(run *record.Run) ([]Curve, error) {
 }
 
 func systemName(s *record.System) string {
-	name := s.Backend + " " + s.Device
-	for _, part := range []string{s.DType, s.Model} {
-		if part != "" {
-			name += " " + part
-		}
-	}
+	parts := []string{s.Backend, s.Device, s.DType, s.Model}
 	if s.Instances > 1 {
-		name += fmt.Sprintf(" x%d", s.Instances)
+		parts = append(parts, fmt.Sprintf("x%d", s.Instances))
 	}
-	return name
+	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), " ")
 }
 
 // fit finds the line through the cells with one client, whose time for a request is its latency; where there are none,
