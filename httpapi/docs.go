@@ -1,10 +1,8 @@
 package httpapi
 
 import (
-	"bytes"
 	_ "embed"
 	"fmt"
-	"html/template"
 	"slices"
 	"strings"
 
@@ -13,7 +11,7 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-//go:embed docs.html
+//go:embed pages/docs.html
 var docsSource string
 
 // openAPI is what the page shows of a document of that name.
@@ -118,30 +116,20 @@ func (o *openAPI) Forms() map[string]schema {
 	return forms
 }
 
-// encodeDocs is the answer to GET /docs, made of that to GET /openapi.json.
-func encodeDocs(document []byte) ([]byte, error) {
-	var parsed openAPI
-	if err := json.Unmarshal(document, &parsed); err != nil {
-		return nil, fmt.Errorf("httpapi: BUG: openapi.yaml: %w", err)
+// newDocs is the answer to GET /docs, made of that to GET /openapi.json.
+func newDocs(document []byte) (page, error) {
+	data := struct {
+		pageParts
+		*openAPI
+	}{commonParts, &openAPI{}}
+	if err := json.Unmarshal(document, data.openAPI); err != nil {
+		return page{}, fmt.Errorf("httpapi: BUG: openapi.yaml: %w", err)
 	}
-	page, err := template.New("docs").Parse(docsSource)
-	if err != nil {
-		return nil, fmt.Errorf("httpapi: BUG: docs.html: %w", err)
-	}
-	var html bytes.Buffer
-	if err := page.Execute(&html, &parsed); err != nil {
-		return nil, fmt.Errorf("httpapi: BUG: docs.html: %w", err)
-	}
-	return html.Bytes(), nil
+	return newPage("docs", docsSource, "", &data)
 }
 
 // showDocs answers GET /docs. The page has no script and asks for nothing.
 func (s *Server) showDocs(ctx *fasthttp.RequestCtx) *failure {
-	header := &ctx.Response.Header
-	header.SetContentType("text/html; charset=utf-8")
-	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'")
-	header.Set("X-Content-Type-Options", "nosniff")
-	header.Set("Referrer-Policy", "no-referrer")
-	setBody(ctx, s.docs)
+	s.docs.show(ctx)
 	return nil
 }

@@ -28,7 +28,7 @@ func (s *Server) newRoutes() routes {
 	r := routes{
 		"/health":  {fasthttp.MethodGet: s.health},
 		"/ping":    {fasthttp.MethodGet: s.health},
-		"/":        {fasthttp.MethodGet: s.health},
+		"/":        {fasthttp.MethodGet: s.showHome},
 		"/healthz": {fasthttp.MethodGet: s.health},
 		"/livez":   {fasthttp.MethodGet: s.health},
 		"/readyz":  {fasthttp.MethodGet: s.ready},

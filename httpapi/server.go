@@ -22,21 +22,22 @@ import (
 
 // Server answers HTTP requests. Its methods may be called from several goroutines at once.
 type Server struct {
-	models        map[string]*served
-	names         []string // of models; the first answers requests that name none
-	config        Config
-	limits        limits
-	logger        *slog.Logger
-	routes        routes
-	metrics       *Metrics
-	openAPI, docs []byte         // the answers to GET /openapi.json and /docs
-	places        chan struct{}  // one for each request under way that a model answers
-	unpackers     chan *unpacker // a place for each body that may be decompressed at once
-	now           func() time.Time
-	newID         func() string // for the id of an answer
-	watch         watcher
-	leaving       atomic.Bool // GET /readyz says no
-	http          fasthttp.Server
+	models     map[string]*served
+	names      []string // of models; the first answers requests that name none
+	config     Config
+	limits     limits
+	logger     *slog.Logger
+	routes     routes
+	metrics    *Metrics
+	openAPI    []byte         // the answer to GET /openapi.json
+	home, docs page           // those to GET / and /docs
+	places     chan struct{}  // one for each request under way that a model answers
+	unpackers  chan *unpacker // a place for each body that may be decompressed at once
+	now        func() time.Time
+	newID      func() string // for the id of an answer
+	watch      watcher
+	leaving    atomic.Bool // GET /readyz says no
+	http       fasthttp.Server
 
 	mu        sync.Mutex
 	listeners []net.Listener // guarded by mu
@@ -84,7 +85,10 @@ func New(models Models, config Config) (*Server, error) {
 	if s.openAPI, err = encodeOpenAPI(&config); err != nil {
 		return nil, err
 	}
-	if s.docs, err = encodeDocs(s.openAPI); err != nil {
+	if s.docs, err = newDocs(s.openAPI); err != nil {
+		return nil, err
+	}
+	if s.home, err = newHome(&config); err != nil {
 		return nil, err
 	}
 	s.routes = s.newRoutes()
