@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"html/template"
+	"strings"
 
 	"github.com/valyala/fasthttp"
 )
@@ -34,7 +35,7 @@ var commonParts = pageParts{pageIcon, template.CSS(pageStyle)}
 
 // newPage fills a template; script is what the page has as {{.Script}}, or "".
 func newPage(name, source, script string, data any) (page, error) {
-	parsed, err := template.New(name).Parse(source)
+	parsed, err := template.New(name).Funcs(template.FuncMap{"prose": prose}).Parse(source)
 	if err != nil {
 		return page{}, fmt.Errorf("httpapi: BUG: %w", err)
 	}
@@ -47,6 +48,18 @@ func newPage(name, source, script string, data any) (page, error) {
 		policy += "; script-src " + sourceHash(script) + "; connect-src 'self'"
 	}
 	return page{html.Bytes(), policy + "; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"}, nil
+}
+
+// prose has what stands in backquotes as code.
+func prose(text string) template.HTML {
+	var html strings.Builder
+	for i, part := range strings.Split(text, "`") {
+		if part = template.HTMLEscapeString(part); i%2 == 1 {
+			part = "<code>" + part + "</code>"
+		}
+		html.WriteString(part)
+	}
+	return template.HTML(html.String())
 }
 
 // sourceHash names an inline style or script in a policy (CSP level 3, 2.3.1).

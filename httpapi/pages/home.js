@@ -24,13 +24,13 @@ function stored(storage, key, value) {
 
 // ---- Theme ----
 
-const themes = ["system", "light", "dark"];
+const themes = ["auto", "light", "dark"];
 function setTheme(theme) {
   root.dataset.theme = theme;
   $("theme").textContent = `Theme: ${theme}`;
   stored("localStorage", "theme", theme);
 }
-setTheme(themes.includes(stored("localStorage", "theme")) ? stored("localStorage", "theme") : "system");
+setTheme(themes.includes(stored("localStorage", "theme")) ? stored("localStorage", "theme") : "auto");
 $("theme").onclick = () => setTheme(themes[(themes.indexOf(root.dataset.theme) + 1) % themes.length]);
 
 // ---- Key, and what is served ----
@@ -48,7 +48,8 @@ async function describe() {
     const response = await fetch("info", { headers: authorization() });
     if (!response.ok) return;
     const info = await response.json();
-    $("about").textContent = `${info.served_model_name} · ${info.backend.name}, ${info.model_dtype} · ${info.backend.device}`;
+    $("about").textContent = `${info.served_model_name} · ${info.backend.name}, ${info.model_dtype} · ${info.backend.device.split(",")[0]}`;
+    $("about").title = info.backend.device;
   } catch { /* ranking will say what is the matter */ }
 }
 
@@ -148,7 +149,7 @@ function show(answer, asked, headers, elapsed) {
       element("div", { class: "bar", "aria-hidden": "true" }, fill));
   }));
   const times = [["Round trip", `${number(elapsed, elapsed < 10 ? 1 : 0)} ms`]];
-  for (const [label, name] of [["tokenising", "X-Tokenization-Time"], ["computing", "X-Inference-Time"]]) {
+  for (const [label, name] of [["Tokenising", "X-Tokenization-Time"], ["Computing", "X-Inference-Time"]]) {
     const value = headers.get(name);
     if (value) times.push([label, value === "0" ? "< 1 ms" : `${value} ms`]);
   }
@@ -248,7 +249,7 @@ function draw(chart) {
     parts.push(element("line", { class: part ? "grid" : "axis", x1: left, x2: right, y1: y(part * scale), y2: y(part * scale) }),
       element("text", { x: left - 7, y: y(part * scale) + 4, "text-anchor": "end" }, short(part * scale)));
   }
-  for (const ago of [120, 90, 60, 30, 0]) {
+  for (const ago of [120, 60, 0]) {
     const at = x(kept - 1 - (1000 * ago) / every);
     parts.push(element("text", { x: at, y: height - 5, "text-anchor": ago === 120 ? "start" : ago ? "middle" : "end" }, ago ? `−${ago} s` : "now"));
   }
