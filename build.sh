@@ -40,6 +40,7 @@ usage: ./build.sh VERB [ARGS]
   bench peers [FLAGS]   compare with other runtimes on this CPU (tools/peers/README.md); --help lists the flags
   bench http [FLAGS]   what the endpoint adds to bare fasthttp, by wrk (tools/httpbench); --help lists the flags
   conformance [clients | schemathesis]   run real clients and schemathesis against a server (tools/conformance/README.md)
+  browser [FOLDER]   drive the server's page in headless Chromium; screenshots go to FOLDER (tools/browser)
   env              print what `eval "$(./build.sh env)"` needs so that plain `go test ./...` works
   help             print this
 
@@ -604,14 +605,14 @@ verb_conformance() {
     find_python
     set -- "${1:-}" -server bin/metalrank
     if [ "$1" != schemathesis ]; then
-        find_node
+        find_node conformance
         make_venv "$dir" $sources/clients/requirements-cohere.txt "Cohere's client"
         set -- "$@" -cohere "$venv/bin/python"
         make_venv "$dir" $sources/clients/requirements-infinity.txt "Infinity's client, and LangChain"
         set -- "$@" -infinity "$venv/bin/python"
         make_venv "$dir" $sources/clients/requirements-frameworks.txt 'LangChain, LlamaIndex, Haystack and LiteLLM: 400 MB'
         set -- "$@" -frameworks "$venv/bin/python"
-        make_node_modules "$dir" $sources/clients
+        make_node_modules "$dir" $sources/clients 'Cohere and the AI SDK for Node.js, 150 MB'
         set -- "$@" -node "$node_folder"
     fi
     if [ "$1" != clients ]; then
@@ -623,20 +624,21 @@ verb_conformance() {
     exec "$dir/bin/conformance" "$@"
 }
 
-# find_node: wants a Node.js that the clients run on.
+# find_node WHO: wants a Node.js that the clients, and playwright, run on.
 find_node() {
     local found
     found=$(node --version 2>/dev/null || true)
     at_least "${found#v}" 18 && command -v npm >/dev/null && return
-    die "conformance wants Node.js 18 or newer, with npm (found ${found:-none}): https://nodejs.org/en/download"
+    die "$1 wants Node.js 18 or newer, with npm (found ${found:-none}): https://nodejs.org/en/download"
 }
 
-# make_node_modules DIR SOURCES: sets node_folder to a folder under DIR with the modules that SOURCES locks, and its scripts.
+# make_node_modules DIR SOURCES WHAT: sets node_folder to a folder under DIR with the modules that SOURCES locks, and its
+# scripts.
 node_folder=''
 make_node_modules() {
     node_folder=$1/node-$(cat "$2/package.json" "$2/package-lock.json" | sha256 | cut -c1-12)
     if [ ! -d "$node_folder" ]; then
-        say 'fetching, once: Cohere and the AI SDK for Node.js, 150 MB'
+        say "fetching, once: $3"
         mkdir -p "$node_folder.$$"
         cp "$2/package.json" "$2/package-lock.json" "$node_folder.$$/"
         if ! (cd "$node_folder.$$" && npm ci --no-audit --no-fund --ignore-scripts >&2); then
@@ -646,6 +648,36 @@ make_node_modules() {
         keep "$node_folder.$$" "$node_folder"
     fi
     cp "$2"/*.mjs "$node_folder/"
+}
+
+# verb_browser: the page's own checks are in tools/browser/page.mjs. Chromium is the system's; playwright downloads none.
+verb_browser() {
+    local chromium folder
+    [ $# -le 1 ] || usage_error 'browser takes one argument: the folder for screenshots'
+    folder=${1:-$(cache_dir)/browser/screenshots}
+    case $folder in /*) ;; *) folder=$invoked_from/$folder ;; esac
+    build
+    find_node browser
+    chromium=$(find_chromium)
+    if [ -z "$chromium" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        say 'installing chromium: a minute or two'
+        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+            chromium fonts-dejavu-core; } </dev/null >&2 || true
+        hash -r
+        chromium=$(find_chromium)
+    fi
+    [ -n "$chromium" ] || die 'browser wants Chromium or Chrome (Debian: sudo apt-get install chromium; Fedora: sudo dnf' \
+        'install chromium; macOS: brew install --cask google-chrome)'
+    make_node_modules "$(cache_dir)/browser" tools/browser 'playwright-core, 12 MB'
+    exec node "$node_folder/page.mjs" "$root/bin/metalrank" "$chromium" "$folder"
+}
+
+find_chromium() {
+    local candidate
+    for candidate in chromium chromium-browser google-chrome '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome'; do
+        command -v "$candidate" && return
+    done
+    return 0
 }
 
 # find_python: sets python to one that everything pinned for it has wheels for.
@@ -901,7 +933,7 @@ verb_check() {
 verb=${1:-}
 [ $# = 0 ] || shift
 case $verb in
-deps | build | demo | serve | test | check | darwinlink | metallib | fuzz | bench | conformance | env) "verb_$verb" "$@" ;;
+deps | build | demo | serve | test | check | darwinlink | metallib | fuzz | bench | conformance | browser | env) "verb_$verb" "$@" ;;
 test-long) verb_test_long "$@" ;;
 help | -h | --help) print_help ;;
 '') usage_error 'say what to do' ;;
