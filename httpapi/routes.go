@@ -120,6 +120,9 @@ func (s *Server) dispatch(ctx *fasthttp.RequestCtx, routes routes) (f *failure) 
 			f = internalFailure(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
 		}
 	}()
+	if f := checkFraming(&ctx.Request.Header); f != nil {
+		return f
+	}
 	h, f := routes.find(ctx.Method(), ctx.Path())
 	if f != nil {
 		return f

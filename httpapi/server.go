@@ -128,6 +128,7 @@ func (s *Server) configureHTTP() {
 		WriteTimeout:                 s.config.WriteTimeout,
 		IdleTimeout:                  s.config.IdleTimeout,
 		ReadBufferSize:               maxHeaderBytes,
+		Concurrency:                  maxConnections,
 		CloseOnShutdown:              true,
 		NoDefaultServerHeader:        true,
 		NoDefaultContentType:         true,
@@ -135,6 +136,10 @@ func (s *Server) configureHTTP() {
 		SecureErrorLogMessage:        true,
 	}
 }
+
+// maxConnections is more than there can be: descriptors run out first, and the listener waits for some. fasthttp would
+// refuse connections above its own limit in plain text.
+const maxConnections = 1 << 30
 
 // maxHeaderBytes bounds a request's line and headers: fasthttp reads them into one buffer of this size. Its own
 // default of 4 KiB refuses browsers that carry many cookies for localhost.

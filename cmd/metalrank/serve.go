@@ -24,6 +24,7 @@ type serveCommand struct {
 	keyFlags
 	tlsFlags
 	logFlags
+	timeoutFlags
 	Listen     string             `help:"Where to listen: HOST:PORT, or unix:PATH for a socket." default:"127.0.0.1:8080"`
 	DrainDelay time.Duration      `help:"How long, once told to stop, GET /readyz says 503 and all else goes on, before no more connections are accepted. Default: not at all." placeholder:"D"`
 	Check      bool               `help:"Load everything, print the settings and exit instead of serving."`
@@ -52,8 +53,8 @@ func (f *schedulingFlags) apply(c *engine.Config) {
 // Validate is called by kong.
 func (c *serveCommand) Validate() error {
 	config := c.config()
-	c.apply(&config)
-	if err := cmp.Or(c.tlsFlags.validate(), c.logFlags.validate()); err != nil {
+	c.schedulingFlags.apply(&config)
+	if err := cmp.Or(c.tlsFlags.validate(), c.logFlags.validate(), c.timeoutFlags.validate()); err != nil {
 		return err
 	}
 	if c.IdleAfter < 0 {
@@ -100,7 +101,7 @@ func (c *serveCommand) load(
 	var models served
 	add := func(name, source string) error {
 		config := engine.ModelConfig{Config: c.config(), Weight: c.Weight[name], IdleAfter: c.IdleAfter}
-		c.apply(&config.Config)
+		c.schedulingFlags.apply(&config.Config)
 		config.OnBatch = func(b engine.BatchStats) {
 			metrics.ObserveBatch(b)
 			if b.Err != nil {
@@ -165,6 +166,7 @@ func (c *serveCommand) httpConfig(keys *httpapi.Keys, cert *certificate, metrics
 		Version: version, Logger: logger, Metrics: metrics, Keys: keys, AnyModel: c.AnyModel, MaxTexts: c.MaxClientBatchSize,
 		MaxConcurrentRequests: c.MaxConcurrentRequests, AccessLogShare: c.AccessLogShare, PrivateMetrics: c.AdminListen != "",
 	}
+	c.timeoutFlags.apply(&config)
 	if cert != nil {
 		config.TLS = cert.config()
 	}

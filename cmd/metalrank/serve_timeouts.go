@@ -1,0 +1,24 @@
+package main
+
+import (
+	"time"
+
+	"github.com/metalrank/metalrank/httpapi"
+)
+
+// timeoutFlags bound what a client may take of a connection's time; httpapi.Config has the defaults and bounds.
+type timeoutFlags struct {
+	ReadTimeout  time.Duration `help:"How long a client may take to send a request. Default: 30s." placeholder:"D"`
+	WriteTimeout time.Duration `help:"How long a client may take to receive an answer. Default: 30s." placeholder:"D"`
+	IdleTimeout  time.Duration `help:"How long a connection may wait for its next request. Default: 75s." placeholder:"D"`
+}
+
+func (f *timeoutFlags) apply(c *httpapi.Config) {
+	c.ReadTimeout, c.WriteTimeout, c.IdleTimeout = f.ReadTimeout, f.WriteTimeout, f.IdleTimeout
+}
+
+func (f *timeoutFlags) validate() error {
+	var c httpapi.Config
+	f.apply(&c)
+	return c.Validate()
+}
