@@ -41,6 +41,7 @@ usage: ./build.sh VERB [ARGS]
   bench http [FLAGS]   what the endpoint adds to bare fasthttp, by wrk (tools/httpbench); --help lists the flags
   conformance [clients | schemathesis]   run real clients and schemathesis against a server (tools/conformance/README.md)
   browser [FOLDER]   drive the server's page in headless Chromium; screenshots go to FOLDER (tools/browser)
+  faults [FLAGS]   have thousands of clients, and the machine, misbehave towards a server (tools/faults); four minutes
   env              print what `eval "$(./build.sh env)"` needs so that plain `go test ./...` works
   help             print this
 
@@ -650,6 +651,12 @@ make_node_modules() {
     cp "$2"/*.mjs "$node_folder/"
 }
 
+verb_faults() {
+    build
+    go build -o "$(cache_dir)/faults" ./tools/faults
+    exec "$(cache_dir)/faults" -server bin/metalrank "$@"
+}
+
 # verb_browser: the page's own checks are in tools/browser/page.mjs. Chromium is the system's; playwright downloads none.
 verb_browser() {
     local chromium folder
@@ -933,7 +940,7 @@ verb_check() {
 verb=${1:-}
 [ $# = 0 ] || shift
 case $verb in
-deps | build | demo | serve | test | check | darwinlink | metallib | fuzz | bench | conformance | browser | env) "verb_$verb" "$@" ;;
+deps | build | demo | serve | test | check | darwinlink | metallib | fuzz | bench | conformance | browser | faults | env) "verb_$verb" "$@" ;;
 test-long) verb_test_long "$@" ;;
 help | -h | --help) print_help ;;
 '') usage_error 'say what to do' ;;

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// reloading serves a model that is unloaded whenever nobody has asked for a moment, so that requests meet it while it is
+// loaded again.
+func reloading(ctx context.Context, o *options, c *corpus) (outcome string, err error) {
+	s, err := startServer(o.server, "127.0.0.1:0", "--idle-after", "50ms")
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, s.end(syscall.SIGTERM)) }()
+	right, rounds := 0, 0
+	for end := time.Now().Add(o.load); time.Now().Before(end); rounds++ {
+		met, err := load(ctx, c, s.base(), 8, 100*time.Millisecond)
+		if err != nil {
+			return "", err
+		}
+		right += met.right
+		time.Sleep(time.Duration(20+rand.IntN(120)) * time.Millisecond)
+	}
+	return fmt.Sprintf("%d bursts of 8 clients, %d right answers, none refused", rounds, right), nil
+}
+
+const (
+	drainDelay = 500 * time.Millisecond
+	// stopBound is how long a server under this load may take to stop: the delay, and what is under way.
+	stopBound = drainDelay + 5*time.Second
+)
+
+// terminated sends SIGTERM, again and again, to servers under load. What a server's log says it answered its clients have:
+// as many right answers as lines.
+func terminated(ctx context.Context, o *options, c *corpus) (string, error) {
+	rounds, right, broken := 0, 0, 0
+	var slowest time.Duration
+	for end := time.Now().Add(o.load); time.Now().Before(end); rounds++ {
+		met, took, err := terminate(ctx, o, c)
+		if err != nil {
+			return "", err
+		}
+		right, broken, slowest = right+met.right, broken+met.broken, max(slowest, took)
+	}
+	return fmt.Sprintf("%d servers stopped, each with status 0 within %v; %d requests accepted and all answered right, %d found the door closed",
+		rounds, slowest.Round(10*time.Millisecond), right, broken), nil
+}
+
+func terminate(ctx context.Context, o *options, c *corpus) (met *counts, took time.Duration, err error) {
+	s, err := startServer(o.server, "127.0.0.1:0", "--drain-delay", drainDelay.String(), "--access-log-share", "1")
+	if err != nil {
+		return nil, 0, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	met = &counts{}
+	var group sync.WaitGroup
+	for range 16 {
+		group.Go(func() { untilClosed(ctx, c, s.base(), met) })
+	}
+	time.Sleep(time.Duration(200+rand.IntN(300)) * time.Millisecond)
+	begin, ended := time.Now(), make(chan error, 1)
+	go func() { ended <- s.end(syscall.SIGTERM) }()
+	time.Sleep(drainDelay / 2)
+	if status, err := readyStatus(ctx, s.base()); err != nil || status != http.StatusServiceUnavailable {
+		return met, 0, errors.Join(fmt.Errorf("/readyz of a server that stops: %d, %w", status, err), <-ended)
+	}
+	if err := <-ended; err != nil {
+		return met, 0, err
+	}
+	took = time.Since(begin)
+	cancel()
+	group.Wait()
+	switch {
+	case met.wrong != nil:
+		return met, took, met.wrong
+	case took > stopBound:
+		return met, took, fmt.Errorf("stopping took %v, want %v at most", took, stopBound)
+	case len(met.refused) > 0:
+		return met, took, fmt.Errorf("refused, by status: %v", met.refused)
+	case met.right != s.answered || met.right == 0:
+		return met, took, fmt.Errorf("the server answered %d requests, and clients have %d answers", s.answered, met.right)
+	}
+	return met, took, nil
+}
+
+// untilClosed asks until the server is no more.
+func untilClosed(ctx context.Context, c *corpus, base string, met *counts) {
+	client := newClient()
+	defer client.CloseIdleConnections()
+	for ctx.Err() == nil {
+		a, begin := c.ask(), time.Now()
+		status, err := a.send(context.WithoutCancel(ctx), client, base)
+		met.add(status, err, time.Since(begin))
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			return
+		}
+	}
+}
+
+// killed kills servers without a word and starts others in their place, while clients ask until they are answered: every
+// request of theirs is in the end, and right.
+func killed(ctx context.Context, o *options, c *corpus) (string, error) {
+	address, err := freeAddress(ctx)
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	met := &counts{}
+	var group sync.WaitGroup
+	for range 16 {
+		group.Go(func() { retrying(ctx, c, "http://"+address, met) })
+	}
+	kills, killErr := killAgain(o, address)
+	s, err := startServer(o.server, address) // who still waits for an answer shall have it
+	cancel()
+	group.Wait()
+	if err == nil {
+		err = s.end(syscall.SIGTERM)
+	}
+	outcome := fmt.Sprintf("%d servers killed; %d requests answered right, %d tries cut off and made again", kills, met.right, met.broken)
+	switch err := errors.Join(killErr, err, met.wrong); {
+	case err != nil:
+		return outcome, err
+	case len(met.refused) > 0:
+		return outcome, fmt.Errorf("refused, by status: %v", met.refused)
+	case met.right == 0 || met.broken == 0 || kills == 0:
+		return outcome, errors.New("nothing was tested")
+	}
+	return outcome, nil
+}
+
+func killAgain(o *options, address string) (kills int, err error) {
+	for end := time.Now().Add(o.kills); time.Now().Before(end); kills++ {
+		s, err := startServer(o.server, address)
+		if err != nil {
+			return kills, err
+		}
+		time.Sleep(time.Duration(100+rand.IntN(900)) * time.Millisecond)
+		if err := s.end(os.Kill); err != nil {
+			return kills, err
+		}
+	}
+	return kills, nil
+}
+
+// retrying makes each request until it is answered, however often the server goes meanwhile.
+func retrying(ctx context.Context, c *corpus, base string, met *counts) {
+	client := newClient()
+	defer client.CloseIdleConnections()
+	for ctx.Err() == nil {
+		a, begin := c.ask(), time.Now()
+		for {
+			status, err := a.send(context.WithoutCancel(ctx), client, base)
+			if !errors.Is(err, syscall.ECONNREFUSED) { // that was not a try
+				met.add(status, err, time.Since(begin))
+			}
+			if status != 0 || (ctx.Err() != nil && time.Since(begin) > patience) {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+}
+
+// freeAddress is one that nobody listens on, below the range from which the system takes ports for clients.
+func freeAddress(ctx context.Context) (string, error) {
+	for range 100 {
+		address := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
+		ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+		if err == nil {
+			return address, ln.Close()
+		}
+	}
+	return "", errors.New("no free port was found")
+}
