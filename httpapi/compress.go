@@ -26,8 +26,8 @@ func (s *Server) body(request *fasthttp.Request) ([]byte, *failure) {
 	if len(encoding) == 0 {
 		return packed, nil
 	}
-	u := <-s.unpackers
-	defer func() { s.unpackers <- u }()
+	u := s.unpackers.take()
+	defer s.unpackers.free(u)
 	var (
 		body []byte
 		err  error
@@ -57,8 +57,7 @@ func (s *Server) body(request *fasthttp.Request) ([]byte, *failure) {
 
 var errUnpackedTooLarge = errors.New("too large")
 
-// unpacker decompresses one body at a time. There are as many as cores: more would only take memory, of which zstd
-// allows a few bytes to demand megabytes.
+// unpacker decompresses one body at a time.
 type unpacker struct {
 	limitBytes  int
 	gzipReader  *gzip.Reader // nil before its first use, like the others
@@ -66,13 +65,33 @@ type unpacker struct {
 	zstdDecoder *zstd.Decoder
 }
 
-func newUnpackers(limitBytes int) chan *unpacker {
-	n := runtime.GOMAXPROCS(0)
-	unpackers := make(chan *unpacker, n)
-	for range n {
-		unpackers <- &unpacker{limitBytes: limitBytes}
+// unpackers are for as many bodies at once as there are cores: more would only take memory, of which a few bytes of zstd
+// may demand megabytes. What isn't used goes with the garbage: a decoder keeps the largest window that it has met.
+type unpackers struct {
+	places chan struct{}
+	idle   sync.Pool
+}
+
+func newUnpackers(limitBytes int) *unpackers {
+	return &unpackers{
+		places: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		idle:   sync.Pool{New: func() any { return &unpacker{limitBytes: limitBytes} }},
 	}
-	return unpackers
+}
+
+// take waits for a place.
+func (all *unpackers) take() *unpacker {
+	all.places <- struct{}{}
+	u, ok := all.idle.Get().(*unpacker)
+	if !ok {
+		panic("BUG: the pool holds unpackers alone")
+	}
+	return u
+}
+
+func (all *unpackers) free(u *unpacker) {
+	all.idle.Put(u)
+	<-all.places
 }
 
 // all reads r to its end, or to the limit.

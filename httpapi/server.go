@@ -29,10 +29,10 @@ type Server struct {
 	logger     *slog.Logger
 	routes     routes
 	metrics    *Metrics
-	openAPI    []byte         // the answer to GET /openapi.json
-	home, docs page           // those to GET / and /docs
-	places     chan struct{}  // one for each request under way that a model answers
-	unpackers  chan *unpacker // a place for each body that may be decompressed at once
+	openAPI    []byte        // the answer to GET /openapi.json
+	home, docs page          // those to GET / and /docs
+	places     chan struct{} // one for each request under way that a model answers
+	unpackers  *unpackers
 	now        func() time.Time
 	newID      func() string // for the id of an answer
 	watch      watcher

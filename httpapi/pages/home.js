@@ -110,7 +110,8 @@ function refused(response, answer, asked) {
   const [, name, index] = /`(\w+)(?:\[(\d+)\])?`/.exec(answer.message ?? "") ?? [];
   const wait = response.headers.get("Retry-After");
   const later = wait && response.status !== 401 ? ` Try again in ${plural(Number(wait), "second")}.` : "";
-  showError(`${response.status} ${answer.error_type ?? response.statusText}`, `${answer.message ?? "no reason given"}.${later}`);
+  const message = response.status === 401 && !$("key").value ? "this server wants an API key" : answer.message ?? "no reason given";
+  showError(`${response.status} ${answer.error_type ?? response.statusText}`, `${message}.${later}`);
   const field = response.status === 401 ? $("key") : ["query", "documents", "model"].includes(name) ? $(name) : null;
   if (!field) return;
   field.setAttribute("aria-invalid", "true");
@@ -123,7 +124,7 @@ function refused(response, answer, asked) {
 // showError has the names that the message has in backquotes as code.
 function showError(title, message) {
   const parts = message.split("`").map((part, i) => (i % 2 ? element("code", {}, part) : part));
-  $("error").replaceChildren(element("strong", {}, title), " ", ...parts);
+  $("error").replaceChildren(element("strong", {}, `${title}: `), ...parts);
   $("error").hidden = false;
 }
 
@@ -224,7 +225,7 @@ for (const chart of charts) {
   chart.lines.forEach((line, i) => {
     line.class = "ab"[i];
     line.values = Array(kept).fill(null);
-    line.shown = element("b", {}, "–");
+    line.shown = element("b", {}, "…");
     const key = chart.lines.length > 1 ? [element("i", { class: line.class })] : [];
     chart.now.append(element("span", {}, ...key, line.shown, ` ${line.label}`));
   });
@@ -257,7 +258,7 @@ function draw(chart) {
   chart.plot.replaceChildren(...parts);
   const last = chart.lines.map((line) => `${line.values.at(-1) === null ? "no" : short(line.values.at(-1))} ${line.label}`);
   chart.plot.setAttribute("aria-label", `${chart.title} over two minutes: now ${last.join(", ")}; at most ${short(most)}${chart.unit ?? ""}`);
-  for (const line of chart.lines) line.shown.textContent = line.values.at(-1) === null ? "–" : short(line.values.at(-1));
+  for (const line of chart.lines) line.shown.textContent = line.values.at(-1) === null ? "…" : short(line.values.at(-1));
 }
 
 // curve is a line, broken where there is no value.

@@ -120,7 +120,7 @@ const checks = {
     await page.getByRole("button", { name: "Rank" }).click();
     const alert = page.getByRole("alert");
     await alert.waitFor();
-    assert.match(await alert.textContent(), /^400 Empty documents cannot be empty\.$/);
+    assert.match(await alert.textContent(), /^400 Empty: documents cannot be empty\.$/);
     assert.equal(await alert.locator("code").textContent(), "documents");
     assert.equal(await page.getByLabel("Documents").getAttribute("aria-invalid"), "true");
     assert.equal(await page.evaluate(() => document.activeElement.id), "documents");
@@ -145,7 +145,7 @@ const checks = {
     const { page, said, close } = await open(browser, server.address);
     assert.deepEqual(said, []); // nothing is asked for that would be refused
     await page.getByRole("button", { name: "Rank" }).click();
-    await page.getByRole("alert").getByText("401").waitFor();
+    await page.getByText("wants an API key").waitFor();
     assert.equal(await page.evaluate(() => document.activeElement.id), "key");
     await screenshot(page, "key");
     await page.keyboard.type(key);

@@ -56,6 +56,25 @@ func idle(ctx context.Context, o *options, c *corpus, s *server) (string, error)
 	return outcome, nil
 }
 
+// crowd has as many connections come and go, so that what grows with the most there have been is large already: Go keeps
+// the descriptors of ended goroutines, some 0.5 KB each, for new ones, and maps don't shrink.
+func crowd(ctx context.Context, o *options, s *server) error {
+	before, err := s.use(ctx)
+	if err != nil {
+		return err
+	}
+	connections, err := openIdle(ctx, o.connections, s.address)
+	for _, conn := range connections {
+		err = errors.Join(err, conn.Close())
+	}
+	if err != nil {
+		return err
+	}
+	before.heapBytes += 1e3 * float64(o.connections)
+	_, err = s.settled(ctx, before)
+	return err
+}
+
 // openIdle opens connections, of which each asks once, so that it is idle and not new.
 func openIdle(ctx context.Context, n int, address string) ([]net.Conn, error) {
 	connections := make([]net.Conn, 0, n)

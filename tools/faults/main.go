@@ -79,11 +79,11 @@ type faultCase struct {
 }
 
 var cases = []faultCase{
-	{"requests dribbled", withServer(dribbled)},
-	{"clients vanish in every phase", withServer(vanishing)},
-	{"answers are not read", withServer(unread)},
-	{"bodies too large, and bombs", withServer(tooLarge)},
-	{"idle connections", withServer(idle)},
+	{"requests dribbled", withServer(nil, dribbled)},
+	{"clients vanish in every phase", withServer(nil, vanishing)},
+	{"answers are not read", withServer(nil, unread)},
+	{"bodies too large, and bombs", withServer(nil, tooLarge)},
+	{"idle connections", withServer(crowd, idle)},
 	{"models unloaded and loaded again", reloading},
 	{"SIGTERM under load", terminated},
 	{"kill -9 behind retrying clients", killed},

@@ -160,13 +160,15 @@ const (
 
 // settled waits until the server holds no more than before.
 func (s *server) settled(ctx context.Context, before use) (use, error) {
+	before.goroutines += spareOthers
+	before.descriptors += spareOthers
+	before.heapBytes += spareHeap
 	for deadline := time.Now().Add(settleTimeout); ; time.Sleep(250 * time.Millisecond) {
 		now, err := s.use(ctx)
 		if err != nil {
 			return use{}, err
 		}
-		if now.goroutines <= before.goroutines+spareOthers && now.descriptors <= before.descriptors+spareOthers &&
-			now.heapBytes <= before.heapBytes+spareHeap {
+		if now.goroutines <= before.goroutines && now.descriptors <= before.descriptors && now.heapBytes <= before.heapBytes {
 			return now, nil
 		}
 		if time.Now().After(deadline) {
@@ -181,8 +183,9 @@ const (
 )
 
 // withServer runs a case with a server of its own that is warm, and wants it to hold as much afterwards as before, and to
-// end well.
+// end well. warm is what that server has seen, besides load; nil: nothing.
 func withServer(
+	warm func(ctx context.Context, o *options, s *server) error,
 	run func(ctx context.Context, o *options, c *corpus, s *server) (string, error),
 ) func(context.Context, *options, *corpus) (string, error) {
 	return func(ctx context.Context, o *options, c *corpus) (outcome string, err error) {
@@ -193,6 +196,11 @@ func withServer(
 		defer func() { err = errors.Join(err, s.end(syscall.SIGTERM)) }()
 		if _, err := load(ctx, c, s.base(), 16, time.Second); err != nil { // whatever is kept for later is there now
 			return "", err
+		}
+		if warm != nil {
+			if err := warm(ctx, o, s); err != nil {
+				return "", err
+			}
 		}
 		before, err := s.use(ctx)
 		if err != nil {
