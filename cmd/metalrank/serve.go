@@ -53,7 +53,7 @@ func (f *schedulingFlags) apply(c *engine.Config) {
 // Validate is called by kong.
 func (c *serveCommand) Validate() error {
 	config := c.config()
-	c.schedulingFlags.apply(&config)
+	c.apply(&config)
 	if err := cmp.Or(c.tlsFlags.validate(), c.logFlags.validate(), c.timeoutFlags.validate()); err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (c *serveCommand) load(
 	var models served
 	add := func(name, source string) error {
 		config := engine.ModelConfig{Config: c.config(), Weight: c.Weight[name], IdleAfter: c.IdleAfter}
-		c.schedulingFlags.apply(&config.Config)
+		c.apply(&config.Config)
 		config.OnBatch = func(b engine.BatchStats) {
 			metrics.ObserveBatch(b)
 			if b.Err != nil {
@@ -166,7 +166,7 @@ func (c *serveCommand) httpConfig(keys *httpapi.Keys, cert *certificate, metrics
 		Version: version, Logger: logger, Metrics: metrics, Keys: keys, AnyModel: c.AnyModel, MaxTexts: c.MaxClientBatchSize,
 		MaxConcurrentRequests: c.MaxConcurrentRequests, AccessLogShare: c.AccessLogShare, PrivateMetrics: c.AdminListen != "",
 	}
-	c.timeoutFlags.apply(&config)
+	c.limit(&config)
 	if cert != nil {
 		config.TLS = cert.config()
 	}

@@ -13,12 +13,12 @@ type timeoutFlags struct {
 	IdleTimeout  time.Duration `help:"How long a connection may wait for its next request. Default: 75s." placeholder:"D"`
 }
 
-func (f *timeoutFlags) apply(c *httpapi.Config) {
+func (f *timeoutFlags) limit(c *httpapi.Config) {
 	c.ReadTimeout, c.WriteTimeout, c.IdleTimeout = f.ReadTimeout, f.WriteTimeout, f.IdleTimeout
 }
 
 func (f *timeoutFlags) validate() error {
 	var c httpapi.Config
-	f.apply(&c)
+	f.limit(&c)
 	return c.Validate()
 }
