@@ -117,13 +117,13 @@ func (o *openAPI) Forms() map[string]schema {
 }
 
 // newDocs is the answer to GET /docs, made of that to GET /openapi.json.
-func newDocs(document []byte) (page, error) {
+func newDocs(document []byte) (htmlPage, error) {
 	data := struct {
 		pageParts
 		*openAPI
 	}{commonParts, &openAPI{}}
 	if err := json.Unmarshal(document, data.openAPI); err != nil {
-		return page{}, fmt.Errorf("httpapi: BUG: openapi.yaml: %w", err)
+		return htmlPage{}, fmt.Errorf("httpapi: BUG: openapi.yaml: %w", err)
 	}
 	return newPage("docs", docsSource, "", &data)
 }

@@ -18,7 +18,7 @@ var (
 
 // newHome makes the page to try the server with. It says only what anybody may know of the settings, so that it need not
 // ask for what would be refused.
-func newHome(config *Config) (page, error) {
+func newHome(config *Config) (htmlPage, error) {
 	data := struct {
 		pageParts
 		Script        template.JS

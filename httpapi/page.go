@@ -19,8 +19,8 @@ var pageStyle string
 const pageIcon = template.URL("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='-1 0 18 16'%3E" +
 	"%3Cpath fill='%23c2602f' d='M1 2h14v3H1zM1 6.5h10v3H1zM1 11h6v3H1z'/%3E%3C/svg%3E")
 
-// page is an answer in HTML. All it needs is inside, so that it asks no other host for anything.
-type page struct {
+// htmlPage is an answer in HTML. All it needs is inside, so that it asks no other host for anything.
+type htmlPage struct {
 	html   []byte
 	policy string // Content-Security-Policy: its own style and script, by their hashes, and no others
 }
@@ -34,20 +34,20 @@ type pageParts struct {
 var commonParts = pageParts{pageIcon, template.CSS(pageStyle)}
 
 // newPage fills a template; script is what the page has as {{.Script}}, or "".
-func newPage(name, source, script string, data any) (page, error) {
+func newPage(name, source, script string, data any) (htmlPage, error) {
 	parsed, err := template.New(name).Funcs(template.FuncMap{"prose": prose}).Parse(source)
 	if err != nil {
-		return page{}, fmt.Errorf("httpapi: BUG: %w", err)
+		return htmlPage{}, fmt.Errorf("httpapi: BUG: %w", err)
 	}
 	var html bytes.Buffer
 	if err := parsed.Execute(&html, data); err != nil {
-		return page{}, fmt.Errorf("httpapi: BUG: %w", err)
+		return htmlPage{}, fmt.Errorf("httpapi: BUG: %w", err)
 	}
 	policy := "default-src 'none'; img-src data:; style-src " + sourceHash(pageStyle)
 	if script != "" {
 		policy += "; script-src " + sourceHash(script) + "; connect-src 'self'"
 	}
-	return page{html.Bytes(), policy + "; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"}, nil
+	return htmlPage{html.Bytes(), policy + "; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"}, nil
 }
 
 // prose has what stands in backquotes as code.
@@ -79,7 +79,7 @@ var pageHeaders = [...][2]string{
 	{fasthttp.HeaderCacheControl, "no-cache"}, // after an update the next visit has the new one
 }
 
-func (p *page) show(ctx *fasthttp.RequestCtx) {
+func (p *htmlPage) show(ctx *fasthttp.RequestCtx) {
 	header := &ctx.Response.Header
 	header.SetContentType("text/html; charset=utf-8")
 	header.Set(fasthttp.HeaderContentSecurityPolicy, p.policy)

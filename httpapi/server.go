@@ -30,7 +30,7 @@ type Server struct {
 	routes     routes
 	metrics    *Metrics
 	openAPI    []byte        // the answer to GET /openapi.json
-	home, docs page          // those to GET / and /docs
+	home, docs htmlPage      // those to GET / and /docs
 	places     chan struct{} // one for each request under way that a model answers
 	unpackers  *unpackers
 	now        func() time.Time
