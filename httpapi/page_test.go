@@ -94,7 +94,7 @@ func checkSelfContained(t *testing.T, path, html string) {
 
 // TestHomeSettings wants the page to know whether a key is asked for, and whether there are metrics to be had.
 func TestHomeSettings(t *testing.T) {
-	keys, err := NewKeys([]Key{{"a", "a-secret-of-sixteen"}})
+	keys, err := NewKeys([]Key{{Name: "a", Key: "a-secret-of-sixteen"}})
 	if err != nil {
 		t.Fatal(err)
 	}
