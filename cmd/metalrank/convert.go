@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/engine"
+	"github.com/metalrank/metalrank/jsonl"
 	"github.com/metalrank/metalrank/weights"
 	"github.com/metalrank/metalrank/weights/builtin"
 	"github.com/metalrank/metalrank/weights/calibrate"
@@ -79,18 +81,18 @@ func (c *convertCommand) Run(ctx context.Context, std streams) (err error) {
 
 // calibrate scores the pairs of the file with the source.
 func (c *convertCommand) calibrate(ctx context.Context, std streams) (*calibrate.Moments, error) {
-	in, err := openInput(c.Calibrate, std)
+	in, err := jsonl.Open(c.Calibrate, std.in)
 	if err != nil {
 		return nil, err
 	}
 	var pairs []engine.Pair
-	for l, err := range lines(ctx, in) {
+	for l, err := range jsonl.Lines(ctx, in) {
 		var pair engine.Pair
 		if err == nil {
-			pair, err = parsePair(l)
+			pair, err = jsonl.ParsePair(l)
 		}
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("%s: %w", inputName(c.Calibrate), err), in.Close())
+			return nil, errors.Join(fmt.Errorf("%s: %w", jsonl.Name(c.Calibrate), err), in.Close())
 		}
 		pairs = append(pairs, pair)
 	}
@@ -98,14 +100,14 @@ func (c *convertCommand) calibrate(ctx context.Context, std streams) (*calibrate
 		return nil, err
 	}
 	if len(pairs) == 0 {
-		return nil, fmt.Errorf("%s: no pairs", inputName(c.Calibrate))
+		return nil, fmt.Errorf("%s: no pairs", jsonl.Name(c.Calibrate))
 	}
 	if _, err := fmt.Fprintf(std.err, "calibrating with %d pairs\n", len(pairs)); err != nil {
 		return nil, err
 	}
 	config := engine.Config{}
 	if c.Source != "builtin" {
-		if config.Model, err = findModel(c.Source); err != nil {
+		if config.Model, err = cli.FindModel(c.Source); err != nil {
 			return nil, err
 		}
 	}
@@ -141,7 +143,7 @@ func openSource(source string) (*weights.Checkpoint, error) {
 	if source == "builtin" {
 		return builtin.Open()
 	}
-	dir, err := findModel(source)
+	dir, err := cli.FindModel(source)
 	if err != nil {
 		return nil, err
 	}

@@ -12,8 +12,10 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/engine"
 	"github.com/metalrank/metalrank/engine/metrics"
+	"github.com/metalrank/metalrank/jsonl"
 )
 
 type evalCommand struct {
@@ -87,43 +89,43 @@ func (c *evalCommand) Run(ctx context.Context, std streams) error {
 }
 
 func (c *evalCommand) read(ctx context.Context, std streams) ([]judged, error) {
-	in, err := openInput(c.File, std)
+	in, err := jsonl.Open(c.File, std.in)
 	if err != nil {
 		return nil, err
 	}
 	var queries []judged
-	for l, err := range lines(ctx, in) {
+	for l, err := range jsonl.Lines(ctx, in) {
 		var q judged
 		if err == nil {
 			q, err = parseJudged(l)
 		}
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("%s: %w", inputName(c.File), err), in.Close())
+			return nil, errors.Join(fmt.Errorf("%s: %w", jsonl.Name(c.File), err), in.Close())
 		}
 		queries = append(queries, q)
 	}
 	if len(queries) == 0 {
-		return nil, errors.Join(fmt.Errorf("%s: no queries", inputName(c.File)), in.Close())
+		return nil, errors.Join(fmt.Errorf("%s: no queries", jsonl.Name(c.File)), in.Close())
 	}
 	return queries, in.Close()
 }
 
-func parseJudged(l line) (judged, error) {
+func parseJudged(l jsonl.Line) (judged, error) {
 	var row struct {
 		Query    string   `json:"query"`
 		Docs     []string `json:"docs"`
 		Relevant []int    `json:"relevant"`
 	}
-	if err := json.Unmarshal(l.text, &row); err != nil {
-		return judged{}, fmt.Errorf("line %d: %w", l.number, err)
+	if err := json.Unmarshal(l.Text, &row); err != nil {
+		return judged{}, fmt.Errorf("line %d: %w", l.Number, err)
 	}
 	if row.Query == "" || len(row.Docs) == 0 || len(row.Relevant) == 0 {
-		return judged{}, fmt.Errorf("line %d: want query, docs and relevant, none empty", l.number)
+		return judged{}, fmt.Errorf("line %d: want query, docs and relevant, none empty", l.Number)
 	}
 	q := judged{row.Query, row.Docs, make([]float64, len(row.Docs))}
 	for _, i := range row.Relevant {
 		if i < 0 || i >= len(row.Docs) {
-			return judged{}, fmt.Errorf("line %d: relevant: %d, want an index of docs, 0 to %d", l.number, i, len(row.Docs)-1)
+			return judged{}, fmt.Errorf("line %d: relevant: %d, want an index of docs, 0 to %d", l.Number, i, len(row.Docs)-1)
 		}
 		q.grades[i] = 1
 	}
@@ -132,11 +134,11 @@ func parseJudged(l line) (judged, error) {
 
 // score runs one model over all queries; the result has its logits by query and document.
 func (c *evalCommand) score(ctx context.Context, model, precision string, queries []judged) (row evaluation, logits [][]float64, err error) {
-	flags := modelFlags{Model: model, Backend: c.Backend, Precision: precision, MaxLength: c.MaxLength}
+	flags := cli.ModelFlags{Model: model, Backend: c.Backend, Precision: precision, MaxLength: c.MaxLength}
 	if model == "builtin" {
 		flags.Model = ""
 	}
-	e, err := flags.open(ctx)
+	e, err := flags.Open(ctx)
 	if err != nil {
 		return row, nil, err
 	}

@@ -9,12 +9,13 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/engine"
 	"github.com/metalrank/metalrank/weights"
 )
 
 type infoCommand struct {
-	modelFlags
+	cli.ModelFlags
 	Tensors bool   `help:"List the tensors too: shape, type, group, bytes."`
 	Against string `help:"With --tensors: how far each is from its source, another checkpoint of the same model." placeholder:"DIR"`
 }
@@ -24,12 +25,12 @@ func (c *infoCommand) Validate() error {
 	if c.Against != "" && !c.Tensors {
 		return errors.New("--against goes with --tensors")
 	}
-	return c.modelFlags.Validate()
+	return c.ModelFlags.Validate()
 }
 
 // Run is called by kong.
 func (c *infoCommand) Run(ctx context.Context, std streams) error {
-	e, err := c.open(ctx)
+	e, err := c.Open(ctx)
 	if err != nil {
 		return err
 	}

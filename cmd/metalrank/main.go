@@ -5,27 +5,18 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 
-	"github.com/metalrank/metalrank/engine"
-	"github.com/metalrank/metalrank/metal/open"
+	"github.com/metalrank/metalrank/cmd/cli"
 )
 
 // version is set by the linker; see build.sh.
 var version = "development"
-
-const (
-	exitFailed = 1
-	exitUsage  = 2
-)
 
 // command is the grammar of the command line. Every flag can come from METALRANK_<FLAG> too.
 type command struct {
@@ -58,76 +49,10 @@ func main() {
 
 // run is main without the process around it; it returns the exit status.
 func run(ctx context.Context, args []string, std streams) (status int) {
-	// kong calls exit in mid-parse after --help and --version.
-	type exit int
-	defer func() {
-		switch r := recover().(type) {
-		case nil:
-		case exit:
-			status = int(r)
-		default:
-			panic(r)
-		}
-	}()
-	var grammar command
-	parser, err := kong.New(&grammar,
-		kong.Name("metalrank"),
-		kong.Description("Scores (query, document) pairs with a BERT-style cross-encoder. "+
-			"Without --model it uses the embedded English model."),
-		kong.Vars{
-			"version": "metalrank " + version, "backends": strings.Join(engine.Backends, ","),
-			"precisions": strings.Join(engine.Precisions, ","),
-		},
-		kong.DefaultEnvars("METALRANK"),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
-		kong.Writers(std.out, std.err),
-		kong.Exit(func(code int) { panic(exit(code)) }),
-		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Bind(std),
-	)
-	if err != nil {
-		panic("BUG: command line grammar: " + err.Error())
-	}
-	parsed, err := parser.Parse(args)
-	if err != nil {
-		// Nothing is left to do if standard error can't be written.
-		_, _ = fmt.Fprintf(std.err, "metalrank: %v\nRun \"metalrank --help\" for usage.\n", err)
-		return exitUsage
-	}
-	if err := parsed.Run(); err != nil {
-		if errors.Is(err, context.Canceled) && ctx.Err() != nil {
-			err = errors.New("interrupted")
-		}
-		_, _ = fmt.Fprintf(std.err, "metalrank: %v\n", err)
-		return exitFailed
-	}
-	return 0
-}
-
-// modelFlags choose the model, and how it is loaded; every subcommand has them.
-type modelFlags struct {
-	Model               string `help:"Checkpoint folder (config.json, model.safetensors, tokenizer.json), GGUF file with config.json and tokenizer.json beside it, or OWNER/MODEL of the hub after \"metalrank pull\". Default: the embedded model." placeholder:"DIR"`
-	Backend             string `help:"What computes: ${enum}." enum:"${backends}" default:"auto"`
-	Precision           string `help:"Arithmetic: ${enum}. Default: fp16 on a GPU, fp32 on the CPU, where int8 and bf16 are faster and move scores a little." enum:"${precisions}," default:"" placeholder:"P"`
-	MaxLength           int    `help:"Tokens in a pair; longer pairs are truncated. Default: what the model takes." placeholder:"N"`
-	SpecialTokensAsText bool   `help:"Read \"[SEP]\" and its like in texts as plain text, not as special tokens. For documents that aren't trusted."`
-}
-
-func (f *modelFlags) config() engine.Config {
-	return engine.Config{
-		Model: f.Model, Backend: f.Backend, Precision: f.Precision, OpenDevice: open.Device,
-		MaxLength: f.MaxLength, SpecialTokensAsText: f.SpecialTokensAsText,
-	}
-}
-
-// Validate is called by kong.
-func (f *modelFlags) Validate() error { return f.config().Validate() }
-
-func (f *modelFlags) open(ctx context.Context) (*engine.Engine, error) {
-	config := f.config()
-	var err error
-	if config.Model, err = findModel(f.Model); err != nil {
-		return nil, err
-	}
-	return engine.Open(ctx, config)
+	return cli.Run(ctx, cli.Program{
+		Name: "metalrank", Version: version,
+		Description: "Scores (query, document) pairs with a BERT-style cross-encoder. " +
+			"Without --model it uses the embedded English model.",
+		Grammar: &command{},
+	}, args, std.out, std.err, kong.Bind(std))
 }

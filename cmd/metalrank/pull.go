@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 
 	"github.com/metalrank/metalrank/weights/hub"
@@ -40,23 +38,4 @@ func (c *pullCommand) Run(ctx context.Context, std streams) error {
 	}
 	_, err = fmt.Fprintln(std.out, dir)
 	return err
-}
-
-// findModel returns the folder that --model means: one that there is, or that of a model in the hub's cache.
-func findModel(model string) (string, error) {
-	if model == "" {
-		return "", nil
-	}
-	if _, err := os.Stat(model); !errors.Is(err, fs.ErrNotExist) {
-		return model, nil
-	}
-	name, err := hub.ParseName(model)
-	if err != nil {
-		return model, nil //nolint:nilerr // a path, whose absence is for the opener to tell
-	}
-	dir, err := hub.FromEnvironment(os.Getenv).Find(name)
-	if errors.Is(err, hub.ErrNotCached) {
-		return "", fmt.Errorf("no folder %s, and %w: \"metalrank pull %s\" fetches it", model, err, name)
-	}
-	return dir, err
 }

@@ -9,11 +9,13 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/engine"
+	"github.com/metalrank/metalrank/jsonl"
 )
 
 type rerankCommand struct {
-	modelFlags
+	cli.ModelFlags
 	Query     string `help:"What the documents should answer." required:"" short:"q"`
 	TopN      int    `help:"Print only the N best." placeholder:"N"`
 	RawScores bool   `help:"Print logits, without the model's activation."`
@@ -35,7 +37,7 @@ func (c *rerankCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	e, err := c.open(ctx)
+	e, err := c.Open(ctx)
 	if err != nil {
 		return err
 	}
@@ -58,7 +60,7 @@ func (c *rerankCommand) Run(ctx context.Context, std streams) error {
 }
 
 func (c *rerankCommand) documents(ctx context.Context, std streams) ([]string, error) {
-	in, err := openInput(c.File, std)
+	in, err := jsonl.Open(c.File, std.in)
 	if err != nil {
 		return nil, err
 	}
@@ -67,10 +69,10 @@ func (c *rerankCommand) documents(ctx context.Context, std streams) ([]string, e
 		err = closeErr
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", inputName(c.File), err)
+		return nil, fmt.Errorf("%s: %w", jsonl.Name(c.File), err)
 	}
 	if len(documents) == 0 {
-		return nil, fmt.Errorf("%s: no documents", inputName(c.File))
+		return nil, fmt.Errorf("%s: no documents", jsonl.Name(c.File))
 	}
 	return documents, nil
 }
@@ -81,26 +83,26 @@ func readDocuments(ctx context.Context, in io.Reader) ([]string, error) {
 		documents []string
 		jsonLines bool
 	)
-	for l, err := range lines(ctx, in) {
+	for l, err := range jsonl.Lines(ctx, in) {
 		if err != nil {
 			return nil, err
 		}
 		if len(documents) == 0 {
 			var object map[string]any
-			jsonLines = json.Unmarshal(l.text, &object) == nil
+			jsonLines = json.Unmarshal(l.Text, &object) == nil
 		}
 		if !jsonLines {
-			documents = append(documents, string(l.text))
+			documents = append(documents, string(l.Text))
 			continue
 		}
 		var document struct {
 			Text *string `json:"text"`
 		}
-		if err := l.decode(&document); err != nil {
+		if err := l.Decode(&document); err != nil {
 			return nil, err
 		}
 		if document.Text == nil {
-			return nil, fmt.Errorf(`line %d: no "text"`, l.number)
+			return nil, fmt.Errorf(`line %d: no "text"`, l.Number)
 		}
 		documents = append(documents, *document.Text)
 	}

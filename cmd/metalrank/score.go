@@ -8,13 +8,13 @@ import (
 	"io"
 	"os"
 
-	"github.com/go-json-experiment/json"
-
+	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/engine"
+	"github.com/metalrank/metalrank/jsonl"
 )
 
 type scoreCommand struct {
-	modelFlags
+	cli.ModelFlags
 	Pairs     string `help:"Pairs as JSON lines, {\"query\":…, \"text\":…}; \"-\" is standard input." required:"" placeholder:"FILE"`
 	RawScores bool   `help:"Write logits, without the model's activation."`
 	Output    string `help:"Write to FILE instead of standard output." short:"o" placeholder:"FILE"`
@@ -25,11 +25,11 @@ const pairsPerCall = 64
 
 // Run is called by kong.
 func (c *scoreCommand) Run(ctx context.Context, std streams) error {
-	in, err := openInput(c.Pairs, std)
+	in, err := jsonl.Open(c.Pairs, std.in)
 	if err != nil {
 		return err
 	}
-	e, err := c.open(ctx)
+	e, err := c.Open(ctx)
 	if err != nil {
 		return errors.Join(err, in.Close())
 	}
@@ -76,7 +76,7 @@ func (c *scoreCommand) stream(ctx context.Context, e *engine.Engine, in io.Reade
 			return err
 		}
 		for i := range pairs {
-			if err := writeScores(w, index, scores.Row(i)); err != nil {
+			if err := jsonl.WriteScores(w, index, scores.Row(i)); err != nil {
 				return err
 			}
 			index++
@@ -84,15 +84,15 @@ func (c *scoreCommand) stream(ctx context.Context, e *engine.Engine, in io.Reade
 		pairs = pairs[:0]
 		return w.Flush()
 	}
-	for l, err := range lines(ctx, in) {
+	for l, err := range jsonl.Lines(ctx, in) {
 		if err == nil {
 			var pair engine.Pair
-			if pair, err = parsePair(l); err == nil {
+			if pair, err = jsonl.ParsePair(l); err == nil {
 				pairs = append(pairs, pair)
 			}
 		}
 		if err != nil {
-			return errors.Join(flush(), fmt.Errorf("%s: %w", inputName(c.Pairs), err))
+			return errors.Join(flush(), fmt.Errorf("%s: %w", jsonl.Name(c.Pairs), err))
 		}
 		if len(pairs) == pairsPerCall {
 			if err := flush(); err != nil {
@@ -101,40 +101,4 @@ func (c *scoreCommand) stream(ctx context.Context, e *engine.Engine, in io.Reade
 		}
 	}
 	return flush()
-}
-
-func parsePair(l line) (engine.Pair, error) {
-	var pair struct {
-		Query *string `json:"query"`
-		Text  *string `json:"text"`
-	}
-	if err := l.decode(&pair); err != nil {
-		return engine.Pair{}, err
-	}
-	if pair.Query == nil {
-		return engine.Pair{}, fmt.Errorf(`line %d: no "query"`, l.number)
-	}
-	if pair.Text == nil {
-		return engine.Pair{}, fmt.Errorf(`line %d: no "text"`, l.number)
-	}
-	return engine.Pair{Query: *pair.Query, Document: *pair.Text}, nil
-}
-
-// writeScores writes one result line: a single label as "score", several as "scores" in the order of the labels.
-func writeScores(w io.Writer, index int, row []float64) error {
-	var value any = struct {
-		Index  int       `json:"index"`
-		Scores []float64 `json:"scores"`
-	}{index, row}
-	if len(row) == 1 {
-		value = struct {
-			Index int     `json:"index"`
-			Score float64 `json:"score"`
-		}{index, row[0]}
-	}
-	if err := json.MarshalWrite(w, value); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintln(w)
-	return err
 }

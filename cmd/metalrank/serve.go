@@ -14,12 +14,13 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/engine"
 	"github.com/metalrank/metalrank/httpapi"
 )
 
 type serveCommand struct {
-	modelFlags
+	cli.ModelFlags
 	schedulingFlags
 	keyFlags
 	tlsFlags
@@ -52,7 +53,7 @@ func (f *schedulingFlags) apply(c *engine.Config) {
 
 // Validate is called by kong.
 func (c *serveCommand) Validate() error {
-	config := c.config()
+	config := c.Config()
 	c.apply(&config)
 	if err := cmp.Or(c.tlsFlags.validate(), c.logFlags.validate(), c.timeoutFlags.validate()); err != nil {
 		return err
@@ -100,7 +101,7 @@ func (c *serveCommand) load(
 ) (served, error) {
 	var models served
 	add := func(name, source string) error {
-		config := engine.ModelConfig{Config: c.config(), Weight: c.Weight[name], IdleAfter: c.IdleAfter}
+		config := engine.ModelConfig{Config: c.Config(), Weight: c.Weight[name], IdleAfter: c.IdleAfter}
 		c.apply(&config.Config)
 		config.OnBatch = func(b engine.BatchStats) {
 			metrics.ObserveBatch(b)
@@ -110,7 +111,7 @@ func (c *serveCommand) load(
 			}
 		}
 		var err error
-		if config.Model, err = findModel(source); err != nil {
+		if config.Model, err = cli.FindModel(source); err != nil {
 			return err
 		}
 		model, err := pool.Load(ctx, name, config)

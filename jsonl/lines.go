@@ -1,4 +1,5 @@
-package main
+// Package jsonl reads what the command line reads line by line: JSON objects, documents, pairs; and writes scores.
+package jsonl
 
 import (
 	"bufio"
@@ -17,59 +18,59 @@ import (
 // maxLineSizeBytes bounds what one line of input may take in memory.
 const maxLineSizeBytes = 16 << 20
 
-// line is one line of an input file that isn't blank.
-type line struct {
-	number int // from 1
-	text   []byte
+// Line is one line of an input file that isn't blank.
+type Line struct {
+	Number int // from 1
+	Text   []byte
 }
 
-// decode reads a line's JSON object into a struct of strings. Errors name the line, and the field that is wrong.
-func (l line) decode(to any) error {
-	err := json.Unmarshal(l.text, to)
+// Decode reads a line's JSON object into a struct of strings. Errors name the line, and the field that is wrong.
+func (l Line) Decode(to any) error {
+	err := json.Unmarshal(l.Text, to)
 	if wrong, ok := errors.AsType[*json.SemanticError](err); ok {
 		kind := strings.NewReplacer("{", "object", "[", "array").Replace(wrong.JSONKind.String())
 		if field := wrong.JSONPointer.LastToken(); field != "" {
-			return fmt.Errorf("line %d: %q is of type %s, want string", l.number, field, kind)
+			return fmt.Errorf("line %d: %q is of type %s, want string", l.Number, field, kind)
 		}
-		return fmt.Errorf("line %d is of type %s, want object", l.number, kind)
+		return fmt.Errorf("line %d is of type %s, want object", l.Number, kind)
 	}
 	if err != nil {
-		return fmt.Errorf("line %d: malformed JSON: %s", l.number, strings.TrimPrefix(err.Error(), "jsontext: "))
+		return fmt.Errorf("line %d: malformed JSON: %s", l.Number, strings.TrimPrefix(err.Error(), "jsontext: "))
 	}
 	return nil
 }
 
-// openInput opens a file, or standard input for "-" or nothing.
-func openInput(path string, std streams) (io.ReadCloser, error) {
+// Open opens a file, or stdin for "-" or nothing.
+func Open(path string, stdin io.Reader) (io.ReadCloser, error) {
 	if path == "" || path == "-" {
-		return io.NopCloser(std.in), nil
+		return io.NopCloser(stdin), nil
 	}
 	return os.Open(path)
 }
 
-// inputName is what error texts call a file that openInput opened.
-func inputName(path string) string {
+// Name is what error texts call a file that Open opened.
+func Name(path string) string {
 	if path == "" || path == "-" {
 		return "standard input"
 	}
 	return path
 }
 
-// lines yields the lines of r that aren't blank, without line ends and without a byte order mark. It reads on a
+// Lines yields the lines of r that aren't blank, without line ends and without a byte order mark. It reads on a
 // goroutine of its own, because a read of a terminal can't be interrupted: when ctx ends, that goroutine is left
 // behind, for as long as the read lasts.
-func lines(ctx context.Context, r io.Reader) iter.Seq2[line, error] {
-	return func(yield func(line, error) bool) {
+func Lines(ctx context.Context, r io.Reader) iter.Seq2[Line, error] {
+	return func(yield func(Line, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		type item struct {
-			line line
+			line Line
 			err  error
 		}
 		items := make(chan item)
 		go func() {
 			defer close(items)
-			scan(r, func(l line, err error) bool {
+			scan(r, func(l Line, err error) bool {
 				select {
 				case items <- item{l, err}:
 					return true
@@ -85,14 +86,14 @@ func lines(ctx context.Context, r io.Reader) iter.Seq2[line, error] {
 					return
 				}
 			case <-ctx.Done():
-				yield(line{}, ctx.Err())
+				yield(Line{}, ctx.Err())
 				return
 			}
 		}
 	}
 }
 
-func scan(r io.Reader, yield func(line, error) bool) {
+func scan(r io.Reader, yield func(Line, error) bool) {
 	scanner := bufio.NewScanner(r)
 	scanner.Buffer(make([]byte, 64<<10), maxLineSizeBytes)
 	number := 0
@@ -105,7 +106,7 @@ func scan(r io.Reader, yield func(line, error) bool) {
 		if len(bytes.TrimSpace(text)) == 0 {
 			continue
 		}
-		if !yield(line{number, bytes.Clone(text)}, nil) {
+		if !yield(Line{number, bytes.Clone(text)}, nil) {
 			return
 		}
 	}
@@ -114,6 +115,6 @@ func scan(r io.Reader, yield func(line, error) bool) {
 		err = fmt.Errorf("line %d: longer than %d MiB", number+1, maxLineSizeBytes>>20)
 	}
 	if err != nil {
-		yield(line{}, err)
+		yield(Line{}, err)
 	}
 }

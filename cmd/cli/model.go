@@ -1,0 +1,62 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/metalrank/metalrank/engine"
+	"github.com/metalrank/metalrank/metal/open"
+	"github.com/metalrank/metalrank/weights/hub"
+)
+
+// ModelFlags choose the model, and how it is loaded; every subcommand that scores has them.
+type ModelFlags struct {
+	Model               string `help:"Checkpoint folder (config.json, model.safetensors, tokenizer.json), GGUF file with config.json and tokenizer.json beside it, or OWNER/MODEL of the hub after \"metalrank pull\". Default: the embedded model." placeholder:"DIR"`
+	Backend             string `help:"What computes: ${enum}." enum:"${backends}" default:"auto"`
+	Precision           string `help:"Arithmetic: ${enum}. Default: fp16 on a GPU, fp32 on the CPU, where int8 and bf16 are faster and move scores a little." enum:"${precisions}," default:"" placeholder:"P"`
+	MaxLength           int    `help:"Tokens in a pair; longer pairs are truncated. Default: what the model takes." placeholder:"N"`
+	SpecialTokensAsText bool   `help:"Read \"[SEP]\" and its like in texts as plain text, not as special tokens. For documents that aren't trusted."`
+}
+
+// Config is what the flags ask of the engine.
+func (f *ModelFlags) Config() engine.Config {
+	return engine.Config{
+		Model: f.Model, Backend: f.Backend, Precision: f.Precision, OpenDevice: open.Device,
+		MaxLength: f.MaxLength, SpecialTokensAsText: f.SpecialTokensAsText,
+	}
+}
+
+// Validate is called by kong.
+func (f *ModelFlags) Validate() error { return f.Config().Validate() }
+
+// Open loads the model. The caller closes it.
+func (f *ModelFlags) Open(ctx context.Context) (*engine.Engine, error) {
+	config := f.Config()
+	var err error
+	if config.Model, err = FindModel(f.Model); err != nil {
+		return nil, err
+	}
+	return engine.Open(ctx, config)
+}
+
+// FindModel returns the folder that --model means: one that there is, or that of a model in the hub's cache.
+func FindModel(model string) (string, error) {
+	if model == "" {
+		return "", nil
+	}
+	if _, err := os.Stat(model); !errors.Is(err, fs.ErrNotExist) {
+		return model, nil
+	}
+	name, err := hub.ParseName(model)
+	if err != nil {
+		return model, nil //nolint:nilerr // a path, whose absence is for the opener to tell
+	}
+	dir, err := hub.FromEnvironment(os.Getenv).Find(name)
+	if errors.Is(err, hub.ErrNotCached) {
+		return "", fmt.Errorf("no folder %s, and %w: \"metalrank pull %s\" fetches it", model, err, name)
+	}
+	return dir, err
+}
