@@ -26,7 +26,7 @@ usage: ./build.sh VERB [ARGS]
 
   deps             check the toolchains, fetch the Go modules, build libtokenizers.a; as root on Debian or Ubuntu,
                    install what is missing
-  build            build bin/metalrank
+  build            build bin/metalrank, and bin/metalrank-bulk for "metalrank bulk"
   demo             build, then rank a bundled example with the embedded model
   serve [ARGS]     build, then run `metalrank serve ARGS`
   test [ARGS]      run the tests, then those of concurrent packages under the race detector; with ARGS, just
@@ -39,6 +39,7 @@ usage: ./build.sh VERB [ARGS]
   bench [ARGS]     run the benchmarks: `go test -bench . ARGS`
   bench peers [FLAGS]   compare with other runtimes on this CPU (tools/peers/README.md); --help lists the flags
   bench http [FLAGS]   what the endpoint adds to bare fasthttp, by wrk (tools/httpbench); --help lists the flags
+  bulk [FLAGS]     score pairs in bulk while workers and the server are killed (tools/bulktest); --help lists the flags
   conformance [clients | schemathesis]   run real clients and schemathesis against a server (tools/conformance/README.md)
   browser [FOLDER]   drive the server's page in headless Chromium; screenshots go to FOLDER (tools/browser)
   faults [FLAGS]   have thousands of clients, and the machine, misbehave towards a server (tools/faults); four minutes
@@ -480,7 +481,7 @@ verb_env() {
 
 verb_build() {
     no_arguments build "$@"
-    build
+    build_bulk
 }
 
 build() {
@@ -489,7 +490,13 @@ build() {
     version=$(git describe --tags --always --dirty 2>/dev/null || echo unknown)
     [ -x bin/metalrank ] || say 'compiling bin/metalrank: up to a minute the first time'
     # The version is stamped here and go's own stamping is off: it fails in a checkout that belongs to someone else.
-    go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$version" -o bin/metalrank ./cmd/metalrank
+    go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$version" -o bin/ ./cmd/metalrank "$@"
+}
+
+# build_bulk: build, with the program that `metalrank bulk` runs, whose server takes a minute more to compile.
+build_bulk() {
+    [ -x bin/metalrank-bulk ] || say 'compiling bin/metalrank-bulk: up to two minutes the first time'
+    build ./cmd/metalrank-bulk
 }
 
 verb_demo() {
@@ -591,6 +598,15 @@ make_venv() {
         die "not everything in $2 could be installed: see above"
     fi
     keep "$venv.$$" "$venv"
+}
+
+# verb_bulk: the promise that every pair has one result, tried with kill -9.
+verb_bulk() {
+    local program
+    build_bulk
+    program=$(cache_dir)/bulktest
+    go build -o "$program" ./tools/bulktest
+    exec "$program" -metalrank bin/metalrank "$@"
 }
 
 # verb_conformance: see tools/conformance/README.md.
@@ -940,7 +956,7 @@ verb_check() {
 verb=${1:-}
 [ $# = 0 ] || shift
 case $verb in
-deps | build | demo | serve | test | check | darwinlink | metallib | fuzz | bench | conformance | browser | faults | env) "verb_$verb" "$@" ;;
+deps | build | demo | serve | test | check | darwinlink | metallib | fuzz | bench | bulk | conformance | browser | faults | env) "verb_$verb" "$@" ;;
 test-long) verb_test_long "$@" ;;
 help | -h | --help) print_help ;;
 '') usage_error 'say what to do' ;;

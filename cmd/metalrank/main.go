@@ -26,6 +26,8 @@ type command struct {
 	Score  scoreCommand  `cmd:"" help:"Score (query, text) pairs, one JSON object a line."`
 	Serve  serveCommand  `cmd:"" help:"Serve models over HTTP, as text-embeddings-inference, Cohere, Jina, Infinity and vLLM do."`
 
+	Bulk bulkCommand `cmd:"" passthrough:"" help:"Score millions of pairs on a fleet: submit, work, collect; \"metalrank bulk --help\" says how."`
+
 	Convert convertCommand `cmd:"" help:"Write a checkpoint again in another type: fp32, fp16, bf16, int8, int4."`
 	Pull    pullCommand    `cmd:"" help:"Fetch a model from the Hugging Face hub into its cache."`
 	Eval    evalCommand    `cmd:"" help:"Measure how well models rank judged documents, and how far they are from the first one."`

@@ -19,15 +19,21 @@ var allowed = []rule{
 	{"tools/...", []string{anything}},
 
 	{"cmd/...", []string{
+		"bulk", "bulk/embedded", "bulk/table", "cmd/cli", "jsonl",
 		"httpapi", "engine", "engine/metrics", "metal/open", "weights", "weights/builtin", "weights/calibrate",
 		"record", "weights/convert", "weights/hub", "doctor", "fleet/plan",
 	}},
+	{"cmd/cli", []string{"engine", "metal/open", "weights/hub"}},
 	{"doctor", []string{
 		"engine", "kernels", "kernels/kerneltest", "machine", "metal", "metal/metaltest", "record", "weights/builtin",
 	}},
 	{"machine", []string{"record"}},
 	{"fleet/plan", []string{"engine/schedule", "engine/schedule/simulate", "record"}},
 	{"httpapi", []string{"engine"}},
+	{"bulk", []string{"engine"}},
+	{"bulk/table", []string{"bulk", "engine", "jsonl"}},
+	{"bulk/embedded", nil},
+	{"jsonl", []string{"engine"}},
 	{"engine", []string{
 		"engine/backend", "engine/schedule", "engine/reference", "engine/cpu", "engine/gpu", "parallel", "weights",
 		"weights/builtin",

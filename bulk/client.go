@@ -1,0 +1,241 @@
+package bulk
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Connection says which server to use, and who we are there.
+type Connection struct {
+	URL       string // one or more, separated by commas. Empty: nats://127.0.0.1:4222
+	Name      string // how the server lists us
+	Creds     string // a .creds file, with a JWT and its seed
+	NKey      string // a file with an nkey's seed
+	TokenFile string // a file with a token
+	User      string // with the password in PasswordFile
+	// PasswordFile is a file; a password in a flag or a URL can be seen by other users of the machine.
+	PasswordFile string
+	TLSCA        string // authorities to trust besides the system's
+	TLSCert      string // ours, with TLSKey
+	TLSKey       string
+	// OnChange is called with what became of the connection: "disconnected: …", "connected again to …". Nil: nothing is.
+	OnChange func(string)
+}
+
+// Client is a connection to a server with JetStream. It outlives restarts of the server: calls wait, or are repeated.
+type Client struct {
+	conn    *nats.Conn
+	js      jetstream.JetStream
+	jobs    jetstream.KeyValue
+	workers jetstream.KeyValue
+	streams sync.Map // name to jetstream.Stream: a handle is asked for once
+}
+
+const (
+	workerTTL     = 30 * time.Second // after which a worker that says nothing counts as gone
+	reconnectWait = 250 * time.Millisecond
+	callTimeout   = 10 * time.Second // of one exchange with the server
+	retryWait     = 250 * time.Millisecond
+)
+
+// Connect connects to a server and makes the buckets that all jobs share. The caller closes the Client.
+func Connect(ctx context.Context, c Connection) (*Client, error) {
+	options, err := c.options()
+	if err != nil {
+		return nil, err
+	}
+	url := cmp.Or(c.URL, nats.DefaultURL)
+	conn, err := nats.Connect(url, options...)
+	if err != nil {
+		return nil, fmt.Errorf("bulk: server %s: %w", url, err)
+	}
+	client, err := newClient(ctx, conn)
+	if err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("bulk: server %s: %w", url, err)
+	}
+	return client, nil
+}
+
+func newClient(ctx context.Context, conn *nats.Conn) (*Client, error) {
+	js, err := jetstream.New(conn, jetstream.WithDefaultTimeout(callTimeout))
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{conn: conn, js: js}
+	c.jobs, err = bucket(ctx, js, jetstream.KeyValueConfig{Bucket: jobsBucket, Description: "metalrank bulk: jobs"})
+	if err == nil {
+		c.workers, err = bucket(ctx, js, jetstream.KeyValueConfig{
+			Bucket: workersBucket, Description: "metalrank bulk: workers that are alive", TTL: workerTTL, Storage: jetstream.MemoryStorage,
+		})
+	}
+	if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, nats.ErrNoResponders) {
+		err = fmt.Errorf("it has no JetStream: start it with -js, or use \"metalrank bulk serve\" (%w)", err)
+	}
+	return c, err
+}
+
+// bucket opens a bucket, or makes it: an operator may have made it with other settings, which stay.
+func bucket(ctx context.Context, js jetstream.JetStream, config jetstream.KeyValueConfig) (jetstream.KeyValue, error) {
+	kv, err := js.KeyValue(ctx, config.Bucket)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		return js.CreateOrUpdateKeyValue(ctx, config)
+	}
+	return kv, err
+}
+
+func (c *Connection) options() ([]nats.Option, error) {
+	tell := func(format string, args ...any) {
+		if c.OnChange != nil {
+			c.OnChange(fmt.Sprintf(format, args...))
+		}
+	}
+	options := []nats.Option{
+		nats.Name(cmp.Or(c.Name, "metalrank bulk")), nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				tell("disconnected: %v", err)
+			}
+		}),
+		nats.ReconnectHandler(func(conn *nats.Conn) { tell("connected again to %s", conn.ConnectedUrlRedacted()) }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { tell("%v", err) }),
+	}
+	if c.Creds != "" {
+		options = append(options, nats.UserCredentials(c.Creds))
+	}
+	if c.NKey != "" {
+		option, err := nats.NkeyOptionFromSeed(c.NKey)
+		if err != nil {
+			return nil, fmt.Errorf("bulk: nkey %s: %w", c.NKey, err)
+		}
+		options = append(options, option)
+	}
+	if c.TokenFile != "" {
+		token, err := secret(c.TokenFile)
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, nats.Token(token))
+	}
+	if c.User != "" {
+		password, err := secret(c.PasswordFile)
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, nats.UserInfo(c.User, password))
+	}
+	if c.TLSCA != "" {
+		options = append(options, nats.RootCAs(c.TLSCA))
+	}
+	if c.TLSCert != "" || c.TLSKey != "" {
+		options = append(options, nats.ClientCert(c.TLSCert, c.TLSKey))
+	}
+	return options, nil
+}
+
+// secret is what a file holds, but for white space round it.
+func secret(file string) (string, error) {
+	if file == "" {
+		return "", errors.New("bulk: a user needs a password file")
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("bulk: %w", err)
+	}
+	trimmed := strings.TrimSpace(string(text))
+	if trimmed == "" {
+		return "", fmt.Errorf("bulk: %s is empty", file)
+	}
+	return trimmed, nil
+}
+
+// Close sends what is still to be sent, and disconnects.
+func (c *Client) Close() {
+	_ = c.conn.FlushTimeout(time.Second) // a server that is gone gets nothing
+	c.conn.Close()
+}
+
+// stream returns the handle of a stream.
+func (c *Client) stream(ctx context.Context, name string) (jetstream.Stream, error) {
+	if known, ok := c.streams.Load(name); ok {
+		s, _ := known.(jetstream.Stream) // nothing else is put there
+		return s, nil
+	}
+	s, err := c.js.Stream(ctx, name)
+	if err == nil {
+		c.streams.Store(name, s)
+	}
+	return s, err
+}
+
+// wait sleeps, or returns ctx's error.
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// lasting says whether an error of the server's will be the same when the call is repeated: what can pass is a server that
+// is away, is starting, or has no room.
+func lasting(err error) bool {
+	if errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrAuthorization) ||
+		errors.Is(err, nats.ErrPermissionViolation) {
+		return true
+	}
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
+		switch api.ErrorCode {
+		case jetstream.JSErrCodeStreamNotFound, jetstream.JSErrCodeConsumerNotFound,
+			jetstream.JSErrCodeStreamMessageExceedsMaximum, jetstream.JSErrCodeMessageNotFound:
+			return true
+		}
+	}
+	return taken(err) || errors.Is(err, errFormat) || errors.Is(err, ErrNoJob) || errors.Is(err, jetstream.ErrKeyNotFound) ||
+		errors.Is(err, jetstream.ErrBucketNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrMsgNotFound)
+}
+
+// errTaken marks a key that has a value already, or another than was expected.
+var errTaken = errors.New("bulk: it was changed")
+
+// taken says whether an error is errTaken, or the server's word for it.
+func taken(err error) bool {
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
+		return api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
+			api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant
+	}
+	return errors.Is(err, errTaken) || errors.Is(err, jetstream.ErrKeyExists)
+}
+
+// persist repeats a call until it succeeds, fails for good, or ctx ends. told is called when it begins to wait.
+func persist(ctx context.Context, told func(error), call func(context.Context) error) error {
+	for first := true; ; first = false {
+		try, cancel := context.WithTimeout(ctx, callTimeout)
+		err := call(try)
+		cancel()
+		switch {
+		case err == nil || lasting(err):
+			return err
+		case ctx.Err() != nil:
+			return ctx.Err()
+		}
+		if first && told != nil {
+			told(err)
+		}
+		if err := wait(ctx, retryWait); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,107 @@
+// Package embedded runs a NATS server with JetStream in this process, for fleets that have none.
+package embedded
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// Config says how to run the server.
+type Config struct {
+	// File is a configuration file of nats-server's own, for users, TLS, clusters. Empty: none.
+	File string
+	// Listen is the address for clients, HOST:PORT; port 0 is any free one. Empty: the file's, or 127.0.0.1:4222.
+	Listen string
+	// Store is the folder for what JetStream keeps. Empty: the file's.
+	Store string
+	// Token, if not empty, is what clients must have.
+	Token string
+	// MaxStoreBytes bounds what JetStream keeps on disk. 0: three quarters of what is free, as nats-server has it.
+	MaxStoreBytes int64
+	// Log is where the server's log goes. Empty: nowhere.
+	Log string
+}
+
+// Server is a running server.
+type Server struct{ server *server.Server }
+
+const readyTimeout = 30 * time.Second
+
+// Start runs a server. The caller closes it.
+func Start(c Config) (*Server, error) {
+	o, err := c.options()
+	if err != nil {
+		return nil, err
+	}
+	s, err := server.NewServer(o)
+	if err != nil {
+		return nil, fmt.Errorf("nats-server: %w", err)
+	}
+	if c.Log != "" || c.File != "" {
+		s.ConfigureLogger()
+	}
+	s.Start()
+	if !s.ReadyForConnections(readyTimeout) || !s.JetStreamEnabled() {
+		s.Shutdown()
+		s.WaitForShutdown()
+		return nil, fmt.Errorf("nats-server: not ready on %s with JetStream in %s: is the port in use, or the folder another server's?",
+			net.JoinHostPort(o.Host, strconv.Itoa(o.Port)), o.StoreDir)
+	}
+	return &Server{s}, nil
+}
+
+func (c *Config) options() (*server.Options, error) {
+	o := &server.Options{Host: "127.0.0.1", Port: server.DEFAULT_PORT}
+	if c.File != "" {
+		var err error
+		if o, err = server.ProcessConfigFile(c.File); err != nil {
+			return nil, fmt.Errorf("nats-server: %w", err)
+		}
+	}
+	o.NoSigs, o.JetStream = true, true
+	if c.Store != "" {
+		o.StoreDir = c.Store
+	}
+	if o.StoreDir == "" {
+		return nil, errors.New("nats-server: no folder for JetStream")
+	}
+	if c.MaxStoreBytes > 0 {
+		o.JetStreamMaxStore = c.MaxStoreBytes
+	}
+	if c.Token != "" {
+		o.Authorization = c.Token
+	}
+	if c.Log != "" {
+		o.LogFile, o.Logtime = c.Log, true
+	}
+	if c.Listen == "" {
+		return o, nil
+	}
+	host, port, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen address %q: want HOST:PORT", c.Listen)
+	}
+	number, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return nil, fmt.Errorf("listen address %q: port %q is not a number up to 65535", c.Listen, port)
+	}
+	o.Host, o.Port = host, int(number)
+	if number == 0 {
+		o.Port = server.RANDOM_PORT
+	}
+	return o, nil
+}
+
+// URL is where clients connect to.
+func (s *Server) URL() string { return s.server.ClientURL() }
+
+// Close stops the server; what JetStream keeps is on disk.
+func (s *Server) Close() {
+	s.server.Shutdown()
+	s.server.WaitForShutdown()
+}

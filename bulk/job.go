@@ -1,0 +1,218 @@
+package bulk
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Job is one input on its way, as the server keeps it.
+type Job struct {
+	Name    string    `json:"name"`
+	Created time.Time `json:"created"`
+	Spec    Spec      `json:"spec"`
+	// What has been submitted so far. A submission that is taken up again begins after it.
+	Chunks   int    `json:"chunks"`
+	Pairs    int    `json:"pairs"`
+	Digest   []byte `json:"digest,omitempty"`  // of the chunks' bytes, each with the digest before it
+	Complete bool   `json:"complete"`          // all of the input has been submitted
+	Repairs  int    `json:"repairs,omitempty"` // submissions with Repair
+}
+
+// ID tells a job from another of the same name that came later, and from what it was before it was repaired.
+func (j *Job) ID() string { return fmt.Sprintf("%s %d %d", j.Name, j.Created.UnixNano(), j.Repairs) }
+
+// Spec says how a job is cut and scored; it is fixed when the job is created. The zero value works.
+type Spec struct {
+	// ChunkTokens is about how many tokens a chunk has. 0: 16,384. Bounds: 64 to 1,048,576.
+	ChunkTokens int `json:"chunk_tokens"`
+	// MaxLength is what a pair counts for at most: longer ones are truncated by the model. 0: 512. Bounds: 8 to 1,048,576.
+	MaxLength int `json:"max_length"`
+	// ChunkBytes bounds a chunk before it is compressed. 0: the server's max_payload, which Submit puts in.
+	ChunkBytes int `json:"chunk_bytes"`
+	// RawScores asks for logits, without the model's activation.
+	RawScores bool `json:"raw_scores"`
+	// Model, if not empty, is the only one that may score the job, as Worker.Model names it. Any may otherwise, but Collect
+	// refuses results of different ones.
+	Model string `json:"model,omitempty"`
+	// AckWait is how long a chunk stays with a worker that gives no sign of life. 0: 30 s. Bounds: 1 s to 1 h.
+	AckWait time.Duration `json:"ack_wait_ns"`
+	// Tries is how often a chunk is given to a worker as it is; then the pair that workers die of is looked for.
+	// 0: 3. Bounds: 1 to 100.
+	Tries int `json:"tries"`
+	// MaxQueued and MaxQueuedBytes bound what waits on the server; Submit waits meanwhile. 0: 4,096 chunks and 1 GiB.
+	MaxQueued      int   `json:"max_queued"`
+	MaxQueuedBytes int64 `json:"max_queued_bytes"`
+	// MaxPending is how many chunks all workers together may hold. 0: 1,024. Bounds: 1 to 65,536.
+	MaxPending int `json:"max_pending"`
+	// Replicas is how many servers of a cluster keep the job. 0: 1. Bounds: 1 to 5.
+	Replicas int `json:"replicas"`
+}
+
+// bound is what one field of a Spec may be; zero stands for whatZeroMeans.
+type bound struct {
+	field                      string
+	value                      *int
+	least, most, whatZeroMeans int
+}
+
+func (s *Spec) bounds() []bound {
+	return []bound{
+		{"ChunkTokens", &s.ChunkTokens, 64, 1 << 20, 16384},
+		{"MaxLength", &s.MaxLength, 8, 1 << 20, 512},
+		{"ChunkBytes", &s.ChunkBytes, 1 << 10, maxChunkBytes, 1 << 20},
+		{"Tries", &s.Tries, 1, 100, 3},
+		{"MaxQueued", &s.MaxQueued, 1, 1 << 24, 4096},
+		{"MaxPending", &s.MaxPending, 1, 1 << 16, 1024},
+		{"Replicas", &s.Replicas, 1, 5, 1},
+	}
+}
+
+// normalize puts in what 0 stands for, and reports the first field that is out of its bounds.
+func (s *Spec) normalize() error {
+	for _, b := range s.bounds() {
+		if *b.value == 0 {
+			*b.value = b.whatZeroMeans
+		}
+		if *b.value < b.least || *b.value > b.most {
+			return fmt.Errorf("bulk: %s is %d, want %d to %d, or 0 for %d", b.field, *b.value, b.least, b.most, b.whatZeroMeans)
+		}
+	}
+	if s.AckWait == 0 {
+		s.AckWait = 30 * time.Second
+	}
+	if s.AckWait < time.Second || s.AckWait > time.Hour {
+		return fmt.Errorf("bulk: AckWait is %v, want 1s to 1h, or 0 for 30s", s.AckWait)
+	}
+	if s.MaxQueuedBytes == 0 {
+		s.MaxQueuedBytes = 1 << 30
+	}
+	if s.MaxQueuedBytes < int64(s.ChunkBytes) {
+		return fmt.Errorf("bulk: MaxQueuedBytes is %d, want at least the %d bytes of a chunk", s.MaxQueuedBytes, s.ChunkBytes)
+	}
+	return nil
+}
+
+// ErrNoJob marks the name of a job that is not there.
+var ErrNoJob = errors.New("bulk: no such job")
+
+// Job returns the job of a name. Errors: ErrNoJob, the server's.
+func (c *Client) Job(ctx context.Context, name string) (*Job, error) {
+	j, _, err := c.job(ctx, name)
+	return j, err
+}
+
+// job returns a job and the revision of its entry.
+func (c *Client) job(ctx context.Context, name string) (*Job, uint64, error) {
+	if err := CheckName(name); err != nil {
+		return nil, 0, err
+	}
+	entry, err := c.jobs.Get(ctx, name)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return nil, 0, fmt.Errorf("%w: %s", ErrNoJob, name)
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("bulk: job %s: %w", name, err)
+	}
+	var j Job
+	if err := json.Unmarshal(entry.Value(), &j); err != nil {
+		return nil, 0, fmt.Errorf("%w: job %s: %w", errFormat, name, err)
+	}
+	return &j, entry.Revision(), nil
+}
+
+// Jobs returns all jobs, the oldest first.
+func (c *Client) Jobs(ctx context.Context) ([]*Job, error) {
+	keys, err := c.jobs.Keys(ctx)
+	if err != nil && !errors.Is(err, jetstream.ErrNoKeysFound) {
+		return nil, fmt.Errorf("bulk: jobs: %w", err)
+	}
+	var jobs []*Job
+	for _, key := range keys {
+		j, err := c.Job(ctx, key)
+		if errors.Is(err, ErrNoJob) {
+			continue // it was removed meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		jobs = append(jobs, j)
+	}
+	slices.SortFunc(jobs, func(a, b *Job) int { return a.Created.Compare(b.Created) })
+	return jobs, nil
+}
+
+// create makes what the server keeps for a job, all or what is lacking of it, and its entry last.
+func (c *Client) create(ctx context.Context, j *Job) (revision uint64, err error) {
+	s := &j.Spec
+	_, err = c.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+		Name: workStream(j.Name), Subjects: []string{workSubject(j.Name, "*")}, Description: "metalrank bulk: chunks to be scored",
+		Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, Storage: jetstream.FileStorage,
+		MaxMsgs: int64(s.MaxQueued), MaxBytes: s.MaxQueuedBytes, Replicas: s.Replicas,
+	})
+	if err == nil {
+		_, err = c.js.CreateOrUpdateConsumer(ctx, workStream(j.Name), jetstream.ConsumerConfig{
+			Durable: consumerName, AckPolicy: jetstream.AckExplicitPolicy, AckWait: s.AckWait, MaxDeliver: -1,
+			MaxAckPending: s.MaxPending,
+		})
+	}
+	if err == nil {
+		_, err = c.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+			Name: resultStream(j.Name), Subjects: []string{resultSubject(j.Name, "*")}, Description: "metalrank bulk: results",
+			Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew, DiscardNewPerSubject: true, MaxMsgsPerSubject: 1,
+			Storage: jetstream.FileStorage, AllowDirect: s.Replicas == 1, Replicas: s.Replicas,
+		})
+	}
+	if err == nil {
+		_, err = c.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+			Bucket: troubleBucket(j.Name), Description: "metalrank bulk: chunks whose workers die", Replicas: s.Replicas,
+		})
+	}
+	if err != nil {
+		return 0, fmt.Errorf("bulk: job %s: %w", j.Name, err)
+	}
+	value, err := json.Marshal(j)
+	if err != nil {
+		return 0, err
+	}
+	if revision, err = c.jobs.Create(ctx, j.Name, value); err != nil {
+		return 0, fmt.Errorf("bulk: job %s: %w", j.Name, err)
+	}
+	return revision, nil
+}
+
+// save records how far a submission is; it fails where another submitter has done so since revision.
+func (c *Client) save(ctx context.Context, j *Job, revision uint64) (uint64, error) {
+	value, err := json.Marshal(j)
+	if err != nil {
+		return 0, err
+	}
+	return c.jobs.Update(ctx, j.Name, value, revision)
+}
+
+// Remove deletes a job and all that the server keeps of it, results included. Workers that are at it give up.
+func (c *Client) Remove(ctx context.Context, name string) error {
+	if err := CheckName(name); err != nil {
+		return err
+	}
+	// The entry goes last: whoever is cut off here finds it, and can remove the rest.
+	_, _, err := c.job(ctx, name)
+	if err != nil {
+		return err
+	}
+	for _, stream := range []string{workStream(name), resultStream(name)} {
+		if err := c.js.DeleteStream(ctx, stream); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+			return fmt.Errorf("bulk: job %s: %w", name, err)
+		}
+	}
+	err = c.js.DeleteKeyValue(ctx, troubleBucket(name))
+	if err != nil && !errors.Is(err, jetstream.ErrBucketNotFound) && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return fmt.Errorf("bulk: job %s: %w", name, err)
+	}
+	return c.jobs.Purge(ctx, name)
+}

@@ -1,0 +1,166 @@
+package table
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/parquet-go/parquet-go"
+
+	"github.com/metalrank/metalrank/engine"
+)
+
+// rowsPerRead is how many rows of a Parquet file are in memory at a time, besides its pages.
+const rowsPerRead = 256
+
+// readParquet yields the rows of a file.
+func readParquet(ctx context.Context, path string, columns Columns, yield func(engine.Pair, error) bool) error {
+	in, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	info, err := in.Stat()
+	if err != nil {
+		return err
+	}
+	return parquetRows(ctx, in, info.Size(), columns, yield)
+}
+
+// parquetRows is readParquet for any bytes. The library panics on some damaged files; that is an error here.
+func parquetRows(
+	ctx context.Context, in io.ReaderAt, sizeBytes int64, columns Columns, yield func(engine.Pair, error) bool,
+) (err error) {
+	var inYield bool
+	defer func() {
+		if r := recover(); r != nil {
+			if inYield {
+				panic(r) // not the library's
+			}
+			err = fmt.Errorf("damaged Parquet: %v", r)
+		}
+	}()
+	file, err := parquet.OpenFile(in, sizeBytes, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
+	if err != nil {
+		return fmt.Errorf("not Parquet, or damaged: %w", err)
+	}
+	query, text := cmp.Or(columns.Query, "query"), cmp.Or(columns.Text, "text")
+	if query == text {
+		return fmt.Errorf("query and text are the same column, %q", query)
+	}
+	for _, name := range []string{query, text} {
+		if err := checkColumn(file.Schema(), name); err != nil {
+			return err
+		}
+	}
+	schema := parquet.NewSchema("pairs", parquet.Group{
+		query: parquet.Optional(parquet.String()), text: parquet.Optional(parquet.String()),
+	})
+	// A group's columns are in the order of their names.
+	queryColumn, textColumn := 0, 1
+	if text < query {
+		queryColumn, textColumn = 1, 0
+	}
+	reader := parquet.NewReader(file, schema)
+	defer reader.Close()
+	rows := make([]parquet.Row, rowsPerRead)
+	for number := 0; ; {
+		n, readErr := reader.ReadRows(rows)
+		if n == 0 && readErr == nil {
+			readErr = io.ErrNoProgress
+		}
+		for _, row := range rows[:n] {
+			p := engine.Pair{}
+			for column, field := range map[int]struct {
+				name string
+				to   *string
+			}{queryColumn: {query, &p.Query}, textColumn: {text, &p.Document}} {
+				if column >= len(row) || row[column].IsNull() {
+					return fmt.Errorf("row %d: no %q", number, field.name)
+				}
+				*field.to = string(row[column].ByteArray())
+			}
+			number++
+			inYield = true
+			more := yield(p, nil)
+			inYield = false
+			if !more {
+				return nil
+			}
+		}
+		switch {
+		case errors.Is(readErr, io.EOF):
+			return ctx.Err()
+		case readErr != nil:
+			return fmt.Errorf("after row %d: %w", number, readErr)
+		case ctx.Err() != nil:
+			return ctx.Err()
+		}
+	}
+}
+
+// checkColumn says whether a column holds a text in each row.
+func checkColumn(schema *parquet.Schema, name string) error {
+	leaf, ok := schema.Lookup(name)
+	if !ok {
+		return fmt.Errorf("no column %q", name)
+	}
+	if kind := leaf.Node.Type().Kind(); kind != parquet.ByteArray || leaf.Node.Repeated() {
+		return fmt.Errorf("column %q is of type %s, want one text in each row", name, leaf.Node.Type())
+	}
+	return nil
+}
+
+// scored is a row of results. Score is null for a pair that failed, and for several labels, which are in Scores.
+type scored struct {
+	Index  int64     `parquet:"index,delta"`
+	Score  *float64  `parquet:"score,optional"`
+	Scores []float64 `parquet:"scores,list"`
+	Error  *string   `parquet:"error,optional"`
+}
+
+// rowsPerGroup is how many results a row group has: they are in memory until it is whole.
+const rowsPerGroup = 1 << 17
+
+// parquetOutput writes results as Parquet. Its footer comes last, so that what was cut off is begun anew.
+type parquetOutput struct {
+	writer *parquet.GenericWriter[scored]
+	buffer []scored
+}
+
+func newParquetOutput(w io.Writer) *parquetOutput {
+	return &parquetOutput{writer: parquet.NewGenericWriter[scored](w, parquet.Compression(&parquet.Zstd), parquet.MaxRowsPerRowGroup(rowsPerGroup))}
+}
+
+func (o *parquetOutput) score(index int, row []float64) error {
+	r := scored{Index: int64(index)}
+	if len(row) == 1 {
+		value := row[0]
+		r.Score = &value
+	} else {
+		r.Scores = append(r.Scores, row...)
+	}
+	return o.add(&r)
+}
+
+func (o *parquetOutput) failed(index int, reason string) error {
+	return o.add(&scored{Index: int64(index), Error: &reason})
+}
+
+func (o *parquetOutput) add(r *scored) error {
+	if o.buffer = append(o.buffer, *r); len(o.buffer) < rowsPerRead {
+		return nil
+	}
+	return o.flush()
+}
+
+func (o *parquetOutput) flush() error {
+	_, err := o.writer.Write(o.buffer)
+	o.buffer = o.buffer[:0]
+	return err
+}
+
+func (o *parquetOutput) close() error { return errors.Join(o.flush(), o.writer.Close()) }

@@ -1,0 +1,117 @@
+// Command metalrank-bulk scores millions of pairs on a fleet, by way of NATS JetStream. It is what `metalrank bulk` runs: a
+// program of its own, since the server and the reader of Parquet that it brings double the size of metalrank's code.
+//
+// Results go to standard output, everything else to standard error. Exit status: 0 fine, 1 failed, 2 wrong usage.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/metalrank/metalrank/bulk"
+	"github.com/metalrank/metalrank/cmd/cli"
+)
+
+// version is set by the linker; see build.sh.
+var version = "development"
+
+// command is the grammar of the command line.
+type command struct {
+	Version kong.VersionFlag `help:"Print the version and exit." env:"-"`
+
+	Serve   serveCommand   `cmd:"" help:"Run a NATS server with JetStream, for a fleet that has none."`
+	Submit  submitCommand  `cmd:"" help:"Cut pairs into chunks and hand them to the server. Run again, it goes on where it was cut off."`
+	Work    workCommand    `cmd:"" help:"Score chunks of all jobs, until told to stop. Run one on each machine."`
+	Collect collectCommand `cmd:"" help:"Write a job's results in the order of its input, as they come."`
+	Status  statusCommand  `cmd:"" help:"Show jobs, workers and speed."`
+	Remove  removeCommand  `cmd:"" help:"Delete a job and its results from the server."`
+}
+
+const description = `Scores millions of (query, document) pairs on a fleet, by way of NATS JetStream.
+
+  metalrank bulk serve --store /var/lib/metalrank-bulk            on one machine, or use a nats-server that you have
+  metalrank bulk work                                             on each machine that scores
+  metalrank bulk submit --job monday --pairs pairs.jsonl
+  metalrank bulk collect --job monday -o scores.jsonl
+  metalrank bulk remove --job monday
+
+Every pair gets exactly one result, whatever workers, the server and these commands die of: run again what was cut off.`
+
+// streams are the process's standard streams, or a test's.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// say writes a line for the operator.
+func (s streams) say(format string, args ...any) {
+	fmt.Fprintf(s.err, time.Now().Format("15:04:05 ")+format+"\n", args...)
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// From the first signal on, a second one ends the process at once.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}))
+}
+
+// run is main without the process around it; it returns the exit status.
+func run(ctx context.Context, args []string, std streams) (status int) {
+	return cli.Run(ctx, cli.Program{
+		Name: "metalrank bulk", Version: version, Description: description, Grammar: &command{},
+	}, args, std.out, std.err, kong.Bind(std))
+}
+
+// serverFlags say which server to use, and who we are there.
+type serverFlags struct {
+	Server       string `help:"NATS servers, nats://HOST:PORT or tls://HOST:PORT, separated by commas." default:"nats://127.0.0.1:4222" placeholder:"URL"`
+	Creds        string `help:"Credentials file of NATS (JWT and seed)." type:"existingfile" placeholder:"FILE"`
+	Nkey         string `help:"File with an nkey's seed." type:"existingfile" placeholder:"FILE"`
+	TokenFile    string `help:"File with the token that the server wants." type:"existingfile" placeholder:"FILE"`
+	User         string `help:"User, with --password-file." placeholder:"NAME"`
+	PasswordFile string `help:"File with the user's password." type:"existingfile" placeholder:"FILE"`
+	TLSCA        string `name:"tls-ca" help:"Authorities (PEM) that may have signed the server's certificate, besides the system's." type:"existingfile" placeholder:"FILE"`
+	TLSCert      string `name:"tls-cert" help:"Our certificate (PEM), with --tls-key." type:"existingfile" placeholder:"FILE"`
+	TLSKey       string `name:"tls-key" help:"Its key (PEM)." type:"existingfile" placeholder:"FILE"`
+}
+
+// Validate is called by kong.
+func (f *serverFlags) Validate() error {
+	if (f.TLSCert == "") != (f.TLSKey == "") {
+		return fmt.Errorf("--tls-cert and --tls-key go together")
+	}
+	if (f.User == "") != (f.PasswordFile == "") {
+		return fmt.Errorf("--user and --password-file go together")
+	}
+	return nil
+}
+
+func (f *serverFlags) connect(ctx context.Context, name string, std streams) (*bulk.Client, error) {
+	return bulk.Connect(ctx, bulk.Connection{
+		URL: f.Server, Name: name, Creds: f.Creds, NKey: f.Nkey, TokenFile: f.TokenFile, User: f.User,
+		PasswordFile: f.PasswordFile, TLSCA: f.TLSCA, TLSCert: f.TLSCert, TLSKey: f.TLSKey,
+		OnChange: func(what string) { std.say("server: %s", what) },
+	})
+}
+
+// ticker lets a thing be said now and then.
+type ticker struct{ last time.Time }
+
+const sayInterval = 5 * time.Second
+
+func newTicker() *ticker { return &ticker{time.Now()} }
+
+func (t *ticker) due() bool {
+	if time.Since(t.last) < sayInterval {
+		return false
+	}
+	t.last = time.Now()
+	return true
+}

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+)
+
+type bulkCommand struct {
+	Args []string `arg:"" optional:"" help:"serve, submit, work, collect, status or remove, and their flags; \"metalrank bulk --help\" says more."`
+}
+
+// bulkProgram is what bulk runs. It is a program of its own for its size (RATIONALE.md), found beside this one or in PATH.
+const bulkProgram = "metalrank-bulk"
+
+// Run is called by kong. It only returns if there is nothing to run: the other program takes this one's place, so that signals
+// and the exit status are its own.
+func (c *bulkCommand) Run() error {
+	path, err := findBulk()
+	if err != nil {
+		return err
+	}
+	err = syscall.Exec(path, append([]string{bulkProgram}, c.Args...), os.Environ())
+	return fmt.Errorf("%s: %w", path, err)
+}
+
+func findBulk() (string, error) {
+	own, err := os.Executable()
+	if err == nil {
+		own, err = filepath.EvalSymlinks(own)
+	}
+	if err != nil {
+		return "", err
+	}
+	beside := filepath.Join(filepath.Dir(own), bulkProgram)
+	if _, err := os.Stat(beside); !errors.Is(err, fs.ErrNotExist) {
+		return beside, err
+	}
+	path, err := exec.LookPath(bulkProgram)
+	if err != nil {
+		return "", fmt.Errorf("bulk is a program of its own, %s, which is neither in %s nor in PATH: install it there (\"./build.sh build\" makes both)",
+			bulkProgram, filepath.Dir(own))
+	}
+	return path, nil
+}
