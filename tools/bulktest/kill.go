@@ -1,0 +1,150 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+const (
+	// serverAway is how long the server stays away after it was killed.
+	serverAway = 2 * time.Second
+	tick       = 100 * time.Millisecond
+)
+
+// task is a command that has to succeed in the end, and is killed once on the way.
+type task struct {
+	name  string
+	args  []string
+	now   *process
+	kills *int
+}
+
+// scoreInBulk submits, works and collects, and kills all that takes part.
+func (f *fleet) scoreInBulk(inputs string) error {
+	if err := f.startServer(); err != nil {
+		return err
+	}
+	submit := &task{name: "submit", kills: &f.kills.submissions, args: []string{
+		"submit", "--job", job, "--pairs", inputs, "--chunk-tokens", "4096", "--ack-wait", f.o.ackWait.String(), "--max-queued", "64",
+	}}
+	if err := f.submitUntilKilled(submit); err != nil {
+		return err
+	}
+	for range f.o.workers {
+		w, err := f.startWorker()
+		if err != nil {
+			return err
+		}
+		f.workers = append(f.workers, w)
+	}
+	collect := &task{name: "collect", kills: &f.kills.collections, args: []string{"collect", "--job", job, "-o", f.output}}
+	return f.churn(submit, collect)
+}
+
+// submitUntilKilled begins to submit, and kills it when the server has some chunks: with no worker yet, and little room on the
+// server, it can't have ended.
+func (f *fleet) submitUntilKilled(submit *task) (err error) {
+	for {
+		if submit.now, err = f.start(submit.name, submit.args...); err != nil {
+			return err
+		}
+		select {
+		case <-submit.now.done: // the server is not up yet
+		case <-time.After(time.Second):
+			submit.now.kill()
+			*submit.kills++
+			submit.now, err = f.start(submit.name, submit.args...)
+			return err
+		case <-f.ctx.Done():
+			return f.ctx.Err()
+		}
+	}
+}
+
+// churn kills workers until all is collected; after a third of the results the server, after two thirds the collection.
+func (f *fleet) churn(submit, collect *task) (err error) {
+	if collect.now, err = f.start(collect.name, collect.args...); err != nil {
+		return err
+	}
+	next := time.Now().Add(f.pause())
+	for looked := time.Now(); ; {
+		select {
+		case <-time.After(tick):
+		case <-f.ctx.Done():
+			return fmt.Errorf("not done in time: %w", f.ctx.Err())
+		}
+		if done, err := f.tend(submit, collect); done || err != nil {
+			return err
+		}
+		if time.Now().After(next) {
+			if err := f.killWorker(); err != nil {
+				return err
+			}
+			next = time.Now().Add(f.pause())
+		}
+		if time.Since(looked) > time.Second {
+			looked = time.Now()
+			if err := f.killOthers(collect); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (f *fleet) pause() time.Duration {
+	return f.o.every/2 + time.Duration(f.random.Int64N(int64(f.o.every)))
+}
+
+// tend says whether both commands have succeeded, or one has failed by itself, or a worker has.
+func (f *fleet) tend(tasks ...*task) (done bool, err error) {
+	done = true
+	for _, t := range tasks {
+		if !t.now.ended() {
+			done = false
+		} else if t.now.err != nil {
+			return false, fmt.Errorf("%s: %w", t.name, t.now.err)
+		}
+	}
+	for _, w := range f.workers {
+		if w.ended() {
+			return false, fmt.Errorf("a worker ended by itself: %w", w.err)
+		}
+	}
+	return done, nil
+}
+
+func (f *fleet) killWorker() (err error) {
+	i := f.random.IntN(len(f.workers))
+	f.workers[i].kill()
+	f.kills.workers++
+	f.workers[i], err = f.startWorker()
+	return err
+}
+
+// killOthers kills the server and the collection when it is time for them, and starts them again.
+func (f *fleet) killOthers(collect *task) error {
+	if f.kills.servers > 0 && f.kills.collections > 0 || f.server.ended() {
+		return nil
+	}
+	s, err := f.status()
+	if err != nil {
+		return err
+	}
+	done := s.PairsDone() * 3
+	if f.kills.servers == 0 && done > f.o.pairs {
+		f.server.kill()
+		f.kills.servers++
+		time.Sleep(serverAway)
+		return f.startServer()
+	}
+	if f.kills.collections == 0 && done > 2*f.o.pairs {
+		collect.now.kill()
+		if collect.now.err == nil {
+			return errors.New("the collection ended before it could be killed: take more pairs")
+		}
+		*collect.kills++
+		collect.now, err = f.start(collect.name, collect.args...)
+	}
+	return err
+}
