@@ -3,6 +3,7 @@ package table
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -43,6 +44,9 @@ func parquetRows(
 			err = fmt.Errorf("damaged Parquet: %v", r)
 		}
 	}()
+	if err := checkFooter(in, sizeBytes); err != nil {
+		return err
+	}
 	file, err := parquet.OpenFile(in, sizeBytes, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	if err != nil {
 		return fmt.Errorf("not Parquet, or damaged: %w", err)
@@ -100,6 +104,25 @@ func parquetRows(
 			return ctx.Err()
 		}
 	}
+}
+
+// checkFooter refuses a file whose footer would be longer than the file: the library sets memory aside before it looks.
+func checkFooter(in io.ReaderAt, sizeBytes int64) error {
+	const tailBytes, magic = 8, "PAR1" // the footer's length, little-endian; the file begins with the magic, too
+	tail := make([]byte, tailBytes)
+	if sizeBytes < tailBytes+int64(len(magic)) {
+		return errors.New("not Parquet: too short")
+	}
+	if _, err := in.ReadAt(tail, sizeBytes-tailBytes); err != nil {
+		return err
+	}
+	if string(tail[4:]) != magic {
+		return errors.New("not Parquet, or cut off: no PAR1 at its end")
+	}
+	if footer := int64(binary.LittleEndian.Uint32(tail)); footer > sizeBytes-tailBytes-int64(len(magic)) {
+		return fmt.Errorf("damaged Parquet: a footer of %d bytes in a file of %d", footer, sizeBytes)
+	}
+	return nil
 }
 
 // checkColumn says whether a column holds a text in each row.

@@ -11,7 +11,7 @@ import (
 
 type collectCommand struct {
 	serverFlags
-	Job    string `help:"Name of the job." required:"" placeholder:"NAME"`
+	jobFlag
 	Output string `help:"Write to FILE instead of standard output; *.parquet: as Parquet. It is FILE.partial until it is whole." short:"o" placeholder:"FILE"`
 	NoWait bool   `help:"Fail, instead of waiting, where the job isn't finished."`
 	Mixed  bool   `help:"Allow results of different models or precisions."`
@@ -26,7 +26,7 @@ func (*collectCommand) Help() string {
 
 // Validate is called by kong.
 func (c *collectCommand) Validate() error {
-	return errors.Join(c.serverFlags.Validate(), bulk.CheckName(c.Job))
+	return errors.Join(c.serverFlags.Validate(), c.jobFlag.Validate())
 }
 
 // Run is called by kong.

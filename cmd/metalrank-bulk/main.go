@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -85,12 +86,25 @@ type serverFlags struct {
 // Validate is called by kong.
 func (f *serverFlags) Validate() error {
 	if (f.TLSCert == "") != (f.TLSKey == "") {
-		return fmt.Errorf("--tls-cert and --tls-key go together")
+		return errors.New("--tls-cert and --tls-key go together")
 	}
 	if (f.User == "") != (f.PasswordFile == "") {
-		return fmt.Errorf("--user and --password-file go together")
+		return errors.New("--user and --password-file go together")
 	}
 	return nil
+}
+
+// jobFlag names a job.
+type jobFlag struct {
+	Job string `help:"Name of the job: up to 64 letters, digits, - and _." required:"" placeholder:"NAME"`
+}
+
+// Validate is called by kong.
+func (f *jobFlag) Validate() error {
+	if f.Job == "" {
+		return nil // kong says that it is missing
+	}
+	return bulk.CheckName(f.Job)
 }
 
 func (f *serverFlags) connect(ctx context.Context, name string, std streams) (*bulk.Client, error) {

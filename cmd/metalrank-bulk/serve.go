@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -27,7 +28,7 @@ func (*serveCommand) Help() string {
 // Validate is called by kong.
 func (c *serveCommand) Validate() error {
 	if c.Store == "" && c.Config == "" {
-		return fmt.Errorf("want --store DIR, or --config FILE with a store_dir")
+		return errors.New("want --store DIR, or --config FILE with a store_dir")
 	}
 	if c.MaxStore < 0 {
 		return fmt.Errorf("--max-store is %d, want at least 1", c.MaxStore)

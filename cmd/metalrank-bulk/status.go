@@ -139,7 +139,12 @@ func progressLine(s *bulk.Status) string {
 
 type removeCommand struct {
 	serverFlags
-	Job string `help:"Name of the job." required:"" placeholder:"NAME"`
+	jobFlag
+}
+
+// Validate is called by kong.
+func (c *removeCommand) Validate() error {
+	return errors.Join(c.serverFlags.Validate(), c.jobFlag.Validate())
 }
 
 // Run is called by kong.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/metalrank/metalrank/bulk"
@@ -10,7 +11,7 @@ import (
 
 type submitCommand struct {
 	serverFlags
-	Job            string        `help:"Name of the job: up to 64 letters, digits, - and _." required:"" placeholder:"NAME"`
+	jobFlag
 	Pairs          string        `help:"Pairs as JSON lines, {\"query\":…, \"text\":…}; \"-\" is standard input. *.parquet: a Parquet file." required:"" placeholder:"FILE"`
 	QueryColumn    string        `help:"Column of a Parquet file with the queries." default:"query" placeholder:"NAME"`
 	TextColumn     string        `help:"Column of a Parquet file with the texts." default:"text" placeholder:"NAME"`
@@ -35,10 +36,7 @@ func (*submitCommand) Help() string {
 
 // Validate is called by kong.
 func (c *submitCommand) Validate() error {
-	if err := c.serverFlags.Validate(); err != nil {
-		return err
-	}
-	return bulk.CheckName(c.Job)
+	return errors.Join(c.serverFlags.Validate(), c.jobFlag.Validate())
 }
 
 // Run is called by kong.
