@@ -30,11 +30,11 @@ func TestWorkersShareAJob(t *testing.T) {
 		// A pause, so that no worker has done all before the others are up.
 		scorers[i] = &scorer{before: func(ctx context.Context, _ []engine.Pair) error { return wait(ctx, 5*time.Millisecond) }}
 		stop := work(t, connect(t, url), &Worker{Name: fmt.Sprint("worker", i), Scorer: scorers[i]})
-		defer func() {
+		t.Cleanup(func() {
 			if err := stop(); err != nil {
 				t.Error(err)
 			}
-		}()
+		})
 	}
 	collect(t, submitter, "a", pairs)
 	for i, s := range scorers {

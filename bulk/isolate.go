@@ -56,9 +56,6 @@ func (w *Worker) isolate(ctx context.Context, t *task, c *chunk) (*result, error
 			return nil, err
 		}
 	}
-	if err := i.save(ctx); err != nil {
-		return nil, err
-	}
 	i.result.scores = append(i.result.scores, make([]float64, i.result.count*i.result.labels-len(i.result.scores))...)
 	bad := map[int]string{}
 	for _, b := range i.state.Bad {
@@ -107,7 +104,10 @@ func (i *isolation) load(ctx context.Context) error {
 	if i.revision == 0 {
 		i.state.Todo = []span{{First: 0, Count: len(i.chunk.pairs)}}
 	}
-	return i.check()
+	if err := i.check(); err != nil || i.revision == 0 {
+		return err
+	}
+	return i.save(ctx)
 }
 
 // check refuses a state that doesn't fit the chunk.
@@ -140,8 +140,10 @@ func (i *isolation) save(ctx context.Context) error {
 	})
 }
 
-// step tries one span.
+// step tries one span, with nothing else in this worker meanwhile that it could die of.
 func (i *isolation) step(ctx context.Context) error {
+	i.worker.alone.Lock()
+	defer i.worker.alone.Unlock()
 	last := len(i.state.Todo) - 1
 	s := i.state.Todo[last]
 	i.state.Todo, i.state.Trying, i.state.By = i.state.Todo[:last], &s, i.worker.Name
@@ -153,7 +155,7 @@ func (i *isolation) step(ctx context.Context) error {
 	case err == nil:
 		i.keep(s, scores)
 		i.state.Trying, i.state.Good = nil, append(i.state.Good, s)
-		return nil // the next save says so
+		return i.save(ctx)
 	case errors.Is(ctx.Err(), context.Canceled) || errors.Is(err, engine.ErrOverloaded):
 		return errors.Join(err, i.giveBack(ctx, s))
 	}

@@ -37,6 +37,9 @@ type Worker struct {
 	Log func(format string, args ...any)
 
 	tally tally
+	// Whole chunks are scored with it held for reading, spans of a chunk in trouble for writing: what a worker dies of while a
+	// span is tried is that span, and not a chunk in another slot.
+	alone sync.RWMutex
 }
 
 const (
@@ -146,6 +149,8 @@ func (w *Worker) settle(ctx context.Context, t *task, err error) error {
 
 // gone says whether a job is known not to be there any more.
 func (w *Worker) gone(ctx context.Context, job string) bool {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
 	_, err := w.Client.Job(ctx, job)
 	return errors.Is(err, ErrNoJob)
 }
@@ -187,7 +192,9 @@ func (w *Worker) process(ctx context.Context, t *task) (*result, error) {
 	if t.tries > t.job.Spec.Tries {
 		return w.isolate(ctx, t, c)
 	}
+	w.alone.RLock()
 	scores, err := w.score(ctx, t.job, c.pairs)
+	w.alone.RUnlock()
 	if err == nil {
 		return w.whole(c, scores), nil
 	}

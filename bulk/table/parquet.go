@@ -35,7 +35,7 @@ func readParquet(ctx context.Context, path string, columns Columns, yield func(e
 func parquetRows(
 	ctx context.Context, in io.ReaderAt, sizeBytes int64, columns Columns, yield func(engine.Pair, error) bool,
 ) (err error) {
-	var inYield bool
+	inYield := false
 	defer func() {
 		if r := recover(); r != nil {
 			if inYield {
@@ -60,50 +60,70 @@ func parquetRows(
 			return err
 		}
 	}
+	reader := newRowReader(file, query, text)
+	defer reader.rows.Close()
+	return reader.each(ctx, func(p engine.Pair) bool {
+		inYield = true // and stays so if it panics
+		more := yield(p, nil)
+		inYield = false
+		return more
+	})
+}
+
+// rowReader reads two columns of a file.
+type rowReader struct {
+	rows    *parquet.GenericReader[any]
+	names   [2]string
+	columns [2]int // of the query and of the text, in what rows gives
+}
+
+func newRowReader(file *parquet.File, query, text string) *rowReader {
 	schema := parquet.NewSchema("pairs", parquet.Group{
 		query: parquet.Optional(parquet.String()), text: parquet.Optional(parquet.String()),
 	})
-	// A group's columns are in the order of their names.
-	queryColumn, textColumn := 0, 1
-	if text < query {
-		queryColumn, textColumn = 1, 0
+	r := &rowReader{rows: parquet.NewGenericReader[any](file, schema), names: [2]string{query, text}, columns: [2]int{0, 1}}
+	if text < query { // a group's columns are in the order of their names
+		r.columns = [2]int{1, 0}
 	}
-	reader := parquet.NewReader(file, schema)
-	defer reader.Close()
+	return r
+}
+
+// each yields all rows, until it is told to stop.
+func (r *rowReader) each(ctx context.Context, yield func(engine.Pair) bool) error {
 	rows := make([]parquet.Row, rowsPerRead)
-	for number := 0; ; {
-		n, readErr := reader.ReadRows(rows)
-		if n == 0 && readErr == nil {
-			readErr = io.ErrNoProgress
-		}
+	for number := 0; ctx.Err() == nil; {
+		n, readErr := r.rows.ReadRows(rows)
 		for _, row := range rows[:n] {
-			p := engine.Pair{}
-			for column, field := range map[int]struct {
-				name string
-				to   *string
-			}{queryColumn: {query, &p.Query}, textColumn: {text, &p.Document}} {
-				if column >= len(row) || row[column].IsNull() {
-					return fmt.Errorf("row %d: no %q", number, field.name)
-				}
-				*field.to = string(row[column].ByteArray())
+			p, err := r.pair(row)
+			if err != nil {
+				return fmt.Errorf("row %d: %w", number, err)
 			}
 			number++
-			inYield = true
-			more := yield(p, nil)
-			inYield = false
-			if !more {
+			if !yield(p) {
 				return nil
 			}
 		}
 		switch {
 		case errors.Is(readErr, io.EOF):
-			return ctx.Err()
+			return nil
+		case readErr == nil && n == 0:
+			return fmt.Errorf("after row %d: %w", number, io.ErrNoProgress)
 		case readErr != nil:
 			return fmt.Errorf("after row %d: %w", number, readErr)
-		case ctx.Err() != nil:
-			return ctx.Err()
 		}
 	}
+	return ctx.Err()
+}
+
+func (r *rowReader) pair(row parquet.Row) (engine.Pair, error) {
+	var texts [2]string
+	for i, column := range r.columns {
+		if column >= len(row) || row[column].IsNull() {
+			return engine.Pair{}, fmt.Errorf("no %q", r.names[i])
+		}
+		texts[i] = string(row[column].ByteArray())
+	}
+	return engine.Pair{Query: texts[0], Document: texts[1]}, nil
 }
 
 // checkFooter refuses a file whose footer would be longer than the file: the library sets memory aside before it looks.

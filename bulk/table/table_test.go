@@ -327,5 +327,7 @@ func TestReadingStops(t *testing.T) {
 			t.Errorf("%v, want %v", err, context.Canceled)
 		}
 	}
-	in.Close()
+	if err := in.Close(); err != nil {
+		t.Error(err)
+	}
 }

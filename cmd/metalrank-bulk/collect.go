@@ -58,7 +58,7 @@ func (c *collectCommand) Run(ctx context.Context, std streams) error {
 			}
 		},
 	})
-	if err = errors.Join(err, out.Close(err == nil)); err != nil {
+	if err := errors.Join(err, out.Close(err == nil)); err != nil {
 		return err
 	}
 	if at.Aside > 0 {

@@ -38,7 +38,8 @@ type fleet struct {
 
 func newFleet(ctx context.Context, o *options, folder string) (*fleet, error) {
 	// A port that was free a moment ago: the server needs the same one again after it was killed.
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	var config net.ListenConfig
+	l, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +137,7 @@ func (f *fleet) summarize(out io.Writer, elapsed time.Duration) error {
 }
 
 // close ends all processes.
-func (f *fleet) close() error {
+func (f *fleet) close() {
 	var ending sync.WaitGroup
 	for _, p := range append(f.workers, f.server) {
 		if p != nil {
@@ -144,7 +145,6 @@ func (f *fleet) close() error {
 		}
 	}
 	ending.Wait()
-	return nil
 }
 
 // logs is the end of each log, for who wants to know what went wrong.

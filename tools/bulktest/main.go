@@ -95,7 +95,8 @@ func try(ctx context.Context, o *options, stdout io.Writer) (err error) {
 	if err == nil {
 		err = f.summarize(stdout, elapsed)
 	}
-	if err = errors.Join(err, f.close()); err != nil {
+	f.close()
+	if err != nil {
 		return fmt.Errorf("%w\n%s", err, f.logs())
 	}
 	return compare(stdout, o.pairs, direct, f.output)

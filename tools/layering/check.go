@@ -100,16 +100,19 @@ func height(folder string, rules []rule) int {
 	return highest + 1
 }
 
-// ruleFor returns the rule with the longest pattern that matches a folder, or nil.
+// ruleFor returns the rule with the longest pattern, dots aside, that matches a folder, or nil.
 func ruleFor(folder string, rules []rule) *rule {
 	var best *rule
 	for i, r := range rules {
-		if matches(r.packages, folder) && (best == nil || len(r.packages) > len(best.packages)) {
+		if matches(r.packages, folder) && (best == nil || named(r) > named(*best)) {
 			best = &rules[i]
 		}
 	}
 	return best
 }
+
+// named is how much of a path a rule's pattern spells out.
+func named(r rule) int { return len(strings.TrimSuffix(r.packages, "...")) }
 
 // matches says whether a rule's pattern covers a folder.
 func matches(pattern, folder string) bool {

@@ -1,7 +1,7 @@
 package layering
 
 // A rule says what the packages that match a pattern may import of ours, outside tests. A pattern is a path below the
-// module's, or a path followed by /... for all that is below it; of two that match, the longer counts.
+// module's, or a path followed by /... for all that is below it; of two that match, the one that spells out more counts.
 //
 // Tests are freer: a test may import whatever stands no higher than its own package, and the test helpers, which are
 // the packages whose name ends in "test".
