@@ -18,6 +18,7 @@
 package bulk
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -32,10 +33,13 @@ const (
 
 var jobName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
+// ErrName marks what can't be the name of a job.
+var ErrName = errors.New("bulk: not the name of a job")
+
 // CheckName says whether a job may be called name.
 func CheckName(name string) error {
 	if !jobName.MatchString(name) {
-		return fmt.Errorf("bulk: job %q: want 1 to 64 of A-Z, a-z, 0-9, - and _", name)
+		return fmt.Errorf("%w: %q: want 1 to 64 of A-Z, a-z, 0-9, - and _", ErrName, name)
 	}
 	return nil
 }

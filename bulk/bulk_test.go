@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -444,4 +445,32 @@ func TestModelsAreNotMixed(t *testing.T) {
 	}
 	finish(t, c, &Worker{Scorer: &scorer{}})
 	collect(t, c, "b", pairs)
+}
+
+// A job that is removed while a worker is at it holds nobody up.
+func TestJobIsRemovedUnderWay(t *testing.T) {
+	t.Parallel()
+	url := serve(t)
+	pairs := somePairs(30)
+	c := connect(t, url)
+	submit(t, c, "a", pairs, small())
+	removed := make(chan struct{})
+	var once sync.Once
+	stop := work(t, connect(t, url), &Worker{InFlight: 1, Scorer: &scorer{before: func(ctx context.Context, _ []engine.Pair) error {
+		once.Do(func() {
+			if err := c.Remove(ctx, "a"); err != nil {
+				t.Error(err)
+			}
+			close(removed)
+		})
+		return nil
+	}}})
+	<-removed
+	submit(t, c, "b", pairs, small())
+	collect(t, c, "b", pairs)
+	submit(t, c, "a", pairs, small()) // another of its name
+	collect(t, c, "a", pairs)
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
 }

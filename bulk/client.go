@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -177,6 +178,20 @@ func (c *Client) stream(ctx context.Context, name string) (jetstream.Stream, err
 	return s, err
 }
 
+// publish puts a message into a stream of a job, and waits for the server that has none at the moment. A job that is not there any
+// more is an ErrNoJob: nothing answers for its streams, as nothing does while the server starts.
+func (c *Client) publish(ctx context.Context, job string, told func(error), m *nats.Msg, options ...jetstream.PublishOpt) error {
+	return persist(ctx, told, func(ctx context.Context) error {
+		_, err := c.js.PublishMsg(ctx, m, options...)
+		if errors.Is(err, jetstream.ErrNoStreamResponse) {
+			if _, gone := c.Job(ctx, job); errors.Is(gone, ErrNoJob) {
+				return gone
+			}
+		}
+		return err
+	})
+}
+
 // wait sleeps, or returns ctx's error.
 func wait(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
@@ -203,8 +218,10 @@ func lasting(err error) bool {
 			return true
 		}
 	}
-	return taken(err) || errors.Is(err, errFormat) || errors.Is(err, ErrNoJob) || errors.Is(err, jetstream.ErrKeyNotFound) ||
-		errors.Is(err, jetstream.ErrBucketNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrMsgNotFound)
+	return taken(err) || slices.ContainsFunc([]error{
+		errFormat, ErrNoJob, ErrName, jetstream.ErrKeyNotFound, jetstream.ErrBucketNotFound, jetstream.ErrStreamNotFound,
+		jetstream.ErrMsgNotFound,
+	}, func(target error) bool { return errors.Is(err, target) })
 }
 
 // errTaken marks a key that has a value already, or another than was expected.

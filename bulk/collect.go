@@ -56,7 +56,7 @@ const pollInterval = 100 * time.Millisecond
 // server's.
 func (c *Client) Collect(ctx context.Context, o Collection) (Position, error) {
 	at := o.From
-	job, err := c.Job(ctx, o.Job)
+	job, err := c.patientJob(ctx, o.Job)
 	if err != nil {
 		return at, err
 	}
@@ -114,8 +114,11 @@ func (c *Client) await(ctx context.Context, o *Collection, at Position) (*Job, e
 			break
 		}
 		there, err := c.hasResult(ctx, o.Job, at.Chunk)
-		if there || err != nil {
-			return c.jobOnceMore(ctx, o.Job, err)
+		if err != nil {
+			return nil, err
+		}
+		if there {
+			return c.patientJob(ctx, o.Job)
 		}
 		if err := wait(ctx, pollInterval); err != nil {
 			return nil, err
@@ -145,10 +148,8 @@ func (c *Client) await(ctx context.Context, o *Collection, at Position) (*Job, e
 	return s.Job, nil
 }
 
-func (c *Client) jobOnceMore(ctx context.Context, name string, err error) (j *Job, _ error) {
-	if err != nil {
-		return nil, err
-	}
+// patientJob is Job that waits for a server that is away.
+func (c *Client) patientJob(ctx context.Context, name string) (j *Job, err error) {
 	err = persist(ctx, nil, func(ctx context.Context) (err error) {
 		j, err = c.Job(ctx, name)
 		return err

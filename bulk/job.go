@@ -148,8 +148,11 @@ func (c *Client) Jobs(ctx context.Context) ([]*Job, error) {
 }
 
 // create makes what the server keeps for a job, all or what is lacking of it, and its entry last.
-func (c *Client) create(ctx context.Context, j *Job) (revision uint64, err error) {
+func (c *Client) create(ctx context.Context, j *Job) (err error) {
 	s := &j.Spec
+	if err := c.spread(ctx, s.Replicas); err != nil {
+		return fmt.Errorf("bulk: %d replicas: %w", s.Replicas, err)
+	}
 	_, err = c.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
 		Name: workStream(j.Name), Subjects: []string{workSubject(j.Name, "*")}, Description: "metalrank bulk: chunks to be scored",
 		Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, Storage: jetstream.FileStorage,
@@ -174,16 +177,31 @@ func (c *Client) create(ctx context.Context, j *Job) (revision uint64, err error
 		})
 	}
 	if err != nil {
-		return 0, fmt.Errorf("bulk: job %s: %w", j.Name, err)
+		return fmt.Errorf("bulk: job %s: %w", j.Name, err)
 	}
 	value, err := json.Marshal(j)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	if revision, err = c.jobs.Create(ctx, j.Name, value); err != nil {
-		return 0, fmt.Errorf("bulk: job %s: %w", j.Name, err)
+	if _, err = c.jobs.Create(ctx, j.Name, value); err != nil {
+		return fmt.Errorf("bulk: job %s: %w", j.Name, err)
 	}
-	return revision, nil
+	return nil
+}
+
+// spread keeps the jobs' entries on as many servers as the job that wants the most.
+func (c *Client) spread(ctx context.Context, replicas int) error {
+	status, err := c.jobs.Status(ctx)
+	if err != nil {
+		return err
+	}
+	config := status.Config()
+	if config.Replicas >= replicas {
+		return nil
+	}
+	config.Replicas = replicas
+	_, err = c.js.UpdateKeyValue(ctx, config)
+	return err
 }
 
 // save records how far a submission is; it fails where another submitter has done so since revision.

@@ -100,23 +100,38 @@ func (u *submitter) open(ctx context.Context) error {
 	if err := spec.normalize(); err != nil {
 		return err
 	}
-	var err error
-	u.job, u.revision, err = u.client.job(ctx, u.s.Job)
-	switch {
-	case errors.Is(err, ErrNoJob):
-		u.job = &Job{Name: u.s.Job, Created: time.Now().UTC(), Spec: spec}
-		u.revision, err = u.client.create(ctx, u.job)
-	case err == nil && u.job.Spec != spec:
-		err = fmt.Errorf("%w: job %s was created with other settings: %+v, now %+v", ErrOtherInput, u.job.Name, u.job.Spec, spec)
+	err := u.find(ctx)
+	if errors.Is(err, ErrNoJob) {
+		j := &Job{Name: u.s.Job, Created: time.Now().UTC(), Spec: spec}
+		err = persist(ctx, u.waits, func(ctx context.Context) error { return u.client.create(ctx, j) })
+		if err == nil || taken(err) { // by an earlier try whose answer was lost, perhaps
+			err = u.find(ctx)
+		}
 	}
 	if err != nil {
 		return err
+	}
+	if u.job.Spec != spec {
+		return fmt.Errorf("%w: job %s was created with other settings: %+v, now %+v", ErrOtherInput, u.job.Name, u.job.Spec, spec)
 	}
 	u.before = *u.job
 	if u.s.Repair {
 		u.job.Repairs++
 	}
 	return nil
+}
+
+// find reads the job's entry.
+func (u *submitter) find(ctx context.Context) error {
+	return persist(ctx, u.waits, func(ctx context.Context) (err error) {
+		u.job, u.revision, err = u.client.job(ctx, u.s.Job)
+		return err
+	})
+}
+
+// waits says that the server is away.
+func (u *submitter) waits(err error) {
+	u.tell(SubmitProgress{Chunks: u.done.Chunks, Pairs: u.done.Pairs, Waiting: err})
 }
 
 // put submits the next chunk, unless it had been.
@@ -169,16 +184,11 @@ func (u *submitter) publish(ctx context.Context, number int, data []byte, old bo
 		}
 	}
 	message := &nats.Msg{Subject: workSubject(u.job.Name, key), Data: data}
-	err := persist(ctx, func(err error) {
-		u.tell(SubmitProgress{Chunks: number, Pairs: u.done.Pairs, Waiting: err})
-	}, func(ctx context.Context) error {
-		options := []jetstream.PublishOpt{jetstream.WithExpectStream(workStream(u.job.Name))}
-		if !old {
-			options = append(options, jetstream.WithMsgID(u.job.Name+"/"+key))
-		}
-		_, err := u.client.js.PublishMsg(ctx, message, options...)
-		return err
-	})
+	options := []jetstream.PublishOpt{jetstream.WithExpectStream(workStream(u.job.Name))}
+	if !old {
+		options = append(options, jetstream.WithMsgID(u.job.Name+"/"+key))
+	}
+	err := u.client.publish(ctx, u.job.Name, u.waits, message, options...)
 	if err != nil {
 		return fmt.Errorf("bulk: job %s, chunk %d: %w", u.job.Name, number, err)
 	}

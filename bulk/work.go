@@ -138,21 +138,13 @@ func (w *Worker) settle(ctx context.Context, t *task, err error) error {
 	switch {
 	case err == nil:
 		return t.message.Ack()
-	case errors.Is(err, jetstream.ErrStreamNotFound) || w.gone(ctx, t.job.Name):
+	case errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, ErrNoJob):
 		return t.message.Term() // the job was removed
 	case errors.Is(context.Cause(ctx), context.Canceled):
 		return t.message.Nak() // this worker was told to stop
 	}
 	w.Log("job %s, chunk %d, try %d: %v", t.job.Name, t.number, t.tries, err)
 	return t.message.NakWithDelay(idleWait)
-}
-
-// gone says whether a job is known not to be there any more.
-func (w *Worker) gone(ctx context.Context, job string) bool {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	_, err := w.Client.Job(ctx, job)
-	return errors.Is(err, ErrNoJob)
 }
 
 // keepAlive tells the server now and then that a task is being worked on, until the returned function is called.
@@ -239,13 +231,10 @@ func (w *Worker) unreadable(err error) *result {
 func (w *Worker) publish(ctx context.Context, t *task, r *result) error {
 	key := chunkKey(t.number)
 	message := &nats.Msg{Subject: resultSubject(t.job.Name, key), Data: r.encode()}
-	err := persist(ctx, func(err error) {
+	err := w.Client.publish(ctx, t.job.Name, func(err error) {
 		w.Log("job %s, chunk %d: the result waits: %v", t.job.Name, t.number, err)
-	}, func(ctx context.Context) error {
-		_, err := w.Client.js.PublishMsg(ctx, message, jetstream.WithMsgID(t.job.Name+"/"+key),
-			jetstream.WithExpectStream(resultStream(t.job.Name)), jetstream.WithExpectLastSequencePerSubject(0))
-		return err
-	})
+	}, message, jetstream.WithMsgID(t.job.Name+"/"+key), jetstream.WithExpectStream(resultStream(t.job.Name)),
+		jetstream.WithExpectLastSequencePerSubject(0))
 	if taken(err) {
 		return nil // as good as ours
 	}
