@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
@@ -66,20 +65,20 @@ func TestConvert(t *testing.T) {
 		status int
 		want   string
 	}{
-		{[]string{model, made + "2", "--dtype=fp16", "--calibrate", pairs}, cli.ExitUsage, "--calibrate goes with int8 and less, got --dtype=fp16"},
-		{[]string{model, made + "2", "--dtype=int8", "--embedding-levels=63"}, cli.ExitUsage, "--embedding-levels goes with --scheme=w8a8, got mlx"},
-		{[]string{model, made + "2", "--dtype=int8", "--scheme=w8a8", "--embedding-levels=128"}, cli.ExitUsage, "--embedding-levels is 128, want 0 to 127"},
-		{[]string{model, made + "2", "--dtype=int8", "--calibrate", os.DevNull}, cli.ExitFailed, "no pairs"},
-		{[]string{model, made + "2", "--dtype=int8", "--calibrate", filepath.Join(model, "config.json")}, cli.ExitFailed, "config.json: line 1: "},
-		{[]string{bertGGUF, made + "2", "--dtype=fp16"}, cli.ExitFailed, "no bert.pooler.dense.weight and no bert.pooler.dense.bias"},
-		{[]string{model, made}, cli.ExitUsage, "missing flags: --dtype"},
-		{[]string{model, made, "--dtype=int5"}, cli.ExitUsage, "--dtype must be one of"},
-		{[]string{model, made, "--dtype=int4", "--scheme=w8a8"}, cli.ExitUsage, "--scheme=w8a8 goes with --dtype=int8, got int4"},
-		{[]string{model, made, "--dtype=fp16", "--float=bf16"}, cli.ExitUsage, "--float goes with int8 and less, got --dtype=fp16"},
-		{[]string{model, made, "--dtype=int4", "--group-size=48"}, cli.ExitUsage, "--group-size must be one of"},
-		{[]string{model, made, "--dtype=int4"}, cli.ExitFailed, "made: file already exists"},
-		{[]string{"no/such/folder", made + "2", "--dtype=int4"}, cli.ExitFailed, "no/such/folder"},
-		{[]string{model, made + "2", "--dtype=int4", "--skip=["}, cli.ExitFailed, `skip "["`},
+		{[]string{model, made + "2", "--dtype=fp16", "--calibrate", pairs}, exitUsage, "--calibrate goes with int8 and less, got --dtype=fp16"},
+		{[]string{model, made + "2", "--dtype=int8", "--embedding-levels=63"}, exitUsage, "--embedding-levels goes with --scheme=w8a8, got mlx"},
+		{[]string{model, made + "2", "--dtype=int8", "--scheme=w8a8", "--embedding-levels=128"}, exitUsage, "--embedding-levels is 128, want 0 to 127"},
+		{[]string{model, made + "2", "--dtype=int8", "--calibrate", os.DevNull}, exitFailed, "no pairs"},
+		{[]string{model, made + "2", "--dtype=int8", "--calibrate", filepath.Join(model, "config.json")}, exitFailed, "config.json: line 1: "},
+		{[]string{bertGGUF, made + "2", "--dtype=fp16"}, exitFailed, "no bert.pooler.dense.weight and no bert.pooler.dense.bias"},
+		{[]string{model, made}, exitUsage, "missing flags: --dtype"},
+		{[]string{model, made, "--dtype=int5"}, exitUsage, "--dtype must be one of"},
+		{[]string{model, made, "--dtype=int4", "--scheme=w8a8"}, exitUsage, "--scheme=w8a8 goes with --dtype=int8, got int4"},
+		{[]string{model, made, "--dtype=fp16", "--float=bf16"}, exitUsage, "--float goes with int8 and less, got --dtype=fp16"},
+		{[]string{model, made, "--dtype=int4", "--group-size=48"}, exitUsage, "--group-size must be one of"},
+		{[]string{model, made, "--dtype=int4"}, exitFailed, "made: file already exists"},
+		{[]string{"no/such/folder", made + "2", "--dtype=int4"}, exitFailed, "no/such/folder"},
+		{[]string{model, made + "2", "--dtype=int4", "--skip=["}, exitFailed, `skip "["`},
 	} {
 		status, stdout, stderr := execute(t, t.Context(), "", append([]string{"convert"}, c.args...)...)
 		if status != c.status || !strings.Contains(stderr, c.want) || stdout != "" {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/doctor"
 	"github.com/metalrank/metalrank/record"
 )
@@ -33,7 +32,7 @@ func TestDoctor(t *testing.T) {
 
 func TestDoctorUsage(t *testing.T) {
 	for _, args := range [][]string{{"--driver=cuda"}, {"--speed-time=2h"}, {"--speed-time=-1s"}, {"--format=xml"}} {
-		if status, _, stderr := execute(t, t.Context(), "", append([]string{"doctor"}, args...)...); status != cli.ExitUsage {
+		if status, _, stderr := execute(t, t.Context(), "", append([]string{"doctor"}, args...)...); status != exitUsage {
 			t.Errorf("%v: status %d, %q", args, status, stderr)
 		}
 	}

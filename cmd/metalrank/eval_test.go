@@ -7,7 +7,6 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
@@ -58,7 +57,7 @@ func TestEval(t *testing.T) {
 		`[]`: "line 1: ",
 	} {
 		status, stdout, stderr := execute(t, t.Context(), line, "eval", "--model", model, "-")
-		if status != cli.ExitFailed || stdout != "" || !strings.Contains(stderr, want) {
+		if status != exitFailed || stdout != "" || !strings.Contains(stderr, want) {
 			t.Errorf("%s: status %d, stderr %q, want %q", line, status, stderr, want)
 		}
 	}

@@ -22,7 +22,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
@@ -163,7 +162,7 @@ func TestServeUnixSocket(t *testing.T) {
 	model := checkpoint(t, weightstest.Tiny())
 	for taken, want := range map[string]string{path: "a server listens there already", file: "a file that is no socket"} {
 		status, _, stderr := execute(t, t.Context(), "", "serve", "--model", model, "--listen", "unix:"+taken)
-		if status != cli.ExitFailed || !strings.Contains(stderr, want) {
+		if status != exitFailed || !strings.Contains(stderr, want) {
 			t.Errorf("%s: status %d, stderr %q, want %q", taken, status, stderr, want)
 		}
 	}

@@ -18,6 +18,11 @@ import (
 // version is set by the linker; see build.sh.
 var version = "development"
 
+const (
+	exitFailed = cli.ExitFailed
+	exitUsage  = cli.ExitUsage
+)
+
 // command is the grammar of the command line. Every flag can come from METALRANK_<FLAG> too.
 type command struct {
 	Version kong.VersionFlag `help:"Print the version and exit." env:"-"`

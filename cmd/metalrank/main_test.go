@@ -16,7 +16,6 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/weights/builtin"
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
@@ -53,28 +52,28 @@ func TestExitStatus(t *testing.T) {
 		status int
 		stderr string // a part of it
 	}{
-		{"no command", "", nil, cli.ExitUsage, "expected one of"},
-		{"unknown command", "", []string{"sort"}, cli.ExitUsage, "sort"},
-		{"unknown flag", "", []string{"info", "--colour"}, cli.ExitUsage, "unknown flag --colour"},
-		{"no query", "", []string{"rerank"}, cli.ExitUsage, "--query"},
-		{"unknown format", "", []string{"rerank", "-q", "x", "--format", "xml"}, cli.ExitUsage, "table"},
-		{"negative top-n", "", []string{"rerank", "-q", "x", "--top-n=-1"}, cli.ExitUsage, "--top-n is -1, want at least 1"},
-		{"short max-length", "", []string{"info", "--max-length=3"}, cli.ExitUsage, "MaxLength is 3"},
-		{"unknown backend", "", []string{"info", "--backend=cuda"}, cli.ExitUsage, "--backend"},
+		{"no command", "", nil, exitUsage, "expected one of"},
+		{"unknown command", "", []string{"sort"}, exitUsage, "sort"},
+		{"unknown flag", "", []string{"info", "--colour"}, exitUsage, "unknown flag --colour"},
+		{"no query", "", []string{"rerank"}, exitUsage, "--query"},
+		{"unknown format", "", []string{"rerank", "-q", "x", "--format", "xml"}, exitUsage, "table"},
+		{"negative top-n", "", []string{"rerank", "-q", "x", "--top-n=-1"}, exitUsage, "--top-n is -1, want at least 1"},
+		{"short max-length", "", []string{"info", "--max-length=3"}, exitUsage, "MaxLength is 3"},
+		{"unknown backend", "", []string{"info", "--backend=cuda"}, exitUsage, "--backend"},
 		{"help", "", []string{"--help"}, 0, ""},
 		{"version", "", []string{"--version"}, 0, ""},
-		{"no such model", "", []string{"info", "--model", "no/such/folder"}, cli.ExitFailed, "no/such/folder"},
-		{"no such file", "", []string{"rerank", "-q", "x", "no-such-file"}, cli.ExitFailed, "no-such-file"},
-		{"no documents", " \n\n", []string{"rerank", "-q", "x"}, cli.ExitFailed, "standard input: no documents"},
-		{"long max-length", "", []string{"info", "--model", model, "--max-length=999"}, cli.ExitFailed, "MaxLength is 999"},
-		{"bad JSON line", "{\"text\": \"a\"}\n{\"text\": 7}\n", []string{"rerank", "-q", "x"}, cli.ExitFailed, "line 2"},
-		{"no text", "{\"text\": \"a\"}\n\n{\"body\": \"b\"}\n", []string{"rerank", "-q", "x"}, cli.ExitFailed, `line 3: no "text"`},
-		{"bad pair", "{\"query\": \"a\"}\n", []string{"score", "--model", model, "--pairs", "-"}, cli.ExitFailed, `line 1: no "text"`},
-		{"text is a number", "{\"query\": \"a\", \"text\": 3}\n", []string{"score", "--model", model, "--pairs", "-"}, cli.ExitFailed, `line 1: "text" is of type number, want string`},
-		{"an array", "[1]\n", []string{"score", "--model", model, "--pairs", "-"}, cli.ExitFailed, "line 1 is of type array, want object"},
-		{"not JSON", "hello\n", []string{"score", "--model", model, "--pairs", "-"}, cli.ExitFailed, "line 1"},
-		{"no output folder", "", []string{"score", "--model", model, "--pairs", "-", "-o", "no/such/out"}, cli.ExitFailed, "no/such/out"},
-		{"bad address", "", []string{"serve", "--model", model, "--listen", "nowhere"}, cli.ExitFailed, "nowhere"},
+		{"no such model", "", []string{"info", "--model", "no/such/folder"}, exitFailed, "no/such/folder"},
+		{"no such file", "", []string{"rerank", "-q", "x", "no-such-file"}, exitFailed, "no-such-file"},
+		{"no documents", " \n\n", []string{"rerank", "-q", "x"}, exitFailed, "standard input: no documents"},
+		{"long max-length", "", []string{"info", "--model", model, "--max-length=999"}, exitFailed, "MaxLength is 999"},
+		{"bad JSON line", "{\"text\": \"a\"}\n{\"text\": 7}\n", []string{"rerank", "-q", "x"}, exitFailed, "line 2"},
+		{"no text", "{\"text\": \"a\"}\n\n{\"body\": \"b\"}\n", []string{"rerank", "-q", "x"}, exitFailed, `line 3: no "text"`},
+		{"bad pair", "{\"query\": \"a\"}\n", []string{"score", "--model", model, "--pairs", "-"}, exitFailed, `line 1: no "text"`},
+		{"text is a number", "{\"query\": \"a\", \"text\": 3}\n", []string{"score", "--model", model, "--pairs", "-"}, exitFailed, `line 1: "text" is of type number, want string`},
+		{"an array", "[1]\n", []string{"score", "--model", model, "--pairs", "-"}, exitFailed, "line 1 is of type array, want object"},
+		{"not JSON", "hello\n", []string{"score", "--model", model, "--pairs", "-"}, exitFailed, "line 1"},
+		{"no output folder", "", []string{"score", "--model", model, "--pairs", "-", "-o", "no/such/out"}, exitFailed, "no/such/out"},
+		{"bad address", "", []string{"serve", "--model", model, "--listen", "nowhere"}, exitFailed, "nowhere"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			status, stdout, stderr := execute(t, t.Context(), c.stdin, c.args...)
@@ -235,7 +234,7 @@ func TestScoreRefusesToOverwriteItsInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	status, _, stderr := execute(t, t.Context(), "", "score", "--model", model, "--pairs", pairs, "-o", pairs)
-	if kept, err := os.ReadFile(pairs); status != cli.ExitFailed || err != nil || string(kept) != text {
+	if kept, err := os.ReadFile(pairs); status != exitFailed || err != nil || string(kept) != text {
 		t.Errorf("status %d, stderr %q; the file now holds %q (%v)", status, stderr, kept, err)
 	}
 }
@@ -244,7 +243,7 @@ func TestScoreWritesWhatCameBeforeABadLine(t *testing.T) {
 	model := checkpoint(t, weightstest.Tiny())
 	stdin := "{\"query\":\"a\",\"text\":\"b\"}\n{\"query\":\"a\",\"text\":\"b\"}\n{broken\n"
 	status, stdout, stderr := execute(t, t.Context(), stdin, "score", "--model", model, "--pairs", "-")
-	if status != cli.ExitFailed || strings.Count(stdout, "\n") != 2 || !strings.Contains(stderr, "line 3") {
+	if status != exitFailed || strings.Count(stdout, "\n") != 2 || !strings.Contains(stderr, "line 3") {
 		t.Errorf("status %d, stdout %q, stderr %q", status, stdout, stderr)
 	}
 }
@@ -265,7 +264,7 @@ func TestScoreOfSeveralLabels(t *testing.T) {
 		t.Errorf("softmax scores %v add up to %v", got.Scores, sum)
 	}
 	status, _, stderr = execute(t, t.Context(), "b\n", "rerank", "--model", model, "-q", "a")
-	if status != cli.ExitFailed || !strings.Contains(stderr, "several labels") {
+	if status != exitFailed || !strings.Contains(stderr, "several labels") {
 		t.Errorf("rerank by a classifier: status %d, stderr %q", status, stderr)
 	}
 }
@@ -306,7 +305,7 @@ func TestInterruptWhileReading(t *testing.T) {
 	cancel()
 	select {
 	case status := <-done:
-		if status != cli.ExitFailed || !strings.Contains(stderr.String(), "interrupted") {
+		if status != exitFailed || !strings.Contains(stderr.String(), "interrupted") {
 			t.Errorf("status %d, stderr %q", status, stderr.String())
 		}
 	case <-time.After(30 * time.Second):
@@ -329,7 +328,7 @@ func TestOutputFailureIsReported(t *testing.T) {
 		var stderr bytes.Buffer
 		stdin := strings.NewReader(`{"query": "q", "text": "a"}`)
 		status := run(t.Context(), args, streams{stdin, failingWriter{}, &stderr})
-		if status != cli.ExitFailed || !strings.Contains(stderr.String(), errFull.Error()) {
+		if status != exitFailed || !strings.Contains(stderr.String(), errFull.Error()) {
 			t.Errorf("%s: status %d, stderr %q", args[0], status, stderr.String())
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
@@ -51,7 +50,7 @@ func TestModelOfTheHub(t *testing.T) {
 	}
 	for _, args := range [][]string{{"info", "--model", "org/other"}, {"pull", "org/other"}} {
 		status, _, stderr := execute(t, t.Context(), "", args...)
-		if status != cli.ExitFailed || !strings.Contains(stderr, "not in the cache: org/other") {
+		if status != exitFailed || !strings.Contains(stderr, "not in the cache: org/other") {
 			t.Errorf("%v: status %d, stderr %q", args, status, stderr)
 		}
 	}
@@ -67,10 +66,10 @@ func TestPullErrors(t *testing.T) {
 	t.Setenv("HF_HUB_OFFLINE", "")
 	t.Setenv("HF_ENDPOINT", server.URL)
 	status, stdout, stderr := execute(t, t.Context(), "", "pull", "org/private")
-	if status != cli.ExitFailed || stdout != "" || !strings.Contains(stderr, "set HF_TOKEN") {
+	if status != exitFailed || stdout != "" || !strings.Contains(stderr, "set HF_TOKEN") {
 		t.Errorf("status %d, stdout %q, stderr %q", status, stdout, stderr)
 	}
-	if status, _, stderr := execute(t, t.Context(), "", "pull", "private"); status != cli.ExitUsage || !strings.Contains(stderr, "want OWNER/MODEL") {
+	if status, _, stderr := execute(t, t.Context(), "", "pull", "private"); status != exitUsage || !strings.Contains(stderr, "want OWNER/MODEL") {
 		t.Errorf("status %d, stderr %q", status, stderr)
 	}
 }
