@@ -41,8 +41,9 @@ var allowed = []rule{
 
 	// The backends do not know of each other.
 	{"engine/reference", []string{"engine/backend", "parallel", "weights"}},
-	{"engine/cpu", []string{"engine/backend", "parallel", "weights"}},
-	{"engine/gpu", []string{"engine/backend", "kernels", "metal", "weights"}},
+	{"engine/cpu", []string{"engine/backend", "engine/cost", "parallel", "weights"}},
+	{"engine/gpu", []string{"engine/backend", "engine/cost", "kernels", "metal", "weights"}},
+	{"engine/cost", []string{"weights"}},
 	{"engine/backend", nil},
 	{"engine/backend/backendtest", []string{"engine/backend"}},
 	{"engine/schedule", nil},
