@@ -897,7 +897,7 @@ verb_metallib() {
     rm -rf "$objects"
 }
 
-check_metallint() { go run ./tools/metallint -house metal/metaltest/kernels kernels; }
+check_metallint() { go run ./tools/metallint -house metal/metaltest/kernels kernels tools/kprof/peaks; }
 
 check_tidy() { go mod tidy -diff; }
 
