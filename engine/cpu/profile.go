@@ -77,10 +77,10 @@ func newProfile(workers, layers int) (*profile, error) {
 
 // task begins to time a task of a worker; what it returns ends it.
 func (p *profile) task(s *scratch) (end func()) {
-	begin, watch := time.Now(), &p.watches[s.worker]
-	watch.layer, watch.last = C.int(p.layers), C.ticks()
+	begin, watch := time.Now(), p.watches[s.worker:s.worker+1]
+	watch[0].layer, watch[0].last = C.int(p.layers), C.ticks()
 	return func() {
-		C.lap(watch, C.WORK_GATHER, 0, 0)
+		C.lap(&watch[0], C.WORK_GATHER, 0, 0)
 		p.busy[s.worker] += time.Since(begin)
 	}
 }

@@ -95,9 +95,28 @@ func (g Gemm) Case() Case {
 			input("residual", g.DType, rows*g.N, 1, seed+5), {Name: "index", Raw: wordsOf(index)},
 		},
 	}}
-	c.record = g.record
+	c.record, c.LeastBytes = g.record, g.leastBytes()
 	g.answer(&c, w, index)
 	return c
+}
+
+func (g Gemm) leastBytes() int {
+	size := g.DType.Size()
+	weights, vectors, rows := g.N*g.K*size, g.N, g.K+g.N
+	if g.Bits != 0 {
+		weights = g.N * (g.K*g.Bits/8 + g.K/g.GroupSize*4)
+	}
+	if g.Norm {
+		vectors = 3 * g.N
+	}
+	if g.Residual {
+		rows += g.N
+	}
+	least := weights + 4*vectors + g.M*rows*size
+	if g.GatherA || g.GatherResidual && g.Residual {
+		least += 4 * g.M
+	}
+	return least
 }
 
 // weights are the operands that hold w, and w [N, K] itself as the kernel multiplies it.

@@ -4,7 +4,7 @@ import "github.com/metalrank/metalrank/metal/sim"
 
 // counters are the simulator's of some dispatches.
 type counters struct {
-	sim.Counters `json:",inline"`
+	sim.Counters
 
 	Dispatches uint64 `json:"dispatches"`
 	// Occupancy is the estimate of how full cores are: the mean over dispatches, weighted by their threads.
