@@ -16,6 +16,7 @@ import (
 
 	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/engine"
+	"github.com/metalrank/metalrank/engine/trace"
 	"github.com/metalrank/metalrank/httpapi"
 )
 
@@ -32,6 +33,8 @@ type serveCommand struct {
 	AnyModel   bool               `help:"Answer requests for a model that isn't served, too, instead of refusing them."`
 	Also       map[string]string  `help:"Serve another model, too, under a name. Models share the devices; all have the same flags." placeholder:"NAME=DIR"`
 	Weight     map[string]float64 `help:"How much more device time than others a model gets, by name." placeholder:"NAME=W"`
+
+	Recorder trace.Recorder `kong:"-"` // of all models
 }
 
 // schedulingFlags say how much is accepted, and how it is batched.
@@ -103,6 +106,7 @@ func (c *serveCommand) load(
 	add := func(name, source string) error {
 		config := engine.ModelConfig{Config: c.Config(), Weight: c.Weight[name], IdleAfter: c.IdleAfter}
 		c.apply(&config.Config)
+		config.Trace = &c.Recorder
 		config.OnBatch = func(b engine.BatchStats) {
 			metrics.ObserveBatch(b)
 			if b.Err != nil {
@@ -164,7 +168,7 @@ func (s served) Names() []string {
 
 func (c *serveCommand) httpConfig(keys *httpapi.Keys, cert *certificate, metrics *httpapi.Metrics, logger *slog.Logger) httpapi.Config {
 	config := httpapi.Config{
-		Version: version, Logger: logger, Metrics: metrics, Keys: keys, AnyModel: c.AnyModel, MaxTexts: c.MaxClientBatchSize,
+		Version: version, Logger: logger, Metrics: metrics, Trace: &c.Recorder, Keys: keys, AnyModel: c.AnyModel, MaxTexts: c.MaxClientBatchSize,
 		MaxConcurrentRequests: c.MaxConcurrentRequests, AccessLogShare: c.AccessLogShare, PrivateMetrics: c.AdminListen != "",
 	}
 	c.limit(&config)

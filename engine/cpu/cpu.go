@@ -200,6 +200,7 @@ func (b *Backend) forward(ctx context.Context, batch *backend.Batch, out []float
 	}
 	c.batch, c.out, c.profile = batch, out, p
 	c.plan.make(batch.Starts)
+	backend.Encoded(ctx)
 	err := b.pool.run(ctx, c)
 	c.batch, c.out, c.profile = nil, nil, nil
 	return err

@@ -126,6 +126,7 @@ func (b *Backend) Forward(ctx context.Context, batch *backend.Batch, out []float
 	if err != nil {
 		return errors.Join(err, b.release(s))
 	}
+	backend.Encoded(ctx)
 	if _, err := pending.Wait(ctx); err != nil {
 		if ctx.Err() != nil {
 			// The device goes on, and the slot is its until it is done.

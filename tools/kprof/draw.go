@@ -75,30 +75,35 @@ func newPicture(p *profile, t *theme) (*plot.Plot, error) {
 	}
 	pic := plot.New()
 	pic.BackgroundColor = t.paper
+	pic.X.Padding, pic.Y.Padding = vg.Points(4), vg.Points(4)
 	pic.Title.Text = fmt.Sprintf("%s on %s, %s: %d tokens in %.2f ms", p.Model, p.Backend, p.Precision, p.Tokens, ms(p.Wall.Seconds()))
 	pic.Title.TextStyle.Color = t.ink
-	pic.Title.Padding = vg.Points(8)
+	pic.Title.Padding = vg.Points(10)
+	pic.Title.TextStyle.Font = sans(13)
 	for _, a := range []struct {
 		axis *plot.Axis
 		text string
 	}{{&pic.X, "FLOPs to the byte"}, {&pic.Y, "GFLOP/s"}} {
 		a.axis.Label.Text, a.axis.Label.TextStyle.Color, a.axis.Color = a.text, t.ink, t.dim
 		a.axis.Scale, a.axis.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
+		a.axis.Label.TextStyle.Font, a.axis.Tick.Label.Font = sans(11), sans(10)
 		a.axis.Tick.Label.Color, a.axis.Tick.LineStyle.Color = t.ink, t.dim
 	}
 	grid := plotter.NewGrid()
 	grid.Vertical.Color, grid.Horizontal.Color = t.faint, t.faint
 	pic.Add(grid)
-	pic.Legend.TextStyle.Color = t.ink
-	pic.Legend.Left, pic.Legend.Top, pic.Legend.XOffs, pic.Legend.YOffs = false, false, -vg.Points(10), vg.Points(10)
-	pic.Legend.TextStyle.Font.Size = font.Points(10)
+	pic.Legend.TextStyle.Color, pic.Legend.TextStyle.Font = t.ink, sans(9.5)
+	pic.Legend.XOffs, pic.Legend.YOffs, pic.Legend.Padding = -vg.Points(8), vg.Points(8), vg.Points(3)
+	pic.Legend.ThumbnailWidth = vg.Points(12)
 	left, right := bounds(rows, p.Roofline)
 	pic.X.Min, pic.X.Max = left, right
-	addRoofs(pic, p.Roofline, t, left, right)
 	pic.Y.Max = 2 * p.Roofline.highest() / 1e9
 	pic.Y.Min = pic.Y.Max
 	for i := range rows {
-		pic.Y.Min = min(pic.Y.Min, rows[i].flopRate()/1e9/3)
+		pic.Y.Min = min(pic.Y.Min, rows[i].flopRate()/1e9/6)
+	}
+	if err := addRoofs(pic, p.Roofline, t, left, right); err != nil {
+		return nil, err
 	}
 	return pic, addPoints(pic, p, rows, t)
 }
@@ -134,25 +139,55 @@ func (l *roofline) highest() float64 {
 	return top
 }
 
-// addRoofs draws a horizontal line for each peak, and a slope for each memory that ends at the first.
-func addRoofs(pic *plot.Plot, l *roofline, t *theme, left, right float64) {
-	add := func(name string, c color.RGBA, dashed bool, points plotter.XYs) {
+// addRoofs draws a horizontal line for each peak, and a slope for each memory that ends at the first. Each has its name
+// beside it.
+func addRoofs(pic *plot.Plot, l *roofline, t *theme, left, right float64) error {
+	add := func(i int, name string, at int, points plotter.XYs) error {
+		c := t.roofs[min(i, len(t.roofs)-1)]
 		line := &plotter.Line{XYs: points, LineStyle: draw.LineStyle{Color: c, Width: vg.Points(1.6)}}
-		if dashed {
+		if i > 0 {
 			line.Dashes, line.Width = []vg.Length{vg.Points(5), vg.Points(4)}, vg.Points(1.1)
 		}
-		pic.Add(line)
-		pic.Legend.Add(name, line)
+		label, err := plotter.NewLabels(plotter.XYLabels{XYs: points[at : at+1], Labels: []string{name}})
+		if err != nil {
+			return err
+		}
+		label.TextStyle[0] = style(t.ink, 9)
+		label.TextStyle[0].YAlign = draw.YBottom
+		label.Offset = vg.Point{X: vg.Points(3), Y: vg.Points(3)}
+		if at > 0 { // at the right edge
+			label.TextStyle[0].XAlign, label.Offset.X = draw.XRight, -vg.Points(3)
+		} else if i > 0 || len(l.Memory) > 0 {
+			label.TextStyle[0].Rotation = math.Pi / 5
+		}
+		pic.Add(line, label)
+		return nil
 	}
 	for i, c := range l.Compute {
-		add(fmt.Sprintf("%s: %s", c.Name, flops(c.Rate)), t.roofs[min(i, len(t.roofs)-1)], i > 0,
-			plotter.XYs{{X: max(left, ratio(c.Rate, l.Memory[0].Rate)), Y: c.Rate / 1e9}, {X: right, Y: c.Rate / 1e9}})
+		begin := max(left, ratio(c.Rate, l.Memory[0].Rate))
+		err := add(i, c.Name+": "+flops(c.Rate), 1, plotter.XYs{{X: begin, Y: c.Rate / 1e9}, {X: right, Y: c.Rate / 1e9}})
+		if err != nil {
+			return err
+		}
 	}
 	for i, m := range l.Memory {
 		knee := l.Compute[0].Rate / m.Rate
-		add(fmt.Sprintf("%s: %.0f GB/s", m.Name, m.Rate/1e9), t.roofs[min(i, len(t.roofs)-1)], i > 0,
-			plotter.XYs{{X: left, Y: left * m.Rate / 1e9}, {X: knee, Y: l.Compute[0].Rate / 1e9}})
+		begin := max(left, 1e9*pic.Y.Min/m.Rate) // where the slope enters the picture
+		err := add(i, fmt.Sprintf("%s: %.0f GB/s", m.Name, m.Rate/1e9), 0,
+			plotter.XYs{{X: begin, Y: begin * m.Rate / 1e9}, {X: knee, Y: l.Compute[0].Rate / 1e9}})
+		if err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+func sans(points float64) font.Font {
+	return font.From(font.Font{Typeface: "Liberation", Variant: "Sans"}, font.Points(points))
+}
+
+func style(c color.RGBA, points float64) text.Style {
+	return text.Style{Color: c, Font: sans(points), Handler: plot.DefaultTextHandler}
 }
 
 func flops(rate float64) string {
@@ -162,7 +197,9 @@ func flops(rate float64) string {
 	return fmt.Sprintf("%.0f GFLOP/s", rate/1e9)
 }
 
+// addPoints draws the kernels, and then their numbers over all of them.
 func addPoints(pic *plot.Plot, p *profile, rows []row, t *theme) error {
+	var numbers []plot.Plotter
 	for i := range rows {
 		r := &rows[i]
 		at := plotter.XYs{{X: r.intensity(), Y: r.flopRate() / 1e9}}
@@ -171,22 +208,24 @@ func addPoints(pic *plot.Plot, p *profile, rows []row, t *theme) error {
 		if err != nil {
 			return err
 		}
-		points.GlyphStyle = draw.GlyphStyle{
-			Color: t.kernels[i%len(t.kernels)], Shape: draw.CircleGlyph{}, Radius: vg.Points(3.5 + 12*math.Sqrt(share)),
-		}
-		labels, err := plotter.NewLabels(plotter.XYLabels{XYs: at, Labels: []string{fmt.Sprint(i + 1)}})
+		radius := vg.Points(3 + 9*math.Sqrt(share))
+		points.GlyphStyle = draw.GlyphStyle{Color: t.kernels[i%len(t.kernels)], Shape: draw.CircleGlyph{}, Radius: radius}
+		number, err := plotter.NewLabels(plotter.XYLabels{XYs: at, Labels: []string{fmt.Sprint(i + 1)}})
 		if err != nil {
 			return err
 		}
-		labels.TextStyle[0] = text.Style{
-			Color: t.paper, Font: font.From(plot.DefaultFont, 8), XAlign: draw.XCenter, YAlign: draw.YCenter, Handler: plot.DefaultTextHandler,
+		number.TextStyle[0] = style(t.ink, 9)
+		number.TextStyle[0].YAlign = draw.YCenter
+		number.Offset = vg.Point{X: radius + vg.Points(2), Y: 0}
+		if i%2 == 1 { // neighbours lie close together
+			number.TextStyle[0].XAlign, number.Offset.X = draw.XRight, -radius-vg.Points(2)
 		}
-		if share < 0.02 { // too small to write into
-			labels.TextStyle[0].Color = t.ink
-			labels.Offset = vg.Point{X: vg.Points(9), Y: vg.Points(5)}
-		}
-		pic.Add(points, labels)
-		pic.Legend.Add(fmt.Sprintf("%d %s: %.0f %% of the time, %.0f %% of the roof", i+1, r.Name, 100*share, p.Roofline.percent(r)), points)
+		pic.Add(points)
+		numbers = append(numbers, number)
+		key := *points
+		key.Radius = vg.Points(4)
+		pic.Legend.Add(fmt.Sprintf("%d %s: %.1f %% of the time, %.0f %% of the roof", i+1, r.Name, 100*share, p.Roofline.percent(r)), &key)
 	}
+	pic.Add(numbers...)
 	return nil
 }

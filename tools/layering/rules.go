@@ -20,7 +20,7 @@ var allowed = []rule{
 
 	{"cmd/...", []string{
 		"bulk", "bulk/embedded", "bulk/table", "cmd/cli", "jsonl",
-		"httpapi", "engine", "engine/metrics", "metal/open", "weights", "weights/builtin", "weights/calibrate",
+		"httpapi", "engine", "engine/metrics", "engine/trace", "metal/open", "weights", "weights/builtin", "weights/calibrate",
 		"record", "weights/convert", "weights/hub", "doctor", "fleet/plan",
 	}},
 	{"cmd/cli", []string{"engine", "metal/open", "weights/hub"}},
@@ -29,14 +29,14 @@ var allowed = []rule{
 	}},
 	{"machine", []string{"record"}},
 	{"fleet/plan", []string{"engine/schedule", "engine/schedule/simulate", "record"}},
-	{"httpapi", []string{"engine"}},
+	{"httpapi", []string{"engine", "engine/trace"}},
 	{"bulk", []string{"engine"}},
 	{"bulk/table", []string{"bulk", "engine", "jsonl"}},
 	{"bulk/embedded", nil},
 	{"jsonl", []string{"engine"}},
 	{"engine", []string{
-		"engine/backend", "engine/schedule", "engine/reference", "engine/cpu", "engine/gpu", "parallel", "weights",
-		"weights/builtin",
+		"engine/backend", "engine/schedule", "engine/trace", "engine/reference", "engine/cpu", "engine/gpu", "parallel",
+		"weights", "weights/builtin",
 	}},
 
 	// The backends do not know of each other.
@@ -47,6 +47,7 @@ var allowed = []rule{
 	{"engine/backend", nil},
 	{"engine/backend/backendtest", []string{"engine/backend"}},
 	{"engine/schedule", nil},
+	{"engine/trace", nil},
 	{"engine/schedule/simulate", []string{"engine/schedule"}},
 	{"engine/metrics", nil},
 
