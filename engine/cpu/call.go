@@ -11,6 +11,7 @@ import "C"
 
 import (
 	"sync"
+	"time"
 	"unsafe"
 
 	"github.com/metalrank/metalrank/engine/backend"
@@ -35,7 +36,8 @@ type call struct {
 // sequences that begin in its rows.
 func (c *call) run(s *scratch, t task) {
 	if c.profile != nil {
-		defer c.profile.task(s)()
+		c.profile.begun(s)
+		defer c.profile.ended(s, time.Now())
 	}
 	sequences := len(t.chunk.sequences)
 	begin, end := t.member*t.chunk.tokens/t.members, (t.member+1)*t.chunk.tokens/t.members

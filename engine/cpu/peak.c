@@ -73,11 +73,10 @@ static const struct peaks peaks[] = {
 #define CHAIN(name, extension, operations, instruction)                                            \
     static double name(void) {                                                                     \
         for (int i = 0; i < 1000; i++)                                                             \
-            __asm__ volatile(extension                                                             \
-                             "movi v30.4s, #0x3c\n movi v31.4s, #0x3c\n" TWENTY_FOUR(            \
-                                 instruction                                                       \
-                             )::                                                                   \
-                                 : "memory", CLOBBERS);                                            \
+            __asm__ volatile(                                                                      \
+                extension "movi v30.4s, #0x3c\n movi v31.4s, #0x3c\n" TWENTY_FOUR(instruction)::   \
+                    : "memory", CLOBBERS                                                           \
+            );                                                                                     \
         return 1000.0 * 24 * (operations);                                                         \
     }
 #define FMLA_S(r) "fmla v" #r ".4s, v30.4s, v31.4s\n"

@@ -75,22 +75,23 @@ func newProfile(workers, layers int) (*profile, error) {
 	return p, nil
 }
 
-// task begins to time a task of a worker; what it returns ends it.
-func (p *profile) task(s *scratch) (end func()) {
-	begin, watch := time.Now(), p.watches[s.worker:s.worker+1]
-	watch[0].layer, watch[0].last = C.int(p.layers), C.ticks()
-	return func() {
-		C.lap(&watch[0], C.WORK_GATHER, 0, 0)
-		p.busy[s.worker] += time.Since(begin)
-	}
+// begun begins to time a task of a worker.
+func (p *profile) begun(s *scratch) {
+	p.watches[s.worker].layer, p.watches[s.worker].last = C.int(p.layers), C.ticks()
+}
+
+// ended ends the time of a task that began at begin.
+func (p *profile) ended(s *scratch, begin time.Time) {
+	C.lap(&p.watches[s.worker], C.WORK_GATHER, 0, 0)
+	p.busy[s.worker] += time.Since(begin)
 }
 
 // gathered ends the time before the forward pass in C, and returns the stopwatch for that.
 func (p *profile) gathered(s *scratch) *C.struct_stopwatch {
 	watch := &p.watches[s.worker]
-	pass := &s.pass[0]
-	rows := C.uint64_t(pass.end - pass.begin)
-	C.lap(watch, C.WORK_GATHER, 0, rows*C.uint64_t(pass.model.e)*8) // at least: words may be wider or narrower than floats
+	rows := C.uint64_t(s.pass[0].end - s.pass[0].begin)
+	// Words and floats of the same size: those of the table may be narrower.
+	C.lap(watch, C.WORK_GATHER, 0, rows*C.uint64_t(s.pass[0].model.e)*8)
 	return watch
 }
 
@@ -124,7 +125,7 @@ func (p *profile) result() Profile {
 		}
 		s := Span{Layer: layer, Name: works[i%C.WORK_COUNT]}
 		for w := range p.watches {
-			t := &p.tallies[w*each+i]
+			t := p.tallies[w*each+i]
 			s.Calls += uint64(t.calls)
 			s.Time += time.Duration(float64(t.ticks) * tick)
 			s.FLOPs += uint64(t.flops)

@@ -111,7 +111,7 @@ type RequestTimer struct {
 	id                     uint64
 	begin, tokenised       time.Time
 	pushed, started, ended time.Time // zero: it had nothing to run
-	pairs, tokens, batches int
+	batches                int
 	firstBatch             uint64
 }
 

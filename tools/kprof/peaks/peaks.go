@@ -116,7 +116,7 @@ func (b *Bench) Close() error {
 }
 
 // Run executes a kernel so many times in a list, and so many rounds in each.
-func (b *Bench) Run(ctx context.Context, kernel string, rounds, times int) (metal.Pending, error) {
+func (b *Bench) Run(kernel string, rounds, times int) (metal.Pending, error) {
 	encoder := metal.NewEncoder(b.device)
 	arguments := binary.LittleEndian.AppendUint32(nil, uint32(rounds))
 	arguments = binary.LittleEndian.AppendUint32(arguments, math.Float32bits(0.5))
@@ -137,7 +137,7 @@ func (b *Bench) Run(ctx context.Context, kernel string, rounds, times int) (meta
 // elapsed runs a list and returns what it took: by the device's clock, or by the host's where the device has none.
 func (b *Bench) elapsed(ctx context.Context, kernel string, rounds, times int) (device, host time.Duration, err error) {
 	begin := time.Now()
-	pending, err := b.Run(ctx, kernel, rounds, times)
+	pending, err := b.Run(kernel, rounds, times)
 	if err != nil {
 		return 0, 0, err
 	}

@@ -17,7 +17,7 @@ func TestProbes(t *testing.T) {
 	simtest.CloseLater(t, b)
 	const rounds, threads = 3, 512
 	for _, p := range Probes {
-		pending, err := b.Run(t.Context(), p.Kernel, rounds, 1)
+		pending, err := b.Run(p.Kernel, rounds, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -27,7 +27,11 @@ func TestProbes(t *testing.T) {
 		for _, f := range simtest.Findings(t, pending) {
 			t.Errorf("%s: %v", p.Name, f)
 		}
-		c := pending.(*sim.Pending).Reports()[0].Counters //nolint:errcheck,forcetypeassert // it is the simulator's
+		work, ok := pending.(*sim.Pending)
+		if !ok {
+			t.Fatalf("submitted work is a %T", pending)
+		}
+		c := work.Reports()[0].Counters
 		times := 1.0
 		if p.Rounds {
 			times = rounds

@@ -175,7 +175,9 @@ static void scenario_capture(mr_device* opened) {
     say("start", NULL, mr_start_capture(opened->device, "pass.gputrace"));
     mr_stop_capture();
     say("name", NULL, mr_start_capture(opened->device, "\xff"));
-    const world_state worlds[] = {{.old_system = true}, {.refuse = true}, {.refuse = true, .silent = true}};
+    const world_state worlds[] = {
+        {.old_system = true}, {.refuse = true}, {.refuse = true, .silent = true}
+    };
     for (size_t i = 0; i < sizeof worlds / sizeof worlds[0]; i++) {
         world = worlds[i];
         say("refused", NULL, mr_start_capture(opened->device, "pass.gputrace"));
