@@ -1,9 +1,11 @@
 """Opens a trace of /debug/trace in Perfetto's trace processor, and checks that it is all there.
 
     python check.py TRACE.json [--shell TRACE_PROCESSOR_SHELL]
+    python check.py --remote SESSION
 
 Nothing may be lost or misplaced on import; spans of a track may not overlap; every request and every batch has all of its
 parts, inside it. Without --shell the package fetches the trace processor that it is pinned to, which takes a network.
+--remote asks a trace processor that runs already, with the trace loaded: at an address, or the path of a socket.
 """
 
 import argparse
@@ -50,10 +52,16 @@ def problems(processor):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("trace")
+    parser.add_argument("trace", nargs="?")
+    parser.add_argument("--remote", help="a trace processor that has the trace")
     parser.add_argument("--shell", help="a trace_processor_shell that is here already")
     arguments = parser.parse_args()
-    processor = TraceProcessor(trace=arguments.trace, config=TraceProcessorConfig(bin_path=arguments.shell))
+    if (arguments.trace is None) == (arguments.remote is None):
+        parser.error("want a trace or --remote, and not both")
+    if arguments.remote:
+        processor = TraceProcessor(remote=arguments.remote)
+    else:
+        processor = TraceProcessor(trace=arguments.trace, config=TraceProcessorConfig(bin_path=arguments.shell))
     found = list(problems(processor))
     processor.close()
     for problem in found:
