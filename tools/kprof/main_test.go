@@ -57,7 +57,7 @@ func TestCPU(t *testing.T) {
 	const tokens, sequences, h, f = 4 * 96, 4, 384, 1536
 	best := math.Inf(1)
 	for range 5 {
-		p := profileOf(t, "--backend=cpu", "--precision=int8", "--lengths=4x96", "--rounds=5")
+		p := profileOf(t, "--backend=cpu", "--precision=int8", "--lengths=4x96", "--rounds=3")
 		if p.Tokens != tokens || p.Sequences != sequences {
 			t.Fatalf("%d tokens in %d sequences", p.Tokens, p.Sequences)
 		}
@@ -79,13 +79,15 @@ func TestCPU(t *testing.T) {
 		if want := float64(qkv.Calls)*(3*h*h+4*3*h) + tokens*h; qkv.Bytes < want+2*tokens*3*h || qkv.Bytes > want+4*tokens*3*h {
 			t.Errorf("qkv moves %g bytes, want %g and results of 2 to 4 bytes each", qkv.Bytes, want)
 		}
-		all := total(p.Rows)
-		best = min(best, math.Abs(ratio(all.Time.Seconds(), p.Wall.Seconds())-1))
 		for _, r := range byKernel(p.Rows) {
 			// No bound above: another program may have had the cores while peaks were measured.
 			if percent := p.Roofline.percent(&r); r.FLOPs > 1e8 && !(percent > 1) {
 				t.Errorf("%s is at %.1f %% of the roof: %+v", r.Name, percent, p.Roofline)
 			}
+		}
+		all := total(p.Rows)
+		if best = min(best, math.Abs(ratio(all.Time.Seconds(), p.Wall.Seconds())-1)); best <= 0.05 {
+			break
 		}
 	}
 	if best > 0.05 {
@@ -161,8 +163,8 @@ func TestBudget(t *testing.T) {
 	if found := overruns(rows, again); len(found) != 1 || !strings.Contains(found[0], "device_read") {
 		t.Errorf("3 %% more bytes read: %v", found)
 	}
-	for i := range rows { // distinct bytes are the least there can be; rows that are gathered may be the same
-		if c := rows[i].Counters; i > 0 && math.Abs(c.uniqueBytes()/rows[i].Least-1) > 0.01 {
+	for i := range rows { // distinct bytes are the least there can be, counted by hand in kerneltest
+		if c := rows[i].Counters; c.uniqueBytes() != rows[i].Least {
 			t.Errorf("%s: %g distinct bytes, the least is %g", rows[i].Name, c.uniqueBytes(), rows[i].Least)
 		}
 	}
