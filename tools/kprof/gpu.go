@@ -14,6 +14,7 @@ import (
 	"github.com/metalrank/metalrank/metal/open"
 	"github.com/metalrank/metalrank/metal/sim"
 	"github.com/metalrank/metalrank/tools/kprof/peaks"
+	"github.com/metalrank/metalrank/weights"
 )
 
 // openDevice opens the simulator in checked mode, in which it counts bytes; else what metal/open has.
@@ -58,7 +59,10 @@ func profileGPU(ctx context.Context, o *options, in *input) (p *profile, err err
 	slices.SortFunc(all, func(a, b steps) int { return cmp.Compare(a.time, b.time) })
 	middle := &all[rounds/2]
 	p = &profile{Device: device.Info().Name, Precision: cmp.Or(o.precision, "fp16"), Rounds: rounds, Rows: gpuRows(middle.steps)}
-	format := gpuFormat(o.precision)
+	format, err := gpuFormat(in.checkpoint, o.precision)
+	if err != nil {
+		return nil, err
+	}
 	matched(p.Rows, cost.Pass(cost.ShapeOf(in.checkpoint.Config()), in.lengths, format))
 	if device.Info().Simulated {
 		for i := range p.Rows {
@@ -87,12 +91,22 @@ func (s *steps) add() {
 
 func stepTime(s *gpu.Step) time.Duration { return cmp.Or(s.Time, s.Wall) }
 
-// gpuFormat is how large elements are; weights that the checkpoint has quantised are smaller.
-func gpuFormat(precision string) cost.Format {
+// gpuFormat is how large elements are. Codes of 4 or 8 bits stay codes, with a scale and an offset of two bytes each for a
+// group; the head is never quantised.
+func gpuFormat(checkpoint *weights.Checkpoint, precision string) (cost.Format, error) {
+	size := 2.0
 	if precision == "fp32" {
-		return cost.Format{Weight: 4, Activation: 4, Head: 4}
+		size = 4
 	}
-	return cost.Format{Weight: 2, Activation: 2, Head: 2}
+	bert, err := checkpoint.BERT()
+	if err != nil {
+		return cost.Format{}, err
+	}
+	f := cost.Format{Weight: size, Activation: size, Head: size}
+	if q := bert.Layers[0].Query.Weight.Quant; q != nil && (q.Bits == 4 || q.Bits == 8) {
+		f.Weight = float64(q.Bits)/8 + 4/float64(q.GroupSize)
+	}
+	return f, nil
 }
 
 func gpuRows(steps []gpu.Step) []row {
