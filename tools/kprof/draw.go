@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"image/color"
 	"math"
@@ -13,6 +14,7 @@ import (
 	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgsvg"
 )
 
 // theme is the colours of a picture.
@@ -57,14 +59,24 @@ func drawRoofline(folder string, p *profile) error {
 		if err != nil {
 			return err
 		}
-		for _, format := range []string{"svg", "png"} {
-			path := filepath.Join(folder, "roofline-"+themes[i].name+"."+format)
-			if err := picture.Save(pictureWidth, pictureHeight, path); err != nil {
-				return err
-			}
+		path := filepath.Join(folder, "roofline-"+themes[i].name)
+		if err := errors.Join(saveSVG(picture, path+".svg"), picture.Save(pictureWidth, pictureHeight, path+".png")); err != nil {
+			return err
 		}
 	}
 	return writePage(folder, p)
+}
+
+// saveSVG writes a picture with the font in it: another would be wider, and run over the edge.
+func saveSVG(picture *plot.Plot, path string) error {
+	canvas := vgsvg.NewWith(vgsvg.UseWH(pictureWidth, pictureHeight), vgsvg.EmbedFonts(true))
+	picture.Draw(draw.New(canvas))
+	file, err := os.Create(path) //nolint:gosec // where the user says
+	if err != nil {
+		return err
+	}
+	_, err = canvas.WriteTo(file)
+	return errors.Join(err, file.Close())
 }
 
 // newPicture draws roofs, and a point for each kernel: its area grows with its share of the time.
@@ -100,7 +112,8 @@ func newPicture(p *profile, t *theme) (*plot.Plot, error) {
 	pic.Y.Max = 2 * p.Roofline.highest() / 1e9
 	pic.Y.Min = pic.Y.Max
 	for i := range rows {
-		pic.Y.Min = min(pic.Y.Min, rows[i].flopRate()/1e9/6)
+		rate := rows[i].flopRate() / 1e9
+		pic.Y.Min, pic.Y.Max = min(pic.Y.Min, rate/6), max(pic.Y.Max, 2*rate)
 	}
 	if err := addRoofs(pic, p.Roofline, t, left, right); err != nil {
 		return nil, err
@@ -154,11 +167,12 @@ func addRoofs(pic *plot.Plot, l *roofline, t *theme, left, right float64) error 
 		}
 		label.TextStyle[0] = style(t.ink, 9)
 		label.TextStyle[0].YAlign = draw.YBottom
-		label.Offset = vg.Point{X: vg.Points(3), Y: vg.Points(3)}
-		if at > 0 { // at the right edge
-			label.TextStyle[0].XAlign, label.Offset.X = draw.XRight, -vg.Points(3)
-		} else if i > 0 || len(l.Memory) > 0 {
-			label.TextStyle[0].Rotation = math.Pi / 5
+		if at > 0 { // a peak's, at the right edge
+			label.TextStyle[0].XAlign, label.Offset = draw.XRight, vg.Point{X: -vg.Points(3), Y: vg.Points(3)}
+		} else { // a slope's, along it
+			angle := slopeAngle(pic)
+			label.TextStyle[0].Rotation = angle
+			label.Offset = vg.Point{X: vg.Points(8*math.Cos(angle) - 4*math.Sin(angle)), Y: vg.Points(8*math.Sin(angle) + 4*math.Cos(angle))}
 		}
 		pic.Add(line, label)
 		return nil
@@ -180,6 +194,14 @@ func addRoofs(pic *plot.Plot, l *roofline, t *theme, left, right float64) error 
 		}
 	}
 	return nil
+}
+
+// slopeAngle is that of a line of slope one in the picture, about: axes and title take some of its size.
+func slopeAngle(pic *plot.Plot) float64 {
+	const axisWidth, axisHeight = 0.8 * vg.Inch, 0.9 * vg.Inch
+	across := float64(pictureWidth-axisWidth) / math.Log10(pic.X.Max/pic.X.Min)
+	up := float64(pictureHeight-axisHeight) / math.Log10(pic.Y.Max/pic.Y.Min)
+	return math.Atan2(up, across)
 }
 
 func sans(points float64) font.Font {
