@@ -579,7 +579,7 @@ bench_peers() {
     peers=tools/peers dir=$(cache_dir)/peers
     set_up
     find_python
-    make_venv "$dir" $peers/requirements.txt 'onnxruntime, OpenVINO, PyTorch and MLX: some minutes, and 5 GB in the cache folder'
+    make_venv "$dir" $peers/python/requirements.txt 'onnxruntime, OpenVINO, PyTorch and MLX: some minutes, and 5 GB in the cache folder'
     model=$dir/minilm-$(sha256 <weights/builtin/model.safetensors.zst | cut -c1-12)
     [ -d "$model" ] || {
         go run ./tools/golden/checkpoints -builtin "$model.$$" >&2

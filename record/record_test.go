@@ -53,8 +53,28 @@ func TestQuantilesAreNumpys(t *testing.T) {
 			t.Errorf("%s: %g pairs/s of %d pairs in 2 s, %d requests", g.Name, s.Mean, c.Pairs, c.Requests)
 		}
 	}
-	if !math.IsNaN(Percentile(nil, 50)) {
-		t.Error("a percentile of nothing is a number")
+}
+
+func TestPercentile(t *testing.T) {
+	for _, c := range []struct {
+		values        []float64
+		percent, want float64
+	}{
+		{[]float64{3}, 50, 3},
+		{[]float64{5, 1, 3}, 50, 3},
+		{[]float64{4, 1, 3, 2}, 50, 2.5},
+		{[]float64{5, 1, 2, 3, 4}, 95, 4.8},
+		{[]float64{2, 1}, 0, 1},
+		{[]float64{2, 1}, 100, 2},
+		{nil, 50, math.NaN()},
+	} {
+		if got := Percentile(c.values, c.percent); got != c.want && !(math.IsNaN(got) && math.IsNaN(c.want)) {
+			t.Errorf("Percentile(%v, %g) = %g, want %g", c.values, c.percent, got, c.want)
+		}
+	}
+	values := []float64{3, 1, 2}
+	if Percentile(values, 50); values[0] != 3 {
+		t.Error("the caller's values were sorted")
 	}
 }
 

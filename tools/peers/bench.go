@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/metalrank/metalrank/tools/peers/python"
 	"github.com/metalrank/metalrank/tools/peers/wire"
 	"github.com/metalrank/metalrank/tools/peers/workload"
 )
@@ -13,6 +14,7 @@ import (
 // bench is one comparison.
 type bench struct {
 	options  options
+	kit      python.Kit
 	progress io.Writer
 	lock     machineLock
 	requests map[string][]wire.Request // by workload

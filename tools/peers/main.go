@@ -3,8 +3,6 @@
 package main
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"flag"
 	"fmt"
@@ -16,15 +14,15 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/metalrank/metalrank/tools/peers/machine"
+	"github.com/metalrank/metalrank/tools/peers/python"
 	"github.com/metalrank/metalrank/tools/peers/wire"
 	"github.com/metalrank/metalrank/tools/peers/workload"
+	"github.com/metalrank/metalrank/tools/train"
 )
 
-// Where the harness's own files are, from the root of the repository.
-const (
-	scripts = "tools/peers/python"
-	texts   = "tools/train"
-)
+// scripts is where the workers' scripts are, from the root of the repository.
+const scripts = "tools/peers/python"
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
@@ -46,7 +44,8 @@ func run(args []string, out, errOut io.Writer) int {
 
 func compareAll(o options, out, errOut io.Writer) error {
 	b := &bench{options: o, progress: errOut, workers: map[peerName]*worker{}, systems: systemsOf(o.systems)}
-	b.report = report{Begin: time.Now().UTC(), Machine: describeMachine(), Threads: o.threads, Rounds: o.rounds, Seed: o.seed}
+	b.report = report{Begin: time.Now().UTC(), Machine: machine.Describe(), Commit: machine.Commit(), Threads: o.threads, Rounds: o.rounds, Seed: o.seed}
+	b.kit = python.Kit{Interpreter: o.python, Folder: scripts, Cache: o.cache, Threads: o.threads}
 	var err error
 	if b.lock, err = openLock(o.lock); err != nil {
 		return err
@@ -82,7 +81,7 @@ func compareAll(o options, out, errOut io.Writer) error {
 
 // writeRequests generates the workloads to a file.
 func (b *bench) writeRequests(path string) error {
-	corpus, err := workload.ReadCorpus(texts)
+	corpus, err := workload.ReadCorpus(train.Texts)
 	if err != nil {
 		return err
 	}
@@ -112,44 +111,11 @@ func (b *bench) writeRequests(path string) error {
 	return errors.Join(wire.WriteRequests(file, requests), file.Close())
 }
 
-// prepare converts the model, once for a checkpoint, its calibration texts and what converts it.
+// prepare converts the model.
 func (b *bench) prepare(requests string) (artifacts string, err error) {
-	hash := sha256.New()
-	for _, path := range []string{
-		filepath.Join(scripts, "prepare.py"), filepath.Join(scripts, "..", "requirements.txt"),
-		filepath.Join(b.options.model, "config.json"), filepath.Join(b.options.model, "model.safetensors"),
-	} {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return "", err
-		}
-		hash.Write(data)
-	}
-	if err := wire.WriteRequests(hash, b.requests[workload.Calibration]); err != nil {
-		return "", err
-	}
-	artifacts = filepath.Join(b.options.cache, "models", hex.EncodeToString(hash.Sum(nil)[:6]))
-	if _, err := os.Stat(artifacts); err == nil {
-		return artifacts, nil
-	}
-	b.say("converting the model for onnxruntime and OpenVINO, once: about a minute on two cores")
-	var log tail
-	command := b.pythonCommand("prepare.py", "--model", b.options.model, "--workloads", requests, "--artifacts", artifacts)
-	command.Stdout, command.Stderr = &log, &log
-	if err := command.Run(); err != nil {
-		return "", fmt.Errorf("prepare.py: %w; its last words:\n%s", err, &log)
-	}
-	return artifacts, nil
-}
-
-func (b *bench) pythonCommand(script string, args ...string) *exec.Cmd {
-	command := exec.Command(b.options.python, append([]string{filepath.Join(scripts, script)}, args...)...) //nolint:noctx // it ends with its input
-	threads := strconv.Itoa(b.options.threads)
-	command.Env = append(os.Environ(),
-		"OMP_NUM_THREADS="+threads, "OPENBLAS_NUM_THREADS="+threads, "RAYON_NUM_THREADS="+threads,
-		"TOKENIZERS_PARALLELISM=true", "HF_HUB_OFFLINE=1", "PYTHONDONTWRITEBYTECODE=1", "PYTHONWARNINGS=ignore",
-		"TORCHINDUCTOR_CACHE_DIR="+filepath.Join(b.options.cache, "inductor"))
-	return command
+	return b.kit.Prepare(b.options.model, requests, b.requests[workload.Calibration], func() {
+		b.say("converting the model for onnxruntime and OpenVINO, once: about a minute on two cores")
+	})
 }
 
 // start starts a worker for each peer, and for the reference whether or not it is timed.
@@ -166,7 +132,7 @@ func (b *bench) start(requests, artifacts string) error {
 		if name.ours() {
 			command = exec.Command(b.options.engine, append(args, "--backend", b.options.backend)...) //nolint:noctx // as above
 		} else {
-			command = b.pythonCommand("worker.py", append(args, "--peer", name.Peer, "--artifacts", artifacts)...)
+			command = b.kit.Command("worker.py", append(args, "--peer", name.Peer, "--artifacts", artifacts)...)
 		}
 		w, err := startWorker(name, command, replyTimeout)
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/metalrank/metalrank/record"
 	"github.com/metalrank/metalrank/tools/peers/workload"
 )
 
@@ -14,7 +15,7 @@ func (r *report) markdown() string {
 	var text strings.Builder
 	m := r.Machine
 	fmt.Fprintf(&text, "# metalrank and its peers\n\n%s, %d cores (%s), %s; commit %s; %s to %s UTC.\n",
-		m.CPU, m.Cores, strings.Join(m.Features, " "), m.System, m.Commit,
+		m.CPU, m.Cores, strings.Join(m.Features, " "), m.System, r.Commit,
 		r.Begin.Format("2006-01-02 15:04"), r.End.Format("15:04"))
 	fmt.Fprintf(&text, "%d threads each, seed %d, tokenising included. Medians of %d rounds, in each of which every system ran "+
 		"once.\nTuned: sorted by length, micro-batches of the fastest size tried, a stream of one thread for each core.\n",
@@ -157,7 +158,7 @@ func (r *report) speedTable(text *strings.Builder) {
 			cell := fmt.Sprintf("%.1f", median(measured.speeds(documents)))
 			if name == workload.Latency {
 				each := measured.each()
-				cell = fmt.Sprintf("%.1f / %.1f", 1e3*median(each), 1e3*percentile(each, 95))
+				cell = fmt.Sprintf("%.1f / %.1f", 1e3*median(each), 1e3*record.Percentile(each, 95))
 			} else if !measured.whole(len(documents)) {
 				cell += "*"
 				partial = true

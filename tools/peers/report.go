@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/metalrank/metalrank/record"
 	"github.com/metalrank/metalrank/tools/peers/workload"
 )
 
@@ -13,7 +14,8 @@ import (
 type report struct {
 	Begin    time.Time        `json:"begin"`
 	End      time.Time        `json:"end"`
-	Machine  machine          `json:"machine"`
+	Machine  record.Machine   `json:"machine"`
+	Commit   string           `json:"commit"`
 	Threads  int              `json:"threads"`
 	Rounds   int              `json:"rounds"`
 	Seed     uint64           `json:"seed"`

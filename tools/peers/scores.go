@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/metalrank/metalrank/tools/peers/agree"
 	"github.com/metalrank/metalrank/tools/peers/workload"
 )
 
@@ -28,8 +29,8 @@ const (
 func compare(s system, name string, logits, want [][]float64) agreement {
 	n := min(len(logits), len(want))
 	return agreement{
-		System: s, Workload: name, Requests: n, Difference: largestDifference(want[:n], logits[:n]),
-		Tau: meanTau(want[:n], logits[:n]), Deviation: deviation(want[:n]),
+		System: s, Workload: name, Requests: n, Difference: agree.LargestDifference(want[:n], logits[:n]),
+		Tau: agree.MeanTau(want[:n], logits[:n]), Deviation: agree.Deviation(want[:n]),
 	}
 }
 

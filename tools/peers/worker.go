@@ -7,10 +7,9 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
-	"strings"
-	"sync"
 	"time"
 
+	"github.com/metalrank/metalrank/tools/peers/python"
 	"github.com/metalrank/metalrank/tools/peers/wire"
 )
 
@@ -21,7 +20,7 @@ type worker struct {
 	command *exec.Cmd
 	stdin   io.WriteCloser
 	replies chan wire.Reply // closed with the process's output
-	log     *tail
+	log     *python.Tail
 }
 
 // startWorker runs command and waits until its model is loaded.
@@ -34,7 +33,7 @@ func startWorker(name peerName, command *exec.Cmd, timeout time.Duration) (*work
 	if err != nil {
 		return nil, err
 	}
-	w := &worker{name: name, command: command, stdin: stdin, replies: make(chan wire.Reply), log: &tail{}}
+	w := &worker{name: name, command: command, stdin: stdin, replies: make(chan wire.Reply), log: &python.Tail{}}
 	command.Stderr = w.log
 	if err := command.Start(); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
@@ -106,25 +105,3 @@ func (w *worker) close() {
 }
 
 func (w *worker) kill() { w.command.Process.Kill() } //nolint:errcheck // it may have ended
-
-// tail keeps the end of what is written to it.
-type tail struct {
-	mu   sync.Mutex
-	text []byte // guarded by mu
-}
-
-const tailBytes = 4000
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.text = append(t.text, p...)
-	t.text = t.text[max(0, len(t.text)-tailBytes):]
-	return len(p), nil
-}
-
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return strings.TrimSpace(string(t.text))
-}

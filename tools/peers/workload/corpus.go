@@ -4,30 +4,29 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
+	"io/fs"
 	"strings"
 )
 
-// topic is a query with sentences about it or near it.
-type topic struct {
+// Topic is a query with sentences about it or near it.
+type Topic struct {
 	Query string   `json:"query"`
 	Docs  []string `json:"docs"`
 }
 
 // Corpus is the text that workloads are made of: this project's own, from tools/train.
 type Corpus struct {
-	evaluation []topic  // the fixtures, which also are a workload as they are
-	topics     []topic  // those, and the pairs written by hand
+	evaluation []Topic  // the fixtures, which also are a workload as they are
+	topics     []Topic  // those, and the pairs written by hand
 	sentences  []string // of all topics
 }
 
-// ReadCorpus reads the texts below dir, which is tools/train: eval/*.jsonl and hand.tsv.
-func ReadCorpus(dir string) (*Corpus, error) {
+// ReadCorpus reads the texts of tools/train: eval/*.jsonl and hand.tsv.
+func ReadCorpus(texts fs.FS) (*Corpus, error) {
 	c := &Corpus{}
 	for _, name := range []string{"everyday.jsonl", "synthetic.jsonl"} {
-		err := eachLine(filepath.Join(dir, "eval", name), func(line string) error {
-			var t topic
+		err := eachLine(texts, "eval/"+name, func(line string) error {
+			var t Topic
 			if err := json.Unmarshal([]byte(line), &t); err != nil {
 				return err
 			}
@@ -42,12 +41,12 @@ func ReadCorpus(dir string) (*Corpus, error) {
 		}
 	}
 	c.topics = append(c.topics, c.evaluation...)
-	err := eachLine(filepath.Join(dir, "hand.tsv"), func(line string) error {
+	err := eachLine(texts, "hand.tsv", func(line string) error {
 		query, answer, found := strings.Cut(line, "\t")
 		if !found {
 			return fmt.Errorf("no tab in %.60q", line)
 		}
-		c.topics = append(c.topics, topic{Query: query, Docs: []string{answer}})
+		c.topics = append(c.topics, Topic{Query: query, Docs: []string{answer}})
 		return nil
 	})
 	if err != nil {
@@ -59,8 +58,19 @@ func ReadCorpus(dir string) (*Corpus, error) {
 	return c, nil
 }
 
-func eachLine(path string, use func(string) error) error {
-	file, err := os.Open(path)
+// Topics are those whose query has so many tokens.
+func (c *Corpus) Topics(counter *Counter, least, most int) []Topic {
+	var topics []Topic
+	for _, t := range c.topics {
+		if n := counter.Text(t.Query); n >= least && n <= most {
+			topics = append(topics, t)
+		}
+	}
+	return topics
+}
+
+func eachLine(texts fs.FS, path string, use func(string) error) error {
+	file, err := texts.Open(path)
 	if err != nil {
 		return fmt.Errorf("workload: %w", err)
 	}

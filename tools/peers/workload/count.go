@@ -8,8 +8,8 @@ import (
 	"github.com/metalrank/metalrank/weights/builtin"
 )
 
-// specialTokens are those that the model puts round a pair: [CLS] query [SEP] document [SEP].
-const specialTokens = 3
+// SpecialTokens are those that the model puts round a pair: [CLS] query [SEP] document [SEP].
+const SpecialTokens = 3
 
 // Counter counts tokens as the embedded model's tokenizer makes them. It is not for several goroutines at once.
 type Counter struct {
@@ -57,5 +57,5 @@ func (c *Counter) word(word string) int {
 
 // Pair counts the tokens of a pair, special tokens included.
 func (c *Counter) Pair(query, document string) int {
-	return c.Text(query) + c.Text(document) + specialTokens
+	return c.Text(query) + c.Text(document) + SpecialTokens
 }

@@ -48,25 +48,23 @@ const (
 
 // Generate makes the workloads of all specs, and Evaluation. The same seed gives the same texts.
 func Generate(corpus *Corpus, counter *Counter, specs []Spec, seed uint64) ([]wire.Request, error) {
-	var queries []topic
-	for _, t := range corpus.topics {
-		if counter.Text(t.Query) <= maxQuery {
-			queries = append(queries, t)
-		}
+	if err := checkFiller(counter); err != nil {
+		return nil, err
 	}
-	if len(queries) == 0 || counter.Text(filler) != 1 {
-		return nil, fmt.Errorf("workload: no query of at most %d tokens, or %q is not one token", maxQuery, filler)
+	queries := corpus.Topics(counter, 0, maxQuery)
+	if len(queries) == 0 {
+		return nil, fmt.Errorf("workload: no query of at most %d tokens", maxQuery)
 	}
 	var requests []wire.Request
 	for i, spec := range specs {
-		w := writer{corpus, counter, rand.New(rand.NewPCG(seed, uint64(i)))}
+		w := Writer{corpus, counter, rand.New(rand.NewPCG(seed, uint64(i)))}
 		lengths := lengths(w.random, spec.Requests*spec.Documents, spec.Mean, spec.Sigma, minLength, maxLength)
 		for range spec.Requests {
 			t := queries[w.random.IntN(len(queries))]
 			request := wire.Request{Workload: spec.Name, Query: t.Query}
-			used := counter.Text(t.Query) + specialTokens
+			used := counter.Text(t.Query) + SpecialTokens
 			for range spec.Documents {
-				request.Documents = append(request.Documents, w.document(t, lengths[0]-used))
+				request.Documents = append(request.Documents, w.Document(t, lengths[0]-used))
 				lengths = lengths[1:]
 			}
 			requests = append(requests, request)
@@ -78,16 +76,29 @@ func Generate(corpus *Corpus, counter *Counter, specs []Spec, seed uint64) ([]wi
 	return requests, nil
 }
 
-// writer writes documents.
-type writer struct {
+// Writer writes documents. It is not for several goroutines at once.
+type Writer struct {
 	corpus  *Corpus
 	counter *Counter
 	random  *rand.Rand
 }
 
-// document returns a text of exactly so many tokens: every other one begins with a sentence of the topic, the rest is
+// NewWriter returns a Writer that draws from random.
+func NewWriter(corpus *Corpus, counter *Counter, random *rand.Rand) (Writer, error) {
+	return Writer{corpus, counter, random}, checkFiller(counter)
+}
+
+// checkFiller makes sure that a text of any number of tokens can be written.
+func checkFiller(counter *Counter) error {
+	if counter.Text(filler) != 1 {
+		return fmt.Errorf("workload: %q is not one token", filler)
+	}
+	return nil
+}
+
+// Document returns a text of exactly so many tokens: every other one begins with a sentence of the topic, the rest is
 // sentences from anywhere, cut where the tokens are used up.
-func (w writer) document(t topic, tokens int) string {
+func (w Writer) Document(t Topic, tokens int) string {
 	pool := w.corpus.sentences
 	if w.random.IntN(2) == 0 {
 		pool = t.Docs
