@@ -11,7 +11,7 @@ import (
 
 // Every row of the study is a cell of the experiment of its name, with as many requests.
 func TestGridsAreTheStudys(t *testing.T) {
-	data, err := os.ReadFile("../table/testdata/study.md")
+	data, err := os.ReadFile("../table/study.md")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,7 @@ import (
 
 func study(t testing.TB) string {
 	t.Helper()
-	data, err := os.ReadFile("testdata/study.md")
+	data, err := os.ReadFile("study.md")
 	if err != nil {
 		t.Fatal(err)
 	}

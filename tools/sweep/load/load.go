@@ -1,0 +1,148 @@
+// Package load sends requests to a system as clients do, and notes how long each took. It must not know what the system
+// is, nor what the requests say.
+package load
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/metalrank/metalrank/tools/sweep/dataset"
+)
+
+// Scorer is a system under load. Score is called from several goroutines at once.
+type Scorer interface {
+	Score(ctx context.Context, query string, documents []string) ([]float64, error)
+}
+
+// Plan says what is sent, and when.
+type Plan struct {
+	Requests []dataset.Request
+	Clients  int // requests under way at most
+	// Rate is how many requests a second are due, in an open loop. 0: a closed loop, in which each client sends the next
+	// when it has its last answer.
+	Rate float64
+	// Limit ends the sending after so long, once every client has sent one. 0: all requests are sent.
+	Limit time.Duration
+	// Answered, if not nil, is told of each answer's documents, from any goroutine.
+	Answered func(documents int)
+}
+
+// Result is what came of a Plan.
+type Result struct {
+	Latencies []float64 // ms, of the answered requests, in the order in which they were sent
+	Documents []int     // of the same
+	Seconds   float64   // from the first request (due, in an open loop) to the last answer
+	Failed    int
+	Err       error // of the first request that failed
+}
+
+// hopeless is how many requests may fail, none having been answered, before the rest isn't tried.
+const hopeless = 5
+
+// run is a Plan under way.
+type run struct {
+	Plan
+
+	scorer   Scorer
+	begin    time.Time
+	next     atomic.Int64 // request to be sent
+	elapsed  []time.Duration
+	answered atomic.Int64
+
+	mu     sync.Mutex
+	failed int       // guarded by mu
+	err    error     // guarded by mu
+	end    time.Time // guarded by mu; of the last answer
+}
+
+// Run carries the plan out. When ctx ends, what is under way is given up, and the result is what there was.
+func Run(ctx context.Context, scorer Scorer, plan Plan) Result {
+	r := &run{Plan: plan, scorer: scorer, begin: time.Now(), elapsed: make([]time.Duration, len(plan.Requests))}
+	var clients sync.WaitGroup
+	for range plan.Clients {
+		clients.Go(func() { r.client(ctx) })
+	}
+	clients.Wait()
+	return r.result()
+}
+
+// client sends one request after the other.
+func (r *run) client(ctx context.Context) {
+	for ctx.Err() == nil && !r.givenUp() {
+		i := int(r.next.Add(1)) - 1
+		if i >= len(r.Requests) || (r.Limit > 0 && i >= r.Clients && time.Since(r.begin) >= r.Limit) {
+			return
+		}
+		start := time.Now()
+		if r.Rate > 0 {
+			// Latency counts from when the request was due, however late a client is free to send it: else a server that
+			// stalls would be asked less, and the wait of those who would have asked would be nowhere.
+			start = r.begin.Add(time.Duration(float64(i) / r.Rate * float64(time.Second)))
+			if !sleepUntil(ctx, start) {
+				return
+			}
+		}
+		_, err := r.scorer.Score(ctx, r.Requests[i].Query, r.Requests[i].Documents)
+		if ctx.Err() != nil {
+			return // neither answered nor failed
+		}
+		r.note(i, start, err)
+	}
+}
+
+// sleepUntil returns false where ctx ends first.
+func sleepUntil(ctx context.Context, when time.Time) bool {
+	timer := time.NewTimer(time.Until(when))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (r *run) note(i int, start time.Time, err error) {
+	now := time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil {
+		r.failed++
+		if r.err == nil {
+			r.err = err
+		}
+		return
+	}
+	r.elapsed[i] = max(now.Sub(start), 1)
+	r.answered.Add(1)
+	if now.After(r.end) {
+		r.end = now
+	}
+	if r.Answered != nil {
+		r.Answered(len(r.Requests[i].Documents))
+	}
+}
+
+func (r *run) givenUp() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.failed >= hopeless && r.answered.Load() == 0
+}
+
+func (r *run) result() Result {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	result := Result{Failed: r.failed, Err: r.err}
+	for i, elapsed := range r.elapsed {
+		if elapsed > 0 {
+			result.Latencies = append(result.Latencies, float64(elapsed)/float64(time.Millisecond))
+			result.Documents = append(result.Documents, len(r.Requests[i].Documents))
+		}
+	}
+	if len(result.Latencies) > 0 {
+		result.Seconds = r.end.Sub(r.begin).Seconds()
+	}
+	return result
+}

@@ -1,0 +1,124 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/metalrank/metalrank/record"
+	"github.com/metalrank/metalrank/tools/sweep/dataset"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// scorer answers as it is told.
+type scorer func(ctx context.Context, call int) error
+
+func (s scorer) counted() Scorer { return &counted{answer: s} }
+
+type counted struct {
+	answer scorer
+	calls  atomic.Int64
+}
+
+func (c *counted) Score(ctx context.Context, _ string, documents []string) ([]float64, error) {
+	return make([]float64, len(documents)), c.answer(ctx, int(c.calls.Add(1)))
+}
+
+func requests(n int) []dataset.Request {
+	r := make([]dataset.Request, n)
+	for i := range r {
+		r[i] = dataset.Request{Query: "q", Documents: make([]string, 1+i%3)}
+	}
+	return r
+}
+
+func at(result Result, percent float64) float64 { return record.Percentile(result.Latencies, percent) }
+
+// A server of one queue that stalls once, for a second: 200 requests of 1 ms. A closed loop meets the stall once, so that
+// its 99th percentile shows nothing; in an open loop, all that were due meanwhile waited.
+func TestOpenLoopShowsAStallThatAClosedLoopHides(t *testing.T) {
+	t.Parallel()
+	stalling := func() Scorer {
+		queue := make(chan struct{}, 1)
+		return scorer(func(_ context.Context, call int) error {
+			queue <- struct{}{}
+			defer func() { <-queue }()
+			pause := time.Millisecond
+			if call == 100 {
+				pause = time.Second
+			}
+			time.Sleep(pause)
+			return nil
+		}).counted()
+	}
+	closed := Run(t.Context(), stalling(), Plan{Requests: requests(300), Clients: 1})
+	open := Run(t.Context(), stalling(), Plan{Requests: requests(300), Clients: 1, Rate: 200})
+	if len(closed.Latencies) != 300 || len(open.Latencies) != 300 {
+		t.Fatalf("%d and %d answers", len(closed.Latencies), len(open.Latencies))
+	}
+	if p99 := at(closed, 99); p99 > 500 {
+		t.Errorf("closed loop: P99 is %.1f ms: the stall should be in the maximum alone", p99)
+	}
+	if most := at(closed, 100); most < 1000 {
+		t.Errorf("closed loop: the maximum is %.1f ms", most)
+	}
+	if p99 := at(open, 99); p99 < 900 {
+		t.Errorf("open loop: P99 is %.1f ms, want the stall of 1000", p99)
+	}
+}
+
+func TestOpenLoopKeepsItsRate(t *testing.T) {
+	t.Parallel()
+	result := Run(t.Context(), scorer(func(context.Context, int) error { return nil }).counted(),
+		Plan{Requests: requests(50), Clients: 8, Rate: 500})
+	if result.Seconds < 0.098 || len(result.Latencies) != 50 {
+		t.Errorf("50 requests at 500/s took %.3f s, %d answered", result.Seconds, len(result.Latencies))
+	}
+}
+
+func TestFailuresCount(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("broken")
+	some := Run(t.Context(), scorer(func(_ context.Context, call int) error {
+		if call%2 == 0 {
+			return broken
+		}
+		return nil
+	}).counted(), Plan{Requests: requests(20), Clients: 3})
+	if some.Failed != 10 || len(some.Latencies) != 10 || !errors.Is(some.Err, broken) {
+		t.Errorf("%+v", some)
+	}
+	all := &counted{answer: func(context.Context, int) error { return broken }}
+	if result := Run(t.Context(), all, Plan{Requests: requests(1000), Clients: 2}); all.calls.Load() > hopeless+2 || result.Err == nil {
+		t.Errorf("%d calls of a system that always fails", all.calls.Load())
+	}
+}
+
+func TestLimitLeavesEveryClientOne(t *testing.T) {
+	t.Parallel()
+	result := Run(t.Context(), scorer(func(context.Context, int) error { time.Sleep(20 * time.Millisecond); return nil }).counted(),
+		Plan{Requests: requests(1000), Clients: 4, Limit: time.Nanosecond})
+	if n := len(result.Latencies); n != 4 {
+		t.Errorf("%d answers, want one for each of 4 clients", n)
+	}
+}
+
+func TestCancelKeepsWhatWasAnswered(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	result := Run(ctx, scorer(func(ctx context.Context, call int) error {
+		if call == 5 {
+			cancel()
+			return ctx.Err()
+		}
+		return nil
+	}).counted(), Plan{Requests: requests(100), Clients: 1})
+	if len(result.Latencies) != 4 || result.Failed != 0 || len(result.Documents) != 4 {
+		t.Errorf("%+v", result)
+	}
+}
