@@ -26,7 +26,8 @@ usage: ./build.sh VERB [ARGS]
 
   deps             check the toolchains, fetch the Go modules, build libtokenizers.a; as root on Debian or Ubuntu,
                    install what is missing
-  build            build bin/metalrank, bin/metalrank-bulk for "metalrank bulk", and bin/kprof, the profiler
+  build            build bin/metalrank, bin/metalrank-bulk for "metalrank bulk", bin/kprof, the profiler, and
+                   bin/sweep (tools/sweep/README.md)
   demo             build, then rank a bundled example with the embedded model
   serve [ARGS]     build, then run `metalrank serve ARGS`
   test [ARGS]      run the tests, then those of concurrent packages under the race detector; with ARGS, just
@@ -481,7 +482,7 @@ verb_env() {
 
 verb_build() {
     no_arguments build "$@"
-    build_bulk
+    build_bulk ./tools/sweep
     build_kprof
 }
 
@@ -494,10 +495,10 @@ build() {
     go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$version" -o bin/ ./cmd/metalrank "$@"
 }
 
-# build_bulk: build, with the program that `metalrank bulk` runs, whose server takes a minute more to compile.
+# build_bulk [PACKAGE...]: build, with the program that `metalrank bulk` runs, whose server takes a minute more to compile.
 build_bulk() {
     [ -x bin/metalrank-bulk ] || say 'compiling bin/metalrank-bulk: up to two minutes the first time'
-    build ./cmd/metalrank-bulk
+    build ./cmd/metalrank-bulk "$@"
 }
 
 # The profiler is for who works on kernels, so that a demonstration or a server does not wait for it.

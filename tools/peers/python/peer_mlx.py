@@ -1,4 +1,7 @@
-"""MLX on the CPU. It ships no BERT, so the model is written with its operations here; fp32, since its CPU GEMM is."""
+"""MLX, on the CPU or on Apple's GPU. It ships no BERT, so the model is written with its operations here.
+
+int8 and int4 are its affine quantisation in groups of 64, with activations in fp16: all linear layers but the classifier.
+"""
 
 import json
 
@@ -8,17 +11,32 @@ import numpy as np
 import batching
 
 PACKAGES = ["mlx"]
+BITS = {"fp32": 0, "fp16": 0, "int8": 8, "int4": 4}
+GROUP = 64
 
 
 class Bert:
-    def __init__(self, folder):
+    def __init__(self, folder, precision):
         with open(f"{folder}/config.json", encoding="utf-8") as file:
             self.config = json.load(file)
         weights = mx.load(f"{folder}/model.safetensors")
-        self.weights = {name: w.astype(mx.float32) for name, w in weights.items()}
-        mx.eval(self.weights)
+        dtype = mx.float32 if precision == "fp32" else mx.float16
+        self.weights = {name: w.astype(dtype) for name, w in weights.items() if w.dtype != mx.int64}
+        self.bits = BITS[precision]
+        self.quantized = {}  # name of a linear layer: codes, scales, biases
+        for name in [n.removesuffix(".weight") for n in self.weights] if self.bits else []:
+            weight = self.weights.get(name + ".weight")
+            if weight is None or weight.ndim != 2 or "embeddings" in name or name == "classifier":
+                continue
+            self.quantized[name] = mx.quantize(weight, group_size=GROUP, bits=self.bits)
+            del self.weights[name + ".weight"]
+        mx.eval(self.weights, self.quantized)
 
     def _linear(self, name, x):
+        if name in self.quantized:
+            codes, scales, biases = self.quantized[name]
+            product = mx.quantized_matmul(x, codes, scales, biases, transpose=True, group_size=GROUP, bits=self.bits)
+            return product + self.weights[name + ".bias"]
         return mx.addmm(self.weights[name + ".bias"], x, self.weights[name + ".weight"].T)
 
     def _norm(self, name, x):
@@ -58,11 +76,14 @@ class Bert:
 
 class Peer:
     def __init__(self, options):
-        mx.set_default_device(mx.cpu)
+        if options.precision not in BITS:
+            raise SystemExit(f"mlx: no {options.precision} here, only {', '.join(BITS)}")
+        mx.set_default_device(mx.gpu if getattr(options, "device", "cpu") == "gpu" else mx.cpu)
         self.encode = batching.PairTokenizer(options.model)
-        self.model = Bert(options.model)
+        self.model = Bert(options.model, options.precision)
         self.whole = self._forward
         self.streams = [self._forward]  # one CPU stream, whose GEMM takes its threads from OpenBLAS
 
     def _forward(self, ids, mask, types):
-        return np.array(self.model(mx.array(ids), mx.array(mask), mx.array(types)))
+        logits = self.model(mx.array(ids), mx.array(mask), mx.array(types))
+        return np.array(logits.astype(mx.float32))

@@ -9,6 +9,8 @@ PACKAGES = ["onnxruntime"]
 
 class Peer:
     def __init__(self, options):
+        if options.precision not in ("fp32", "int8"):
+            raise SystemExit(f"onnxruntime: no {options.precision} here, only fp32 and int8")
         self.encode = batching.PairTokenizer(options.model)
         path = f"{options.artifacts}/{options.precision}.onnx"
         self.whole = self._forward(path, options.threads)

@@ -11,6 +11,8 @@ FILES = {"fp32": ("fp32.xml", "f32"), "bf16": ("fp32.xml", "bf16"), "int8": ("in
 
 class Peer:
     def __init__(self, options):
+        if options.precision not in FILES:
+            raise SystemExit(f"openvino: no {options.precision} here, only {', '.join(FILES)}")
         self.encode = batching.PairTokenizer(options.model)
         file, precision = FILES[options.precision]
         core = openvino.Core()

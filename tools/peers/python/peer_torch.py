@@ -1,28 +1,36 @@
-"""PyTorch with transformers, eager as sentence-transformers runs it, or compiled."""
+"""PyTorch with transformers, eager as sentence-transformers runs it, or compiled; on the CPU or on Apple's GPU."""
 
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+import batching
+
 PACKAGES = ["torch", "transformers"]
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 class Peer:
     def __init__(self, options):
+        self.device = getattr(options, "device", "cpu")
+        if options.precision not in DTYPES:
+            raise SystemExit(f"{options.peer}: no {options.precision} here, only {', '.join(DTYPES)}")
+        if self.device == "mps" and not torch.backends.mps.is_available():
+            raise SystemExit("PyTorch has no MPS device here: that is Apple's GPU, on macOS")
         self.tokenizer = AutoTokenizer.from_pretrained(options.model)
         model = AutoModelForSequenceClassification.from_pretrained(options.model, dtype=DTYPES[options.precision])
-        self.model = model.eval()
+        self.model = model.eval().to(self.device)
         if options.peer == "torch.compile":
-            import torch._inductor.config
+            import torch._dynamo as dynamo
+            import torch._inductor.config as inductor
 
-            torch._inductor.config.freezing = True  # weights as constants, packed once: what it documents for CPUs
-            torch._dynamo.config.recompile_limit = 32
+            inductor.freezing = True  # weights as constants, packed once: what it documents for CPUs
+            dynamo.config.recompile_limit = 32
             self.model = torch.compile(self.model, dynamic=True)
         self.whole = self._forward(options.threads)
         self.streams = [self._forward(1)] * options.threads
 
     def encode(self, query, documents):
-        batch = self.tokenizer([query] * len(documents), documents, truncation="longest_first")
+        batch = self.tokenizer([query] * len(documents), documents, truncation="longest_first", max_length=batching.MAX_LENGTH)
         return batch["input_ids"], batch["token_type_ids"]
 
     def _forward(self, threads):
@@ -30,10 +38,10 @@ class Peer:
             torch.set_num_threads(threads)  # counts for the calling thread
             with torch.inference_mode():
                 output = self.model(
-                    input_ids=torch.from_numpy(ids),
-                    attention_mask=torch.from_numpy(mask),
-                    token_type_ids=torch.from_numpy(types),
+                    input_ids=torch.from_numpy(ids).to(self.device),
+                    attention_mask=torch.from_numpy(mask).to(self.device),
+                    token_type_ids=torch.from_numpy(types).to(self.device),
                 )
-                return output.logits[:, 0].float().numpy()
+                return output.logits[:, 0].float().cpu().numpy()
 
         return forward

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"hash/fnv"
+	"time"
+
+	"github.com/metalrank/metalrank/record"
+	"github.com/metalrank/metalrank/tools/sweep/dataset"
+	"github.com/metalrank/metalrank/tools/sweep/load"
+	"github.com/metalrank/metalrank/tools/sweep/target"
+)
+
+// settle lets the threads of the system before fall asleep: runtimes spin for a few milliseconds after work.
+const settle = 100 * time.Millisecond
+
+// measurement is of one cell.
+type measurement struct {
+	*sweep
+
+	job            *job
+	batch, clients int
+	set            *dataset.Set
+}
+
+// requests returns how many there are, and those.
+func (m *measurement) requests() ([]dataset.Request, error) {
+	n := m.job.Requests
+	if m.command.Quick && m.command.Requests == 0 {
+		n = min(n, quickRequests*m.clients)
+	}
+	return m.set.Requests(n, m.batch, m.stream())
+}
+
+// stream makes the texts of each cell its own, so that none is in a cache already.
+func (m *measurement) stream() uint64 {
+	hash := fnv.New64a()
+	for _, n := range []int{m.batch, m.clients, m.job.Requests} {
+		_, _ = hash.Write([]byte{byte(n), byte(n >> 8), byte(n >> 16)})
+	}
+	if m.job.batching.On {
+		_, _ = hash.Write([]byte{1})
+	}
+	_, _ = hash.Write([]byte(m.job.experiment.Name))
+	return hash.Sum64()
+}
+
+// measure returns a cell for each target and, of two, their comparison. A nil target's cell has its table's error.
+func (m *measurement) measure(ctx context.Context, targets []target.Target, tables []*record.Table) ([]*record.Cell, *record.Comparison, error) {
+	requests, err := m.requests()
+	if err != nil {
+		return nil, nil, err
+	}
+	lengths := m.set.Lengths(requests, m.job.experiment.MaxLength)
+	cells := make([]*record.Cell, len(targets))
+	blocks := 1
+	if len(targets) == 2 && targets[0] != nil && targets[1] != nil {
+		blocks = min(m.command.Repeats, max(len(requests), 2))
+	}
+	for i, t := range targets {
+		cells[i] = &record.Cell{Batch: m.batch, Concurrency: m.clients, Loop: record.Closed, Rate: m.command.Rate}
+		if m.command.Rate > 0 {
+			cells[i].Loop = record.Open
+		}
+		if t == nil {
+			*cells[i] = record.Cell{Batch: m.batch, Concurrency: m.clients, Error: tables[i].Error}
+			continue
+		}
+		cells[i].Lengths = lengths
+		if err := m.warmUp(ctx, t); err != nil && ctx.Err() == nil {
+			*cells[i] = record.Cell{Batch: m.batch, Concurrency: m.clients, Error: "warming up: " + err.Error()}
+		}
+	}
+	speeds := make([][]float64, len(targets)) // of each block
+	bar := m.newProgress(m.job, m.batch, m.clients, len(requests)*m.batch*m.live(cells))
+	for block := range blocks {
+		part := requests[block*len(requests)/blocks : (block+1)*len(requests)/blocks]
+		if len(part) < m.clients && blocks > 1 { // every client sends one, so that the load is what it is called
+			part = requests[:min(m.clients, len(requests))]
+		}
+		for turn := range targets {
+			i := (turn + block) % len(targets) // in turns, each the first as often
+			if cells[i].Error != "" || ctx.Err() != nil {
+				continue
+			}
+			time.Sleep(settle)
+			result := load.Run(ctx, targets[i], load.Plan{
+				Requests: part, Clients: m.clients, Rate: m.command.Rate, Limit: m.command.Limit, Answered: bar.add,
+			})
+			speeds[i] = append(speeds[i], m.add(cells[i], result))
+		}
+	}
+	bar.finish()
+	for _, c := range cells {
+		if c.Error == "" {
+			c.Summarize()
+		}
+	}
+	if len(targets) < 2 {
+		return cells, nil, nil
+	}
+	return cells, m.compare(cells, speeds, tables), nil
+}
+
+// live is how many of the cells are measured.
+func (*measurement) live(cells []*record.Cell) int {
+	n := 0
+	for _, c := range cells {
+		if c.Error == "" {
+			n++
+		}
+	}
+	return n
+}
+
+// warmUp sends requests that count for nothing, of texts that don't come again.
+func (m *measurement) warmUp(ctx context.Context, t target.Target) error {
+	n := m.job.experiment.WarmupFor(m.clients)
+	requests, err := m.set.Requests(n, m.batch, ^m.stream())
+	if err != nil {
+		return err
+	}
+	result := load.Run(ctx, t, load.Plan{Requests: requests, Clients: m.clients})
+	if len(result.Latencies) == 0 {
+		return result.Err
+	}
+	return nil
+}
+
+// add puts what was measured into the cell, and returns its pairs per second.
+func (*measurement) add(c *record.Cell, result load.Result) float64 {
+	c.Failed += result.Failed
+	if len(result.Latencies) == 0 {
+		if result.Err != nil {
+			*c = record.Cell{Batch: c.Batch, Concurrency: c.Concurrency, Error: result.Err.Error()}
+		}
+		return 0
+	}
+	c.Latencies = append(c.Latencies, result.Latencies...)
+	c.Seconds += result.Seconds
+	pairs := 0
+	for _, n := range result.Documents {
+		pairs += n
+	}
+	return float64(pairs) / result.Seconds
+}

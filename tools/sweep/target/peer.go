@@ -1,0 +1,140 @@
+package target
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/metalrank/metalrank/record"
+	"github.com/metalrank/metalrank/tools/peers/python"
+	"github.com/metalrank/metalrank/tools/peers/wire"
+	"github.com/metalrank/metalrank/tools/peers/workload"
+	"github.com/metalrank/metalrank/tools/sweep/peers"
+	"github.com/metalrank/metalrank/tools/train"
+	"github.com/metalrank/metalrank/weights/builtin"
+)
+
+// peer is another runtime, served on loopback.
+type peer struct {
+	*overHTTP
+
+	server *peers.Server
+}
+
+func openPeer(ctx context.Context, o Options) (_ Target, err error) {
+	interpreter, err := peers.Installed(ctx, o.Name)
+	if err != nil {
+		return nil, err
+	}
+	cache, err := peers.Folder()
+	if err != nil {
+		return nil, err
+	}
+	folder, err := peers.Scripts()
+	if err != nil {
+		return nil, err
+	}
+	model, err := modelFolder(cache, o.Model)
+	if err != nil {
+		return nil, err
+	}
+	kit := python.Kit{Interpreter: interpreter, Folder: folder, Cache: cache, Threads: o.Threads}
+	args := []string{
+		"--peer", o.Name, "--precision", o.DType, "--threads", strconv.Itoa(o.Threads), "--model", model,
+		"--max-length", strconv.Itoa(o.MaxLength), "--instances", strconv.Itoa(o.Instances),
+	}
+	if o.Batching.On {
+		args = append(args, "--wait-ms", fmt.Sprint(o.Batching.WaitMS), "--max-tokens", strconv.Itoa(o.Batching.MaxTokens))
+	}
+	if o.Name == "onnx" || o.Name == "openvino" {
+		artifacts, err := prepare(kit, model, o.Say)
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, "--artifacts", artifacts)
+	}
+	server, err := peers.Start(ctx, kit.Command("serve.py", args...))
+	if err != nil {
+		return nil, err
+	}
+	described := o.Describe()
+	o.URL, o.API = fmt.Sprintf("http://127.0.0.1:%d/rerank", server.Port), "tei"
+	if o.Name == "infinity" {
+		o.API = "jina" // its own is the same but for fields that nobody asks for
+	}
+	client, err := openHTTP(o)
+	if err != nil {
+		return nil, errors.Join(err, server.Close())
+	}
+	described.Versions, described.Detail = server.Versions, "over HTTP on loopback, threads "+strconv.Itoa(o.Threads)
+	if described.Model, described.Hash, err = identify(o.Model, model); err != nil {
+		return nil, errors.Join(err, server.Close())
+	}
+	client.system = described
+	client.system.URL = ""
+	return &peer{client, server}, nil
+}
+
+// identify names the model and hashes its weights.
+func identify(asked, folder string) (name, hash string, err error) {
+	checkpoint, err := openCheckpoint(asked)
+	if err != nil {
+		return "", "", err
+	}
+	defer checkpoint.Close()
+	hash, err = hashWeights(checkpoint)
+	if asked == "" {
+		return builtin.Name, hash, err
+	}
+	return filepath.Base(folder), hash, err
+}
+
+// modelFolder returns a folder with the checkpoint; the embedded model is written to the cache.
+func modelFolder(cache, model string) (string, error) {
+	if model != "" {
+		return model, nil
+	}
+	folder := filepath.Join(cache, builtin.Name)
+	if _, err := os.Stat(folder); err == nil {
+		return folder, nil
+	}
+	work := fmt.Sprintf("%s.%d", folder, os.Getpid()) // made aside and renamed, so that it is whole or not there
+	if err := builtin.Write(work); err != nil {
+		return "", errors.Join(err, os.RemoveAll(work))
+	}
+	return folder, os.Rename(work, folder)
+}
+
+// prepare converts the model for the runtimes that want files of their own.
+func prepare(kit python.Kit, model string, say func(string, ...any)) (artifacts string, err error) {
+	corpus, err := workload.ReadCorpus(train.Texts)
+	if err != nil {
+		return "", err
+	}
+	counter, err := workload.NewCounter()
+	if err != nil {
+		return "", err
+	}
+	calibration, err := python.Calibration(corpus, counter, 1)
+	if err = errors.Join(err, counter.Close()); err != nil {
+		return "", err
+	}
+	file, err := os.CreateTemp("", "sweep-*.jsonl")
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, os.Remove(file.Name())) }()
+	if err := errors.Join(wire.WriteRequests(file, calibration), file.Close()); err != nil {
+		return "", err
+	}
+	return kit.Prepare(model, file.Name(), calibration, func() {
+		say("converting the model for onnxruntime and OpenVINO, once: a minute or two")
+	})
+}
+
+func (p *peer) System() record.System { return p.system }
+
+func (p *peer) Close() error { return errors.Join(p.overHTTP.Close(), p.server.Close()) }

@@ -1,0 +1,78 @@
+// Package target opens the systems that a sweep measures: the engine in this process, a server that somebody else runs,
+// and other runtimes, started on loopback. It must not know how they are measured.
+package target
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/metalrank/metalrank/record"
+	"github.com/metalrank/metalrank/tools/sweep/peers"
+)
+
+// Target is a system that scores. Its methods may be called from several goroutines at once.
+type Target interface {
+	// Score returns scores in the order of the documents.
+	Score(ctx context.Context, query string, documents []string) ([]float64, error)
+	// Raw is Score before the activation; ok is false where the system can't.
+	Raw(ctx context.Context, query string, documents []string) (logits []float64, ok bool, err error)
+	System() record.System
+	Close() error
+}
+
+// Options say which system is opened, and how. Those that a kind of system has no use for are ignored.
+type Options struct {
+	Name      string // one of Names
+	Backend   string // of Embedded: one of engine.Backends
+	Model     string // checkpoint folder; empty: the embedded model
+	DType     string // one of experiments.DTypes
+	MaxLength int    // tokens
+	Instances int
+	Batching  record.Batching
+	Threads   int // of a peer
+
+	URL, API, Key, ServedModel string // of HTTP: API is one of APIs
+	Say                        func(format string, arguments ...any)
+}
+
+// Names are what a target may be called.
+func Names() []string { return append([]string{record.Embedded, record.HTTP}, peers.Names...) }
+
+// Check reports a name that isn't one, before anything is opened.
+func Check(name string) error {
+	if !slices.Contains(Names(), name) {
+		return fmt.Errorf("no target %q: want one of %s", name, strings.Join(Names(), ", "))
+	}
+	return nil
+}
+
+// Open opens the system. The error says why it cannot run here. The caller closes the Target.
+func Open(ctx context.Context, o Options) (Target, error) {
+	switch {
+	case o.Name == record.Embedded:
+		return openEmbedded(ctx, o)
+	case o.Name == record.HTTP:
+		return openHTTP(o)
+	case slices.Contains(peers.Names, o.Name):
+		return openPeer(ctx, o)
+	}
+	return nil, Check(o.Name)
+}
+
+// Describe is what the system is called in a table whether or not it can be opened.
+func (o Options) Describe() record.System {
+	s := record.System{
+		Backend: o.Name, Device: "cpu", DType: o.DType, Model: o.Model, MaxLength: o.MaxLength, Instances: max(1, o.Instances),
+	}
+	switch o.Name {
+	case record.Embedded:
+		s.Kind, s.Backend, s.Device = record.Embedded, "metalrank", o.Backend
+	case record.HTTP:
+		s.Kind, s.Device, s.URL, s.DType, s.MaxLength = record.HTTP, "remote", o.URL, "", 0
+	default:
+		s.Kind, s.Device = record.Peer, peers.Device(o.Name)
+	}
+	return s
+}
