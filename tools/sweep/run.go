@@ -64,6 +64,7 @@ func (c *runCommand) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	err = s.measure(ctx)
+	s.closeSets()
 	if err := errors.Join(err, s.save()); err != nil {
 		if ctx.Err() != nil {
 			return fmt.Errorf("interrupted; what was measured is in %s: go on with --resume --out %[1]s and the same arguments", c.Out)
@@ -188,8 +189,10 @@ func (c *runCommand) targets(ctx context.Context, list []experiments.Experiment)
 			if err := target.Check(o.Name); err != nil {
 				return first, nil, fmt.Errorf("%s: target: %w", e.Name, err)
 			}
-			if o.Name == record.HTTP && c.URL == "" {
-				return first, nil, errors.New("--target http wants --url, as in --url http://127.0.0.1:8080/rerank")
+			if o.Name == record.HTTP {
+				if _, err := target.ParseURL(c.URL); err != nil {
+					return first, nil, fmt.Errorf("http wants --url: %w", err)
+				}
 			}
 			if slices.Contains(peers.Names, o.Name) {
 				if _, err := peers.Installed(ctx, o.Name); err != nil {

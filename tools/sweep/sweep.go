@@ -71,6 +71,7 @@ type sweep struct {
 	started time.Time // this process's part
 	done    int       // cells, in this process and before
 	before  int       // cells that an earlier process measured
+	sets    map[string]*dataset.Set
 }
 
 // sides is how many tables a job has.
@@ -170,11 +171,10 @@ func (s *sweep) job(ctx context.Context, index int) error {
 		return nil
 	}
 	s.done += finished
-	set, err := dataset.Open(j.experiment.Data, j.experiment.Seed)
+	set, err := s.set(j.experiment.Data, j.experiment.Seed)
 	if err != nil {
 		return err
 	}
-	defer set.Close()
 	var targets []target.Target
 	for i, t := range tables {
 		opened, err := s.open(ctx, j, i, t, set)
@@ -199,6 +199,28 @@ func (s *sweep) job(ctx context.Context, index int) error {
 		}
 	}
 	return s.printTables(tables)
+}
+
+// set opens a data set, once.
+func (s *sweep) set(name string, seed uint64) (*dataset.Set, error) {
+	id := fmt.Sprintf("%s %d", name, seed)
+	if s.sets[id] == nil {
+		set, err := dataset.Open(name, seed)
+		if err != nil {
+			return nil, err
+		}
+		if s.sets == nil {
+			s.sets = map[string]*dataset.Set{}
+		}
+		s.sets[id] = set
+	}
+	return s.sets[id], nil
+}
+
+func (s *sweep) closeSets() {
+	for _, set := range s.sets {
+		_ = set.Close() // it was only read
+	}
 }
 
 // tables returns the job's tables, which are begun where they weren't.

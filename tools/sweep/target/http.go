@@ -33,13 +33,22 @@ type overHTTP struct {
 	system               record.System
 }
 
-func openHTTP(o Options) (*overHTTP, error) {
-	u, err := url.Parse(o.URL)
+// ParseURL reads the address of a server; one without a path is its /rerank.
+func ParseURL(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return nil, fmt.Errorf("url is %q, want one like http://127.0.0.1:8080/rerank", o.URL)
+		return nil, fmt.Errorf("url is %q, want one like http://127.0.0.1:8080/rerank", text)
 	}
 	if u.Path == "" || u.Path == "/" {
 		u.Path = "/rerank"
+	}
+	return u, nil
+}
+
+func openHTTP(o Options) (*overHTTP, error) {
+	u, err := ParseURL(o.URL)
+	if err != nil {
+		return nil, err
 	}
 	h := &overHTTP{url: u.String(), api: o.API, key: o.Key, model: o.ServedModel, system: o.Describe()}
 	h.system.URL = u.Redacted()

@@ -1,0 +1,370 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/metalrank/metalrank/record"
+	"github.com/metalrank/metalrank/tools/sweep/table"
+)
+
+// asCommand has the test's binary be the command, for a test that kills it.
+const asCommand = "SWEEP_TEST_IS_COMMAND"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asCommand) != "" {
+		os.Exit(run(context.Background(), os.Args[1:], streams{os.Stdout, os.Stderr}))
+	}
+	os.Exit(m.Run())
+}
+
+// call runs the command, and wants it to end with status.
+func call(t *testing.T, status int, args ...string) (out, errOut string) {
+	t.Helper()
+	var o, e bytes.Buffer
+	if got := run(t.Context(), args, streams{&o, &e}); got != status {
+		t.Fatalf("%q: status %d, want %d; it said\n%s", args, got, status, &e)
+	}
+	return o.String(), e.String()
+}
+
+// fake is a server in the dialect of text-embeddings-inference, or of Jina. It scores by the documents' lengths, and does
+// before each answer what it is told, one request at a time.
+type fake struct {
+	mu     sync.Mutex
+	before func(call int)
+	calls  int // guarded by mu
+	sign   float64
+}
+
+func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var q struct {
+		Texts, Documents []string
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil || json.Unmarshal(body, &q) != nil {
+		http.Error(w, "no", http.StatusBadRequest)
+		return
+	}
+	f.mu.Lock()
+	f.calls++
+	f.before(f.calls)
+	f.mu.Unlock()
+	type result struct {
+		Index int     `json:"index"`
+		Score float64 `json:"score,omitempty"`
+		Other float64 `json:"relevance_score,omitempty"`
+	}
+	var results []result
+	for i, d := range q.Texts {
+		results = append([]result{{Index: i, Score: f.sign * float64(1+len(d))}}, results...)
+	}
+	for i, d := range q.Documents {
+		results = append(results, result{Index: i, Other: f.sign * float64(1+len(d))})
+	}
+	var answer any = results
+	if q.Documents != nil {
+		answer = map[string]any{"results": results}
+	}
+	_ = json.NewEncoder(w).Encode(answer)
+}
+
+func serve(t *testing.T, before func(call int)) string {
+	t.Helper()
+	server := httptest.NewServer(&fake{before: before, sign: 1})
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// experiment writes one of its own.
+func experiment(t *testing.T, yaml string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "own.yaml")
+	if err := os.WriteFile(path, []byte("name: own\ntarget: http\ndata: short\n"+yaml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func readFolder(t *testing.T, folder string) *record.Run {
+	t.Helper()
+	r, err := readRun(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestRunOverHTTP(t *testing.T) {
+	url := serve(t, func(int) {})
+	for _, path := range []string{"", "/v1/rerank", "/v2/rerank"} {
+		folder := filepath.Join(t.TempDir(), "run")
+		file := experiment(t, "batch_sizes: [1, 3]\nconcurrency: [2]\nrequests: 10\ndynamic_batching: {modes: [off, on]}\n")
+		out, _ := call(t, 0, "run", file, "--url", url+path, "--out", folder)
+		run := readFolder(t, folder)
+		if !run.Complete || len(run.Tables) != 2 || run.Tables[0].Batching.On || !run.Tables[1].Batching.On {
+			t.Fatalf("%+v", run)
+		}
+		for _, table := range run.Tables {
+			for i, c := range table.Cells {
+				if c.Error != "" || c.Requests != 10 || c.Pairs != 10*[]int{1, 3}[i] || len(c.Latencies) != 10 {
+					t.Errorf("%s: cell %+v", path, c)
+				}
+			}
+		}
+		data, err := os.ReadFile(filepath.Join(folder, resultsFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := table.Parse(string(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range d.Sections {
+			if !strings.Contains(out, s.String()) {
+				t.Errorf("not printed:\n%s", s.String())
+			}
+		}
+		call(t, 1, "run", file, "--url", url, "--out", folder) // which has a run
+	}
+}
+
+// A server that stands still for a second, once: an open loop's P99 has that second, a closed loop's has not.
+func TestOpenLoopShowsTheStallOfAServer(t *testing.T) {
+	p99 := func(flags ...string) float64 {
+		url := serve(t, func(call int) {
+			if call == 60 {
+				time.Sleep(time.Second)
+			}
+		})
+		folder := filepath.Join(t.TempDir(), "run")
+		file := experiment(t, "batch_sizes: [1]\nconcurrency: [1]\nrequests: 200\nwarmup: 0\n")
+		call(t, 0, append([]string{"run", file, "--url", url, "--out", folder}, flags...)...)
+		return readFolder(t, folder).Tables[0].Cells[0].Latency.P99
+	}
+	if closed := p99(); closed > 500 {
+		t.Errorf("closed loop: P99 is %.1f ms", closed)
+	}
+	if open := p99("--rate", "150"); open < 900 {
+		t.Errorf("open loop: P99 is %.1f ms, want the second", open)
+	}
+}
+
+// Killed in mid-sweep, resumed: what was finished is kept as it was, and every cell is there once.
+func TestResumeAfterKill(t *testing.T) {
+	url := serve(t, func(int) { time.Sleep(2 * time.Millisecond) })
+	file := experiment(t, "batch_sizes: [1, 2, 4]\nconcurrency: [1, 2]\nrequests: 30\ndynamic_batching: {modes: [off, on]}\n")
+	folder := filepath.Join(t.TempDir(), "run")
+	args := []string{"run", file, "--url", url, "--out", folder}
+	child := exec.CommandContext(t.Context(), os.Args[0], args...)
+	child.Env = append(os.Environ(), asCommand+"=1")
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	cells := func(r *record.Run) (all []*record.Cell) {
+		for _, table := range r.Tables {
+			all = append(all, table.Cells...)
+		}
+		return all
+	}
+	var before *record.Run
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("three cells take more than 30 s")
+		}
+		r, err := record.ReadFile(filepath.Join(folder, recordFile))
+		if err == nil && len(cells(r)) >= 3 {
+			break
+		}
+	}
+	if err := child.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Wait(); err == nil {
+		t.Fatal("it was done before it was killed")
+	}
+	before = readFolder(t, folder)
+	if before.Complete || len(cells(before)) >= 12 {
+		t.Fatalf("%d cells before the kill", len(cells(before)))
+	}
+
+	call(t, 1, append(args, "--resume", "--requests", "31")...) // other arguments
+	_, said := call(t, 0, append(args, "--resume")...)
+	after := readFolder(t, folder)
+	if !after.Complete || len(cells(after)) != 12 {
+		t.Errorf("%d cells, complete %v", len(cells(after)), after.Complete)
+	}
+	if diff := cmp.Diff(cells(before), cells(after)[:len(cells(before))]); diff != "" {
+		t.Error("what was finished has changed:", diff)
+	}
+	seen := map[key]bool{}
+	for _, k := range keysOf(after) {
+		if seen[k] {
+			t.Errorf("%v is there twice", k)
+		}
+		seen[k] = true
+	}
+	if !strings.Contains(said, "measured already") {
+		t.Error(said)
+	}
+}
+
+func TestInterruptKeepsWhatWasMeasured(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	url := serve(t, func(call int) {
+		if call == 25 {
+			cancel()
+		}
+	})
+	folder := filepath.Join(t.TempDir(), "run")
+	file := experiment(t, "batch_sizes: [1]\nconcurrency: [1, 2]\nrequests: 15\nwarmup: 1\n")
+	args := []string{"run", file, "--url", url, "--out", folder}
+	var out, errOut bytes.Buffer
+	if status := run(ctx, args, streams{&out, &errOut}); status != exitFailed || !strings.Contains(errOut.String(), "--resume") {
+		t.Fatalf("status %d, said %s", status, &errOut)
+	}
+	cells := readFolder(t, folder).Tables[0].Cells
+	if len(cells) != 2 || cells[0].Partial || !cells[1].Partial || cells[1].Requests == 0 || cells[1].Requests >= 15 {
+		t.Fatalf("%d cells, the last %+v", len(cells), cells[len(cells)-1])
+	}
+	call(t, 0, append(args, "--resume")...)
+	cells = readFolder(t, folder).Tables[0].Cells
+	if len(cells) != 2 || cells[1].Partial || cells[1].Requests != 15 {
+		t.Errorf("after resuming: %d cells, the last %+v", len(cells), cells[len(cells)-1])
+	}
+}
+
+func TestErrorRows(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, `{"error":"out of memory"}`, http.StatusInternalServerError)
+	}))
+	defer server.Close()
+	folder := filepath.Join(t.TempDir(), "run")
+	file := experiment(t, "batch_sizes: [7]\nconcurrency: [2]\n")
+	out, said := call(t, 0, "run", file, "--url", server.URL, "--out", folder)
+	if !strings.Contains(out, "| 7 | 2 | ERROR | - | - | - | - | - | - | - | - | - |") || strings.Contains(out, "Summary") {
+		t.Error(out)
+	}
+	if !strings.Contains(said, "out of memory") || !strings.Contains(readFolder(t, folder).Tables[0].Cells[0].Error, "500") {
+		t.Error(said)
+	}
+}
+
+// Metal is on no machine but a Mac; there the first half of this has nothing to show.
+func TestEmbedded(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "run")
+	file := experiment(t, "batch_sizes: [2]\nconcurrency: [2]\nrequests: 4\ninstances: 2\ndtype: int4\n")
+	call(t, 0, "run", file, "--target", "embedded", "--backend", "cpu", "--out", folder)
+	first := readFolder(t, folder).Tables[0]
+	if s := first.System; s.Backend != "metalrank" || s.Device != "cpu" || s.Instances != 2 || len(s.Hash) != 64 ||
+		!strings.Contains(s.Detail, "int4") || first.Cells[0].Pairs != 8 {
+		t.Errorf("%+v, %+v", s, first.Cells[0])
+	}
+}
+
+func TestCompare(t *testing.T) {
+	file := experiment(t, "batch_sizes: [2]\nconcurrency: [1]\nrequests: 12\n")
+	url := serve(t, func(int) { time.Sleep(3 * time.Millisecond) })
+	folder := filepath.Join(t.TempDir(), "run")
+	out, _ := call(t, 0, "run", file, "--url", url, "--vs", "http", "--out", folder)
+	run := readFolder(t, folder)
+	if len(run.Tables) != 2 || len(run.Comparisons) != 1 {
+		t.Fatalf("%d tables, %d comparisons", len(run.Tables), len(run.Comparisons))
+	}
+	c := run.Comparisons[0]
+	if len(c.ThroughputA) != 5 || c.Ratio < 0.5 || c.Ratio > 2 || c.Low > c.Ratio || c.High < c.Ratio || c.Agreement.Difference != 0 {
+		t.Errorf("%+v", c)
+	}
+	if !strings.Contains(out, "times the pairs/s of") {
+		t.Error(out)
+	}
+	// The embedded model does not score by length: an order that differs is fatal, before anything is timed.
+	folder = filepath.Join(t.TempDir(), "mismatch")
+	_, said := call(t, 1, "run", file, "--url", url, "--vs", "embedded", "--backend", "cpu", "--out", folder)
+	if !strings.Contains(said, "don't compute the same") {
+		t.Error(said)
+	}
+	if cells := readFolder(t, folder).Tables[0].Cells; len(cells) != 0 {
+		t.Errorf("%d cells were measured all the same", len(cells))
+	}
+}
+
+// The values are from scipy.stats.t.interval(0.95, 4, …) on the logarithms.
+func TestRatio(t *testing.T) {
+	a, b := []float64{100, 100, 100, 100, 100}, []float64{200, 210, 190, 205, 195}
+	mean, low, high := ratio(a, b)
+	for i, pair := range [][2]float64{{mean, 1.998749}, {low, 1.902940}, {high, 2.099382}} {
+		if d := pair[0] - pair[1]; d > 1e-5 || d < -1e-5 {
+			t.Errorf("figure %d is %.6f, want %.6f", i, pair[0], pair[1])
+		}
+	}
+	if mean, low, high := ratio([]float64{1}, []float64{0}); mean != 0 || low != 0 || high != 0 {
+		t.Error("a ratio of nothing")
+	}
+}
+
+func TestDiff(t *testing.T) {
+	runWith := func(pause time.Duration) string {
+		folder := filepath.Join(t.TempDir(), "run")
+		url := serve(t, func(int) { time.Sleep(pause) })
+		call(t, 0, "run", experiment(t, "batch_sizes: [1]\nconcurrency: [1]\nrequests: 30\n"), "--url", url, "--out", folder)
+		return folder
+	}
+	fast, slow := runWith(time.Millisecond), runWith(4*time.Millisecond)
+	if out, _ := call(t, 1, "diff", fast, slow); !strings.Contains(out, "SLOWER") {
+		t.Error(out)
+	}
+	if out, _ := call(t, 0, "diff", slow, fast); !strings.Contains(out, "faster") {
+		t.Error(out)
+	}
+	call(t, 0, "diff", fast, fast)
+}
+
+func TestStudyThroughTheCommand(t *testing.T) {
+	want, err := os.ReadFile("table/study.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"table/study.md", "study"} {
+		if out, _ := call(t, 0, "table", name); out != string(want) {
+			t.Errorf("%s is not printed back", name)
+		}
+	}
+}
+
+func TestWrongUsage(t *testing.T) {
+	for want, args := range map[string][]string{
+		"no experiment":        {"run", "nothing"},
+		"no target":            {"run", "all", "--target", "vllm"},
+		"no dtype":             {"run", "all", "--target", "embedded:fp8"},
+		"wants --url":          {"run", "all", "--target", "http"},
+		"want one like http":   {"run", "all", "--target", "http", "--url", "localhost"},
+		"an interval needs":    {"run", "all", "--target", "embedded", "--repeats", "1"},
+		"can't be negative":    {"run", "all", "--target", "embedded", "--rate=-1"},
+		"no data set":          {"run", "01_backend_pytorch", "--target", "embedded", "--data", "nothing", "--out", t.TempDir() + "/y"},
+		"nothing to resume":    {"run", "all", "--target", "embedded", "--resume", "--out", t.TempDir()},
+		"no peer":              {"peers", "install", "vllm"},
+		"no such file":         {"report", t.TempDir()},
+		"table: line 1":        {"table", "/dev/null"},
+		`no experiment "x": "`: {"show", "x"},
+	} {
+		if _, said := call(t, exitFailed, args...); !strings.Contains(said, want) {
+			t.Errorf("%q: said %s, want %q", args, said, want)
+		}
+	}
+	call(t, exitUsage, "run")
+	call(t, exitUsage, "measure")
+}
