@@ -76,9 +76,7 @@ func openEmbedded(ctx context.Context, o Options) (_ Target, err error) {
 		return nil, err
 	}
 	defer checkpoint.Close()
-	if e.system.Hash, err = hashWeights(checkpoint); err != nil {
-		return nil, err
-	}
+	e.system.Hash = hashWeights(checkpoint)
 	config := engine.Config{
 		Model: o.Model, Backend: o.Backend, Precision: how.precision, OpenDevice: open.Device, MaxLength: o.MaxLength,
 		MaxConcurrentRequests: 1 << 20, MaxQueueTokens: 1 << 40, // a sweep is there to see what happens, not to be refused

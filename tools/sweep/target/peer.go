@@ -14,7 +14,9 @@ import (
 	"github.com/metalrank/metalrank/tools/peers/workload"
 	"github.com/metalrank/metalrank/tools/sweep/peers"
 	"github.com/metalrank/metalrank/tools/train"
+	"github.com/metalrank/metalrank/weights"
 	"github.com/metalrank/metalrank/weights/builtin"
+	"github.com/metalrank/metalrank/weights/convert"
 )
 
 // peer is another runtime, served on loopback.
@@ -37,7 +39,7 @@ func openPeer(ctx context.Context, o Options) (_ Target, err error) {
 	if err != nil {
 		return nil, err
 	}
-	model, err := modelFolder(cache, o.Model)
+	model, err := modelFolder(ctx, cache, o.Model)
 	if err != nil {
 		return nil, err
 	}
@@ -85,27 +87,29 @@ func identify(asked, folder string) (name, hash string, err error) {
 		return "", "", err
 	}
 	defer checkpoint.Close()
-	hash, err = hashWeights(checkpoint)
+	name = filepath.Base(folder)
 	if asked == "" {
-		return builtin.Name, hash, err
+		name = builtin.Name
 	}
-	return filepath.Base(folder), hash, err
+	return name, hashWeights(checkpoint), nil
 }
 
-// modelFolder returns a folder with the checkpoint; the embedded model is written to the cache.
-func modelFolder(cache, model string) (string, error) {
+// modelFolder returns a folder with the checkpoint. The embedded model, whose layout only metalrank reads, is written to
+// the cache in floats, of the same values.
+func modelFolder(ctx context.Context, cache, model string) (string, error) {
 	if model != "" {
 		return model, nil
 	}
-	folder := filepath.Join(cache, builtin.Name)
+	checkpoint, err := builtin.Open()
+	if err != nil {
+		return "", err
+	}
+	defer checkpoint.Close()
+	folder := filepath.Join(cache, builtin.Name+"-"+hashWeights(checkpoint)[:12])
 	if _, err := os.Stat(folder); err == nil {
 		return folder, nil
 	}
-	work := fmt.Sprintf("%s.%d", folder, os.Getpid()) // made aside and renamed, so that it is whole or not there
-	if err := builtin.Write(work); err != nil {
-		return "", errors.Join(err, os.RemoveAll(work))
-	}
-	return folder, os.Rename(work, folder)
+	return folder, convert.Folder(ctx, checkpoint, folder, convert.Options{Float: weights.F32})
 }
 
 // prepare converts the model for the runtimes that want files of their own.
