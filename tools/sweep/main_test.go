@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -109,6 +110,7 @@ func readFolder(t *testing.T, folder string) *record.Run {
 }
 
 func TestRunOverHTTP(t *testing.T) {
+	t.Parallel()
 	url := serve(t, func(int) {})
 	for _, path := range []string{"", "/v1/rerank", "/v2/rerank"} {
 		folder := filepath.Join(t.TempDir(), "run")
@@ -144,6 +146,7 @@ func TestRunOverHTTP(t *testing.T) {
 
 // A server that stands still for a second, once: an open loop's P99 has that second, a closed loop's has not.
 func TestOpenLoopShowsTheStallOfAServer(t *testing.T) {
+	t.Parallel()
 	p99 := func(flags ...string) float64 {
 		url := serve(t, func(call int) {
 			if call == 60 {
@@ -165,6 +168,7 @@ func TestOpenLoopShowsTheStallOfAServer(t *testing.T) {
 
 // Killed in mid-sweep, resumed: what was finished is kept as it was, and every cell is there once.
 func TestResumeAfterKill(t *testing.T) {
+	t.Parallel()
 	url := serve(t, func(int) { time.Sleep(2 * time.Millisecond) })
 	file := experiment(t, "batch_sizes: [1, 2, 4]\nconcurrency: [1, 2]\nrequests: 30\ndynamic_batching: {modes: [off, on]}\n")
 	folder := filepath.Join(t.TempDir(), "run")
@@ -223,6 +227,7 @@ func TestResumeAfterKill(t *testing.T) {
 }
 
 func TestInterruptKeepsWhatWasMeasured(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	url := serve(t, func(call int) {
 		if call == 25 {
@@ -248,6 +253,7 @@ func TestInterruptKeepsWhatWasMeasured(t *testing.T) {
 }
 
 func TestErrorRows(t *testing.T) {
+	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, `{"error":"out of memory"}`, http.StatusInternalServerError)
 	}))
@@ -263,7 +269,22 @@ func TestErrorRows(t *testing.T) {
 	}
 }
 
-// Metal is on no machine but a Mac; there the first half of this has nothing to show.
+// A system that isn't there gives ERROR rows, with the reason in the record.
+func TestEmbeddedWithoutMetal(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "darwin" {
+		t.Skip("there may be Metal")
+	}
+	folder := filepath.Join(t.TempDir(), "run")
+	file := experiment(t, "batch_sizes: [2]\nconcurrency: [2]\n")
+	out, _ := call(t, 0, "run", file, "--target", "embedded", "--backend", "metal", "--out", folder)
+	first := readFolder(t, folder).Tables[0]
+	if !strings.Contains(out, "**Backend:** `metalrank` | **Device:** `metal`") || !strings.Contains(out, "| ERROR |") ||
+		first.Error == "" || first.Cells[0].Error != first.Error {
+		t.Errorf("%s\n%+v", out, first)
+	}
+}
+
 func TestEmbedded(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "run")
 	file := experiment(t, "batch_sizes: [2]\nconcurrency: [2]\nrequests: 4\ninstances: 2\ndtype: int4\n")
@@ -346,6 +367,7 @@ func TestStudyThroughTheCommand(t *testing.T) {
 }
 
 func TestWrongUsage(t *testing.T) {
+	t.Parallel()
 	for want, args := range map[string][]string{
 		"no experiment":        {"run", "nothing"},
 		"no target":            {"run", "all", "--target", "vllm"},

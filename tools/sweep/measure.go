@@ -23,11 +23,14 @@ type measurement struct {
 	set            *dataset.Set
 }
 
-// requests returns how many there are, and those.
-func (m *measurement) requests() ([]dataset.Request, error) {
+// requests are the cell's, which blocks share: each has one for every client, so that the load is what it is called.
+func (m *measurement) requests(blocks int) ([]dataset.Request, error) {
 	n := m.job.Requests
 	if m.command.Quick && m.command.Requests == 0 {
 		n = min(n, quickRequests*m.clients)
+	}
+	if blocks > 1 {
+		n = max(n, blocks*m.clients)
 	}
 	return m.set.Requests(n, m.batch, m.stream())
 }
@@ -47,16 +50,16 @@ func (m *measurement) stream() uint64 {
 
 // measure returns a cell for each target and, of two, their comparison. A nil target's cell has its table's error.
 func (m *measurement) measure(ctx context.Context, targets []target.Target, tables []*record.Table) ([]*record.Cell, *record.Comparison, error) {
-	requests, err := m.requests()
+	blocks := 1
+	if m.live(targets) == 2 {
+		blocks = m.command.Repeats
+	}
+	requests, err := m.requests(blocks)
 	if err != nil {
 		return nil, nil, err
 	}
 	lengths := m.set.Lengths(requests, m.job.experiment.MaxLength)
 	cells := make([]*record.Cell, len(targets))
-	blocks := 1
-	if len(targets) == 2 && targets[0] != nil && targets[1] != nil {
-		blocks = min(m.command.Repeats, max(len(requests), 2))
-	}
 	for i, t := range targets {
 		cells[i] = &record.Cell{Batch: m.batch, Concurrency: m.clients, Loop: record.Closed, Rate: m.command.Rate}
 		if m.command.Rate > 0 {
@@ -72,12 +75,9 @@ func (m *measurement) measure(ctx context.Context, targets []target.Target, tabl
 		}
 	}
 	speeds := make([][]float64, len(targets)) // of each block
-	bar := m.newProgress(m.job, m.batch, m.clients, len(requests)*m.batch*m.live(cells))
+	bar := m.newProgress(m.job, m.batch, m.clients, len(requests)*m.batch*m.live(targets))
 	for block := range blocks {
 		part := requests[block*len(requests)/blocks : (block+1)*len(requests)/blocks]
-		if len(part) < m.clients && blocks > 1 { // every client sends one, so that the load is what it is called
-			part = requests[:min(m.clients, len(requests))]
-		}
 		for turn := range targets {
 			i := (turn + block) % len(targets) // in turns, each the first as often
 			if cells[i].Error != "" || ctx.Err() != nil {
@@ -102,11 +102,11 @@ func (m *measurement) measure(ctx context.Context, targets []target.Target, tabl
 	return cells, m.compare(cells, speeds, tables), nil
 }
 
-// live is how many of the cells are measured.
-func (*measurement) live(cells []*record.Cell) int {
+// live is how many of the targets there are to measure.
+func (*measurement) live(targets []target.Target) int {
 	n := 0
-	for _, c := range cells {
-		if c.Error == "" {
+	for _, t := range targets {
+		if t != nil {
 			n++
 		}
 	}

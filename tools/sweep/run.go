@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -60,7 +61,7 @@ func (c *runCommand) Run(ctx context.Context, std streams) error {
 	if s.first, s.second, err = c.targets(ctx, list); err != nil {
 		return err
 	}
-	if err := s.begin(); err != nil {
+	if err := s.begin(list); err != nil {
 		return err
 	}
 	err = s.measure(ctx)
@@ -225,8 +226,8 @@ func (c *runCommand) options(r role, e *experiments.Experiment) target.Options {
 	return o
 }
 
-// asked is what a resumed run must be asked again.
-func (c *runCommand) asked() ([]string, error) {
+// asked is what a resumed run must be asked again: flags, and what the experiments are.
+func (c *runCommand) asked(list []experiments.Experiment) ([]string, error) {
 	data, err := json.Marshal(c)
 	if err != nil {
 		return nil, err
@@ -235,12 +236,16 @@ func (c *runCommand) asked() ([]string, error) {
 	if err := json.Unmarshal(data, &fields); err != nil {
 		return nil, err
 	}
-	var list []string
-	for name, value := range fields {
-		list = append(list, fmt.Sprintf("%s=%v", name, value))
+	of, err := json.Marshal(list)
+	if err != nil {
+		return nil, err
 	}
-	slices.Sort(list)
-	return list, nil
+	asked := []string{fmt.Sprintf("experiments=sha256:%x", sha256.Sum256(of))}
+	for name, value := range fields {
+		asked = append(asked, fmt.Sprintf("%s=%v", name, value))
+	}
+	slices.Sort(asked)
+	return asked, nil
 }
 
 // newest returns the folder of the newest run.

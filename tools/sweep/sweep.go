@@ -83,9 +83,9 @@ func (s *sweep) sides() int {
 }
 
 // begin starts a record, or goes on with one.
-func (s *sweep) begin() error {
+func (s *sweep) begin(list []experiments.Experiment) error {
 	c := s.command
-	asked, err := c.asked()
+	asked, err := c.asked(list)
 	if err != nil {
 		return err
 	}
@@ -175,16 +175,18 @@ func (s *sweep) job(ctx context.Context, index int) error {
 	if err != nil {
 		return err
 	}
-	var targets []target.Target
+	targets := make([]target.Target, len(tables))
+	defer func() {
+		for _, t := range targets {
+			if t != nil {
+				_ = t.Close() // what it has measured stands
+			}
+		}
+	}()
 	for i, t := range tables {
-		opened, err := s.open(ctx, j, i, t, set)
-		if err != nil {
+		if targets[i], err = s.open(ctx, j, i, t, set); err != nil {
 			return err
 		}
-		if opened != nil {
-			defer opened.Close() //nolint:revive // one or two, until the job is done
-		}
-		targets = append(targets, opened)
 	}
 	comparison, err := s.agree(ctx, j, targets, set)
 	if err != nil {
@@ -249,7 +251,7 @@ func (s *sweep) open(ctx context.Context, j *job, side int, t *record.Table, set
 	if err != nil {
 		s.say("%s can't run here: %v", o.Name, err)
 		t.System, t.Error = o.Describe(), err.Error()
-		return nil, nil //nolint:nilnil // the table has the error, which is a result
+		return nil, nil // the table has the error, which is a result
 	}
 	t.System, t.Error = opened.System(), ""
 	return opened, nil

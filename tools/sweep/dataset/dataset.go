@@ -82,7 +82,7 @@ func Open(name string, seed uint64) (*Set, error) {
 }
 
 func (s *Set) open(name string) error {
-	known := false
+	var known bool
 	if s.shape, known = shapes[name]; !known {
 		if !strings.ContainsAny(name, "./\\") {
 			return fmt.Errorf("no data set %q: want one of %s, or a file such as pairs.jsonl", name, strings.Join(Names(), ", "))

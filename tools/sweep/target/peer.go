@@ -123,7 +123,7 @@ func prepare(kit python.Kit, model string, say func(string, ...any)) (artifacts 
 		return "", err
 	}
 	calibration, err := python.Calibration(corpus, counter, 1)
-	if err = errors.Join(err, counter.Close()); err != nil {
+	if err := errors.Join(err, counter.Close()); err != nil {
 		return "", err
 	}
 	file, err := os.CreateTemp("", "sweep-*.jsonl")
