@@ -188,19 +188,31 @@ type group struct {
 	bars []bar
 }
 
-// bars draws groups of bars, from the left to the right, with a line at baseline where that isn't 0.
-func bars(groups []group, names []string, unit string, baseline float64) template.HTML {
-	most := baseline
+// bars draws groups of bars, from the left to the right. Ratios begin at 1, which has a line, and their scale is
+// logarithmic, so that twice and half are as far from it.
+func bars(groups []group, names []string, unit string, ratios bool) template.HTML {
+	least, most := 1.0, 0.0
 	for _, g := range groups {
 		for _, r := range g.bars {
 			most = max(most, r.value, r.high)
+			if r.value > 0 {
+				least = min(least, r.value)
+			}
+			if r.low > 0 {
+				least = min(least, r.low)
+			}
 		}
 	}
-	if len(groups) == 0 || most == 0 {
+	if most == 0 {
 		return ""
 	}
 	ticks := roundTicks(most, 5)
 	y := scale{0, ticks[len(ticks)-1], height - below, top, false}
+	ground := 0.0
+	if ratios {
+		ticks, ground = logTicks(least, max(most, 1)), 1
+		y = scale{min(ticks[0], least), max(ticks[len(ticks)-1], most), height - below, top, true}
+	}
 	var b strings.Builder
 	begin(&b, axes{y: unit}, y, ticks)
 	slot := (width - right - left) / float64(len(groups))
@@ -208,12 +220,12 @@ func bars(groups []group, names []string, unit string, baseline float64) templat
 		w := min(slot*0.8/float64(max(1, len(names))), 48)
 		from := left + slot*(float64(i)+0.5) - w*float64(len(names))/2
 		for j, r := range g.bars {
-			drawBar(&b, r, j, from+w*float64(j), w, y)
+			drawBar(&b, r, j, from+w*float64(j), w, y, ground)
 		}
 		drawName(&b, g.name, left+slot*(float64(i)+0.5), slot)
 	}
-	if baseline > 0 {
-		fmt.Fprintf(&b, `<line class="b" x1="%g" x2="%g" y1="%.1f" y2="%.1f"/>`, left, width-right, y.at(baseline), y.at(baseline))
+	if ratios {
+		fmt.Fprintf(&b, `<line class="b" x1="%g" x2="%g" y1="%.1f" y2="%.1f"/>`, left, width-right, y.at(ground), y.at(ground))
 	}
 	b.WriteString("</svg>")
 	var all []series
@@ -223,13 +235,14 @@ func bars(groups []group, names []string, unit string, baseline float64) templat
 	return template.HTML(b.String() + legend(all)) //nolint:gosec // names are escaped where they are written
 }
 
-func drawBar(b *strings.Builder, r bar, color int, x, w float64, y scale) {
+func drawBar(b *strings.Builder, r bar, color int, x, w float64, y scale, ground float64) {
 	if r.value == 0 {
 		return
 	}
+	from, to := y.at(ground), y.at(r.value)
 	fmt.Fprintf(b, `<rect class="f c%d" x="%.1f" y="%.1f" width="%.1f" height="%.1f"><title>%s</title></rect>`,
-		color%palette, x+1, y.at(r.value), max(1, w-2), y.at(0)-y.at(r.value), html.EscapeString(r.about))
-	if r.high > r.low {
+		color%palette, x+1, min(from, to), max(1, w-2), math.Abs(from-to), html.EscapeString(r.about))
+	if r.high > r.low && r.low > 0 {
 		fmt.Fprintf(b, `<line class="e" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f"/>`, x+w/2, x+w/2, y.at(r.low), y.at(r.high))
 	}
 }

@@ -76,9 +76,11 @@ func overview(rows []Row, runs []*record.Run, experiments []string, name string)
 		{"Latency against throughput", pareto(rows), "Every cell that was measured, and those published. Up and to the left is better; a line joins the cells of a system that no other of its own beats in both."},
 	}
 	var groups []group
+	other := "" // what is compared with the others
 	for _, run := range runs {
 		for _, c := range run.Comparisons {
 			if c.Error == "" {
+				other = c.B.Backend
 				about := fmt.Sprintf("%.2f, 95 %% interval %.2f to %.2f", c.Ratio, c.Low, c.High)
 				label := fmt.Sprintf("%s %s %d×%d", c.A.Backend, c.A.DType, c.Batch, c.Concurrency)
 				groups = append(groups, group{label, []bar{{c.Ratio, c.Low, c.High, c.B.Backend + " does " + about + " times the pairs/s of " + label}}})
@@ -87,8 +89,8 @@ func overview(rows []Row, runs []*record.Run, experiments []string, name string)
 	}
 	if len(groups) > 0 {
 		charts = append(charts, chart{
-			"Beside each peer, measured in turns", bars(groups, []string{"ratio"}, "times its pairs/s", 1),
-			"Above the line, metalrank is faster. Thin lines are 95 % intervals over the repeats.",
+			"Beside each peer, measured in turns", bars(groups, []string{"ratio"}, "times its pairs/s", true),
+			"Above the line, " + other + " is faster. Thin lines are 95 % intervals over the repeats.",
 		})
 	}
 	if best := beside(rows, experiments, name); best != "" {
@@ -162,7 +164,7 @@ func beside(rows []Row, experiments []string, name string) template.HTML {
 			groups = append(groups, group{strings.ReplaceAll(e, "_", " "), []bar{best[measured], best[name]}})
 		}
 	}
-	return bars(groups, []string{measured, name}, "pairs/s", 0)
+	return bars(groups, []string{measured, name}, "pairs/s", false)
 }
 
 // experimentCharts are those of one experiment: a curve for each system, and percentiles.
@@ -264,5 +266,5 @@ func percentiles(rows []Row) template.HTML {
 		}
 		groups = append(groups, g)
 	}
-	return bars(groups, []string{"P50", "P95", "P99"}, "ms", 0)
+	return bars(groups, []string{"P50", "P95", "P99"}, "ms", false)
 }

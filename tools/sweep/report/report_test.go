@@ -105,7 +105,7 @@ func TestTicks(t *testing.T) {
 }
 
 func TestChartsOfNothing(t *testing.T) {
-	if plot(nil, axes{}) != "" || bars(nil, nil, "", 0) != "" {
+	if plot(nil, axes{}) != "" || bars(nil, nil, "", false) != "" {
 		t.Error("something was drawn")
 	}
 }
