@@ -56,7 +56,7 @@ func parseOptions(args []string, errOut io.Writer) (options, error) {
 	flags.StringVar(&o.backend, "backend", "auto", "metalrank's backend")
 	flags.StringVar(&o.lock, "lock", "", "`FILE` to lock (flock) during each round, for others who share the machine")
 	flags.StringVar(&o.out, "out", "", "`FOLDER` for the results; one below the temporary folder without it")
-	flags.StringVar(&o.python, "python", "", "interpreter that has requirements.txt (build.sh gives it)")
+	flags.StringVar(&o.python, "python", "", "interpreter that has python/requirements.txt (build.sh gives it)")
 	flags.StringVar(&o.engine, "engine", "", "program of the engine's worker (build.sh gives it)")
 	flags.StringVar(&o.model, "model", "", "checkpoint `FOLDER`; the embedded model without it")
 	flags.StringVar(&o.cache, "cache", "", "`FOLDER` for converted models (build.sh gives it)")

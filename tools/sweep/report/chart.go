@@ -247,22 +247,31 @@ func drawBar(b *strings.Builder, r bar, color int, x, w float64, y scale, ground
 	}
 }
 
-// drawName writes what a group is called: on one line where it fits, else on two, the second of them lower.
+// drawName writes what a group is called, on as many lines as there is room for.
 func drawName(b *strings.Builder, name string, x, slot float64) {
-	const character = 5.6 // about the width of one
-	lines := []string{name}
-	if float64(len(name))*character > slot {
-		if first, rest, found := strings.Cut(name, " "); found {
-			lines = []string{first, rest}
-		}
-	}
-	for i, line := range lines {
-		if n := int(slot / character); len([]rune(line)) > n && n > 1 {
-			line = string([]rune(line)[:n-1]) + "…"
-		}
+	const character, most = 6.4, 3 // about the width of one; lines
+	for i, line := range wrap(name, max(4, int(slot/character)), most) {
 		fmt.Fprintf(b, `<text class="t" x="%.1f" y="%.1f" text-anchor="middle"><title>%s</title>%s</text>`,
 			x, height-below+14+13*float64(i), html.EscapeString(name), html.EscapeString(line))
 	}
+}
+
+// wrap breaks a text between words into lines of at most so many characters; what is too long ends in an ellipsis.
+func wrap(text string, characters, most int) []string {
+	var lines []string
+	for word := range strings.FieldsSeq(text) {
+		if n := len(lines); n > 0 && (len([]rune(lines[n-1]))+1+len([]rune(word)) <= characters || n == most) {
+			lines[n-1] += " " + word
+		} else {
+			lines = append(lines, word)
+		}
+	}
+	for i, line := range lines {
+		if runes := []rune(line); len(runes) > characters {
+			lines[i] = string(runes[:characters-1]) + "…"
+		}
+	}
+	return lines
 }
 
 // short is a number as an axis has it.

@@ -109,3 +109,20 @@ func TestChartsOfNothing(t *testing.T) {
 		t.Error("something was drawn")
 	}
 }
+
+func TestWrap(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		want []string
+	}{
+		{"", nil},
+		{"one two", []string{"one two"}},
+		{"cross encoder mlx int8", []string{"cross", "encoder", "mlx int8"}},
+		{"a very long name of something", []string{"a very", "long name", "of somet…"}},
+		{"überlanges", []string{"überlang…"}},
+	} {
+		if got := wrap(c.text, 9, 3); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q, want %q", c.text, got, c.want)
+		}
+	}
+}
