@@ -184,9 +184,14 @@ func (c *runCommand) targets(ctx context.Context, list []experiments.Experiment)
 	if c.Quick && c.Limit == 0 {
 		c.Limit = quickLimit
 	}
+	checked := map[string]bool{}
 	for _, r := range roles {
 		for _, e := range list {
 			o := c.options(r, &e)
+			if checked[o.Name] {
+				continue
+			}
+			checked[o.Name] = true
 			if err := target.Check(o.Name); err != nil {
 				return first, nil, fmt.Errorf("%s: target: %w", e.Name, err)
 			}

@@ -1,7 +1,9 @@
 package workload
 
 import (
+	"bytes"
 	"fmt"
+	"sync"
 
 	"github.com/daulet/tokenizers"
 
@@ -17,14 +19,20 @@ type Counter struct {
 	words     map[string]int
 }
 
-// NewCounter loads the tokenizer. The caller closes the Counter.
-func NewCounter() (*Counter, error) {
+// tokenizerJSON is read once: the model that it comes with is decompressed for it.
+var tokenizerJSON = sync.OnceValues(func() ([]byte, error) {
 	checkpoint, err := builtin.Open()
 	if err != nil {
 		return nil, err
 	}
 	defer checkpoint.Close()
 	data, err := checkpoint.File("tokenizer.json")
+	return bytes.Clone(data), err
+})
+
+// NewCounter loads the tokenizer. The caller closes the Counter.
+func NewCounter() (*Counter, error) {
+	data, err := tokenizerJSON()
 	if err != nil {
 		return nil, err
 	}

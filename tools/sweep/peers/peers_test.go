@@ -60,7 +60,7 @@ func TestNotInstalled(t *testing.T) {
 	}
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	t.Setenv("HOME", t.TempDir())
-	for _, name := range Names {
+	for _, name := range []string{"pytorch", "infinity"} { // of each environment, one
 		if _, err := Installed(t.Context(), name); !errors.Is(err, ErrNotInstalled) {
 			t.Errorf("%s: %v", name, err)
 		}
