@@ -14,7 +14,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/metalrank/metalrank/tools/peers/machine"
+	"github.com/metalrank/metalrank/machine"
 	"github.com/metalrank/metalrank/tools/peers/python"
 	"github.com/metalrank/metalrank/tools/peers/wire"
 	"github.com/metalrank/metalrank/tools/peers/workload"

@@ -10,8 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/metalrank/metalrank/machine"
 	"github.com/metalrank/metalrank/record"
-	"github.com/metalrank/metalrank/tools/peers/machine"
 	"github.com/metalrank/metalrank/tools/sweep/dataset"
 	"github.com/metalrank/metalrank/tools/sweep/experiments"
 	"github.com/metalrank/metalrank/tools/sweep/load"
