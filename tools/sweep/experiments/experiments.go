@@ -111,8 +111,8 @@ func Read(data []byte) (Experiment, error) {
 		DType: "fp32", MaxLength: 512, Requests: 200, Instances: 1, Data: "msmarco", Seed: 1,
 		Batching: Batching{MaxTokens: 16384, Wait: 50 * time.Millisecond},
 	}
-	if err := yaml.UnmarshalWithOptions(data, &e, yaml.Strict()); err != nil {
-		return e, errors.New(strings.TrimSpace(yaml.FormatError(err, false, true)))
+	if err := unmarshal(data, &e); err != nil {
+		return e, err
 	}
 	if e.Grids == nil {
 		e.Grids = []Grid{{BatchSizes: e.BatchSizes, Clients: e.Clients}}
@@ -132,6 +132,19 @@ func Read(data []byte) (Experiment, error) {
 		}
 	}
 	return e, e.validate()
+}
+
+// unmarshal reads YAML strictly. The library panics at some tags where a list is wanted (testdata/fuzz has one).
+func unmarshal(data []byte, e *Experiment) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("YAML that can't be read: %v", r)
+		}
+	}()
+	if err := yaml.UnmarshalWithOptions(data, e, yaml.Strict()); err != nil {
+		return errors.New(strings.TrimSpace(yaml.FormatError(err, false, true)))
+	}
+	return nil
 }
 
 func (e *Experiment) validate() error {

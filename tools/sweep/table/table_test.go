@@ -85,9 +85,10 @@ func TestParseNamesTheLine(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	f.Add(study(f))
-	_, tables, _ := strings.Cut(study(f), "---\n\n")
-	f.Add(tables)
+	sections := strings.SplitAfter(study(f), "---\n\n")
+	for _, s := range []string{sections[0] + sections[1], sections[1], "## 04_backend_onnx" + strings.SplitN(study(f), "## 04_backend_onnx", 3)[1]} {
+		f.Add(strings.TrimSuffix(s, "\n"))
+	}
 	f.Fuzz(func(t *testing.T, text string) {
 		d, err := Parse(text)
 		if err == nil && d.String() != text {
