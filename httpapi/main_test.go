@@ -128,7 +128,7 @@ func startAll(t *testing.T, models Models, config Config) (s *Server, address st
 		t.Fatal(err)
 	}
 	s.now = func() time.Time { return time.Unix(1700000000, 0) }
-	s.newID = func() string { return "ID" }
+	s.appendID = func(b []byte) []byte { return append(b, "ID"...) }
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -124,7 +124,7 @@ func (s *Server) appendResults(w *writer, c *call, shape *shape, model string, r
 	if c.topN > 0 && c.topN < len(results) {
 		results = results[:c.topN]
 	}
-	w.raw(`{"id":"`).raw(shape.idPrefix).raw(s.newID()).raw(`","model":`).string(model)
+	w.raw(`{"id":"`).raw(shape.idPrefix).id(s).raw(`","model":`).string(model)
 	w.raw(`,"object":"rerank","created":`).integer(int(s.now().Unix())).raw(`,"results":[`)
 	for i, result := range results {
 		if i > 0 {

@@ -48,17 +48,17 @@ func (s *Server) newRoutes() routes {
 			r[path][fasthttp.MethodPost] = h
 		}
 	}
-	rerank := func(shape *shape) endpoint { return endpoint{rerankForm, checkRerank, s.rerank(shape)} }
+	rerank := func(shape *shape) endpoint { return endpoint{rerankForm, checkRerank, s.rerank(shape), false} }
 	// llama.cpp's /reranking needs nothing of its own: it takes Jina's bodies and those of text-embeddings-inference.
 	post(rerank(&shapeBare), "/rerank", "/reranking", "/api/rerank")
 	post(rerank(&shapeV1), "/v1/rerank", "/v1/reranking")
 	post(rerank(&shapeV2), "/v2/rerank")
 	post(rerank(&shapeInfinity), "/infinity/rerank")
 	post(rerank(&shapeVLLM), "/vllm/rerank", "/vllm/v1/rerank", "/vllm/v2/rerank")
-	post(endpoint{rootForm, checkRerank, s.rerank(&shapeBare)}, "/", "/invocations")
-	post(endpoint{predictForm, checkPredict, s.predict}, "/predict")
-	post(endpoint{scoreForm, checkScore, s.score}, "/score", "/v1/score", "/vllm/score", "/vllm/v1/score")
-	post(endpoint{tokenizeForm, checkTokenize, s.tokenize}, "/tokenize")
+	post(endpoint{rootForm, checkRerank, s.rerank(&shapeBare), false}, "/", "/invocations")
+	post(endpoint{predictForm, checkPredict, s.predict, false}, "/predict")
+	post(endpoint{scoreForm, checkScore, s.score, false}, "/score", "/v1/score", "/vllm/score", "/vllm/v1/score")
+	post(endpoint{tokenizeForm, checkTokenize, s.tokenize, true}, "/tokenize")
 	if s.config.PrivateMetrics {
 		delete(r, "/metrics")
 	}

@@ -7,6 +7,8 @@ package httpapi
 import (
 	"context"
 	"crypto/tls"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -29,12 +31,12 @@ type Server struct {
 	logger     *slog.Logger
 	routes     routes
 	metrics    *Metrics
-	openAPI    []byte        // the answer to GET /openapi.json
-	home, docs htmlPage      // those to GET / and /docs
-	places     chan struct{} // one for each request under way that a model answers
+	openAPI    []byte   // the answer to GET /openapi.json
+	home, docs htmlPage // those to GET / and /docs
+	places     places   // of requests under way that a model answers
 	unpackers  *unpackers
 	now        func() time.Time
-	newID      func() string // for the id of an answer
+	appendID   func([]byte) []byte // appends the id of a request or of an answer
 	watch      watcher
 	leaving    atomic.Bool // GET /readyz says no
 	http       fasthttp.Server
@@ -66,7 +68,7 @@ func New(models Models, config Config) (*Server, error) {
 	s := &Server{
 		models: map[string]*served{}, names: models.Names(), config: config, logger: config.Logger,
 		limits: limits{config.MaxTexts, config.MaxQueryCharacters, config.MaxTextCharacters},
-		places: make(chan struct{}, config.MaxConcurrentRequests), now: time.Now, newID: randomID,
+		now:    time.Now, appendID: appendRandomID,
 		unpackers: newUnpackers(config.MaxBodyBytes),
 	}
 	for _, name := range s.names {
@@ -102,20 +104,17 @@ func New(models Models, config Config) (*Server, error) {
 	return s, nil
 }
 
-// randomID returns a UUID of version 4. It tells answers apart and keeps no secret.
-func randomID() string {
-	high, low := rand.Uint64(), rand.Uint64()
-	high = high&^0xf000 | 0x4000
-	low = low&^(3<<62) | 1<<63
-	var digits [32]byte
-	for i := range 16 {
-		digits[i], digits[16+i] = hexDigits[high>>(60-4*i)&15], hexDigits[low>>(60-4*i)&15]
+// appendRandomID appends a UUID of version 4. It tells requests apart and keeps no secret.
+func appendRandomID(b []byte) []byte {
+	var id [16]byte
+	binary.BigEndian.PutUint64(id[:8], rand.Uint64()&^0xf000|0x4000)
+	binary.BigEndian.PutUint64(id[8:], rand.Uint64()&^(3<<62)|1<<63)
+	b = hex.AppendEncode(b, id[:4])
+	for _, part := range [...][]byte{id[4:6], id[6:8], id[8:10], id[10:]} {
+		b = hex.AppendEncode(append(b, '-'), part)
 	}
-	d := string(digits[:])
-	return d[:8] + "-" + d[8:12] + "-" + d[12:16] + "-" + d[16:20] + "-" + d[20:]
+	return b
 }
-
-const hexDigits = "0123456789abcdef"
 
 func (s *Server) configureHTTP() {
 	s.http = fasthttp.Server{

@@ -80,7 +80,7 @@ func (c *call) pairs() []engine.Pair {
 
 // appendScores appends the answer to /score.
 func (s *Server) appendScores(w *writer, model string, scores *engine.Scores) {
-	w.raw(`{"id":"score-`).raw(s.newID()).raw(`","object":"list","created":`).integer(int(s.now().Unix()))
+	w.raw(`{"id":"score-`).id(s).raw(`","object":"list","created":`).integer(int(s.now().Unix()))
 	w.raw(`,"model":`).string(model).raw(`,"data":[`)
 	for i, score := range scores.Values {
 		if i > 0 {
