@@ -88,10 +88,6 @@ func (s *Server) showInfo(ctx *fasthttp.RequestCtx) *failure {
 	return nil
 }
 
-// Leave makes GET /readyz answer 503, so that a load balancer sends nobody new; all else goes on as before. Shutdown begins
-// with it.
-func (s *Server) Leave() { s.leaving.Store(true) }
-
 // ready answers GET /readyz: as health, until the server is about to stop.
 func (s *Server) ready(*fasthttp.RequestCtx) *failure {
 	if s.leaving.Load() {

@@ -108,6 +108,9 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 			ctx.SetStatusCode(fasthttp.StatusRequestEntityTooLarge)
 		}
 	}
+	if s.leaving.Load() {
+		ctx.SetConnectionClose()
+	}
 	s.setRequestID(ctx)
 	s.metrics.ended(ctx, f)
 	s.log(ctx, f, ctx.Time())

@@ -38,13 +38,15 @@ type Server struct {
 	now        func() time.Time
 	appendID   func([]byte) []byte // appends the id of a request or of an answer
 	watch      watcher
-	leaving    atomic.Bool // GET /readyz says no
+	leaving    atomic.Bool  // GET /readyz says no
+	open       atomic.Int64 // connections
 	http       fasthttp.Server
 
 	mu        sync.Mutex
 	listeners []net.Listener // guarded by mu
+	retired   bool           // guarded by mu; accepts no more connections
 	drained   chan struct{}  // guarded by mu; made by the first Shutdown, closed when nothing is left to answer
-	serving   sync.WaitGroup // calls of Serve; Add only with mu held and drained nil
+	serving   sync.WaitGroup // calls of Serve; Add only with mu held and retired false
 }
 
 // served is a model and what doesn't change about it.
@@ -148,7 +150,7 @@ const maxHeaderBytes = 16 << 10
 // may still be under way when it returns: Shutdown waits for them.
 func (s *Server) Serve(ln net.Listener) error {
 	s.mu.Lock()
-	if s.drained != nil {
+	if s.retired {
 		s.mu.Unlock()
 		return ln.Close()
 	}
@@ -157,7 +159,7 @@ func (s *Server) Serve(ln net.Listener) error {
 	s.mu.Unlock()
 	defer s.serving.Done()
 
-	var accepting net.Listener = &listener{Listener: ln, logger: s.logger}
+	var accepting net.Listener = &listener{ln, s.logger, &s.open}
 	if s.config.TLS != nil { // round ours, which looks at the connection itself
 		accepting = tls.NewListener(accepting, s.config.TLS)
 	}
@@ -165,7 +167,7 @@ func (s *Server) Serve(ln net.Listener) error {
 	_ = ln.Close() // does nothing where Shutdown has closed it
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err != nil && s.drained == nil {
+	if err != nil && !s.retired {
 		return fmt.Errorf("httpapi: accept on %s: %w", ln.Addr(), err)
 	}
 	return nil
@@ -176,13 +178,10 @@ func (s *Server) Serve(ln net.Listener) error {
 //
 // Work under way isn't cancelled: that is for whoever closes the ranker, after this.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.Leave()
+	s.Retire()
 	s.mu.Lock()
 	if s.drained == nil {
 		s.drained = make(chan struct{})
-		for _, ln := range s.listeners {
-			_ = ln.Close() // a listener that can't be closed has failed already
-		}
 		go s.drain(s.drained)
 	}
 	drained := s.drained
@@ -191,7 +190,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-drained:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("httpapi: shutdown: %w, with %d connections open", ctx.Err(), s.http.GetOpenConnectionsCount())
+		return fmt.Errorf("httpapi: shutdown: %w, with %d connections open", ctx.Err(), s.Connections())
 	}
 }
 

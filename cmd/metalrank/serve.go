@@ -26,7 +26,8 @@ type serveCommand struct {
 	tlsFlags
 	logFlags
 	timeoutFlags
-	Listen     string             `help:"Where to listen: HOST:PORT, or unix:PATH for a socket." default:"127.0.0.1:8080"`
+	Listen     string             `help:"Where to listen: HOST:PORT, unix:PATH for a socket, or fd:N for one that a service manager has opened (systemd's first is fd:3)." default:"127.0.0.1:8080"`
+	Handover   string             `help:"Socket by which a newer process with the same flag takes this one's place without a request lost: it loads its models, takes over the listening sockets, and this one finishes and ends." type:"path" placeholder:"PATH"`
 	DrainDelay time.Duration      `help:"How long, once told to stop, GET /readyz says 503 and all else goes on, before no more connections are accepted. Default: not at all." placeholder:"D"`
 	Check      bool               `help:"Load everything, print the settings and exit instead of serving."`
 	AnyModel   bool               `help:"Answer requests for a model that isn't served, too, instead of refusing them."`
@@ -187,11 +188,16 @@ func (c *serveCommand) serve(ctx context.Context, models served, metrics *httpap
 	if err != nil {
 		return err
 	}
-	listener, err := listen(ctx, c.Listen)
+	sockets, err := openSockets(ctx, c.Handover)
 	if err != nil {
 		return err
 	}
-	stopAdmin, err := c.serveAdmin(ctx, server, logger)
+	defer sockets.close()
+	listener, err := sockets.listen(ctx, c.Listen)
+	if err != nil {
+		return err
+	}
+	stopAdmin, err := c.serveAdmin(ctx, server, sockets, logger)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
@@ -203,23 +209,43 @@ func (c *serveCommand) serve(ctx context.Context, models served, metrics *httpap
 		}
 	})
 	defer stopReloads()
+	stopped := make(chan error, 1)
+	go func() { stopped <- server.Serve(listener) }()
+	if err := sockets.serving(logger); err != nil {
+		_ = server.Shutdown(ctx) // nobody was told of it yet
+		return err
+	}
 	for _, m := range models {
 		logger.Info("serving", "address", listener.Addr().String(), "model", m.Name(), "backend", m.Info().Backend.Name)
 	}
-	stopped := make(chan error, 1)
-	go func() { stopped <- server.Serve(listener) }()
 	select {
 	case err := <-stopped:
 		return err
+	case <-sockets.successor:
+		stopAdmin()
 	case <-ctx.Done():
 	}
-	server.Leave()
 	logger.Info("stopping", "finishing", "requests under way")
-	time.Sleep(c.DrainDelay)
+	c.leave(server, sockets)
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()
 	if err := server.Shutdown(drain); err != nil {
 		return fmt.Errorf("stopping: %w", err)
 	}
 	return <-stopped
+}
+
+// leave lets go of clients before the server stops. Where somebody else accepts on the same sockets there is no need to go on
+// accepting until load balancers know.
+func (c *serveCommand) leave(server *httpapi.Server, sockets *sockets) {
+	if !sockets.shared() {
+		server.Leave()
+		time.Sleep(c.DrainDelay)
+		return
+	}
+	server.Retire()
+	const look = 20 * time.Millisecond
+	for end := time.Now().Add(max(partingTime, c.DrainDelay)); server.Connections() > 0 && time.Now().Before(end); {
+		time.Sleep(look)
+	}
 }

@@ -35,11 +35,11 @@ func (f *logFlags) logger(w io.Writer) *slog.Logger {
 const adminCloseTime = time.Second
 
 // serveAdmin begins to serve on AdminListen, if that is set, until stop is called.
-func (f *logFlags) serveAdmin(ctx context.Context, server *httpapi.Server, logger *slog.Logger) (stop func(), err error) {
+func (f *logFlags) serveAdmin(ctx context.Context, server *httpapi.Server, sockets *sockets, logger *slog.Logger) (stop func(), err error) {
 	if f.AdminListen == "" {
 		return func() {}, nil
 	}
-	ln, err := listen(ctx, f.AdminListen)
+	ln, err := sockets.listen(ctx, f.AdminListen)
 	if err != nil {
 		return nil, fmt.Errorf("--admin-listen: %w", err)
 	}
