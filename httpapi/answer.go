@@ -29,6 +29,11 @@ func (s *Server) serve(e endpoint) handler {
 		if f := checkHeader(&ctx.Request.Header); f != nil {
 			return f
 		}
+		who := accessOf(ctx)
+		if f := who.enter(); f != nil {
+			return f
+		}
+		defer who.leave()
 		if !s.places.take(s.config.MaxConcurrentRequests) {
 			return failf(kindOverloaded, "the server is overloaded: %d requests are under way, which is the limit",
 				s.config.MaxConcurrentRequests)
@@ -58,7 +63,10 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx, e *endpoint, c *call) *failure
 	if s.config.AlwaysTruncate && c.options.Truncation == engine.TruncateNever {
 		c.options.Truncation = engine.TruncateRight
 	}
-	c.options.Client = clientOf(ctx)
+	who := accessOf(ctx)
+	if who != nil {
+		c.options.Client, c.options.ClientWeight = who.name, who.share
+	}
 	waiting, f := s.newWait(ctx)
 	if f != nil {
 		return f
@@ -76,6 +84,7 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx, e *endpoint, c *call) *failure
 	took := time.Since(ctx.Time())
 	if !e.plain {
 		s.metrics.te.scored(c, stats, took)
+		who.scored(c, stats)
 	}
 	setComputeHeaders(&ctx.Response.Header, model, c, stats, took)
 	ctx.Response.Header.SetContentType(contentTypeJSON)

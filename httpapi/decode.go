@@ -35,6 +35,9 @@ type call struct {
 	queryCharacters int
 }
 
+// scored is how many pairs the call asks scores of.
+func (c *call) scored() int { return max(len(c.list.texts), len(c.first.texts)) }
+
 // list is a field that has texts.
 type list struct {
 	name  string // of the field, for messages; "" while none was there

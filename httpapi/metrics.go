@@ -85,6 +85,11 @@ func (m *Metrics) adopt(s *Server) error {
 		p.scores = methods[fasthttp.MethodPost] != nil && path != "/tokenize"
 		m.paths[path] = p
 	}
+	if s.config.Keys != nil {
+		if err := m.registry.Register(newClientCollector(s.config.Keys)); err != nil {
+			return err
+		}
+	}
 	return m.registry.Register(newModelCollector(s))
 }
 

@@ -82,7 +82,7 @@ func (m *teMetrics) scored(c *call, stats engine.Stats, total time.Duration) {
 	}
 	counters.requests.Inc()
 	counters.successes.Inc()
-	pairs := float64(max(len(c.list.texts), len(c.first.texts)))
+	pairs := float64(c.scored())
 	m.predictions.Add(pairs)
 	m.predictSuccesses.Add(pairs)
 	m.length.Observe(float64(stats.Tokens) / pairs)

@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
-	"slices"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/alecthomas/kong"
@@ -57,14 +54,7 @@ func printSettings(w io.Writer, flags []*kong.Flag, models served, keys []httpap
 		fmt.Fprintf(table, "model %s\t%s on %s (%s, %s); %d tokens in a pair, %d in a batch\n", model.Name(), info.Architecture,
 			info.Backend.Name, info.Backend.Device, info.Backend.DType, info.MaxLength, info.MaxBatchTokens)
 	}
-	names := map[string]bool{}
-	for _, key := range keys {
-		names[key.Name] = true
-	}
-	if len(names) == 0 {
-		names["none: everybody may use the server"] = true
-	}
-	fmt.Fprintf(table, "API keys\t%s\n", strings.Join(slices.Sorted(maps.Keys(names)), ", "))
+	fmt.Fprintf(table, "API keys\t%s\n", describeKeys(keys))
 	if certificate != nil {
 		fmt.Fprintf(table, "certificate\t%s\n", certificate)
 	}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/metalrank/metalrank/httpapi"
@@ -13,7 +15,7 @@ import (
 
 // keyFlags say who may use the server.
 type keyFlags struct {
-	APIKeyFile string `name:"api-key-file" group:"Security" help:"Who may use the server: lines of name:key, in which # begins a comment. Read again on SIGHUP. Keys may be in METALRANK_API_KEYS, too, with commas between them. Default: everybody." type:"path" placeholder:"FILE"`
+	APIKeyFile string `name:"api-key-file" group:"Security" help:"Who may use the server: lines of name:key, after which concurrency=N (requests under way) and share=W (of a busy model, in times of what others get) may stand; # begins a comment. Read again on SIGHUP. Keys may be in METALRANK_API_KEYS, too, with commas between them. Default: everybody." type:"path" placeholder:"FILE"`
 }
 
 // apiKeysVariable has keys as the file does, with commas for ends of lines. There is no flag for it: others can see flags.
@@ -46,6 +48,28 @@ func (f *keyFlags) readKeys() ([]httpapi.Key, error) {
 		keys = append(keys, more...)
 	}
 	return keys, nil
+}
+
+// describeKeys has the names and their limits, and no keys.
+func describeKeys(keys []httpapi.Key) string {
+	limits := map[string]string{}
+	for _, key := range keys {
+		if key.Concurrency != 0 {
+			limits[key.Name] += fmt.Sprintf(" concurrency=%d", key.Concurrency)
+		}
+		if key.Share != 0 {
+			limits[key.Name] += fmt.Sprintf(" share=%g", key.Share)
+		}
+		limits[key.Name] += ""
+	}
+	if len(limits) == 0 {
+		return "none: everybody may use the server"
+	}
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(limits)) {
+		names = append(names, name+limits[name])
+	}
+	return strings.Join(names, ", ")
 }
 
 // openKeys returns the keys that the server is to ask for, which are nil where there are none, and the same as a list.
