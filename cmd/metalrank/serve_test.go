@@ -136,7 +136,7 @@ func TestServeKeys(t *testing.T) {
 	check("after SIGHUP", map[string]int{first: 401, second: 200, third: 200})
 	write("b:" + second + "\n" + first)
 	hangUp()
-	log.await(t, "line 2 has no colon")
+	log.await(t, "line 2: no colon")
 	check("after a wrong file", map[string]int{first: 401, second: 200, third: 200})
 	for _, key := range []string{first, second, third} {
 		if strings.Contains(log.String(), key) {
