@@ -44,6 +44,9 @@ type Config struct {
 	IdleTimeout time.Duration
 	// Keys are asked for by whatever needs a model, which /health, /metrics, /docs and their like do not. nil: everybody may.
 	Keys *Keys
+	// CORSOrigins are the origins (SCHEME://HOST[:PORT]) whose pages may use the server from a browser; * is all of them.
+	// nil: none.
+	CORSOrigins []string
 	// TLS is what the server speaks. nil: HTTP in the clear.
 	TLS *tls.Config
 	// Metrics count what the server does. nil: it makes its own.
@@ -99,6 +102,9 @@ func (c Config) Validate() error {
 		if f.got != 0 && (f.got < minTimeout || f.got > maxTimeout) {
 			return fmt.Errorf("httpapi: %s is %v, want 0 (the default) or %v to %v", f.name, f.got, minTimeout, maxTimeout)
 		}
+	}
+	if _, err := newCORS(c.CORSOrigins); err != nil {
+		return err
 	}
 	if !(c.AccessLogShare >= 0 && c.AccessLogShare <= 1) {
 		return fmt.Errorf("httpapi: AccessLogShare is %g, want 0 to 1", c.AccessLogShare)

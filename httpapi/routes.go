@@ -79,6 +79,14 @@ func (r routes) find(method, path []byte) (handler, *failure) {
 	if h, ok := methods[fasthttp.MethodGet]; ok && string(method) == fasthttp.MethodHead {
 		return h, nil
 	}
+	allow := allowedMethods(methods)
+	f := failf(kindMethod, "%s does not take %s, only %s", path, quote(string(method)), allow)
+	f.header, f.value = fasthttp.HeaderAllow, allow
+	return nil, f
+}
+
+// allowedMethods names the methods that a path takes.
+func allowedMethods(methods map[string]handler) string {
 	var allowed []string
 	for m := range methods {
 		if allowed = append(allowed, m); m == fasthttp.MethodGet {
@@ -86,10 +94,7 @@ func (r routes) find(method, path []byte) (handler, *failure) {
 		}
 	}
 	slices.Sort(allowed)
-	allow := strings.Join(allowed, ", ")
-	f := failf(kindMethod, "%s does not take %s, only %s", path, quote(string(method)), allow)
-	f.header, f.value = fasthttp.HeaderAllow, allow
-	return nil, f
+	return strings.Join(allowed, ", ")
 }
 
 func trimSlash(path []byte) []byte {
@@ -101,12 +106,19 @@ func trimSlash(path []byte) []byte {
 
 // handle is where every request that could be read comes in.
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
-	f := s.dispatch(ctx, s.routes)
+	var f *failure
+	preflight := s.cors.preflight(ctx, s.routes)
+	if !preflight {
+		f = s.dispatch(ctx, s.routes)
+	}
 	if f != nil {
 		f.write(&ctx.Response)
 		if (f.kind == kindTooLarge || f.kind == kindTooMany) && s.config.TooLargeStatus {
 			ctx.SetStatusCode(fasthttp.StatusRequestEntityTooLarge)
 		}
+	}
+	if !preflight {
+		s.cors.allow(ctx)
 	}
 	if s.leaving.Load() {
 		ctx.SetConnectionClose()
@@ -181,6 +193,7 @@ func (s *Server) refuseUnread(ctx *fasthttp.RequestCtx, f *failure) {
 		c.linger.Store(true)
 	}
 	f.write(&ctx.Response)
+	s.cors.allow(ctx)
 	s.setRequestID(ctx)
 	s.metrics.unread(ctx)
 	s.log(ctx, f, time.Now())

@@ -38,6 +38,7 @@ type Server struct {
 	now        func() time.Time
 	appendID   func([]byte) []byte // appends the id of a request or of an answer
 	watch      watcher
+	cors       *cors
 	leaving    atomic.Bool  // GET /readyz says no
 	open       atomic.Int64 // connections
 	http       fasthttp.Server
@@ -86,6 +87,9 @@ func New(models Models, config Config) (*Server, error) {
 		s.models[name] = &served{model, name, info.Labels, encoded, []byte(info.Backend.Name)}
 	}
 	var err error
+	if s.cors, err = newCORS(config.CORSOrigins); err != nil {
+		return nil, err
+	}
 	if s.openAPI, err = encodeOpenAPI(&config); err != nil {
 		return nil, err
 	}
