@@ -74,6 +74,8 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx, e *endpoint, c *call) *failure
 	defer waiting.end()
 	w := newWriter()
 	defer w.free()
+	trace := traceOf(ctx)
+	trace.decode()
 	stats, err := e.run(waiting.Context, model, c, w)
 	if err != nil {
 		return engineFailure(err, c)
@@ -81,6 +83,7 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx, e *endpoint, c *call) *failure
 	if w.err != nil {
 		return internalFailure(w.err)
 	}
+	trace.score(model, c, stats)
 	took := time.Since(ctx.Time())
 	if !e.plain {
 		s.metrics.te.scored(c, stats, took)

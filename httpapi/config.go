@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/metalrank/metalrank/httpapi/otlp"
 )
 
 // Config sets limits. The zero value works: 0 in a field stands for its default.
@@ -57,6 +59,11 @@ type Config struct {
 	Version string
 	// AccessLogShare is the share of requests that the log has a line for at info level instead of debug. Bounds: 0 to 1.
 	AccessLogShare float64
+	// Tracer gets spans of the requests whose traceparent says that they are recorded. nil: none are sent; traceparent is passed
+	// on in answers and the log all the same. Who made it closes it, after Shutdown.
+	Tracer *otlp.Exporter
+	// TraceShare is the share of other requests, those without a traceparent, that Tracer gets spans of. Bounds: 0 to 1.
+	TraceShare float64
 	// Logger gets errors, and a line for each request. No texts and no keys are logged. nil: nothing is logged.
 	Logger *slog.Logger
 }
@@ -106,8 +113,13 @@ func (c Config) Validate() error {
 	if _, err := newCORS(c.CORSOrigins); err != nil {
 		return err
 	}
-	if !(c.AccessLogShare >= 0 && c.AccessLogShare <= 1) {
-		return fmt.Errorf("httpapi: AccessLogShare is %g, want 0 to 1", c.AccessLogShare)
+	for _, f := range []struct {
+		name string
+		got  float64
+	}{{"AccessLogShare", c.AccessLogShare}, {"TraceShare", c.TraceShare}} {
+		if !(f.got >= 0 && f.got <= 1) {
+			return fmt.Errorf("httpapi: %s is %g, want 0 to 1", f.name, f.got)
+		}
 	}
 	return nil
 }

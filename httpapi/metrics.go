@@ -90,6 +90,14 @@ func (m *Metrics) adopt(s *Server) error {
 			return err
 		}
 	}
+	if tracer := s.config.Tracer; tracer != nil {
+		dropped := prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "metalrank_trace_spans_dropped_total", Help: "Spans that could not be sent.",
+		}, func() float64 { return float64(tracer.Dropped()) })
+		if err := m.registry.Register(dropped); err != nil {
+			return err
+		}
+	}
 	return m.registry.Register(newModelCollector(s))
 }
 

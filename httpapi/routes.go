@@ -106,26 +106,28 @@ func trimSlash(path []byte) []byte {
 
 // handle is where every request that could be read comes in.
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
+	trace := s.startTrace(ctx)
 	var f *failure
-	preflight := s.cors.preflight(ctx, s.routes)
-	if !preflight {
-		f = s.dispatch(ctx, s.routes)
-	}
-	if f != nil {
-		f.write(&ctx.Response)
-		if (f.kind == kindTooLarge || f.kind == kindTooMany) && s.config.TooLargeStatus {
-			ctx.SetStatusCode(fasthttp.StatusRequestEntityTooLarge)
+	if !s.cors.preflight(ctx, s.routes) {
+		if f = s.dispatch(ctx, s.routes); f != nil {
+			s.refuse(ctx, f)
 		}
-	}
-	if !preflight {
 		s.cors.allow(ctx)
 	}
 	if s.leaving.Load() {
 		ctx.SetConnectionClose()
 	}
 	s.setRequestID(ctx)
+	trace.finish(s, ctx, f)
 	s.metrics.ended(ctx, f)
 	s.log(ctx, f, ctx.Time())
+}
+
+func (s *Server) refuse(ctx *fasthttp.RequestCtx, f *failure) {
+	f.write(&ctx.Response)
+	if (f.kind == kindTooLarge || f.kind == kindTooMany) && s.config.TooLargeStatus {
+		ctx.SetStatusCode(fasthttp.StatusRequestEntityTooLarge)
+	}
 }
 
 // dispatch turns a panic into a failure: fasthttp has no recovery of its own, so one would end the process.
@@ -221,6 +223,9 @@ func (s *Server) log(ctx *fasthttp.RequestCtx, f *failure, begin time.Time) {
 		slog.Int64("elapsedNs", time.Since(begin).Nanoseconds()),
 		slog.String("remote", ctx.RemoteAddr().String()),
 		slog.String("requestID", string(ctx.Response.Header.Peek(headerRequestID))),
+	}
+	if t := traceOf(ctx); t != nil {
+		attrs = append(attrs, slog.String("traceID", t.Trace.String()), slog.String("spanID", t.Span.String()))
 	}
 	if client := clientOf(ctx); client != "" {
 		attrs = append(attrs, slog.String("key", client))
