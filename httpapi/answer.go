@@ -60,6 +60,9 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx, e *endpoint, c *call) *failure
 	if f != nil {
 		return f
 	}
+	if s.config.NoAutoTruncate && !c.truncation && (c.list.name == "texts" || c.list.name == "inputs") {
+		c.options.Truncation = engine.TruncateNever
+	}
 	if s.config.AlwaysTruncate && c.options.Truncation == engine.TruncateNever {
 		c.options.Truncation = engine.TruncateRight
 	}

@@ -29,6 +29,9 @@ type Config struct {
 	AnyModel bool
 	// AlwaysTruncate cuts what is too long even where a request forbids it.
 	AlwaysTruncate bool
+	// NoAutoTruncate refuses what is too long where a body of text-embeddings-inference's dialect doesn't say whether to cut
+	// it, instead of cutting it.
+	NoAutoTruncate bool
 	// TooLargeStatus refuses too many texts and too long ones with 413, as text-embeddings-inference did before 1.9,
 	// instead of 422.
 	TooLargeStatus bool

@@ -25,6 +25,7 @@ type call struct {
 	topN            int // 0: all
 	returnTexts     bool
 	noTruncation    bool
+	truncation      bool // asked for
 	left            bool // cut at the beginning
 	rawScores       bool
 	noActivation    bool

@@ -57,7 +57,7 @@ func encodeInfo(name string, model *engine.Info, config *Config) ([]byte, error)
 	body := infoBody{
 		ModelID: model.Model, ServedModelName: name, ModelDType: model.Backend.DType,
 		MaxConcurrentRequests: config.MaxConcurrentRequests, MaxInputLength: model.MaxLength,
-		MaxBatchTokens: model.MaxBatchTokens, MaxClientBatchSize: config.MaxTexts, AutoTruncate: true,
+		MaxBatchTokens: model.MaxBatchTokens, MaxClientBatchSize: config.MaxTexts, AutoTruncate: !config.NoAutoTruncate,
 		TokenizationWorkers: runtime.GOMAXPROCS(0), // the engine's bound
 		Version:             config.Version,
 		Backend:             backendBody{Name: model.Backend.Name, Device: model.Backend.Device},

@@ -13,9 +13,23 @@ var teiFields = append(form{
 
 var teiOptions = form{
 	flag("raw_scores", true, func(c *call) *bool { return &c.rawScores }),
-	flag("truncate", false, func(c *call) *bool { return &c.noTruncation }),
+	field{"truncate", readTruncate},
 	side("truncation_direction", map[string]bool{"Left": true, "left": true, "Right": false, "right": false},
 		`"Left" or "Right"`),
+}
+
+// readTruncate tells false and true from neither, for which the server decides.
+func readTruncate(d *decoder, name string) bool {
+	switch {
+	case d.literal("true"):
+		d.truncation = true
+	case d.literal("false"):
+		d.noTruncation = true
+	case d.literal("null"):
+	default:
+		return d.wrong(name, "true or false")
+	}
+	return true
 }
 
 // appendTEI appends the array that answers a body with `texts`. It keeps the order of the ranking: sorted by logit,

@@ -188,7 +188,7 @@ func TestServeCheck(t *testing.T) {
 		t.Fatal(stderr)
 	}
 	for _, want := range []string{
-		"--listen 127.0.0.1:8080", "--max-client-batch-size 7", "--max-queue-tokens (default)", "--any-model false",
+		"--listen 127.0.0.1:8080", "--max-client-batch-size 7", "--max-queue-tokens 256 times --max-batch-tokens default", "--any-model false",
 		"--tls-key " + key, "API keys anne concurrency=3 share=2", "certificate for example", "tokens in a pair",
 	} {
 		if !strings.Contains(strings.Join(strings.Fields(stdout), " "), want) {
