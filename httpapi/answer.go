@@ -142,6 +142,7 @@ func setComputeHeaders(header *fasthttp.ResponseHeader, model *served, c *call, 
 	set("X-Compute-Time", took.Milliseconds())
 	set("X-Total-Time", took.Milliseconds())
 	set("X-Tokenization-Time", stats.Tokenize.Milliseconds())
+	set("X-Queue-Time", stats.Wait.Milliseconds())
 	set("X-Inference-Time", stats.Compute.Milliseconds())
 	set("X-Compute-Characters", int64(c.characters+c.queryCharacters*(len(c.list.texts)-1)))
 	set("X-Compute-Tokens", int64(stats.Tokens))

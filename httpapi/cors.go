@@ -23,7 +23,7 @@ const (
 	corsRequestHeaders = "Authorization, Content-Type, Content-Encoding, X-API-Key, X-Request-Id, X-Request-Timeout, Request-Timeout, traceparent, tracestate"
 	// corsResponseHeaders are those that it may read, besides the few that it always may.
 	corsResponseHeaders = "Retry-After, Traceparent, WWW-Authenticate, X-Request-Id, X-Compute-Type, X-Compute-Time, X-Total-Time, " +
-		"X-Tokenization-Time, X-Inference-Time, X-Compute-Characters, X-Compute-Tokens"
+		"X-Tokenization-Time, X-Queue-Time, X-Inference-Time, X-Compute-Characters, X-Compute-Tokens"
 	// corsSeconds is how long a browser may remember a preflight. None remembers longer.
 	corsSeconds = "7200"
 )

@@ -20,6 +20,7 @@ type call struct {
 	hasQuery   bool
 	list       list     // documents, or texts to tokenise
 	first      list     // of pairs: one, or as many as list has
+	single     []bool   // by index: the text of list is no pair's but alone; shorter than list where the rest are pairs
 	rankFields []string // of documents that are objects
 
 	topN            int // 0: all
