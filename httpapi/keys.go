@@ -187,7 +187,7 @@ func readKey(line string) (Key, error) {
 
 func (k *Key) readLimit(word string) (err error) {
 	name, value, _ := strings.Cut(word, "=")
-	zero := false
+	var zero bool
 	switch name {
 	case "concurrency":
 		k.Concurrency, err = strconv.Atoi(value)

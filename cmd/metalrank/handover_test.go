@@ -43,6 +43,7 @@ type hammer struct {
 
 // startHammer has some clients that keep their connection as long as the server does, and some that open one for each request.
 func startHammer(t *testing.T, network, address string) *hammer {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	h := &hammer{stop: cancel}
 	for i := range 8 {

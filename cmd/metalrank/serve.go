@@ -214,25 +214,40 @@ func (c *serveCommand) httpConfig(keys *httpapi.Keys, cert *certificate, metrics
 	return config
 }
 
-func (c *serveCommand) serve(ctx context.Context, models served, metrics *httpapi.Metrics, logger *slog.Logger) error {
+// newServer makes the server. reload reads again what may change while it serves; stop is for when it has ended.
+func (c *serveCommand) newServer(
+	models served, metrics *httpapi.Metrics, logger *slog.Logger,
+) (server *httpapi.Server, reload, stop func(), err error) {
 	keys, _, err := c.openKeys()
 	if err != nil {
-		return err
+		return nil, nil, nil, err
 	}
 	certificate, err := c.tlsFlags.open(logger)
 	if err != nil {
-		return err
+		return nil, nil, nil, err
 	}
 	config := c.httpConfig(keys, certificate, metrics, logger)
-	closeTracer, err := c.openTracer(&config, logger)
+	if stop, err = c.openTracer(&config, logger); err != nil {
+		return nil, nil, nil, err
+	}
+	if server, err = httpapi.New(models, config); err != nil {
+		stop()
+		return nil, nil, nil, err
+	}
+	return server, func() {
+		c.reloadKeys(context.Background(), keys, logger)
+		if certificate != nil {
+			certificate.reload()
+		}
+	}, stop, nil
+}
+
+func (c *serveCommand) serve(ctx context.Context, models served, metrics *httpapi.Metrics, logger *slog.Logger) error {
+	server, reload, stop, err := c.newServer(models, metrics, logger)
 	if err != nil {
 		return err
 	}
-	defer closeTracer()
-	server, err := httpapi.New(models, config)
-	if err != nil {
-		return err
-	}
+	defer stop()
 	sockets, err := openSockets(ctx, c.Handover)
 	if err != nil {
 		return err
@@ -249,13 +264,7 @@ func (c *serveCommand) serve(ctx context.Context, models served, metrics *httpap
 		return errors.Join(err, listener.Close())
 	}
 	defer stopAdmin()
-	stopReloads := onHangup(func() {
-		c.reloadKeys(ctx, keys, logger)
-		if certificate != nil {
-			certificate.reload()
-		}
-	})
-	defer stopReloads()
+	defer onHangup(reload)()
 	stopped := make(chan error, 1)
 	go func() { stopped <- server.Serve(listener) }()
 	if err := sockets.serving(logger); err != nil {

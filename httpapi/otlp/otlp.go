@@ -70,11 +70,15 @@ func New(config Config) (*Exporter, error) {
 	if err != nil {
 		return nil, err
 	}
+	transport, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		return nil, errors.New("otlp: http.DefaultTransport has been replaced")
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	e := &Exporter{
 		endpoint: endpoint, headers: config.Headers, logger: cmp.Or(config.Logger, slog.New(slog.DiscardHandler)),
 		resource: resource{Attributes: []attribute{{"service.name", value{String: new(cmp.Or(config.ServiceName, "metalrank"))}}}},
-		client:   &http.Client{Timeout: sendTimeout, Transport: http.DefaultTransport.(*http.Transport).Clone()},
+		client:   &http.Client{Timeout: sendTimeout, Transport: transport.Clone()},
 		// Every request's spans come as one slice of at least one.
 		spans: make(chan []Span, queueSpans), closing: make(chan struct{}), stop: stop, done: make(chan struct{}),
 	}
