@@ -264,7 +264,8 @@ func (c *serveCommand) serve(ctx context.Context, models served, metrics *httpap
 		return errors.Join(err, listener.Close())
 	}
 	defer stopAdmin()
-	defer onHangup(reload)()
+	stopReloads := onHangup(reload)
+	defer stopReloads()
 	stopped := make(chan error, 1)
 	go func() { stopped <- server.Serve(listener) }()
 	if err := sockets.serving(logger); err != nil {
