@@ -88,7 +88,7 @@ func (c *cors) preflight(ctx *fasthttp.RequestCtx, paths routes) bool {
 		return false
 	}
 	methods, ok := paths[string(trimSlash(ctx.Path()))]
-	if !ok || !c.allow(ctx) {
+	if !ok || checkFraming(&ctx.Request.Header) != nil || !c.allow(ctx) {
 		ctx.Response.Header.Reset()
 		return false
 	}

@@ -77,6 +77,10 @@ func TestCORS(t *testing.T) {
 			t.Errorf("%s from %s: %d %v", path, origin, got.status, got.header)
 		}
 	}
+	framed := request(http.MethodOptions, "/rerank", "", fromPage, "Access-Control-Request-Method: POST", "X: a\r\n b")
+	if got := send(t, address, http.MethodOptions, framed); got.status != 400 {
+		t.Errorf("a preflight with a continued header line: %d %s", got.status, got.body)
+	}
 	if got := send(t, address, http.MethodOptions, request(http.MethodOptions, "/rerank", "", fromPage)); got.status != 405 {
 		t.Errorf("OPTIONS that is no preflight: %d", got.status)
 	}
