@@ -26,7 +26,7 @@ usage: ./build.sh VERB [ARGS]
 
   deps             check the toolchains, fetch the Go modules, build libtokenizers.a; as root on Debian or Ubuntu,
                    install what is missing
-  build            build bin/metalrank, and bin/metalrank-bulk for "metalrank bulk"
+  build            build bin/metalrank, bin/metalrank-bulk for "metalrank bulk", and bin/kprof, the profiler
   demo             build, then rank a bundled example with the embedded model
   serve [ARGS]     build, then run `metalrank serve ARGS`
   test [ARGS]      run the tests, then those of concurrent packages under the race detector; with ARGS, just
@@ -482,6 +482,7 @@ verb_env() {
 verb_build() {
     no_arguments build "$@"
     build_bulk
+    build_kprof
 }
 
 build() {
@@ -498,6 +499,9 @@ build_bulk() {
     [ -x bin/metalrank-bulk ] || say 'compiling bin/metalrank-bulk: up to two minutes the first time'
     build ./cmd/metalrank-bulk
 }
+
+# The profiler is for who works on kernels, so that a demonstration or a server does not wait for it.
+build_kprof() { go build -trimpath -buildvcs=false -ldflags '-s -w' -o bin/kprof ./tools/kprof; }
 
 verb_demo() {
     no_arguments demo "$@"
@@ -897,7 +901,7 @@ verb_metallib() {
     rm -rf "$objects"
 }
 
-check_metallint() { go run ./tools/metallint -house metal/metaltest/kernels kernels; }
+check_metallint() { go run ./tools/metallint -house metal/metaltest/kernels kernels tools/kprof/peaks; }
 
 check_tidy() { go mod tidy -diff; }
 

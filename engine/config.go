@@ -11,6 +11,7 @@ import (
 
 	"github.com/metalrank/metalrank/engine/backend"
 	"github.com/metalrank/metalrank/engine/gpu"
+	"github.com/metalrank/metalrank/engine/trace"
 )
 
 // Config says which model to serve, and how. The zero value serves the embedded model on the best backend.
@@ -51,6 +52,8 @@ type Config struct {
 	TokenCacheBytes int
 	// OnBatch is called after each batch, from the goroutine that ran it. Nil: nothing is called.
 	OnBatch func(BatchStats)
+	// Trace takes spans of requests and batches while it records. Nil: nothing is recorded.
+	Trace *trace.Recorder
 	// SpecialTokensAsText encodes "[SEP]" and its like in a query or document as ordinary text. By default they
 	// become the special tokens, as in transformers, so a document that holds "[SEP]" can pose as two segments:
 	// switch it on where documents are not trusted.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/metalrank/metalrank/engine/backend"
 	"github.com/metalrank/metalrank/engine/schedule"
+	"github.com/metalrank/metalrank/engine/trace"
 )
 
 // dispatcher has the devices of one Engine, or of all in a Pool, and does what the scheduler says: each device has a
@@ -106,6 +107,8 @@ func (d *dispatcher) run(ctx context.Context, e *Engine, j *job, stats *Stats) e
 	if err == nil && len(j.sequences) > 0 {
 		stats.Wait, stats.Compute = j.request.Waited(), j.ended-j.request.Started()
 		stats.Batches, stats.FirstBatch = j.request.Batches()
+		started := d.begin.Add(j.request.Started())
+		j.timer.Ran(started.Add(-stats.Wait), started, d.begin.Add(j.ended), stats.Batches, stats.FirstBatch)
 	}
 	j.release()
 	return err
@@ -184,7 +187,10 @@ func (d *dispatcher) serve(v *device) {
 		r := v.replicas[s.batch.Queue]
 		r.running++
 		d.mu.Unlock()
-		err := s.run(r.backend)
+		timer := r.engine.config.Trace.Batch()
+		err := s.run(r.backend, timer)
+		// Before its requests hear of it, so that no recording has those without their batch.
+		timer.End(r.name, s.batch.ID, d.begin.Add(s.batch.Began()), s.batch.Sequences, s.batch.Tokens)
 		d.mu.Lock()
 		stats := d.finish(v, r, &s, err)
 		if tell := r.engine.config.OnBatch; tell != nil {
@@ -237,7 +243,7 @@ type slot struct {
 }
 
 // run packs the batch, runs it, and writes its jobs' logits. A panic of the backend becomes an error.
-func (s *slot) run(b backend.Backend) (err error) {
+func (s *slot) run(b backend.Backend, timer *trace.BatchTimer) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("%w: panic: %v", ErrBackend, r)
@@ -247,6 +253,7 @@ func (s *slot) run(b backend.Backend) (err error) {
 	s.stack = nil
 	s.packed.Reset()
 	for _, span := range s.batch.Spans {
+		timer.Of(jobOf(span.Request).timer.ID())
 		for _, q := range jobOf(span.Request).sequences[span.From:span.To] {
 			s.packed.Append(q.ids, q.types)
 		}
@@ -258,9 +265,15 @@ func (s *slot) run(b backend.Backend) (err error) {
 		s.logits = s.logits[:n]
 	}
 	// A batch belongs to many, so that no one request's context may end it.
-	if err := b.Forward(context.Background(), &s.packed, s.logits); err != nil {
+	ctx := context.Background()
+	if timer != nil {
+		timer.Packed()
+		ctx = backend.WhenEncoded(ctx, timer.Encoded)
+	}
+	if err := b.Forward(ctx, &s.packed, s.logits); err != nil {
 		return fmt.Errorf("%w: %w", ErrBackend, err)
 	}
+	timer.Computed()
 	logits := s.logits
 	for _, span := range s.batch.Spans {
 		n := copy(jobOf(span.Request).logits[span.From*labels:span.To*labels], logits)

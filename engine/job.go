@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/metalrank/metalrank/engine/schedule"
+	"github.com/metalrank/metalrank/engine/trace"
 )
 
 // job is a request on its way through the scheduler. Jobs are used again: a request costs no memory but that of its tokens
@@ -16,6 +17,7 @@ type job struct {
 	sequences []sequence // [n]
 	logits    []float32  // [n, C]; a batch writes the rows that it has run
 	ended     time.Duration
+	timer     *trace.RequestTimer // nil as a rule
 	err       error
 	settled   bool          // done was sent
 	left      bool          // nobody waits for it: it is put back once the scheduler holds nothing of it

@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/metalrank/metalrank/engine/trace"
 )
 
 // Pair is one query with one document, or one text alone.
@@ -96,7 +98,8 @@ type Stats struct {
 // Score scores every pair. A deadline of ctx counts: what has not begun by then is not computed. Errors: ErrClosed,
 // ErrTokenizer, ErrBackend, an *OverloadError, a *LengthError, a *ValueError, ctx's.
 func (e *Engine) Score(ctx context.Context, pairs []Pair, options Options) (*Scores, error) {
-	logits, stats, err := e.logits(ctx, pairs, &options)
+	timer := e.config.Trace.Request()
+	logits, stats, err := e.logits(ctx, pairs, &options, timer)
 	if err != nil {
 		return nil, err
 	}
@@ -106,6 +109,7 @@ func (e *Engine) Score(ctx context.Context, pairs []Pair, options Options) (*Sco
 			e.activation.apply(scores.Row(i))
 		}
 	}
+	timer.End(len(pairs), stats.Tokens)
 	return scores, nil
 }
 
@@ -118,7 +122,8 @@ func (e *Engine) Rerank(ctx context.Context, query string, documents []string, o
 	for i, document := range documents {
 		pairs[i] = Pair{Query: query, Document: document}
 	}
-	logits, stats, err := e.logits(ctx, pairs, &options)
+	timer := e.config.Trace.Request()
+	logits, stats, err := e.logits(ctx, pairs, &options, timer)
 	if err != nil {
 		return nil, err
 	}
@@ -140,11 +145,12 @@ func (e *Engine) Rerank(ctx context.Context, query string, documents []string, o
 		}
 		return 0
 	})
+	timer.End(len(pairs), stats.Tokens)
 	return ranking, nil
 }
 
 // logits tokenises and has the scheduler run the forward passes; the result is [n, C].
-func (e *Engine) logits(ctx context.Context, pairs []Pair, options *Options) ([]float32, Stats, error) {
+func (e *Engine) logits(ctx context.Context, pairs []Pair, options *Options, timer *trace.RequestTimer) ([]float32, Stats, error) {
 	if err := options.validate(); err != nil {
 		return nil, Stats{}, err
 	}
@@ -154,12 +160,12 @@ func (e *Engine) logits(ctx context.Context, pairs []Pair, options *Options) ([]
 	if err := e.enter(); err != nil {
 		return nil, Stats{}, err
 	}
-	logits, stats, err := e.schedule(ctx, pairs, options)
+	logits, stats, err := e.schedule(ctx, pairs, options, timer)
 	e.exit(err)
 	return logits, stats, err
 }
 
-func (e *Engine) schedule(ctx context.Context, pairs []Pair, options *Options) ([]float32, Stats, error) {
+func (e *Engine) schedule(ctx context.Context, pairs []Pair, options *Options, timer *trace.RequestTimer) ([]float32, Stats, error) {
 	var stats Stats
 	begin := time.Now()
 	sequences, err := e.encode(ctx, pairs, options)
@@ -167,8 +173,10 @@ func (e *Engine) schedule(ctx context.Context, pairs []Pair, options *Options) (
 		return nil, stats, err
 	}
 	stats.Tokenize = time.Since(begin)
+	timer.Tokenised()
 	logits := make([]float32, len(sequences)*len(e.labels))
 	j := e.newJob(sequences, logits)
+	j.timer = timer
 	j.request.Client, j.request.ClientWeight, j.request.Weight = options.Client, options.ClientWeight, options.Weight
 	if deadline, ok := ctx.Deadline(); ok {
 		j.request.Deadline = e.dispatcher.at(deadline)

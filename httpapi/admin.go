@@ -28,7 +28,7 @@ func (s *Server) NewAdmin(config AdminConfig) *Admin {
 	get := func(h handler) map[string]handler { return map[string]handler{fasthttp.MethodGet: h} }
 	paths := routes{
 		"/health": get(s.health), "/healthz": get(s.health), "/livez": get(s.health), "/readyz": get(s.ready),
-		"/metrics": get(s.showMetrics),
+		"/metrics": get(s.showMetrics), "/debug/trace": get(s.showTrace),
 	}
 	return &Admin{http: fasthttp.Server{
 		Handler: func(ctx *fasthttp.RequestCtx) {

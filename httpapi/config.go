@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/metalrank/metalrank/engine/trace"
 	"github.com/metalrank/metalrank/httpapi/otlp"
 )
 
@@ -58,6 +59,8 @@ type Config struct {
 	Metrics *Metrics
 	// PrivateMetrics leaves /metrics to an Admin.
 	PrivateMetrics bool
+	// Trace records what an Admin's /debug/trace shows; the models must have the same. nil: there is none.
+	Trace *trace.Recorder
 	// Version is what GET /info shows.
 	Version string
 	// AccessLogShare is the share of requests that the log has a line for at info level instead of debug. Bounds: 0 to 1.

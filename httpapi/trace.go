@@ -17,8 +17,8 @@ const (
 	maxTracestateBytes = 512
 )
 
-// trace is the part that a request has in a trace, its own or its client's.
-type trace struct {
+// requestTrace is the part that a request has in a trace, its own or its client's.
+type requestTrace struct {
 	otlp.Context
 	parent   otlp.SpanID
 	recorded bool // spans are sent
@@ -32,20 +32,20 @@ type trace struct {
 // traceValue is the key of a context's value for the *trace.
 const traceValue = "trace"
 
-// traceOf returns nil where a request is in no trace. The methods of a nil *trace do nothing.
-func traceOf(ctx *fasthttp.RequestCtx) *trace {
-	t, _ := ctx.UserValue(traceValue).(*trace)
+// traceOf returns nil where a request is in no trace. The methods of a nil *requestTrace do nothing.
+func traceOf(ctx *fasthttp.RequestCtx) *requestTrace {
+	t, _ := ctx.UserValue(traceValue).(*requestTrace)
 	return t
 }
 
 // startTrace reads traceparent, or begins a trace where spans are sent. Whether those of a request are is for the client to
 // say, if it says anything.
-func (s *Server) startTrace(ctx *fasthttp.RequestCtx) *trace {
+func (s *Server) startTrace(ctx *fasthttp.RequestCtx) *requestTrace {
 	header := ctx.Request.Header.Peek(headerTraceparent)
 	if len(header) == 0 && s.config.Tracer == nil {
 		return nil
 	}
-	t := &trace{}
+	t := &requestTrace{}
 	parent, ok := otlp.ParseParent(header)
 	switch {
 	case ok && s.config.Tracer == nil: // passed on as it is
@@ -70,21 +70,21 @@ func (s *Server) startTrace(ctx *fasthttp.RequestCtx) *trace {
 }
 
 // decode notes that it is known what is asked for.
-func (t *trace) decode() {
+func (t *requestTrace) decode() {
 	if t != nil && t.recorded {
 		t.decoded = time.Now()
 	}
 }
 
 // score notes what the model did.
-func (t *trace) score(model *served, c *call, stats engine.Stats) {
+func (t *requestTrace) score(model *served, c *call, stats engine.Stats) {
 	if t != nil && t.recorded {
 		t.scored, t.model, t.texts, t.stats = true, model.name, c.scored(), stats
 	}
 }
 
 // finish has the answer say which span it is, and sends that.
-func (t *trace) finish(s *Server, ctx *fasthttp.RequestCtx, f *failure) {
+func (t *requestTrace) finish(s *Server, ctx *fasthttp.RequestCtx, f *failure) {
 	if t == nil {
 		return
 	}
@@ -95,7 +95,7 @@ func (t *trace) finish(s *Server, ctx *fasthttp.RequestCtx, f *failure) {
 }
 
 // spans are that of the request, and one for each step of it that was reached.
-func (t *trace) spans(s *Server, ctx *fasthttp.RequestCtx, f *failure) []otlp.Span {
+func (t *requestTrace) spans(s *Server, ctx *fasthttp.RequestCtx, f *failure) []otlp.Span {
 	begin, end := ctx.Time(), time.Now()
 	spans := append(make([]otlp.Span, 0, 6), t.whole(s, ctx, f, begin, end))
 	step := func(name string, from, to time.Time, attributes ...otlp.Attribute) {
@@ -122,7 +122,7 @@ func (t *trace) spans(s *Server, ctx *fasthttp.RequestCtx, f *failure) []otlp.Sp
 }
 
 // whole is the span of the request, with the attributes that OpenTelemetry's conventions have for HTTP servers.
-func (t *trace) whole(s *Server, ctx *fasthttp.RequestCtx, f *failure, begin, end time.Time) otlp.Span {
+func (t *requestTrace) whole(s *Server, ctx *fasthttp.RequestCtx, f *failure, begin, end time.Time) otlp.Span {
 	method, status := clip(string(ctx.Method())), ctx.Response.StatusCode()
 	span := otlp.Span{Context: t.Context, Parent: t.parent, Name: method, Server: true, Start: begin, End: end}
 	say := func(key string, value any) {

@@ -28,7 +28,7 @@ type Rows struct {
 type Gemm struct {
 	linear    Linear
 	dtype     DType
-	cores     int
+	chooser   chooser
 	pipelines [3]metal.Pipeline // by gemmTiles
 }
 
@@ -37,7 +37,7 @@ func (l *Library) NewGemm(linear Linear) (*Gemm, error) {
 	if err := linear.Weights.check("gemm", l.dtype); err != nil {
 		return nil, err
 	}
-	g := &Gemm{linear: linear, dtype: l.dtype, cores: gpuCores(l.device.Info().Name)}
+	g := &Gemm{linear: linear, dtype: l.dtype, chooser: l.chooser("gemm", gemmTiles)}
 	for i := range gemmTiles {
 		var err error
 		if g.pipelines[i], err = l.linearPipeline("gemm", &linear, &gemmTiles[i]); err != nil {
@@ -67,7 +67,7 @@ func (l *Library) linearPipeline(kernel string, linear *Linear, t *tile) (metal.
 // Record records one run.
 func (g *Gemm) Record(r *Recorder, rows Rows) error {
 	n := g.linear.Weights.N
-	i := choose(gemmTiles, rows.M, n, g.cores)
+	i := g.chooser.choose(gemmTiles, rows.M, n, g.linear.Weights.K)
 	if err := g.linear.bind(r, g.dtype, &rows, g.linear.Bias, 0); err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ type GemmNorm struct {
 	dtype     DType
 	vectors   metal.Binding
 	epsilon   float32
-	cores     int
+	chooser   chooser
 	pipelines [3]metal.Pipeline // by gemmNormTiles
 }
 
@@ -32,7 +32,7 @@ func (l *Library) NewGemmNorm(linear Linear, vectors metal.Binding, epsilon floa
 		return nil, &metal.LimitError{Kernel: "gemm_norm", What: "columns", Got: uint64(n), Limit: MaxGemmNormColumns}
 	}
 	g := &GemmNorm{
-		linear: linear, dtype: l.dtype, vectors: vectors, epsilon: float32(epsilon), cores: gpuCores(l.device.Info().Name),
+		linear: linear, dtype: l.dtype, vectors: vectors, epsilon: float32(epsilon), chooser: l.chooser("gemm_norm", gemmNormTiles),
 	}
 	for i := range gemmNormTiles {
 		pipeline, err := l.linearPipeline("gemm_norm", &linear, &gemmNormTiles[i])
@@ -53,7 +53,7 @@ func (l *Library) NewGemmNorm(linear Linear, vectors metal.Binding, epsilon floa
 // Record records one run.
 func (g *GemmNorm) Record(r *Recorder, rows Rows) error {
 	n := g.linear.Weights.N
-	i := choose(gemmNormTiles, rows.M, n, g.cores)
+	i := g.chooser.choose(gemmNormTiles, rows.M, n, g.linear.Weights.K)
 	if err := g.linear.bind(r, g.dtype, &rows, g.vectors, g.epsilon); err != nil {
 		return err
 	}

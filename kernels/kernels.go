@@ -93,6 +93,7 @@ type Library struct {
 	device metal.Device
 	dtype  DType
 	files  fs.FS
+	forced string // tile; see ForceTile
 
 	mu        sync.Mutex
 	closed    bool                      // guarded by mu
@@ -110,6 +111,10 @@ func OpenFiles(device metal.Device, dtype DType, files fs.FS) *Library {
 
 // DType returns the type of activations.
 func (l *Library) DType() DType { return l.dtype }
+
+// ForceTile has all products that are prepared from now on use one of Tiles, whatever their shape: to measure it. Kernels
+// that have no tile of that name choose as ever.
+func (l *Library) ForceTile(name string) { l.forced = name }
 
 // Close frees all kernels. None of them may be recorded any more.
 func (l *Library) Close() error {

@@ -24,6 +24,15 @@ func NewRecorder(device metal.Device) *Recorder { return &Recorder{encoder: meta
 // Barrier makes what is recorded next wait for all that was recorded before.
 func (r *Recorder) Barrier() { r.encoder.Barrier() }
 
+// Kernels are the names of what was recorded, in order.
+func (r *Recorder) Kernels() []string {
+	var names []string
+	for _, command := range r.encoder.Recorded() {
+		names = append(names, command.Pipeline.Info().Kernel)
+	}
+	return names
+}
+
 // Commit submits what was recorded, and empties the Recorder.
 func (r *Recorder) Commit() (metal.Pending, error) { return r.encoder.Commit() }
 

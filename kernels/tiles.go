@@ -1,6 +1,9 @@
 package kernels
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // tile is a threadgroup's share of a product: its rows, and the columns of each of its SIMD-groups.
 type tile struct {
@@ -38,6 +41,69 @@ func (t *tile) simdgroups(n int) int {
 // groups is the grid for M rows and N columns.
 func (t *tile) groups(m, n int) (columns, rows int) {
 	return ceilDiv(n, t.columns*t.simdgroups(n)), ceilDiv(m, t.rows)
+}
+
+// tuning is a tile that was measured to be the fastest of a device, for products of N columns that sum over K terms and
+// have up to so many rows. `kprof --sweep-tiles` prints them.
+type tuning struct {
+	device     string // metal.Info.Name
+	kernel     string // gemm or gemm_norm
+	n, k, rows int
+	tile       string
+}
+
+// tunings are in the order of rows. Where a device or a shape has none, choose's rule decides. No Mac has run this yet, so
+// that there are none.
+var tunings []tuning
+
+// tuned returns the index of the tile that tunings have for a product.
+func tuned(tunings []tuning, tiles []tile, device, kernel string, m, n, k int) (index int, ok bool) {
+	for i := range tunings {
+		t := &tunings[i]
+		if t.device == device && t.kernel == kernel && t.n == n && t.k == k && m <= t.rows {
+			index = slices.IndexFunc(tiles, func(other tile) bool { return other.name == t.tile })
+			return index, index >= 0
+		}
+	}
+	return 0, false
+}
+
+// chooser picks tiles for the products of a library.
+type chooser struct {
+	kernel string
+	device string
+	cores  int
+	forced int // of the tiles; less than 0: none is
+}
+
+func (l *Library) chooser(kernel string, tiles []tile) chooser {
+	name := l.device.Info().Name
+	forced := slices.IndexFunc(tiles, func(t tile) bool { return t.name == l.forced })
+	return chooser{kernel: kernel, device: name, cores: gpuCores(name), forced: forced}
+}
+
+// choose returns the index of the tile for a product of M rows, N columns and K terms.
+func (c *chooser) choose(tiles []tile, m, n, k int) int {
+	if c.forced >= 0 {
+		return c.forced
+	}
+	if i, ok := tuned(tunings, tiles, c.device, c.kernel, m, n, k); ok {
+		return i
+	}
+	return choose(tiles, m, n, c.cores)
+}
+
+// Tiles are the names of a kernel's tiles, greatest first: of gemm or gemm_norm.
+func Tiles(kernel string) []string {
+	tiles := gemmTiles
+	if kernel == "gemm_norm" {
+		tiles = gemmNormTiles
+	}
+	var names []string
+	for i := range tiles {
+		names = append(names, tiles[i].name)
+	}
+	return names
 }
 
 // groupsPerCore is how many threadgroups a core should get, so that one computes while another waits for memory. Not

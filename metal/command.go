@@ -105,6 +105,9 @@ func (e *Encoder) Dispatch(d *Dispatch) error {
 	return nil
 }
 
+// Recorded returns what was recorded since the last Commit or Reset; it is the Encoder's, and good until the next call.
+func (e *Encoder) Recorded() []Command { return e.list.Commands }
+
 // Commit submits what was recorded, and empties the Encoder.
 func (e *Encoder) Commit() (Pending, error) {
 	pending, err := e.device.Submit(&e.list)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/engine"
+	"github.com/metalrank/metalrank/engine/trace"
 	"github.com/metalrank/metalrank/httpapi"
 )
 
@@ -33,6 +34,8 @@ type serveCommand struct {
 	teiFlags        `group:"As text-embeddings-inference has them"`
 
 	Check bool `help:"Load everything, print the settings and where they come from, and exit instead of serving."`
+
+	Recorder trace.Recorder `kong:"-"` // of all models
 }
 
 // servedFlags say what is served beside --model, and how names are answered.
@@ -134,6 +137,7 @@ func (c *serveCommand) load(
 	add := func(name, source string) error {
 		config := engine.ModelConfig{Config: c.Config(), Weight: c.Weight[name], IdleAfter: c.IdleAfter}
 		c.apply(&config.Config)
+		config.Trace = &c.Recorder
 		config.OnBatch = func(b engine.BatchStats) {
 			metrics.ObserveBatch(b)
 			if b.Err != nil {
@@ -203,7 +207,7 @@ func (s served) Names() []string {
 
 func (c *serveCommand) httpConfig(keys *httpapi.Keys, cert *certificate, metrics *httpapi.Metrics, logger *slog.Logger) httpapi.Config {
 	config := httpapi.Config{
-		Version: version, Logger: logger, Metrics: metrics, Keys: keys, AnyModel: c.AnyModel, MaxTexts: c.MaxClientBatchSize,
+		Version: version, Logger: logger, Metrics: metrics, Trace: &c.Recorder, Keys: keys, AnyModel: c.AnyModel, MaxTexts: c.MaxClientBatchSize,
 		MaxConcurrentRequests: c.MaxConcurrentRequests, AccessLogShare: c.AccessLogShare, PrivateMetrics: c.AdminListen != "",
 		MaxBodyBytes: c.MaxBodyBytes, NoAutoTruncate: !c.AutoTruncate, CORSOrigins: c.CORSOrigin, TraceShare: c.TraceShare,
 	}

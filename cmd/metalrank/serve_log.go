@@ -15,7 +15,7 @@ import (
 type logFlags struct {
 	LogFormat      string  `help:"How the log on standard error is written: ${enum}." enum:"text,json" default:"text"`
 	AccessLogShare float64 `help:"Share of requests that have a line in the log, 0 to 1. No texts and no keys are logged." placeholder:"P"`
-	AdminListen    string  `help:"Where to listen, besides, for whoever runs the server: /metrics, which then is there alone, /readyz, /debug/pprof/. Asks for no keys and speaks no TLS: choose an address that others can't reach." placeholder:"ADDRESS"`
+	AdminListen    string  `help:"Where to listen, besides, for whoever runs the server: /metrics, which then is there alone, /readyz, /debug/pprof/, /debug/trace?seconds=5 for Perfetto. Asks for no keys and speaks no TLS: choose an address that others can't reach." placeholder:"ADDRESS"`
 }
 
 func (f *logFlags) validate() error {

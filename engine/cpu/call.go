@@ -11,6 +11,7 @@ import "C"
 
 import (
 	"sync"
+	"time"
 	"unsafe"
 
 	"github.com/metalrank/metalrank/engine/backend"
@@ -26,13 +27,18 @@ type call struct {
 	team    *C.struct_team
 	running sync.WaitGroup // tasks handed out
 
-	batch *backend.Batch
-	out   []float32 // [B, C]
+	batch   *backend.Batch
+	out     []float32 // [B, C]
+	profile *profile  // nil: nobody wants to know where the time goes
 }
 
 // run is one task: it gathers its rows of the chunk, runs the forward pass in C and scatters the logits of those
 // sequences that begin in its rows.
 func (c *call) run(s *scratch, t task) {
+	if c.profile != nil {
+		c.profile.begun(s)
+		defer c.profile.ended(s, time.Now())
+	}
 	sequences := len(t.chunk.sequences)
 	begin, end := t.member*t.chunk.tokens/t.members, (t.member+1)*t.chunk.tokens/t.members
 	width, stride := int(c.model.e), strideOf(int(c.model.e_padded), 4)
@@ -57,6 +63,9 @@ func (c *call) run(s *scratch, t task) {
 	}
 	if t.members > 1 {
 		s.pass[0].team = c.team
+	}
+	if c.profile != nil {
+		s.pass[0].stopwatch = c.profile.gathered(s)
 	}
 	C.forward(&s.pass[0])
 	n, labels := 0, int(c.model.labels_padded)

@@ -26,7 +26,7 @@ func build(t testing.TB, compiler string, flags ...string) string {
 		t.Fatal(err)
 	}
 	program := filepath.Join(t.TempDir(), "check")
-	args := append([]string{"-std=c11", "-g", "-Wall", "-Wextra", "-Werror", "-o", program, "dispatch.c"}, sources...)
+	args := append([]string{"-std=c11", "-g", "-Wall", "-Wextra", "-Werror", "-o", program, "dispatch.c", "peak.c"}, sources...)
 	args = append(append(args, flags...), "-lm")
 	if output, err := exec.CommandContext(t.Context(), compiler, args...).CombinedOutput(); err != nil {
 		t.Fatalf("%s %s: %v\n%s", compiler, strings.Join(args, " "), err, output)

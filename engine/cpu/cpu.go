@@ -139,11 +139,12 @@ func (b *Backend) load(bert *weights.BERT, kernels *C.struct_kernels, options Op
 	if b.arena.err != nil {
 		return b.arena.err
 	}
-	for range options.Workers {
+	for i := range options.Workers {
 		s, err := newScratch(model, capacity)
 		if err != nil {
 			return err
 		}
+		s.worker = i
 		b.workers = append(b.workers, s)
 	}
 	b.pool = newPool(b.workers)
@@ -175,6 +176,11 @@ func (b *Backend) free() {
 
 // Forward implements backend.Backend. out is [B, C].
 func (b *Backend) Forward(ctx context.Context, batch *backend.Batch, out []float32) error {
+	return b.forward(ctx, batch, out, nil)
+}
+
+// forward runs a batch, and adds to p, unless it is nil, what the time went into.
+func (b *Backend) forward(ctx context.Context, batch *backend.Batch, out []float32, p *profile) error {
 	limits := backend.Limits{Vocab: b.config.VocabSize, Types: b.config.TypeVocab, Positions: b.config.MaxPositions}
 	if err := batch.Check(limits); err != nil {
 		return err
@@ -192,9 +198,10 @@ func (b *Backend) Forward(ctx context.Context, batch *backend.Batch, out []float
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	c.batch, c.out = batch, out
+	c.batch, c.out, c.profile = batch, out, p
 	c.plan.make(batch.Starts)
+	backend.Encoded(ctx)
 	err := b.pool.run(ctx, c)
-	c.batch, c.out = nil, nil
+	c.batch, c.out, c.profile = nil, nil, nil
 	return err
 }

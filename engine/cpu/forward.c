@@ -15,6 +15,39 @@
 #define PAUSE()
 #endif
 
+// Each done_… charges the time since the last one to some work, if anybody wants to know.
+static inline bool profiled(const struct pass* p) {
+    return __builtin_expect(p->stopwatch != NULL, 0);
+}
+
+static void done(const struct pass* p, enum work work) {
+    if (profiled(p)) lap(p->stopwatch, work, 0, 0);
+}
+
+// done_rows: m rows of width were read, and written as so many bytes each element.
+static void done_rows(const struct pass* p, enum work work, int m, int width, int bytes) {
+    if (profiled(p)) lap(p->stopwatch, work, 0, (uint64_t)m * width * bytes);
+}
+
+// done_product: by a matmul.
+static void done_product(
+    const struct pass* p,
+    enum work work,
+    const struct product* a,
+    const struct matmul* matmul
+) {
+    if (!profiled(p)) return;
+    uint64_t m = a->m, n = a->w->n, k = a->w->k;
+    uint64_t results = m * n * (a->half ? sizeof(uint16_t) : sizeof(float));
+    uint64_t added = n * sizeof(float) + (a->residual ? m * n * sizeof(float) : 0);
+    uint64_t factors = n * k * matmul->weight_bytes + m * k * matmul->input_bytes;
+    lap(p->stopwatch, work, 2 * m * n * k, factors + added + results);
+}
+
+static void in_layer(const struct pass* p, int layer) {
+    if (profiled(p)) p->stopwatch->layer = layer;
+}
+
 // meet returns once all members of the team have called it. The others are at work, so that the wait is short; if a
 // thread has lost its core, giving up ours is the best that can be done.
 static void meet(const struct pass* p) {
@@ -23,12 +56,13 @@ static void meet(const struct pass* p) {
     if (atomic_fetch_add(&p->team->arrived, 1) + 1 == p->members) {
         atomic_store_explicit(&p->team->arrived, 0, memory_order_relaxed);
         atomic_fetch_add(&p->team->phase, 1);
-        return;
+    } else {
+        for (int i = 0; atomic_load_explicit(&p->team->phase, memory_order_acquire) == phase; i++) {
+            PAUSE();
+            if (i > 2000) sched_yield();
+        }
     }
-    for (int i = 0; atomic_load_explicit(&p->team->phase, memory_order_acquire) == phase; i++) {
-        PAUSE();
-        if (i > 2000) sched_yield();
-    }
+    done(p, WORK_WAIT);
 }
 
 static ptrdiff_t hidden_stride(const struct model* m) {
@@ -75,11 +109,13 @@ static void normalise(
         .epsilon = model->epsilon,
     };
     model->kernels->normalise(&a);
+    done_rows(p, WORK_NORM, m, width, 2 * sizeof(float));
 }
 
 // multiply runs a product over at most a block of rows, which `narrow` turns into what it takes; p has everything but x.
 static void multiply(
     const struct pass* pass,
+    enum work work,
     struct product* p,
     narrowing* narrow,
     const void* x,
@@ -87,19 +123,23 @@ static void multiply(
 ) {
     p->x = x;
     p->x_stride = x_stride;
+    const struct matmul* matmul = pass->model->matmul;
     if (narrow) {
-        const struct matmul* matmul = pass->model->matmul;
         p->x = pass->scratch.narrow;
         p->x_stride = stride_of(p->w->k, matmul->input_bytes);
         p->rows = pass->scratch.rows;
         narrow(x, x_stride, p->m, p->w->k, pass->scratch.narrow, p->x_stride, pass->scratch.rows);
+        int read = narrow == matmul->narrow_half ? sizeof(uint16_t) : sizeof(float);
+        done_rows(pass, WORK_NARROW, p->m, p->w->k, read + matmul->input_bytes);
     }
-    pass->model->matmul->run(p);
+    matmul->run(p);
+    done_product(pass, work, p, matmul);
 }
 
 // project computes y[m, n] = x[m, h] Wᵀ + b, a block at a time.
 static void project(
     const struct pass* pass,
+    enum work work,
     const struct linear* w,
     const float* x,
     int m,
@@ -111,7 +151,7 @@ static void project(
     for (int r = 0; r < m; r += model->block) {
         struct product p = {.w = w, .m = m - r < model->block ? m - r : model->block};
         put(model, &p, passed_at(model, y, r * y_stride), y_stride);
-        multiply(pass, &p, model->matmul->narrow, x + r * stride, stride);
+        multiply(pass, work, &p, model->matmul->narrow, x + r * stride, stride);
     }
 }
 
@@ -128,6 +168,7 @@ static void embed(const struct pass* p) {
         for (int i = 0; i < m->e_padded; i++)
             x[i] = x[i] + position[i] + type[i];
     }
+    done_rows(p, WORK_EMBED, rows, m->e_padded, 4 * sizeof(float));
     normalise(p, m->embedding_norm, s->embeddings, stride, rows, m->e);
     if (s->embeddings == s->x) return;
     struct product projection = {
@@ -139,6 +180,7 @@ static void embed(const struct pass* p) {
         .y_stride = hidden_stride(m),
     };
     m->kernels->f32.run(&projection);
+    done_product(p, WORK_PROJECTION, &projection, &m->kernels->f32);
 }
 
 // attend computes the context [queries, H] of queries of one sequence, all heads.
@@ -171,6 +213,10 @@ static void attend(
         };
         m->matmul->attend(&a);
     }
+    if (!profiled(p)) return;
+    uint64_t keys = p->scratch.starts[sequence + 1] - start, rows = queries + 2 * keys;
+    lap(p->stopwatch, WORK_ATTENTION, 4 * queries * keys * m->h,
+        (rows * passed_bytes(m) + queries * sizeof(float)) * m->h);
 }
 
 // transform takes rows x [m, H] and their context through the rest of a layer.
@@ -196,7 +242,7 @@ static void transform(
             .y = x,
             .y_stride = stride,
         };
-        multiply(pass, &attention_output, matmul->narrow, context, stride);
+        multiply(pass, WORK_ATTENTION_OUTPUT, &attention_output, matmul->narrow, context, stride);
         normalise(pass, l->attention_norm, x, stride, rows, model->h);
         struct product intermediate = {
             .w = &l->intermediate,
@@ -204,7 +250,7 @@ static void transform(
             .activation = model->activation,
         };
         put(model, &intermediate, pass->scratch.inner, inner_stride);
-        multiply(pass, &intermediate, matmul->narrow, x, stride);
+        multiply(pass, WORK_INTERMEDIATE, &intermediate, matmul->narrow, x, stride);
         struct product output = {
             .w = &l->output,
             .m = rows,
@@ -214,7 +260,7 @@ static void transform(
             .y_stride = stride,
         };
         multiply(
-            pass, &output, matmul->halves ? matmul->narrow_half : matmul->narrow,
+            pass, WORK_OUTPUT, &output, matmul->halves ? matmul->narrow_half : matmul->narrow,
             pass->scratch.inner, inner_stride
         );
         normalise(pass, l->output_norm, x, stride, rows, model->h);
@@ -231,7 +277,10 @@ static void run_layer(const struct pass* p, int index) {
     const struct scratch* s = &p->scratch;
     int rows = p->end - p->begin;
     void* qkv = qkv_of(p, index);
-    project(p, &l->qkv, s->x, rows, passed_at(m, qkv, p->begin * qkv_stride(m)), qkv_stride(m));
+    in_layer(p, index);
+    project(
+        p, WORK_QKV, &l->qkv, s->x, rows, passed_at(m, qkv, p->begin * qkv_stride(m)), qkv_stride(m)
+    );
     meet(p);
     for (int i = 0; i < p->sequences; i++) {
         int begin = s->starts[i] > p->begin ? s->starts[i] : p->begin;
@@ -253,8 +302,9 @@ static int run_last_layer(const struct pass* p) {
     const struct scratch* s = &p->scratch;
     ptrdiff_t stride = hidden_stride(m);
     void* qkv = qkv_of(p, m->layer_count - 1);
+    in_layer(p, m->layer_count - 1);
     project(
-        p, &l->keyed, s->x, p->end - p->begin,
+        p, WORK_KEYED, &l->keyed, s->x, p->end - p->begin,
         passed_at(m, qkv, p->begin * qkv_stride(m) + m->h_padded), qkv_stride(m)
     );
     int firsts = 0;
@@ -264,7 +314,7 @@ static int run_last_layer(const struct pass* p) {
                 s->first + firsts++ * stride, s->x + (s->starts[i] - p->begin) * stride,
                 m->h_padded * sizeof(float)
             );
-    project(p, &l->query, s->first, firsts, s->pooled, stride);
+    project(p, WORK_QUERY, &l->query, s->first, firsts, s->pooled, stride);
     meet(p);
     firsts = 0;
     for (int i = 0; i < p->sequences; i++)
@@ -287,6 +337,7 @@ void forward(const struct pass* p) {
     for (int i = 0; i + 1 < m->layer_count; i++)
         run_layer(p, i);
     int n = run_last_layer(p);
+    in_layer(p, m->layer_count);
     ptrdiff_t stride = hidden_stride(m);
     struct product pooler = {
         .w = &m->pooler,
@@ -298,6 +349,7 @@ void forward(const struct pass* p) {
         .y_stride = stride,
     };
     m->kernels->f32.run(&pooler);
+    done_product(p, WORK_HEAD, &pooler, &m->kernels->f32);
     struct product classifier = {
         .w = &m->classifier,
         .x = s->pooled,
@@ -307,6 +359,7 @@ void forward(const struct pass* p) {
         .y_stride = m->labels_padded,
     };
     m->kernels->f32.run(&classifier);
+    done_product(p, WORK_HEAD, &classifier, &m->kernels->f32);
     if (m->kernels->leave) m->kernels->leave();
     meet(p); // nobody takes up other work while a member reads what they share
 }

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "kernels.h"
+#include "tally.h"
 
 struct norm {
     const float *gamma, *beta; // [H padded], zero in the padding
@@ -68,6 +69,7 @@ struct pass {
     struct team* team; // NULL: the worker has the chunk for itself
     int members;
     int tokens, sequences, begin, end;
+    struct stopwatch* stopwatch; // NULL: nobody wants to know where the time goes
 };
 
 // forward computes the logits of those sequences whose first token is among the rows: scratch.logits [n, C padded], in

@@ -10,6 +10,7 @@ import "unsafe"
 // scratch is what one worker computes in, for chunks of at most its tokens. Go's side of it are slices over the same
 // memory.
 type scratch struct {
+	worker                   int // its number, from 0 on
 	arena                    arena
 	c                        C.struct_scratch
 	pass                     []C.struct_pass // one, here, so that no call allocates one

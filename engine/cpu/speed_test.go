@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/metalrank/metalrank/engine/cost"
 	"github.com/metalrank/metalrank/weights"
 	"github.com/metalrank/metalrank/weights/builtin"
 )
@@ -111,7 +112,7 @@ func passShares(b *testing.B, program, variant string, checkpoint *weights.Check
 	config := checkpoint.Config()
 	batch := modelOf(config).Batch(slices.Repeat([]int{tokens}, pairs)...)
 	out := make([]float32, pairs*len(config.Labels))
-	operations := pairs * passOperations(config, tokens)
+	operations, _ := cost.Total(cost.Pass(cost.ShapeOf(config), slices.Repeat([]int{tokens}, pairs), cost.Format{}))
 	before := measureSpeed(b, program, variant)
 	for range speedRounds {
 		begin := time.Now()
@@ -131,16 +132,6 @@ func passShares(b *testing.B, program, variant string, checkpoint *weights.Check
 		}
 		before = after
 	}
-}
-
-// passOperations counts the multiplications and additions of products for one sequence, head left out: of the last layer,
-// keys and values of all tokens and the rest for one.
-func passOperations(c weights.Config, tokens int) float64 {
-	l, h, f := float64(tokens), float64(c.HiddenSize), float64(c.FeedForward)
-	row := 2 * (2*h*h + 2*h*f) // queries, attention's output, feed-forward
-	keyed := 2 * 2 * h * h     // keys and values
-	scores := 4 * l * h        // of one query
-	return float64(c.Layers-1)*l*(row+keyed+scores) + l*keyed + row + scores
 }
 
 func median(x []float64) float64 {

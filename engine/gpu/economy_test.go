@@ -3,6 +3,7 @@ package gpu_test
 import (
 	"testing"
 
+	"github.com/metalrank/metalrank/engine/cost"
 	"github.com/metalrank/metalrank/engine/gpu"
 	"github.com/metalrank/metalrank/metal/sim"
 	"github.com/metalrank/metalrank/metal/sim/simtest"
@@ -26,18 +27,10 @@ func mixed() []int {
 	}
 }
 
-// useful is the arithmetic that a pass needs: every product of a linear layer over every token, attention over each
-// sequence, and in the last layer only what [CLS] rows need.
+// useful is the arithmetic that a pass needs.
 func useful(layers, h, f int, lengths []int) float64 {
-	var flops float64
-	for _, length := range lengths {
-		tokens := float64(length)
-		linear := 2 * float64(4*h*h+2*h*f)
-		attention := 4 * tokens * float64(h) // of one token
-		flops += float64(layers-1) * tokens * (linear + attention)
-		flops += tokens*2*float64(2*h*h) + linear - 2*float64(2*h*h) + attention // keys and values of all, the rest of one
-		flops += 2 * float64(h*h)                                                // pooler
-	}
+	shape := cost.Shape{Layers: layers, Hidden: h, FeedForward: f, Embedding: h, Labels: 1}
+	flops, _ := cost.Total(cost.Pass(shape, lengths, cost.Format{}))
 	return flops
 }
 

@@ -115,14 +115,8 @@ func (b *Backend) Close() error {
 
 // Forward implements backend.Backend. out is [B, C].
 func (b *Backend) Forward(ctx context.Context, batch *backend.Batch, out []float32) error {
-	if err := batch.Check(b.limits); err != nil {
+	if err := b.check(batch, out); err != nil || batch.Tokens() == 0 {
 		return err
-	}
-	if want := batch.Sequences() * b.shape.labels; len(out) != want {
-		return fmt.Errorf("gpu: out has %d values, want %d", len(out), want)
-	}
-	if batch.Tokens() == 0 {
-		return nil
 	}
 	s, err := b.acquire(ctx, batch.Tokens())
 	if err != nil {
@@ -132,6 +126,7 @@ func (b *Backend) Forward(ctx context.Context, batch *backend.Batch, out []float
 	if err != nil {
 		return errors.Join(err, b.release(s))
 	}
+	backend.Encoded(ctx)
 	if _, err := pending.Wait(ctx); err != nil {
 		if ctx.Err() != nil {
 			// The device goes on, and the slot is its until it is done.
@@ -145,6 +140,16 @@ func (b *Backend) Forward(ctx context.Context, batch *backend.Batch, out []float
 	}
 	s.logits(out)
 	return b.release(s)
+}
+
+func (b *Backend) check(batch *backend.Batch, out []float32) error {
+	if err := batch.Check(b.limits); err != nil {
+		return err
+	}
+	if want := batch.Sequences() * b.shape.labels; len(out) != want {
+		return fmt.Errorf("gpu: out has %d values, want %d", len(out), want)
+	}
+	return nil
 }
 
 // acquire takes a free slot, or makes one for a batch that is larger than they are.

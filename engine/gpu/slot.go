@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/metalrank/metalrank/engine/backend"
+	"github.com/metalrank/metalrank/engine/cost"
 	"github.com/metalrank/metalrank/kernels"
 	"github.com/metalrank/metalrank/metal"
 )
@@ -26,6 +27,9 @@ type slot struct {
 	buffer   metal.Buffer
 	batch    *backend.Batch // that fill was given; not kept beyond its pass
 	items    []kernels.AttentionItem
+
+	// profile gets each operation as soon as it is recorded; nil: they all go to the device together.
+	profile func(layer int, name cost.Name) error
 
 	itemCount int // of all tokens; behind them are those of first tokens alone
 
@@ -72,6 +76,14 @@ func newSlot(device metal.Device, sh shape, tokens int) (*slot, error) {
 		piece.Buffer = s.buffer
 	}
 	return s, nil
+}
+
+// recorded is called with the outcome of recording an operation.
+func (s *slot) recorded(layer int, name cost.Name, err error) error {
+	if err != nil || s.profile == nil {
+		return err
+	}
+	return s.profile(layer, name)
 }
 
 func (s *slot) close() error { return s.buffer.Close() }

@@ -53,11 +53,12 @@ func (a Attention) Case() Case {
 			raw = binary.LittleEndian.AppendUint32(raw, v)
 		}
 	}
+	least := (2*tokens+2*a.queries())*h*a.DType.Size() + len(raw)
 	lengths := fmt.Sprint(a.Lengths)
 	if len(a.Lengths) > 8 {
 		lengths = fmt.Sprintf("%d sequences", len(a.Lengths))
 	}
-	c := Case{File: "attention.metal", DType: a.DType, Problem: metaltest.Problem{
+	c := Case{File: "attention.metal", DType: a.DType, LeastBytes: least, Problem: metaltest.Problem{
 		Name:   fmt.Sprintf("attention %s %dx%d %s first %v", a.DType, a.Heads, a.HeadSize, lengths, a.First),
 		Result: 3,
 		Operands: []metaltest.Operand{

@@ -21,6 +21,8 @@ type Case struct {
 	metaltest.Problem
 	File  string // of kernels.Files that it runs: "gemm.metal"
 	DType kernels.DType
+	// LeastBytes is what has to move at least: weights once, rows that are read once, results once.
+	LeastBytes int
 	// record records the operation; operands are the Problem's.
 	record func(l *kernels.Library, r *kernels.Recorder, operands []metal.Binding) error
 }

@@ -54,7 +54,7 @@ func (e Embed) Case() Case {
 			vectors("vectors", 2*e.H, 1, seed+3), output("y", e.DType, e.T*e.H), scales, offsets,
 		},
 	}}
-	c.record = e.record
+	c.record, c.LeastBytes = e.record, e.leastBytes(columns)
 	for t := range e.T {
 		row, allowed := make([]float64, e.H), make([]float64, e.H)
 		for h := range row {
@@ -72,6 +72,20 @@ func (e Embed) Case() Case {
 		}
 	}
 	return c
+}
+
+// leastBytes counts rows of tables that several tokens have once.
+func (e Embed) leastBytes(columns [3][]int) int {
+	size := e.DType.Size()
+	least := 4*3*e.T + 4*2*e.H + e.T*e.H*size
+	for i, column := range columns {
+		rows, row := distinct(column), e.H*size
+		if i == 0 && e.Bits != 0 {
+			row = e.H*e.Bits/8 + e.H/e.GroupSize*4
+		}
+		least += rows * row
+	}
+	return least
 }
 
 func (e Embed) record(l *kernels.Library, r *kernels.Recorder, b []metal.Binding) error {

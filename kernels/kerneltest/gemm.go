@@ -95,9 +95,36 @@ func (g Gemm) Case() Case {
 			input("residual", g.DType, rows*g.N, 1, seed+5), {Name: "index", Raw: wordsOf(index)},
 		},
 	}}
-	c.record = g.record
+	c.record, c.LeastBytes = g.record, g.leastBytes(distinct(index))
 	g.answer(&c, w, index)
 	return c
+}
+
+// leastBytes counts rows that are gathered more than once only once; gathered is how many different ones there are.
+func (g Gemm) leastBytes(gathered int) int {
+	size := g.DType.Size()
+	weights, vectors, elements := g.N*g.K*size, g.N, g.M*g.N
+	if g.Bits != 0 {
+		weights = g.N * (g.K*g.Bits/8 + g.K/g.GroupSize*4)
+	}
+	if g.Norm {
+		vectors = 3 * g.N
+	}
+	rows := func(yes bool) int {
+		if yes {
+			return gathered
+		}
+		return g.M
+	}
+	elements += rows(g.GatherA) * g.K
+	if g.Residual {
+		elements += rows(g.GatherResidual) * g.N
+	}
+	least := weights + 4*vectors + elements*size
+	if g.GatherA || g.GatherResidual && g.Residual {
+		least += 4 * g.M
+	}
+	return least
 }
 
 // weights are the operands that hold w, and w [N, K] itself as the kernel multiplies it.

@@ -35,7 +35,7 @@ func (h Head) Case() Case {
 		}
 	}
 	width := 1 / math.Sqrt(float64(h.H))
-	c := Case{File: "head.metal", DType: h.DType, Problem: metaltest.Problem{
+	c := Case{File: "head.metal", DType: h.DType, LeastBytes: h.leastBytes(distinct(index)), Problem: metaltest.Problem{
 		Name: fmt.Sprintf("head %s %dx%d to %d act%d gather %v", h.DType, h.B, h.H, h.C, h.Activation, h.Gather), Result: 5,
 		FLOPs: 2 * float64(h.B) * float64(h.H) * float64(h.H+h.C),
 		Operands: []metaltest.Operand{
@@ -78,4 +78,12 @@ func (h Head) Case() Case {
 		}
 	}
 	return c
+}
+
+func (h Head) leastBytes(rows int) int {
+	least := (h.H*h.H+rows*h.H)*h.DType.Size() + 4*(h.H+h.C*(h.H+1)+h.B*h.C)
+	if h.Gather {
+		least += 4 * h.B
+	}
+	return least
 }

@@ -46,7 +46,11 @@ type Norm struct {
 // store.
 func (n Norm) Case() Case {
 	seed := uint64(n.M*977 + n.H)
-	c := Case{File: "norm.metal", DType: n.DType, Problem: metaltest.Problem{
+	moved := 2 // rows in and out
+	if n.Residual {
+		moved++
+	}
+	c := Case{File: "norm.metal", DType: n.DType, LeastBytes: moved*n.M*n.H*n.DType.Size() + 2*n.H*4, Problem: metaltest.Problem{
 		Name: fmt.Sprintf("norm %s %dx%d residual %v", n.DType, n.M, n.H, n.Residual), Result: 2,
 		Operands: []metaltest.Operand{
 			input("x", n.DType, n.M*n.H, 1, seed), vectors("vectors", 2*n.H, 1, seed+1),

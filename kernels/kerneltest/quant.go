@@ -3,6 +3,7 @@ package kerneltest
 import (
 	"encoding/binary"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/metalrank/metalrank/kernels"
 	"github.com/metalrank/metalrank/metal/metaltest"
@@ -42,6 +43,12 @@ func (g groups) operands() [3]metaltest.Operand {
 	return [3]metaltest.Operand{
 		{Name: "codes", Raw: g.codes}, {Name: "scales", Half: true, Values: g.scales}, {Name: "offsets", Half: true, Values: g.offsets},
 	}
+}
+
+// distinct is how many different values there are.
+func distinct(values []int) int {
+	sorted := slices.Sorted(slices.Values(values))
+	return len(slices.Compact(sorted))
 }
 
 // wordsOf are u32, little-endian.

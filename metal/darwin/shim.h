@@ -113,3 +113,8 @@ mr_error mr_submit(
     const void* arguments,
     uintptr_t tag
 );
+
+// mr_start_capture records what device executes from now on into a new file, a .gputrace.
+mr_error mr_start_capture(void* device, const char* path);
+
+void mr_stop_capture(void);

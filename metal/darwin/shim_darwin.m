@@ -282,3 +282,30 @@ mr_error mr_submit(
         return (mr_error){0};
     }
 }
+
+mr_error mr_start_capture(void* device, const char* path) {
+    @autoreleasepool {
+        MTLCaptureManager* manager = [MTLCaptureManager sharedCaptureManager];
+        if (![manager supportsDestination:MTLCaptureDestinationGPUTraceDocument])
+            return failure(
+                nil, "the system captures for files only where the environment has "
+                     "METAL_CAPTURE_ENABLED=1"
+            );
+        NSString* name = [NSString stringWithCString:path encoding:NSUTF8StringEncoding];
+        if (!name) return failure(nil, "the file's name is not UTF-8");
+        MTLCaptureDescriptor* descriptor = [[MTLCaptureDescriptor alloc] init];
+        [descriptor setCaptureObject:(id<MTLDevice>)device];
+        [descriptor setDestination:MTLCaptureDestinationGPUTraceDocument];
+        [descriptor setOutputURL:[NSURL fileURLWithPath:name]];
+        NSError* why = nil;
+        BOOL started = [manager startCaptureWithDescriptor:descriptor error:&why];
+        [descriptor release];
+        return started ? (mr_error){0} : failure(why, "Metal does not say why it captures nothing");
+    }
+}
+
+void mr_stop_capture(void) {
+    @autoreleasepool {
+        [[MTLCaptureManager sharedCaptureManager] stopCapture];
+    }
+}

@@ -64,6 +64,7 @@ func TestTranscriptsShowMistakes(t *testing.T) {
 // scenarios are those of testdata/objc/main.m; each has its transcript in testdata/transcripts.
 var scenarios = []string{
 	"open", "open failures", "buffers", "libraries", "pipelines", "submit", "submit failures",
+	"capture",
 }
 
 var mistakes = []struct{ name, old, new string }{
@@ -100,6 +101,10 @@ var mistakes = []struct{ name, old, new string }{
 	{"failure taken for success", "== MTLCommandBufferStatusCompleted", "!= 0"},
 	{"wrong list completed", "completed(done, tag)", "completed(done, 0)"},
 	{"nil encoder used", "if (!encoder)", "if (!queue)"},
+	// a capture
+	{"descriptor leaks", "[descriptor release];", ""},
+	{"of nothing", "[descriptor setCaptureObject:(id<MTLDevice>)device];", ""},
+	{"never stopped", "[[MTLCaptureManager sharedCaptureManager] stopCapture];", ""},
 }
 
 func transcriptOf(scenario string) string {

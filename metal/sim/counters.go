@@ -40,3 +40,25 @@ type Counters struct {
 
 // MatrixFLOPs is the arithmetic of MatrixMultiplies: 8·8·8 multiplications and as many additions each.
 func (c Counters) MatrixFLOPs() uint64 { return 2 * 8 * 8 * 8 * c.MatrixMultiplies }
+
+// Plus returns c and, so many times, what another counted.
+func (c Counters) Plus(other Counters, times uint64) Counters {
+	return Counters{
+		Threadgroups:             c.Threadgroups + times*other.Threadgroups,
+		Threads:                  c.Threads + times*other.Threads,
+		ThreadgroupBarriers:      c.ThreadgroupBarriers + times*other.ThreadgroupBarriers,
+		SimdgroupBarriers:        c.SimdgroupBarriers + times*other.SimdgroupBarriers,
+		SimdgroupOperations:      c.SimdgroupOperations + times*other.SimdgroupOperations,
+		MatrixMultiplies:         c.MatrixMultiplies + times*other.MatrixMultiplies,
+		FLOPs:                    c.FLOPs + times*other.FLOPs,
+		Transcendentals:          c.Transcendentals + times*other.Transcendentals,
+		DeviceReadBytes:          c.DeviceReadBytes + times*other.DeviceReadBytes,
+		DeviceWrittenBytes:       c.DeviceWrittenBytes + times*other.DeviceWrittenBytes,
+		DeviceReadUniqueBytes:    c.DeviceReadUniqueBytes + times*other.DeviceReadUniqueBytes,
+		DeviceWrittenUniqueBytes: c.DeviceWrittenUniqueBytes + times*other.DeviceWrittenUniqueBytes,
+		ConstantReadBytes:        c.ConstantReadBytes + times*other.ConstantReadBytes,
+		ThreadgroupReadBytes:     c.ThreadgroupReadBytes + times*other.ThreadgroupReadBytes,
+		ThreadgroupWrittenBytes:  c.ThreadgroupWrittenBytes + times*other.ThreadgroupWrittenBytes,
+		Atomics:                  c.Atomics + times*other.Atomics,
+	}
+}

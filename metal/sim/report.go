@@ -18,10 +18,11 @@ var _ [C.rtCounterCount * 8]byte = [unsafe.Sizeof(Counters{})]byte{}
 // report turns what the runtime says of dispatch i of a list into a Report.
 func (l *library) report(pipelines []*pipeline, i int, raw *C.rtReport) Report {
 	return Report{
-		Kernel:   pipelines[i].info.Kernel,
-		Counters: *(*Counters)(unsafe.Pointer(&raw.counters)),
-		Findings: resolve(pipelines, i, raw),
-		Elapsed:  time.Duration(raw.endNs - raw.startNs),
+		Kernel:                 pipelines[i].info.Kernel,
+		ThreadgroupMemoryBytes: pipelines[i].info.ThreadgroupMemoryBytes,
+		Counters:               *(*Counters)(unsafe.Pointer(&raw.counters)),
+		Findings:               resolve(pipelines, i, raw),
+		Elapsed:                time.Duration(raw.endNs - raw.startNs),
 	}
 }
 

@@ -43,10 +43,11 @@ type Config struct {
 
 // Report is what came of one dispatch.
 type Report struct {
-	Kernel   string
-	Counters Counters
-	Findings []Finding
-	Elapsed  time.Duration
+	Kernel                 string
+	ThreadgroupMemoryBytes int // that the kernel declares
+	Counters               Counters
+	Findings               []Finding
+	Elapsed                time.Duration
 }
 
 // Device is a simulated device.

@@ -20,7 +20,8 @@ var allowed = []rule{
 
 	{"cmd/...", []string{
 		"bulk", "bulk/embedded", "bulk/table", "cmd/cli", "jsonl",
-		"httpapi", "httpapi/otlp", "engine", "engine/metrics", "metal/open", "weights", "weights/builtin", "weights/calibrate",
+		"httpapi", "httpapi/otlp", "engine", "engine/metrics", "engine/trace", "metal/open", "weights", "weights/builtin",
+		"weights/calibrate",
 		"record", "weights/convert", "weights/hub", "doctor", "fleet/plan",
 	}},
 	{"cmd/cli", []string{"engine", "metal/open", "weights/hub"}},
@@ -29,24 +30,26 @@ var allowed = []rule{
 	}},
 	{"machine", []string{"record"}},
 	{"fleet/plan", []string{"engine/schedule", "engine/schedule/simulate", "record"}},
-	{"httpapi", []string{"engine", "httpapi/otlp"}},
+	{"httpapi", []string{"engine", "engine/trace", "httpapi/otlp"}},
 	{"httpapi/otlp", nil},
 	{"bulk", []string{"engine"}},
 	{"bulk/table", []string{"bulk", "engine", "jsonl"}},
 	{"bulk/embedded", nil},
 	{"jsonl", []string{"engine"}},
 	{"engine", []string{
-		"engine/backend", "engine/schedule", "engine/reference", "engine/cpu", "engine/gpu", "parallel", "weights",
-		"weights/builtin",
+		"engine/backend", "engine/schedule", "engine/trace", "engine/reference", "engine/cpu", "engine/gpu", "parallel",
+		"weights", "weights/builtin",
 	}},
 
 	// The backends do not know of each other.
 	{"engine/reference", []string{"engine/backend", "parallel", "weights"}},
-	{"engine/cpu", []string{"engine/backend", "parallel", "weights"}},
-	{"engine/gpu", []string{"engine/backend", "kernels", "metal", "weights"}},
+	{"engine/cpu", []string{"engine/backend", "engine/cost", "parallel", "weights"}},
+	{"engine/gpu", []string{"engine/backend", "engine/cost", "kernels", "metal", "weights"}},
+	{"engine/cost", []string{"weights"}},
 	{"engine/backend", nil},
 	{"engine/backend/backendtest", []string{"engine/backend"}},
 	{"engine/schedule", nil},
+	{"engine/trace", nil},
 	{"engine/schedule/simulate", []string{"engine/schedule"}},
 	{"engine/metrics", nil},
 

@@ -24,28 +24,7 @@ type entry struct {
 // total adds up reports.
 func total(reports []sim.Report) (c sim.Counters) {
 	for _, r := range reports {
-		c = add(c, r.Counters, 1)
+		c = c.Plus(r.Counters, 1)
 	}
 	return c
-}
-
-// add returns a + times·b, field by field.
-func add(a, b sim.Counters, times uint64) sim.Counters {
-	return sim.Counters{
-		Threadgroups:             a.Threadgroups + times*b.Threadgroups,
-		Threads:                  a.Threads + times*b.Threads,
-		ThreadgroupBarriers:      a.ThreadgroupBarriers + times*b.ThreadgroupBarriers,
-		SimdgroupBarriers:        a.SimdgroupBarriers + times*b.SimdgroupBarriers,
-		SimdgroupOperations:      a.SimdgroupOperations + times*b.SimdgroupOperations,
-		MatrixMultiplies:         a.MatrixMultiplies + times*b.MatrixMultiplies,
-		Transcendentals:          a.Transcendentals + times*b.Transcendentals,
-		DeviceReadBytes:          a.DeviceReadBytes + times*b.DeviceReadBytes,
-		DeviceWrittenBytes:       a.DeviceWrittenBytes + times*b.DeviceWrittenBytes,
-		DeviceReadUniqueBytes:    a.DeviceReadUniqueBytes + times*b.DeviceReadUniqueBytes,
-		DeviceWrittenUniqueBytes: a.DeviceWrittenUniqueBytes + times*b.DeviceWrittenUniqueBytes,
-		ConstantReadBytes:        a.ConstantReadBytes + times*b.ConstantReadBytes,
-		ThreadgroupReadBytes:     a.ThreadgroupReadBytes + times*b.ThreadgroupReadBytes,
-		ThreadgroupWrittenBytes:  a.ThreadgroupWrittenBytes + times*b.ThreadgroupWrittenBytes,
-		Atomics:                  a.Atomics + times*b.Atomics,
-	}
 }

@@ -52,7 +52,7 @@ func (m mlxKernels) forward(p *problem) (entry, error) {
 			}
 			counts[i], names = total(reports), mlx.Kernels(reports)
 		}
-		e.counters = add(e.counters, extrapolate(counts[0], counts[1], batch), part.times)
+		e.counters = e.counters.Plus(extrapolate(counts[0], counts[1], batch), part.times)
 		e.dispatches += len(names) * int(part.times)
 		e.kernels += fmt.Sprintf("%d × (%v) ", part.times, names)
 	}
@@ -60,7 +60,7 @@ func (m mlxKernels) forward(p *problem) (entry, error) {
 	if err != nil {
 		return entry{}, err
 	}
-	e.counters = add(e.counters, total(reports), 1)
+	e.counters = e.counters.Plus(total(reports), 1)
 	e.dispatches += len(reports)
 	e.kernels += fmt.Sprintf("and %v", mlx.Kernels(reports))
 	return e, nil
@@ -68,8 +68,8 @@ func (m mlxKernels) forward(p *problem) (entry, error) {
 
 // extrapolate is what batch sequences count, of which one and two are known, and each further is like the second.
 func extrapolate(one, two sim.Counters, batch int) sim.Counters {
-	further := add(two, one, math.MaxUint64) // minus one times, as unsigned numbers wrap
-	return add(one, further, uint64(batch-1))
+	further := two.Plus(one, math.MaxUint64) // minus one times, as unsigned numbers wrap
+	return one.Plus(further, uint64(batch-1))
 }
 
 // part runs a part of the pass; routedRows is for mlx.Runner.

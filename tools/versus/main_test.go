@@ -99,10 +99,10 @@ func TestQuantizedWeights(t *testing.T) {
 
 func TestAdd(t *testing.T) {
 	a, b := sim.Counters{DeviceReadBytes: 10, Atomics: 1}, sim.Counters{DeviceReadBytes: 3, MatrixMultiplies: 2}
-	if got, want := add(a, b, 4), (sim.Counters{DeviceReadBytes: 22, Atomics: 1, MatrixMultiplies: 8}); got != want {
+	if got, want := a.Plus(b, 4), (sim.Counters{DeviceReadBytes: 22, Atomics: 1, MatrixMultiplies: 8}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
-	if got, want := extrapolate(a, add(a, b, 1), 5), add(a, b, 4); got != want {
+	if got, want := extrapolate(a, a.Plus(b, 1), 5), a.Plus(b, 4); got != want {
 		t.Errorf("a and four times b: %+v, want %+v", got, want)
 	}
 }

@@ -18,74 +18,13 @@
 
 #include "../dispatch.h"
 #include "../kernels.h"
-
-#if !defined(__x86_64__)
-#error "the chains are written for x86"
-#endif
-
-// Twelve chains, or all that tiles have: enough to hide a latency of four cycles on two ports. Each returns how many
-// operations it has done.
-#define TWELVE(f) f(0) f(1) f(2) f(3) f(4) f(5) f(6) f(7) f(8) f(9) f(10) f(11)
-#define CHAIN(name, operations, instruction, width, register)                                      \
-    static double name(void) {                                                                     \
-        const uint32_t factor = 0x3c3c3c3c; /* harmless as floats, as halves and as bytes */       \
-        __asm__ volatile(                                                                          \
-            "vbroadcastss %0, %%" register "14\nvbroadcastss %0, %%" register "15" ::"m"(factor)   \
-            : "xmm14", "xmm15"                                                                     \
-        );                                                                                         \
-        for (int i = 0; i < 1000; i++)                                                             \
-            __asm__ volatile(TWELVE(instruction)::: "memory", TWELVE_CLOBBERS);                    \
-        return 1000.0 * 12 * (operations) * (width) / 4;                                           \
-    }
-#define TWELVE_CLOBBERS                                                                            \
-    "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11"
-#define FMA_ZMM(r)  "vfmadd231ps %%zmm14, %%zmm15, %%zmm" #r "\n"
-#define FMA_YMM(r)  "vfmadd231ps %%ymm14, %%ymm15, %%ymm" #r "\n"
-#define DOT_ZMM(r)  "vpdpbusd %%zmm14, %%zmm15, %%zmm" #r "\n"
-#define DOT_YMM(r)  "%{vex%} vpdpbusd %%ymm14, %%ymm15, %%ymm" #r "\n"
-#define MADD_ZMM(r) "vpmaddwd %%zmm14, %%zmm15, %%zmm" #r "\n"
-#define MADD_YMM(r) "vpmaddwd %%ymm14, %%ymm15, %%ymm" #r "\n"
-#define BF16_ZMM(r) "vdpbf16ps %%zmm14, %%zmm15, %%zmm" #r "\n"
-CHAIN(fma_zmm, 2, FMA_ZMM, 64, "zmm")
-CHAIN(fma_ymm, 2, FMA_YMM, 32, "ymm")
-CHAIN(dot_zmm, 8, DOT_ZMM, 64, "zmm")
-CHAIN(dot_ymm, 8, DOT_YMM, 32, "ymm")
-CHAIN(madd_zmm, 4, MADD_ZMM, 64, "zmm")
-CHAIN(madd_ymm, 4, MADD_YMM, 32, "ymm")
-CHAIN(bf16_zmm, 4, BF16_ZMM, 64, "zmm")
-
-#define FOUR_TILES(op)                                                                             \
-    op " %%tmm6, %%tmm4, %%tmm0\n" op " %%tmm7, %%tmm4, %%tmm1\n" op                               \
-       " %%tmm6, %%tmm5, %%tmm2\n" op " %%tmm7, %%tmm5, %%tmm3\n"
-static double tile_i8(void) {
-    for (int i = 0; i < 1000; i++)
-        __asm__ volatile(FOUR_TILES("tdpbusd")::: "memory");
-    return 1000.0 * 4 * 2 * 16 * 16 * 64;
-}
-static double tile_bf16(void) {
-    for (int i = 0; i < 1000; i++)
-        __asm__ volatile(FOUR_TILES("tdpbf16ps")::: "memory");
-    return 1000.0 * 4 * 2 * 16 * 16 * 32;
-}
-
-// What each variant multiplies with; bf16 may be NULL.
-static const struct peaks {
-    const char* variant;
-    double (*f32)(void);
-    double (*i8)(void);
-    double (*bf16)(void);
-    double (*vector)(void); // of int8 without tiles, to compare with; may be NULL
-} peaks[] = {
-    {"amx", fma_zmm, tile_i8, tile_bf16, dot_zmm}, {"avx512vnni", fma_zmm, dot_zmm, bf16_zmm, NULL},
-    {"avx512", fma_zmm, madd_zmm, NULL, NULL},     {"avxvnni", fma_ymm, dot_ymm, NULL, NULL},
-    {"avx2", fma_ymm, madd_ymm, NULL, NULL},       {NULL, NULL, NULL, NULL, NULL},
-};
+#include "../peak.h"
 
 enum { M = 2048, BLOCK = 128 };
 
 // work is one measurement: a chain, or a product.
 struct work {
-    double (*chain)(void);
+    chain* chain;
     const struct matmul* matmul;
     struct linear linear;
 };
@@ -170,8 +109,8 @@ static double measure(struct side* sides, struct work work) {
 static void measure_element(
     struct side* sides,
     const char* name,
-    double (*chain)(void),
-    double (*vector)(void),
+    chain* chain,
+    chain* vector,
     const struct matmul* matmul
 ) {
     static const int shapes[][2] = {{384, 1536}, {1536, 384}}; // K, N
@@ -208,10 +147,8 @@ int main(int argc, char** argv) {
         fprintf(stderr, "usage: speed VARIANT THREADS SLICE_MS\n");
         return 2;
     }
-    const struct peaks* p = peaks;
-    while (p->variant && strcmp(p->variant, argv[1]))
-        p++;
-    if (!p->variant || (strcmp(argv[1], "amx") == 0 && !request_tiles())) return 77;
+    const struct peaks* p = find_peaks(argv[1]);
+    if (!p || (strcmp(argv[1], "amx") == 0 && !request_tiles())) return 77;
     pthread_barrier_init(&start, NULL, threads);
     struct side* sides = calloc(threads, sizeof *sides);
     for (int i = 0; i < threads; i++) {

@@ -132,3 +132,10 @@ void world_close(void) {
     printf("%d alive\n", alive);
     if (innermost) die("a pool is still open", innermost);
 }
+
+@implementation NSURL
++ (instancetype)fileURLWithPath:(NSString*)path {
+    printf("NSURL fileURLWithPath:%s\n", [path UTF8String]);
+    return [[self alloc] autorelease];
+}
+@end

@@ -171,6 +171,19 @@ static void scenario_submit_failures(mr_device* opened) {
     }
 }
 
+static void scenario_capture(mr_device* opened) {
+    say("start", NULL, mr_start_capture(opened->device, "pass.gputrace"));
+    mr_stop_capture();
+    say("name", NULL, mr_start_capture(opened->device, "\xff"));
+    const world_state worlds[] = {
+        {.old_system = true}, {.refuse = true}, {.refuse = true, .silent = true}
+    };
+    for (size_t i = 0; i < sizeof worlds / sizeof worlds[0]; i++) {
+        world = worlds[i];
+        say("refused", NULL, mr_start_capture(opened->device, "pass.gputrace"));
+    }
+}
+
 int main(int count, char** arguments) {
     const struct {
         const char* name;
@@ -179,6 +192,7 @@ int main(int count, char** arguments) {
         {"open", scenario_open},           {"buffers", scenario_buffers},
         {"libraries", scenario_libraries}, {"pipelines", scenario_pipelines},
         {"submit", scenario_submit},       {"submit failures", scenario_submit_failures},
+        {"capture", scenario_capture},
     };
     const char* name = count > 1 ? arguments[1] : "";
     if (strcmp(name, "open failures") == 0) scenario_open_failures();

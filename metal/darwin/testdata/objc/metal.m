@@ -57,6 +57,38 @@ static void explain(NSError** error) {
 }
 @end
 
+@implementation MTLCaptureDescriptor
+- (void)setCaptureObject:(id)object {
+    printf("descriptor setCaptureObject:%s\n", object_getClassName(object));
+}
+- (void)setDestination:(MTLCaptureDestination)destination {
+    printf("descriptor setDestination:%ld\n", destination);
+}
+- (void)setOutputURL:(NSURL*)url {
+    printf("descriptor setOutputURL:%s\n", object_getClassName(url));
+}
+@end
+
+@implementation MTLCaptureManager
++ (MTLCaptureManager*)sharedCaptureManager {
+    static MTLCaptureManager* shared;
+    if (!shared) shared = class_createInstance(self, 0); // nobody's to release
+    return shared;
+}
+- (BOOL)supportsDestination:(MTLCaptureDestination)destination {
+    printf("manager supportsDestination:%ld\n", destination);
+    return !world.old_system;
+}
+- (BOOL)startCaptureWithDescriptor:(MTLCaptureDescriptor*)descriptor error:(NSError**)error {
+    printf("manager startCaptureWithDescriptor:%s error:\n", object_getClassName(descriptor));
+    if (world.refuse) explain(error);
+    return !world.refuse;
+}
+- (void)stopCapture {
+    printf("manager stopCapture\n");
+}
+@end
+
 @implementation Fence
 @end
 

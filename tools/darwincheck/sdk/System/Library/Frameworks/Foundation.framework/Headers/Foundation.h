@@ -30,6 +30,10 @@ enum { NSUTF8StringEncoding = 4 };
 @property (readonly) const char* UTF8String;
 @end
 
+@interface NSURL : NSObject
++ (instancetype)fileURLWithPath:(NSString*)path;
+@end
+
 @interface NSError : NSObject
 @property (readonly) NSInteger code;
 @property (readonly, copy) NSString* localizedDescription;

@@ -7,7 +7,7 @@
 
 @protocol NSCopying;
 
-@class NSBundle, NSURL;
+@class NSBundle;
 
 @interface NSString (Darwinkit)
 + (instancetype)stringWithUTF8String:(const char*)text;

@@ -128,6 +128,24 @@ typedef NSInteger MTLGPUFamily;
                                                              error:(NSError**)error;
 @end
 
+// Capturing.
+
+typedef NSInteger MTLCaptureDestination;
+enum { MTLCaptureDestinationGPUTraceDocument = 2 };
+
+@interface MTLCaptureDescriptor : NSObject
+- (void)setCaptureObject:(id)object;
+- (void)setDestination:(MTLCaptureDestination)destination;
+- (void)setOutputURL:(NSURL*)url;
+@end
+
+@interface MTLCaptureManager : NSObject
++ (MTLCaptureManager*)sharedCaptureManager;
+- (BOOL)supportsDestination:(MTLCaptureDestination)destination;
+- (BOOL)startCaptureWithDescriptor:(MTLCaptureDescriptor*)descriptor error:(NSError**)error;
+- (void)stopCapture;
+@end
+
 // Functions; metal-cpp's Metal/MTLDevice.hpp has them.
 
 extern id<MTLDevice> MTLCreateSystemDefaultDevice(void);

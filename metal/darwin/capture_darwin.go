@@ -1,0 +1,39 @@
+package darwin
+
+/*
+#include <stdlib.h>
+#include "shim.h"
+*/
+import "C"
+
+import (
+	"unsafe"
+
+	"github.com/metalrank/metalrank/metal"
+)
+
+// Capture records what device executes into a new file that Xcode opens, a .gputrace, until stop is called. The
+// environment must have METAL_CAPTURE_ENABLED=1. Errors: metal.ErrForeign, and Metal's.
+func Capture(opened metal.Device, path string) (stop func(), err error) {
+	d, ok := opened.(*device)
+	if !ok {
+		return nil, metal.ErrForeign
+	}
+	n, ok := d.native.(*nativeDevice)
+	if !ok {
+		return nil, metal.ErrForeign
+	}
+	if err := d.begin(); err != nil {
+		return nil, err
+	}
+	name := C.CString(path)
+	defer C.free(unsafe.Pointer(name))
+	if failure := C.mr_start_capture(n.opened.device, name); failure.text != nil {
+		d.end()
+		return nil, takeError(failure)
+	}
+	return func() {
+		C.mr_stop_capture()
+		d.end()
+	}, nil
+}

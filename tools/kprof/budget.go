@@ -1,0 +1,165 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/metalrank/metalrank/kernels"
+	"github.com/metalrank/metalrank/kernels/kerneltest"
+)
+
+// budgetPath is where --update writes, in a checkout.
+const budgetPath = "tools/kprof/budget.tsv"
+
+//go:embed budget.tsv
+var budgetText string
+
+// budgeted are the counters that have a budget: what a kernel costs whatever it runs on.
+var budgeted = []struct {
+	name string
+	of   func(*counters) uint64
+}{
+	{"dispatches", func(c *counters) uint64 { return c.Dispatches }},
+	{"device_read", func(c *counters) uint64 { return c.DeviceReadBytes }},
+	{"device_written", func(c *counters) uint64 { return c.DeviceWrittenBytes }},
+	{"unique", func(c *counters) uint64 { return c.DeviceReadUniqueBytes + c.DeviceWrittenUniqueBytes }},
+	{"threadgroup_read", func(c *counters) uint64 { return c.ThreadgroupReadBytes }},
+	{"threadgroup_written", func(c *counters) uint64 { return c.ThreadgroupWrittenBytes }},
+	{"barriers", func(c *counters) uint64 { return c.ThreadgroupBarriers }},
+	{"mmas", func(c *counters) uint64 { return c.MatrixMultiplies }},
+}
+
+// slack is by how much a counter may be above its budget: other releases of the compiler keep other values in registers.
+const slack = 0.02
+
+// budgetCases are each kernel once, in half precision, on shapes of MiniLM that take the simulator seconds.
+func budgetCases() []kerneltest.Case {
+	d := kernels.F16
+	cases := kerneltest.Shapes(d, 64)
+	return append(cases,
+		kerneltest.Attention{DType: d, Heads: 12, HeadSize: 32, Lengths: []int{30, 64, 7}, First: true}.Case(),
+		kerneltest.Attention{DType: d, Heads: 4, HeadSize: 64, Lengths: []int{100}}.Case(),
+		kerneltest.Gemm{DType: d, M: 64, N: 384, K: 384, Bits: 4, GroupSize: 64}.Case(),
+		kerneltest.Gemm{DType: d, M: 64, N: 384, K: 384, Bits: 8, GroupSize: 64}.Case(),
+		kerneltest.Gemm{DType: d, M: 32, N: 384, K: 384, Bits: 4, GroupSize: 64, Norm: true, Residual: true}.Case(),
+		kerneltest.Norm{DType: d, M: 64, H: 384, Residual: true}.Case(),
+		kerneltest.Embed{DType: d, T: 64, H: 384}.Case(),
+		kerneltest.Embed{DType: d, T: 64, H: 384, Bits: 4, GroupSize: 64}.Case(),
+		kerneltest.Head{DType: d, B: 16, H: 384, C: 1, Activation: kernels.Tanh, Gather: true}.Case(),
+	)
+}
+
+// entry is a case's counters, in the order of budgeted.
+type entry []uint64
+
+// parseBudget reads what formatBudget writes.
+func parseBudget(text string) (map[string]entry, error) {
+	budget := map[string]entry{}
+	lines := bufio.NewScanner(strings.NewReader(text))
+	for n := 1; lines.Scan(); n++ {
+		fields := strings.Split(lines.Text(), "\t")
+		if n == 1 || len(fields) == 1 && fields[0] == "" {
+			continue // the heads of the columns
+		}
+		if len(fields) != 1+len(budgeted) {
+			return nil, fmt.Errorf("budget: line %d has %d columns, want %d", n, len(fields), 1+len(budgeted))
+		}
+		e := make(entry, len(budgeted))
+		for i := range e {
+			var err error
+			if e[i], err = strconv.ParseUint(fields[1+i], 10, 64); err != nil {
+				return nil, fmt.Errorf("budget: line %d: %s is %q, want a number", n, budgeted[i].name, fields[1+i])
+			}
+		}
+		budget[fields[0]] = e
+	}
+	return budget, lines.Err()
+}
+
+func formatBudget(rows []row) string {
+	var text strings.Builder
+	text.WriteString("case")
+	for _, b := range budgeted {
+		text.WriteString("\t" + b.name)
+	}
+	for i := range rows {
+		text.WriteString("\n" + rows[i].Name)
+		for _, b := range budgeted {
+			fmt.Fprintf(&text, "\t%d", b.of(rows[i].Counters))
+		}
+	}
+	return text.String() + "\n"
+}
+
+// countBudget runs the cases in the simulator.
+func countBudget(ctx context.Context, r *caseRunner, cases []kerneltest.Case) ([]row, error) {
+	rows := make([]row, len(cases))
+	for i := range cases {
+		var err error
+		if rows[i], err = r.run(ctx, &cases[i]); err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
+}
+
+// overruns says which counters of rows are above the budget, and which rows have none.
+func overruns(rows []row, budget map[string]entry) []string {
+	var found []string
+	for i := range rows {
+		allowed, ok := budget[rows[i].Name]
+		if !ok {
+			found = append(found, rows[i].Name+": has no budget")
+			continue
+		}
+		for j, b := range budgeted {
+			if got := b.of(rows[i].Counters); float64(got) > float64(allowed[j])*(1+slack) {
+				found = append(found, fmt.Sprintf("%s: %s is %d, the budget %d", rows[i].Name, b.name, got, allowed[j]))
+			}
+		}
+	}
+	return found
+}
+
+// showBudget counts, prints the counters beside the least that has to move, and fails where one is above its budget.
+func showBudget(ctx context.Context, o *options, out, errOut io.Writer) (err error) {
+	r, err := openCases("sim", 1)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.close()) }()
+	rows, err := countBudget(ctx, r, chosenCases(budgetCases(), o.only))
+	if err != nil {
+		return err
+	}
+	if o.json {
+		err = writeJSON(out, rows)
+	} else {
+		printCounters(out, "operation", rows)
+	}
+	if err != nil {
+		return err
+	}
+	if o.update {
+		if o.only != "" {
+			return errors.New("--update writes all cases: it goes without --only")
+		}
+		fmt.Fprintf(errOut, "kprof: writing %s\n", budgetPath)
+		return os.WriteFile(budgetPath, []byte(formatBudget(rows)), 0o644) //nolint:gosec // a file of the checkout
+	}
+	budget, err := parseBudget(budgetText)
+	if err != nil {
+		return err
+	}
+	if found := overruns(rows, budget); len(found) > 0 {
+		return fmt.Errorf("%d counters are above the budget:\n  %s", len(found), strings.Join(found, "\n  "))
+	}
+	return nil
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/metalrank/metalrank/engine/backend"
+	"github.com/metalrank/metalrank/engine/cost"
+	"github.com/metalrank/metalrank/weights"
+	"github.com/metalrank/metalrank/weights/builtin"
+)
+
+// profile is what was found out about one pass.
+type profile struct {
+	Backend   string        `json:"backend"`
+	Device    string        `json:"device"`
+	Precision string        `json:"precision"`
+	Model     string        `json:"model"`
+	Sequences int           `json:"sequences"`
+	Tokens    int           `json:"tokens"`
+	Rounds    int           `json:"rounds"`
+	Wall      time.Duration `json:"wall_ns"` // of the round shown, that with the median; 0: it means nothing
+	Worst     time.Duration `json:"wall_p95_ns"`
+	Rows      []row         `json:"rows"` // in the order of the pass
+	Roofline  *roofline     `json:"roofline,omitempty"`
+}
+
+// input is what is profiled.
+type input struct {
+	checkpoint *weights.Checkpoint
+	lengths    []int
+	batch      backend.Batch
+	out        []float32
+}
+
+func openInput(o *options) (*input, error) {
+	in := &input{}
+	var err error
+	fallback := "32x128"
+	if o.backend == "sim" {
+		fallback = "2x32"
+	}
+	if in.lengths, err = parseLengths(cmp.Or(o.lengths, fallback)); err != nil {
+		return nil, err
+	}
+	if o.model == "" {
+		in.checkpoint, err = builtin.Open()
+	} else {
+		in.checkpoint, err = weights.Open(o.model)
+	}
+	if err != nil {
+		return nil, err
+	}
+	c := in.checkpoint.Config()
+	if longest := slices.Max(in.lengths); longest > c.MaxPositions {
+		return nil, errors.Join(fmt.Errorf("--lengths has %d tokens, the model takes %d", longest, c.MaxPositions), in.checkpoint.Close())
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	for _, length := range in.lengths {
+		ids, types := make([]int32, length), make([]int32, length)
+		for i := range ids {
+			ids[i], types[i] = int32(random.IntN(c.VocabSize)), int32(2*i/length%c.TypeVocab)
+		}
+		in.batch.Append(ids, types)
+	}
+	in.out = make([]float32, len(in.lengths)*len(c.Labels))
+	return in, nil
+}
+
+// Bounds of --lengths.
+const (
+	maxSequences = 4096
+	maxTokens    = 1 << 20
+)
+
+// parseLengths reads a list of COUNTxTOKENS and TOKENS.
+func parseLengths(text string) ([]int, error) {
+	var lengths []int
+	tokens := 0
+	for item := range strings.SplitSeq(text, ",") {
+		count, size, several := strings.Cut(item, "x")
+		if !several {
+			count, size = "1", item
+		}
+		n, err := strconv.Atoi(count)
+		length, err2 := strconv.Atoi(size)
+		if err != nil || err2 != nil || n < 1 || length < 1 || n > maxSequences || length > maxTokens {
+			return nil, fmt.Errorf("--lengths has %q, want TOKENS or COUNTxTOKENS, COUNT up to %d", item, maxSequences)
+		}
+		lengths = append(lengths, slices.Repeat([]int{length}, n)...)
+		if tokens += n * length; len(lengths) > maxSequences || tokens > maxTokens {
+			return nil, fmt.Errorf("--lengths has more than %d sequences or %d tokens", maxSequences, maxTokens)
+		}
+	}
+	return lengths, nil
+}
+
+// profilePass profiles a pass and shows it as the options say.
+func profilePass(ctx context.Context, o *options, out, errOut io.Writer) (err error) {
+	in, err := openInput(o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, in.checkpoint.Close()) }()
+	var p *profile
+	if o.backend == "cpu" {
+		p, err = profileCPU(ctx, o, in)
+	} else {
+		p, err = profileGPU(ctx, o, in)
+	}
+	if err != nil {
+		return err
+	}
+	p.Backend, p.Model = o.backend, in.checkpoint.Name()
+	p.Sequences, p.Tokens = len(in.lengths), in.batch.Tokens()
+	if o.folded != "" {
+		if err := writeFolded(o.folded, p); err != nil {
+			return err
+		}
+	}
+	if o.roofline != "" {
+		if err := drawRoofline(o.roofline, p); err != nil {
+			return err
+		}
+		fmt.Fprintf(errOut, "kprof: wrote %s/roofline.html, and the pictures in it\n", o.roofline)
+	}
+	if o.json {
+		return writeJSON(out, p)
+	}
+	printProfile(out, p)
+	return nil
+}
+
+// matched gives rows what package cost says of them. Work that is none of its operations has neither.
+func matched(rows []row, operations []cost.Operation) {
+	for i := range rows {
+		r := &rows[i]
+		for _, o := range operations {
+			if o.Layer == r.Layer && string(o.Name) == r.Name {
+				r.FLOPs, r.Least = o.FLOPs, o.Bytes
+			}
+		}
+	}
+}
