@@ -21,8 +21,12 @@ func (e *Engine) encode(ctx context.Context, pairs []Pair, options *Options) ([]
 		queryOf  = make([]int, len(pairs)) // index into distinct
 	)
 	for i := range pairs {
-		if i == 0 || pairs[i].Query != pairs[i-1].Query {
-			distinct = append(distinct, pairs[i].Query)
+		if i == 0 || pairs[i].Query != pairs[i-1].Query || pairs[i].Alone != pairs[i-1].Alone {
+			query := pairs[i].Query
+			if pairs[i].Alone {
+				query = ""
+			}
+			distinct = append(distinct, query)
 		}
 		queryOf[i] = len(distinct) - 1
 	}
@@ -36,7 +40,11 @@ func (e *Engine) encode(ctx context.Context, pairs []Pair, options *Options) ([]
 	}
 	sequences := make([]sequence, len(pairs))
 	err = parallel.For(ctx, len(pairs), 0, func(i int) (err error) {
-		sequences[i], err = e.encodePair(ctx, queries[queryOf[i]], pairs[i].Document, i, options)
+		template := e.tokenizer.pair
+		if pairs[i].Alone {
+			template = e.tokenizer.single
+		}
+		sequences[i], err = e.encodePair(ctx, template, queries[queryOf[i]], pairs[i].Document, i, options)
 		return err
 	})
 	return sequences, err
@@ -70,10 +78,19 @@ func (e *Engine) encodeCut(ctx context.Context, text string, need, most int, mod
 	return ids, err
 }
 
-// encodePair tokenises the document of pair index and joins it with the query's tokens q.
-func (e *Engine) encodePair(ctx context.Context, q []int32, document string, index int, options *Options) (sequence, error) {
-	mode, template := options.Truncation, e.tokenizer.pair
-	limit := e.config.MaxLength - template.specials
+// encodePair tokenises the document of pair index and joins it with the query's tokens q, of which there are none where the
+// template is of one text.
+func (e *Engine) encodePair(
+	ctx context.Context, template *textTemplate, q []int32, document string, index int, options *Options,
+) (sequence, error) {
+	if template == nil {
+		return sequence{}, fmt.Errorf("%w: tokenizer.json doesn't say how a text alone is put together", ErrTokenizer)
+	}
+	mode, most := options.Truncation, e.config.MaxLength
+	if options.MaxPairTokens != 0 {
+		most = min(most, options.MaxPairTokens)
+	}
+	limit := most - template.specials
 	need := math.MaxInt
 	if mode == TruncateRight {
 		need = documentNeed(len(q), limit)
@@ -83,7 +100,7 @@ func (e *Engine) encodePair(ctx context.Context, q []int32, document string, ind
 		return sequence{}, err
 	}
 	if length := len(q) + len(d); mode == TruncateNever && length > limit {
-		return sequence{}, &LengthError{Index: index, Tokens: length + template.specials, Limit: e.config.MaxLength}
+		return sequence{}, &LengthError{Index: index, Tokens: length + template.specials, Limit: most}
 	}
 	keepQ, keepD := longestFirst(len(q), len(d), limit)
 	s := template.assemble(mode.cut(q, keepQ), mode.cut(d, keepD))

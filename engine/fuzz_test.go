@@ -14,7 +14,7 @@ func FuzzPairTemplate(f *testing.F) {
 	f.Add([]byte(`{"type": "ByteLevel"}`))
 	f.Add([]byte(`null`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		template, err := parsePairTemplate(jsontext.Value(data))
+		template, single, err := parseTemplates(jsontext.Value(data))
 		if err != nil {
 			return
 		}
@@ -22,6 +22,11 @@ func FuzzPairTemplate(f *testing.F) {
 		got := template.assemble(q, d)
 		if want := template.specials + len(q) + len(d); len(got.ids) != want || len(got.types) != want {
 			t.Fatalf("%d ids and %d types, want %d", len(got.ids), len(got.types), want)
+		}
+		if single != nil {
+			if alone := single.assemble(nil, d); len(alone.ids) != single.specials+len(d) || len(alone.types) != len(alone.ids) {
+				t.Fatalf("alone: %d ids and %d types, want %d", len(alone.ids), len(alone.types), single.specials+len(d))
+			}
 		}
 		for i, id := range got.ids {
 			if id < 0 || got.types[i] < 0 {

@@ -11,7 +11,7 @@ import (
 // What is shown is what enters: the pooler's rows, put through pooler and classifier, give the scores.
 func TestObserve(t *testing.T) {
 	model := filepath.Join("testdata", "families", "roberta")
-	pairs := []Pair{{"How many crates?", "ferry flag"}, {"granite", "wall"}}
+	pairs := []Pair{{Query: "How many crates?", Document: "ferry flag"}, {Query: "granite", Document: "wall"}}
 	widths, first := map[string]int{}, []float64(nil)
 	err := Observe(t.Context(), Config{Model: model}, pairs, func(layers []string, rows []float64, width int) {
 		for _, layer := range layers {

@@ -10,9 +10,11 @@ import (
 	"github.com/metalrank/metalrank/engine/trace"
 )
 
-// Pair is one query with one document.
+// Pair is one query with one document, or one text alone.
 type Pair struct {
 	Query, Document string
+	// Alone scores Document by itself, as classifiers of single texts do. Query is not used.
+	Alone bool
 }
 
 // Options of one call. The zero value truncates on the right and applies the model's activation.
@@ -22,6 +24,9 @@ type Options struct {
 	// MaxQueryTokens and MaxDocumentTokens cut the query, and each document, to so many tokens before they are joined.
 	// 0: no limit but the pair's.
 	MaxQueryTokens, MaxDocumentTokens int
+	// MaxPairTokens cuts each pair to so many tokens, special ones included, as a smaller Config.MaxLength would. 0: no limit
+	// but that. Bounds: 8 to 2^31-1.
+	MaxPairTokens int
 	// Client is who asks: clients share the model fairly, however many requests each has. It may be empty.
 	Client string
 	// ClientWeight is how much more than others the client gets, and Weight how much more of the client's part the call
@@ -40,6 +45,9 @@ func (o *Options) validate() error {
 		if f.got < 0 || f.got > math.MaxInt32 {
 			return &ValueError{Field: f.name, Value: float64(f.got), Min: 0, Max: math.MaxInt32}
 		}
+	}
+	if o.MaxPairTokens != 0 && (o.MaxPairTokens < minMaxLength || o.MaxPairTokens > math.MaxInt32) {
+		return &ValueError{Field: "MaxPairTokens", Value: float64(o.MaxPairTokens), Min: minMaxLength, Max: math.MaxInt32}
 	}
 	for _, f := range []struct {
 		name string

@@ -9,9 +9,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// pairTemplate is how a query and a document become one sequence: for BERT, [CLS] query [SEP] document [SEP]
-// with types 0 0 0 1 1.
-type pairTemplate struct {
+// textTemplate is how a query and a document, or a document alone, become one sequence: for BERT, [CLS] query [SEP]
+// document [SEP] with types 0 0 0 1 1, or [CLS] document [SEP].
+type textTemplate struct {
 	pieces   []piece
 	specials int // special tokens in all
 }
@@ -31,8 +31,8 @@ const (
 	document
 )
 
-// assemble joins the tokens of a query and of a document.
-func (t *pairTemplate) assemble(q, d []int32) sequence {
+// assemble joins the tokens of a query and of a document. Where the template is of a document alone, there is no query.
+func (t *textTemplate) assemble(q, d []int32) sequence {
 	length := len(q) + len(d) + t.specials
 	s := sequence{ids: make([]int32, 0, length), types: make([]int32, 0, length)}
 	for _, piece := range t.pieces {
@@ -55,6 +55,7 @@ func (t *pairTemplate) assemble(q, d []int32) sequence {
 // BERT and its relatives (processors/{template,bert,roberta,sequence}.rs of the Rust tokenizers library).
 type postProcessor struct {
 	Type          string                      `json:"type"`
+	Single        []templatePiece             `json:"single"`
 	Pair          []templatePiece             `json:"pair"`
 	SpecialTokens map[string]templateSpecials `json:"special_tokens"`
 	Sep           jsontext.Value              `json:"sep"` // ["[SEP]", 102]
@@ -76,43 +77,56 @@ type templateSpecials struct {
 	IDs []int64 `json:"ids"`
 }
 
-// parsePairTemplate reads the post_processor of a tokenizer.json.
-func parsePairTemplate(data jsontext.Value) (*pairTemplate, error) {
+// parseTemplates reads the post_processor of a tokenizer.json. single is nil where the file has nothing to say of texts alone.
+func parseTemplates(data jsontext.Value) (pair, single *textTemplate, err error) {
 	if len(data) == 0 || data.Kind() == 'n' {
-		return nil, errors.New("tokenizer.json: no post_processor, so how a pair is put together is not known")
+		return nil, nil, errors.New("tokenizer.json: no post_processor, so how a pair is put together is not known")
 	}
 	var p postProcessor
 	if err := json.Unmarshal(data, &p); err != nil {
-		return nil, fmt.Errorf("tokenizer.json: post_processor: %w", err)
+		return nil, nil, fmt.Errorf("tokenizer.json: post_processor: %w", err)
 	}
-	var (
-		t   *pairTemplate
-		err error
-	)
 	switch p.Type {
 	case "TemplateProcessing":
-		t, err = p.template()
+		pair, single, err = p.templates()
 	case "BertProcessing":
-		t, err = p.fixed(bertPair)
+		pair, single, err = p.fixed(bertPair)
 	case "RobertaProcessing":
-		t, err = p.fixed(robertaPair)
+		pair, single, err = p.fixed(robertaPair)
 	case "Sequence":
 		return parseSequence(p.Processors)
 	default:
 		err = fmt.Errorf("type %q is not supported (TemplateProcessing, BertProcessing, RobertaProcessing and Sequence are)", p.Type)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("tokenizer.json: post_processor: %w", err)
+	if err == nil {
+		err = pair.check("pair", 1)
 	}
-	return t, t.check()
+	if single != nil && single.check("single", 0) != nil {
+		single = nil // pairs are what a model is for
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("tokenizer.json: post_processor: %w", err)
+	}
+	return pair, single, nil
 }
 
-func (p *postProcessor) template() (*pairTemplate, error) {
-	t := &pairTemplate{}
-	for i, part := range p.Pair {
+func (p *postProcessor) templates() (pair, single *textTemplate, err error) {
+	if pair, err = p.template("pair", p.Pair, query); err != nil || len(p.Single) == 0 {
+		return pair, nil, err
+	}
+	if single, err = p.template("single", p.Single, document); err != nil {
+		single = nil // pairs are what a model is for
+	}
+	return pair, single, nil
+}
+
+// template reads the pieces of one; first is what sequence A is.
+func (p *postProcessor) template(name string, pieces []templatePiece, first source) (*textTemplate, error) {
+	t := &textTemplate{}
+	for i, part := range pieces {
 		switch {
 		case part.Sequence != nil && (part.Sequence.ID == "A" || part.Sequence.ID == "B"):
-			from := query
+			from := first
 			if part.Sequence.ID == "B" {
 				from = document
 			}
@@ -122,7 +136,7 @@ func (p *postProcessor) template() (*pairTemplate, error) {
 		case part.SpecialToken != nil:
 			token, ok := p.SpecialTokens[part.SpecialToken.ID]
 			if !ok || len(token.IDs) == 0 {
-				return nil, fmt.Errorf("pair names the special token %q, which special_tokens lacks", part.SpecialToken.ID)
+				return nil, fmt.Errorf("%s names the special token %q, which special_tokens lacks", name, part.SpecialToken.ID)
 			}
 			for _, id := range token.IDs {
 				if err := t.add(special, id, part.SpecialToken.TypeID); err != nil {
@@ -130,32 +144,32 @@ func (p *postProcessor) template() (*pairTemplate, error) {
 				}
 			}
 		default:
-			return nil, fmt.Errorf("pair[%d] is neither a special token nor sequence A or B", i)
+			return nil, fmt.Errorf("%s[%d] is neither a special token nor sequence A or B", name, i)
 		}
 	}
 	return t, nil
 }
 
 // parseSequence finds the one of several processors that adds tokens; ByteLevel only moves offsets.
-func parseSequence(processors []jsontext.Value) (*pairTemplate, error) {
+func parseSequence(processors []jsontext.Value) (pair, single *textTemplate, err error) {
 	var adding []jsontext.Value
 	for _, data := range processors {
 		var p postProcessor
 		if err := json.Unmarshal(data, &p); err != nil {
-			return nil, fmt.Errorf("tokenizer.json: post_processor: %w", err)
+			return nil, nil, fmt.Errorf("tokenizer.json: post_processor: %w", err)
 		}
 		switch p.Type {
 		case "ByteLevel":
 		case "Sequence": // never written, and deep nesting would cost a stack
-			return nil, errors.New("tokenizer.json: post_processor: a Sequence in a Sequence is not supported")
+			return nil, nil, errors.New("tokenizer.json: post_processor: a Sequence in a Sequence is not supported")
 		default:
 			adding = append(adding, data)
 		}
 	}
 	if len(adding) != 1 {
-		return nil, fmt.Errorf("tokenizer.json: post_processor: Sequence has %d processors that add tokens, want 1", len(adding))
+		return nil, nil, fmt.Errorf("tokenizer.json: post_processor: Sequence has %d processors that add tokens, want 1", len(adding))
 	}
-	return parsePairTemplate(adding[0])
+	return parseTemplates(adding[0])
 }
 
 // A fixedPair is a template that is a type by itself: the pieces of a pair by "cls", "sep", "query" or "document".
@@ -167,18 +181,27 @@ type fixedPair []struct {
 var (
 	bertPair    = fixedPair{{"cls", 0}, {"query", 0}, {"sep", 0}, {"document", 1}, {"sep", 1}}
 	robertaPair = fixedPair{{"cls", 0}, {"query", 0}, {"sep", 0}, {"sep", 0}, {"document", 0}, {"sep", 0}}
+	fixedSingle = fixedPair{{"cls", 0}, {"document", 0}, {"sep", 0}} // of both
 )
 
-func (p *postProcessor) fixed(pair fixedPair) (*pairTemplate, error) {
+func (p *postProcessor) fixed(pieces fixedPair) (pair, single *textTemplate, err error) {
 	cls, err := tokenAndID(p.Cls)
 	if err != nil {
-		return nil, fmt.Errorf("cls: %w", err)
+		return nil, nil, fmt.Errorf("cls: %w", err)
 	}
 	sep, err := tokenAndID(p.Sep)
 	if err != nil {
-		return nil, fmt.Errorf("sep: %w", err)
+		return nil, nil, fmt.Errorf("sep: %w", err)
 	}
-	t := &pairTemplate{}
+	if pair, err = pieces.template(cls, sep); err != nil {
+		return nil, nil, err
+	}
+	single, err = fixedSingle.template(cls, sep)
+	return pair, single, err
+}
+
+func (pair fixedPair) template(cls, sep int64) (*textTemplate, error) {
+	t := &textTemplate{}
 	for _, part := range pair {
 		from, id := special, int64(0)
 		switch part.piece {
@@ -217,7 +240,7 @@ func tokenAndID(data jsontext.Value) (int64, error) {
 	return id, nil
 }
 
-func (t *pairTemplate) add(from source, id, typeID int64) error {
+func (t *textTemplate) add(from source, id, typeID int64) error {
 	if id < 0 || id > math.MaxInt32 || typeID < 0 || typeID > math.MaxInt32 {
 		return fmt.Errorf("id %d with type %d is out of range", id, typeID)
 	}
@@ -229,24 +252,29 @@ func (t *pairTemplate) add(from source, id, typeID int64) error {
 }
 
 // withoutTypes makes all types 0, for models that have none.
-func (t *pairTemplate) withoutTypes() {
+func (t *textTemplate) withoutTypes() {
+	if t == nil {
+		return
+	}
 	for i := range t.pieces {
 		t.pieces[i].typeID = 0
 	}
 }
 
-// check wants each text once, and few enough special tokens to leave room for both.
-func (t *pairTemplate) check() error {
+// check wants a document, so many queries, and few enough special tokens to leave room for both.
+func (t *textTemplate) check(name string, queries int) error {
 	var texts [3]int
 	for _, p := range t.pieces {
 		texts[p.source]++
 	}
-	if texts[query] != 1 || texts[document] != 1 {
-		return fmt.Errorf("tokenizer.json: post_processor: pair has sequence A %d times and B %d times, want each once",
-			texts[query], texts[document])
+	switch {
+	case queries == 0 && texts != [3]int{special: t.specials, document: 1}:
+		return fmt.Errorf("%s has sequence A or B %d times, want sequence A once", name, texts[query]+texts[document])
+	case queries == 1 && (texts[query] != 1 || texts[document] != 1):
+		return fmt.Errorf("%s has sequence A %d times and B %d times, want each once", name, texts[query], texts[document])
 	}
 	if most := minMaxLength - 2; t.specials > most {
-		return fmt.Errorf("tokenizer.json: post_processor: pair has %d special tokens, the limit is %d", t.specials, most)
+		return fmt.Errorf("%s has %d special tokens, the limit is %d", name, t.specials, most)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -8,7 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-const bertTemplate = `{"type": "TemplateProcessing", "single": [],
+const bertTemplate = `{"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
+		{"SpecialToken": {"id": "[SEP]", "type_id": 0}}],
 	"pair": [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
 		{"SpecialToken": {"id": "[SEP]", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}},
 		{"SpecialToken": {"id": "[SEP]", "type_id": 1}}],
@@ -22,7 +24,7 @@ func TestPairTemplate(t *testing.T) {
 		"sequence": `{"type": "Sequence", "processors": [{"type": "ByteLevel"}, ` + bertTemplate + `]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			template, err := parsePairTemplate(jsontext.Value(data))
+			template, single, err := parseTemplates(jsontext.Value(data))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -32,6 +34,10 @@ func TestPairTemplate(t *testing.T) {
 			}
 			if diff := cmp.Diff([]int32{0, 0, 0, 0, 1, 1}, got.types); diff != "" {
 				t.Errorf("types (-want +got):\n%s", diff)
+			}
+			alone := single.assemble(nil, []int32{7, 8})
+			if diff := cmp.Diff([]int32{101, 7, 8, 102}, alone.ids); diff != "" || !slices.Equal(alone.types, make([]int32, 4)) {
+				t.Errorf("a text alone has types %v, ids (-want +got):\n%s", alone.types, diff)
 			}
 			// An empty document keeps both [SEP], as in transformers' batch form.
 			if got := template.assemble(nil, nil); len(got.ids) != 3 || len(got.types) != 3 {
@@ -43,11 +49,14 @@ func TestPairTemplate(t *testing.T) {
 
 // RoBERTa separates the texts with two tokens, and knows no types.
 func TestRobertaTemplate(t *testing.T) {
-	template, err := parsePairTemplate(jsontext.Value(`{"type": "RobertaProcessing", "sep": ["</s>", 2], "cls": ["<s>", 0]}`))
+	template, single, err := parseTemplates(jsontext.Value(`{"type": "RobertaProcessing", "sep": ["</s>", 2], "cls": ["<s>", 0]}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := sequence{ids: []int32{0, 7, 8, 2, 2, 9, 2}, types: make([]int32, 7)}
+	if alone := single.assemble(nil, []int32{9}); !slices.Equal(alone.ids, []int32{0, 9, 2}) {
+		t.Errorf("a text alone: %v", alone.ids)
+	}
 	got := template.assemble([]int32{7, 8}, []int32{9})
 	if diff := cmp.Diff(want.ids, got.ids); diff != "" {
 		t.Errorf("ids (-want +got):\n%s", diff)
@@ -74,7 +83,7 @@ func TestPairTemplateRefuses(t *testing.T) {
 		{"bert with a text id", `{"type": "BertProcessing", "sep": ["[SEP]", "x"], "cls": ["[CLS]", 101]}`, "sep: id"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := parsePairTemplate(jsontext.Value(c.data))
+			_, _, err := parseTemplates(jsontext.Value(c.data))
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want one with %q", err, c.want)
 			}

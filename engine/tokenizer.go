@@ -17,12 +17,13 @@ import (
 	"github.com/metalrank/metalrank/weights"
 )
 
-// tokenizer turns texts into token ids as transformers does, without special tokens; pairTemplate adds those.
+// tokenizer turns texts into token ids as transformers does, without special tokens; textTemplate adds those.
 type tokenizer struct {
 	handle    *tokenizers.Tokenizer
-	pair      *pairTemplate
-	maxLength int  // tokens in a pair, special tokens included, as the checkpoint has it
-	splits    bool // the tokenizer never joins text across white space, so a long text may be cut there
+	pair      *textTemplate
+	single    *textTemplate // nil: tokenizer.json has none
+	maxLength int           // tokens in a pair, special tokens included, as the checkpoint has it
+	splits    bool          // the tokenizer never joins text across white space, so a long text may be cut there
 	calls     chan struct{}
 	info      TokenizerInfo
 }
@@ -59,6 +60,7 @@ func openTokenizer(checkpoint *weights.Checkpoint, specialTokensAsText bool) (*t
 	}
 	if !checkpoint.Config().TokenTypes {
 		t.pair.withoutTypes()
+		t.single.withoutTypes()
 	}
 	var options []tokenizers.TokenizerOption
 	if specialTokensAsText {
@@ -73,7 +75,7 @@ func openTokenizer(checkpoint *weights.Checkpoint, specialTokensAsText bool) (*t
 
 func (t *tokenizer) close() error { return t.handle.Close() }
 
-// prepare reads the pair template, and returns the file with truncation and padding removed: both act on single
+// prepare reads the templates, and returns the file with truncation and padding removed: both act on single
 // texts here, and would change the ids. The normaliser is brought into line with tokenizer_config.json.
 func (t *tokenizer) prepare(data []byte, config *tokenizerConfig) ([]byte, error) {
 	var file map[string]jsontext.Value
@@ -97,7 +99,7 @@ func (t *tokenizer) prepare(data []byte, config *tokenizerConfig) ([]byte, error
 		}
 	}
 	var err error
-	if t.pair, err = parsePairTemplate(file["post_processor"]); err != nil {
+	if t.pair, t.single, err = parseTemplates(file["post_processor"]); err != nil {
 		return nil, err
 	}
 	t.info.Model = model.Type

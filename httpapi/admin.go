@@ -17,8 +17,14 @@ type Admin struct{ http fasthttp.Server }
 // pprofPath begins the paths of net/http/pprof.
 const pprofPath = "/debug/pprof/"
 
-// NewAdmin returns an Admin of s. The caller closes it.
-func (s *Server) NewAdmin() *Admin {
+// AdminConfig says what an Admin shows besides metrics and health.
+type AdminConfig struct {
+	// Profiles are those of net/http/pprof, which show what the process does to whoever asks, and make it do more.
+	Profiles bool
+}
+
+// NewAdmin returns an Admin of s. The caller closes it, if it has served.
+func (s *Server) NewAdmin(config AdminConfig) *Admin {
 	get := func(h handler) map[string]handler { return map[string]handler{fasthttp.MethodGet: h} }
 	paths := routes{
 		"/health": get(s.health), "/healthz": get(s.health), "/livez": get(s.health), "/readyz": get(s.ready),
@@ -26,7 +32,7 @@ func (s *Server) NewAdmin() *Admin {
 	}
 	return &Admin{http: fasthttp.Server{
 		Handler: func(ctx *fasthttp.RequestCtx) {
-			if path := string(ctx.Path()); len(path) >= len(pprofPath) && path[:len(pprofPath)] == pprofPath {
+			if path := string(ctx.Path()); len(path) >= len(pprofPath) && path[:len(pprofPath)] == pprofPath && config.Profiles {
 				pprofhandler.PprofHandler(ctx)
 				return
 			}

@@ -13,7 +13,7 @@ import (
 // TestAdmin has metrics and profiles on a listener of their own, and nowhere else.
 func TestAdmin(t *testing.T) {
 	s, address := start(t, &fakeRanker{}, Config{PrivateMetrics: true})
-	admin := s.NewAdmin()
+	admin := s.NewAdmin(AdminConfig{Profiles: true})
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -20,6 +20,7 @@ type endpoint struct {
 	form  form
 	check func(*call) *failure // looks at what only the whole body shows
 	run   runner
+	plain bool // what run gives are no scores
 }
 
 // serve makes the handler of an endpoint.
@@ -28,13 +29,16 @@ func (s *Server) serve(e endpoint) handler {
 		if f := checkHeader(&ctx.Request.Header); f != nil {
 			return f
 		}
-		select {
-		case s.places <- struct{}{}:
-			defer func() { <-s.places }()
-		default:
+		who := accessOf(ctx)
+		if f := who.enter(); f != nil {
+			return f
+		}
+		defer who.leave()
+		if !s.places.take(s.config.MaxConcurrentRequests) {
 			return failf(kindOverloaded, "the server is overloaded: %d requests are under way, which is the limit",
 				s.config.MaxConcurrentRequests)
 		}
+		defer s.places.give()
 		body, f := s.body(&ctx.Request)
 		if f != nil {
 			return f
@@ -46,20 +50,26 @@ func (s *Server) serve(e endpoint) handler {
 		if f != nil {
 			return f
 		}
-		return s.answer(ctx, e.run, c)
+		return s.answer(ctx, &e, c)
 	}
 }
 
-func (s *Server) answer(ctx *fasthttp.RequestCtx, run runner, c *call) *failure {
+func (s *Server) answer(ctx *fasthttp.RequestCtx, e *endpoint, c *call) *failure {
 	// text-embeddings-inference ignores the field.
 	model, f := s.pick(c.model, c.list.name == "texts")
 	if f != nil {
 		return f
 	}
+	if s.config.NoAutoTruncate && !c.truncation && (c.list.name == "texts" || c.list.name == "inputs") {
+		c.options.Truncation = engine.TruncateNever
+	}
 	if s.config.AlwaysTruncate && c.options.Truncation == engine.TruncateNever {
 		c.options.Truncation = engine.TruncateRight
 	}
-	c.options.Client = clientOf(ctx)
+	who := accessOf(ctx)
+	if who != nil {
+		c.options.Client, c.options.ClientWeight = who.name, who.share
+	}
 	waiting, f := s.newWait(ctx)
 	if f != nil {
 		return f
@@ -67,15 +77,22 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx, run runner, c *call) *failure 
 	defer waiting.end()
 	w := newWriter()
 	defer w.free()
-	stats, err := run(waiting.Context, model, c, w)
+	trace := traceOf(ctx)
+	trace.decode()
+	stats, err := e.run(waiting.Context, model, c, w)
 	if err != nil {
 		return engineFailure(err, c)
 	}
 	if w.err != nil {
 		return internalFailure(w.err)
 	}
-	s.metrics.scored(ctx, c, stats)
-	setComputeHeaders(ctx, model, c, stats)
+	trace.score(model, c, stats)
+	took := time.Since(ctx.Time())
+	if !e.plain {
+		s.metrics.te.scored(c, stats, took)
+		who.scored(c, stats)
+	}
+	setComputeHeaders(&ctx.Response.Header, model, c, stats, took)
 	ctx.Response.Header.SetContentType(contentTypeJSON)
 	setBody(ctx, w.buffer)
 	return nil
@@ -116,17 +133,16 @@ func isJSON(contentType string) bool {
 
 // setComputeHeaders has the headers of text-embeddings-inference that say something true here. Times are in whole
 // milliseconds; those of the parts are for all texts together, where it gives the mean of a text.
-func setComputeHeaders(ctx *fasthttp.RequestCtx, model *served, c *call, stats engine.Stats) {
-	header := &ctx.Response.Header
+func setComputeHeaders(header *fasthttp.ResponseHeader, model *served, c *call, stats engine.Stats, took time.Duration) {
 	var digits [20]byte
 	set := func(name string, value int64) {
 		header.SetCanonical([]byte(name), strconv.AppendInt(digits[:0], value, 10))
 	}
-	total := time.Since(ctx.Time()).Milliseconds()
 	header.SetCanonical([]byte("X-Compute-Type"), model.computeType)
-	set("X-Compute-Time", total)
-	set("X-Total-Time", total)
+	set("X-Compute-Time", took.Milliseconds())
+	set("X-Total-Time", took.Milliseconds())
 	set("X-Tokenization-Time", stats.Tokenize.Milliseconds())
+	set("X-Queue-Time", stats.Wait.Milliseconds())
 	set("X-Inference-Time", stats.Compute.Milliseconds())
 	set("X-Compute-Characters", int64(c.characters+c.queryCharacters*(len(c.list.texts)-1)))
 	set("X-Compute-Tokens", int64(stats.Tokens))

@@ -1,12 +1,125 @@
 package httpapi
 
-import "github.com/valyala/fasthttp"
+import (
+	"sync/atomic"
 
-// clientValue is the key of a context's value for the name of the API key that a request came with.
-const clientValue = "client"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fasthttp"
 
-// clientOf returns that name, or "" where no key was asked for: all such requests are one client's.
+	"github.com/metalrank/metalrank/engine"
+)
+
+// client is whoever has the API keys of one name. It outlasts their replacement, so that what it has under way counts on.
+type client struct {
+	name    string
+	places  places // of its requests
+	refused atomic.Int64
+	pairs   atomic.Int64
+	tokens  atomic.Int64
+}
+
+// quota is what a client may have; it belongs to the keys that are there now.
+type quota struct {
+	concurrency int     // requests under way; 0: no limit of its own
+	share       float64 // of a model, in times of what others get; 0: 1
+}
+
+// access is how a request was let in.
+type access struct {
+	*client
+	quota
+}
+
+// accessValue is the key of a context's value for the *access.
+const accessValue = "access"
+
+// accessOf returns nil where no key was asked for.
+func accessOf(ctx *fasthttp.RequestCtx) *access {
+	a, _ := ctx.UserValue(accessValue).(*access)
+	return a
+}
+
+// clientOf returns the name of the API key that a request came with, or "" where no key was asked for: all such requests
+// are one client's.
 func clientOf(ctx *fasthttp.RequestCtx) string {
-	name, _ := ctx.UserValue(clientValue).(string)
-	return name
+	if a := accessOf(ctx); a != nil {
+		return a.name
+	}
+	return ""
+}
+
+// enter takes one of the client's places; leave gives it back. a may be nil: there is nobody to limit.
+func (a *access) enter() *failure {
+	if a == nil {
+		return nil
+	}
+	limit := a.concurrency
+	if limit == 0 {
+		limit = maxMaxConcurrentRequests
+	}
+	if a.places.take(limit) {
+		return nil
+	}
+	a.refused.Add(1)
+	return failf(kindOverloaded, "%d requests with API keys of %q are under way, which is their limit", limit, a.name)
+}
+
+func (a *access) leave() {
+	if a != nil {
+		a.places.give()
+	}
+}
+
+// scored counts what a model did for the client.
+func (a *access) scored(c *call, stats engine.Stats) {
+	if a != nil {
+		a.pairs.Add(int64(c.scored()))
+		a.tokens.Add(int64(stats.Tokens))
+	}
+}
+
+// clientMetrics are of every name of API keys.
+var clientMetrics = []struct {
+	name, help string
+	kind       prometheus.ValueType
+	value      func(*client) int64
+}{
+	{"metalrank_key_requests_under_way", "Requests with API keys of that name that wait or are computed.", prometheus.GaugeValue,
+		func(c *client) int64 { return c.places.taken.Load() }},
+	{"metalrank_key_requests_refused_total", "Requests refused because too many of that name were under way.", prometheus.CounterValue,
+		func(c *client) int64 { return c.refused.Load() }},
+	{"metalrank_key_pairs_total", "Pairs scored for API keys of that name.", prometheus.CounterValue,
+		func(c *client) int64 { return c.pairs.Load() }},
+	{"metalrank_key_tokens_total", "Tokens in those pairs.", prometheus.CounterValue,
+		func(c *client) int64 { return c.tokens.Load() }},
+}
+
+// clientCollector reads what the clients of keys have had.
+type clientCollector struct {
+	keys *Keys
+	rows []*prometheus.Desc // of clientMetrics
+}
+
+func newClientCollector(keys *Keys) *clientCollector {
+	c := &clientCollector{keys: keys}
+	for i := range clientMetrics {
+		c.rows = append(c.rows, prometheus.NewDesc(clientMetrics[i].name, clientMetrics[i].help, []string{"key"}, nil))
+	}
+	return c
+}
+
+// Describe implements prometheus.Collector.
+func (c *clientCollector) Describe(descs chan<- *prometheus.Desc) {
+	for _, row := range c.rows {
+		descs <- row
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *clientCollector) Collect(metrics chan<- prometheus.Metric) {
+	for name, who := range c.keys.current.Load().clients {
+		for i := range clientMetrics {
+			metrics <- prometheus.MustNewConstMetric(c.rows[i], clientMetrics[i].kind, float64(clientMetrics[i].value(who)), name)
+		}
+	}
 }

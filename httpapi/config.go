@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/metalrank/metalrank/engine/trace"
+	"github.com/metalrank/metalrank/httpapi/otlp"
 )
 
 // Config sets limits. The zero value works: 0 in a field stands for its default.
@@ -29,6 +30,9 @@ type Config struct {
 	AnyModel bool
 	// AlwaysTruncate cuts what is too long even where a request forbids it.
 	AlwaysTruncate bool
+	// NoAutoTruncate refuses what is too long where a body of text-embeddings-inference's dialect doesn't say whether to cut
+	// it, instead of cutting it.
+	NoAutoTruncate bool
 	// TooLargeStatus refuses too many texts and too long ones with 413, as text-embeddings-inference did before 1.9,
 	// instead of 422.
 	TooLargeStatus bool
@@ -46,6 +50,9 @@ type Config struct {
 	IdleTimeout time.Duration
 	// Keys are asked for by whatever needs a model, which /health, /metrics, /docs and their like do not. nil: everybody may.
 	Keys *Keys
+	// CORSOrigins are the origins (SCHEME://HOST[:PORT]) whose pages may use the server from a browser; * is all of them.
+	// nil: none.
+	CORSOrigins []string
 	// TLS is what the server speaks. nil: HTTP in the clear.
 	TLS *tls.Config
 	// Metrics count what the server does. nil: it makes its own.
@@ -58,6 +65,11 @@ type Config struct {
 	Version string
 	// AccessLogShare is the share of requests that the log has a line for at info level instead of debug. Bounds: 0 to 1.
 	AccessLogShare float64
+	// Tracer gets spans of the requests whose traceparent says that they are recorded. nil: none are sent; traceparent is passed
+	// on in answers and the log all the same. Who made it closes it, after Shutdown.
+	Tracer *otlp.Exporter
+	// TraceShare is the share of other requests, those without a traceparent, that Tracer gets spans of. Bounds: 0 to 1.
+	TraceShare float64
 	// Logger gets errors, and a line for each request. No texts and no keys are logged. nil: nothing is logged.
 	Logger *slog.Logger
 }
@@ -104,8 +116,16 @@ func (c Config) Validate() error {
 			return fmt.Errorf("httpapi: %s is %v, want 0 (the default) or %v to %v", f.name, f.got, minTimeout, maxTimeout)
 		}
 	}
-	if !(c.AccessLogShare >= 0 && c.AccessLogShare <= 1) {
-		return fmt.Errorf("httpapi: AccessLogShare is %g, want 0 to 1", c.AccessLogShare)
+	if _, err := newCORS(c.CORSOrigins); err != nil {
+		return err
+	}
+	for _, f := range []struct {
+		name string
+		got  float64
+	}{{"AccessLogShare", c.AccessLogShare}, {"TraceShare", c.TraceShare}} {
+		if !(f.got >= 0 && f.got <= 1) {
+			return fmt.Errorf("httpapi: %s is %g, want 0 to 1", f.name, f.got)
+		}
 	}
 	return nil
 }

@@ -20,11 +20,13 @@ type call struct {
 	hasQuery   bool
 	list       list     // documents, or texts to tokenise
 	first      list     // of pairs: one, or as many as list has
+	single     []bool   // by index: the text of list is no pair's but alone; shorter than list where the rest are pairs
 	rankFields []string // of documents that are objects
 
 	topN            int // 0: all
 	returnTexts     bool
 	noTruncation    bool
+	truncation      bool // asked for
 	left            bool // cut at the beginning
 	rawScores       bool
 	noActivation    bool
@@ -34,6 +36,9 @@ type call struct {
 	characters      int // of all texts; the query counts once
 	queryCharacters int
 }
+
+// scored is how many pairs the call asks scores of.
+func (c *call) scored() int { return max(len(c.list.texts), len(c.first.texts)) }
 
 // list is a field that has texts.
 type list struct {

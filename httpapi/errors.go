@@ -127,13 +127,16 @@ func engineFailure(err error, c *call) *failure {
 		if c.first.name != "" {
 			query = "its pair"
 		}
-		return failf(kindTooLarge, "`%s[%d]` has %d tokens with %s, the limit is %d and `truncate` is false",
+		return failf(kindTooLarge, "`%s[%d]` has %d tokens with %s, the limit is %d and it may not be cut: `truncate` is not true",
 			c.list.name, length.Index, length.Tokens, query, length.Limit)
 	case errors.As(err, &overload):
 		f := failf(kindOverloaded, "the server is overloaded: %s would be %d, the limit is %d", overload.Limit, overload.Value, overload.Max)
 		f.header, f.value = fasthttp.HeaderRetryAfter, seconds(overload.RetryAfter)
 		return f
 	case errors.As(err, &value): // the engine has limits of its own
+		if value.Field == "MaxPairTokens" {
+			value = &engine.ValueError{Field: "`" + truncatePromptTokens + "`", Value: value.Value, Min: value.Min, Max: value.Max}
+		}
 		return failf(kindValidation, "%s is %g, want %g to %g", value.Field, value.Value, value.Min, value.Max)
 	case errors.Is(err, engine.ErrNoModel):
 		return failf(kindModel, "the model has been unloaded")

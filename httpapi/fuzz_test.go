@@ -83,6 +83,7 @@ type generalOptions struct {
 	MaxTokensPerDoc   *int64  `json:"max_tokens_per_doc"`
 	MaxDocLength      *int64  `json:"max_doc_length"`
 	MaxTokensPerQuery *int64  `json:"max_tokens_per_query"`
+	PromptTokens      *int64  `json:"truncate_prompt_tokens"`
 	Priority          *int64  `json:"priority"`
 }
 
@@ -112,12 +113,17 @@ func (o *generalOptions) apply(c *call) bool {
 	}
 	c.rawScores, c.noActivation = is(o.RawScores, true), is(o.UseActivation, false)
 	c.returnTexts = is(o.ReturnText, true) || is(o.ReturnDocuments, true)
+	c.truncation = is(o.Truncate, true)
 	c.noTruncation = is(o.Truncate, false) || is(o.Truncation, false)
 	word(o.Direction, []string{"Left", "left"}, []string{"Right", "right"})
 	word(o.Side, []string{"left"}, []string{"right"})
 	number(0, math.MaxInt32, &c.topN, o.TopN)
 	number(0, math.MaxInt32, &c.options.MaxDocumentTokens, o.MaxTokensPerDoc, o.MaxDocLength)
 	number(0, math.MaxInt32, &c.options.MaxQueryTokens, o.MaxTokensPerQuery)
+	if n := o.PromptTokens; n != nil {
+		ok = ok && -1 <= *n && *n <= math.MaxInt32
+		c.options.MaxPairTokens = int(max(0, *n))
+	}
 	if p := o.Priority; p != nil {
 		ok = ok && math.MinInt32 <= *p && *p <= math.MaxInt32
 		c.options.Weight = math.Pow(2, -float64(min(4, max(-4, *p))))
@@ -267,50 +273,6 @@ func generalDocuments(c *call, documents []jsontext.Value) bool {
 	return 1 <= len(documents) && len(documents) <= fuzzLimits.texts
 }
 
-func FuzzPredict(f *testing.F) {
-	fuzzForm(f, predictForm, checkPredict, []string{
-		`{"inputs":["a","b"]}`, `{"inputs":[["a","b"],["c","d"]],"truncate":false,"raw_scores":true,"truncation_direction":"Left"}`,
-		`{"inputs":"a"}`, `{"inputs":[]}`, `{"inputs":[[]]}`, `{"inputs":[["a"]]}`, `{"inputs":["a",["b","c"]]}`, `{"inputs":[ "a" , "b" ]}`,
-		`{"inputs":[["a","b"],["a","b"],["a","b"],["a","b"],1]}`, `{"inputs":["a","b","c"]}`, `{"inputs":[null,"a"]}`,
-	}, func(body []byte) *call {
-		var general struct {
-			Inputs    []jsontext.Value `json:"inputs"`
-			Model     *string          `json:"model"`
-			RawScores *bool            `json:"raw_scores"`
-			Truncate  *bool            `json:"truncate"`
-			Direction *string          `json:"truncation_direction"`
-		}
-		if json.Unmarshal(body, &general) != nil || len(general.Inputs) == 0 {
-			return nil
-		}
-		c := &call{}
-		c.list.name, c.first.name = "inputs", "inputs"
-		pairs := general.Inputs
-		if pairs[0].Kind() == '"' {
-			whole, err := json.Marshal(pairs)
-			if err != nil {
-				return nil
-			}
-			pairs, c.list.alone = []jsontext.Value{whole}, true
-		}
-		for _, pair := range pairs {
-			texts, ok := generalTexts(pair)
-			if !ok || len(texts) != 2 {
-				return nil
-			}
-			c.first.texts, c.list.texts = append(c.first.texts, texts[0]), append(c.list.texts, texts[1])
-		}
-		c.first.entries, c.list.entries = len(pairs), len(pairs)
-		options := generalOptions{
-			Model: general.Model, RawScores: general.RawScores, Truncate: general.Truncate, Direction: general.Direction,
-		}
-		if !options.apply(c) || len(pairs) > fuzzLimits.texts {
-			return nil
-		}
-		return c
-	})
-}
-
 func FuzzScore(f *testing.F) {
 	fuzzForm(f, scoreForm, checkScore, []string{
 		`{"text_1":"a","text_2":["b","c"]}`, `{"queries":["a","b"],"documents":["b","c"],"use_activation":false}`,
@@ -331,6 +293,7 @@ func FuzzScore(f *testing.F) {
 			UseActivation     *bool   `json:"use_activation"`
 			MaxTokensPerDoc   *int64  `json:"max_tokens_per_doc"`
 			MaxTokensPerQuery *int64  `json:"max_tokens_per_query"`
+			PromptTokens      *int64  `json:"truncate_prompt_tokens"`
 			Priority          *int64  `json:"priority"`
 		}
 		if json.Unmarshal(body, &general) != nil {
@@ -352,6 +315,7 @@ func FuzzScore(f *testing.F) {
 			options := generalOptions{
 				Model: general.Model, Side: general.Side, UseActivation: general.UseActivation, Priority: general.Priority,
 				MaxTokensPerDoc: general.MaxTokensPerDoc, MaxTokensPerQuery: general.MaxTokensPerQuery,
+				PromptTokens: general.PromptTokens,
 			}
 			if !ok || !okToo || !options.apply(c) || (len(c.first.texts) != 1 && len(c.first.texts) != len(c.list.texts)) {
 				return nil

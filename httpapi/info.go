@@ -57,7 +57,7 @@ func encodeInfo(name string, model *engine.Info, config *Config) ([]byte, error)
 	body := infoBody{
 		ModelID: model.Model, ServedModelName: name, ModelDType: model.Backend.DType,
 		MaxConcurrentRequests: config.MaxConcurrentRequests, MaxInputLength: model.MaxLength,
-		MaxBatchTokens: model.MaxBatchTokens, MaxClientBatchSize: config.MaxTexts, AutoTruncate: true,
+		MaxBatchTokens: model.MaxBatchTokens, MaxClientBatchSize: config.MaxTexts, AutoTruncate: !config.NoAutoTruncate,
 		TokenizationWorkers: runtime.GOMAXPROCS(0), // the engine's bound
 		Version:             config.Version,
 		Backend:             backendBody{Name: model.Backend.Name, Device: model.Backend.Device},
@@ -87,10 +87,6 @@ func (s *Server) showInfo(ctx *fasthttp.RequestCtx) *failure {
 	ctx.SetBody(model.info)
 	return nil
 }
-
-// Leave makes GET /readyz answer 503, so that a load balancer sends nobody new; all else goes on as before. Shutdown begins
-// with it.
-func (s *Server) Leave() { s.leaving.Store(true) }
 
 // ready answers GET /readyz: as health, until the server is about to stop.
 func (s *Server) ready(*fasthttp.RequestCtx) *failure {

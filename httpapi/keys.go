@@ -3,11 +3,13 @@ package httpapi
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"sync/atomic"
 
@@ -16,11 +18,18 @@ import (
 
 // Keys are the API keys that a server takes. They may be replaced while it serves. The keys themselves are not kept, only
 // their hashes.
-type Keys struct{ current atomic.Pointer[[]hashedKey] }
+type Keys struct{ current atomic.Pointer[keySet] }
 
 // Key is an API key and the name of whoever has it, which metrics show and by which the engine is shared. Several keys may
-// have one name.
-type Key struct{ Name, Key string }
+// have one name, and one set of limits: it is enough if one of them has it, and those of several have to agree.
+type Key struct {
+	Name, Key string
+	// Concurrency is how many requests with keys of that name may be under way at once; one more is refused with 429.
+	// Default: as many as Config.MaxConcurrentRequests. Bounds: 1 to 65,536.
+	Concurrency int
+	// Share is how much more of a busy model than others the name gets. Default 1. Bounds: 1/16 to 16.
+	Share float64
+}
 
 // String keeps the key out of whatever is printed.
 func (k Key) String() string { return k.Name + ":…" }
@@ -28,9 +37,15 @@ func (k Key) String() string { return k.Name + ":…" }
 // GoString does likewise for %#v.
 func (k Key) GoString() string { return k.String() }
 
+// keySet is all keys of a time.
+type keySet struct {
+	hashed  []hashedKey
+	clients map[string]*client // by name
+}
+
 type hashedKey struct {
-	name string
-	hash [sha256.Size]byte
+	access access
+	hash   [sha256.Size]byte
 }
 
 // NewKeys returns Keys that are these.
@@ -44,12 +59,36 @@ func (k *Keys) Replace(keys []Key) error {
 	if err := checkKeys(keys); err != nil {
 		return err
 	}
-	var hashed []hashedKey
-	for _, key := range keys {
-		hashed = append(hashed, hashedKey{key.Name, sha256.Sum256([]byte(key.Key))})
+	quotas, err := quotasOf(keys)
+	if err != nil {
+		return err
 	}
-	k.current.Store(&hashed)
+	set := &keySet{clients: map[string]*client{}}
+	before := k.current.Load()
+	for name := range quotas {
+		set.clients[name] = &client{name: name}
+		if before != nil && before.clients[name] != nil {
+			set.clients[name] = before.clients[name]
+		}
+	}
+	for _, key := range keys {
+		set.hashed = append(set.hashed, hashedKey{access{set.clients[key.Name], quotas[key.Name]}, sha256.Sum256([]byte(key.Key))})
+	}
+	k.current.Store(set)
 	return nil
+}
+
+// quotasOf returns the limits of each name.
+func quotasOf(keys []Key) (map[string]quota, error) {
+	quotas := map[string]quota{}
+	for i, key := range keys {
+		q := quotas[key.Name]
+		if q.concurrency != 0 && key.Concurrency != 0 && q.concurrency != key.Concurrency || q.share != 0 && key.Share != 0 && q.share != key.Share {
+			return nil, fmt.Errorf("httpapi: API key %d: the limits differ from those of another key of the same name", i+1)
+		}
+		quotas[key.Name] = quota{cmp.Or(q.concurrency, key.Concurrency), cmp.Or(q.share, key.Share)}
+	}
+	return quotas, nil
 }
 
 // checkKeys reports what is wrong with keys without saying what they are.
@@ -79,6 +118,7 @@ const (
 	minKeyBytes    = 16 // what nobody guesses
 	maxKeyBytes    = 512
 	maxKeyFileLine = 1 << 10
+	maxShare       = 16 // the engine's bound
 )
 
 // check says nothing of what a name is, either: it is the key where somebody wrote key:name.
@@ -90,6 +130,10 @@ func (k Key) check() error {
 		return fmt.Errorf("the key has %d bytes, want %d to %d", len(k.Key), minKeyBytes, maxKeyBytes)
 	case strings.ContainsFunc(k.Key, func(r rune) bool { return r <= ' ' || r > '~' }):
 		return errors.New("the key has white space in it, or what isn't ASCII")
+	case k.Concurrency < 0 || k.Concurrency > maxMaxConcurrentRequests:
+		return fmt.Errorf("concurrency is %d, want 1 to %d", k.Concurrency, maxMaxConcurrentRequests)
+	case k.Share != 0 && !(k.Share >= 1./maxShare && k.Share <= maxShare):
+		return fmt.Errorf("share is %g, want 1/%d to %d", k.Share, maxShare, maxShare)
 	}
 	return nil
 }
@@ -98,8 +142,8 @@ func notInName(r rune) bool {
 	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '.' && r != '-' && r != '_'
 }
 
-// ReadKeys reads lines of name:key. Empty ones and those that begin with # are skipped. An error says which line it is
-// about, and nothing of what is in it.
+// ReadKeys reads lines of name:key, after which concurrency=N and share=W may stand. Empty lines and those that begin with #
+// are skipped. An error says which line it is about, and nothing of what is in it.
 func ReadKeys(r io.Reader) ([]Key, error) {
 	var keys []Key
 	lines := bufio.NewScanner(r)
@@ -111,12 +155,8 @@ func ReadKeys(r io.Reader) ([]Key, error) {
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
-		name, key, ok := strings.Cut(line, ":")
-		if !ok {
-			return nil, fmt.Errorf("line %d has no colon, want name:key", n)
-		}
-		k := Key{strings.TrimSpace(name), strings.TrimSpace(key)}
-		if err := k.check(); err != nil {
+		k, err := readKey(line)
+		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", n, err)
 		}
 		keys = append(keys, k)
@@ -127,18 +167,55 @@ func ReadKeys(r io.Reader) ([]Key, error) {
 	return keys, lines.Err()
 }
 
-// find returns the name of a key. How long it takes does not depend on which key it is, or how much of one is right.
-func (k *Keys) find(key []byte) (name string, ok bool) {
+func readKey(line string) (Key, error) {
+	name, rest, ok := strings.Cut(line, ":")
+	if !ok {
+		return Key{}, errors.New("no colon, want name:key")
+	}
+	words := strings.Fields(rest)
+	k := Key{Name: strings.TrimSpace(name)}
+	if len(words) > 0 {
+		k.Key = words[0]
+		for _, word := range words[1:] {
+			if err := k.readLimit(word); err != nil {
+				return Key{}, err
+			}
+		}
+	}
+	return k, k.check()
+}
+
+func (k *Key) readLimit(word string) (err error) {
+	name, value, _ := strings.Cut(word, "=")
+	var zero bool
+	switch name {
+	case "concurrency":
+		k.Concurrency, err = strconv.Atoi(value)
+		zero = k.Concurrency == 0
+	case "share":
+		k.Share, err = strconv.ParseFloat(value, 64)
+		zero = k.Share == 0
+	default: // which may be a part of the key
+		return errors.New("the key has white space in it, after which only concurrency=N and share=W may stand")
+	}
+	if err != nil || zero {
+		return fmt.Errorf("%s has a value that is no number above 0", name)
+	}
+	return nil
+}
+
+// find returns how a key lets in. How long it takes does not depend on which key it is, or how much of one is right.
+func (k *Keys) find(key []byte) (a *access, ok bool) {
 	hash := sha256.Sum256(key)
-	keys := *k.current.Load()
+	keys := k.current.Load().hashed
 	at := -1
 	for i := range keys {
 		at = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(hash[:], keys[i].hash[:]), i, at)
 	}
 	if at < 0 {
-		return "", false
+		return nil, false
 	}
-	return keys[at].name, true
+	return &keys[at].access, true
 }
 
 // guard makes a handler that wants one of the server's keys, where it has any.
@@ -148,18 +225,18 @@ func (s *Server) guard(h handler) handler {
 		return h
 	}
 	return func(ctx *fasthttp.RequestCtx) *failure {
-		name, f := keys.authorise(&ctx.Request.Header)
+		a, f := keys.authorise(&ctx.Request.Header)
 		if f != nil {
 			return f
 		}
-		ctx.SetUserValue(clientValue, name)
+		ctx.SetUserValue(accessValue, a)
 		return h(ctx)
 	}
 }
 
-// authorise returns the name of the key that a request has: in Authorization, with Bearer before it or, as LlamaIndex
+// authorise returns how the key that a request has lets it in. The key is in Authorization, with Bearer before it or, as LlamaIndex
 // sends it, bare; or in X-API-Key.
-func (k *Keys) authorise(header *fasthttp.RequestHeader) (name string, f *failure) {
+func (k *Keys) authorise(header *fasthttp.RequestHeader) (a *access, f *failure) {
 	given := false
 	for _, field := range [...]string{"X-Api-Key", fasthttp.HeaderAuthorization} {
 		value := bytes.TrimSpace(header.Peek(field))
@@ -170,8 +247,8 @@ func (k *Keys) authorise(header *fasthttp.RequestHeader) (name string, f *failur
 			continue
 		}
 		given = true
-		if name, ok := k.find(value); ok {
-			return name, nil
+		if a, ok := k.find(value); ok {
+			return a, nil
 		}
 	}
 	if given {
@@ -180,7 +257,7 @@ func (k *Keys) authorise(header *fasthttp.RequestHeader) (name string, f *failur
 		f = failf(kindUnauthorized, "there is no API key: send it as Authorization: Bearer KEY, or as X-API-Key: KEY")
 	}
 	f.header, f.value = fasthttp.HeaderWWWAuthenticate, challenge
-	return "", f
+	return nil, f
 }
 
 const (

@@ -22,7 +22,7 @@ const (
 
 func startWithKeys(t *testing.T, model Model, logger *slog.Logger) (keys *Keys, address string) {
 	t.Helper()
-	keys, err := NewKeys([]Key{{"anne", anneKey}, {"ben", benKey}})
+	keys, err := NewKeys([]Key{{Name: "anne", Key: anneKey}, {Name: "ben", Key: benKey}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestReplaceKeys(t *testing.T) {
 		})
 	}
 	for i := range 200 {
-		if err := keys.Replace([]Key{{"new", fmt.Sprintf("%016d", i)}, {"anne", anneKey}}); err != nil {
+		if err := keys.Replace([]Key{{Name: "new", Key: fmt.Sprintf("%016d", i)}, {Name: "anne", Key: anneKey}}); err != nil {
 			t.Error(err)
 		}
 	}
@@ -125,7 +125,11 @@ func TestReplaceKeys(t *testing.T) {
 	if old, now := ask(benKey), ask("0000000000000199"); old != 401 || now != 200 {
 		t.Errorf("a key that was taken away: %d; a new one: %d", old, now)
 	}
-	for _, wrong := range [][]Key{nil, {{"x", "short"}}, {{"a", anneKey}, {"b", anneKey}}, {{"a b", anneKey}}} {
+	for _, wrong := range [][]Key{
+		nil, {{Name: "x", Key: "short"}}, {{Name: "a", Key: anneKey}, {Name: "b", Key: anneKey}}, {{Name: "a b", Key: anneKey}},
+		{{Name: "a", Key: anneKey, Concurrency: -1}}, {{Name: "a", Key: anneKey, Share: 17}},
+		{{Name: "a", Key: anneKey, Concurrency: 1}, {Name: "a", Key: benKey, Concurrency: 2}},
+	} {
 		if err := keys.Replace(wrong); err == nil || strings.Contains(err.Error(), anneKey) || ask(anneKey) != 200 {
 			t.Errorf("%v was taken, or named, or replaced what was there: %v", wrong, err)
 		}
@@ -133,17 +137,22 @@ func TestReplaceKeys(t *testing.T) {
 }
 
 func TestReadKeys(t *testing.T) {
-	got, err := ReadKeys(strings.NewReader("\n# who\r\n anne : " + anneKey + " \r\nben:" + benKey))
-	if diff := cmp.Diff([]Key{{"anne", anneKey}, {"ben", benKey}}, got); err != nil || diff != "" {
+	got, err := ReadKeys(strings.NewReader("\n# who\r\n anne : " + anneKey + " \r\nben:" + benKey + "\tshare=.5  concurrency=8"))
+	if diff := cmp.Diff([]Key{{Name: "anne", Key: anneKey}, {Name: "ben", Key: benKey, Concurrency: 8, Share: .5}}, got); err != nil || diff != "" {
 		t.Errorf("%v (-want +got)\n%s", err, diff)
 	}
 	const secret = "the-secret-itself"
 	for _, c := range []struct{ text, want string }{
-		{"anne:" + anneKey + "\n" + secret, "line 2 has no colon"},
+		{"anne:" + anneKey + "\n" + secret, "line 2: no colon"},
 		{secret + ":ben", "line 1: the key has 3 bytes, want 16 to 512"}, // the wrong way round
 		{":" + secret, "line 1: the name has 0 bytes"},
 		{"a/b:" + secret, "line 1: the name"},
 		{"\n\na:" + secret + " and more", "line 3: the key has white space in it"},
+		{"a:" + secret + " concurrency=x", "line 1: concurrency has a value that is no number above 0"},
+		{"a:" + secret + " concurrency=0", "line 1: concurrency has a value that is no number above 0"},
+		{"a:" + secret + " concurrency=70000", "line 1: concurrency is 70000, want 1 to 65536"},
+		{"a:" + secret + " share=NaN", "line 1: share is NaN, want 1/16 to 16"},
+		{"a:" + secret + " share=20", "line 1: share is 20, want 1/16 to 16"},
 		{"a:" + secret + "é", "line 1: the key has white space in it, or what isn't ASCII"},
 		{"a:" + strings.Repeat(secret, 31), "line 1: the key has 527 bytes"},
 		{"#\n" + strings.Repeat(secret, 100), "line 2 is longer than 1024 bytes"},
@@ -153,16 +162,77 @@ func TestReadKeys(t *testing.T) {
 		}
 	}
 	for _, format := range []string{"%v", "%+v", "%#v", "%s"} {
-		if text := fmt.Sprintf(format, []Key{{"anne", anneKey}}); strings.Contains(text, anneKey) {
+		if text := fmt.Sprintf(format, []Key{{Name: "anne", Key: anneKey}}); strings.Contains(text, anneKey) {
 			t.Errorf("%s prints a key: %s", format, text)
 		}
 	}
+}
+
+// TestKeyLimits refuses one request too many of a name, whichever of its keys it comes with, and nobody else's; limits
+// that are replaced count from then on, with what is under way.
+func TestKeyLimits(t *testing.T) {
+	const otherKey = "sk-anne-other-0123456789"
+	limited := func(concurrency int) []Key {
+		return []Key{
+			{Name: "anne", Key: anneKey, Concurrency: concurrency, Share: 4}, {Name: "anne", Key: otherKey}, {Name: "ben", Key: benKey},
+		}
+	}
+	keys, err := NewKeys(limited(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	entered, release := make(chan engine.Options), make(chan struct{})
+	_, address := start(t, &fakeRanker{rerank: func(_ context.Context, q string, d []string, o engine.Options) (*engine.Ranking, error) {
+		entered <- o
+		<-release
+		return rankByWords(q, d, o), nil
+	}}, Config{Keys: keys})
+	ask := func(key string) reply {
+		return send(t, address, http.MethodPost, request(http.MethodPost, "/rerank", `{"query":"a","texts":["a","b"]}`, typeJSON, "X-API-Key: "+key))
+	}
+	var group sync.WaitGroup
+	begin := func(key, name string, share float64) {
+		t.Helper()
+		group.Go(func() {
+			if got := ask(key); got.status != 200 {
+				t.Errorf("%s: %d %s", name, got.status, got.body)
+			}
+		})
+		if o := <-entered; o.Client != name || o.ClientWeight != share {
+			t.Errorf("the engine's client is %q with weight %g, want %q with %g", o.Client, o.ClientWeight, name, share)
+		}
+	}
+	refused := func(key, want string) {
+		t.Helper()
+		got := ask(key)
+		checkRefusal(t, got, 429, "Overloaded")
+		if !strings.Contains(got.body, want) || got.header.Get("Retry-After") != "1" {
+			t.Errorf("%v %s, want %q", got.header, got.body, want)
+		}
+	}
+	begin(anneKey, "anne", 4)
+	begin(otherKey, "anne", 4)
+	refused(anneKey, `2 requests with API keys of \"anne\" are under way, which is their limit`)
+	refused(otherKey, "2 requests")
+	begin(benKey, "ben", 0)
+	if err := keys.Replace(limited(3)); err != nil {
+		t.Fatal(err)
+	}
+	begin(anneKey, "anne", 4)
+	refused(anneKey, "3 requests")
+	expect(t, scrape(t, address), `metalrank_key_requests_under_way{key="anne"} 3`, `metalrank_key_requests_under_way{key="ben"} 1`)
+	close(release)
+	group.Wait()
+	expect(t, scrape(t, address), `metalrank_key_requests_under_way{key="anne"} 0`, `metalrank_key_requests_refused_total{key="anne"} 3`,
+		`metalrank_key_requests_refused_total{key="ben"} 0`, `metalrank_key_pairs_total{key="anne"} 6`, `metalrank_key_tokens_total{key="anne"} 6`,
+		`metalrank_http_requests_total{key="anne",path="/rerank",status="429"} 3`)
 }
 
 // FuzzReadKeys wants whatever is read to be fit for use.
 func FuzzReadKeys(f *testing.F) {
 	f.Add("anne:" + anneKey + "\n#\nben:" + benKey)
 	f.Add("no colon")
+	f.Add("anne:" + anneKey + " concurrency=3 share=1e1")
 	f.Fuzz(func(t *testing.T, text string) {
 		keys, err := ReadKeys(strings.NewReader(text))
 		if err != nil {
@@ -174,7 +244,7 @@ func FuzzReadKeys(f *testing.F) {
 			}
 			if k, err := NewKeys([]Key{key}); err != nil {
 				t.Error(err)
-			} else if name, ok := k.find([]byte(key.Key)); !ok || name != key.Name {
+			} else if a, ok := k.find([]byte(key.Key)); !ok || a.name != key.Name {
 				t.Errorf("%q is not found again", text)
 			}
 		}

@@ -162,9 +162,9 @@ func TestClientGone(t *testing.T) {
 		_ = c.Close()
 		release <- struct{}{}
 	}
-	for deadline := time.Now().Add(patience); len(s.places) > 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); s.places.taken.Load() > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%d places are still taken", len(s.places))
+			t.Fatalf("%d places are still taken", s.places.taken.Load())
 		}
 	}
 	checkAlive(t, address)

@@ -15,6 +15,7 @@ import (
 type listener struct {
 	net.Listener
 	logger *slog.Logger
+	open   *atomic.Int64 // of connections
 }
 
 // acceptPause is how long a shortage is given to pass.
@@ -25,7 +26,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	for short := false; ; {
 		c, err := l.Listener.Accept()
 		if err == nil {
-			return newConn(c), nil
+			return newConn(c, l.open), nil
 		}
 		if !shortage(err) {
 			return nil, err
@@ -54,12 +55,15 @@ func shortage(err error) bool {
 // client before it has read the refusal.
 type conn struct {
 	net.Conn
+	open   *atomic.Int64   // counts it until it is closed
+	closed atomic.Bool     // Close was called
 	linger atomic.Bool     // set before Close where a request was refused before all of it was read
 	raw    syscall.RawConn // for looking whether the client is still there; nil where that can't be done
 }
 
-func newConn(c net.Conn) *conn {
-	wrapped := &conn{Conn: c}
+func newConn(c net.Conn, open *atomic.Int64) *conn {
+	open.Add(1)
+	wrapped := &conn{Conn: c, open: open}
 	if sc, ok := c.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {
 			wrapped.raw = raw
@@ -73,6 +77,9 @@ const lingerTime = 2 * time.Second
 
 // Close implements net.Conn.
 func (c *conn) Close() error {
+	if !c.closed.Swap(true) {
+		defer c.open.Add(-1)
+	}
 	half, ok := c.Conn.(interface{ CloseWrite() error })
 	if ok && c.linger.Load() && half.CloseWrite() == nil && c.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
 		_, _ = io.Copy(io.Discard, c.Conn) // until the client closes or the time is over: nothing depends on which

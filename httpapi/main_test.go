@@ -55,12 +55,16 @@ func (r *fakeRanker) Rerank(
 	return rankByWords(query, documents, options), nil
 }
 
-// Score gives a pair the number of words that both have for each label, less the label's index.
+// Score gives a pair the number of words that both have for each label, less the label's index; a text alone the number of
+// its words, negative.
 func (r *fakeRanker) Score(_ context.Context, pairs []engine.Pair, options engine.Options) (*engine.Scores, error) {
 	info := r.Info()
 	scores := &engine.Scores{Labels: info.Labels, Stats: engine.Stats{Tokens: 7 * len(pairs)}}
 	for _, pair := range pairs {
 		ranking := rankByWords(pair.Query, []string{pair.Document}, engine.Options{RawScores: true})
+		if pair.Alone {
+			ranking.Results[0].Score = -float64(len(strings.Fields(pair.Document)))
+		}
 		for label := range info.Labels {
 			score := ranking.Results[0].Score - float64(label)
 			if !options.RawScores {
@@ -128,7 +132,7 @@ func startAll(t *testing.T, models Models, config Config) (s *Server, address st
 		t.Fatal(err)
 	}
 	s.now = func() time.Time { return time.Unix(1700000000, 0) }
-	s.newID = func() string { return "ID" }
+	s.appendID = func(b []byte) []byte { return append(b, "ID"...) }
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,6 +31,15 @@ type pathMetrics struct {
 	label    string
 	duration prometheus.Observer
 	scores   bool // a POST asks a model for scores
+	latest   atomic.Pointer[requestCounter]
+}
+
+// requestCounter is the counter of requests to a path that had a status and a key. Most requests count towards the one that
+// the request before did: looking it up by its labels takes longer than counting.
+type requestCounter struct {
+	status int
+	client string
+	prometheus.Counter
 }
 
 // NewMetrics returns Metrics that have counted nothing.
@@ -75,6 +85,19 @@ func (m *Metrics) adopt(s *Server) error {
 		p.scores = methods[fasthttp.MethodPost] != nil && path != "/tokenize"
 		m.paths[path] = p
 	}
+	if s.config.Keys != nil {
+		if err := m.registry.Register(newClientCollector(s.config.Keys)); err != nil {
+			return err
+		}
+	}
+	if tracer := s.config.Tracer; tracer != nil {
+		dropped := prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "metalrank_trace_spans_dropped_total", Help: "Spans that could not be sent.",
+		}, func() float64 { return float64(tracer.Dropped()) })
+		if err := m.registry.Register(dropped); err != nil {
+			return err
+		}
+	}
 	return m.registry.Register(newModelCollector(s))
 }
 
@@ -105,14 +128,13 @@ func (m *Metrics) ended(ctx *fasthttp.RequestCtx, f *failure) {
 func (m *Metrics) unread(ctx *fasthttp.RequestCtx) { m.count(ctx, m.path(ctx)) }
 
 func (m *Metrics) count(ctx *fasthttp.RequestCtx, p *pathMetrics) {
-	m.requests.WithLabelValues(p.label, strconv.Itoa(ctx.Response.StatusCode()), clientOf(ctx)).Inc()
-}
-
-// scored counts what a model gave for a call.
-func (m *Metrics) scored(ctx *fasthttp.RequestCtx, c *call, stats engine.Stats) {
-	if m.path(ctx).scores {
-		m.te.scored(c, stats, time.Since(ctx.Time()))
+	status, client := ctx.Response.StatusCode(), clientOf(ctx)
+	counter := p.latest.Load()
+	if counter == nil || counter.status != status || counter.client != client {
+		counter = &requestCounter{status, client, m.requests.WithLabelValues(p.label, strconv.Itoa(status), client)}
+		p.latest.Store(counter)
 	}
+	counter.Inc()
 }
 
 // showMetrics answers GET /metrics, in Prometheus's text format or, for a scraper that asks for it because it wants native

@@ -13,6 +13,7 @@ import (
 // counterpart. Buckets are its classic ones alone: native ones would cost each request more, and its dashboards don't ask.
 type teMetrics struct {
 	requests, successes            *prometheus.CounterVec // by method
+	single, batch                  teCounters             // of those, looked up once
 	failures                       *prometheus.CounterVec // by err
 	predictions, predictSuccesses  prometheus.Counter
 	total, tokenize, wait, compute prometheus.Histogram
@@ -24,6 +25,12 @@ const (
 	teSingle = "single" // /predict with one pair
 	teBatch  = "batch"
 )
+
+type teCounters struct{ requests, successes prometheus.Counter }
+
+func (m *teMetrics) of(method string) teCounters {
+	return teCounters{m.requests.WithLabelValues(method), m.successes.WithLabelValues(method)}
+}
 
 func newTEMetrics() teMetrics {
 	counters := func(name, help, label string) *prometheus.CounterVec {
@@ -54,11 +61,8 @@ func newTEMetrics() teMetrics {
 		batchSize:   amount("te_batch_next_size", "Pairs of a batch."),
 		batchTokens: amount("te_batch_next_tokens", "Tokens of a batch."),
 	}
-	for _, method := range []string{teSingle, teBatch} { // a counter that isn't there yet has no rate
-		m.requests.WithLabelValues(method)
-		m.successes.WithLabelValues(method)
-	}
-	for _, err := range teFailures {
+	m.single, m.batch = m.of(teSingle), m.of(teBatch)
+	for _, err := range teFailures { // a counter that isn't there yet has no rate
 		m.failures.WithLabelValues(err)
 	}
 	return m
@@ -72,13 +76,13 @@ func (m *teMetrics) all() []prometheus.Collector {
 }
 
 func (m *teMetrics) scored(c *call, stats engine.Stats, total time.Duration) {
-	method := teBatch
+	counters := &m.batch
 	if c.list.name == "inputs" && c.list.alone {
-		method = teSingle
+		counters = &m.single
 	}
-	m.requests.WithLabelValues(method).Inc()
-	m.successes.WithLabelValues(method).Inc()
-	pairs := float64(max(len(c.list.texts), len(c.first.texts)))
+	counters.requests.Inc()
+	counters.successes.Inc()
+	pairs := float64(c.scored())
 	m.predictions.Add(pairs)
 	m.predictSuccesses.Add(pairs)
 	m.length.Observe(float64(stats.Tokens) / pairs)
@@ -97,7 +101,7 @@ var teFailures = map[kind]string{
 
 func (m *teMetrics) failed(f *failure) {
 	if err, ok := teFailures[f.kind]; ok {
-		m.requests.WithLabelValues(teBatch).Inc()
+		m.batch.requests.Inc()
 		m.failures.WithLabelValues(err).Inc()
 	}
 }

@@ -157,6 +157,8 @@ func TestOpenAPIAnswers(t *testing.T) {
 			{"RerankRequest", `{"query":"fail","documents":["b"]}`, 500},
 			{"RootRequest", `{"query":"a","texts":["b","a"]}`, 200},
 			{"RootRequest", `{"inputs":["b","a"]}`, 200},
+			{"PredictRequest", `{"inputs":"b"}`, 200},
+			{"PredictRequest", `{"inputs":[["b","a"],["c"]]}`, 200},
 			{"PredictRequest", `{"inputs":[["b","a"],["c","d"]],"truncation_direction":"left"}`, 200},
 			{"ScoreRequest", `{"text_1":"a","text_2":["b","c"],"items":null}`, 200},
 			{"ScoreRequest", `{"queries":["a","b"],"documents":["b","c"]}`, 200},

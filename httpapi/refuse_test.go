@@ -185,7 +185,7 @@ func TestRankerErrors(t *testing.T) {
 		retryAfter string
 	}{
 		{fmt.Errorf("x: %w", &engine.LengthError{Index: 3, Tokens: 700, Limit: 512}), 422, "Validation",
-			"`texts[3]` has 700 tokens with `query`, the limit is 512 and `truncate` is false", ""},
+			"`texts[3]` has 700 tokens with `query`, the limit is 512 and it may not be cut: `truncate` is not true", ""},
 		{engine.ErrNotReranker, 424, "Backend", "the model is a classifier with several labels, not a reranker", ""},
 		{fmt.Errorf("%w on a text of 9 bytes", engine.ErrTokenizer), 422, "Tokenizer", "engine: tokenizer failed on a text of 9 bytes", ""},
 		{fmt.Errorf("%w: the logit of pair 3 is NaN", engine.ErrBackend), 424, "Backend",
@@ -194,6 +194,7 @@ func TestRankerErrors(t *testing.T) {
 		{fmt.Errorf("x: %w", &engine.OverloadError{Limit: "QueueTokens", Value: 9, Max: 8, RetryAfter: 1001 * time.Millisecond}), 429,
 			"Overloaded", "the server is overloaded: QueueTokens would be 9, the limit is 8", "2"},
 		{&engine.OverloadError{Limit: "x"}, 429, "Overloaded", "the server is overloaded: x would be 0, the limit is 0", "1"},
+		{&engine.ValueError{Field: "MaxPairTokens", Value: 3, Min: 8, Max: 99}, 422, "Validation", "`truncate_prompt_tokens` is 3, want 8 to 99", ""},
 		{&engine.ValueError{Field: "pairs", Value: 9, Max: 8}, 422, "Validation", "pairs is 9, want 0 to 8", ""},
 		{fmt.Errorf("%w: %q", engine.ErrNoModel, "x"), 404, "ModelNotFound", "the model has been unloaded", ""},
 		{fmt.Errorf("x: %w", context.DeadlineExceeded), 504, "DeadlineExceeded",

@@ -12,7 +12,7 @@ const (
 func (s *Server) setRequestID(ctx *fasthttp.RequestCtx) {
 	id := ctx.Request.Header.Peek(headerRequestID)
 	if !fitID(id) {
-		id = []byte(s.newID())
+		id = s.appendID(make([]byte, 0, len("01234567-89ab-cdef-0123-456789abcdef")))
 	}
 	ctx.Response.Header.SetCanonical([]byte(headerRequestID), id)
 }

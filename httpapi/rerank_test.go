@@ -98,7 +98,7 @@ func TestComputeHeaders(t *testing.T) {
 	got := rerank(t, address, `{"query":"é b","texts":["a b c","ü"]}`)
 	for name, want := range map[string]string{
 		"X-Compute-Type": "fake", "X-Compute-Tokens": "4", "X-Compute-Characters": "12",
-		"X-Tokenization-Time": "2", "X-Inference-Time": "3", "X-Compute-Time": got.header.Get("X-Total-Time"),
+		"X-Tokenization-Time": "2", "X-Queue-Time": "0", "X-Inference-Time": "3", "X-Compute-Time": got.header.Get("X-Total-Time"),
 	} {
 		if value := got.header.Get(name); value != want || value == "" {
 			t.Errorf("%s is %q, want %q", name, value, want)

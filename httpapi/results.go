@@ -56,7 +56,17 @@ func checkRerank(c *call) *failure {
 	return nil
 }
 
-func checkPredict(c *call) *failure { return c.list.need("inputs", wantPairs) }
+func checkPredict(c *call) *failure {
+	if f := c.list.need("inputs", wantPairs); f != nil {
+		return f
+	}
+	for i, text := range c.list.texts {
+		if text == "" && c.first.texts[i] == "" {
+			return failf(kindEmpty, "`inputs` cannot be empty, in entry %d as in the whole", i)
+		}
+	}
+	return nil
+}
 
 // rerank answers every path that reranks.
 func (s *Server) rerank(shape *shape) runner {
@@ -124,7 +134,7 @@ func (s *Server) appendResults(w *writer, c *call, shape *shape, model string, r
 	if c.topN > 0 && c.topN < len(results) {
 		results = results[:c.topN]
 	}
-	w.raw(`{"id":"`).raw(shape.idPrefix).raw(s.newID()).raw(`","model":`).string(model)
+	w.raw(`{"id":"`).raw(shape.idPrefix).id(s).raw(`","model":`).string(model)
 	w.raw(`,"object":"rerank","created":`).integer(int(s.now().Unix())).raw(`,"results":[`)
 	for i, result := range results {
 		if i > 0 {

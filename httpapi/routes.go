@@ -48,17 +48,17 @@ func (s *Server) newRoutes() routes {
 			r[path][fasthttp.MethodPost] = h
 		}
 	}
-	rerank := func(shape *shape) endpoint { return endpoint{rerankForm, checkRerank, s.rerank(shape)} }
+	rerank := func(shape *shape) endpoint { return endpoint{rerankForm, checkRerank, s.rerank(shape), false} }
 	// llama.cpp's /reranking needs nothing of its own: it takes Jina's bodies and those of text-embeddings-inference.
 	post(rerank(&shapeBare), "/rerank", "/reranking", "/api/rerank")
 	post(rerank(&shapeV1), "/v1/rerank", "/v1/reranking")
 	post(rerank(&shapeV2), "/v2/rerank")
 	post(rerank(&shapeInfinity), "/infinity/rerank")
 	post(rerank(&shapeVLLM), "/vllm/rerank", "/vllm/v1/rerank", "/vllm/v2/rerank")
-	post(endpoint{rootForm, checkRerank, s.rerank(&shapeBare)}, "/", "/invocations")
-	post(endpoint{predictForm, checkPredict, s.predict}, "/predict")
-	post(endpoint{scoreForm, checkScore, s.score}, "/score", "/v1/score", "/vllm/score", "/vllm/v1/score")
-	post(endpoint{tokenizeForm, checkTokenize, s.tokenize}, "/tokenize")
+	post(endpoint{rootForm, checkRerank, s.rerank(&shapeBare), false}, "/", "/invocations")
+	post(endpoint{predictForm, checkPredict, s.predict, false}, "/predict")
+	post(endpoint{scoreForm, checkScore, s.score, false}, "/score", "/v1/score", "/vllm/score", "/vllm/v1/score")
+	post(endpoint{tokenizeForm, checkTokenize, s.tokenize, true}, "/tokenize")
 	if s.config.PrivateMetrics {
 		delete(r, "/metrics")
 	}
@@ -79,6 +79,14 @@ func (r routes) find(method, path []byte) (handler, *failure) {
 	if h, ok := methods[fasthttp.MethodGet]; ok && string(method) == fasthttp.MethodHead {
 		return h, nil
 	}
+	allow := allowedMethods(methods)
+	f := failf(kindMethod, "%s does not take %s, only %s", path, quote(string(method)), allow)
+	f.header, f.value = fasthttp.HeaderAllow, allow
+	return nil, f
+}
+
+// allowedMethods names the methods that a path takes.
+func allowedMethods(methods map[string]handler) string {
 	var allowed []string
 	for m := range methods {
 		if allowed = append(allowed, m); m == fasthttp.MethodGet {
@@ -86,10 +94,7 @@ func (r routes) find(method, path []byte) (handler, *failure) {
 		}
 	}
 	slices.Sort(allowed)
-	allow := strings.Join(allowed, ", ")
-	f := failf(kindMethod, "%s does not take %s, only %s", path, quote(string(method)), allow)
-	f.header, f.value = fasthttp.HeaderAllow, allow
-	return nil, f
+	return strings.Join(allowed, ", ")
 }
 
 func trimSlash(path []byte) []byte {
@@ -101,16 +106,28 @@ func trimSlash(path []byte) []byte {
 
 // handle is where every request that could be read comes in.
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
-	f := s.dispatch(ctx, s.routes)
-	if f != nil {
-		f.write(&ctx.Response)
-		if (f.kind == kindTooLarge || f.kind == kindTooMany) && s.config.TooLargeStatus {
-			ctx.SetStatusCode(fasthttp.StatusRequestEntityTooLarge)
+	trace := s.startTrace(ctx)
+	var f *failure
+	if !s.cors.preflight(ctx, s.routes) {
+		if f = s.dispatch(ctx, s.routes); f != nil {
+			s.refuse(ctx, f)
 		}
+		s.cors.allow(ctx)
+	}
+	if s.leaving.Load() {
+		ctx.SetConnectionClose()
 	}
 	s.setRequestID(ctx)
+	trace.finish(s, ctx, f)
 	s.metrics.ended(ctx, f)
 	s.log(ctx, f, ctx.Time())
+}
+
+func (s *Server) refuse(ctx *fasthttp.RequestCtx, f *failure) {
+	f.write(&ctx.Response)
+	if (f.kind == kindTooLarge || f.kind == kindTooMany) && s.config.TooLargeStatus {
+		ctx.SetStatusCode(fasthttp.StatusRequestEntityTooLarge)
+	}
 }
 
 // dispatch turns a panic into a failure: fasthttp has no recovery of its own, so one would end the process.
@@ -178,6 +195,7 @@ func (s *Server) refuseUnread(ctx *fasthttp.RequestCtx, f *failure) {
 		c.linger.Store(true)
 	}
 	f.write(&ctx.Response)
+	s.cors.allow(ctx)
 	s.setRequestID(ctx)
 	s.metrics.unread(ctx)
 	s.log(ctx, f, time.Now())
@@ -205,6 +223,9 @@ func (s *Server) log(ctx *fasthttp.RequestCtx, f *failure, begin time.Time) {
 		slog.Int64("elapsedNs", time.Since(begin).Nanoseconds()),
 		slog.String("remote", ctx.RemoteAddr().String()),
 		slog.String("requestID", string(ctx.Response.Header.Peek(headerRequestID))),
+	}
+	if t := traceOf(ctx); t != nil {
+		attrs = append(attrs, slog.String("traceID", t.Trace.String()), slog.String("spanID", t.Span.String()))
 	}
 	if client := clientOf(ctx); client != "" {
 		attrs = append(attrs, slog.String("key", client))

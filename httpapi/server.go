@@ -7,6 +7,8 @@ package httpapi
 import (
 	"context"
 	"crypto/tls"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -29,20 +31,23 @@ type Server struct {
 	logger     *slog.Logger
 	routes     routes
 	metrics    *Metrics
-	openAPI    []byte        // the answer to GET /openapi.json
-	home, docs htmlPage      // those to GET / and /docs
-	places     chan struct{} // one for each request under way that a model answers
+	openAPI    []byte   // the answer to GET /openapi.json
+	home, docs htmlPage // those to GET / and /docs
+	places     places   // of requests under way that a model answers
 	unpackers  *unpackers
 	now        func() time.Time
-	newID      func() string // for the id of an answer
+	appendID   func([]byte) []byte // appends the id of a request or of an answer
 	watch      watcher
-	leaving    atomic.Bool // GET /readyz says no
+	cors       *cors
+	leaving    atomic.Bool  // GET /readyz says no
+	open       atomic.Int64 // connections
 	http       fasthttp.Server
 
 	mu        sync.Mutex
 	listeners []net.Listener // guarded by mu
+	retired   bool           // guarded by mu; accepts no more connections
 	drained   chan struct{}  // guarded by mu; made by the first Shutdown, closed when nothing is left to answer
-	serving   sync.WaitGroup // calls of Serve; Add only with mu held and drained nil
+	serving   sync.WaitGroup // calls of Serve; Add only with mu held and retired false
 }
 
 // served is a model and what doesn't change about it.
@@ -66,7 +71,7 @@ func New(models Models, config Config) (*Server, error) {
 	s := &Server{
 		models: map[string]*served{}, names: models.Names(), config: config, logger: config.Logger,
 		limits: limits{config.MaxTexts, config.MaxQueryCharacters, config.MaxTextCharacters},
-		places: make(chan struct{}, config.MaxConcurrentRequests), now: time.Now, newID: randomID,
+		now:    time.Now, appendID: appendRandomID,
 		unpackers: newUnpackers(config.MaxBodyBytes),
 	}
 	for _, name := range s.names {
@@ -82,6 +87,9 @@ func New(models Models, config Config) (*Server, error) {
 		s.models[name] = &served{model, name, info.Labels, encoded, []byte(info.Backend.Name)}
 	}
 	var err error
+	if s.cors, err = newCORS(config.CORSOrigins); err != nil {
+		return nil, err
+	}
 	if s.openAPI, err = encodeOpenAPI(&config); err != nil {
 		return nil, err
 	}
@@ -102,20 +110,17 @@ func New(models Models, config Config) (*Server, error) {
 	return s, nil
 }
 
-// randomID returns a UUID of version 4. It tells answers apart and keeps no secret.
-func randomID() string {
-	high, low := rand.Uint64(), rand.Uint64()
-	high = high&^0xf000 | 0x4000
-	low = low&^(3<<62) | 1<<63
-	var digits [32]byte
-	for i := range 16 {
-		digits[i], digits[16+i] = hexDigits[high>>(60-4*i)&15], hexDigits[low>>(60-4*i)&15]
+// appendRandomID appends a UUID of version 4. It tells requests apart and keeps no secret.
+func appendRandomID(b []byte) []byte {
+	var id [16]byte
+	binary.BigEndian.PutUint64(id[:8], rand.Uint64()&^0xf000|0x4000)
+	binary.BigEndian.PutUint64(id[8:], rand.Uint64()&^(3<<62)|1<<63)
+	b = hex.AppendEncode(b, id[:4])
+	for _, part := range [...][]byte{id[4:6], id[6:8], id[8:10], id[10:]} {
+		b = hex.AppendEncode(append(b, '-'), part)
 	}
-	d := string(digits[:])
-	return d[:8] + "-" + d[8:12] + "-" + d[12:16] + "-" + d[16:20] + "-" + d[20:]
+	return b
 }
-
-const hexDigits = "0123456789abcdef"
 
 func (s *Server) configureHTTP() {
 	s.http = fasthttp.Server{
@@ -149,7 +154,7 @@ const maxHeaderBytes = 16 << 10
 // may still be under way when it returns: Shutdown waits for them.
 func (s *Server) Serve(ln net.Listener) error {
 	s.mu.Lock()
-	if s.drained != nil {
+	if s.retired {
 		s.mu.Unlock()
 		return ln.Close()
 	}
@@ -158,7 +163,7 @@ func (s *Server) Serve(ln net.Listener) error {
 	s.mu.Unlock()
 	defer s.serving.Done()
 
-	var accepting net.Listener = &listener{Listener: ln, logger: s.logger}
+	var accepting net.Listener = &listener{ln, s.logger, &s.open}
 	if s.config.TLS != nil { // round ours, which looks at the connection itself
 		accepting = tls.NewListener(accepting, s.config.TLS)
 	}
@@ -166,7 +171,7 @@ func (s *Server) Serve(ln net.Listener) error {
 	_ = ln.Close() // does nothing where Shutdown has closed it
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err != nil && s.drained == nil {
+	if err != nil && !s.retired {
 		return fmt.Errorf("httpapi: accept on %s: %w", ln.Addr(), err)
 	}
 	return nil
@@ -177,13 +182,10 @@ func (s *Server) Serve(ln net.Listener) error {
 //
 // Work under way isn't cancelled: that is for whoever closes the ranker, after this.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.Leave()
+	s.Retire()
 	s.mu.Lock()
 	if s.drained == nil {
 		s.drained = make(chan struct{})
-		for _, ln := range s.listeners {
-			_ = ln.Close() // a listener that can't be closed has failed already
-		}
 		go s.drain(s.drained)
 	}
 	drained := s.drained
@@ -192,7 +194,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-drained:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("httpapi: shutdown: %w, with %d connections open", ctx.Err(), s.http.GetOpenConnectionsCount())
+		return fmt.Errorf("httpapi: shutdown: %w, with %d connections open", ctx.Err(), s.Connections())
 	}
 }
 

@@ -3,7 +3,7 @@ package httpapi
 import "github.com/metalrank/metalrank/engine"
 
 // text-embeddings-inference: a body with `texts` is answered with a bare array, which has every text. What it calls
-// /predict scores pairs under all labels of the model.
+// /predict scores pairs, or texts alone, under all labels of the model.
 
 // teiFields are those of /rerank.
 var teiFields = append(form{
@@ -13,9 +13,23 @@ var teiFields = append(form{
 
 var teiOptions = form{
 	flag("raw_scores", true, func(c *call) *bool { return &c.rawScores }),
-	flag("truncate", false, func(c *call) *bool { return &c.noTruncation }),
+	field{"truncate", readTruncate},
 	side("truncation_direction", map[string]bool{"Left": true, "left": true, "Right": false, "right": false},
 		`"Left" or "Right"`),
+}
+
+// readTruncate tells false and true from neither, for which the server decides.
+func readTruncate(d *decoder, name string) bool {
+	switch {
+	case d.literal("true"):
+		d.truncation = true
+	case d.literal("false"):
+		d.noTruncation = true
+	case d.literal("null"):
+	default:
+		return d.wrong(name, "true or false")
+	}
+	return true
 }
 
 // appendTEI appends the array that answers a body with `texts`. It keeps the order of the ranking: sorted by logit,
@@ -40,16 +54,23 @@ var predictForm = append(form{inputsField, modelField}, teiOptions...)
 
 var inputsField = field{"inputs", readPairs}
 
-const wantPairs = "a pair of strings or an array of such pairs"
+const wantPairs = "a string, a pair of strings, or an array of arrays of one or two strings"
 
-// readPairs reads ["a","b"], which is one pair, or [["a","b"],["c","d"]].
+// readPairs reads "a", ["a"] or ["a","b"], which is one text or one pair, or [["a","b"],["c"]].
 func readPairs(d *decoder, name string) bool {
 	if !d.openList(&d.list, name) {
 		return false
 	}
 	d.first.name = name
-	if d.next() != '[' {
-		return d.wrong(name, wantPairs+": the model scores pairs")
+	switch d.next() {
+	case '"':
+		d.list.alone = true
+		text, ok := d.readText(name, -1, d.limits.textCharacters)
+		d.addInput([]string{text})
+		return ok
+	case '[':
+	default:
+		return d.wrong(name, wantPairs)
 	}
 	first := d.at
 	d.at++
@@ -57,7 +78,7 @@ func readPairs(d *decoder, name string) bool {
 	d.at = first
 	if kind == '"' {
 		d.list.alone = true
-		return d.readPair(name, -1, 2)
+		return d.readInput(name, -1, 2)
 	}
 	return d.array(2, func() bool {
 		index := d.list.entries
@@ -67,38 +88,54 @@ func readPairs(d *decoder, name string) bool {
 			return ok
 		}
 		if d.next() != '[' {
-			return d.wrong(entry(name, index), "a pair of strings")
+			return d.wrong(entry(name, index), "an array of one or two strings")
 		}
-		return d.readPair(name, index, 3)
+		return d.readInput(name, index, 3)
 	})
 }
 
-// readPair reads an array of two strings.
-func (d *decoder) readPair(name string, index, depth int) bool {
+// readInput reads an array of one or two strings.
+func (d *decoder) readInput(name string, index, depth int) bool {
+	var both [2]string
 	n := 0
 	ok := d.array(depth, func() bool {
 		if d.next() != '"' {
 			return d.wrong(entry(entry(name, index), n), "a string")
 		}
-		l := &d.first
-		if n == 1 {
-			l = &d.list
-		}
 		text, ok := d.readText(name, index, d.limits.textCharacters)
-		if n < 2 {
-			l.texts = append(l.texts, text)
-			l.entries++
+		if n < len(both) {
+			both[n] = text
 		}
 		n++
 		return ok
 	})
-	if ok && n != 2 {
-		return d.refuse("`%s` has %d strings, want 2: the model scores pairs", entry(name, index), n)
+	if ok && (n < 1 || n > len(both)) {
+		return d.refuse("`%s` has %d strings, want 1 or 2", entry(name, index), n)
+	}
+	if ok {
+		d.addInput(both[:n])
 	}
 	return ok
 }
 
-// appendPredict appends the labels of each pair, the likeliest first.
+// addInput adds a text alone, or a pair.
+func (d *decoder) addInput(texts []string) {
+	d.list.entries++
+	d.first.entries++
+	if len(texts) == 2 {
+		d.first.texts = append(d.first.texts, texts[0])
+		d.list.texts = append(d.list.texts, texts[1])
+		return
+	}
+	for len(d.single) < len(d.list.texts) {
+		d.single = append(d.single, false)
+	}
+	d.single = append(d.single, true)
+	d.first.texts = append(d.first.texts, "")
+	d.list.texts = append(d.list.texts, texts[0])
+}
+
+// appendPredict appends the labels of each pair or text, the likeliest first.
 func appendPredict(w *writer, c *call, scores *engine.Scores) {
 	if c.list.alone {
 		w.labels(scores, 0)

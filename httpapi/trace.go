@@ -1,58 +1,152 @@
 package httpapi
 
 import (
-	"context"
-	"errors"
-	"strconv"
+	"math/rand/v2"
 	"time"
 
 	"github.com/valyala/fasthttp"
 
-	"github.com/metalrank/metalrank/engine/trace"
+	"github.com/metalrank/metalrank/engine"
+	"github.com/metalrank/metalrank/httpapi/otlp"
 )
 
-// How long a trace may be.
 const (
-	defaultTraceSeconds = 5
-	maxTraceSeconds     = 60
+	headerTraceparent = "Traceparent"
+	headerTracestate  = "Tracestate"
+	// maxTracestateBytes is what everybody has to pass on (Trace Context, 3.3.1.5).
+	maxTracestateBytes = 512
 )
 
-// showTrace records what becomes of requests and batches for ?seconds=, and answers with it: JSON for Perfetto and Chrome,
-// or, as ?format=folded, stacks for flame graphs.
-func (s *Server) showTrace(ctx *fasthttp.RequestCtx) *failure {
-	if s.config.Trace == nil {
-		return failf(kindNotFound, "this server records no traces")
+// requestTrace is the part that a request has in a trace, its own or its client's.
+type requestTrace struct {
+	otlp.Context
+	parent   otlp.SpanID
+	recorded bool // spans are sent
+	decoded  time.Time
+	scored   bool // the fields below are there
+	model    string
+	texts    int
+	stats    engine.Stats
+}
+
+// traceValue is the key of a context's value for the *trace.
+const traceValue = "trace"
+
+// traceOf returns nil where a request is in no trace. The methods of a nil *requestTrace do nothing.
+func traceOf(ctx *fasthttp.RequestCtx) *requestTrace {
+	t, _ := ctx.UserValue(traceValue).(*requestTrace)
+	return t
+}
+
+// startTrace reads traceparent, or begins a trace where spans are sent. Whether those of a request are is for the client to
+// say, if it says anything.
+func (s *Server) startTrace(ctx *fasthttp.RequestCtx) *requestTrace {
+	header := ctx.Request.Header.Peek(headerTraceparent)
+	if len(header) == 0 && s.config.Tracer == nil {
+		return nil
 	}
-	seconds := float64(defaultTraceSeconds)
-	if text := string(ctx.QueryArgs().Peek("seconds")); text != "" {
-		var err error
-		if seconds, err = strconv.ParseFloat(text, 64); err != nil || !(seconds > 0 && seconds <= maxTraceSeconds) {
-			return failf(kindValidation, "`seconds` is %.40q, want more than 0 and at most %d", text, maxTraceSeconds)
+	t := &requestTrace{}
+	parent, ok := otlp.ParseParent(header)
+	switch {
+	case ok && s.config.Tracer == nil: // passed on as it is
+		t.Context = parent
+	case ok:
+		t.Context, t.parent = parent, parent.Span
+		t.Span = otlp.NewSpanID()
+		t.recorded = parent.Flags&otlp.Sampled != 0
+		if state := ctx.Request.Header.Peek(headerTracestate); len(state) <= maxTracestateBytes {
+			t.State = string(state)
+		}
+	case s.config.Tracer == nil:
+		return nil
+	default:
+		t.Trace, t.Span = otlp.NewTraceID(), otlp.NewSpanID()
+		if t.recorded = rand.Float64() < s.config.TraceShare; t.recorded {
+			t.Flags = otlp.Sampled
 		}
 	}
-	format := string(ctx.QueryArgs().Peek("format"))
-	if format != "" && format != "chrome" && format != "folded" {
-		return failf(kindValidation, "`format` is %.40q, want chrome or folded", format)
+	ctx.SetUserValue(traceValue, t)
+	return t
+}
+
+// decode notes that it is known what is asked for.
+func (t *requestTrace) decode() {
+	if t != nil && t.recorded {
+		t.decoded = time.Now()
 	}
-	recorded, err := s.config.Trace.Record(context.Background(), time.Duration(seconds*float64(time.Second)))
-	if errors.Is(err, trace.ErrBusy) {
-		return failf(kindOverloaded, "another trace is being recorded")
+}
+
+// score notes what the model did.
+func (t *requestTrace) score(model *served, c *call, stats engine.Stats) {
+	if t != nil && t.recorded {
+		t.scored, t.model, t.texts, t.stats = true, model.name, c.scored(), stats
 	}
-	if err != nil {
-		return internalFailure(err)
+}
+
+// finish has the answer say which span it is, and sends that.
+func (t *requestTrace) finish(s *Server, ctx *fasthttp.RequestCtx, f *failure) {
+	if t == nil {
+		return
 	}
-	w := newWriter()
-	defer w.free()
-	if format == "folded" {
-		ctx.Response.Header.SetContentType("text/plain; charset=utf-8")
-		err = recorded.WriteFolded(w)
-	} else {
-		ctx.Response.Header.SetContentType("application/json")
-		err = recorded.WriteChrome(w)
+	ctx.Response.Header.SetCanonical([]byte(headerTraceparent), t.AppendParent(nil))
+	if t.recorded {
+		s.config.Tracer.Send(t.spans(s, ctx, f))
 	}
-	if err != nil {
-		return internalFailure(err)
+}
+
+// spans are that of the request, and one for each step of it that was reached.
+func (t *requestTrace) spans(s *Server, ctx *fasthttp.RequestCtx, f *failure) []otlp.Span {
+	begin, end := ctx.Time(), time.Now()
+	spans := append(make([]otlp.Span, 0, 6), t.whole(s, ctx, f, begin, end))
+	step := func(name string, from, to time.Time, attributes ...otlp.Attribute) {
+		spans = append(spans, otlp.Span{
+			Context: otlp.Context{Trace: t.Trace, Span: otlp.NewSpanID(), Flags: t.Flags, State: t.State}, Parent: t.Span,
+			Name: name, Start: from, End: to, Attributes: attributes,
+		})
 	}
-	setBody(ctx, w.buffer)
-	return nil
+	if !t.decoded.IsZero() {
+		step("decode", begin, t.decoded)
+	}
+	if !t.scored {
+		return spans
+	}
+	tokenised := t.decoded.Add(t.stats.Tokenize)
+	begun := tokenised.Add(t.stats.Wait)
+	computed := begun.Add(t.stats.Compute)
+	step("tokenise", t.decoded, tokenised, otlp.Attribute{Key: "metalrank.tokens", Value: int64(t.stats.Tokens)})
+	step("queue", tokenised, begun)
+	step("batch", begun, computed, otlp.Attribute{Key: "metalrank.batches", Value: int64(t.stats.Batches)},
+		otlp.Attribute{Key: "metalrank.first_batch", Value: int64(t.stats.FirstBatch)})
+	step("respond", computed, end)
+	return spans
+}
+
+// whole is the span of the request, with the attributes that OpenTelemetry's conventions have for HTTP servers.
+func (t *requestTrace) whole(s *Server, ctx *fasthttp.RequestCtx, f *failure, begin, end time.Time) otlp.Span {
+	method, status := clip(string(ctx.Method())), ctx.Response.StatusCode()
+	span := otlp.Span{Context: t.Context, Parent: t.parent, Name: method, Server: true, Start: begin, End: end}
+	say := func(key string, value any) {
+		span.Attributes = append(span.Attributes, otlp.Attribute{Key: key, Value: value})
+	}
+	say("http.request.method", method)
+	say("http.response.status_code", int64(status))
+	say("metalrank.request_id", string(ctx.Response.Header.Peek(headerRequestID)))
+	if p := s.metrics.path(ctx); p != s.metrics.other {
+		span.Name += " " + p.label
+		say("http.route", p.label)
+	}
+	if who := clientOf(ctx); who != "" {
+		say("metalrank.key", who)
+	}
+	if t.scored {
+		say("metalrank.model", t.model)
+		say("metalrank.texts", int64(t.texts))
+	}
+	if f != nil {
+		say("error.type", kinds[f.kind].errorType)
+		if status >= fasthttp.StatusInternalServerError { // what a client did wrong is no error of the server
+			span.Error = kinds[f.kind].errorType
+		}
+	}
+	return span
 }

@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"math"
+
 	"github.com/metalrank/metalrank/engine"
 )
 
@@ -10,6 +12,25 @@ var vllmFields = form{
 	flag("use_activation", false, func(c *call) *bool { return &c.noActivation }),
 	side("truncation_side", map[string]bool{"left": true, "right": false}, `"left" or "right"`),
 	count("max_tokens_per_query", func(c *call) *int { return &c.options.MaxQueryTokens }),
+	{truncatePromptTokens, readPairTokens},
+}
+
+// truncatePromptTokens is how many tokens of each pair are kept.
+const truncatePromptTokens = "truncate_prompt_tokens"
+
+// readPairTokens reads a limit, of which -1 is what the model takes, and so none.
+func readPairTokens(d *decoder, name string) bool {
+	if d.literal("null") {
+		return true
+	}
+	value, ok := d.integer(-1, math.MaxInt32)
+	if !ok {
+		return d.wrong(name, "a whole number from -1 to 2147483647")
+	}
+	if value > 0 {
+		d.options.MaxPairTokens = int(value)
+	}
+	return true
 }
 
 // scorePairs are the names that the two sides of /score go by.
@@ -73,14 +94,14 @@ func (c *call) pairs() []engine.Pair {
 		if len(c.first.texts) > 1 {
 			query = c.first.texts[i]
 		}
-		pairs[i] = engine.Pair{Query: query, Document: text}
+		pairs[i] = engine.Pair{Query: query, Document: text, Alone: i < len(c.single) && c.single[i]}
 	}
 	return pairs
 }
 
 // appendScores appends the answer to /score.
 func (s *Server) appendScores(w *writer, model string, scores *engine.Scores) {
-	w.raw(`{"id":"score-`).raw(s.newID()).raw(`","object":"list","created":`).integer(int(s.now().Unix()))
+	w.raw(`{"id":"score-`).id(s).raw(`","object":"list","created":`).integer(int(s.now().Unix()))
 	w.raw(`,"model":`).string(model).raw(`,"data":[`)
 	for i, score := range scores.Values {
 		if i > 0 {

@@ -98,13 +98,13 @@ func waitFree(t *testing.T, s *Server, what string) {
 	t.Helper()
 	for deadline := time.Now().Add(patience / 2); ; time.Sleep(time.Millisecond) {
 		s.watch.mu.Lock()
-		idle := len(s.places) == 0 && len(s.watch.waiters) == 0 && !s.watch.running
+		idle := s.places.taken.Load() == 0 && len(s.watch.waiters) == 0 && !s.watch.running
 		s.watch.mu.Unlock()
 		if idle {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: %d requests are still under way", what, len(s.places))
+			t.Fatalf("%s: %d requests are still under way", what, s.places.taken.Load())
 		}
 	}
 }

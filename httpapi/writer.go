@@ -44,6 +44,12 @@ func (w *writer) raw(s string) *writer {
 	return w
 }
 
+// id appends a new id of s.
+func (w *writer) id(s *Server) *writer {
+	w.buffer = s.appendID(w.buffer)
+	return w
+}
+
 func (w *writer) integer(i int) *writer {
 	w.buffer = strconv.AppendInt(w.buffer, int64(i), 10)
 	return w

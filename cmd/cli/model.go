@@ -43,7 +43,10 @@ func (f *ModelFlags) Open(ctx context.Context) (*engine.Engine, error) {
 }
 
 // FindModel returns the folder that --model means: one that there is, or that of a model in the hub's cache.
-func FindModel(model string) (string, error) {
+func FindModel(model string) (string, error) { return FindModelBy(model, os.Getenv) }
+
+// FindModelBy is FindModel where getenv says where the hub's cache is.
+func FindModelBy(model string, getenv func(string) string) (string, error) {
 	if model == "" {
 		return "", nil
 	}
@@ -54,7 +57,7 @@ func FindModel(model string) (string, error) {
 	if err != nil {
 		return model, nil //nolint:nilerr // a path, whose absence is for the opener to tell
 	}
-	dir, err := hub.FromEnvironment(os.Getenv).Find(name)
+	dir, err := hub.FromEnvironment(getenv).Find(name)
 	if errors.Is(err, hub.ErrNotCached) {
 		return "", fmt.Errorf("no folder %s, and %w: \"metalrank pull %s\" fetches it", model, err, name)
 	}

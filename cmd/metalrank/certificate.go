@@ -13,8 +13,8 @@ import (
 
 // tlsFlags have the server speak TLS.
 type tlsFlags struct {
-	TLSCert string `name:"tls-cert" group:"Security" help:"Certificate chain, PEM: speak TLS, 1.2 or newer. Read again on SIGHUP, and when it or the key has changed." type:"path" placeholder:"FILE"`
-	TLSKey  string `name:"tls-key" group:"Security" help:"The certificate's private key, PEM." type:"path" placeholder:"FILE"`
+	TLSCert string `name:"tls-cert" help:"Certificate chain, PEM: speak TLS, 1.2 or newer. Read again on SIGHUP, and when it or the key has changed." type:"path" placeholder:"FILE"`
+	TLSKey  string `name:"tls-key" help:"The certificate's private key, PEM." type:"path" placeholder:"FILE"`
 }
 
 func (f *tlsFlags) validate() error {

@@ -177,7 +177,7 @@ func TestServeCheck(t *testing.T) {
 	cert, key, keys := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), filepath.Join(dir, "keys")
 	writeCertificate(t, "example", cert, key)
 	const secret = "secret-0123456789"
-	if err := os.WriteFile(keys, []byte("anne:"+secret), 0o600); err != nil {
+	if err := os.WriteFile(keys, []byte("anne:"+secret+" share=2 concurrency=3"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("METALRANK_MAX_CLIENT_BATCH_SIZE", "7")
@@ -188,8 +188,8 @@ func TestServeCheck(t *testing.T) {
 		t.Fatal(stderr)
 	}
 	for _, want := range []string{
-		"--listen 127.0.0.1:8080", "--max-client-batch-size 7", "--max-queue-tokens (default)", "--any-model false",
-		"--tls-key " + key, "API keys anne", "certificate for example", "tokens in a pair",
+		"--listen 127.0.0.1:8080", "--max-client-batch-size 7", "--max-queue-tokens 256 times --max-batch-tokens default", "--any-model false",
+		"--tls-key " + key, "API keys anne concurrency=3 share=2", "certificate for example", "tokens in a pair",
 	} {
 		if !strings.Contains(strings.Join(strings.Fields(stdout), " "), want) {
 			t.Errorf("no %q in\n%s", want, stdout)

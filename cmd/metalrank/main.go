@@ -61,5 +61,5 @@ func run(ctx context.Context, args []string, std streams) (status int) {
 		Description: "Scores (query, document) pairs with a BERT-style cross-encoder. " +
 			"Without --model it uses the embedded English model.",
 		Grammar: &command{},
-	}, args, std.out, std.err, kong.Bind(std))
+	}, args, std.out, std.err, kong.Bind(std), kong.PostBuild(addTEINames))
 }

@@ -21,20 +21,42 @@ import (
 )
 
 type serveCommand struct {
-	cli.ModelFlags
-	schedulingFlags
-	keyFlags
-	tlsFlags
-	logFlags
-	timeoutFlags
-	Listen     string             `help:"Where to listen: HOST:PORT, or unix:PATH for a socket." default:"127.0.0.1:8080"`
-	DrainDelay time.Duration      `help:"How long, once told to stop, GET /readyz says 503 and all else goes on, before no more connections are accepted. Default: not at all." placeholder:"D"`
-	Check      bool               `help:"Load everything, print the settings and exit instead of serving."`
-	AnyModel   bool               `help:"Answer requests for a model that isn't served, too, instead of refusing them."`
-	Also       map[string]string  `help:"Serve another model, too, under a name. Models share the devices; all have the same flags." placeholder:"NAME=DIR"`
-	Weight     map[string]float64 `help:"How much more device time than others a model gets, by name." placeholder:"NAME=W"`
+	cli.ModelFlags  `group:"Models"`
+	servedFlags     `group:"Models"`
+	listenFlags     `group:"Listening"`
+	schedulingFlags `group:"Limits and scheduling"`
+	timeoutFlags    `group:"Limits and scheduling"`
+	keyFlags        `group:"Security"`
+	tlsFlags        `group:"Security"`
+	corsFlags       `group:"Security"`
+	logFlags        `group:"Observability"`
+	traceFlags      `group:"Observability"`
+	teiFlags        `group:"As text-embeddings-inference has them"`
+
+	Check bool `help:"Load everything, print the settings and where they come from, and exit instead of serving."`
 
 	Recorder trace.Recorder `kong:"-"` // of all models
+}
+
+// servedFlags say what is served beside --model, and how names are answered.
+type servedFlags struct {
+	Name         string             `help:"Name of --model for clients. Default: the checkpoint's." placeholder:"NAME"`
+	Also         map[string]string  `help:"Serve another model, too, under a name. Models share the devices; all have the same flags." placeholder:"NAME=DIR"`
+	Weight       map[string]float64 `help:"How much more device time than others a model gets, by name." placeholder:"NAME=W"`
+	AnyModel     bool               `help:"Answer requests for a model that isn't served, too, instead of refusing them."`
+	AutoTruncate bool               `help:"Cut texts that are too long where a request of text-embeddings-inference's doesn't say whether to; with --no-auto-truncate it is refused." default:"true" negatable:""`
+}
+
+// listenFlags say where the server is, and how it goes.
+type listenFlags struct {
+	Listen     string        `help:"Where to listen: HOST:PORT, unix:PATH for a socket, or fd:N for one that a service manager has opened (systemd's first is fd:3). Default: 127.0.0.1:8080." placeholder:"ADDRESS"`
+	Handover   string        `help:"Socket by which a newer process with the same flag takes this one's place without a request lost: it loads its models, takes over the listening sockets, and this one finishes and ends." type:"path" placeholder:"PATH"`
+	DrainDelay time.Duration `help:"How long, once told to stop, GET /readyz says 503 and all else goes on, before no more connections are accepted. Default: not at all." placeholder:"D"`
+}
+
+// corsFlags let browsers in.
+type corsFlags struct {
+	CORSOrigin []string `name:"cors-origin" help:"Origin (SCHEME://HOST[:PORT]) whose pages may use the server from a browser; several with commas between them; * for all. Default: none." placeholder:"ORIGIN"`
 }
 
 // schedulingFlags say how much is accepted, and how it is batched.
@@ -43,6 +65,7 @@ type schedulingFlags struct {
 	MaxQueueTokens        int           `help:"Tokens that may wait for a model; what would make them more is refused with 429. Default: 256 times --max-batch-tokens." placeholder:"N"`
 	MaxConcurrentRequests int           `help:"Requests under way at once. Default: 512." placeholder:"N"`
 	MaxClientBatchSize    int           `help:"Texts in a request. Default: 1000." placeholder:"N"`
+	MaxBodyBytes          int           `help:"Size of a request's body, before and after decompressing. Default: 2000000." placeholder:"N"`
 	MaxWait               time.Duration `help:"How long a batch that isn't full waits for more while the device is idle. Default: not at all." placeholder:"D"`
 	Replicas              int           `help:"Backends for each model; on the CPU they divide the cores. Default: 1." placeholder:"N"`
 	TokenCacheBytes       int           `help:"Memory for the tokens of texts seen lately; -1: none. Default: 32 MiB." placeholder:"N"`
@@ -58,7 +81,7 @@ func (f *schedulingFlags) apply(c *engine.Config) {
 func (c *serveCommand) Validate() error {
 	config := c.Config()
 	c.apply(&config)
-	if err := cmp.Or(c.tlsFlags.validate(), c.logFlags.validate(), c.timeoutFlags.validate()); err != nil {
+	if err := cmp.Or(c.tlsFlags.validate(), c.logFlags.validate(), c.timeoutFlags.validate(), c.traceFlags.validate(), c.teiFlags.validate()); err != nil {
 		return err
 	}
 	if c.IdleAfter < 0 {
@@ -69,6 +92,9 @@ func (c *serveCommand) Validate() error {
 	}
 	if c.MaxClientBatchSize < 0 {
 		return fmt.Errorf("--max-client-batch-size is %d, want 1 or more", c.MaxClientBatchSize)
+	}
+	if c.MaxBodyBytes < 0 {
+		return fmt.Errorf("--max-body-bytes is %d, want 1 or more", c.MaxBodyBytes)
 	}
 	return config.Validate()
 }
@@ -85,9 +111,14 @@ func (c *serveCommand) Run(ctx context.Context, parsed *kong.Context, std stream
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
+	from := sourcesOf(parsed)
+	if err := cmp.Or(c.settle(from), c.Validate()); err != nil {
+		return err
+	}
 	logger := c.logger(std.err)
+	c.logIgnored(from, logger)
 	if c.Check {
-		return c.check(ctx, parsed.Selected().Flags, std, logger)
+		return c.check(ctx, parsed.Selected().Flags, from, std, logger)
 	}
 	pool := engine.NewPool()
 	metrics := httpapi.NewMetrics()
@@ -115,7 +146,7 @@ func (c *serveCommand) load(
 			}
 		}
 		var err error
-		if config.Model, err = cli.FindModel(source); err != nil {
+		if config.Model, err = cli.FindModelBy(source, c.getenv); err != nil {
 			return err
 		}
 		model, err := pool.Load(ctx, name, config)
@@ -125,7 +156,7 @@ func (c *serveCommand) load(
 		models = append(models, model)
 		return nil
 	}
-	if err := add("", c.Model); err != nil {
+	if err := add(c.Name, c.Model); err != nil {
 		return nil, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Also)) {
@@ -142,6 +173,14 @@ func (c *serveCommand) load(
 		}
 	}
 	return models, nil
+}
+
+// getenv is os.Getenv, but for the cache of the hub where a flag says which.
+func (c *serveCommand) getenv(name string) string {
+	if name == "HF_HUB_CACHE" && c.HuggingfaceHubCache != "" {
+		return c.HuggingfaceHubCache
+	}
+	return os.Getenv(name)
 }
 
 // served are the models of a pool, for httpapi.
@@ -170,6 +209,7 @@ func (c *serveCommand) httpConfig(keys *httpapi.Keys, cert *certificate, metrics
 	config := httpapi.Config{
 		Version: version, Logger: logger, Metrics: metrics, Trace: &c.Recorder, Keys: keys, AnyModel: c.AnyModel, MaxTexts: c.MaxClientBatchSize,
 		MaxConcurrentRequests: c.MaxConcurrentRequests, AccessLogShare: c.AccessLogShare, PrivateMetrics: c.AdminListen != "",
+		MaxBodyBytes: c.MaxBodyBytes, NoAutoTruncate: !c.AutoTruncate, CORSOrigins: c.CORSOrigin, TraceShare: c.TraceShare,
 	}
 	c.limit(&config)
 	if cert != nil {
@@ -178,52 +218,95 @@ func (c *serveCommand) httpConfig(keys *httpapi.Keys, cert *certificate, metrics
 	return config
 }
 
-func (c *serveCommand) serve(ctx context.Context, models served, metrics *httpapi.Metrics, logger *slog.Logger) error {
+// newServer makes the server. reload reads again what may change while it serves; stop is for when it has ended.
+func (c *serveCommand) newServer(
+	models served, metrics *httpapi.Metrics, logger *slog.Logger,
+) (server *httpapi.Server, reload, stop func(), err error) {
 	keys, _, err := c.openKeys()
 	if err != nil {
-		return err
+		return nil, nil, nil, err
 	}
 	certificate, err := c.tlsFlags.open(logger)
 	if err != nil {
-		return err
+		return nil, nil, nil, err
 	}
-	server, err := httpapi.New(models, c.httpConfig(keys, certificate, metrics, logger))
+	config := c.httpConfig(keys, certificate, metrics, logger)
+	if stop, err = c.openTracer(&config, logger); err != nil {
+		return nil, nil, nil, err
+	}
+	if server, err = httpapi.New(models, config); err != nil {
+		stop()
+		return nil, nil, nil, err
+	}
+	return server, func() {
+		c.reloadKeys(context.Background(), keys, logger)
+		if certificate != nil {
+			certificate.reload()
+		}
+	}, stop, nil
+}
+
+func (c *serveCommand) serve(ctx context.Context, models served, metrics *httpapi.Metrics, logger *slog.Logger) error {
+	server, reload, stop, err := c.newServer(models, metrics, logger)
 	if err != nil {
 		return err
 	}
-	listener, err := listen(ctx, c.Listen)
+	defer stop()
+	sockets, err := openSockets(ctx, c.Handover)
 	if err != nil {
 		return err
 	}
-	stopAdmin, err := c.serveAdmin(ctx, server, logger)
+	defer sockets.close()
+	listener, err := sockets.listen(ctx, c.Listen)
+	if err != nil {
+		return err
+	}
+	stopAdmin, err := serveAdmins(ctx, sockets, logger, map[string]*httpapi.Admin{
+		c.AdminListen: server.NewAdmin(httpapi.AdminConfig{Profiles: true}), c.prometheusAddress(): server.NewAdmin(httpapi.AdminConfig{}),
+	})
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	defer stopAdmin()
-	stopReloads := onHangup(func() {
-		c.reloadKeys(ctx, keys, logger)
-		if certificate != nil {
-			certificate.reload()
-		}
-	})
+	stopReloads := onHangup(reload)
 	defer stopReloads()
+	stopped := make(chan error, 1)
+	go func() { stopped <- server.Serve(listener) }()
+	if err := sockets.serving(logger); err != nil {
+		_ = server.Shutdown(ctx) // nobody was told of it yet
+		return err
+	}
 	for _, m := range models {
 		logger.Info("serving", "address", listener.Addr().String(), "model", m.Name(), "backend", m.Info().Backend.Name)
 	}
-	stopped := make(chan error, 1)
-	go func() { stopped <- server.Serve(listener) }()
 	select {
 	case err := <-stopped:
 		return err
+	case <-sockets.successor:
+		stopAdmin()
 	case <-ctx.Done():
 	}
-	server.Leave()
 	logger.Info("stopping", "finishing", "requests under way")
-	time.Sleep(c.DrainDelay)
+	c.leave(server, sockets)
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()
 	if err := server.Shutdown(drain); err != nil {
 		return fmt.Errorf("stopping: %w", err)
 	}
 	return <-stopped
+}
+
+// leave lets go of clients before the server stops. Where somebody else accepts on the same sockets there is no need to go on
+// accepting until load balancers know.
+func (c *serveCommand) leave(server *httpapi.Server, sockets *sockets) {
+	if !sockets.shared() {
+		server.Leave()
+		time.Sleep(c.DrainDelay)
+		return
+	}
+	server.Retire()
+	const look = 20 * time.Millisecond
+	for end := time.Now().Add(max(partingTime, c.DrainDelay)); server.Connections() > 0 && time.Now().Before(end); {
+		time.Sleep(look)
+	}
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/metalrank/metalrank/httpapi"
@@ -13,7 +15,8 @@ import (
 
 // keyFlags say who may use the server.
 type keyFlags struct {
-	APIKeyFile string `name:"api-key-file" group:"Security" help:"Who may use the server: lines of name:key, in which # begins a comment. Read again on SIGHUP. Keys may be in METALRANK_API_KEYS, too, with commas between them. Default: everybody." type:"path" placeholder:"FILE"`
+	single     []httpapi.Key // of text-embeddings-inference's flag
+	APIKeyFile string        `name:"api-key-file" help:"Who may use the server: lines of name:key, after which concurrency=N (requests under way) and share=W (of a busy model, in times of what others get) may stand; # begins a comment. Read again on SIGHUP. Keys may be in METALRANK_API_KEYS, too, with commas between them. Default: everybody." type:"path" placeholder:"FILE"`
 }
 
 // apiKeysVariable has keys as the file does, with commas for ends of lines. There is no flag for it: others can see flags.
@@ -21,19 +24,21 @@ const apiKeysVariable = "METALRANK_API_KEYS"
 
 // readKeys returns the keys of the file and of the environment, or none where neither is set.
 func (f *keyFlags) readKeys() ([]httpapi.Key, error) {
-	var keys []httpapi.Key
+	keys := slices.Clone(f.single)
 	if f.APIKeyFile != "" {
 		file, err := os.Open(f.APIKeyFile)
 		if err != nil {
 			return nil, fmt.Errorf("--api-key-file: %w", err)
 		}
 		defer file.Close()
-		if keys, err = httpapi.ReadKeys(file); err != nil {
+		listed, err := httpapi.ReadKeys(file)
+		if err != nil {
 			return nil, fmt.Errorf("--api-key-file %s: %w", f.APIKeyFile, err)
 		}
-		if len(keys) == 0 { // else an empty file would let everybody in
+		if len(listed) == 0 { // else an empty file would let everybody in
 			return nil, fmt.Errorf("--api-key-file %s: there are no keys in it", f.APIKeyFile)
 		}
+		keys = append(keys, listed...)
 	}
 	if text := os.Getenv(apiKeysVariable); text != "" {
 		more, err := httpapi.ReadKeys(strings.NewReader(strings.ReplaceAll(text, ",", "\n")))
@@ -46,6 +51,28 @@ func (f *keyFlags) readKeys() ([]httpapi.Key, error) {
 		keys = append(keys, more...)
 	}
 	return keys, nil
+}
+
+// describeKeys has the names and their limits, and no keys.
+func describeKeys(keys []httpapi.Key) string {
+	limits := map[string]string{}
+	for _, key := range keys {
+		if key.Concurrency != 0 {
+			limits[key.Name] += fmt.Sprintf(" concurrency=%d", key.Concurrency)
+		}
+		if key.Share != 0 {
+			limits[key.Name] += fmt.Sprintf(" share=%g", key.Share)
+		}
+		limits[key.Name] += ""
+	}
+	if len(limits) == 0 {
+		return "none: everybody may use the server"
+	}
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(limits)) {
+		names = append(names, name+limits[name])
+	}
+	return strings.Join(names, ", ")
 }
 
 // openKeys returns the keys that the server is to ask for, which are nil where there are none, and the same as a list.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/metalrank/metalrank/httpapi"
@@ -12,9 +13,9 @@ import (
 
 // logFlags say what can be seen of the server.
 type logFlags struct {
-	LogFormat      string  `group:"Observability" help:"How the log on standard error is written: ${enum}." enum:"text,json" default:"text"`
-	AccessLogShare float64 `group:"Observability" help:"Share of requests that have a line in the log, 0 to 1. No texts and no keys are logged." placeholder:"P"`
-	AdminListen    string  `group:"Observability" help:"Where to listen, besides, for whoever runs the server: /metrics, which then is there alone, /readyz, /debug/pprof/, /debug/trace?seconds=5 for Perfetto. Asks for no keys and speaks no TLS: choose an address that others can't reach." placeholder:"ADDRESS"`
+	LogFormat      string  `help:"How the log on standard error is written: ${enum}." enum:"text,json" default:"text"`
+	AccessLogShare float64 `help:"Share of requests that have a line in the log, 0 to 1. No texts and no keys are logged." placeholder:"P"`
+	AdminListen    string  `help:"Where to listen, besides, for whoever runs the server: /metrics, which then is there alone, /readyz, /debug/pprof/, /debug/trace?seconds=5 for Perfetto. Asks for no keys and speaks no TLS: choose an address that others can't reach." placeholder:"ADDRESS"`
 }
 
 func (f *logFlags) validate() error {
@@ -34,17 +35,33 @@ func (f *logFlags) logger(w io.Writer) *slog.Logger {
 // adminCloseTime bounds how long a stop waits for a profile that somebody has asked for.
 const adminCloseTime = time.Second
 
-// serveAdmin begins to serve on AdminListen, if that is set, until stop is called.
-func (f *logFlags) serveAdmin(ctx context.Context, server *httpapi.Server, logger *slog.Logger) (stop func(), err error) {
-	if f.AdminListen == "" {
-		return func() {}, nil
+// serveAdmins begins to serve each at its address, until stop is called. There is none at "".
+func serveAdmins(
+	ctx context.Context, sockets *sockets, logger *slog.Logger, admins map[string]*httpapi.Admin,
+) (stop func(), err error) {
+	var stops []func()
+	stop = func() {
+		for _, one := range stops {
+			one()
+		}
 	}
-	ln, err := listen(ctx, f.AdminListen)
-	if err != nil {
-		return nil, fmt.Errorf("--admin-listen: %w", err)
+	for address, admin := range admins {
+		if address == "" {
+			continue
+		}
+		ln, err := sockets.listen(ctx, address)
+		if err != nil {
+			stop()
+			return nil, fmt.Errorf("metrics and profiles: %w", err)
+		}
+		logger.Info("serving metrics and profiles", "address", ln.Addr().String())
+		stops = append(stops, serveAdmin(admin, ln, logger))
 	}
-	logger.Info("serving metrics and profiles", "address", ln.Addr().String())
-	admin, done := server.NewAdmin(), make(chan struct{})
+	return stop, nil
+}
+
+func serveAdmin(admin *httpapi.Admin, ln net.Listener, logger *slog.Logger) (stop func()) {
+	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		if err := admin.Serve(ln); err != nil {
@@ -56,5 +73,5 @@ func (f *logFlags) serveAdmin(ctx context.Context, server *httpapi.Server, logge
 		defer cancel()
 		_ = admin.Close(ctx) // at worst a profile is cut off
 		<-done
-	}, nil
+	}
 }

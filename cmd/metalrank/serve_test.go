@@ -52,15 +52,19 @@ func (b *lockedBuffer) await(t *testing.T, pattern string) string {
 type process struct {
 	lockedBuffer // its log
 	stop         context.CancelFunc
+	ended        chan struct{}
 }
 
 // serve runs "metalrank serve" with a tiny model until the test ends, or stop is called.
 func serve(t *testing.T, args ...string) *process {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	p, status := &process{stop: cancel}, make(chan int, 1)
+	p, status := &process{stop: cancel, ended: make(chan struct{})}, make(chan int, 1)
 	args = append([]string{"serve", "--model", checkpoint(t, weightstest.Tiny())}, args...)
-	go func() { status <- run(ctx, args, streams{strings.NewReader(""), p, p}) }()
+	go func() {
+		defer close(p.ended)
+		status <- run(ctx, args, streams{strings.NewReader(""), p, p})
+	}()
 	t.Cleanup(func() {
 		cancel()
 		if got := <-status; got != 0 {
@@ -132,7 +136,7 @@ func TestServeKeys(t *testing.T) {
 	check("after SIGHUP", map[string]int{first: 401, second: 200, third: 200})
 	write("b:" + second + "\n" + first)
 	hangUp()
-	log.await(t, "line 2 has no colon")
+	log.await(t, "line 2: no colon")
 	check("after a wrong file", map[string]int{first: 401, second: 200, third: 200})
 	for _, key := range []string{first, second, third} {
 		if strings.Contains(log.String(), key) {

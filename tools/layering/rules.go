@@ -20,7 +20,8 @@ var allowed = []rule{
 
 	{"cmd/...", []string{
 		"bulk", "bulk/embedded", "bulk/table", "cmd/cli", "jsonl",
-		"httpapi", "engine", "engine/metrics", "engine/trace", "metal/open", "weights", "weights/builtin", "weights/calibrate",
+		"httpapi", "httpapi/otlp", "engine", "engine/metrics", "engine/trace", "metal/open", "weights", "weights/builtin",
+		"weights/calibrate",
 		"record", "weights/convert", "weights/hub", "doctor", "fleet/plan",
 	}},
 	{"cmd/cli", []string{"engine", "metal/open", "weights/hub"}},
@@ -29,7 +30,8 @@ var allowed = []rule{
 	}},
 	{"machine", []string{"record"}},
 	{"fleet/plan", []string{"engine/schedule", "engine/schedule/simulate", "record"}},
-	{"httpapi", []string{"engine", "engine/trace"}},
+	{"httpapi", []string{"engine", "engine/trace", "httpapi/otlp"}},
+	{"httpapi/otlp", nil},
 	{"bulk", []string{"engine"}},
 	{"bulk/table", []string{"bulk", "engine", "jsonl"}},
 	{"bulk/embedded", nil},

@@ -1,0 +1,292 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// sockets are what a server listens on. They may be another server's, which goes on listening on them until this one says that
+// it serves: so a newer process takes the place of an older one, and no connection is refused or reset. The sockets
+// themselves are passed, by SCM_RIGHTS, rather than others opened beside them, by SO_REUSEPORT: with that, Linux resets the
+// connections that wait for the process that leaves.
+type sockets struct {
+	path        string        // where a successor asks for them; "": nowhere
+	predecessor *net.UnixConn // nil: there was none
+	spare       []socket      // the predecessor's, that nobody has wanted yet
+	used        []socket      // those that this server listens on
+	door        net.Listener  // on path
+	doorFile    fs.FileInfo   // what is at path, if it is ours
+	inherited   bool          // of a service manager, which keeps them
+	successor   chan struct{} // closed when another process serves
+}
+
+// socket is a listening one, and the address that it was asked for by.
+type socket struct {
+	address string
+	net.Listener
+}
+
+const (
+	// fdPrefix marks an address that is an open descriptor, such as that of a service manager which keeps the socket.
+	fdPrefix = "fd:"
+	// partingTime is how long connections have to end by themselves where somebody else accepts the new ones: each does
+	// with its next answer. Then those that are idle are closed.
+	partingTime = 10 * time.Second
+	// handoverPatience bounds how long one process waits for the other.
+	handoverPatience = 30 * time.Second
+	// handoverLimitBytes bounds the addresses that are passed.
+	handoverLimitBytes = 4 << 10
+	maxPassedSockets   = 8
+	// servingWord is what a successor says.
+	servingWord = "serving\n"
+)
+
+// openSockets asks whoever serves at path, if anybody does, for its sockets.
+func openSockets(ctx context.Context, path string) (*sockets, error) {
+	s := &sockets{path: path, successor: make(chan struct{})}
+	if path == "" {
+		return s, nil
+	}
+	c, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+		return s, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--handover: %w", err)
+	}
+	unix, ok := c.(*net.UnixConn)
+	if !ok {
+		panic("BUG: a unix connection is another")
+	}
+	if s.spare, err = receiveSockets(unix); err != nil {
+		return nil, errors.Join(fmt.Errorf("--handover %s: %w", path, err), c.Close())
+	}
+	s.predecessor = unix
+	return s, nil
+}
+
+// receiveSockets reads the addresses, each on a line, and an empty line; with them come their sockets.
+func receiveSockets(c *net.UnixConn) (received []socket, err error) {
+	text, control := make([]byte, handoverLimitBytes), make([]byte, syscall.CmsgSpace(4*maxPassedSockets))
+	if err := c.SetReadDeadline(time.Now().Add(handoverPatience)); err != nil {
+		return nil, err
+	}
+	n, controls, _, _, err := c.ReadMsgUnix(text, control)
+	if err != nil {
+		return nil, err
+	}
+	messages, err := syscall.ParseSocketControlMessage(control[:controls])
+	if err != nil {
+		return nil, err
+	}
+	var descriptors []int
+	for i := range messages {
+		passed, err := syscall.ParseUnixRights(&messages[i])
+		if err != nil {
+			return nil, err
+		}
+		descriptors = append(descriptors, passed...)
+	}
+	addresses := strings.Split(strings.TrimSuffix(string(text[:n]), "\n\n"), "\n")
+	for i, descriptor := range descriptors {
+		syscall.CloseOnExec(descriptor)
+		ln, failed := listenerOf(descriptor)
+		if failed != nil || i >= len(addresses) {
+			err = errors.Join(err, failed)
+			continue
+		}
+		received = append(received, socket{addresses[i], ln})
+	}
+	if err != nil || len(received) != len(addresses) {
+		for _, one := range received {
+			_ = one.Close()
+		}
+		return nil, errors.Join(fmt.Errorf("%d sockets for %d addresses", len(descriptors), len(addresses)), err)
+	}
+	return received, nil
+}
+
+// listenerOf takes a descriptor, and closes it.
+func listenerOf(descriptor int) (net.Listener, error) {
+	file := os.NewFile(uintptr(descriptor), fdPrefix+strconv.Itoa(descriptor))
+	if file == nil {
+		return nil, fmt.Errorf("%s%d: no such descriptor", fdPrefix, descriptor)
+	}
+	defer file.Close()
+	ln, err := net.FileListener(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s%d is not a listening socket: %w", fdPrefix, descriptor, err)
+	}
+	return ln, nil
+}
+
+// listen returns the predecessor's socket for an address, or opens one.
+func (s *sockets) listen(ctx context.Context, address string) (net.Listener, error) {
+	ln, err := s.find(address)
+	if ln == nil && err == nil {
+		ln, err = listen(ctx, address)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.used = append(s.used, socket{address, ln})
+	return ln, nil
+}
+
+// find returns nil where the socket is still to be opened.
+func (s *sockets) find(address string) (net.Listener, error) {
+	if number, is := strings.CutPrefix(address, fdPrefix); is {
+		descriptor, err := strconv.Atoi(number)
+		if err != nil || descriptor < 3 {
+			return nil, fmt.Errorf("%s: want %sN, of which N is a descriptor from 3", address, fdPrefix)
+		}
+		s.inherited = true
+		return listenerOf(descriptor)
+	}
+	for i, one := range s.spare {
+		if one.address == address {
+			s.spare = append(s.spare[:i], s.spare[i+1:]...)
+			return one.Listener, nil
+		}
+	}
+	return nil, nil
+}
+
+// serving tells the predecessor to leave, and waits for a successor at its place.
+func (s *sockets) serving(logger *slog.Logger) error {
+	for _, one := range s.spare { // an address that is not wanted any more
+		_ = one.Close()
+	}
+	s.spare = nil
+	if s.path == "" {
+		return nil
+	}
+	if err := s.openDoor(); err != nil {
+		return fmt.Errorf("--handover: %w", err)
+	}
+	if s.predecessor != nil {
+		_, err := io.WriteString(s.predecessor, servingWord)
+		if err := errors.Join(err, s.predecessor.Close()); err != nil {
+			logger.Error("the server before this one could not be told to stop", "error", err)
+		}
+	}
+	go s.awaitSuccessor(logger)
+	return nil
+}
+
+// openDoor listens at path in place of whoever does so: the name changes hands at once.
+func (s *sockets) openDoor() (err error) {
+	fresh := s.path + ".new"
+	if err := removeStale(context.Background(), fresh); err != nil {
+		return err
+	}
+	door, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: fresh})
+	if err != nil {
+		return err
+	}
+	door.SetUnlinkOnClose(false) // fresh will not be its name
+	s.door = door
+	const ownerAlone = 0o600 // whoever may connect can have the sockets
+	if err := errors.Join(os.Chmod(fresh, ownerAlone), os.Rename(fresh, s.path)); err != nil {
+		return err
+	}
+	s.doorFile, err = os.Lstat(s.path)
+	return err
+}
+
+// awaitSuccessor gives the sockets to whoever asks, until one of them says that it serves.
+func (s *sockets) awaitSuccessor(logger *slog.Logger) {
+	for {
+		c, err := s.door.Accept()
+		if err != nil {
+			return // close closed it
+		}
+		err = s.give(c)
+		_ = c.Close()
+		if err == nil {
+			close(s.successor)
+			return
+		}
+		logger.Warn("another process asked for the sockets and does not serve", "error", err)
+	}
+}
+
+func (s *sockets) give(c net.Conn) error {
+	unix, ok := c.(*net.UnixConn)
+	if !ok {
+		panic("BUG: a unix connection is another")
+	}
+	var descriptors []int
+	var addresses strings.Builder
+	for _, one := range s.used {
+		raw, ok := one.Listener.(syscall.Conn)
+		if !ok {
+			panic("BUG: a listener without a descriptor")
+		}
+		control, err := raw.SyscallConn()
+		if err != nil {
+			return err
+		}
+		if err := control.Control(func(descriptor uintptr) { descriptors = append(descriptors, int(descriptor)) }); err != nil {
+			return err
+		}
+		addresses.WriteString(one.address + "\n")
+	}
+	addresses.WriteString("\n")
+	if _, _, err := unix.WriteMsgUnix([]byte(addresses.String()), syscall.UnixRights(descriptors...), nil); err != nil {
+		return err
+	}
+	if err := c.SetReadDeadline(time.Now().Add(handoverPatience)); err != nil {
+		return err
+	}
+	word := make([]byte, len(servingWord))
+	if _, err := io.ReadFull(c, word); err != nil {
+		return err
+	}
+	if string(word) != servingWord {
+		return fmt.Errorf("it said %q, want %q", word, servingWord)
+	}
+	for _, one := range s.used {
+		if unix, ok := one.Listener.(*net.UnixListener); ok {
+			unix.SetUnlinkOnClose(false)
+		}
+	}
+	return nil
+}
+
+// shared tells whether somebody else has the sockets, too, so that nothing is lost when this server doesn't accept.
+func (s *sockets) shared() bool {
+	select {
+	case <-s.successor:
+		return true
+	default:
+		return s.inherited
+	}
+}
+
+// close ends the waiting for a successor, and closes what this server doesn't use.
+func (s *sockets) close() {
+	for _, one := range s.spare {
+		_ = one.Close()
+	}
+	if s.predecessor != nil {
+		_ = s.predecessor.Close()
+	}
+	if s.door == nil {
+		return
+	}
+	_ = s.door.Close()
+	if now, err := os.Lstat(s.path); err == nil && os.SameFile(now, s.doorFile) {
+		_ = os.Remove(s.path)
+	}
+}

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/metalrank/metalrank/httpapi"
+	"github.com/metalrank/metalrank/weights/hub"
+)
+
+// teiFlags are those of text-embeddings-inference that have no counterpart of the same meaning among ours; those that have
+// are other names for them (teiNames). So whoever runs it can start this server with the same flags and variables.
+type teiFlags struct {
+	Hostname            string `help:"Host of --listen. The variable counts only if it is an IP address: elsewhere it is the machine's name." env:"HOSTNAME" placeholder:"HOST"`
+	Port                int    `help:"Port of --listen." short:"p" env:"PORT" placeholder:"N"`
+	DType               string `name:"dtype" help:"As --precision: float32, float16 or bfloat16." env:"DTYPE" enum:"float32,float16,bfloat16," default:"" placeholder:"T"`
+	Revision            string `help:"Revision of a --model of the hub; OWNER/MODEL@REVISION says the same." env:"REVISION" placeholder:"R"`
+	HuggingfaceHubCache string `help:"Folder of the hub's cache, as HF_HUB_CACHE." env:"HUGGINGFACE_HUB_CACHE" type:"path" placeholder:"DIR"`
+	APIKey              string `name:"api-key" help:"One key, of whom metrics call \"default\". Better the variable than the flag, which others can see." env:"API_KEY" placeholder:"KEY"`
+	JSONOutput          bool   `name:"json-output" help:"As --log-format=json." env:"JSON_OUTPUT"`
+	PrometheusPort      int    `help:"Serve metrics there, too, on the host of --listen." env:"PROMETHEUS_PORT" placeholder:"N"`
+
+	// Without effect here.
+	TokenizationWorkers int    `hidden:"" env:"TOKENIZATION_WORKERS"`
+	MaxBatchRequests    int    `hidden:"" env:"MAX_BATCH_REQUESTS"`
+	UDSPath             string `name:"uds-path" hidden:"" env:"UDS_PATH"`
+	DisableSpans        bool   `hidden:"" env:"DISABLE_SPANS"`
+	DeviceID            int    `name:"device-id" hidden:"" env:"DEVICE_ID"`
+	HFToken             string `name:"hf-token" hidden:"" env:"-"`
+	HFAPIToken          string `name:"hf-api-token" hidden:"" env:"-"`
+
+	// Refused.
+	Pooling           string `hidden:"" env:"POOLING"`
+	DefaultPrompt     string `hidden:"" env:"DEFAULT_PROMPT"`
+	DefaultPromptName string `hidden:"" env:"DEFAULT_PROMPT_NAME"`
+	DensePath         string `hidden:"" env:"DENSE_PATH"`
+}
+
+// teiGroup is their title in the help.
+const teiGroup = "As text-embeddings-inference has them"
+
+// teiNames are the names that text-embeddings-inference has for flags of ours: another flag, where it is not the same, and
+// an environment variable.
+var teiNames = map[string]struct{ flag, variable string }{
+	"model":                   {"model-id", "MODEL_ID"},
+	"name":                    {"served-model-name", "SERVED_MODEL_NAME"},
+	"max-concurrent-requests": {"", "MAX_CONCURRENT_REQUESTS"},
+	"max-batch-tokens":        {"", "MAX_BATCH_TOKENS"},
+	"max-client-batch-size":   {"", "MAX_CLIENT_BATCH_SIZE"},
+	"max-body-bytes":          {"payload-limit", "PAYLOAD_LIMIT"},
+	"auto-truncate":           {"", "AUTO_TRUNCATE"},
+	"cors-origin":             {"cors-allow-origin", "CORS_ALLOW_ORIGIN"},
+	"otlp-endpoint":           {"", "OTLP_ENDPOINT"},
+	"otlp-service-name":       {"", "OTLP_SERVICE_NAME"},
+}
+
+// teiIgnored says why a flag is taken and has no effect.
+var teiIgnored = map[string]string{
+	"tokenization-workers": "all cores tokenise",
+	"max-batch-requests":   "batches are bounded by their tokens: --max-batch-tokens",
+	"uds-path":             "there are no processes inside to talk to; --listen unix:PATH listens on a socket",
+	"disable-spans":        "the log has no spans",
+	"device-id":            "there is one device",
+	"hf-token":             "serving fetches nothing; \"metalrank pull\" does",
+	"hf-api-token":         "serving fetches nothing; \"metalrank pull\" does",
+}
+
+// addTEINames lets the flags of "serve" go by their other names.
+func addTEINames(k *kong.Kong) error {
+	for _, command := range k.Model.Children {
+		if command.Name != "serve" {
+			continue
+		}
+		for _, flag := range command.Flags {
+			names, ok := teiNames[flag.Name]
+			if !ok {
+				continue
+			}
+			if names.flag != "" {
+				flag.Aliases = append(flag.Aliases, names.flag)
+				before, after, _ := strings.Cut(flag.Help, "Default:")
+				flag.Help = strings.TrimSpace(before) + " Also --" + names.flag + "."
+				if after != "" {
+					flag.Help += " Default:" + after
+				}
+			}
+			flag.Envs = append(flag.Envs, names.variable)
+			flag.Tag.Envs = append(flag.Tag.Envs, names.variable)
+		}
+	}
+	return nil
+}
+
+// validate refuses what asks for something that this server can't do.
+func (f *teiFlags) validate() error {
+	for _, flag := range []struct{ name, variable, value string }{
+		{"pooling", "POOLING", f.Pooling}, {"default-prompt", "DEFAULT_PROMPT", f.DefaultPrompt},
+		{"default-prompt-name", "DEFAULT_PROMPT_NAME", f.DefaultPromptName}, {"dense-path", "DENSE_PATH", f.DensePath},
+	} {
+		if flag.value != "" {
+			return fmt.Errorf("--%s (%s) is for embeddings, which this server doesn't compute: it ranks", flag.name, flag.variable)
+		}
+	}
+	for name, port := range map[string]int{"port": f.Port, "prometheus-port": f.PrometheusPort} {
+		if port < 0 || port > 65535 {
+			return fmt.Errorf("--%s is %d, want 1 to 65535", name, port)
+		}
+	}
+	return nil
+}
+
+const (
+	defaultHost = "127.0.0.1"
+	defaultPort = 8080
+)
+
+// settle makes settings of what text-embeddings-inference's flags say, where ours say nothing.
+func (c *serveCommand) settle(from sources) error {
+	c.settleListen(from)
+	if c.Precision == "" && c.DType != "" {
+		c.Precision = map[string]string{"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}[c.DType]
+		from["precision"] = from["dtype"]
+	}
+	if c.JSONOutput {
+		c.LogFormat = "json"
+		from["log-format"] = from["json-output"]
+	}
+	if c.APIKey != "" {
+		c.single = []httpapi.Key{{Name: "default", Key: c.APIKey}}
+	}
+	if c.Revision == "" {
+		return nil
+	}
+	_, err := hub.ParseName(c.Model)
+	if _, absent := os.Stat(c.Model); err != nil || absent == nil || strings.Contains(c.Model, "@") {
+		return errors.New("--revision is of a model of the hub: OWNER/MODEL, without a revision of its own")
+	}
+	c.Model += "@" + c.Revision
+	return nil
+}
+
+func (c *serveCommand) settleListen(from sources) {
+	if c.Listen != "" {
+		return
+	}
+	if _, err := netip.ParseAddr(c.Hostname); err != nil && from["hostname"] == "HOSTNAME" {
+		c.Hostname = "" // a container's name: everybody could connect, where nobody has said so
+	}
+	var said []string
+	if c.Hostname != "" {
+		said = append(said, from["hostname"])
+	}
+	if c.Port != 0 {
+		said = append(said, from["port"])
+	}
+	if len(said) > 0 {
+		from["listen"] = strings.Join(said, ", ")
+	}
+	c.Listen = net.JoinHostPort(cmp.Or(c.Hostname, defaultHost), strconv.Itoa(cmp.Or(c.Port, defaultPort)))
+}
+
+// prometheusAddress is where metrics are to be besides; "": nowhere.
+func (c *serveCommand) prometheusAddress() string {
+	if c.PrometheusPort == 0 {
+		return ""
+	}
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil { // a socket
+		host = defaultHost
+	}
+	return net.JoinHostPort(host, strconv.Itoa(c.PrometheusPort))
+}
+
+// logIgnored says which flags have no effect.
+func (c *serveCommand) logIgnored(from sources, logger *slog.Logger) {
+	for name, reason := range teiIgnored {
+		if source := from[name]; source != "" {
+			logger.Info("a setting has no effect here", "setting", source, "reason", reason)
+		}
+	}
+	for _, name := range []string{"hostname", "port"} {
+		if source := from[name]; source != "" && source != "HOSTNAME" && !strings.Contains(from["listen"], source) {
+			logger.Info("a setting has no effect here", "setting", source, "reason", "--listen is set")
+		}
+	}
+}

@@ -1,0 +1,72 @@
+package engine
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestAlone scores texts by themselves, among pairs: their ids are those of the tokenizer's own template for one text.
+func TestAlone(t *testing.T) {
+	e := openConfig(t, Config{})
+	const text = "The shop opens at nine."
+	pairs := []Pair{{Query: "when?", Document: text}, {Query: "not used", Document: text, Alone: true}, {Document: text}, {Document: text, Alone: true}}
+	sequences, err := e.encode(t.Context(), pairs, &Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens, err := e.Tokenize(t.Context(), text, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want sequence
+	for _, token := range tokens {
+		want.ids, want.types = append(want.ids, int32(token.ID)), append(want.types, 0)
+	}
+	for _, i := range []int{1, 3} {
+		if diff := cmp.Diff(want, sequences[i], cmp.AllowUnexported(sequence{})); diff != "" {
+			t.Errorf("%d: (-want +got)\n%s", i, diff)
+		}
+	}
+	if len(sequences[2].ids) != len(want.ids)+1 || len(sequences[0].ids) <= len(want.ids)+1 {
+		t.Errorf("pairs of %d and %d tokens, the text has %d", len(sequences[0].ids), len(sequences[2].ids), len(want.ids))
+	}
+	scores, err := e.Score(t.Context(), pairs, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := scores.Values; v[1] != v[3] || v[1] == v[2] || v[1] == v[0] {
+		t.Errorf("%v: the same text alone has one score, another than with a query", v)
+	}
+}
+
+// TestMaxPairTokens cuts pairs as a smaller MaxLength would.
+func TestMaxPairTokens(t *testing.T) {
+	e, small := openConfig(t, Config{}), openConfig(t, Config{MaxLength: 9})
+	pairs := []Pair{{Query: "a b c d e f", Document: "g h i j k l m"}, {Document: "a b c d e f g h i j k", Alone: true}, {Query: "a", Document: "b"}}
+	for _, truncation := range []Truncation{TruncateRight, TruncateLeft} {
+		got, err := e.encode(t.Context(), pairs, &Options{Truncation: truncation, MaxPairTokens: 9})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := small.encode(t.Context(), pairs, &Options{Truncation: truncation})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got, cmp.AllowUnexported(sequence{})); diff != "" || len(got[0].ids) != 9 || len(got[1].ids) != 9 {
+			t.Errorf("%v: (-want +got)\n%s", truncation, diff)
+		}
+	}
+	var length *LengthError
+	if _, err := e.Score(t.Context(), pairs, Options{Truncation: TruncateNever, MaxPairTokens: 9}); !errors.As(err, &length) || length.Limit != 9 {
+		t.Errorf("%v, want a limit of 9", err)
+	}
+	var value *ValueError
+	if _, err := e.Score(t.Context(), pairs, Options{MaxPairTokens: 7}); !errors.As(err, &value) || value.Field != "MaxPairTokens" {
+		t.Errorf("%v", err)
+	}
+	if _, err := e.Score(t.Context(), pairs, Options{MaxPairTokens: 1 << 30}); err != nil {
+		t.Error(err)
+	}
+}

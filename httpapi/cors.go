@@ -1,0 +1,102 @@
+package httpapi
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+)
+
+// cors lets pages of other origins read what the server answers (the Fetch standard, 3.3). nil: none may. Credentials that a
+// browser adds by itself are never asked for: a key is the page's to send.
+type cors struct {
+	any     bool
+	origins []string
+}
+
+const (
+	anyOrigin = "*"
+	// corsRequestHeaders are those that a page may send.
+	corsRequestHeaders = "Authorization, Content-Type, Content-Encoding, X-API-Key, X-Request-Id, X-Request-Timeout, Request-Timeout, traceparent, tracestate"
+	// corsResponseHeaders are those that it may read, besides the few that it always may.
+	corsResponseHeaders = "Retry-After, Traceparent, WWW-Authenticate, X-Request-Id, X-Compute-Type, X-Compute-Time, X-Total-Time, " +
+		"X-Tokenization-Time, X-Queue-Time, X-Inference-Time, X-Compute-Characters, X-Compute-Tokens"
+	// corsSeconds is how long a browser may remember a preflight. None remembers longer.
+	corsSeconds = "7200"
+)
+
+// newCORS takes origins as browsers send them.
+func newCORS(origins []string) (*cors, error) {
+	if len(origins) == 0 {
+		return nil, nil
+	}
+	c := &cors{}
+	for _, origin := range origins {
+		if origin == anyOrigin {
+			c.any = true
+			continue
+		}
+		if err := checkOrigin(origin); err != nil {
+			return nil, fmt.Errorf("httpapi: CORSOrigins: %q: %w", origin, err)
+		}
+		c.origins = append(c.origins, strings.ToLower(origin))
+	}
+	return c, nil
+}
+
+// checkOrigin wants SCHEME://HOST[:PORT] and nothing more. A page without an origin sends null, which any page can do.
+func checkOrigin(origin string) error {
+	u, err := url.Parse(origin)
+	switch {
+	case err != nil:
+		return err
+	case u.Scheme == "" || u.Host == "":
+		return errors.New("want SCHEME://HOST[:PORT], or * for all")
+	case u.Scheme+"://"+u.Host != origin:
+		return errors.New("an origin has no path, user or query: want SCHEME://HOST[:PORT]")
+	}
+	return nil
+}
+
+// allow has the answer say who may read it.
+func (c *cors) allow(ctx *fasthttp.RequestCtx) (allowed bool) {
+	if c == nil {
+		return false
+	}
+	header := &ctx.Response.Header
+	if c.any {
+		header.Set(fasthttp.HeaderAccessControlAllowOrigin, anyOrigin)
+	} else {
+		header.Add(fasthttp.HeaderVary, fasthttp.HeaderOrigin) // whether or not it is one of them
+		origin := string(ctx.Request.Header.Peek(fasthttp.HeaderOrigin))
+		if !slices.Contains(c.origins, strings.ToLower(origin)) {
+			return false
+		}
+		header.Set(fasthttp.HeaderAccessControlAllowOrigin, origin)
+	}
+	header.Set(fasthttp.HeaderAccessControlExposeHeaders, corsResponseHeaders)
+	return true
+}
+
+// preflight answers a browser that asks whether a page may send a request, and is false where it is no such question or the
+// page may not: then it is a request like others.
+func (c *cors) preflight(ctx *fasthttp.RequestCtx, paths routes) bool {
+	if c == nil || !ctx.IsOptions() || len(ctx.Request.Header.Peek(fasthttp.HeaderAccessControlRequestMethod)) == 0 {
+		return false
+	}
+	methods, ok := paths[string(trimSlash(ctx.Path()))]
+	if !ok || checkFraming(&ctx.Request.Header) != nil || !c.allow(ctx) {
+		ctx.Response.Header.Reset()
+		return false
+	}
+	header := &ctx.Response.Header
+	header.Del(fasthttp.HeaderAccessControlExposeHeaders)
+	header.Set(fasthttp.HeaderAccessControlAllowMethods, allowedMethods(methods))
+	header.Set(fasthttp.HeaderAccessControlAllowHeaders, corsRequestHeaders)
+	header.Set(fasthttp.HeaderAccessControlMaxAge, corsSeconds)
+	ctx.SetStatusCode(fasthttp.StatusNoContent)
+	return true
+}

@@ -1,0 +1,25 @@
+package httpapi
+
+// A server stops in three steps, each of which includes those before it: Leave, Retire, Shutdown.
+
+// Leave makes GET /readyz answer 503, so that a load balancer sends nobody new, and has answers ask their clients to close
+// the connection and go elsewhere; all else goes on as before.
+func (s *Server) Leave() { s.leaving.Store(true) }
+
+// Retire closes the listeners. Connections that there are go on, each until its next answer: a client that keeps one and
+// sends something now is answered, where Shutdown would close the connection under it.
+func (s *Server) Retire() {
+	s.Leave()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.retired {
+		return
+	}
+	s.retired = true
+	for _, ln := range s.listeners {
+		_ = ln.Close() // a listener that can't be closed has failed already
+	}
+}
+
+// Connections is how many are open.
+func (s *Server) Connections() int { return int(s.open.Load()) }

@@ -1,0 +1,165 @@
+package otlp
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+// Span is something that took time.
+type Span struct {
+	Context
+	Parent     SpanID // zero: none
+	Name       string
+	Server     bool // answers a request that came over a network
+	Start, End time.Time
+	Attributes []Attribute
+	Error      string // what went wrong; "": nothing
+}
+
+// Context tells a span from all others.
+type Context struct {
+	Trace TraceID
+	Span  SpanID
+	Flags byte   // W3C's
+	State string // W3C's tracestate, which is others' business
+}
+
+// TraceID is of all spans that belong together.
+type TraceID [16]byte
+
+// SpanID is of one among them.
+type SpanID [8]byte
+
+// String is as in a header.
+func (id TraceID) String() string { return hex.EncodeToString(id[:]) }
+
+// String is as in a header.
+func (id SpanID) String() string { return hex.EncodeToString(id[:]) }
+
+// NewTraceID returns a random one.
+func NewTraceID() (id TraceID) {
+	binary.BigEndian.PutUint64(id[:8], rand.Uint64())
+	binary.BigEndian.PutUint64(id[8:], rand.Uint64()|1) // all zeros means none
+	return id
+}
+
+// NewSpanID returns a random one.
+func NewSpanID() (id SpanID) {
+	binary.BigEndian.PutUint64(id[:], rand.Uint64()|1)
+	return id
+}
+
+// Attribute says something of a span: a string, an int64 or a bool.
+type Attribute struct {
+	Key   string
+	Value any
+}
+
+// The types below have the fields of opentelemetry/proto/trace/v1/trace.proto and collector/trace/v1, by the JSON mapping of
+// the OTLP specification: identifiers are hexadecimal, enumerations numbers, and 64-bit integers strings.
+
+type exportRequest struct {
+	ResourceSpans []resourceSpans `json:"resourceSpans"`
+}
+
+type resourceSpans struct {
+	Resource   *resource    `json:"resource"`
+	ScopeSpans []scopeSpans `json:"scopeSpans"`
+}
+
+type resource struct {
+	Attributes []attribute `json:"attributes"`
+}
+
+type scopeSpans struct {
+	Scope scope      `json:"scope"`
+	Spans []wireSpan `json:"spans"`
+}
+
+type scope struct {
+	Name string `json:"name"`
+}
+
+type wireSpan struct {
+	TraceID           string      `json:"traceId"`
+	SpanID            string      `json:"spanId"`
+	TraceState        string      `json:"traceState,omitzero"`
+	ParentSpanID      string      `json:"parentSpanId,omitzero"`
+	Flags             uint32      `json:"flags"`
+	Name              string      `json:"name"`
+	Kind              int         `json:"kind"`
+	StartTimeUnixNano int64       `json:"startTimeUnixNano,string"`
+	EndTimeUnixNano   int64       `json:"endTimeUnixNano,string"`
+	Attributes        []attribute `json:"attributes"`
+	Status            *status     `json:"status,omitzero"`
+}
+
+type attribute struct {
+	Key   string `json:"key"`
+	Value value  `json:"value"`
+}
+
+// value has one of its fields.
+type value struct {
+	String *string `json:"stringValue,omitzero"`
+	Bool   *bool   `json:"boolValue,omitzero"`
+	Int    *int64  `json:"intValue,string,omitzero"`
+}
+
+type status struct {
+	Message string `json:"message"`
+	Code    int    `json:"code"`
+}
+
+const (
+	kindInternal = 1
+	kindServer   = 2
+	codeError    = 2
+	scopeName    = "github.com/metalrank/metalrank/httpapi"
+)
+
+// encode makes a message.
+func encode(from *resource, spans []Span) ([]byte, error) {
+	wire := make([]wireSpan, len(spans))
+	for i := range spans {
+		if err := wire[i].fill(&spans[i]); err != nil {
+			return nil, err
+		}
+	}
+	return json.Marshal(exportRequest{[]resourceSpans{{from, []scopeSpans{{scope{scopeName}, wire}}}}})
+}
+
+func (w *wireSpan) fill(s *Span) error {
+	*w = wireSpan{
+		TraceID: s.Trace.String(), SpanID: s.Span.String(), TraceState: s.State, Flags: uint32(s.Flags), Name: s.Name, Kind: kindInternal,
+		StartTimeUnixNano: s.Start.UnixNano(), EndTimeUnixNano: s.End.UnixNano(), Attributes: make([]attribute, len(s.Attributes)),
+	}
+	if s.Parent != (SpanID{}) {
+		w.ParentSpanID = s.Parent.String()
+	}
+	if s.Server {
+		w.Kind = kindServer
+	}
+	if s.Error != "" {
+		w.Status = &status{s.Error, codeError}
+	}
+	for i, a := range s.Attributes {
+		w.Attributes[i].Key = a.Key
+		switch v := a.Value.(type) {
+		case string:
+			w.Attributes[i].Value.String = &v
+		case bool:
+			w.Attributes[i].Value.Bool = &v
+		case int64:
+			w.Attributes[i].Value.Int = &v
+		default:
+			return fmt.Errorf("BUG: attribute %s is a %T", a.Key, v)
+		}
+	}
+	return nil
+}
