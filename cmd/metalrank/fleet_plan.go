@@ -18,17 +18,33 @@ import (
 	"github.com/metalrank/metalrank/record"
 )
 
+// percent is a part that is written "30%".
+type percent float64
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (p *percent) UnmarshalText(text []byte) error {
+	value, err := strconv.ParseFloat(strings.TrimSuffix(string(text), "%"), 64)
+	if err != nil || !(value >= 5 && value < 100) {
+		return fmt.Errorf("%q is no percentage, want 5%% to below 100%%", text)
+	}
+	*p = percent(value / 100)
+	return nil
+}
+
 type fleetPlanCommand struct {
-	Rate        float64       `help:"Requests a second at the peak." required:"" placeholder:"R"`
-	Documents   string        `help:"Documents of a request: a number, or LEAST:MOST." default:"20" placeholder:"N"`
-	Tokens      float64       `help:"Tokens of a pair on average, query and special tokens included." default:"100" placeholder:"N"`
-	P99         time.Duration `name:"p99" help:"What 99 % of requests must be answered within." default:"500ms"`
-	Utilisation float64       `help:"How much of the capacity may be used." default:"0.7"`
-	Survive     int           `help:"How many nodes may be down without breaking this." default:"1" placeholder:"N"`
-	Simulate    bool          `help:"Simulate the fleet, and take more nodes until the simulation agrees." default:"true" negatable:""`
-	Seed        uint64        `help:"Of the requests that are made up." default:"1"`
-	Format      string        `help:"How to print: ${enum}." enum:"table,json" default:"table"`
-	Curves      []string      `arg:"" help:"What bin/sweep wrote on a node of each kind: sweep.json." placeholder:"FILE"`
+	Rate       float64       `help:"Requests a second." required:"" placeholder:"R"`
+	Documents  string        `help:"Documents of a request: a number, or LEAST:MOST." default:"20" placeholder:"N"`
+	Tokens     float64       `help:"Tokens of a pair on average, query and special tokens included." default:"100" placeholder:"N"`
+	P99        time.Duration `name:"p99" help:"What 99 % of requests must be answered within." default:"500ms"`
+	Peak       float64       `help:"How many times --rate comes in the busiest hour of a day." default:"1" placeholder:"N"`
+	Dispersion float64       `help:"Variance over mean of the number of requests in a long time: 1: they come independently, more: in bursts." default:"1" placeholder:"N"`
+	Routing    string        `help:"How the balancer spreads requests: ${enum}. least: to the node with the fewest." enum:"least,round-robin,random" default:"least"`
+	Headroom   percent       `help:"How much of the capacity to keep free." default:"30%" placeholder:"N%"`
+	Survive    int           `help:"How many nodes may be down without breaking this." default:"1" placeholder:"N"`
+	Simulate   bool          `help:"Take as many nodes as a simulation of the fleet wants, not a formula." default:"true" negatable:""`
+	Seed       uint64        `help:"Of the requests that are made up." default:"1"`
+	Format     string        `help:"How to print: ${enum}." enum:"table,json" default:"table"`
+	Curves     []string      `arg:"" help:"What bin/sweep wrote on a node of each kind: sweep.json." placeholder:"FILE"`
 }
 
 // Validate is called by kong.
@@ -41,8 +57,12 @@ func (c *fleetPlanCommand) Validate() error {
 }
 
 func (c *fleetPlanCommand) load() (plan.Load, error) {
+	if !(c.Peak >= 1 && c.Peak <= 100) {
+		return plan.Load{}, fmt.Errorf("--peak is %g, want 1 to 100", c.Peak)
+	}
 	load := plan.Load{
-		Rate: c.Rate, Tokens: c.Tokens, P99: c.P99, MaxUtilisation: c.Utilisation, Survive: c.Survive, Seed: c.Seed,
+		Rate: c.Rate * c.Peak, Dispersion: c.Dispersion, Routing: plan.Routing(c.Routing), Tokens: c.Tokens, P99: c.P99,
+		MaxUtilisation: 1 - float64(c.Headroom), Survive: c.Survive, Seed: c.Seed,
 	}
 	least, most, ranged := strings.Cut(c.Documents, ":")
 	if !ranged {
@@ -75,10 +95,7 @@ func (c *fleetPlanCommand) Run(ctx context.Context, std streams) error {
 			return fmt.Errorf("%s: %w", path, err)
 		}
 		for _, curve := range curves {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			p, err := plan.Make(curve, load, c.Simulate)
+			p, err := plan.Make(ctx, curve, load, c.Simulate)
 			if err != nil {
 				return err
 			}
@@ -104,19 +121,20 @@ func rankOf(p *plan.Plan) int {
 
 func printPlans(w io.Writer, plans []*plan.Plan) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "NODES\tMACHINE\tSYSTEM\tPAIRS/S EACH\tIN USE\tALONE P99\tP50\tP99\tSIMULATED P50\tP99\tBECAUSE OF")
+	fmt.Fprintln(table, "NODES\tMACHINE\tSYSTEM\tTOKENS/S EACH\tPAIRS/S EACH\tIN USE\tALONE P99\tP50\tP99\tSIMULATED P50\tP99\tBECAUSE OF")
 	for _, p := range plans {
 		curve := &p.Curve
 		if p.Nodes == 0 {
-			fmt.Fprintf(table, "none\t%s\t%s\t%.0f\t\t%s\t\t\t\t\t%s\n", curve.Machine, curve.System, p.PairsPerSecond, milliseconds(p.Alone), p.Reason)
+			fmt.Fprintf(table, "none\t%s\t%s\t%.0f\t%.0f\t\t%s\t\t\t\t\t%s\n", curve.Machine, curve.System,
+				curve.TokensPerSecond, p.PairsPerSecond, milliseconds(p.Alone), p.Reason)
 			continue
 		}
 		simulated := "\t"
 		if p.Simulated != nil {
 			simulated = milliseconds(p.Simulated.P50) + "\t" + milliseconds(p.Simulated.P99)
 		}
-		fmt.Fprintf(table, "%d\t%s\t%s\t%.0f\t%.0f %%\t%s\t%s\t%s\t%s\t%s\n", p.Nodes, curve.Machine, curve.System, p.PairsPerSecond,
-			100*p.Utilisation, milliseconds(p.Alone), milliseconds(p.P50), milliseconds(p.P99), simulated, p.Reason)
+		fmt.Fprintf(table, "%d\t%s\t%s\t%.0f\t%.0f\t%.0f %%\t%s\t%s\t%s\t%s\t%s\n", p.Nodes, curve.Machine, curve.System,
+			curve.TokensPerSecond, p.PairsPerSecond, 100*p.Utilisation, milliseconds(p.Alone), milliseconds(p.P50), milliseconds(p.P99), simulated, p.Reason)
 	}
 	if err := table.Flush(); err != nil {
 		return err

@@ -13,8 +13,13 @@ import (
 
 // Load is what a fleet has to bear at its peak.
 type Load struct {
-	// Rate is requests a second. They come independently of each other. Bounds: above 0, to 1,000,000.
+	// Rate is requests a second. Bounds: above 0, to 1,000,000.
 	Rate float64
+	// Dispersion is the variance over the mean of how many requests come in a long time (the index of dispersion of
+	// counts). 1: they come independently of each other; more: in bursts. Bounds: 1 to 1,000.
+	Dispersion float64
+	// Routing is how a balancer spreads requests.
+	Routing Routing
 	// LeastDocuments and MostDocuments are of a request; between them, each order of magnitude is as likely.
 	// Bounds: 1 to 10,000.
 	LeastDocuments, MostDocuments int
@@ -37,7 +42,32 @@ const (
 	maxDocuments = 10_000
 	maxTokens    = 8192
 	maxSurvive   = 1000
+
+	maxDispersion = 1000
 )
+
+// Routing is how a balancer spreads requests over nodes.
+type Routing string
+
+// What a Routing may be.
+const (
+	LeastRequests Routing = "least"       // to the node with the fewest: HAProxy's leastconn
+	RoundRobin    Routing = "round-robin" // to each in turn
+	Random        Routing = "random"      // to any
+)
+
+// router is a Routing as the simulator has it; nil: there is no such.
+func (r Routing) router() simulate.Router {
+	switch r {
+	case LeastRequests:
+		return simulate.LeastRequests
+	case RoundRobin:
+		return simulate.RoundRobin()
+	case Random:
+		return simulate.Random
+	}
+	return nil
+}
 
 // Validate names the first field that is out of its bounds.
 func (l *Load) Validate() error {
@@ -53,8 +83,11 @@ func (l *Load) Validate() error {
 	if l.MostDocuments < l.LeastDocuments {
 		return fmt.Errorf("plan: documents are %d to %d, want the smaller first", l.LeastDocuments, l.MostDocuments)
 	}
+	if l.Routing.router() == nil {
+		return fmt.Errorf("plan: routing is %q, want %s, %s or %s", l.Routing, LeastRequests, RoundRobin, Random)
+	}
 	return errors.Join(
-		in("rate", l.Rate, 0, maxRate),
+		in("rate", l.Rate, 0, maxRate), in("dispersion", l.Dispersion, 1, maxDispersion),
 		in("documents", float64(l.LeastDocuments), 1, maxDocuments), in("documents", float64(l.MostDocuments), 1, maxDocuments),
 		in("tokens", l.Tokens, 4, maxTokens),
 		in("p99 in seconds", l.P99.Seconds(), 1e-3, 3600),
@@ -63,10 +96,13 @@ func (l *Load) Validate() error {
 	)
 }
 
-// stream is the load as the simulator makes it up, until so much time has passed.
+// stream is the load as the simulator makes it up, until so much time has passed. Where it has bursts, half of the time is
+// spent in them: of such an interrupted Poisson process the index of dispersion is 1 + Rate · On (Fischer and
+// Meier-Hellstern, The Markov-modulated Poisson process cookbook, 1993, section 2).
 func (l *Load) stream(until time.Duration) *simulate.Synthetic {
+	burst := duration((l.Dispersion - 1) / l.Rate)
 	return &simulate.Synthetic{Seed: l.Seed, Until: until, Streams: []simulate.Stream{{
-		Rate: l.Rate, Lengths: l.lengths(),
+		Rate: l.Rate, On: burst, Off: burst, Lengths: l.lengths(),
 		Documents: []simulate.Part{{Of: 1, Least: l.LeastDocuments, Most: l.MostDocuments}},
 	}}}
 }
@@ -88,7 +124,9 @@ const sampled = 20_000
 
 // sizes are the tokens of requests, sorted.
 func (l *Load) sizes() ([]float64, error) {
-	trace := l.stream(math.MaxInt64).Trace()
+	steady := *l
+	steady.Dispersion = 1
+	trace := steady.stream(math.MaxInt64).Trace()
 	sizes := make([]float64, 0, sampled)
 	var r simulate.Request
 	for range min(sampled, 50_000_000/l.MostDocuments) {

@@ -2,13 +2,15 @@
 // with the engine's own scheduler on every node.
 //
 // The formula: nodes behind a balancer that picks the one with the fewest requests are taken for one queue with a server
-// for each node (M/G/n), whose service times are those of the requests' tokens at the node's best rate. Two things come on
-// top, as a node computes in batches: what runs when a request comes has to end, and what comes meanwhile is computed with
-// it. It errs on the safe side; plan_test.go says by how much.
+// for each node (G/G/n), whose service times are those of the requests' tokens at the node's best rate; behind one that
+// doesn't look at the nodes, for a queue each (G/G/1). Two things come on top, as a node computes in batches: what runs when
+// a request comes has to end, and what comes meanwhile is computed with it. plan_test.go says how far it may be off.
 package plan
 
 import (
+	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/metalrank/metalrank/record"
@@ -75,58 +77,75 @@ func (s *sizing) batch(n int) float64 {
 	return min(max(s.fixed/(1-busy), one), full)
 }
 
+// queue is what a request of n nodes' joins: how many servers it has, and the requests a second that come to it with their
+// index of dispersion. Of bursts that are spread blindly a node gets a part; and one whose turn comes with every nth request
+// gets them the more evenly.
+func (s *sizing) queue(n int) (servers int, rate, dispersion float64) {
+	each := s.load.Rate / float64(n)
+	switch s.load.Routing {
+	case RoundRobin:
+		return 1, each, s.load.Dispersion / float64(n)
+	case Random:
+		return 1, each, 1 + (s.load.Dispersion-1)/float64(n)
+	default:
+		return n, s.load.Rate, s.load.Dispersion
+	}
+}
+
 // quantile is the latency, in seconds, that a part of the requests exceed with n nodes.
 func (s *sizing) quantile(n int, part float64) float64 {
 	service := s.mean / s.curve.TokensPerSecond
-	wait := waitQuantile(n, s.load.Rate*service, service, s.scv, part)
+	servers, rate, dispersion := s.queue(n)
+	wait := waitQuantile(servers, rate*service, dispersion, service, s.scv, part)
 	own := s.curve.alone(record.Percentile(s.sizes, 100*(1-part)))
 	// A request that finds no node idle waits for the batch that runs, and shares the next.
 	batch := s.batch(n)
-	if waitExceeded(n, s.load.Rate*(s.fixed+s.token*s.mean)) > part {
+	if waitExceededInBursts(servers, rate*(s.fixed+s.token*s.mean), dispersion) > part {
 		shared := s.fixed + s.token*min(s.mean, batchTokens)
 		wait += batch + max(batch-shared, 0)
 	}
 	return own + wait
 }
 
-// enough says whether n nodes do, by the formula; if not, why.
-func (s *sizing) enough(n int) (ok bool, why string) {
-	if u := s.utilisation(n); u > s.load.MaxUtilisation {
-		return false, fmt.Sprintf("utilisation, at most %.0f %%", 100*s.load.MaxUtilisation)
-	}
-	if s.quantile(n, 0.01) > s.load.P99.Seconds() {
-		return false, fmt.Sprintf("p99, at most %v", s.load.P99)
-	}
-	return true, ""
+// least is how many nodes the load's utilisation takes; more than maxNodes where that many can't bear it.
+func (s *sizing) least() int {
+	return max(1, int(min(math.Ceil(s.utilisation(1)/s.load.MaxUtilisation), maxNodes+1)))
 }
 
-// fewest is the smallest number of nodes that is enough from least on; 0: there is none.
-func (s *sizing) fewest(least int) (n int, why string) {
-	low, high := least, least // enough(high) and not enough(low-1), in the end
+// smallest is the smallest number from least to maxNodes for which ok holds, or 0, where it holds for all above one that it
+// holds for; of hundreds, it may be one in a hundred more. guess is what is tried first.
+func smallest(least, guess int, ok func(n int) (bool, error)) (int, error) {
+	low, high := least, max(least, guess)
 	for {
-		ok, reason := s.enough(high)
-		if ok {
+		enough, err := ok(high)
+		if err != nil {
+			return 0, err
+		}
+		if enough {
 			break
 		}
-		why = reason
-		if high == maxNodes {
-			return 0, why
+		if high >= maxNodes {
+			return 0, nil
 		}
 		low, high = high+1, min(2*high, maxNodes)
 	}
-	for low < high {
+	for high-low > high/100 {
 		middle := (low + high) / 2
-		if ok, reason := s.enough(middle); ok {
+		enough, err := ok(middle)
+		if err != nil {
+			return 0, err
+		}
+		if enough {
 			high = middle
 		} else {
-			low, why = middle+1, reason
+			low = middle + 1
 		}
 	}
-	return high, why
+	return high, nil
 }
 
-// Make plans with one curve. With simulated, the number is raised until the simulation agrees.
-func Make(c Curve, load Load, simulated bool) (*Plan, error) {
+// Make plans with one curve. With simulated, the simulation decides, and the formula only says where to begin.
+func Make(ctx context.Context, c Curve, load Load, simulated bool) (*Plan, error) {
 	if err := load.Validate(); err != nil {
 		return nil, err
 	}
@@ -138,43 +157,60 @@ func Make(c Curve, load Load, simulated bool) (*Plan, error) {
 		Curve: c, PairsPerSecond: c.TokensPerSecond / load.Tokens, Alone: duration(c.alone(record.Percentile(s.sizes, 99))),
 		Far: load.Tokens < c.LeastTokensPerPair/2 || load.Tokens > 2*c.MostTokensPerPair,
 	}
-	if p.Alone > load.P99 {
-		p.Reason = fmt.Sprintf("a request alone takes %v at the 99th percentile, more than %v", p.Alone.Round(time.Millisecond/10), load.P99)
+	least := s.least()
+	limit := fmt.Sprintf("utilisation, at most %.0f %%", 100*load.MaxUtilisation)
+	switch {
+	case p.Alone > load.P99:
+		p.Reason = fmt.Sprintf("no number is enough: a request alone takes %v at the 99th percentile, more than %v", p.Alone.Round(time.Millisecond/10), load.P99)
+		return p, nil
+	case least+load.Survive > maxNodes:
+		p.Reason = tooMany(limit)
 		return p, nil
 	}
-	return p, p.find(s, simulated)
-}
-
-func (p *Plan) find(s *sizing, simulated bool) error {
-	n, why := s.fewest(1)
-	for n > 0 && simulated {
-		var err error
-		if p.Simulated, err = s.simulate(n, leastSimulated); err != nil {
-			return err
-		}
-		if p.Simulated.Refused == 0 && p.Simulated.P99 <= s.load.P99 {
-			break
-		}
-		why = "p99, as simulated"
-		if n, _ = s.fewest(n + max(1, n/20)); n > maxNodes {
-			n = 0
-		}
+	n, err := p.find(ctx, s, least, simulated)
+	if err != nil {
+		return nil, err
 	}
-	if n == 0 || n+s.load.Survive > maxNodes {
-		p.Reason, p.Simulated = fmt.Sprintf("more than %d nodes would be needed (%s)", maxNodes, why), nil
-		return nil
+	if n > least || n == 0 {
+		limit = fmt.Sprintf("p99, at most %v", load.P99)
+	}
+	if n == 0 || n+load.Survive > maxNodes {
+		p.Reason, p.Simulated = tooMany(limit), nil
+		return p, nil
 	}
 	p.Utilisation, p.P50, p.P99 = s.utilisation(n), duration(s.quantile(n, 0.5)), duration(s.quantile(n, 0.01))
-	p.Nodes, p.Reason = n+s.load.Survive, reasonOf(why, s.load.Survive)
-	return nil
+	p.Nodes, p.Reason = n+load.Survive, limit
+	if n == 1 {
+		p.Reason = "one is enough"
+	}
+	if load.Survive > 0 {
+		p.Reason += fmt.Sprintf("; %d may be down", load.Survive)
+	}
+	return p, nil
 }
 
-func reasonOf(why string, survive int) string {
-	if why == "" {
-		why = "one is enough"
+func tooMany(limit string) string {
+	return fmt.Sprintf("more than %d nodes would be needed (%s)", maxNodes, limit)
+}
+
+// find returns how many nodes are enough, from least on; 0: there is no such number up to maxNodes.
+func (p *Plan) find(ctx context.Context, s *sizing, least int, simulated bool) (int, error) {
+	n, err := smallest(least, least, func(n int) (bool, error) { return s.quantile(n, 0.01) <= s.load.P99.Seconds(), nil })
+	if err != nil || !simulated {
+		return n, err
 	}
-	if survive > 0 {
-		why += fmt.Sprintf("; %d may be down", survive)
+	if n == 0 {
+		n = least
 	}
-	return why
+	return smallest(least, n, func(n int) (bool, error) {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		simulation, err := s.simulate(n, leastSimulated)
+		if err != nil || simulation.Refused > 0 || simulation.P99 > s.load.P99 {
+			return false, err
+		}
+		p.Simulated = simulation // the last that is enough is of the number that is returned
+		return true, nil
+	})
 }

@@ -21,45 +21,70 @@ func curves() []Curve {
 }
 
 func load() Load {
-	return Load{Rate: 100, LeastDocuments: 20, MostDocuments: 20, Tokens: 100, P99: time.Second, MaxUtilisation: 0.8, Seed: 5}
+	return Load{Rate: 100, LeastDocuments: 20, MostDocuments: 20, Tokens: 100, P99: time.Second, MaxUtilisation: 0.8, Seed: 5, Dispersion: 1, Routing: LeastRequests}
 }
 
 // How far the formula may be off: it is there to begin from, and what it says is simulated.
 const (
 	mostBelow = 1.5 // the simulation's p99 as a multiple of the formula's
-	mostAbove = 2.6 // the other way round
+	mostAbove = 3.0 // the other way round
 )
+
+// fleet is one that TestFormula looks at.
+type fleet struct {
+	nodes       int
+	documents   [2]int
+	utilisation float64
+	dispersion  float64
+	routing     Routing
+}
+
+func fleets() []fleet {
+	var fleets []fleet
+	for _, utilisation := range []float64{0.5, 0.8} {
+		for _, n := range []int{1, 3, 30} {
+			for _, documents := range [][2]int{{1, 1}, {8, 8}, {5, 200}, {1000, 1000}} {
+				fleets = append(fleets, fleet{n, documents, utilisation, 1, LeastRequests})
+			}
+		}
+		fleets = append(fleets, fleet{300, [2]int{8, 8}, utilisation, 1, LeastRequests})
+		for _, n := range []int{3, 30} {
+			for _, documents := range [][2]int{{8, 8}, {5, 200}} {
+				fleets = append(fleets,
+					fleet{n, documents, utilisation, 1, Random}, fleet{n, documents, utilisation, 1, RoundRobin},
+					fleet{n, documents, utilisation, 10, Random}, fleet{n, documents, utilisation, 10, LeastRequests},
+					fleet{n, documents, utilisation, 10, RoundRobin})
+			}
+		}
+	}
+	return fleets
+}
 
 // TestFormula compares the formula with simulations of whole fleets.
 func TestFormula(t *testing.T) {
-	nodes := []int{1, 3, 30}
+	all := fleets()
 	if testing.Short() {
-		nodes = nodes[:1]
+		all = all[:4]
 	}
 	var ratios []float64
-	for _, n := range nodes {
+	for _, f := range all {
 		for _, c := range curves() {
-			for _, documents := range [][2]int{{1, 1}, {8, 8}, {5, 200}, {1000, 1000}} {
-				for _, utilisation := range []float64{0.5, 0.8} {
-					l := load()
-					l.LeastDocuments, l.MostDocuments = documents[0], documents[1]
-					s, err := newSizing(&c, &l)
-					if err != nil {
-						t.Fatal(err)
-					}
-					l.Rate = utilisation * float64(n) * c.TokensPerSecond / s.mean
-					simulation, err := s.simulate(n, 6000)
-					if err != nil {
-						t.Fatal(err)
-					}
-					formula := s.quantile(n, 0.01)
-					ratio := simulation.P99.Seconds() / formula
-					ratios = append(ratios, ratio)
-					if ratio > mostBelow || ratio < 1/mostAbove {
-						t.Errorf("%d nodes, %s, %v documents at %v: p99 %.1f ms by the formula, %.1f ms simulated",
-							n, c.System, documents, utilisation, 1e3*formula, 1e3*simulation.P99.Seconds())
-					}
-				}
+			l := load()
+			l.LeastDocuments, l.MostDocuments, l.Dispersion, l.Routing = f.documents[0], f.documents[1], f.dispersion, f.routing
+			s, err := newSizing(&c, &l)
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.Rate = f.utilisation * float64(f.nodes) * c.TokensPerSecond / s.mean
+			simulation, err := s.simulate(f.nodes, 6000)
+			if err != nil {
+				t.Fatal(err)
+			}
+			formula := s.quantile(f.nodes, 0.01)
+			ratio := simulation.P99.Seconds() / formula
+			ratios = append(ratios, ratio)
+			if ratio > mostBelow || ratio < 1/mostAbove {
+				t.Errorf("%+v, %s: p99 %.1f ms by the formula, %.1f ms simulated", f, c.System, 1e3*formula, 1e3*simulation.P99.Seconds())
 			}
 		}
 	}
@@ -72,7 +97,7 @@ func TestMake(t *testing.T) {
 	for _, c := range curves() {
 		l := load()
 		l.P99 = 300 * time.Millisecond
-		p, err := Make(c, l, true)
+		p, err := Make(t.Context(), c, l, true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -94,14 +119,55 @@ func TestMake(t *testing.T) {
 	}
 }
 
+// mostMissed is by how much other requests of the same kind may miss the p99 of a plan that was simulated.
+const mostMissed = 1.1
+
+// A plan holds for requests other than those that it was simulated with.
+func TestMakeHolds(t *testing.T) {
+	if testing.Short() {
+		t.Skip("some seconds")
+	}
+	worst := 0.0
+	for _, c := range curves() {
+		for _, routing := range []Routing{LeastRequests, RoundRobin, Random} {
+			for dispersion, slack := range map[float64]float64{1: 1.3, 10: 3} { // the p99 as a multiple of what a request takes alone
+				l := load()
+				l.LeastDocuments, l.MostDocuments, l.Routing, l.Dispersion, l.MaxUtilisation = 5, 50, routing, dispersion, 0.95
+				l.Rate = 5 * c.TokensPerSecond / 2000
+				s, err := newSizing(&c, &l)
+				if err != nil {
+					t.Fatal(err)
+				}
+				l.P99 = duration(slack * c.alone(record.Percentile(s.sizes, 99)))
+				p, err := Make(t.Context(), c, l, true)
+				if err != nil || p.Nodes == 0 {
+					t.Fatalf("%+v: %+v, %v", l, p, err)
+				}
+				for l.Seed = 11; l.Seed < 13; l.Seed++ {
+					again, err := s.simulate(p.Nodes, leastSimulated)
+					if err != nil {
+						t.Fatal(err)
+					}
+					missed := again.P99.Seconds() / l.P99.Seconds()
+					worst = max(worst, missed)
+					if missed > mostMissed || again.Refused > 0 {
+						t.Errorf("%s, %+v: %d nodes have %+v", c.System, l, p.Nodes, again)
+					}
+				}
+			}
+		}
+	}
+	t.Logf("at worst, p99 is %.2f of what was planned for", worst)
+}
+
 func TestMakeSpares(t *testing.T) {
 	l := load()
-	without, err := Make(curves()[0], l, false)
+	without, err := Make(t.Context(), curves()[0], l, false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	l.Survive = 2
-	with, err := Make(curves()[0], l, false)
+	with, err := Make(t.Context(), curves()[0], l, false)
 	if err != nil || with.Nodes != without.Nodes+2 || with.Utilisation != without.Utilisation {
 		t.Errorf("%d nodes, with two to spare %d (%v)", without.Nodes, with.Nodes, err)
 	}
@@ -111,12 +177,12 @@ func TestMakeSpares(t *testing.T) {
 func TestMakeImpossible(t *testing.T) {
 	l := load()
 	l.P99 = 50 * time.Millisecond
-	p, err := Make(curves()[0], l, true)
+	p, err := Make(t.Context(), curves()[0], l, true)
 	if err != nil || p.Nodes != 0 || !strings.Contains(p.Reason, "alone") {
 		t.Errorf("%+v, %v", p, err)
 	}
 	l.P99, l.Rate = time.Second, 1e6
-	if p, err = Make(curves()[0], l, true); err != nil || p.Nodes != 0 || !strings.Contains(p.Reason, "10000 nodes") {
+	if p, err = Make(t.Context(), curves()[0], l, true); err != nil || p.Nodes != 0 || !strings.Contains(p.Reason, "10000 nodes") {
 		t.Errorf("%+v, %v", p, err)
 	}
 }
@@ -125,6 +191,9 @@ func TestValidate(t *testing.T) {
 	for want, change := range map[string]func(*Load){
 		"rate is 0":             func(l *Load) { l.Rate = 0 },
 		"rate is 1e+07":         func(l *Load) { l.Rate = 1e7 },
+		"dispersion is 0.5":     func(l *Load) { l.Dispersion = 0.5 },
+		"dispersion is +Inf":    func(l *Load) { l.Dispersion = math.Inf(1) },
+		`routing is "best"`:     func(l *Load) { l.Routing = "best" },
 		"rate is NaN":           func(l *Load) { l.Rate = math.NaN() },
 		"documents is 0":        func(l *Load) { l.LeastDocuments = 0 },
 		"documents are 20 to 3": func(l *Load) { l.MostDocuments = 3 },

@@ -16,20 +16,28 @@ func waitExceeded(n int, offered float64) float64 {
 	return b / (1 - offered/float64(n)*(1-b))
 }
 
-// waitQuantile is how long all but a part of the requests wait at most, in seconds, for n servers with Poisson arrivals and
-// a mean service time of s with squared coefficient of variation scv. The mean wait of M/M/n, given that there is one, is
-// multiplied by 1+scv, and taken to be exponential: twice Allen and Cunneen's approximation for M/G/n (Allen, Probability,
-// Statistics and Queueing Theory, 1990, section 5.3), which is for requests that are served one after another. A node
-// shares its time among those that it has, so that none has to wait for a large one, and all end later.
-func waitQuantile(n int, offered, s, scv, part float64) float64 {
-	waits := waitExceeded(n, offered)
+// waitExceededInBursts is waitExceeded where the arrivals have an index of dispersion: by Hayward's approximation as if
+// requests came in groups of so many, each to a group of servers (Fredericks, Congestion in blocking systems, 1980).
+func waitExceededInBursts(n int, offered, dispersion float64) float64 {
+	groups := max(int(float64(n)/max(dispersion, 1)), 1)
+	return waitExceeded(groups, offered*float64(groups)/float64(n))
+}
+
+// waitQuantile is how long all but a part of the requests wait at most, in seconds, for n servers, with arrivals of an index
+// of dispersion and a mean service time of s with squared coefficient of variation scv. The mean wait of M/M/n, given that
+// there is one, is multiplied as in Allen and Cunneen's approximation for G/G/n (Allen, Probability, Statistics and Queueing
+// Theory, 1990, section 5.3), (dispersion+scv)/2, and taken to be exponential. That is for requests that are served one
+// after another. A node shares its time among those that it has, so that none has to wait for a large one, and all end later:
+// all but what bursts add is doubled.
+func waitQuantile(n int, offered, dispersion, s, scv, part float64) float64 {
+	waits := waitExceededInBursts(n, offered, dispersion)
 	if waits <= part {
 		return 0
 	}
 	if offered >= float64(n) {
 		return math.Inf(1)
 	}
-	mean := s / (float64(n) - offered) * (1 + scv)
+	mean := s / (float64(n) - offered) * (min(dispersion, 1) + max(dispersion-1, 0)/2 + scv)
 	return mean * math.Log(waits/part)
 }
 

@@ -15,19 +15,20 @@ type Simulation struct {
 	Busy              float64 // part of the time in which devices ran batches
 }
 
-// Requests of a simulation: enough for a 99th percentile, and for every node to have some; and their documents at most,
-// which are what takes time.
+// Requests of a simulation: enough for a 99th percentile, for every node to have some, and for some hundred bursts; and
+// their documents at most, which are what takes time.
 const (
 	leastSimulated = 30_000
 	perNode        = 100
+	perBurst       = 200
 	mostDocuments  = 100_000_000
 )
 
-// simulate runs the load on n nodes, with so many requests at least, each with the engine's scheduler, behind a balancer that picks the one with the fewest
-// requests.
+// simulate runs the load on n nodes, each with the engine's scheduler, behind the load's balancer, with so many requests at
+// least.
 func (s *sizing) simulate(n, least int) (*Simulation, error) {
-	requests := min(max(least, perNode*n), max(mostDocuments/s.load.MostDocuments, 1))
-	config := simulate.Config{Route: simulate.LeastRequests, Seed: s.load.Seed}
+	requests := min(max(least, perNode*n, int(perBurst*(s.load.Dispersion-1))), max(mostDocuments/s.load.MostDocuments, 1))
+	config := simulate.Config{Route: s.load.Routing.router(), Seed: s.load.Seed}
 	limits := schedule.Limits{BatchTokens: batchTokens, QueueTokens: 256 * batchTokens, Requests: 512}
 	for i := range n {
 		config.Devices = append(config.Devices, simulate.Device{})
