@@ -107,6 +107,9 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		if (f.kind == kindTooLarge || f.kind == kindTooMany) && s.config.TooLargeStatus {
 			ctx.SetStatusCode(fasthttp.StatusRequestEntityTooLarge)
 		}
+		if f.kind == kindOverloaded && s.config.OverloadedStatus {
+			ctx.SetStatusCode(fasthttp.StatusServiceUnavailable)
+		}
 	}
 	s.setRequestID(ctx)
 	s.metrics.ended(ctx, f)

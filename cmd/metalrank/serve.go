@@ -27,6 +27,7 @@ type serveCommand struct {
 	tlsFlags
 	logFlags
 	timeoutFlags
+	fleetFlags
 	Listen     string             `help:"Where to listen: HOST:PORT, or unix:PATH for a socket." default:"127.0.0.1:8080"`
 	DrainDelay time.Duration      `help:"How long, once told to stop, GET /readyz says 503 and all else goes on, before no more connections are accepted. Default: not at all." placeholder:"D"`
 	Check      bool               `help:"Load everything, print the settings and exit instead of serving."`
@@ -170,6 +171,7 @@ func (c *serveCommand) httpConfig(keys *httpapi.Keys, cert *certificate, metrics
 	config := httpapi.Config{
 		Version: version, Logger: logger, Metrics: metrics, Trace: &c.Recorder, Keys: keys, AnyModel: c.AnyModel, MaxTexts: c.MaxClientBatchSize,
 		MaxConcurrentRequests: c.MaxConcurrentRequests, AccessLogShare: c.AccessLogShare, PrivateMetrics: c.AdminListen != "",
+		OverloadedStatus: c.OverloadedStatus == "503",
 	}
 	c.limit(&config)
 	if cert != nil {
@@ -200,6 +202,11 @@ func (c *serveCommand) serve(ctx context.Context, models served, metrics *httpap
 		return errors.Join(err, listener.Close())
 	}
 	defer stopAdmin()
+	stopAgent, err := c.serveAgent(ctx, server, logger)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer stopAgent()
 	stopReloads := onHangup(func() {
 		c.reloadKeys(ctx, keys, logger)
 		if certificate != nil {

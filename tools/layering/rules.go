@@ -21,13 +21,14 @@ var allowed = []rule{
 	{"cmd/...", []string{
 		"bulk", "bulk/embedded", "bulk/table", "cmd/cli", "jsonl",
 		"httpapi", "engine", "engine/metrics", "engine/trace", "metal/open", "weights", "weights/builtin", "weights/calibrate",
-		"record", "weights/convert", "weights/hub", "doctor", "fleet/plan",
+		"record", "weights/convert", "weights/hub", "doctor", "fleet", "fleet/plan",
 	}},
 	{"cmd/cli", []string{"engine", "metal/open", "weights/hub"}},
 	{"doctor", []string{
 		"engine", "kernels", "kernels/kerneltest", "machine", "metal", "metal/metaltest", "record", "weights/builtin",
 	}},
 	{"machine", []string{"record"}},
+	{"fleet", nil},
 	{"fleet/plan", []string{"engine/schedule", "engine/schedule/simulate", "record"}},
 	{"httpapi", []string{"engine", "engine/trace"}},
 	{"bulk", []string{"engine"}},
