@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"regexp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -36,7 +37,10 @@ type Nodes struct {
 	RequestTimeout time.Duration `yaml:"request_timeout"`
 	// SlowStart is how long a node that has come back takes to get its whole share. Default 10 s. Bounds: 1 s to 1 h.
 	SlowStart time.Duration `yaml:"slow_start"`
-	Nodes     []Node        `yaml:"nodes"`
+	// Platform is what HAProxy runs on: "linux", the default, or "macos", where nothing but RequestTimeout ends the wait for
+	// a node whose cable is cut.
+	Platform string `yaml:"platform"`
+	Nodes    []Node `yaml:"nodes"`
 }
 
 // Node is one server.
@@ -84,10 +88,13 @@ func ReadNodes(in io.Reader) (*Nodes, error) {
 	return &n, n.check()
 }
 
+var platforms = []string{"linux", "macos"}
+
 func (n *Nodes) setDefaults() {
 	n.Listen, n.Stats = cmp.Or(n.Listen, defaultListen), cmp.Or(n.Stats, defaultStats)
 	n.RetryBytes, n.MaxConnections = cmp.Or(n.RetryBytes, defaultRetryBytes), cmp.Or(n.MaxConnections, defaultMaxConnections)
 	n.RequestTimeout, n.SlowStart = cmp.Or(n.RequestTimeout, defaultTimeout), cmp.Or(n.SlowStart, defaultSlowStart)
+	n.Platform = cmp.Or(n.Platform, platforms[0])
 	for i := range n.Nodes {
 		n.Nodes[i].Weight = cmp.Or(n.Nodes[i].Weight, defaultWeight)
 	}
@@ -106,6 +113,9 @@ func (n *Nodes) check() error {
 	}
 	if err := checkFile("tls_cert", n.TLSCert); err != nil {
 		return err
+	}
+	if !slices.Contains(platforms, n.Platform) {
+		return fmt.Errorf("fleet: nodes: platform is %q, want one of %v", n.Platform, platforms)
 	}
 	for _, f := range []struct {
 		name           string

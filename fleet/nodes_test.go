@@ -11,7 +11,7 @@ func TestReadNodesRefuses(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"nothing", "", "number of nodes is 0"},
 		{"no YAML", "nodes: [", "nodes"},
-		{"unknown field", one + "listen: 127.0.0.1:1\n", "listen"},
+		{"unknown field", one + "lissen: 127.0.0.1:1\n", "lissen"},
 		{"unknown field of a node", "nodes: [{name: a, adress: b}]", "adress"},
 		{"field twice", one + one, "nodes"},
 		{"listen without a port", one + "listen: localhost\n", "listen is \"localhost\", want HOST:PORT"},
@@ -21,6 +21,7 @@ func TestReadNodesRefuses(t *testing.T) {
 		{"max_connections", one + "max_connections: -1\n", "max_connections is -1, want 1 to 100000"},
 		{"request_timeout", one + "request_timeout: 2h\n", "request_timeout is 2h0m0s, want 100ms to 1h"},
 		{"slow_start", one + "slow_start: 1ms\n", "slow_start is 1ms, want 1s to 1h"},
+		{"platform", one + "platform: beos\n", "platform is \"beos\", want one of [linux macos]"},
 		{"no name", "nodes: [{address: '127.0.0.1:1'}]", "nodes[0]: name is \"\""},
 		{"name with a line", "nodes: [{name: \"a\\nglobal\", address: '127.0.0.1:1'}]", "nodes[0]: name is"},
 		{"address with a word", "nodes: [{name: a, address: 'b backup:1'}]", "(a): address is"},
