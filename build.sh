@@ -45,6 +45,7 @@ usage: ./build.sh VERB [ARGS]
   faults [FLAGS]   have thousands of clients, and the machine, misbehave towards a server (tools/faults); four minutes
   fleet [FLAGS]    three simulated nodes behind HAProxy, in network namespaces: what is lost when one fails (tools/fleet/README.md);
                    on Linux, as root; --help lists the flags
+  fleet job        check the Nomad job against the structs of Nomad's API
   env              print what `eval "$(./build.sh env)"` needs so that plain `go test ./...` works
   help             print this
 
@@ -595,9 +596,17 @@ bench_peers() {
 verb_fleet() {
     local dir
     dir=$(cache_dir)/fleet
-    [ "$(uname -s)" = Linux ] && [ "$(id -u)" = 0 ] || die 'fleet makes network namespaces: it wants Linux, and root'
-    command -v haproxy >/dev/null && command -v ip >/dev/null ||
+    if [ "${1:-}" = job ]; then
+        need_tools
+        cd tools/fleet/jobcheck
+        CGO_ENABLED=0 exec go run . ../ops/metalrank.nomad.hcl
+    fi
+    if [ "$(uname -s)" != Linux ] || [ "$(id -u)" != 0 ]; then
+        die 'fleet makes network namespaces: it wants Linux, and root'
+    fi
+    if ! command -v haproxy >/dev/null || ! command -v ip >/dev/null; then
         die 'fleet wants haproxy and ip (Debian, Ubuntu: apt-get install haproxy iproute2; Fedora: dnf install haproxy iproute)'
+    fi
     build
     go build -o "$dir/" ./tools/fleet ./tools/fleet/node
     exec "$dir/fleet" -node "$dir/node" -metalrank "$root/bin/metalrank" "$@"

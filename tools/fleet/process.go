@@ -33,7 +33,7 @@ func start(o *options, stderr io.Writer, name string, args ...string) (*process,
 	if o.verbose {
 		p.command.Stdout, p.command.Stderr = stderr, stderr
 	}
-	p.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	p.command.SysProcAttr = tied()
 	if err := p.command.Start(); err != nil {
 		return nil, err
 	}
