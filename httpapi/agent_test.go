@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"io"
 	"net"
 	"testing"
@@ -69,5 +70,20 @@ func TestServeAgent(t *testing.T) {
 	}
 	if err := <-served; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestOverloadedStatus asks for the status that load balancers know.
+func TestOverloadedStatus(t *testing.T) {
+	full := &fakeRanker{rerank: func(context.Context, string, []string, engine.Options) (*engine.Ranking, error) {
+		return nil, &engine.OverloadError{Limit: "QueueTokens"}
+	}}
+	for is, want := range map[bool]int{false: 429, true: 503} {
+		_, address := start(t, full, Config{OverloadedStatus: is})
+		got := rerank(t, address, `{"query":"a","texts":["b"]}`)
+		checkRefusal(t, got, want, "Overloaded")
+		if got.header.Get("Retry-After") == "" {
+			t.Errorf("%d has no Retry-After", want)
+		}
 	}
 }
