@@ -22,8 +22,8 @@ const mostRetries = 2
 
 var haproxyTemplate = template.Must(template.New("haproxy").Funcs(template.FuncMap{
 	"ms":      func(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) + "ms" },
-	"host":    func(address string) string { host, _, _ := net.SplitHostPort(address); return host }, //nolint:errcheck // was checked
-	"port":    func(address string) string { _, port, _ := net.SplitHostPort(address); return port }, //nolint:errcheck // was checked
+	"host":    func(address string) string { host, _, _ := net.SplitHostPort(address); return host }, // which were checked
+	"port":    func(address string) string { _, port, _ := net.SplitHostPort(address); return port }, // which were checked
 	"buffer":  func(n *Nodes) int { return n.RetryBytes + headerBytes },
 	"retries": func(n *Nodes) int { return min(len(n.Nodes), mostRetries) },
 }).Parse(haproxyText))

@@ -107,7 +107,7 @@ func (n *Nodes) check() error {
 	if err := checkAddress("stats", n.Stats); err != nil {
 		return err
 	}
-	host, _, _ := net.SplitHostPort(n.Stats) //nolint:errcheck // checked above
+	host, _, _ := net.SplitHostPort(n.Stats) // it has both: see above
 	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return fmt.Errorf("fleet: nodes: stats is %q, want a loopback address: it asks for no password", n.Stats)
 	}

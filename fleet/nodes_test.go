@@ -12,7 +12,7 @@ func TestReadNodesRefuses(t *testing.T) {
 		{"nothing", "", "number of nodes is 0"},
 		{"no YAML", "nodes: [", "nodes"},
 		{"unknown field", one + "lissen: 127.0.0.1:1\n", "lissen"},
-		{"unknown field of a node", "nodes: [{name: a, adress: b}]", "adress"},
+		{"unknown field of a node", "nodes: [{name: a, addr: b}]", "addr"},
 		{"field twice", one + one, "nodes"},
 		{"listen without a port", one + "listen: localhost\n", "listen is \"localhost\", want HOST:PORT"},
 		{"port", one + "listen: localhost:65536\n", "want a port from 1 to 65535"},

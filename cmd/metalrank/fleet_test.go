@@ -24,8 +24,8 @@ func TestFleetHAProxy(t *testing.T) {
 	if written, err := os.ReadFile(file); status != 0 || printed != "" || err != nil || string(written) != out {
 		t.Errorf("status %d, %s%s, %v", status, problems, printed, err)
 	}
-	status, out, problems = execute(t, t.Context(), "nodes: [{name: a, adress: b}]", "fleet", "haproxy", "-")
-	if status != exitFailed || out != "" || !strings.Contains(problems, "adress") {
+	status, out, problems = execute(t, t.Context(), "nodes: [{name: a, addr: b}]", "fleet", "haproxy", "-")
+	if status != exitFailed || out != "" || !strings.Contains(problems, "addr") {
 		t.Errorf("status %d, %s%s", status, out, problems)
 	}
 }

@@ -54,7 +54,7 @@ func (p *process) kill() error {
 	if err := p.command.Process.Kill(); err != nil {
 		return err
 	}
-	<-p.ended // which says that it was killed
+	_ = <-p.ended // that it was killed
 	return nil
 }
 

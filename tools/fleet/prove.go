@@ -60,7 +60,7 @@ func parts(span time.Duration) []part {
 			pause(ctx, 0.4)
 			return waitUp(ctx, 1)
 		}},
-		{"cable cut, mended", v1, func(ctx context.Context, f *fleet) error {
+		{"cable cut, mended", v1, func(ctx context.Context, _ *fleet) error {
 			pause(ctx, 0.2)
 			if err := cable(ctx, 2, "down"); err != nil {
 				return err
