@@ -54,7 +54,9 @@ func (p *process) kill() error {
 	if err := p.command.Process.Kill(); err != nil {
 		return err
 	}
-	_ = <-p.ended // that it was killed
+	if err := <-p.ended; err == nil {
+		return errors.New("it had ended well before it was killed")
+	}
 	return nil
 }
 
