@@ -44,6 +44,9 @@ usage: ./build.sh VERB [ARGS]
   conformance [clients | schemathesis]   run real clients and schemathesis against a server (tools/conformance/README.md)
   browser [FOLDER]   drive the server's page in headless Chromium; screenshots go to FOLDER (tools/browser)
   faults [FLAGS]   have thousands of clients, and the machine, misbehave towards a server (tools/faults); four minutes
+  fleet [FLAGS]    three simulated nodes behind HAProxy, in network namespaces: what is lost when one fails (tools/fleet/README.md);
+                   on Linux, as root; --help lists the flags
+  fleet job        check the Nomad job against the structs of Nomad's API
   env              print what `eval "$(./build.sh env)"` needs so that plain `go test ./...` works
   help             print this
 
@@ -590,6 +593,26 @@ bench_peers() {
     exec "$dir/bin/peers" -python "$venv/bin/python" -engine "$dir/bin/metalrank" -model "$model" -cache "$dir" "$@"
 }
 
+# verb_fleet FLAGS: wants root for the namespaces, HAProxy and iproute2.
+verb_fleet() {
+    local dir
+    dir=$(cache_dir)/fleet
+    if [ "${1:-}" = job ]; then
+        need_tools
+        cd tools/fleet/jobcheck
+        CGO_ENABLED=0 exec go run . ../ops/metalrank.nomad.hcl
+    fi
+    if [ "$(uname -s)" != Linux ] || [ "$(id -u)" != 0 ]; then
+        die 'fleet makes network namespaces: it wants Linux, and root'
+    fi
+    if ! command -v haproxy >/dev/null || ! command -v ip >/dev/null; then
+        die 'fleet wants haproxy and ip (Debian, Ubuntu: apt-get install haproxy iproute2; Fedora: dnf install haproxy iproute)'
+    fi
+    build
+    go build -o "$dir/" ./tools/fleet ./tools/fleet/node
+    exec "$dir/fleet" -node "$dir/node" -metalrank "$root/bin/metalrank" "$@"
+}
+
 # make_venv DIR REQUIREMENTS WHAT: sets venv to a virtual environment under DIR with exactly what the file lists.
 venv=''
 make_venv() {
@@ -961,7 +984,7 @@ verb_check() {
 verb=${1:-}
 [ $# = 0 ] || shift
 case $verb in
-deps | build | demo | serve | test | check | darwinlink | metallib | fuzz | bench | bulk | conformance | browser | faults | env) "verb_$verb" "$@" ;;
+deps | build | demo | serve | test | check | darwinlink | metallib | fuzz | bench | bulk | conformance | browser | faults | fleet | env) "verb_$verb" "$@" ;;
 test-long) verb_test_long "$@" ;;
 help | -h | --help) print_help ;;
 '') usage_error 'say what to do' ;;

@@ -36,6 +36,9 @@ type Config struct {
 	// TooLargeStatus refuses too many texts and too long ones with 413, as text-embeddings-inference did before 1.9,
 	// instead of 422.
 	TooLargeStatus bool
+	// OverloadedStatus refuses what is too much at the moment with 503 instead of 429: for load balancers that know only by
+	// 503 that another server should be asked.
+	OverloadedStatus bool
 	// MaxConcurrentRequests is how many rerank requests may be under way at once; one more is refused with 429.
 	// Default 512. Bounds: 1 to 65,536. Unlike in text-embeddings-inference a request counts once, however many
 	// texts it has.

@@ -128,6 +128,9 @@ func (s *Server) refuse(ctx *fasthttp.RequestCtx, f *failure) {
 	if (f.kind == kindTooLarge || f.kind == kindTooMany) && s.config.TooLargeStatus {
 		ctx.SetStatusCode(fasthttp.StatusRequestEntityTooLarge)
 	}
+	if f.kind == kindOverloaded && s.config.OverloadedStatus {
+		ctx.SetStatusCode(fasthttp.StatusServiceUnavailable)
+	}
 }
 
 // dispatch turns a panic into a failure: fasthttp has no recovery of its own, so one would end the process.

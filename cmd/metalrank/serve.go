@@ -31,6 +31,7 @@ type serveCommand struct {
 	corsFlags       `group:"Security"`
 	logFlags        `group:"Observability"`
 	traceFlags      `group:"Observability"`
+	fleetFlags      `group:"Fleet"`
 	teiFlags        `group:"As text-embeddings-inference has them"`
 
 	Check bool `help:"Load everything, print the settings and where they come from, and exit instead of serving."`
@@ -210,6 +211,7 @@ func (c *serveCommand) httpConfig(keys *httpapi.Keys, cert *certificate, metrics
 		Version: version, Logger: logger, Metrics: metrics, Trace: &c.Recorder, Keys: keys, AnyModel: c.AnyModel, MaxTexts: c.MaxClientBatchSize,
 		MaxConcurrentRequests: c.MaxConcurrentRequests, AccessLogShare: c.AccessLogShare, PrivateMetrics: c.AdminListen != "",
 		MaxBodyBytes: c.MaxBodyBytes, NoAutoTruncate: !c.AutoTruncate, CORSOrigins: c.CORSOrigin, TraceShare: c.TraceShare,
+		OverloadedStatus: c.OverloadedStatus == "503",
 	}
 	c.limit(&config)
 	if cert != nil {
@@ -269,6 +271,11 @@ func (c *serveCommand) serve(ctx context.Context, models served, metrics *httpap
 	}
 	defer stopAdmin()
 	stopReloads := onHangup(reload)
+	stopAgent, err := c.serveAgent(ctx, sockets, server, logger)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer stopAgent()
 	defer stopReloads()
 	stopped := make(chan error, 1)
 	go func() { stopped <- server.Serve(listener) }()
@@ -284,6 +291,7 @@ func (c *serveCommand) serve(ctx context.Context, models served, metrics *httpap
 		return err
 	case <-sockets.successor:
 		stopAdmin()
+		stopAgent() // the successor answers: this one would say that it drains
 	case <-ctx.Done():
 	}
 	logger.Info("stopping", "finishing", "requests under way")

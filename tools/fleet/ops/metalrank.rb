@@ -1,0 +1,30 @@
+# A formula for a tap of your own: it builds from a checkout's archive, whose address and sum you put in.
+class Metalrank < Formula
+  desc "Ranks documents with a cross-encoder, on Apple GPUs and CPUs"
+  homepage "https://github.com/metalrank/metalrank"
+  head "https://github.com/metalrank/metalrank.git", branch: "main"
+  license "Apache-2.0"
+
+  depends_on "go" => :build
+  depends_on "rust" => :build
+
+  def install
+    system "./build.sh", "build"
+    bin.install "bin/metalrank"
+  end
+
+  service do
+    run [opt_bin/"metalrank", "serve"]
+    environment_variables METALRANK_LISTEN: "127.0.0.1:8080", METALRANK_AGENT_LISTEN: "127.0.0.1:8081",
+                          METALRANK_ADMIN_LISTEN: "127.0.0.1:8082", METALRANK_OVERLOADED_STATUS: "503",
+                          METALRANK_DRAIN_DELAY: "3s"
+    keep_alive true
+    process_type :interactive
+    error_log_path var/"log/metalrank.log"
+  end
+
+  test do
+    (testpath/"documents.txt").write "The shop opens at nine.\nKettles boil water.\n"
+    assert_match "opens at nine", shell_output("#{bin}/metalrank rerank -q 'opening hours' --top-n 1 documents.txt")
+  end
+end

@@ -1,0 +1,6 @@
+package main
+
+import "syscall"
+
+// tied has a process end when this one does, however that ends.
+func tied() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
