@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 	"time"
 
 	"github.com/metalrank/metalrank/bulk"
@@ -41,6 +42,11 @@ func (c *submitCommand) Validate() error {
 
 // Run is called by kong.
 func (c *submitCommand) Run(ctx context.Context, std streams) error {
+	if c.Pairs != "-" { // before there is a job: a wrong name must leave none
+		if _, err := os.Stat(c.Pairs); err != nil {
+			return err
+		}
+	}
 	client, err := c.connect(ctx, "metalrank bulk submit "+c.Job, std)
 	if err != nil {
 		return err
