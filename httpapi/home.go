@@ -37,6 +37,7 @@ func newHome(config *Config) (htmlPage, error) {
 func (s *Server) showHome(ctx *fasthttp.RequestCtx) *failure {
 	ctx.Response.Header.Add(fasthttp.HeaderVary, fasthttp.HeaderAccept)
 	if !wantsHTML(ctx.Request.Header.PeekAll(fasthttp.HeaderAccept)) {
+		ctx.SetContentType("text/plain; charset=utf-8") // of nothing: an answer without a type would need a description of its own
 		return s.health(ctx)
 	}
 	s.home.show(ctx)
