@@ -7,10 +7,11 @@ import (
 
 // Percentile interpolates between the two nearest ranks, as numpy.percentile does by default; NaN of no values.
 func Percentile(values []float64, percent float64) float64 {
-	return ofSorted(slices.Sorted(slices.Values(values)), percent)
+	return PercentileOfSorted(slices.Sorted(slices.Values(values)), percent)
 }
 
-func ofSorted(sorted []float64, percent float64) float64 {
+// PercentileOfSorted is Percentile of values that are sorted already.
+func PercentileOfSorted(sorted []float64, percent float64) float64 {
 	if len(sorted) == 0 {
 		return math.NaN()
 	}
@@ -42,12 +43,12 @@ func (c *Cell) Summarize() {
 	}
 	sorted := slices.Sorted(slices.Values(c.Latencies))
 	c.Latency = Quantiles{
-		Mean: Mean(sorted), P50: ofSorted(sorted, 50), P90: ofSorted(sorted, 90), P95: ofSorted(sorted, 95),
-		P99: ofSorted(sorted, 99), Max: sorted[len(sorted)-1],
+		Mean: Mean(sorted), P50: PercentileOfSorted(sorted, 50), P90: PercentileOfSorted(sorted, 90), P95: PercentileOfSorted(sorted, 95),
+		P99: PercentileOfSorted(sorted, 99), Max: sorted[len(sorted)-1],
 	}
 	slices.Sort(speeds)
 	c.Throughput = Throughput{
-		Mean: float64(c.Pairs) / c.Seconds, P50: ofSorted(speeds, 50), P95: ofSorted(speeds, 95), P99: ofSorted(speeds, 99),
+		Mean: float64(c.Pairs) / c.Seconds, P50: PercentileOfSorted(speeds, 50), P95: PercentileOfSorted(speeds, 95), P99: PercentileOfSorted(speeds, 99),
 	}
 }
 

@@ -97,7 +97,7 @@ func (s *sizing) quantile(n int, part float64) float64 {
 	service := s.mean / s.curve.TokensPerSecond
 	servers, rate, dispersion := s.queue(n)
 	wait := waitQuantile(servers, rate*service, dispersion, service, s.scv, part)
-	own := s.curve.alone(record.Percentile(s.sizes, 100*(1-part)))
+	own := s.curve.alone(record.PercentileOfSorted(s.sizes, 100*(1-part)))
 	// A request that finds no node idle waits for the batch that runs, and shares the next.
 	batch := s.batch(n)
 	if waitExceededInBursts(servers, rate*(s.fixed+s.token*s.mean), dispersion) > part {
@@ -154,7 +154,7 @@ func Make(ctx context.Context, c Curve, load Load, simulated bool) (*Plan, error
 		return nil, err
 	}
 	p := &Plan{
-		Curve: c, PairsPerSecond: c.TokensPerSecond / load.Tokens, Alone: duration(c.alone(record.Percentile(s.sizes, 99))),
+		Curve: c, PairsPerSecond: c.TokensPerSecond / load.Tokens, Alone: duration(c.alone(record.PercentileOfSorted(s.sizes, 99))),
 		Far: load.Tokens < c.LeastTokensPerPair/2 || load.Tokens > 2*c.MostTokensPerPair,
 	}
 	least := s.least()

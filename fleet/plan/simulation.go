@@ -53,6 +53,6 @@ func (s *sizing) simulate(n, least int) (*Simulation, error) {
 
 // outside is what a request of a percentile of sizes takes besides the device: a simulated device knows only of that.
 func (s *sizing) outside(percent float64) time.Duration {
-	tokens := record.Percentile(s.sizes, percent)
+	tokens := record.PercentileOfSorted(s.sizes, percent)
 	return duration(max(s.curve.alone(tokens)-s.fixed*max(1, tokens/batchTokens)-s.token*tokens, 0))
 }
