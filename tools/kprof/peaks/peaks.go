@@ -6,7 +6,6 @@ import (
 	"embed"
 	"encoding/binary"
 	"errors"
-	"io/fs"
 	"math"
 	"slices"
 	"time"
@@ -16,9 +15,6 @@ import (
 
 //go:embed peaks.metal
 var files embed.FS
-
-// Files holds the kernels' source.
-func Files() fs.FS { return files }
 
 // groupThreads is the size of each threadgroup.
 const groupThreads = 256
