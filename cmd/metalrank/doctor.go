@@ -104,10 +104,7 @@ func printReport(w io.Writer, r *doctor.Report) error {
 		printDriver(row, &d)
 	}
 	for i, g := range r.Goldens {
-		name := ""
-		if i == 0 {
-			name = "goldens"
-		}
+		name := heading(i, "goldens")
 		if g.Error != "" {
 			row(name, "%s: %s", g.System, oneLine(g.Error))
 			continue
@@ -115,10 +112,7 @@ func printReport(w io.Writer, r *doctor.Report) error {
 		row(name, "%s: %d pairs; largest difference from transformers %.2g of %.2g allowed", g.System, g.Pairs, g.Difference, g.Allowed)
 	}
 	for i, s := range r.Speeds {
-		name := ""
-		if i == 0 {
-			name = "speed"
-		}
+		name := heading(i, "speed")
 		if s.Error != "" {
 			row(name, "%s: %s", s.System, oneLine(s.Error))
 			continue
@@ -136,6 +130,14 @@ func printReport(w io.Writer, r *doctor.Report) error {
 	}
 	row("verdict", "%s (%.0f s)", verdict(r), r.Seconds)
 	return table.Flush()
+}
+
+// heading is the name of a group of rows, for its first.
+func heading(i int, name string) string {
+	if i > 0 {
+		return ""
+	}
+	return name
 }
 
 func printDriver(row func(name, format string, args ...any), d *doctor.Driver) {
