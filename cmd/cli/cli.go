@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 
 	"github.com/alecthomas/kong"
 
@@ -15,8 +18,23 @@ import (
 
 // Program is a command line: what it is called, and its grammar, a pointer to a struct of kong's.
 type Program struct {
-	Name, Version, Description string
-	Grammar                    any
+	Name, Version, Description string // the first word of Name is what errors begin with
+	// Environment is the prefix of variables that flags can come from, each as <Environment>_<FLAG>. Empty: there are none.
+	Environment string
+	Grammar     any
+}
+
+// Environment is the prefix of metalrank's own programs.
+const Environment = "METALRANK"
+
+// ErrTold is wrapped by what makes a command fail that has said so itself.
+var ErrTold = errors.New("cli: told already")
+
+// Main runs a program until the first signal to stop, and a second one ends the process at once. It doesn't return.
+func Main(run func(ctx context.Context) (status int)) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx))
 }
 
 // Exit statuses besides 0.
@@ -25,8 +43,8 @@ const (
 	ExitUsage  = 2
 )
 
-// Run parses args and runs the command that they name; it returns the exit status. Every flag can come from
-// METALRANK_<FLAG> too. Commands may ask for a context.Context, and for whatever options bind.
+// Run parses args and runs the command that they name; it returns the exit status. Commands may ask for a context.Context,
+// and for whatever options bind.
 func Run(ctx context.Context, p Program, args []string, out, errOut io.Writer, options ...kong.Option) (status int) {
 	// kong calls exit in mid-parse after --help and --version.
 	type exit int
@@ -39,34 +57,39 @@ func Run(ctx context.Context, p Program, args []string, out, errOut io.Writer, o
 			panic(r)
 		}
 	}()
-	options = append([]kong.Option{
+	program, _, _ := strings.Cut(p.Name, " ")
+	common := []kong.Option{
 		kong.Name(p.Name),
 		kong.Description(p.Description),
 		kong.Vars{
-			"version": "metalrank " + p.Version, "backends": strings.Join(engine.Backends, ","),
+			"version": program + " " + p.Version, "backends": strings.Join(engine.Backends, ","),
 			"precisions": strings.Join(engine.Precisions, ","),
 		},
-		kong.DefaultEnvars("METALRANK"),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.Writers(out, errOut),
 		kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
-	}, options...)
-	parser, err := kong.New(p.Grammar, options...)
+	}
+	if p.Environment != "" {
+		common = append(common, kong.DefaultEnvars(p.Environment))
+	}
+	parser, err := kong.New(p.Grammar, append(common, options...)...)
 	if err != nil {
 		panic("BUG: command line grammar: " + err.Error())
 	}
 	parsed, err := parser.Parse(args)
 	if err != nil {
 		// Nothing is left to do if standard error can't be written.
-		_, _ = fmt.Fprintf(errOut, "metalrank: %v\nRun \"%s --help\" for usage.\n", err, p.Name)
+		_, _ = fmt.Fprintf(errOut, "%s: %v\nRun \"%s --help\" for usage.\n", program, err, p.Name)
 		return ExitUsage
 	}
 	if err := parsed.Run(); err != nil {
 		if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 			err = errors.New("interrupted")
 		}
-		_, _ = fmt.Fprintf(errOut, "metalrank: %v\n", err)
+		if !errors.Is(err, ErrTold) {
+			_, _ = fmt.Fprintf(errOut, "%s: %v\n", program, err)
+		}
 		return ExitFailed
 	}
 	return 0

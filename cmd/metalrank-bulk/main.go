@@ -10,8 +10,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -57,16 +55,13 @@ func (s streams) say(format string, args ...any) {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// From the first signal on, a second one ends the process at once.
-	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}))
+	cli.Main(func(ctx context.Context) int { return run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}) })
 }
 
 // run is main without the process around it; it returns the exit status.
 func run(ctx context.Context, args []string, std streams) (status int) {
 	return cli.Run(ctx, cli.Program{
-		Name: "metalrank bulk", Version: version, Description: description, Grammar: &command{},
+		Name: "metalrank bulk", Version: version, Description: description, Environment: cli.Environment, Grammar: &command{},
 	}, args, std.out, std.err, kong.Bind(std))
 }
 

@@ -7,8 +7,6 @@ import (
 	"context"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/alecthomas/kong"
 
@@ -48,10 +46,7 @@ type streams struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// From the first signal on, a second one ends the process at once.
-	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}))
+	cli.Main(func(ctx context.Context) int { return run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}) })
 }
 
 // run is main without the process around it; it returns the exit status.
@@ -60,6 +55,6 @@ func run(ctx context.Context, args []string, std streams) (status int) {
 		Name: "metalrank", Version: version,
 		Description: "Scores (query, document) pairs with a BERT-style cross-encoder. " +
 			"Without --model it uses the embedded English model.",
-		Grammar: &command{},
+		Environment: cli.Environment, Grammar: &command{},
 	}, args, std.out, std.err, kong.Bind(std), kong.PostBuild(addTEINames))
 }

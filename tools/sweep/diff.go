@@ -8,10 +8,11 @@ import (
 	"path/filepath"
 	"text/tabwriter"
 
+	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/record"
 )
 
-var errSlower = errors.New("the second run is slower")
+var errSlower = fmt.Errorf("the second run is slower: %w", cli.ErrTold)
 
 type diffCommand struct {
 	A         string  `arg:"" help:"Folder of a run, or its sweep.json: before."`

@@ -6,17 +6,13 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 
 	"github.com/alecthomas/kong"
 
-	"github.com/metalrank/metalrank/engine"
+	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/tools/sweep/dataset"
 	"github.com/metalrank/metalrank/tools/sweep/experiments"
 	"github.com/metalrank/metalrank/tools/sweep/target"
@@ -26,8 +22,8 @@ import (
 var version = "development"
 
 const (
-	exitFailed = 1
-	exitUsage  = 2
+	exitFailed = cli.ExitFailed
+	exitUsage  = cli.ExitUsage
 )
 
 type command struct {
@@ -52,53 +48,14 @@ Try it: "sweep run --quick all --target embedded" measures this machine in minut
 	`server that runs: "--target http --url http://HOST:8080/rerank".`
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// From the first signal on, a second one ends the process at once.
-	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], streams{os.Stdout, os.Stderr}))
+	cli.Main(func(ctx context.Context) int { return run(ctx, os.Args[1:], streams{os.Stdout, os.Stderr}) })
 }
 
 // run is main without the process around it; it returns the exit status.
 func run(ctx context.Context, args []string, std streams) (status int) {
-	// kong calls exit in mid-parse after --help and --version.
-	type exit int
-	defer func() {
-		switch r := recover().(type) {
-		case nil:
-		case exit:
-			status = int(r)
-		default:
-			panic(r)
-		}
-	}()
-	var grammar command
-	parser, err := kong.New(&grammar,
-		kong.Name("sweep"),
-		kong.Description(description),
-		kong.Vars{
-			"version": "sweep " + version, "targets": strings.Join(target.Names(), ", "),
-			"backends": strings.Join(engine.Backends, ","), "dtypes": strings.Join(experiments.DTypes, ","),
+	return cli.Run(ctx, cli.Program{Name: "sweep", Version: version, Description: description, Grammar: &command{}},
+		args, std.out, std.err, kong.Bind(std), kong.Vars{
+			"targets": strings.Join(target.Names(), ", "), "dtypes": strings.Join(experiments.DTypes, ","),
 			"sets": strings.Join(dataset.Names(), ", "), "apis": strings.Join(target.APIs, ","),
-		},
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
-		kong.Writers(std.out, std.err),
-		kong.Exit(func(code int) { panic(exit(code)) }),
-		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Bind(std),
-	)
-	if err != nil {
-		panic("BUG: command line grammar: " + err.Error())
-	}
-	parsed, err := parser.Parse(args)
-	if err != nil {
-		fmt.Fprintf(std.err, "sweep: %v\nRun \"sweep --help\" for usage.\n", err)
-		return exitUsage
-	}
-	if err := parsed.Run(); err != nil {
-		if !errors.Is(err, errSlower) { // which diff has said
-			fmt.Fprintf(std.err, "sweep: %v\n", err)
-		}
-		return exitFailed
-	}
-	return 0
+		})
 }
