@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,34 +16,24 @@ import (
 type worker struct {
 	name    peerName
 	details string // versions, as it says itself
-	command *exec.Cmd
-	stdin   io.WriteCloser
+	process *python.Process
 	replies chan wire.Reply // closed with the process's output
-	log     *python.Tail
 }
 
 // startWorker runs command and waits until its model is loaded.
 func startWorker(name peerName, command *exec.Cmd, timeout time.Duration) (*worker, error) {
-	stdin, err := command.StdinPipe()
+	process, err := python.Start(command)
 	if err != nil {
-		return nil, err
-	}
-	stdout, err := command.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	w := &worker{name: name, command: command, stdin: stdin, replies: make(chan wire.Reply), log: &python.Tail{}}
-	command.Stderr = w.log
-	if err := command.Start(); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	go w.read(stdout)
+	w := &worker{name: name, process: process, replies: make(chan wire.Reply)}
+	go w.read()
 	reply, err := w.wait(timeout)
 	if err == nil && !reply.Ready {
 		err = fmt.Errorf("%s: its first reply is not that it is ready: %+v", name, reply)
 	}
 	if err != nil {
-		w.kill()
+		process.Kill()
 		w.close()
 		return nil, err
 	}
@@ -52,13 +41,14 @@ func startWorker(name peerName, command *exec.Cmd, timeout time.Duration) (*work
 	return w, nil
 }
 
-func (w *worker) read(stdout io.Reader) {
+func (w *worker) read() {
 	defer close(w.replies)
-	decoder := json.NewDecoder(bufio.NewReader(stdout))
+	decoder := json.NewDecoder(w.process.Output)
 	for {
 		var reply wire.Reply
 		if err := decoder.Decode(&reply); err != nil {
-			if !errors.Is(err, io.EOF) {
+			// A reply that breaks off is that of a worker that ended in mid-sentence: its last words say why.
+			if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.ErrClosedPipe) {
 				w.replies <- wire.Reply{Error: "unreadable reply: " + err.Error()}
 			}
 			return
@@ -73,35 +63,29 @@ func (w *worker) wait(timeout time.Duration) (wire.Reply, error) {
 	select {
 	case reply, open := <-w.replies:
 		if !open {
-			w.kill()
-			w.command.Wait() //nolint:errcheck // for the rest of its standard error
-			return reply, fmt.Errorf("%s: the worker ended; its last words:\n%s", w.name, w.log)
+			return reply, w.process.Explain(fmt.Errorf("%s: the worker ended", w.name))
 		}
 		if reply.Error != "" {
 			return reply, fmt.Errorf("%s: %s", w.name, reply.Error)
 		}
 		return reply, nil
 	case <-timer.C:
-		return wire.Reply{}, fmt.Errorf("%s: no reply in %s; its last words:\n%s", w.name, timeout, w.log)
+		w.process.Kill()
+		return wire.Reply{}, w.process.Explain(fmt.Errorf("%s: no reply in %s", w.name, timeout))
 	}
 }
 
 // do sends a command and returns the reply.
 func (w *worker) do(command wire.Command, timeout time.Duration) (wire.Reply, error) {
-	if err := json.NewEncoder(w.stdin).Encode(command); err != nil {
-		return wire.Reply{}, fmt.Errorf("%s: %w; its last words:\n%s", w.name, err, w.log)
+	if err := json.NewEncoder(w.process.Input).Encode(command); err != nil {
+		return wire.Reply{}, w.process.Explain(fmt.Errorf("%s: %w", w.name, err))
 	}
 	return w.wait(timeout)
 }
 
 // close ends the worker, as it does by itself when its input ends.
 func (w *worker) close() {
-	w.stdin.Close() //nolint:errcheck // nothing is buffered
-	timer := time.AfterFunc(5*time.Second, w.kill)
-	defer timer.Stop()
-	for range w.replies { // until the output is closed: Wait must not come before
+	_ = w.process.Close() // its work is done
+	for range w.replies { // until read has ended
 	}
-	w.command.Wait() //nolint:errcheck // its work is done
 }
-
-func (w *worker) kill() { w.command.Process.Kill() } //nolint:errcheck // it may have ended

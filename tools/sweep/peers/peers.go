@@ -3,7 +3,6 @@
 package peers
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
 	"embed"
@@ -200,9 +199,7 @@ type Server struct {
 	Versions map[string]string `json:"versions"`
 	Error    string            `json:"error"`
 
-	command *exec.Cmd
-	stdin   io.Closer
-	log     *python.Tail
+	process *python.Process
 }
 
 // startTimeout bounds loading: PyTorch's first import after it was installed takes a minute.
@@ -210,52 +207,46 @@ const startTimeout = 5 * time.Minute
 
 // Start runs the command, which is serve.py's, and waits until it serves. An error says why it can't, in its words.
 func Start(ctx context.Context, command *exec.Cmd) (*Server, error) {
-	s := &Server{command: command, log: &python.Tail{}}
-	stdin, err := command.StdinPipe()
+	process, err := python.Start(command)
 	if err != nil {
 		return nil, err
 	}
-	s.stdin = stdin
-	stdout, err := command.StdoutPipe()
-	if err != nil {
-		return nil, err
+	type answer struct {
+		server Server
+		err    error
 	}
-	command.Stderr = s.log
-	if err := command.Start(); err != nil {
-		return nil, err
-	}
-	said := make(chan error, 1)
-	go func() { said <- json.NewDecoder(bufio.NewReader(stdout)).Decode(s) }()
+	said := make(chan answer, 1)
+	go func() {
+		var a answer
+		a.err = json.NewDecoder(process.Output).Decode(&a.server)
+		said <- a
+		_, _ = io.Copy(io.Discard, process.Output) // or the peer waits for its reader
+	}()
 	timer := time.NewTimer(startTimeout)
 	defer timer.Stop()
 	select {
-	case err = <-said:
-		if err != nil {
-			err = fmt.Errorf("it ended before it served; its last words:\n%s", s.log)
-		} else if s.Error != "" {
-			err = errors.New(s.Error)
+	case a := <-said:
+		a.server.process = process
+		switch {
+		case a.err == nil && a.server.Error == "":
+			return &a.server, nil
+		case a.err == nil:
+			err = errors.Join(errors.New(a.server.Error), process.Close())
+		case errors.Is(a.err, io.EOF), errors.Is(a.err, io.ErrUnexpectedEOF):
+			err = process.Explain(errors.New("it ended before it served"))
+		default:
+			err = process.Explain(fmt.Errorf("it said something else before it served: %w", a.err))
 		}
 	case <-timer.C:
-		err = fmt.Errorf("it doesn't serve after %v; its last words:\n%s", startTimeout, s.log)
+		err = process.Explain(fmt.Errorf("it doesn't serve after %v", startTimeout))
 	case <-ctx.Done():
-		err = ctx.Err()
+		err = errors.Join(ctx.Err(), process.Close())
 	}
-	if err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	return s, nil
+	return nil, err
 }
 
 // Close ends the peer, and waits for that.
-func (s *Server) Close() error {
-	err := s.stdin.Close()
-	timer := time.AfterFunc(5*time.Second, func() { _ = s.command.Process.Kill() })
-	defer timer.Stop()
-	if waited := s.command.Wait(); waited != nil && !errors.As(waited, new(*exec.ExitError)) {
-		return errors.Join(err, waited)
-	}
-	return err
-}
+func (s *Server) Close() error { return s.process.Close() }
 
 // Check reports a name that isn't a peer's.
 func Check(name string) error {

@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -16,10 +17,18 @@ func TestStart(t *testing.T) {
 		`echo '{"error": "no MPS device"}'; cat >/dev/null`: "no MPS device",
 		`echo no module torch >&2; exit 1`:                  "no module torch",
 		`echo 'Welcome!'; cat >/dev/null`:                   "before it served",
+		`printf '{"port": 7'; echo killed >&2; kill -9 $$`:  "killed",
+		// Its output ends well before it says why.
+		`exec >&-; sleep 0.1; echo out of memory >&2; exit 1`: "out of memory",
 	} {
 		if _, err := Start(t.Context(), exec.Command("sh", "-c", script)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want one with %q", script, err, want)
 		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Start(ctx, exec.Command("cat")); !errors.Is(err, context.Canceled) {
+		t.Errorf("a start that is called off: %v", err)
 	}
 	s, err := Start(t.Context(), exec.Command("sh", "-c", `echo '{"port": 7, "device": "cpu", "versions": {"a": "1"}}'; cat >/dev/null`))
 	if err != nil {
