@@ -16,6 +16,7 @@ import (
 	"syscall"
 
 	"github.com/metalrank/metalrank/engine"
+	"github.com/metalrank/metalrank/tools/server"
 )
 
 type options struct {
@@ -73,12 +74,12 @@ func conform(ctx context.Context, o *options, stderr io.Writer) (results []resul
 	if err != nil {
 		return nil, err
 	}
-	s, err := startServer(ctx, o.server, stderr)
+	s, err := server.Start(o.server, func(line string) { fmt.Fprintln(stderr, line) }, "--listen", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, s.stop()) }()
-	env := append(os.Environ(), "BASE="+s.address, "MODEL="+model, "CASE="+c, "PYTHONDONTWRITEBYTECODE=1",
+	defer func() { err = errors.Join(err, s.End(syscall.SIGTERM)) }()
+	env := append(os.Environ(), "BASE=http://"+s.Address, "MODEL="+model, "CASE="+c, "PYTHONDONTWRITEBYTECODE=1",
 		"LITELLM_LOCAL_MODEL_COST_MAP=True", "HAYSTACK_TELEMETRY_ENABLED=False", "DO_NOT_TRACK=1")
 	for _, g := range o.groups() {
 		fmt.Fprintf(stderr, "conformance: %s\n", g.name)
@@ -90,7 +91,7 @@ func conform(ctx context.Context, o *options, stderr io.Writer) (results []resul
 	}
 	if o.schemathesis != "" {
 		fmt.Fprintln(stderr, "conformance: schemathesis, some minutes")
-		of, err := runSchemathesis(ctx, o, s.address, stderr)
+		of, err := runSchemathesis(ctx, o, "http://"+s.Address, stderr)
 		if err != nil {
 			return results, err
 		}

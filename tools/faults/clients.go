@@ -61,7 +61,7 @@ func first(errs []error) error {
 }
 
 // dribbled has clients send a byte ten times a second: half of them headers, half bodies.
-func dribbled(ctx context.Context, _ *options, c *corpus, s *server) (string, error) {
+func dribbled(ctx context.Context, _ *options, c *corpus, s *running) (string, error) {
 	const clients = 400
 	var slowest atomic.Int64
 	met, err := beside(ctx, c, s.base(), func() error {
@@ -73,7 +73,7 @@ func dribbled(ctx context.Context, _ *options, c *corpus, s *server) (string, er
 			if i%2 == 0 {
 				at = strings.Index(raw, "\r\n\r\n") + 5
 			}
-			err := dribble(ctx, s.address, raw, at)
+			err := dribble(ctx, s.Address, raw, at)
 			if elapsed := int64(time.Since(begin)); err == nil && elapsed > slowest.Load() {
 				slowest.Store(elapsed)
 			}
@@ -132,13 +132,13 @@ func refused(r io.Reader, status int) error {
 }
 
 // vanishing has clients reset or half-close their connections in every phase of a request.
-func vanishing(ctx context.Context, o *options, c *corpus, s *server) (string, error) {
+func vanishing(ctx context.Context, o *options, c *corpus, s *running) (string, error) {
 	var gone atomic.Int64
 	met, err := beside(ctx, c, s.base(), func() error {
 		end := time.Now().Add(o.load)
 		return many(24, func(i int) error {
 			for n := i; time.Now().Before(end); n++ {
-				if err := vanish(ctx, c, s.address, n); err != nil {
+				if err := vanish(ctx, c, s.Address, n); err != nil {
 					return err
 				}
 				gone.Add(1)
@@ -194,11 +194,11 @@ func vanish(ctx context.Context, c *corpus, address string, n int) error {
 }
 
 // unread has clients send request after request on a connection and read no answer, until the server has had enough.
-func unread(ctx context.Context, _ *options, c *corpus, s *server) (string, error) {
+func unread(ctx context.Context, _ *options, c *corpus, s *running) (string, error) {
 	const clients, requests = 50, 200
 	met, err := beside(ctx, c, s.base(), func() error {
 		return many(clients, func(int) error {
-			conn, err := dial(ctx, s.address)
+			conn, err := dial(ctx, s.Address)
 			if err != nil {
 				return err
 			}
@@ -229,7 +229,7 @@ func (spaces) Read(p []byte) (int, error) {
 }
 
 // tooLarge sends bodies over the limit, plain and chunked, and small ones that unpack to a gigabyte.
-func tooLarge(ctx context.Context, _ *options, c *corpus, s *server) (string, error) {
+func tooLarge(ctx context.Context, _ *options, c *corpus, s *running) (string, error) {
 	const plainBytes, bombBytes, times = 50 << 20, 1 << 30, 20
 	bodies := map[string]string{}
 	for encoding, open := range map[string]func(io.Writer) (io.WriteCloser, error){

@@ -13,7 +13,7 @@ import (
 
 // idle has thousands of connections that have asked once and wait, and wants others answered as quickly as without them,
 // and all of them closed when their time is over.
-func idle(ctx context.Context, o *options, c *corpus, s *server) (string, error) {
+func idle(ctx context.Context, o *options, c *corpus, s *running) (string, error) {
 	without, err := load(ctx, c, s.base(), 1, 2*time.Second)
 	if err != nil {
 		return "", err
@@ -23,7 +23,7 @@ func idle(ctx context.Context, o *options, c *corpus, s *server) (string, error)
 		return "", err
 	}
 	begin := time.Now()
-	connections, err := openIdle(ctx, o.connections, s.address)
+	connections, err := openIdle(ctx, o.connections, s.Address)
 	defer func() {
 		for _, conn := range connections {
 			_ = conn.Close()
@@ -58,12 +58,12 @@ func idle(ctx context.Context, o *options, c *corpus, s *server) (string, error)
 
 // crowd has as many connections come and go, so that what grows with the most there have been is large already: Go keeps
 // the descriptors of ended goroutines, some 0.5 KB each, for new ones, and maps don't shrink.
-func crowd(ctx context.Context, o *options, s *server) error {
+func crowd(ctx context.Context, o *options, s *running) error {
 	before, err := s.use(ctx)
 	if err != nil {
 		return err
 	}
-	connections, err := openIdle(ctx, o.connections, s.address)
+	connections, err := openIdle(ctx, o.connections, s.Address)
 	for _, conn := range connections {
 		err = errors.Join(err, conn.Close())
 	}

@@ -20,7 +20,7 @@ func reloading(ctx context.Context, o *options, c *corpus) (outcome string, err 
 	if err != nil {
 		return "", err
 	}
-	defer func() { err = errors.Join(err, s.end(syscall.SIGTERM)) }()
+	defer func() { err = errors.Join(err, s.End(syscall.SIGTERM)) }()
 	right, rounds := 0, 0
 	for end := time.Now().Add(o.load); time.Now().Before(end); rounds++ {
 		met, err := load(ctx, c, s.base(), 8, 100*time.Millisecond)
@@ -69,7 +69,7 @@ func terminate(ctx context.Context, o *options, c *corpus) (met *counts, took ti
 	}
 	time.Sleep(time.Duration(200+rand.IntN(300)) * time.Millisecond)
 	begin, ended := time.Now(), make(chan error, 1)
-	go func() { ended <- s.end(syscall.SIGTERM) }()
+	go func() { ended <- s.End(syscall.SIGTERM) }()
 	time.Sleep(drainDelay / 2)
 	if status, err := readyStatus(ctx, s.base()); err != nil || status != http.StatusServiceUnavailable {
 		return met, 0, errors.Join(fmt.Errorf("/readyz of a server that stops: %d, %w", status, err), <-ended)
@@ -126,7 +126,7 @@ func killed(ctx context.Context, o *options, c *corpus) (string, error) {
 	cancel()
 	group.Wait()
 	if err == nil {
-		err = s.end(syscall.SIGTERM)
+		err = s.End(syscall.SIGTERM)
 	}
 	outcome := fmt.Sprintf("%d servers killed; %d requests answered right, %d tries cut off and made again", kills, met.right, met.broken)
 	switch err := errors.Join(killErr, err, met.wrong); {
@@ -147,7 +147,7 @@ func killAgain(o *options, address string) (kills int, err error) {
 			return kills, err
 		}
 		time.Sleep(time.Duration(100+rand.IntN(900)) * time.Millisecond)
-		if err := s.end(os.Kill); err != nil {
+		if err := s.End(os.Kill); err != nil {
 			return kills, err
 		}
 	}

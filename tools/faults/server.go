@@ -1,100 +1,46 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"os/exec"
 	"regexp"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+
+	"github.com/metalrank/metalrank/tools/server"
 )
 
-// server is a running metalrank.
-type server struct {
-	address  string // HOST:PORT
-	admin    string // likewise, of its admin listener; "" where it has none
-	command  *exec.Cmd
-	logged   chan struct{} // closed once its log has ended
-	answered int           // lines of the access log with status 200 of /rerank; to be read once logged is closed
-	log      bytes.Buffer  // the rest of its log; likewise
+// running is a running metalrank.
+type running struct {
+	*server.Server
+
+	answered int // lines of the access log with status 200 of /rerank; to be read once it has ended
 }
 
-func (s *server) base() string { return "http://" + s.address }
+func (s *running) base() string { return "http://" + s.Address }
 
-const startTimeout = time.Minute
-
-var (
-	logAdmin    = regexp.MustCompile(`msg="serving metrics and profiles" address=(\S+)`)
-	logAddress  = regexp.MustCompile(`msg=serving address=(\S+)`)
-	logAnswered = regexp.MustCompile(`msg=request .*path=/rerank status=200`)
-)
+var logAnswered = regexp.MustCompile(`msg=request .*path=/rerank status=200`)
 
 // startServer starts the program and returns once it has said where it listens.
-func startServer(program, listen string, flags ...string) (*server, error) {
-	s := &server{
-		command: exec.Command(program, append([]string{"serve", "--listen", listen}, flags...)...), //nolint:noctx // it is ended by signals, which are what is tested
-		logged:  make(chan struct{}),
-	}
-	log, err := s.command.StderrPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := s.command.Start(); err != nil {
-		return nil, err
-	}
-	found := make(chan string, 1)
-	go func() {
-		defer close(s.logged)
-		lines := bufio.NewScanner(log)
-		for lines.Scan() {
-			line := lines.Text()
-			if match := logAdmin.FindStringSubmatch(line); match != nil {
-				s.admin = match[1] // which is logged before the other
-			}
-			if match := logAddress.FindStringSubmatch(line); match != nil {
-				found <- match[1]
-			}
-			if logAnswered.MatchString(line) {
-				s.answered++
-			} else if !strings.Contains(line, "msg=request") {
-				s.log.WriteString(line + "\n")
-			}
+func startServer(program, listen string, flags ...string) (*running, error) {
+	s := &running{}
+	var err error
+	s.Server, err = server.Start(program, func(line string) {
+		if logAnswered.MatchString(line) {
+			s.answered++
 		}
-	}()
-	select {
-	case s.address = <-found:
-		return s, nil
-	case <-s.logged:
-		return nil, fmt.Errorf("%s serve: it ended before it listened: %w: %s", program, s.command.Wait(), s.log.String())
-	case <-time.After(startTimeout):
-		return nil, errors.Join(fmt.Errorf("%s serve: no address in its log after %v", program, startTimeout), s.end(os.Kill))
-	}
-}
-
-// end sends a signal and waits until the process has ended. SIGTERM must end it well.
-func (s *server) end(signal os.Signal) error {
-	if err := s.command.Process.Signal(signal); err != nil {
-		return err
-	}
-	<-s.logged
-	err := s.command.Wait()
-	if signal == os.Kill {
-		return nil // which is what a killed process gives
-	}
+	}, append([]string{"--listen", listen}, flags...)...)
 	if err != nil {
-		return fmt.Errorf("after %v: %w: %s", signal, err, s.log.String())
+		return nil, err
 	}
-	return nil
+	return s, nil
 }
 
 // use is what a server holds. The heap is what is left after a collection; resident memory, of which Go gives back what it
@@ -106,15 +52,15 @@ func (u use) String() string {
 }
 
 // use asks the admin listener, after a collection of garbage.
-func (s *server) use(ctx context.Context) (use, error) {
+func (s *running) use(ctx context.Context) (use, error) {
 	client := newClient()
 	defer client.CloseIdleConnections()
 	for range 2 { // pools let go of what they hold in two steps
-		if _, err := get(ctx, client, "http://"+s.admin+"/debug/pprof/heap?gc=1"); err != nil {
+		if _, err := get(ctx, client, "http://"+s.Admin+"/debug/pprof/heap?gc=1"); err != nil {
 			return use{}, err
 		}
 	}
-	text, err := get(ctx, client, "http://"+s.admin+"/metrics")
+	text, err := get(ctx, client, "http://"+s.Admin+"/metrics")
 	if err != nil {
 		return use{}, err
 	}
@@ -159,7 +105,7 @@ const (
 )
 
 // settled waits until the server holds no more than before.
-func (s *server) settled(ctx context.Context, before use) (use, error) {
+func (s *running) settled(ctx context.Context, before use) (use, error) {
 	before.goroutines += spareOthers
 	before.descriptors += spareOthers
 	before.heapBytes += spareHeap
@@ -185,15 +131,15 @@ const (
 // withServer runs a case with a server of its own that is warm, and wants it to hold as much afterwards as before, and to
 // end well. warm is what that server has seen, besides load; nil: nothing.
 func withServer(
-	warm func(ctx context.Context, o *options, s *server) error,
-	run func(ctx context.Context, o *options, c *corpus, s *server) (string, error),
+	warm func(ctx context.Context, o *options, s *running) error,
+	run func(ctx context.Context, o *options, c *corpus, s *running) (string, error),
 ) func(context.Context, *options, *corpus) (string, error) {
 	return func(ctx context.Context, o *options, c *corpus) (outcome string, err error) {
 		s, err := startServer(o.server, "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--read-timeout", readTimeout.String(), "--idle-timeout", idleTimeout.String())
 		if err != nil {
 			return "", err
 		}
-		defer func() { err = errors.Join(err, s.end(syscall.SIGTERM)) }()
+		defer func() { err = errors.Join(err, s.End(syscall.SIGTERM)) }()
 		if _, err := load(ctx, c, s.base(), 16, time.Second); err != nil { // whatever is kept for later is there now
 			return "", err
 		}

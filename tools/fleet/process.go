@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/metalrank/metalrank/tools/peers/python"
 )
 
 const (
@@ -25,13 +27,16 @@ const (
 // process is one that this program started.
 type process struct {
 	command *exec.Cmd
+	log     python.Tail
 	ended   chan error
 }
 
 func start(o *options, stderr io.Writer, name string, args ...string) (*process, error) {
 	p := &process{command: exec.Command(name, args...), ended: make(chan error, 1)} //nolint:noctx // it is ended by stop or kill
+	p.command.Stdout, p.command.Stderr = &p.log, &p.log
 	if o.verbose {
-		p.command.Stdout, p.command.Stderr = stderr, stderr
+		both := io.MultiWriter(&p.log, stderr)
+		p.command.Stdout, p.command.Stderr = both, both
 	}
 	p.command.SysProcAttr = tied()
 	if err := p.command.Start(); err != nil {
@@ -46,7 +51,15 @@ func (p *process) stop() error {
 	if err := p.command.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
-	return <-p.ended
+	return p.explain(<-p.ended)
+}
+
+// explain adds the last words of a process that was waited for to err, if that is one.
+func (p *process) explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w; its last words:\n%s", p.command, err, &p.log)
 }
 
 // kill ends it at once.
@@ -91,7 +104,8 @@ func startHAProxy(ctx context.Context, o *options, stderr io.Writer, folder stri
 	}
 	for i := 1; i <= count; i++ {
 		if err := waitUp(ctx, i); err != nil {
-			return nil, errors.Join(err, p.kill())
+			killed := p.kill()
+			return nil, errors.Join(p.explain(err), killed)
 		}
 	}
 	return p, nil
