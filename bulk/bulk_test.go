@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -27,9 +28,15 @@ func TestWorkersShareAJob(t *testing.T) {
 		t.Fatalf("submitted: %+v", j)
 	}
 	scorers := make([]*scorer, 3)
+	var all sync.WaitGroup
+	all.Add(len(scorers))
 	for i := range scorers {
-		// A pause, so that no worker has done all before the others are up.
-		scorers[i] = &scorer{before: func(ctx context.Context, _ []engine.Pair) error { return wait(ctx, 5*time.Millisecond) }}
+		begun := sync.OnceFunc(all.Done)
+		scorers[i] = &scorer{before: func(context.Context, []engine.Pair) error {
+			begun()
+			all.Wait() // so that no worker has done all before the others are up
+			return nil
+		}}
 		stop := work(t, connect(t, url), &Worker{Name: fmt.Sprint("worker", i), Scorer: scorers[i]})
 		t.Cleanup(func() {
 			if err := stop(); err != nil {
@@ -50,8 +57,12 @@ func TestWorkersShareAJob(t *testing.T) {
 	if !s.Finished() || s.Done != j.Chunks || s.PairsDone() != len(pairs) || s.Waiting != 0 {
 		t.Errorf("status %+v", s)
 	}
-	workers, err := submitter.Workers(t.Context())
-	if err != nil || len(workers) != 3 || workers[0].Name != "worker0" || workers[0].Model != "hash" {
+	var workers []WorkerStatus
+	until(t, "not every worker reports", func() bool {
+		workers, err = submitter.Workers(t.Context())
+		return err != nil || len(workers) == 3
+	})
+	if err != nil || workers[0].Name != "worker0" || workers[0].Model != "hash" {
 		t.Errorf("workers %+v, %v", workers, err)
 	}
 	if err := submitter.Remove(t.Context(), "a"); err != nil {
@@ -89,25 +100,41 @@ func TestChunkOfDeadWorkerIsGivenToAnother(t *testing.T) {
 	collect(t, submitter, "a", pairs)
 }
 
-// A worker that takes longer than the wait for its acknowledgement keeps its chunk, by signs of life.
-func TestSlowWorkerKeepsItsChunk(t *testing.T) {
+// beating is a chunk's message of which a worker says now and then that it is at it.
+type beating struct {
+	jetstream.Msg
+
+	beats []time.Time
+}
+
+// InProgress implements jetstream.Msg.
+func (b *beating) InProgress() error {
+	b.beats = append(b.beats, time.Now())
+	return nil
+}
+
+// A worker that takes longer than the wait for its acknowledgement keeps its chunk, by signs of life: two of them may be lost.
+func TestSlowWorkerGivesSignsOfLife(t *testing.T) {
 	t.Parallel()
-	url := serve(t)
-	pairs := somePairs(3)
-	c := connect(t, url)
-	submit(t, c, "a", pairs, small())
-	slow := &scorer{before: func(ctx context.Context, _ []engine.Pair) error { return wait(ctx, 2500*time.Millisecond) }}
-	stop := work(t, connect(t, url), &Worker{Name: "slow", Scorer: slow})
-	time.Sleep(300 * time.Millisecond)
-	idle := &scorer{}
-	stopIdle := work(t, connect(t, url), &Worker{Name: "idle", Scorer: idle})
-	collect(t, c, "a", pairs)
-	if err := errors.Join(stop(), stopIdle()); err != nil {
-		t.Error(err)
-	}
-	if slow.calls.Load() != 1 || idle.calls.Load() != 0 {
-		t.Errorf("the slow worker scored %d times, the idle one %d", slow.calls.Load(), idle.calls.Load())
-	}
+	synctest.Test(t, func(t *testing.T) {
+		const ackWait, takes = time.Second, 10 * time.Second
+		message, last := &beating{}, time.Now()
+		stop := (&Worker{}).keepAlive(&task{job: &Job{Spec: Spec{AckWait: ackWait}}, message: message})
+		time.Sleep(takes)
+		synctest.Wait()
+		stop()
+		for _, beat := range append(message.beats, time.Now()) {
+			if gap := beat.Sub(last); gap > ackWait/3 {
+				t.Errorf("no sign of life for %v, of the %v that the server waits", gap, ackWait)
+			}
+			last = beat
+		}
+		n := len(message.beats)
+		time.Sleep(takes)
+		if len(message.beats) != n {
+			t.Errorf("%d signs of life after its end", len(message.beats)-n)
+		}
+	})
 }
 
 // A chunk that is in the stream twice, as when a submission is repeated after the server forgot the ids, and a result that comes
@@ -229,14 +256,10 @@ func TestBrokenEngineEndsItsWorker(t *testing.T) {
 	spec := small()
 	spec.Tries = 3
 	submit(t, c, "a", pairs, spec)
-	stop := work(t, connect(t, url), &Worker{Name: "broken", Scorer: &scorer{
+	broken := &Worker{Client: connect(t, url), Name: "broken", Model: "hash", Log: t.Logf, Scorer: &scorer{
 		before: func(context.Context, []engine.Pair) error { return engine.ErrBackend },
-	}, UntilDone: true})
-	for s, err := c.Status(t.Context(), "a"); err == nil && s.Working == 0 && s.Redelivered == 0; s, err = c.Status(t.Context(), "a") {
-		time.Sleep(10 * time.Millisecond)
-	}
-	time.Sleep(200 * time.Millisecond)
-	if err := stop(); !errors.Is(err, ErrBroken) {
+	}}
+	if err := broken.Run(t.Context()); !errors.Is(err, ErrBroken) {
 		t.Errorf("the broken worker ended with %v", err)
 	}
 	finish(t, connect(t, url), &Worker{Scorer: &scorer{}})
@@ -316,15 +339,13 @@ func TestSubmissionWaitsForRoom(t *testing.T) {
 	}()
 	<-waiting
 	// The first wait may be for a server that is slow to answer, before there is anything.
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	until(t, "3 chunks do not wait", func() bool {
 		s, err := c.Status(t.Context(), "a")
-		if err != nil || s.Waiting > 3 || time.Now().After(end) {
+		if err != nil || s.Waiting > 3 {
 			t.Fatalf("%+v, %v, want 3 chunks waiting", s, err)
 		}
-		if s.Waiting == 3 {
-			break
-		}
-	}
+		return s.Waiting == 3
+	})
 	stop := work(t, connect(t, url), &Worker{Scorer: &scorer{}})
 	collect(t, c, "a", pairs)
 	if err := errors.Join(<-done, stop()); err != nil {
@@ -361,14 +382,24 @@ func TestServerIsRestarted(t *testing.T) {
 	pairs := somePairs(400)
 	c, worker := connect(t, url), connect(t, url)
 	submit(t, c, "a", pairs, small())
-	stop := work(t, worker, &Worker{Scorer: &scorer{before: func(ctx context.Context, _ []engine.Pair) error {
-		return wait(ctx, 10*time.Millisecond)
-	}}})
+	begun, down := make(chan struct{}), make(chan struct{})
+	scored := &scorer{}
+	scored.before = func(context.Context, []engine.Pair) error {
+		if scored.calls.Load() == 10 {
+			close(begun)
+			<-down
+		}
+		return nil
+	}
+	stop := work(t, worker, &Worker{Scorer: scored, InFlight: 1})
 	restarted := make(chan interface{ Close() }, 1)
 	go func() {
-		time.Sleep(100 * time.Millisecond)
+		<-begun
 		s.Close()
-		time.Sleep(200 * time.Millisecond)
+		for c.conn.IsConnected() || worker.conn.IsConnected() {
+			time.Sleep(time.Millisecond)
+		}
+		close(down) // with a result to hand in, and nobody to take it
 		restarted <- serverAt(t, address, store, "")
 	}()
 	collect(t, c, "a", pairs)
@@ -441,10 +472,9 @@ func TestModelsAreNotMixed(t *testing.T) {
 	spec.Model = "hash"
 	submit(t, c, "b", pairs, spec)
 	stranger := &scorer{}
-	stop := work(t, connect(t, url), &Worker{Scorer: stranger, Model: "other"})
-	time.Sleep(300 * time.Millisecond)
-	if err := stop(); err != nil || stranger.calls.Load() != 0 {
-		t.Errorf("a worker of another model scored %d times: %v", stranger.calls.Load(), err)
+	finish(t, connect(t, url), &Worker{Scorer: stranger, Model: "other"}) // as soon as it has seen that there is nothing for it
+	if stranger.calls.Load() != 0 {
+		t.Errorf("a worker of another model scored %d times", stranger.calls.Load())
 	}
 	if _, err := c.Collect(t.Context(), Collection{Job: "b", Output: &memory{}, NoWait: true}); !errors.Is(err, ErrUnfinished) {
 		t.Errorf("%v, want %v", err, ErrUnfinished)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"iter"
+	"math/rand/v2"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,19 @@ func TestMain(m *testing.M) {
 		goleak.IgnoreTopFunction("github.com/nats-io/nats-server/v2/server/pse.periodic"),
 		goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server.(*jetStream).monitorCluster"),
 	)
+}
+
+// patience ends a test that hangs. Nothing is expected to take as long, on a slow and busy machine either.
+const patience = 5 * time.Minute
+
+// until waits for a condition.
+func until(t *testing.T, what string, met func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !met(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("in %v, %s", patience, what)
+		}
+	}
 }
 
 // serverAt runs a server that keeps what it has in store; address is the one it must have.
@@ -134,14 +148,17 @@ func work(t *testing.T, c *Client, w *Worker) (stop func() error) {
 func finish(t *testing.T, c *Client, w *Worker) {
 	t.Helper()
 	w.UntilDone = true
-	w.Client, w.Log, w.Name, w.Model = c, t.Logf, "finisher", "hash"
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	w.Client, w.Log, w.Name = c, t.Logf, "finisher"
+	if w.Model == "" {
+		w.Model = "hash"
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if err := w.Run(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if ctx.Err() != nil {
-		t.Fatal("the jobs were not done in a minute")
+		t.Fatalf("the jobs were not done in %v", patience)
 	}
 }
 
@@ -187,7 +204,7 @@ func (m *memory) Mark(at Position) error {
 func collect(t *testing.T, c *Client, job string, pairs []engine.Pair, failed ...int) *memory {
 	t.Helper()
 	m := &memory{}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	at, err := c.Collect(ctx, Collection{Job: job, Output: m})
 	if err != nil {
@@ -222,13 +239,18 @@ func compare(t *testing.T, m *memory, pairs []engine.Pair, failed ...int) {
 	}
 }
 
-// freeAddress is one that was free a moment ago.
+// freeAddress is one that was free a moment ago, below the range from which the system takes ports for clients, so that none
+// of those takes it before a server does.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
+		if err != nil {
+			continue
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return l.Addr().String()
 	}
-	defer l.Close()
-	return l.Addr().String()
 }

@@ -142,22 +142,19 @@ func TestClusterLosesAServer(t *testing.T) {
 	}
 	url := "nats://" + strings.Join(clients, ",nats://")
 	var c *Client
-	for begin := time.Now(); c == nil; { // they have yet to choose who leads
+	until(t, "the servers don't choose who leads", func() bool {
 		var err error
-		if c, err = Connect(t.Context(), Connection{URL: url}); err != nil && time.Since(begin) > 30*time.Second {
-			t.Fatal(err)
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
+		c, err = Connect(t.Context(), Connection{URL: url})
+		return err == nil
+	})
 	t.Cleanup(c.Close)
 	pairs, spec := somePairs(600), small()
 	spec.Replicas = 3
 	submit(t, c, "a", pairs, spec)
 	worker := connect(t, url)
-	stop := work(t, worker, &Worker{Scorer: &scorer{before: func(ctx context.Context, _ []engine.Pair) error {
-		return wait(ctx, 20*time.Millisecond)
-	}}})
-	time.Sleep(100 * time.Millisecond)
+	slow := &scorer{before: func(ctx context.Context, _ []engine.Pair) error { return wait(ctx, 20*time.Millisecond) }}
+	stop := work(t, worker, &Worker{Scorer: slow})
+	until(t, "nothing is scored", func() bool { return slow.calls.Load() > 5 })
 	servers[0].Close()
 	collect(t, c, "a", pairs)
 	if err := stop(); err != nil {

@@ -4,12 +4,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/metalrank/metalrank/engine"
 	"github.com/metalrank/metalrank/jsonl"
@@ -40,36 +39,43 @@ func write(t *testing.T, path, text string) string {
 	return path
 }
 
+// said is standard error of a server, from which its address is read.
+type said struct {
+	text    bytes.Buffer
+	address chan string
+}
+
+func (s *said) Write(p []byte) (int, error) {
+	if _, address, is := strings.Cut(string(p), "serving on "); is {
+		s.address <- strings.TrimSpace(address)
+	}
+	return s.text.Write(p)
+}
+
 // serveHere runs the server until the test ends; it returns the flags to get in.
 func serveHere(t *testing.T, dir string) []string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address, token := l.Addr().String(), write(t, filepath.Join(dir, "token"), "secret\n")
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	token := write(t, filepath.Join(dir, "token"), "secret\n")
 	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan string, 1)
+	stderr, done := &said{address: make(chan string, 1)}, make(chan int, 1)
 	go func() {
-		status, _, stderr := execute(ctx, "serve", "--listen", address, "--store", filepath.Join(dir, "store"), "--token-file", token)
-		done <- fmt.Sprint(status, stderr)
+		args := []string{"serve", "--listen", "127.0.0.1:0", "--store", filepath.Join(dir, "store"), "--token-file", token}
+		done <- run(ctx, args, streams{strings.NewReader(""), io.Discard, stderr})
 	}()
-	t.Cleanup(func() {
+	select {
+	case address := <-stderr.address:
+		t.Cleanup(func() {
+			stop()
+			if status := <-done; status != 0 {
+				t.Errorf("status %d: %s", status, &stderr.text)
+			}
+		})
+		return []string{"--server", address, "--token-file", token}
+	case status := <-done:
 		stop()
-		if text := <-done; !strings.HasPrefix(text, "0") {
-			t.Error(text)
-		}
-	})
-	flags := []string{"--server", "nats://" + address, "--token-file", token}
-	for status := 1; status != 0; {
-		if status, _, _ = execute(t.Context(), append([]string{"status"}, flags...)...); status != 0 {
-			time.Sleep(20 * time.Millisecond)
-		}
+		t.Fatalf("status %d: %s", status, &stderr.text)
+		return nil
 	}
-	return flags
 }
 
 // The whole way, on a random checkpoint: what collect writes is what the engine says.
