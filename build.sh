@@ -526,8 +526,12 @@ concurrent_packages() {
     go list -f '{{.ImportPath}}{{range .Imports}} {{.}}{{end}}' ./... | awk '/ sync(\/atomic)?( |$)/ { print $1 }'
 }
 
+# test_timeout bounds one package, whose tests take up to four minutes on two idle cores: four times as slow a machine, and
+# a busy one, must get through.
+test_timeout=25m
+
 verb_test() {
-    local packages
+    local packages failed=''
     set_up
     want_simulator
     want_arm
@@ -537,12 +541,15 @@ verb_test() {
         go_test_over_all "$@"
         return
     fi
-    go test -timeout 5m ./...
+    trap 'exit 130' INT # go test answers a Ctrl-C by failing, which must not start the next pass
+    go test -timeout "$test_timeout" ./... || failed='the tests'
     packages=$(concurrent_packages)
-    [ -n "$packages" ] || return 0
-    say 'again under the race detector, what runs concurrently'
-    # shellcheck disable=SC2086 # a list of words
-    go test -race -short -timeout 5m $packages
+    if [ -n "$packages" ]; then
+        say 'again under the race detector, what runs concurrently'
+        # shellcheck disable=SC2086 # a list of words
+        go test -race -short -timeout "$test_timeout" $packages || failed="${failed:+$failed, and }the tests under the race detector"
+    fi
+    [ -z "$failed" ] || die "failed: $failed; what go test said of them is above"
 }
 
 verb_test_long() {
