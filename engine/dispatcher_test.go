@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -224,43 +225,45 @@ func TestDeviceComesBack(t *testing.T) {
 
 // A call of a few pairs that comes behind thousands is answered long before them.
 func TestSmallCallsPassLargeOnes(t *testing.T) {
-	var order []int
-	var mu sync.Mutex
-	started := make(chan struct{}, 1)
-	config := Config{MaxBatchTokens: 256, TokenCacheBytes: -1, wrap: wrapped(func(b backend.Backend) backend.Backend {
-		return hashing{b, func() error {
-			select {
-			case started <- struct{}{}:
-			default:
+	synctest.Test(t, func(t *testing.T) {
+		var order []int
+		var mu sync.Mutex
+		started := make(chan struct{}, 1)
+		config := Config{MaxBatchTokens: 256, TokenCacheBytes: -1, wrap: wrapped(func(b backend.Backend) backend.Backend {
+			return hashing{b, func() error {
+				select {
+				case started <- struct{}{}:
+				default:
+				}
+				time.Sleep(200 * time.Microsecond)
+				return nil
+			}}
+		})}
+		e := openTest(t, weightstest.Tiny(), config)
+		var calls sync.WaitGroup
+		var batches [2]int
+		call := func(i, pairs int) {
+			scores, err := e.Score(t.Context(), mixedPairs(pairs), raw)
+			if err != nil {
+				t.Error(err)
+				return
 			}
-			time.Sleep(200 * time.Microsecond)
-			return nil
-		}}
-	})}
-	e := openTest(t, weightstest.Tiny(), config)
-	var calls sync.WaitGroup
-	var batches [2]int
-	call := func(i, pairs int) {
-		scores, err := e.Score(t.Context(), mixedPairs(pairs), raw)
-		if err != nil {
-			t.Error(err)
-			return
+			mu.Lock()
+			defer mu.Unlock()
+			order = append(order, i)
+			batches[i] = scores.Stats.Batches
 		}
-		mu.Lock()
-		defer mu.Unlock()
-		order = append(order, i)
-		batches[i] = scores.Stats.Batches
-	}
-	calls.Go(func() { call(0, 4000) })
-	<-started
-	calls.Go(func() { call(1, 4) })
-	calls.Wait()
-	if !slices.Equal(order, []int{1, 0}) {
-		t.Errorf("answered in order %v", order)
-	}
-	if batches[1] > 2 || batches[0] < 50 {
-		t.Errorf("the small call took %d batches, the large one %d", batches[1], batches[0])
-	}
+		calls.Go(func() { call(0, 4000) })
+		<-started
+		calls.Go(func() { call(1, 4) }) // which takes no time of this clock until it is in the queue
+		calls.Wait()
+		if !slices.Equal(order, []int{1, 0}) {
+			t.Errorf("answered in order %v", order)
+		}
+		if batches[1] > 2 || batches[0] < 50 {
+			t.Errorf("the small call took %d batches, the large one %d", batches[1], batches[0])
+		}
+	})
 }
 
 // BenchmarkDispatch is what scheduling costs a call of eight pairs, with a backend that computes nothing.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -274,24 +275,27 @@ func (s slow) Forward(ctx context.Context, b *backend.Batch, out []float32) erro
 }
 
 func TestCloseWaitsForCallsUnderWay(t *testing.T) {
-	s := slow{nil, make(chan struct{}), make(chan struct{})}
-	e := openTest(t, weightstest.Tiny(), Config{wrap: wrapped(func(b backend.Backend) backend.Backend { s.Backend = b; return s })})
-	scored, closed := make(chan error, 1), make(chan error, 1)
-	go func() { _, err := e.Score(context.Background(), mixedPairs(1), raw); scored <- err }()
-	<-s.reached
-	go func() { closed <- e.Close() }()
-	select {
-	case <-closed:
-		t.Fatal("Close returned with a call under way")
-	case <-time.After(20 * time.Millisecond):
-	}
-	close(s.release)
-	if err := <-scored; err != nil {
-		t.Errorf("the call under way: %v", err)
-	}
-	if err := <-closed; err != nil {
-		t.Errorf("Close: %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s := slow{nil, make(chan struct{}), make(chan struct{})}
+		e := openTest(t, weightstest.Tiny(), Config{wrap: wrapped(func(b backend.Backend) backend.Backend { s.Backend = b; return s })})
+		scored, closed := make(chan error, 1), make(chan error, 1)
+		go func() { _, err := e.Score(context.Background(), mixedPairs(1), raw); scored <- err }()
+		<-s.reached
+		go func() { closed <- e.Close() }()
+		synctest.Wait()
+		select {
+		case <-closed:
+			t.Fatal("Close returned with a call under way")
+		default:
+		}
+		close(s.release)
+		if err := <-scored; err != nil {
+			t.Errorf("the call under way: %v", err)
+		}
+		if err := <-closed; err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
 }
 
 // A hammer: many callers at once, some of which give up, all of which must get their own scores.

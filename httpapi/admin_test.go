@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestAdmin has metrics and profiles on a listener of their own, and nowhere else.
@@ -41,7 +40,7 @@ func TestAdmin(t *testing.T) {
 		t.Error(err)
 	}
 	checkRefusal(t, get(private, "/readyz"), 503, "Unhealthy")
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if err := admin.Close(ctx); err != nil {
 		t.Errorf("Close: %v", err)
@@ -67,9 +66,7 @@ func TestRequestID(t *testing.T) {
 			}
 		}
 	}
-	for deadline := time.Now().Add(patience); strings.Count(log.String(), `"msg":"request"`) < 18 && time.Now().Before(deadline); {
-		time.Sleep(time.Millisecond) // a line is written after the answer
-	}
+	until(t, "not every request has a line", func() bool { return strings.Count(log.String(), `"msg":"request"`) >= 18 }) // written after the answer
 	if text := log.String(); strings.Count(text, `"level":"INFO","msg":"request"`) != 18 || strings.Count(text, `"requestID":"abc-1"`) != 3 {
 		t.Errorf("log: %s", text)
 	}

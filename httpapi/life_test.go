@@ -52,10 +52,12 @@ func TestShutdownDrains(t *testing.T) {
 		contexts = append(contexts, <-entered)
 	}
 
-	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if err := s.Shutdown(short); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "8 connections") {
-		t.Errorf("Shutdown with requests under way: %v", err)
+	for range 2 { // the first, and one after it
+		short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		if err := s.Shutdown(short); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "8 connections") {
+			t.Errorf("Shutdown with requests under way: %v", err)
+		}
 	}
 	if err := <-served; err != nil {
 		t.Errorf("Serve: %v", err)
@@ -66,11 +68,6 @@ func TestShutdownDrains(t *testing.T) {
 	stopped := make(chan error, 2)
 	for range cap(stopped) {
 		go func() { stopped <- s.Shutdown(context.Background()) }()
-	}
-	select {
-	case err := <-stopped:
-		t.Errorf("the next Shutdown returned %v with requests under way", err)
-	case <-time.After(200 * time.Millisecond):
 	}
 	for _, ctx := range contexts {
 		if ctx.Err() != nil {
@@ -120,7 +117,7 @@ func TestShutdownUnderLoad(t *testing.T) {
 			}
 		})
 	}
-	time.Sleep(100 * time.Millisecond)
+	until(t, "nothing is answered", func() bool { return answered.Load() > 50 })
 	if err := s.Shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -162,11 +159,7 @@ func TestClientGone(t *testing.T) {
 		_ = c.Close()
 		release <- struct{}{}
 	}
-	for deadline := time.Now().Add(patience); s.places.taken.Load() > 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d places are still taken", s.places.taken.Load())
-		}
-	}
+	until(t, "places are still taken", func() bool { return s.places.taken.Load() == 0 })
 	checkAlive(t, address)
 }
 
@@ -211,16 +204,17 @@ func TestShutdownFirst(t *testing.T) {
 
 // TestIdleConnections leaves a connection open and idle; Shutdown must not wait for what may never come.
 func TestIdleConnections(t *testing.T) {
-	s, address := start(t, &fakeRanker{}, Config{})
+	s, address := start(t, &fakeRanker{}, Config{IdleTimeout: time.Hour})
 	client := &http.Client{Transport: &http.Transport{}}
 	response, err := client.Get("http://" + address + "/health")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = response.Body.Close()
-	begin := time.Now()
-	if err := s.Shutdown(t.Context()); err != nil || time.Since(begin) > 3*time.Second {
-		t.Errorf("Shutdown after %v: %v", time.Since(begin), err)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := s.Shutdown(ctx); err != nil {
+		t.Errorf("Shutdown: %v", err)
 	}
 	client.CloseIdleConnections()
 }
@@ -282,6 +276,7 @@ func TestAccessLog(t *testing.T) {
 	rerank(t, address, `{"query":"x","texts":"secret"}`)
 	rerank(t, address, strings.Repeat("secret", 100))
 	send(t, address, http.MethodGet, request(http.MethodGet, "/nowhere", ""))
+	until(t, "not every request has a line", func() bool { return strings.Count(log.String(), "msg=request") >= 5 }) // written after the answer
 	var lines []string
 	for line := range strings.Lines(log.String()) {
 		if strings.Contains(line, "msg=request") { // and not what fasthttp reports

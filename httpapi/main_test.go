@@ -140,7 +140,7 @@ func startAll(t *testing.T, models Models, config Config) (s *Server, address st
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(ln) }()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		if err := s.Shutdown(ctx); err != nil {
 			t.Errorf("Shutdown: %v", err)
@@ -160,7 +160,18 @@ type reply struct {
 	last   bool // the server closes the connection after it
 }
 
-const patience = 10 * time.Second
+// patience ends a test that hangs. Nothing is expected to take as long, on a slow and busy machine either.
+const patience = 2 * time.Minute
+
+// until waits for a condition.
+func until(t *testing.T, what string, met func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !met(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("in %v, %s", patience, what)
+		}
+	}
+}
 
 // dial opens a connection that can't wait for ever.
 func dial(t *testing.T, address string) *net.TCPConn {

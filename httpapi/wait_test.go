@@ -9,8 +9,8 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/metalrank/metalrank/engine"
 )
@@ -21,12 +21,8 @@ func patientRanker() *fakeRanker {
 		if q != "slow" {
 			return rankByWords(q, d, o), nil
 		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(patience):
-			return rankByWords(q, d, o), nil
-		}
+		<-ctx.Done()
+		return nil, ctx.Err()
 	}}
 }
 
@@ -65,18 +61,17 @@ func TestClientGoneCancels(t *testing.T) {
 	s, address := start(t, patientRanker(), Config{MaxConcurrentRequests: 8})
 	raw := request(http.MethodPost, "/rerank", `{"query":"slow","texts":["a"]}`, typeJSON)
 	for name, linger := range map[string]int{"closed": -1, "reset": 0} {
-		var group sync.WaitGroup
-		for range 8 {
-			group.Go(func() {
-				c := dial(t, address)
-				fmt.Fprint(c, raw)
-				time.Sleep(10 * time.Millisecond)
-				if err := errors.Join(c.SetLinger(linger), c.Close()); err != nil {
-					t.Error(err)
-				}
-			})
+		var clients [8]*net.TCPConn
+		for i := range clients {
+			clients[i] = dial(t, address)
+			fmt.Fprint(clients[i], raw)
 		}
-		group.Wait()
+		until(t, name+": not all requests are under way", func() bool { return s.places.taken.Load() == int64(len(clients)) })
+		for _, c := range clients {
+			if err := errors.Join(c.SetLinger(linger), c.Close()); err != nil {
+				t.Error(err)
+			}
+		}
 		waitFree(t, s, name)
 	}
 	c := dial(t, address)
@@ -96,29 +91,23 @@ func TestClientGoneCancels(t *testing.T) {
 // waitFree waits until no request is under way and nobody is watched.
 func waitFree(t *testing.T, s *Server, what string) {
 	t.Helper()
-	for deadline := time.Now().Add(patience / 2); ; time.Sleep(time.Millisecond) {
+	until(t, what+": requests are still under way", func() bool {
 		s.watch.mu.Lock()
-		idle := s.places.taken.Load() == 0 && len(s.watch.waiters) == 0 && !s.watch.running
-		s.watch.mu.Unlock()
-		if idle {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: %d requests are still under way", what, s.places.taken.Load())
-		}
-	}
+		defer s.watch.mu.Unlock()
+		return s.places.taken.Load() == 0 && len(s.watch.waiters) == 0 && !s.watch.running
+	})
 }
 
-// TestPatientClient waits for several looks and gets its answer; so does one whose next request is there already.
+// TestPatientClient is looked at several times and gets its answer; so does one whose next request is there already.
 func TestPatientClient(t *testing.T) {
-	_, address := start(t, &fakeRanker{rerank: func(ctx context.Context, q string, d []string, o engine.Options) (*engine.Ranking, error) {
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(4 * watchInterval):
-			return rankByWords(q, d, o), nil
+	var server atomic.Pointer[Server]
+	s, address := start(t, &fakeRanker{rerank: func(ctx context.Context, q string, d []string, o engine.Options) (*engine.Ranking, error) {
+		for range 4 {
+			server.Load().watch.look()
 		}
+		return rankByWords(q, d, o), ctx.Err()
 	}}, Config{})
+	server.Store(s)
 	raw := request(http.MethodPost, "/rerank", `{"query":"a","texts":["a"]}`, typeJSON)
 	c := dial(t, address)
 	defer c.Close()

@@ -53,14 +53,14 @@ func TestCardErrors(t *testing.T) {
 	}
 }
 
-// TestCardCost: a hostile README costs neither time nor stack.
+// TestCardCost: a hostile README costs neither time nor stack. Were it quadratic, it would be hours.
 func TestCardCost(t *testing.T) {
 	for _, s := range []string{"[", "{a: ", "- ", "&a ", "? ", "a: \n", "'", "\n- ", "#", "!t ", "*a ", "|\n"} {
 		for _, key := range []string{"license: ", "x: "} {
 			readme := []byte("---\n" + key + strings.Repeat(s, (4<<20)/len(s)) + "\n---\n")
 			start := time.Now()
 			_, _ = parseCard(readme)
-			if d := time.Since(start); d > 3*time.Second {
+			if d := time.Since(start); d > time.Minute {
 				t.Errorf("%q after %q: %v", s, key, d)
 			}
 		}

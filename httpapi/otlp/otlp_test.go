@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -92,7 +93,7 @@ func (c *collector) exporter(t *testing.T, config Config) *Exporter {
 
 func closeSoon(t *testing.T, e *Exporter) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	if err := e.Close(ctx); err != nil {
 		t.Error(err)
@@ -193,23 +194,40 @@ func TestFull(t *testing.T) {
 	}
 }
 
-// TestBatches has few messages of many requests.
+// TestBatches has few messages of many requests, unless time passes between these.
 func TestBatches(t *testing.T) {
-	c := startCollector(t, 200)
-	e := c.exporter(t, Config{})
-	const spans = 3 * messageSpans
-	for range spans / 4 {
-		e.Send(slices.Repeat([]Span{{Name: "x", Start: time.Now(), End: time.Now()}}, 4))
-	}
-	closeSoon(t, e)
-	sent := 0
-	for _, body := range c.bodies {
-		sent += len(parse(t, body).GetResourceSpans()[0].GetScopeSpans()[0].GetSpans())
-	}
-	if sent != spans || len(c.bodies) != 3 {
-		t.Errorf("%d spans in %d messages, want %d in 3", sent, len(c.bodies), spans)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		e, err := New(Config{Endpoint: "http://collector"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sent []int // spans, by message
+		e.client.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+			body, err := io.ReadAll(r.Body)
+			if err == nil {
+				sent = append(sent, len(parse(t, body).GetResourceSpans()[0].GetScopeSpans()[0].GetSpans()))
+			}
+			return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, err
+		})
+		const spans = 3 * messageSpans
+		for range spans / 4 {
+			e.Send(slices.Repeat([]Span{{Name: "x", Start: time.Now(), End: time.Now()}}, 4))
+		}
+		time.Sleep(2 * sendInterval) // with nothing to send
+		e.Send([]Span{{Name: "last", Start: time.Now(), End: time.Now()}})
+		time.Sleep(2 * sendInterval)
+		e.Send([]Span{{Name: "very last", Start: time.Now(), End: time.Now()}})
+		closeSoon(t, e)
+		if want := []int{messageSpans, messageSpans, messageSpans, 1, 1}; !slices.Equal(sent, want) {
+			t.Errorf("messages of %v spans, want %v", sent, want)
+		}
+	})
 }
+
+// roundTripper is a transport without a network.
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 func TestEndpoint(t *testing.T) {
 	for base, want := range map[string]string{

@@ -211,7 +211,7 @@ func TestHostile(t *testing.T) {
 		elapsed := time.Since(start)
 		runtime.ReadMemStats(&after)
 		cost := after.TotalAlloc - before.TotalAlloc
-		if err == nil || cost > 100e6 || elapsed > 5*time.Second {
+		if err == nil || cost > 100e6 || elapsed > time.Minute {
 			t.Errorf("%s: %v, %d bytes allocated in all, %s", name, err, cost, elapsed)
 		}
 		t.Logf("%s: %d bytes, refused after %s with %.1f MB allocated in all: %.200v", name, len(data), elapsed, float64(cost)/1e6, err)

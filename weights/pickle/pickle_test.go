@@ -173,7 +173,7 @@ func TestHostile(t *testing.T) {
 		elapsed := time.Since(start)
 		runtime.ReadMemStats(&after)
 		cost := after.TotalAlloc - before.TotalAlloc
-		if err == nil || cost > 110<<20 || elapsed > 5*time.Second {
+		if err == nil || cost > 110<<20 || elapsed > time.Minute {
 			t.Errorf("%s: %v, %d bytes allocated in all, %s", name, err, cost, elapsed)
 		}
 		t.Logf("%s: %d bytes, refused after %s with %.1f MB allocated in all: %v", name, len(data), elapsed, float64(cost)/1e6, err)
