@@ -24,19 +24,48 @@ func chooseActivation(config weights.Config) (scoreActivation, error) {
 		case "Identity":
 			return scoreActivation{"identity", func([]float64) {}}, nil
 		case "Sigmoid":
-			return scoreActivation{"sigmoid", eachLabel(sigmoid)}, nil
+			return sigmoidActivation, nil
 		case "Tanh":
 			return scoreActivation{"tanh", eachLabel(math.Tanh)}, nil
 		case "Softmax":
-			return scoreActivation{"softmax", softmax}, nil
+			return softmaxActivation, nil
 		}
 		return scoreActivation{}, fmt.Errorf(
 			"engine: config.json: activation_fn %q is not supported (Identity, Sigmoid, Tanh and Softmax are)", path)
 	}
 	if len(config.Labels) == 1 || config.ProblemType == "multi_label_classification" {
-		return scoreActivation{"sigmoid", eachLabel(sigmoid)}, nil
+		return sigmoidActivation, nil
 	}
-	return scoreActivation{"softmax", softmax}, nil
+	return softmaxActivation, nil
+}
+
+// Scale says what scores are, where they aren't logits.
+type Scale int
+
+const (
+	// ScaleModel applies what the checkpoint names: for Identity, scores are logits.
+	ScaleModel Scale = iota
+	// ScaleProbability applies the sigmoid where a model has one label and softmax where it has several, whatever the
+	// checkpoint names, as text-embeddings-inference does.
+	ScaleProbability
+)
+
+var (
+	sigmoidActivation = scoreActivation{"sigmoid", eachLabel(sigmoid)}
+	softmaxActivation = scoreActivation{"softmax", softmax}
+)
+
+// scaled applies to a row of logits what options ask for, in place.
+func (e *Engine) scaled(row []float64, options *Options) {
+	switch {
+	case options.RawScores:
+	case options.Scale == ScaleModel:
+		e.activation.apply(row)
+	case len(row) == 1:
+		sigmoidActivation.apply(row)
+	default:
+		softmaxActivation.apply(row)
+	}
 }
 
 func eachLabel(f func(float64) float64) func([]float64) {

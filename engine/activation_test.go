@@ -2,6 +2,7 @@ package engine
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -47,5 +48,49 @@ func TestActivations(t *testing.T) {
 	softmax(row)
 	if math.Abs(row[0]-0.25) > 1e-12 || math.Abs(row[1]-0.75) > 1e-12 {
 		t.Errorf("softmax = %v, want [0.25 0.75]", row)
+	}
+}
+
+// TestScale has each scale of each kind of checkpoint, by formulas of their own.
+func TestScale(t *testing.T) {
+	one, three := []float64{0.5}, []float64{0.5, -1, 2}
+	sum := math.Exp(0.5) + math.Exp(-1) + math.Exp(2)
+	soft := []float64{math.Exp(0.5) / sum, math.Exp(-1) / sum, math.Exp(2) / sum}
+	logistic := func(x float64) float64 { return math.Exp(x) / (1 + math.Exp(x)) }
+	each := []float64{logistic(0.5), logistic(-1), logistic(2)}
+	for _, c := range []struct {
+		name   string
+		config weights.Config
+		logits []float64
+		scale  Scale
+		raw    bool
+		want   []float64
+	}{
+		{"Identity", weights.Config{Labels: []string{"a"}, ScoreActivation: "torch.nn.Identity"}, one, ScaleModel, false, one},
+		{"Identity as a probability", weights.Config{Labels: []string{"a"}, ScoreActivation: "torch.nn.Identity"}, one, ScaleProbability, false, []float64{logistic(0.5)}},
+		{"Identity, raw", weights.Config{Labels: []string{"a"}, ScoreActivation: "torch.nn.Identity"}, one, ScaleProbability, true, one},
+		{"Sigmoid", weights.Config{Labels: []string{"a"}, ScoreActivation: "torch.nn.Sigmoid"}, one, ScaleProbability, false, []float64{logistic(0.5)}},
+		{"Sigmoid, raw", weights.Config{Labels: []string{"a"}, ScoreActivation: "torch.nn.Sigmoid"}, one, ScaleModel, true, one},
+		{"Tanh", weights.Config{Labels: []string{"a"}, ScoreActivation: "torch.nn.Tanh"}, one, ScaleModel, false, []float64{math.Tanh(0.5)}},
+		{"Tanh as a probability", weights.Config{Labels: []string{"a"}, ScoreActivation: "torch.nn.Tanh"}, one, ScaleProbability, false, []float64{logistic(0.5)}},
+		{"softmax of one label", weights.Config{Labels: []string{"a"}, ScoreActivation: "torch.nn.Softmax"}, one, ScaleProbability, false, []float64{logistic(0.5)}},
+		{"three labels", weights.Config{Labels: []string{"a", "b", "c"}}, three, ScaleModel, false, soft},
+		{"three labels as probabilities", weights.Config{Labels: []string{"a", "b", "c"}}, three, ScaleProbability, false, soft},
+		{"several at once", weights.Config{Labels: []string{"a", "b", "c"}, ProblemType: "multi_label_classification"}, three, ScaleModel, false, each},
+		{"several at once as probabilities", weights.Config{Labels: []string{"a", "b", "c"}, ProblemType: "multi_label_classification"}, three, ScaleProbability, false, soft},
+		{"Identity of three labels as probabilities", weights.Config{Labels: []string{"a", "b", "c"}, ScoreActivation: "torch.nn.Identity"}, three, ScaleProbability, false, soft},
+	} {
+		activation, err := chooseActivation(c.config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		row := slices.Clone(c.logits)
+		e := &Engine{activation: activation}
+		e.scaled(row, &Options{Scale: c.scale, RawScores: c.raw})
+		for i := range row {
+			if math.Abs(row[i]-c.want[i]) > 1e-15 {
+				t.Errorf("%s: %v, want %v", c.name, row, c.want)
+			}
+		}
 	}
 }

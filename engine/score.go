@@ -19,7 +19,8 @@ type Pair struct {
 
 // Options of one call. The zero value truncates on the right and applies the model's activation.
 type Options struct {
-	RawScores  bool // logits, without the activation
+	RawScores  bool  // logits, whatever Scale is
+	Scale      Scale // of scores. Default: what the checkpoint names
 	Truncation Truncation
 	// MaxQueryTokens and MaxDocumentTokens cut the query, and each document, to so many tokens before they are joined.
 	// 0: no limit but the pair's.
@@ -104,10 +105,8 @@ func (e *Engine) Score(ctx context.Context, pairs []Pair, options Options) (*Sco
 		return nil, err
 	}
 	scores := &Scores{Labels: e.labels, Values: widen(logits), Stats: stats}
-	if !options.RawScores {
-		for i := range pairs {
-			e.activation.apply(scores.Row(i))
-		}
+	for i := range pairs {
+		e.scaled(scores.Row(i), &options)
 	}
 	timer.End(len(pairs), stats.Tokens)
 	return scores, nil
@@ -130,9 +129,7 @@ func (e *Engine) Rerank(ctx context.Context, query string, documents []string, o
 	ranking := &Ranking{Results: make([]Result, len(documents)), Stats: stats}
 	values := widen(logits)
 	for i := range values {
-		if !options.RawScores {
-			e.activation.apply(values[i : i+1])
-		}
+		e.scaled(values[i:i+1], &options)
 		ranking.Results[i] = Result{Index: i, Score: values[i]}
 	}
 	// By logit and not by score: the activation may make equal what the model told apart.

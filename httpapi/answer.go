@@ -21,6 +21,7 @@ type endpoint struct {
 	check func(*call) *failure // looks at what only the whole body shows
 	run   runner
 	plain bool // what run gives are no scores
+	vllm  bool // what has documents, or pairs, is in vLLM's dialect; see setScale
 }
 
 // serve makes the handler of an endpoint.
@@ -60,7 +61,8 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx, e *endpoint, c *call) *failure
 	if f != nil {
 		return f
 	}
-	if s.config.NoAutoTruncate && !c.truncation && (c.list.name == "texts" || c.list.name == "inputs") {
+	setScale(c, e.vllm)
+	if s.config.NoAutoTruncate && !c.truncation && c.list.ofTEI() {
 		c.options.Truncation = engine.TruncateNever
 	}
 	if s.config.AlwaysTruncate && c.options.Truncation == engine.TruncateNever {

@@ -78,19 +78,22 @@ func (a *access) scored(c *call, stats engine.Stats) {
 	}
 }
 
+// clientMetricPrefix begins the names of all of them.
+const clientMetricPrefix = "metalrank_key_"
+
 // clientMetrics are of every name of API keys.
 var clientMetrics = []struct {
 	name, help string
 	kind       prometheus.ValueType
 	value      func(*client) int64
 }{
-	{"metalrank_key_requests_under_way", "Requests with API keys of that name that wait or are computed.", prometheus.GaugeValue,
+	{clientMetricPrefix + "requests_under_way", "Requests with API keys of that name that wait or are computed.", prometheus.GaugeValue,
 		func(c *client) int64 { return c.places.taken.Load() }},
-	{"metalrank_key_requests_refused_total", "Requests refused because too many of that name were under way.", prometheus.CounterValue,
+	{clientMetricPrefix + "requests_refused_total", "Requests refused because too many of that name were under way.", prometheus.CounterValue,
 		func(c *client) int64 { return c.refused.Load() }},
-	{"metalrank_key_pairs_total", "Pairs scored for API keys of that name.", prometheus.CounterValue,
+	{clientMetricPrefix + "pairs_total", "Pairs scored for API keys of that name.", prometheus.CounterValue,
 		func(c *client) int64 { return c.pairs.Load() }},
-	{"metalrank_key_tokens_total", "Tokens in those pairs.", prometheus.CounterValue,
+	{clientMetricPrefix + "tokens_total", "Tokens in those pairs.", prometheus.CounterValue,
 		func(c *client) int64 { return c.tokens.Load() }},
 }
 
@@ -103,7 +106,7 @@ type clientCollector struct {
 func newClientCollector(keys *Keys) *clientCollector {
 	c := &clientCollector{keys: keys}
 	for i := range clientMetrics {
-		c.rows = append(c.rows, prometheus.NewDesc(clientMetrics[i].name, clientMetrics[i].help, []string{"key"}, nil))
+		c.rows = append(c.rows, prometheus.NewDesc(clientMetrics[i].name, clientMetrics[i].help, []string{keyLabel}, nil))
 	}
 	return c
 }

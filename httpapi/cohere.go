@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"math"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -10,10 +12,23 @@ import (
 var cohereFields = form{
 	{"documents", readDocuments},
 	{"rank_fields", readRankFields},
-	count("top_n", func(c *call) *int { return &c.topN }),
-	flag("return_documents", true, func(c *call) *bool { return &c.returnTexts }),
+	{"top_n", readTopN},
+	laxFlag("return_documents", true, func(c *call) *bool { return &c.returnTexts }),
 	count("max_tokens_per_doc", func(c *call) *int { return &c.options.MaxDocumentTokens }),
 	priorityField,
+}
+
+// readTopN reads how many results there are to be. 0 and less are all of them, as in vLLM; Infinity refuses those.
+func readTopN(d *decoder, name string) bool {
+	if d.literal("null") {
+		return true
+	}
+	value, ok := d.integer(math.MinInt32, math.MaxInt32)
+	if !ok {
+		return d.wrong(name, "a whole number from -2147483648 to 2147483647")
+	}
+	d.topN, d.topNone = int(max(0, value)), value <= 0
+	return true
 }
 
 const wantDocuments = "an array of strings or objects"
@@ -54,6 +69,9 @@ func readDocuments(d *decoder, name string) bool {
 	})
 }
 
+// maxRankFields is how many names rank_fields may have. Nobody's documents have as many that count.
+const maxRankFields = 64
+
 func readRankFields(d *decoder, name string) bool {
 	if d.literal("null") {
 		return true
@@ -62,10 +80,16 @@ func readRankFields(d *decoder, name string) bool {
 		return d.wrong(name, "an array of strings")
 	}
 	return d.array(2, func() bool {
+		if len(d.rankFields) == maxRankFields {
+			return d.refuse("`%s` has more than %d entries, which is the limit", name, maxRankFields)
+		}
 		if d.next() != '"' {
 			return d.wrong(entry(name, len(d.rankFields)), "a string")
 		}
 		value, _, ok := d.string()
+		if ok && slices.Contains(d.rankFields, value) {
+			return d.refuse("`%s` is %s, which is there already", entry(name, len(d.rankFields)), quote(value))
+		}
 		d.rankFields = append(d.rankFields, value)
 		return ok
 	})
@@ -74,67 +98,80 @@ func readRankFields(d *decoder, name string) bool {
 // fillObjects makes texts of the documents that are objects, once it is known which fields count: their values, in
 // the order of rank_fields, each on a line of its own.
 func (d *decoder) fillObjects() bool {
+	if d.list.objects == nil {
+		return true
+	}
 	fields := d.rankFields
 	if len(fields) == 0 {
 		fields = []string{"text"}
 	}
+	place := make(map[string]int, len(fields)) // in fields
+	for i, name := range fields {
+		place[name] = i
+	}
+	values := make([]*string, len(fields))
 	for index := range d.list.texts {
 		object, is := d.list.objects[index]
 		if !is {
 			continue
 		}
-		values, ok := d.fieldValues(object, fields, index)
+		clear(values)
+		if !d.fieldValues(object, place, values, index) {
+			return false
+		}
+		text, ok := d.joinValues(values, index)
 		if !ok {
 			return false
 		}
-		if len(values) == 0 {
+		if text == nil {
 			return d.refuse("`%s` has none of %s", entry(d.list.name, index), quoteNames(fields))
 		}
-		text := strings.Join(values, "\n")
-		characters := utf8.RuneCountInString(text)
-		if characters > d.limits.textCharacters {
-			return d.refuse("`%s` has %d characters, the limit is %d",
-				entry(d.list.name, index), characters, d.limits.textCharacters)
-		}
-		d.list.texts[index] = text
-		d.characters += characters
+		d.list.texts[index] = *text
 	}
 	return true
 }
 
-// fieldValues returns the values of fields of an object, which is known to be valid. Numbers and truth values are as
-// they are written, null is as if it were not there.
-func (d *decoder) fieldValues(object string, fields []string, index int) ([]string, bool) {
-	found := make(map[string]string, len(fields))
-	s := &scanner{text: []byte(object)}
-	ok := s.object(1, func(name []byte) bool {
-		var value string
-		switch s.next() {
-		case '"':
-			value, _, _ = s.string()
-		case 'n':
-			return s.literal("null")
-		case '{', '[':
-			s.skip(1)
-			for _, field := range fields {
-				if field == string(name) {
-					return d.refuse("`%s.%s` is an object or an array, want a string, a number, true or false",
-						entry(d.list.name, index), clip(field))
-				}
-			}
-			return true
-		default:
-			raw, _ := s.skip(1)
-			value = string(raw)
-		}
-		found[string(name)] = value
-		return true
-	})
-	var values []string
-	for _, field := range fields {
-		if value, is := found[field]; is {
-			values = append(values, value)
+// joinValues joins the values that there are; text is nil where there is none.
+func (d *decoder) joinValues(values []*string, index int) (text *string, ok bool) {
+	var lines []string
+	characters := -1
+	for _, value := range values {
+		if value != nil {
+			lines = append(lines, *value)
+			characters += 1 + utf8.RuneCountInString(*value)
 		}
 	}
-	return values, ok
+	switch {
+	case lines == nil:
+		return nil, true
+	case characters > d.limits.textCharacters:
+		return nil, d.refuse("`%s` has %d characters, the limit is %d", entry(d.list.name, index), characters, d.limits.textCharacters)
+	}
+	d.characters += characters
+	return new(strings.Join(lines, "\n")), true
+}
+
+// fieldValues sets values to those of an object, which is known to be valid, each at its place. Numbers and truth values are as
+// they are written, null is as if it were not there.
+func (d *decoder) fieldValues(object string, place map[string]int, values []*string, index int) bool {
+	s := &scanner{text: []byte(object)}
+	return s.object(1, func(name []byte) bool {
+		at, counts := place[string(name)]
+		c := s.next()
+		switch {
+		case !counts || c == 'n':
+			_, ok := s.skip(1)
+			return ok
+		case c == '{' || c == '[':
+			return d.refuse("`%s.%s` is an object or an array, want a string, a number, true or false",
+				entry(d.list.name, index), clip(string(name)))
+		case c == '"':
+			value, _, ok := s.string()
+			values[at] = &value
+			return ok
+		}
+		raw, ok := s.skip(1)
+		values[at] = new(string(raw))
+		return ok
+	})
 }

@@ -87,7 +87,7 @@ func (c *cors) preflight(ctx *fasthttp.RequestCtx, paths routes) bool {
 	if c == nil || !ctx.IsOptions() || len(ctx.Request.Header.Peek(fasthttp.HeaderAccessControlRequestMethod)) == 0 {
 		return false
 	}
-	methods, ok := paths[string(trimSlash(ctx.Path()))]
+	methods, ok := paths[string(pattern(ctx.Path()))]
 	if !ok || checkFraming(&ctx.Request.Header) != nil || !c.allow(ctx) {
 		ctx.Response.Header.Reset()
 		return false

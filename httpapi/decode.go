@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -23,12 +22,14 @@ type call struct {
 	single     []bool   // by index: the text of list is no pair's but alone; shorter than list where the rest are pairs
 	rankFields []string // of documents that are objects
 
-	topN            int // 0: all
+	topN            int  // 0: all
+	topNone         bool // top_n is there and is 0 or less
 	returnTexts     bool
 	noTruncation    bool
 	truncation      bool // asked for
 	left            bool // cut at the beginning
 	rawScores       bool
+	activation      bool // asked for
 	noActivation    bool
 	noSpecialTokens bool
 	options         engine.Options
@@ -50,6 +51,9 @@ type list struct {
 	// entries counts those past the limit, too.
 	entries int
 }
+
+// ofTEI tells whether a body with the list is in the dialect of text-embeddings-inference.
+func (l *list) ofTEI() bool { return l.name == "texts" || l.name == "inputs" }
 
 // field is one field of a body and the way to read its value, which is next. A reader returns false where the value is
 // not JSON or, having called refuse, not what the field takes.
@@ -74,6 +78,9 @@ type decoder struct {
 	call
 	limits  limits
 	failure *failure // set by refuse
+	// lenient refuses a value that pydantic takes and text-embeddings-inference doesn't, once it is known that the body is
+	// of the latter's.
+	lenient *failure
 }
 
 // decode reads a body. It is strict about JSON (no name twice, only valid UTF-8, no lone surrogates) and lenient about
@@ -84,6 +91,8 @@ func decode(body []byte, f form, l limits) (*call, *failure) {
 	switch {
 	case d.failure != nil:
 		return nil, d.failure
+	case d.crowded:
+		return nil, failf(kindValidation, "an object, with those round it, has more than %d names, which is the limit", maxNames)
 	case !ok:
 		return nil, syntaxFailure(body)
 	case d.list.entries > d.limits.texts:
@@ -91,7 +100,9 @@ func decode(body []byte, f form, l limits) (*call, *failure) {
 	case d.first.entries > d.limits.texts:
 		return nil, tooMany(d.first.name, d.first.entries, d.limits.texts)
 	}
-	d.options.RawScores = d.rawScores || d.noActivation
+	if d.lenient != nil && d.list.ofTEI() {
+		return nil, d.lenient
+	}
 	switch {
 	case d.noTruncation: // whatever the direction: it says how to cut and not whether
 		d.options.Truncation = engine.TruncateNever
@@ -129,7 +140,7 @@ func (d *decoder) body(f form) bool {
 				return f[i].read(d, f[i].name)
 			}
 		}
-		if !others.add(string(name)) {
+		if !d.meet(&others, name) {
 			return false
 		}
 		_, ok := d.skip(1)
@@ -211,14 +222,11 @@ func syntaxFailure(body []byte) *failure {
 	return failf(kindMalformed, "malformed JSON: %s", strings.TrimPrefix(err.Error(), "jsontext: "))
 }
 
-// integer reads a whole number within bounds. Whatever else is next stays next, for wrong to name it.
+// integer reads a whole number within bounds, as pydantic does. Whatever else is next stays next, for wrong to name it.
 func (d *decoder) integer(low, high int64) (int64, bool) {
 	at := d.at
-	raw, ok := d.number()
-	if ok {
-		if value, err := strconv.ParseInt(string(raw), 10, 64); err == nil && low <= value && value <= high {
-			return value, true
-		}
+	if value, ok := lax(d, laxInteger); ok && low <= value && value <= high {
+		return value, true
 	}
 	d.at = at
 	return 0, false

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -174,11 +175,18 @@ func TestRefusedDialects(t *testing.T) {
 		{"/v1/rerank", `{"query":"a","documents":[{"text":"b","text":"c"}]}`, 422, "Validation", `"text" more than once`},
 		{"/v1/rerank", `{"query":"a","documents":["b"],"rank_fields":"b"}`, 422, "Validation", "`rank_fields` is \"b\", want an array of strings"},
 		{"/v1/rerank", `{"query":"a","documents":["b"],"rank_fields":[1]}`, 422, "Validation", "`rank_fields[0]` is the number 1, want a string"},
-		{"/v1/rerank", `{"query":"a","documents":["b"],"top_n":-1}`, 422, "Validation", "`top_n` is the number -1, want a whole number from 0"},
+		{"/infinity/rerank", `{"query":"a","documents":["b"],"top_n":-1}`, 422, "Validation", "`top_n` is 0 or less, want 1 or more, or null"},
+		{"/infinity/rerank", `{"query":"a","documents":["b"],"top_n":"0"}`, 422, "Validation", "`top_n` is 0 or less, want 1 or more, or null"},
+		{"/v1/rerank", `{"query":"a","documents":["b"],"rank_fields":["t","x","t"]}`, 422, "Validation", "`rank_fields[2]` is \"t\", which is there already"},
+		{"/v1/rerank", `{"query":"a","documents":["b"],"rank_fields":["0"` + numbered(1, 65) + `]}`, 422, "Validation", "`rank_fields` has more than 64 entries"},
+		{"/rerank", `{"query":"a","raw_scores":"true","texts":["b"]}`, 422, "Validation", "`raw_scores` is \"true\", want true or false"},
+		{"/predict", `{"raw_scores":1,"inputs":"b"}`, 422, "Validation", "`raw_scores` is the number 1, want true or false"},
+		{"/rerank", `{"query":"a","return_text":"true","texts":["b"]}`, 422, "Validation", "`return_text` is \"true\", want true or false"},
+		{"/rerank", `{"query":"a","truncate":"true","documents":["b"]}`, 422, "Validation", "`truncate` is \"true\", want true or false"},
 		{"/v1/rerank", `{"query":"a","documents":["b"],"top_n":1.5}`, 422, "Validation", "`top_n` is the number 1.5, want"},
-		{"/v1/rerank", `{"query":"a","documents":["b"],"top_n":1e2}`, 422, "Validation", "`top_n` is the number 1e2, want"},
+		{"/v1/rerank", `{"query":"a","documents":["b"],"top_n":1e22}`, 422, "Validation", "`top_n` is the number 1e22, want"},
 		{"/v1/rerank", `{"query":"a","documents":["b"],"top_n":99999999999999999999}`, 422, "Validation", "99999999999999999999, want"},
-		{"/v1/rerank", `{"query":"a","documents":["b"],"top_n":"1"}`, 422, "Validation", "`top_n` is \"1\", want"},
+		{"/v1/rerank", `{"query":"a","documents":["b"],"top_n":"1."}`, 422, "Validation", "`top_n` is \"1.\", want"},
 		{"/v1/rerank", `{"query":"a","documents":["b"],"top_n":01}`, 400, "Malformed", "malformed JSON"},
 		{"/v1/rerank", `{"query":"a","documents":["b"],"top_n":-}`, 400, "Malformed", "malformed JSON"},
 		{"/v1/rerank", `{"query":"a","documents":["b"],"priority":2147483648}`, 422, "Validation", "`priority` is the number 2147483648"},
@@ -234,6 +242,15 @@ func TestRefusedDialects(t *testing.T) {
 	}
 }
 
+// numbered are the strings of numbers, each with a comma before it.
+func numbered(from, to int) string {
+	var b strings.Builder
+	for i := from; i < to; i++ {
+		fmt.Fprintf(&b, `,"%d"`, i)
+	}
+	return b.String()
+}
+
 // TestOptions checks which options reach the model.
 func TestOptions(t *testing.T) {
 	var got engine.Options
@@ -263,6 +280,9 @@ func TestOptions(t *testing.T) {
 		`,"use_activation":false`:        {RawScores: true},
 		`,"use_activation":true`:         {},
 	} {
+		if !strings.Contains(fields, "activation\":true") {
+			want.Scale = engine.ScaleProbability
+		}
 		if reply := post(t, address, "/v1/rerank", `{"query":"q","documents":["d"]`+fields+`}`); reply.status != 200 ||
 			!cmp.Equal(got, want) {
 			t.Errorf("%s: %d, the model got %+v, want %+v", fields, reply.status, got, want)

@@ -65,6 +65,9 @@ type property struct {
 	Enum        []any          `json:"enum"`
 }
 
+// numberRefs are the schemas of whole numbers.
+var numberRefs = map[string]bool{"Amount": true, "TopN": true, "PairTokens": true, "Priority": true}
+
 // Kind says in words what values a field has.
 func (p *property) Kind() string {
 	var one string
@@ -82,8 +85,12 @@ func (p *property) Kind() string {
 	case json.Unmarshal(p.Type, &one) == nil:
 		several = []string{one}
 	case json.Unmarshal(p.Type, &several) == nil:
-	case p.Ref != "":
+	case strings.HasSuffix(p.Ref, "/Texts"):
 		several = []string{"array of strings"}
+	case strings.HasSuffix(p.Ref, "/Truth"):
+		several = []string{"boolean"}
+	case numberRefs[strings.TrimPrefix(p.Ref, "#/components/schemas/")]:
+		several = []string{"integer"}
 	default:
 		several = []string{"string or array"}
 	}

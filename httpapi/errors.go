@@ -97,11 +97,15 @@ type errorBody struct {
 	Detail    string `json:"detail"`
 }
 
+// maxMessageBytes bounds a message, which an answer has three times: much of it may be the client's own text.
+const maxMessageBytes = 512
+
 // write makes response the answer that says f, whatever was in it.
 func (f *failure) write(response *fasthttp.Response) {
 	row := &kinds[f.kind]
 	// Can't fail: invalid UTF-8 is the one thing in a string that can't be marshalled.
-	body, _ := json.Marshal(errorBody{f.message, row.errorType, f.message, f.message}, jsontext.AllowInvalidUTF8(true))
+	message := cut(f.message, maxMessageBytes)
+	body, _ := json.Marshal(errorBody{message, row.errorType, message, message}, jsontext.AllowInvalidUTF8(true))
 	response.Reset()
 	response.SetStatusCode(row.status)
 	response.Header.SetContentType(contentTypeJSON)
@@ -169,8 +173,9 @@ func internalFailure(cause error) *failure {
 // quote makes what a client sent fit for a message or the log: short, printable, valid UTF-8.
 func quote(s string) string { return strconv.Quote(clip(s)) }
 
-func clip(s string) string {
-	const limitBytes = 64
+func clip(s string) string { return cut(s, 64) }
+
+func cut(s string, limitBytes int) string {
 	if len(s) <= limitBytes {
 		return s
 	}

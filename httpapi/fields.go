@@ -8,15 +8,38 @@ import "math"
 // flag makes a field that is true or false, and sets what of points to where it is when. null is neither.
 func flag(name string, when bool, of func(*call) *bool) field {
 	return field{name, func(d *decoder, name string) bool {
-		var value bool
-		switch {
-		case d.literal("true"):
-			value = true
-		case d.literal("false"):
-		case d.literal("null"):
+		value, is, ok := d.truth(name)
+		if is && value == when {
+			*of(&d.call) = true
+		}
+		return ok
+	}}
+}
+
+// truth reads true, false or null, which is neither.
+func (d *decoder) truth(name string) (value, is, ok bool) {
+	switch {
+	case d.literal("true"):
+		return true, true, true
+	case d.literal("false"):
+		return false, true, true
+	case d.literal("null"):
+		return false, false, true
+	}
+	return false, false, d.wrong(name, wantTruth)
+}
+
+const wantTruth = "true or false"
+
+// laxFlag is flag for a field of servers that read it by pydantic.
+func laxFlag(name string, when bool, of func(*call) *bool) field {
+	return field{name, func(d *decoder, name string) bool {
+		if d.literal("null") {
 			return true
-		default:
-			return d.wrong(name, "true or false")
+		}
+		value, ok := lax(d, laxBool)
+		if !ok {
+			return d.wrong(name, wantTruth)
 		}
 		if value == when {
 			*of(&d.call) = true

@@ -16,7 +16,7 @@ func FuzzPredict(f *testing.F) {
 		var general struct {
 			Inputs    jsontext.Value `json:"inputs"`
 			Model     *string        `json:"model"`
-			RawScores *bool          `json:"raw_scores"`
+			RawScores jsontext.Value `json:"raw_scores"`
 			Truncate  *bool          `json:"truncate"`
 			Direction *string        `json:"truncation_direction"`
 		}

@@ -70,35 +70,57 @@ func checkRefused(t *testing.T, body []byte, failure *failure) {
 
 // generalOptions are the options that a form may have. Pointers tell null and absence from a value.
 type generalOptions struct {
-	Model             *string `json:"model"`
-	RawScores         *bool   `json:"raw_scores"`
-	ReturnText        *bool   `json:"return_text"`
-	ReturnDocuments   *bool   `json:"return_documents"`
-	Truncate          *bool   `json:"truncate"`
-	Truncation        *bool   `json:"truncation"`
-	Direction         *string `json:"truncation_direction"`
-	Side              *string `json:"truncation_side"`
-	UseActivation     *bool   `json:"use_activation"`
-	TopN              *int64  `json:"top_n"`
-	MaxTokensPerDoc   *int64  `json:"max_tokens_per_doc"`
-	MaxDocLength      *int64  `json:"max_doc_length"`
-	MaxTokensPerQuery *int64  `json:"max_tokens_per_query"`
-	PromptTokens      *int64  `json:"truncate_prompt_tokens"`
-	Priority          *int64  `json:"priority"`
+	Model             *string        `json:"model"`
+	RawScores         jsontext.Value `json:"raw_scores"`
+	ReturnText        *bool          `json:"return_text"`
+	ReturnDocuments   jsontext.Value `json:"return_documents"`
+	Truncate          *bool          `json:"truncate"`
+	Truncation        jsontext.Value `json:"truncation"`
+	Direction         *string        `json:"truncation_direction"`
+	Side              *string        `json:"truncation_side"`
+	UseActivation     jsontext.Value `json:"use_activation"`
+	TopN              jsontext.Value `json:"top_n"`
+	MaxTokensPerDoc   jsontext.Value `json:"max_tokens_per_doc"`
+	MaxDocLength      jsontext.Value `json:"max_doc_length"`
+	MaxTokensPerQuery jsontext.Value `json:"max_tokens_per_query"`
+	PromptTokens      jsontext.Value `json:"truncate_prompt_tokens"`
+	Priority          jsontext.Value `json:"priority"`
 }
 
-// apply puts the options into c, and is false where one of them is not what it may be.
+// apply puts the options into c, and is false where one of them is not what it may be. What pydantic takes for truth values and
+// numbers is tested apart.
 func (o *generalOptions) apply(c *call) bool {
 	ok := true
 	is := func(of *bool, value bool) bool { return of != nil && *of == value }
-	number := func(low, high int64, to *int, of ...*int64) {
-		for _, n := range of {
-			if n == nil {
-				continue
-			}
-			ok = ok && low <= *n && *n <= high
-			if *n != 0 && (*to == 0 || int(*n) < *to) {
-				*to = int(*n)
+	there := func(of jsontext.Value) bool { return of != nil && of.Kind() != 'n' }
+	truth := func(of jsontext.Value, value bool) bool {
+		if !there(of) {
+			return false
+		}
+		if of.Kind() == '{' || of.Kind() == '[' {
+			ok = false
+			return false
+		}
+		got, taken := laxBool(of)
+		ok = ok && taken
+		return got == value
+	}
+	number := func(low, high int64, of jsontext.Value) (n int64) {
+		if !there(of) {
+			return 0
+		}
+		if of.Kind() == '{' || of.Kind() == '[' {
+			ok = false
+			return 0
+		}
+		n, taken := laxInteger(of)
+		ok = ok && taken && low <= n && n <= high
+		return n
+	}
+	limit := func(to *int, of ...jsontext.Value) {
+		for _, value := range of {
+			if n := int(number(0, math.MaxInt32, value)); n != 0 && (*to == 0 || n < *to) {
+				*to = n
 			}
 		}
 	}
@@ -111,29 +133,29 @@ func (o *generalOptions) apply(c *call) bool {
 	if o.Model != nil {
 		c.model = *o.Model
 	}
-	c.rawScores, c.noActivation = is(o.RawScores, true), is(o.UseActivation, false)
-	c.returnTexts = is(o.ReturnText, true) || is(o.ReturnDocuments, true)
+	c.rawScores = truth(o.RawScores, true)
+	c.activation, c.noActivation = truth(o.UseActivation, true), truth(o.UseActivation, false)
+	c.returnTexts = is(o.ReturnText, true) || truth(o.ReturnDocuments, true)
 	c.truncation = is(o.Truncate, true)
-	c.noTruncation = is(o.Truncate, false) || is(o.Truncation, false)
+	c.noTruncation = is(o.Truncate, false) || truth(o.Truncation, false)
 	word(o.Direction, []string{"Left", "left"}, []string{"Right", "right"})
 	word(o.Side, []string{"left"}, []string{"right"})
-	number(0, math.MaxInt32, &c.topN, o.TopN)
-	number(0, math.MaxInt32, &c.options.MaxDocumentTokens, o.MaxTokensPerDoc, o.MaxDocLength)
-	number(0, math.MaxInt32, &c.options.MaxQueryTokens, o.MaxTokensPerQuery)
-	if n := o.PromptTokens; n != nil {
-		ok = ok && -1 <= *n && *n <= math.MaxInt32
-		c.options.MaxPairTokens = int(max(0, *n))
+	top := number(math.MinInt32, math.MaxInt32, o.TopN)
+	c.topN, c.topNone = int(max(0, top)), there(o.TopN) && top <= 0
+	limit(&c.options.MaxDocumentTokens, o.MaxTokensPerDoc, o.MaxDocLength)
+	limit(&c.options.MaxQueryTokens, o.MaxTokensPerQuery)
+	c.options.MaxPairTokens = int(max(0, number(-1, math.MaxInt32, o.PromptTokens)))
+	if p := number(math.MinInt32, math.MaxInt32, o.Priority); there(o.Priority) {
+		c.options.Weight = math.Pow(2, -float64(min(4, max(-4, p))))
 	}
-	if p := o.Priority; p != nil {
-		ok = ok && math.MinInt32 <= *p && *p <= math.MaxInt32
-		c.options.Weight = math.Pow(2, -float64(min(4, max(-4, *p))))
-	}
-	c.options.RawScores = c.rawScores || c.noActivation
 	switch {
 	case c.noTruncation:
 		c.options.Truncation = engine.TruncateNever
 	case c.left:
 		c.options.Truncation = engine.TruncateLeft
+	}
+	if c.list.ofTEI() && there(o.RawScores) && o.RawScores.Kind() != 't' && o.RawScores.Kind() != 'f' {
+		return false
 	}
 	return ok
 }
@@ -175,6 +197,8 @@ func FuzzRerank(f *testing.F) {
 		`{"model":"m","query":"a","documents":["b",{"text":"c","x":[1]}],"top_n":2,"return_documents":true,"max_tokens_per_doc":9,"priority":-1}`,
 		`{"query":"a","documents":[{"a":1,"b":"c","d":true,"e":null}],"rank_fields":["b","a","e","z"],"max_chunks_per_doc":null}`,
 		`{"query":"a","documents":["b"],"truncation":false,"max_doc_length":5,"use_activation":false,"truncation_side":"left"}`,
+		`{"query":"a","documents":["b"],"top_n":"2.0","return_documents":"YES","raw_scores":1.0,"priority":true,"truncation":"off"}`,
+		`{"query":"a","texts":["b"],"top_n":" +1_0 ","return_documents":0,"raw_scores":"t"}`, `{"query":"a","documents":["b"],"top_n":-1e0}`,
 		`{"query":"a","documents":["b"],"texts":["b"]}`, `{"query":1}`, `{"texts":[null]}`, `{"query":"a","documents":[{"text":{}}]}`,
 	}, func(body []byte) *call {
 		var general struct {
@@ -192,7 +216,7 @@ func FuzzRerank(f *testing.F) {
 		}
 		c := &call{query: *general.Query}
 		for _, field := range general.RankFields {
-			if field == nil {
+			if field == nil || slices.Contains(c.rankFields, *field) || len(c.rankFields) == maxRankFields {
 				return nil
 			}
 			c.rankFields = append(c.rankFields, *field)
@@ -288,13 +312,13 @@ func FuzzScore(f *testing.F) {
 			Data1     jsontext.Value `json:"data_1"`
 			Data2     jsontext.Value `json:"data_2"`
 
-			Model             *string `json:"model"`
-			Side              *string `json:"truncation_side"`
-			UseActivation     *bool   `json:"use_activation"`
-			MaxTokensPerDoc   *int64  `json:"max_tokens_per_doc"`
-			MaxTokensPerQuery *int64  `json:"max_tokens_per_query"`
-			PromptTokens      *int64  `json:"truncate_prompt_tokens"`
-			Priority          *int64  `json:"priority"`
+			Model             *string        `json:"model"`
+			Side              *string        `json:"truncation_side"`
+			UseActivation     jsontext.Value `json:"use_activation"`
+			MaxTokensPerDoc   jsontext.Value `json:"max_tokens_per_doc"`
+			MaxTokensPerQuery jsontext.Value `json:"max_tokens_per_query"`
+			PromptTokens      jsontext.Value `json:"truncate_prompt_tokens"`
+			Priority          jsontext.Value `json:"priority"`
 		}
 		if json.Unmarshal(body, &general) != nil {
 			return nil

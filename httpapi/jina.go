@@ -3,7 +3,7 @@ package httpapi
 // Jina: Cohere's body with other names for what becomes of long documents.
 
 var jinaFields = form{
-	flag("truncation", false, func(c *call) *bool { return &c.noTruncation }),
+	laxFlag("truncation", false, func(c *call) *bool { return &c.noTruncation }),
 	count("max_doc_length", func(c *call) *int { return &c.options.MaxDocumentTokens }),
 }
 

@@ -67,7 +67,7 @@ func TestKeys(t *testing.T) {
 			t.Errorf("%s: the engine's client is %q, want %q", c.header, client, c.client)
 		}
 	}
-	scraped := scrape(t, address)
+	scraped := scrape(t, address, "X-API-Key: "+anneKey)
 	expect(t, scraped, `metalrank_http_requests_total{key="anne",path="/rerank",status="200"} 3`,
 		`metalrank_http_requests_total{key="ben",path="/rerank",status="200"} 2`,
 		`metalrank_http_requests_total{key="",path="/rerank",status="401"} 8`)
@@ -88,7 +88,7 @@ func TestKeysGuard(t *testing.T) {
 	for path, methods := range s.routes {
 		for method := range methods {
 			got := send(t, address, method, request(method, path, ""))
-			if want := method == http.MethodPost || path == "/info"; (got.status == 401) != want {
+			if want := method == http.MethodPost || path == "/info" || strings.Contains(path, "/models"); (got.status == 401) != want {
 				t.Errorf("%s %s without a key: %d, want 401: %t", method, path, got.status, want)
 			}
 		}
@@ -220,10 +220,10 @@ func TestKeyLimits(t *testing.T) {
 	}
 	begin(anneKey, "anne", 4)
 	refused(anneKey, "3 requests")
-	expect(t, scrape(t, address), `metalrank_key_requests_under_way{key="anne"} 3`, `metalrank_key_requests_under_way{key="ben"} 1`)
+	expect(t, scrape(t, address, "X-API-Key: "+anneKey), `metalrank_key_requests_under_way{key="anne"} 3`, `metalrank_key_requests_under_way{key="ben"} 1`)
 	close(release)
 	group.Wait()
-	expect(t, scrape(t, address), `metalrank_key_requests_under_way{key="anne"} 0`, `metalrank_key_requests_refused_total{key="anne"} 3`,
+	expect(t, scrape(t, address, "X-API-Key: "+anneKey), `metalrank_key_requests_under_way{key="anne"} 0`, `metalrank_key_requests_refused_total{key="anne"} 3`,
 		`metalrank_key_requests_refused_total{key="ben"} 0`, `metalrank_key_pairs_total{key="anne"} 6`, `metalrank_key_tokens_total{key="anne"} 6`,
 		`metalrank_http_requests_total{key="anne",path="/rerank",status="429"} 3`)
 }

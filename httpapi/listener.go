@@ -16,6 +16,7 @@ type listener struct {
 	net.Listener
 	logger *slog.Logger
 	open   *atomic.Int64 // of connections
+	lines  *lineLimit
 }
 
 // acceptPause is how long a shortage is given to pass.
@@ -32,7 +33,9 @@ func (l *listener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		if !short {
-			l.logger.Error("can't accept connections, trying on", "error", err)
+			if _, ok := l.lines.pass(time.Now()); ok {
+				l.logger.Error("can't accept connections, trying on", "error", err)
+			}
 			short = true
 		}
 		time.Sleep(acceptPause)

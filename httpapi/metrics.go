@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/valyala/fasthttp"
 
@@ -49,7 +50,7 @@ func NewMetrics() *Metrics {
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "metalrank_http_requests_total",
 			Help: "Requests by path, status and the name of the API key, which is empty where none is asked for.",
-		}, []string{"path", "status", "key"}),
+		}, []string{"path", "status", keyLabel}),
 		duration: prometheus.NewHistogramVec(histogram("metalrank_http_request_duration_seconds",
 			"Time from the last byte of a request to its answer, by path.", secondsBuckets), []string{"path"}),
 		te: newTEMetrics(),
@@ -108,7 +109,7 @@ func (m *Metrics) ObserveBatch(b engine.BatchStats) {
 }
 
 func (m *Metrics) path(ctx *fasthttp.RequestCtx) *pathMetrics {
-	if p, ok := m.paths[string(trimSlash(ctx.Path()))]; ok {
+	if p, ok := m.paths[string(pattern(ctx.Path()))]; ok {
 		return p
 	}
 	return m.other
@@ -137,13 +138,18 @@ func (m *Metrics) count(ctx *fasthttp.RequestCtx, p *pathMetrics) {
 	counter.Inc()
 }
 
-// showMetrics answers GET /metrics, in Prometheus's text format or, for a scraper that asks for it because it wants native
+// showMetrics answers GET /metrics with all there is, in Prometheus's text format or, for a scraper that asks for it because it wants native
 // histograms, as protobuf.
 func (s *Server) showMetrics(ctx *fasthttp.RequestCtx) *failure {
 	families, err := s.metrics.registry.Gather()
 	if err != nil {
 		return internalFailure(err)
 	}
+	return writeMetrics(ctx, families)
+}
+
+// writeMetrics answers with families.
+func writeMetrics(ctx *fasthttp.RequestCtx, families []*dto.MetricFamily) *failure {
 	accept := http.Header{fasthttp.HeaderAccept: {string(ctx.Request.Header.Peek(fasthttp.HeaderAccept))}}
 	format := expfmt.NegotiateAccept(accept, expfmt.NewFormat(expfmt.TypeProtoDelim), expfmt.NewFormat(expfmt.TypeTextPlain))
 	w := newWriter()

@@ -26,10 +26,10 @@ type countingRanker struct {
 
 func (r *countingRanker) Counters() (engine.Counters, bool) { return r.counters, !r.unloaded }
 
-// scrape returns the lines of GET /metrics.
-func scrape(t *testing.T, address string) []string {
+// scrape returns the lines of GET /metrics; extra are header lines.
+func scrape(t *testing.T, address string, extra ...string) []string {
 	t.Helper()
-	got := send(t, address, http.MethodGet, request(http.MethodGet, "/metrics", ""))
+	got := send(t, address, http.MethodGet, request(http.MethodGet, "/metrics", "", extra...))
 	if got.status != 200 || !strings.HasPrefix(got.header.Get("Content-Type"), "text/plain; version=0.0.4") {
 		t.Fatalf("%d %v: %s", got.status, got.header, got.body)
 	}

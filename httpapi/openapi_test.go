@@ -98,7 +98,7 @@ func TestOpenAPIFields(t *testing.T) {
 	d := readDocument(t, address)
 	for name, form := range map[string]form{
 		"RerankRequest": rerankForm, "RootRequest": rootForm, "PredictRequest": predictForm, "ScoreRequest": scoreForm,
-		"TokenizeRequest": tokenizeForm,
+		"TokenizeRequest": tokenizeForm, "InfinityRequest": rerankForm,
 	} {
 		if len(form) > 64 {
 			t.Errorf("%s has %d fields, which is more than a decoder tells apart", name, len(form))
@@ -141,8 +141,8 @@ func TestOpenAPIAnswers(t *testing.T) {
 	}}, Config{MaxTexts: 9})
 	d := readDocument(t, address)
 	for path, methods := range d.Paths {
-		if op, ok := methods["get"]; ok && op.Path != "/docs" && strings.Contains(path, "info") {
-			d.check(t, "GET", path, send(t, address, http.MethodGet, request(http.MethodGet, path, "")))
+		if op, ok := methods["get"]; ok && op.Path != "/docs" && (strings.Contains(path, "info") || strings.Contains(path, "models")) {
+			d.check(t, "GET", path, send(t, address, http.MethodGet, request(http.MethodGet, strings.ReplaceAll(path, "{name}", "tiny-reranker"), "")))
 		}
 		op, ok := methods["post"]
 		if !ok {
@@ -154,6 +154,8 @@ func TestOpenAPIAnswers(t *testing.T) {
 		}{
 			{"RerankRequest", `{"query":"a","texts":["b","a"],"return_text":true,"raw_scores":null}`, 200},
 			{"RerankRequest", `{"query":"a","documents":["b",{"text":7}],"return_documents":true,"top_n":1,"model":null}`, 200},
+			{"RerankRequest", `{"query":"a","documents":["b"],"return_documents":"YES","top_n":" 2.0 ","raw_scores":1,"priority":true,"truncate_prompt_tokens":"9"}`, 200},
+			{"InfinityRequest", `{"query":"a","documents":["b"],"top_n":"2"}`, 200},
 			{"RerankRequest", `{"query":"fail","documents":["b"]}`, 500},
 			{"RootRequest", `{"query":"a","texts":["b","a"]}`, 200},
 			{"RootRequest", `{"inputs":["b","a"]}`, 200},

@@ -85,6 +85,7 @@ func TestRerankPassesOn(t *testing.T) {
 		`,"truncate":false,"truncation_direction":"Left"`: {Truncation: engine.TruncateNever},
 		`,"truncation_direction":"Left","truncate":true`:  {Truncation: engine.TruncateLeft},
 	} {
+		want.Scale = engine.ScaleProbability
 		got := rerank(t, address, `{"query":"q \u00e9","texts":["a","ü"]`+fields+`}`)
 		if got.status != 200 || query != "q é" || !cmp.Equal(texts, []string{"a", "ü"}) || options != want {
 			t.Errorf("%s: %d %s; the ranker got %q, %q, %+v; want options %+v",

@@ -22,6 +22,8 @@ type shape struct {
 	// echo appends the document at index as a member; nil: this path never does.
 	echo   func(w *writer, c *call, index int)
 	always bool // whether or not return_documents asks for it
+	// topFrom is the least that top_n may be; 0: it may be anything, and nothing above 0 is all.
+	topFrom int
 }
 
 // The clients of Infinity and of vLLM send the same request to /rerank and want different documents in the answer; all
@@ -30,9 +32,20 @@ var (
 	shapeBare     = shape{version: "1"}
 	shapeV1       = shape{version: "1", echo: echoObject}
 	shapeV2       = shape{version: "2", echo: echoObject}
-	shapeInfinity = shape{version: "1", echo: echoText, idPrefix: "infinity-"}
+	shapeInfinity = shape{version: "1", echo: echoText, idPrefix: "infinity-", topFrom: 1}
 	shapeVLLM     = shape{version: "1", echo: echoVLLM, idPrefix: "rerank-", always: true}
 )
+
+// check looks at what only the whole body shows.
+func (s *shape) check(c *call) *failure {
+	if f := checkRerank(c); f != nil {
+		return f
+	}
+	if c.topNone && s.topFrom > 0 && !c.list.ofTEI() {
+		return failf(kindValidation, "`top_n` is 0 or less, want %d or more, or null", s.topFrom)
+	}
+	return nil
+}
 
 func checkRerank(c *call) *failure {
 	switch {

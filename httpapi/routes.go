@@ -32,7 +32,7 @@ func (s *Server) newRoutes() routes {
 		"/healthz": {fasthttp.MethodGet: s.health},
 		"/livez":   {fasthttp.MethodGet: s.health},
 		"/readyz":  {fasthttp.MethodGet: s.ready},
-		"/metrics": {fasthttp.MethodGet: s.showMetrics},
+		"/metrics": {fasthttp.MethodGet: s.showPublicMetrics},
 		"/info":    {fasthttp.MethodGet: s.guard(s.showInfo)},
 		"/docs":    {fasthttp.MethodGet: s.showDocs},
 
@@ -48,17 +48,23 @@ func (s *Server) newRoutes() routes {
 			r[path][fasthttp.MethodPost] = h
 		}
 	}
-	rerank := func(shape *shape) endpoint { return endpoint{rerankForm, checkRerank, s.rerank(shape), false} }
+	rerank := func(shape *shape) endpoint {
+		return endpoint{form: rerankForm, check: shape.check, run: s.rerank(shape), vllm: shape == &shapeVLLM}
+	}
 	// llama.cpp's /reranking needs nothing of its own: it takes Jina's bodies and those of text-embeddings-inference.
 	post(rerank(&shapeBare), "/rerank", "/reranking", "/api/rerank")
 	post(rerank(&shapeV1), "/v1/rerank", "/v1/reranking")
 	post(rerank(&shapeV2), "/v2/rerank")
 	post(rerank(&shapeInfinity), "/infinity/rerank")
 	post(rerank(&shapeVLLM), "/vllm/rerank", "/vllm/v1/rerank", "/vllm/v2/rerank")
-	post(endpoint{rootForm, checkRerank, s.rerank(&shapeBare), false}, "/", "/invocations")
-	post(endpoint{predictForm, checkPredict, s.predict, false}, "/predict")
-	post(endpoint{scoreForm, checkScore, s.score, false}, "/score", "/v1/score", "/vllm/score", "/vllm/v1/score")
-	post(endpoint{tokenizeForm, checkTokenize, s.tokenize, true}, "/tokenize")
+	post(endpoint{form: rootForm, check: checkRerank, run: s.rerank(&shapeBare)}, "/", "/invocations")
+	post(endpoint{form: predictForm, check: checkPredict, run: s.predict}, "/predict")
+	post(endpoint{form: scoreForm, check: checkScore, run: s.score, vllm: true}, "/score", "/v1/score", "/vllm/score", "/vllm/v1/score")
+	post(endpoint{form: tokenizeForm, check: checkTokenize, run: s.tokenize, plain: true}, "/tokenize")
+	for _, path := range modelsPaths {
+		r[path] = map[string]handler{fasthttp.MethodGet: s.guard(s.showModels)}
+		r[path+anyName] = map[string]handler{fasthttp.MethodGet: s.guard(s.showModel)}
+	}
 	if s.config.PrivateMetrics {
 		delete(r, "/metrics")
 	}
@@ -68,8 +74,7 @@ func (s *Server) newRoutes() routes {
 // find returns the handler of a request. A trailing slash makes no difference: clients that join a base URL with a
 // path by hand send one, and a redirect would turn their POST into a GET.
 func (r routes) find(method, path []byte) (handler, *failure) {
-	path = trimSlash(path)
-	methods, ok := r[string(path)]
+	methods, ok := r[string(pattern(path))]
 	if !ok {
 		return nil, failf(kindNotFound, "no such path: %s; GET /openapi.json lists those that there are", quote(string(path)))
 	}
@@ -80,7 +85,7 @@ func (r routes) find(method, path []byte) (handler, *failure) {
 		return h, nil
 	}
 	allow := allowedMethods(methods)
-	f := failf(kindMethod, "%s does not take %s, only %s", path, quote(string(method)), allow)
+	f := failf(kindMethod, "%s does not take %s, only %s", pattern(path), quote(string(method)), allow)
 	f.header, f.value = fasthttp.HeaderAllow, allow
 	return nil, f
 }
@@ -204,6 +209,9 @@ func (s *Server) refuseUnread(ctx *fasthttp.RequestCtx, f *failure) {
 	s.log(ctx, f, time.Now())
 }
 
+// maxCauseBytes bounds what the log has of an error: a panic's stack, or a text that it quotes.
+const maxCauseBytes = 16 << 10
+
 // log writes the access log, and the cause of a failure that is the server's fault. A failure's message may quote
 // the request, so it isn't logged.
 func (s *Server) log(ctx *fasthttp.RequestCtx, f *failure, begin time.Time) {
@@ -216,6 +224,13 @@ func (s *Server) log(ctx *fasthttp.RequestCtx, f *failure, begin time.Time) {
 	}
 	if !s.logger.Enabled(ctx, level) {
 		return
+	}
+	held := 0
+	if level == slog.LevelError {
+		var ok bool
+		if held, ok = s.lines.pass(time.Now()); !ok {
+			return
+		}
 	}
 	attrs := []slog.Attr{
 		slog.String("method", clip(string(ctx.Method()))),
@@ -236,8 +251,11 @@ func (s *Server) log(ctx *fasthttp.RequestCtx, f *failure, begin time.Time) {
 	if f != nil {
 		attrs = append(attrs, slog.String("errorType", kinds[f.kind].errorType))
 		if f.cause != nil {
-			attrs = append(attrs, slog.String("cause", f.cause.Error()))
+			attrs = append(attrs, slog.String("cause", cut(f.cause.Error(), maxCauseBytes)))
 		}
+	}
+	if held > 0 {
+		attrs = append(attrs, slog.Int("leftOut", held))
 	}
 	s.logger.LogAttrs(ctx, level, message, attrs...)
 }

@@ -21,7 +21,9 @@ type scanner struct {
 	at   int
 	// arena has the strings that are kept, one behind the other. It gets its whole size at the first of them and never
 	// grows, so that parts of it stay where they are: no string is longer than it is written.
-	arena strings.Builder
+	arena   strings.Builder
+	met     int  // names that are kept to tell whether one comes twice
+	crowded bool // they became too many, which ended it all
 }
 
 // maxDepth is jsontext's.

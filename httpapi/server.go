@@ -36,11 +36,13 @@ type Server struct {
 	places     places   // of requests under way that a model answers
 	unpackers  *unpackers
 	now        func() time.Time
+	begun      time.Time
 	appendID   func([]byte) []byte // appends the id of a request or of an answer
 	watch      watcher
 	cors       *cors
 	leaving    atomic.Bool  // GET /readyz says no
 	open       atomic.Int64 // connections
+	lines      lineLimit    // of errors in the log
 	http       fasthttp.Server
 
 	mu        sync.Mutex
@@ -57,6 +59,8 @@ type served struct {
 	labels      []string
 	info        []byte // the answer to GET /info
 	computeType []byte
+	root        string // what the checkpoint calls itself
+	maxLength   int
 }
 
 // New returns a Server that answers from models, which must outlive it.
@@ -71,7 +75,7 @@ func New(models Models, config Config) (*Server, error) {
 	s := &Server{
 		models: map[string]*served{}, names: models.Names(), config: config, logger: config.Logger,
 		limits: limits{config.MaxTexts, config.MaxQueryCharacters, config.MaxTextCharacters},
-		now:    time.Now, appendID: appendRandomID,
+		now:    time.Now, begun: time.Now(), appendID: appendRandomID,
 		unpackers: newUnpackers(config.MaxBodyBytes),
 	}
 	for _, name := range s.names {
@@ -84,7 +88,7 @@ func New(models Models, config Config) (*Server, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.models[name] = &served{model, name, info.Labels, encoded, []byte(info.Backend.Name)}
+		s.models[name] = &served{model, name, info.Labels, encoded, []byte(info.Backend.Name), info.Model, info.MaxLength}
 	}
 	var err error
 	if s.cors, err = newCORS(config.CORSOrigins); err != nil {
@@ -127,7 +131,7 @@ func (s *Server) configureHTTP() {
 		Handler:                      s.handle,
 		ErrorHandler:                 s.unreadable,
 		ExpectHandler:                s.expect,
-		Logger:                       printfLogger{s.logger},
+		Logger:                       printfLogger{s.logger, &s.lines},
 		MaxRequestBodySize:           s.config.MaxBodyBytes,
 		ReadTimeout:                  s.config.ReadTimeout,
 		WriteTimeout:                 s.config.WriteTimeout,
@@ -163,7 +167,7 @@ func (s *Server) Serve(ln net.Listener) error {
 	s.mu.Unlock()
 	defer s.serving.Done()
 
-	var accepting net.Listener = &listener{ln, s.logger, &s.open}
+	var accepting net.Listener = &listener{ln, s.logger, &s.open, &s.lines}
 	if s.config.TLS != nil { // round ours, which looks at the connection itself
 		accepting = tls.NewListener(accepting, s.config.TLS)
 	}
@@ -210,7 +214,10 @@ func (s *Server) drain(done chan<- struct{}) {
 
 // printfLogger carries what fasthttp reports to the log. Connections that clients broke off are their business, and
 // a client must not be able to fill the log with them.
-type printfLogger struct{ logger *slog.Logger }
+type printfLogger struct {
+	logger *slog.Logger
+	lines  *lineLimit
+}
 
 // Printf implements fasthttp.Logger.
 func (l printfLogger) Printf(format string, args ...any) {
@@ -218,5 +225,13 @@ func (l printfLogger) Printf(format string, args ...any) {
 	if strings.HasPrefix(format, "error when serving connection") {
 		level = slog.LevelDebug
 	}
-	l.logger.Log(context.Background(), level, "http", "message", fmt.Sprintf(format, args...))
+	if !l.logger.Enabled(context.Background(), level) {
+		return
+	}
+	if level > slog.LevelDebug {
+		if _, ok := l.lines.pass(time.Now()); !ok {
+			return
+		}
+	}
+	l.logger.Log(context.Background(), level, "http", "message", cut(fmt.Sprintf(format, args...), maxCauseBytes))
 }

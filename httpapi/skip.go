@@ -27,13 +27,29 @@ func (s *scanner) skip(depth int) (raw []byte, ok bool) {
 
 func (s *scanner) skipObject(depth int) bool {
 	var seen names
-	return s.object(depth, func(name []byte) bool {
-		if !seen.add(string(name)) {
+	ok := s.object(depth, func(name []byte) bool {
+		if !s.meet(&seen, name) {
 			return false
 		}
 		_, ok := s.skip(depth)
 		return ok
 	})
+	s.met -= seen.len()
+	return ok
+}
+
+// maxNames bounds how many names are kept at once, of an object and of those that it is in: each takes ten times the memory
+// that it takes in the body.
+const maxNames = 100_000
+
+// meet adds a name to those of an object. It returns false where that is there already, or where there are too many.
+func (s *scanner) meet(seen *names, name []byte) bool {
+	s.met++
+	if s.met > maxNames {
+		s.crowded = true
+		return false
+	}
+	return seen.add(string(name))
 }
 
 func (s *scanner) skipArray(depth int) bool {
@@ -92,6 +108,8 @@ type names struct {
 }
 
 const fewNames = 16
+
+func (n *names) len() int { return max(len(n.few), len(n.many)) }
 
 // add returns false where name is there already.
 func (n *names) add(name string) bool {

@@ -12,7 +12,7 @@ var teiFields = append(form{
 }, teiOptions...)
 
 var teiOptions = form{
-	flag("raw_scores", true, func(c *call) *bool { return &c.rawScores }),
+	field{"raw_scores", readRawScores},
 	field{"truncate", readTruncate},
 	side("truncation_direction", map[string]bool{"Left": true, "left": true, "Right": false, "right": false},
 		`"Left" or "Right"`),
@@ -20,14 +20,26 @@ var teiOptions = form{
 
 // readTruncate tells false and true from neither, for which the server decides.
 func readTruncate(d *decoder, name string) bool {
-	switch {
-	case d.literal("true"):
-		d.truncation = true
-	case d.literal("false"):
-		d.noTruncation = true
-	case d.literal("null"):
-	default:
-		return d.wrong(name, "true or false")
+	value, is, ok := d.truth(name)
+	d.truncation, d.noTruncation = is && value, d.noTruncation || is && !value
+	return ok
+}
+
+// readRawScores reads what Infinity has, too, which takes more than true and false.
+func readRawScores(d *decoder, name string) (ok bool) {
+	if d.literal("null") {
+		return true
+	}
+	at := d.at
+	if d.rawScores, ok = lax(d, laxBool); !ok {
+		return d.wrong(name, wantTruth)
+	}
+	if c := d.text[at]; c != 't' && c != 'f' {
+		end := d.at
+		d.at = at
+		d.wrong(name, wantTruth)
+		d.lenient, d.failure = d.failure, nil
+		d.at = end
 	}
 	return true
 }

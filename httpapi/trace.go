@@ -13,8 +13,6 @@ import (
 const (
 	headerTraceparent = "Traceparent"
 	headerTracestate  = "Tracestate"
-	// maxTracestateBytes is what everybody has to pass on (Trace Context, 3.3.1.5).
-	maxTracestateBytes = 512
 )
 
 // requestTrace is the part that a request has in a trace, its own or its client's.
@@ -54,9 +52,7 @@ func (s *Server) startTrace(ctx *fasthttp.RequestCtx) *requestTrace {
 		t.Context, t.parent = parent, parent.Span
 		t.Span = otlp.NewSpanID()
 		t.recorded = parent.Flags&otlp.Sampled != 0
-		if state := ctx.Request.Header.Peek(headerTracestate); len(state) <= maxTracestateBytes {
-			t.State = string(state)
-		}
+		t.State = otlp.ParseState(ctx.Request.Header.PeekAll(headerTracestate))
 	case s.config.Tracer == nil:
 		return nil
 	default:
@@ -121,9 +117,20 @@ func (t *requestTrace) spans(s *Server, ctx *fasthttp.RequestCtx, f *failure) []
 	return spans
 }
 
+// spanMethod is the method of a request, or what OpenTelemetry's conventions have for those that nobody knows, of which clients
+// could think out any number.
+func spanMethod(ctx *fasthttp.RequestCtx) string {
+	switch method := string(ctx.Method()); method {
+	case fasthttp.MethodGet, fasthttp.MethodHead, fasthttp.MethodPost, fasthttp.MethodPut, fasthttp.MethodPatch,
+		fasthttp.MethodDelete, fasthttp.MethodConnect, fasthttp.MethodOptions, fasthttp.MethodTrace:
+		return method
+	}
+	return "_OTHER"
+}
+
 // whole is the span of the request, with the attributes that OpenTelemetry's conventions have for HTTP servers.
 func (t *requestTrace) whole(s *Server, ctx *fasthttp.RequestCtx, f *failure, begin, end time.Time) otlp.Span {
-	method, status := clip(string(ctx.Method())), ctx.Response.StatusCode()
+	method, status := spanMethod(ctx), ctx.Response.StatusCode()
 	span := otlp.Span{Context: t.Context, Parent: t.parent, Name: method, Server: true, Start: begin, End: end}
 	say := func(key string, value any) {
 		span.Attributes = append(span.Attributes, otlp.Attribute{Key: key, Value: value})

@@ -9,10 +9,23 @@ import (
 // vLLM: /rerank with options of its own, and /score, which scores pairs of texts in the order that they have.
 
 var vllmFields = form{
-	flag("use_activation", false, func(c *call) *bool { return &c.noActivation }),
+	{"use_activation", readUseActivation},
 	side("truncation_side", map[string]bool{"left": true, "right": false}, `"left" or "right"`),
 	count("max_tokens_per_query", func(c *call) *int { return &c.options.MaxQueryTokens }),
 	{truncatePromptTokens, readPairTokens},
+}
+
+// readUseActivation tells true and false from neither: a body that has one of them is vLLM's.
+func readUseActivation(d *decoder, name string) bool {
+	if d.literal("null") {
+		return true
+	}
+	value, ok := lax(d, laxBool)
+	if !ok {
+		return d.wrong(name, wantTruth)
+	}
+	d.activation, d.noActivation = value, !value
+	return true
 }
 
 // truncatePromptTokens is how many tokens of each pair are kept.

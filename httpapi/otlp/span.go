@@ -3,11 +3,11 @@ package otlp
 import (
 	"encoding/binary"
 	"encoding/hex"
-	"fmt"
 	"math/rand/v2"
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Span is something that took time.
@@ -123,21 +123,20 @@ const (
 	scopeName    = "github.com/metalrank/metalrank/httpapi"
 )
 
-// encode makes a message.
+// encode makes a message. Nothing in a span may keep the others from being sent: what is not UTF-8 is replaced.
 func encode(from *resource, spans []Span) ([]byte, error) {
 	wire := make([]wireSpan, len(spans))
 	for i := range spans {
-		if err := wire[i].fill(&spans[i]); err != nil {
-			return nil, err
-		}
+		wire[i].fill(&spans[i])
 	}
-	return json.Marshal(exportRequest{[]resourceSpans{{from, []scopeSpans{{scope{scopeName}, wire}}}}})
+	return json.Marshal(exportRequest{[]resourceSpans{{from, []scopeSpans{{scope{scopeName}, wire}}}}}, jsontext.AllowInvalidUTF8(true))
 }
 
-func (w *wireSpan) fill(s *Span) error {
+// fill sets w to s, without attributes of other types than those that there are.
+func (w *wireSpan) fill(s *Span) {
 	*w = wireSpan{
 		TraceID: s.Trace.String(), SpanID: s.Span.String(), TraceState: s.State, Flags: uint32(s.Flags), Name: s.Name, Kind: kindInternal,
-		StartTimeUnixNano: s.Start.UnixNano(), EndTimeUnixNano: s.End.UnixNano(), Attributes: make([]attribute, len(s.Attributes)),
+		StartTimeUnixNano: s.Start.UnixNano(), EndTimeUnixNano: s.End.UnixNano(), Attributes: make([]attribute, 0, len(s.Attributes)),
 	}
 	if s.Parent != (SpanID{}) {
 		w.ParentSpanID = s.Parent.String()
@@ -148,18 +147,14 @@ func (w *wireSpan) fill(s *Span) error {
 	if s.Error != "" {
 		w.Status = &status{s.Error, codeError}
 	}
-	for i, a := range s.Attributes {
-		w.Attributes[i].Key = a.Key
+	for _, a := range s.Attributes {
 		switch v := a.Value.(type) {
 		case string:
-			w.Attributes[i].Value.String = &v
+			w.Attributes = append(w.Attributes, attribute{a.Key, value{String: &v}})
 		case bool:
-			w.Attributes[i].Value.Bool = &v
+			w.Attributes = append(w.Attributes, attribute{a.Key, value{Bool: &v}})
 		case int64:
-			w.Attributes[i].Value.Int = &v
-		default:
-			return fmt.Errorf("BUG: attribute %s is a %T", a.Key, v)
+			w.Attributes = append(w.Attributes, attribute{a.Key, value{Int: &v}})
 		}
 	}
-	return nil
 }
