@@ -16,7 +16,7 @@ func TestAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tokens, err := e.Tokenize(t.Context(), text, true)
+	tokens, err := e.Tokenize(t.Context(), text, true, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"math"
 
 	"github.com/metalrank/metalrank/parallel"
 )
@@ -30,9 +29,10 @@ func (e *Engine) encode(ctx context.Context, pairs []Pair, options *Options) ([]
 		}
 		queryOf[i] = len(distinct) - 1
 	}
+	who := &caller{client: options.Client, weight: options.ClientWeight}
 	queries := make([][]int32, len(distinct))
 	err := parallel.For(ctx, len(distinct), 0, func(i int) (err error) {
-		queries[i], err = e.encodeCut(ctx, distinct[i], math.MaxInt, options.MaxQueryTokens, options.Truncation)
+		queries[i], err = e.encodeCut(ctx, who, distinct[i], all, options.MaxQueryTokens, options.Truncation)
 		return err
 	})
 	if err != nil {
@@ -44,44 +44,58 @@ func (e *Engine) encode(ctx context.Context, pairs []Pair, options *Options) ([]
 		if pairs[i].Alone {
 			template = e.tokenizer.single
 		}
-		sequences[i], err = e.encodePair(ctx, template, queries[queryOf[i]], pairs[i].Document, i, options)
+		sequences[i], err = e.encodePair(ctx, who, template, queries[queryOf[i]], pairs[i].Document, i, options)
 		return err
 	})
 	return sequences, err
 }
 
-// encodeText is tokenizer.encode by way of the cache.
-func (e *Engine) encodeText(ctx context.Context, text string, need int) ([]int32, error) {
+// encodeText is tokenizer.encode by way of the cache, which has only beginnings of texts.
+func (e *Engine) encodeText(ctx context.Context, who *caller, text string, need int, from end) ([]int32, error) {
 	if text == "" {
 		return nil, ctx.Err()
 	}
-	if ids, ok := e.tokens.get(text, need); ok {
+	least := need
+	if from == back {
+		least = all
+	}
+	if ids, ok := e.tokens.get(text, least); ok {
 		return ids, nil
 	}
-	ids, whole, err := e.tokenizer.encode(ctx, text, need)
+	ids, whole, err := e.tokenizer.encode(ctx, who, text, need, from)
 	if err != nil {
 		return nil, err
 	}
-	e.tokens.put(text, ids, whole)
+	if whole || from == front {
+		e.tokens.put(text, ids, whole)
+	}
 	return ids, nil
 }
 
-// encodeCut returns at least the first need tokens of text, and at most so many, 0 being no limit, cut as mode says.
-func (e *Engine) encodeCut(ctx context.Context, text string, need, most int, mode Truncation) ([]int32, error) {
-	if most > 0 && mode != TruncateLeft {
+// encodeCut returns at least need tokens of text from where mode keeps them, and at most so many, 0 being no limit.
+func (e *Engine) encodeCut(ctx context.Context, who *caller, text string, need, most int, mode Truncation) ([]int32, error) {
+	if most > 0 {
 		need = min(need, most)
 	}
-	ids, err := e.encodeText(ctx, text, need)
+	from := front
+	if mode == TruncateLeft {
+		from = back
+	}
+	ids, err := e.encodeText(ctx, who, text, need, from)
 	if most > 0 && len(ids) > most {
 		ids = mode.cut(ids, most)
 	}
 	return ids, err
 }
 
+// countedTokens is how many tokens of a document are counted for the error that says how many there are too many. More
+// are no use to anybody.
+const countedTokens = 1 << 14
+
 // encodePair tokenises the document of pair index and joins it with the query's tokens q, of which there are none where the
 // template is of one text.
 func (e *Engine) encodePair(
-	ctx context.Context, template *textTemplate, q []int32, document string, index int, options *Options,
+	ctx context.Context, who *caller, template *textTemplate, q []int32, document string, index int, options *Options,
 ) (sequence, error) {
 	if template == nil {
 		return sequence{}, fmt.Errorf("%w: tokenizer.json doesn't say how a text alone is put together", ErrTokenizer)
@@ -91,16 +105,16 @@ func (e *Engine) encodePair(
 		most = min(most, options.MaxPairTokens)
 	}
 	limit := most - template.specials
-	need := math.MaxInt
-	if mode == TruncateRight {
-		need = documentNeed(len(q), limit)
+	need := documentNeed(len(q), limit)
+	if mode == TruncateNever {
+		need = max(need, countedTokens)
 	}
-	d, err := e.encodeCut(ctx, document, need, options.MaxDocumentTokens, mode)
+	d, err := e.encodeCut(ctx, who, document, need, options.MaxDocumentTokens, mode)
 	if err != nil {
 		return sequence{}, err
 	}
 	if length := len(q) + len(d); mode == TruncateNever && length > limit {
-		return sequence{}, &LengthError{Index: index, Tokens: length + template.specials, Limit: most}
+		return sequence{}, &LengthError{Index: index, Tokens: length + template.specials, Limit: most, AtLeast: len(d) >= need}
 	}
 	keepQ, keepD := longestFirst(len(q), len(d), limit)
 	s := template.assemble(mode.cut(q, keepQ), mode.cut(d, keepD))

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/metalrank/metalrank/engine/schedule"
 )
@@ -41,9 +42,19 @@ type LengthError struct {
 	Index  int // of the pair or document, from 0
 	Tokens int // special tokens included
 	Limit  int
+	// AtLeast says that there may be more: no further ones were counted.
+	AtLeast bool
 }
 
 // Error implements error.
 func (e *LengthError) Error() string {
-	return fmt.Sprintf("engine: pair %d has %d tokens, the limit is %d and truncation is off", e.Index, e.Tokens, e.Limit)
+	return fmt.Sprintf("engine: pair %d has %s tokens, the limit is %d and truncation is off", e.Index, e.Count(), e.Limit)
+}
+
+// Count says how many tokens the pair has.
+func (e *LengthError) Count() string {
+	if e.AtLeast {
+		return fmt.Sprintf("at least %d", e.Tokens)
+	}
+	return strconv.Itoa(e.Tokens)
 }

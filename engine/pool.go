@@ -191,8 +191,8 @@ func (m *Model) Rerank(ctx context.Context, query string, documents []string, op
 }
 
 // Tokenize is Engine.Tokenize, and ErrNoModel after Unload.
-func (m *Model) Tokenize(ctx context.Context, text string, specialTokens bool) (tokens []Token, err error) {
-	err = m.do(ctx, func(e *Engine) (err error) { tokens, err = e.Tokenize(ctx, text, specialTokens); return err })
+func (m *Model) Tokenize(ctx context.Context, text string, specialTokens bool, options Options) (tokens []Token, err error) {
+	err = m.do(ctx, func(e *Engine) (err error) { tokens, err = e.Tokenize(ctx, text, specialTokens, options); return err })
 	return tokens, err
 }
 

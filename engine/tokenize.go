@@ -18,59 +18,97 @@ type Token struct {
 	Start, Stop int
 }
 
-// maxTokenizeBytes bounds the text of one call of Tokenize: unlike what is scored, it is encoded whole, and the library
-// takes up to 650 bytes of memory a byte.
-const maxTokenizeBytes = 256 << 10
+// MaxTokenizeBytes bounds the text of one call of Tokenize: unlike what is scored, it is encoded whole, and a token takes
+// 64 bytes of memory.
+const MaxTokenizeBytes = 256 << 10
 
-// Tokenize returns the tokens of text as the model gets them, uncut, with special tokens round it if asked for. Errors:
-// ErrClosed, ErrTokenizer, ctx's.
-func (e *Engine) Tokenize(ctx context.Context, text string, specialTokens bool) ([]Token, error) {
+// Tokenize returns the tokens of text as the model gets them, uncut, with special tokens round it if asked for. Of the
+// options, those of the client count. Errors: ErrClosed, ErrTokenizer, a *StretchError, ctx's.
+func (e *Engine) Tokenize(ctx context.Context, text string, specialTokens bool, options Options) ([]Token, error) {
 	if err := e.hold(); err != nil {
 		return nil, err
 	}
 	defer e.calls.Done()
-	if len(text) > maxTokenizeBytes {
-		return nil, fmt.Errorf("%w: a text of %d bytes, the limit is %d", ErrTokenizer, len(text), maxTokenizeBytes)
+	if len(text) > MaxTokenizeBytes {
+		return nil, fmt.Errorf("%w: a text of %d bytes, the limit is %d", ErrTokenizer, len(text), MaxTokenizeBytes)
 	}
-	select {
-	case e.tokenizer.calls <- struct{}{}:
-		defer func() { <-e.tokenizer.calls }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	if err := ctx.Err(); err != nil {
+	who := &caller{client: options.Client, weight: options.ClientWeight}
+	tokens, before, err := e.tokenizer.specials(ctx, who, specialTokens)
+	if err != nil {
 		return nil, err
 	}
+	after := tokens[before:]
+	tokens = tokens[:before:before]
 	text = clean(text)
-	encoding := e.tokenizer.handle.EncodeWithOptions(text, specialTokens, tokenizers.WithReturnTokens(),
-		tokenizers.WithReturnSpecialTokensMask(), tokenizers.WithReturnOffsets())
-	if n := len(encoding.IDs); n != len(encoding.Tokens) || n != len(encoding.Offsets) || n != len(encoding.SpecialTokensMask) {
-		return nil, fmt.Errorf("%w on a text of %d bytes", ErrTokenizer, len(text))
+	w := walk{text: text}
+	for at := 0; at < len(text); {
+		piece, _ := e.tokenizer.cuts.take(text[at:], maxPieceBytes, front)
+		if len(piece) > maxUncutBytes {
+			return nil, &StretchError{Bytes: len(piece), Limit: maxUncutBytes}
+		}
+		encoding, err := e.tokenizer.encodeWith(ctx, who, piece, false, tokenDetails...)
+		if err != nil {
+			return nil, err
+		}
+		if !complete(&encoding) {
+			return nil, fmt.Errorf("%w on a text of %d bytes", ErrTokenizer, len(piece))
+		}
+		for i, id := range encoding.IDs {
+			start, stop := at+int(encoding.Offsets[i][0]), at+int(encoding.Offsets[i][1])
+			if i == 0 && at > 0 && e.tokenizer.trims && stop > start+1 && text[start] == ' ' {
+				start++ // the library takes the space for the one that it puts before a text
+			}
+			tokens = append(tokens, Token{ID: id, Text: text[start:stop], Start: w.to(start), Stop: w.to(stop)})
+		}
+		at += len(piece)
 	}
-	return tokensOf(text, &encoding), nil
+	return append(tokens, after...), nil
 }
 
-// tokensOf turns the library's offsets, which count bytes, into characters. Tokens come in the order of the text, so
-// that one walk over it does.
-func tokensOf(text string, encoding *tokenizers.Encoding) []Token {
-	tokens := make([]Token, len(encoding.IDs))
-	bytes, characters := 0, 0
-	position := func(to int) int {
-		if to < bytes { // the tokens of one character may overlap
-			characters -= utf8.RuneCountInString(text[to:bytes])
-		} else {
-			characters += utf8.RuneCountInString(text[bytes:to])
-		}
-		bytes = to
-		return characters
+var tokenDetails = []tokenizers.EncodeOption{
+	tokenizers.WithReturnTokens(), tokenizers.WithReturnSpecialTokensMask(), tokenizers.WithReturnOffsets(),
+}
+
+func complete(encoding *tokenizers.Encoding) bool {
+	n := len(encoding.IDs)
+	return n == len(encoding.Tokens) && n == len(encoding.Offsets) && n == len(encoding.SpecialTokensMask)
+}
+
+// specials returns the special tokens round a text alone, and how many of them are before it.
+func (t *tokenizer) specials(ctx context.Context, who *caller, wanted bool) (tokens []Token, before int, err error) {
+	if !wanted {
+		return nil, 0, nil
+	}
+	encoding, err := t.encodeWith(ctx, who, "", true, tokenDetails...)
+	if err != nil {
+		return nil, 0, err
+	}
+	if !complete(&encoding) {
+		return nil, 0, fmt.Errorf("%w on its special tokens", ErrTokenizer)
 	}
 	for i, id := range encoding.IDs {
-		if encoding.SpecialTokensMask[i] != 0 {
-			tokens[i] = Token{ID: id, Text: encoding.Tokens[i], Special: true}
-			continue
-		}
-		start, stop := int(encoding.Offsets[i][0]), int(encoding.Offsets[i][1])
-		tokens[i] = Token{ID: id, Text: text[start:stop], Start: position(start), Stop: position(stop)}
+		tokens = append(tokens, Token{ID: id, Text: encoding.Tokens[i], Special: true})
 	}
-	return tokens
+	if t.single != nil {
+		for before < len(tokens) && t.single.pieces[before].source == special {
+			before++
+		}
+	}
+	return tokens, before, nil
+}
+
+// walk counts characters up to places of a text. Tokens come in its order, so that one walk over it does.
+type walk struct {
+	text              string
+	bytes, characters int
+}
+
+func (w *walk) to(place int) int {
+	if place < w.bytes { // the tokens of one character may overlap
+		w.characters -= utf8.RuneCountInString(w.text[place:w.bytes])
+	} else {
+		w.characters += utf8.RuneCountInString(w.text[w.bytes:place])
+	}
+	w.bytes = place
+	return w.characters
 }

@@ -26,23 +26,23 @@ func TestTokenize(t *testing.T) {
 		special bool
 		want    []Token
 	}{{"Hello, wörld 🙂 tokenization", true, whole}, {"Hello, wörld 🙂 tokenization", false, hello}, {"", true, []Token{whole[0], whole[7]}}} {
-		got, err := e.Tokenize(t.Context(), c.text, c.special)
+		got, err := e.Tokenize(t.Context(), c.text, c.special, Options{})
 		if diff := cmp.Diff(c.want, got); err != nil || diff != "" {
 			t.Errorf("%q, special tokens %t: %v (-want +got)\n%s", c.text, c.special, err, diff)
 		}
 	}
-	if _, err := e.Tokenize(t.Context(), strings.Repeat("a", maxTokenizeBytes+1), true); !errors.Is(err, ErrTokenizer) {
+	if _, err := e.Tokenize(t.Context(), strings.Repeat("a", MaxTokenizeBytes+1), true, Options{}); !errors.Is(err, ErrTokenizer) {
 		t.Errorf("a text over the limit: %v", err)
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := e.Tokenize(gone, "a", true); !errors.Is(err, context.Canceled) {
+	if _, err := e.Tokenize(gone, "a", true, Options{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("a context that has ended: %v", err)
 	}
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.Tokenize(t.Context(), "a", true); !errors.Is(err, ErrClosed) {
+	if _, err := e.Tokenize(t.Context(), "a", true, Options{}); !errors.Is(err, ErrClosed) {
 		t.Errorf("after Close: %v", err)
 	}
 }

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -23,8 +22,9 @@ type tokenizer struct {
 	pair      *textTemplate
 	single    *textTemplate // nil: tokenizer.json has none
 	maxLength int           // tokens in a pair, special tokens included, as the checkpoint has it
-	splits    bool          // the tokenizer never joins text across white space, so a long text may be cut there
-	calls     chan struct{}
+	cuts      *cutter
+	turns     *turns
+	trims     bool // offsets leave out white space: of byte-level tokenizers
 	info      TokenizerInfo
 }
 
@@ -35,10 +35,6 @@ type TokenizerInfo struct {
 	MaxLength int    // tokens in a pair, special tokens included
 }
 
-// chunkSizeBytes is how much text goes to the library at once. A call can't be cancelled and takes memory in
-// proportion (up to 650 bytes a byte), and most of a long document is going to be cut off.
-const chunkSizeBytes = 16 << 10
-
 // openTokenizer reads tokenizer.json and tokenizer_config.json of a checkpoint.
 func openTokenizer(checkpoint *weights.Checkpoint, specialTokensAsText bool) (*tokenizer, error) {
 	data, err := checkpoint.File("tokenizer.json")
@@ -46,7 +42,7 @@ func openTokenizer(checkpoint *weights.Checkpoint, specialTokensAsText bool) (*t
 		return nil, fmt.Errorf("engine: tokenizer.json: %w (a checkpoint that has only vocab.txt needs converting: "+
 			"AutoTokenizer.from_pretrained(…).save_pretrained(…) in transformers writes it)", err)
 	}
-	t := &tokenizer{calls: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	t := &tokenizer{turns: newTurns(runtime.GOMAXPROCS(0))} // a call holds an operating-system thread
 	config, err := readTokenizerConfig(checkpoint)
 	if err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
@@ -69,6 +65,7 @@ func openTokenizer(checkpoint *weights.Checkpoint, specialTokensAsText bool) (*t
 	if t.handle, err = tokenizers.FromBytes(data, options...); err != nil {
 		return nil, fmt.Errorf("engine: tokenizer.json: %w", err)
 	}
+	t.cuts.addSpaces(func(text string) []uint32 { return t.handle.EncodeWithOptions(text, false).IDs })
 	t.info.Vocab, t.info.MaxLength = int(t.handle.VocabSize()), t.maxLength
 	return t, nil
 }
@@ -82,15 +79,10 @@ func (t *tokenizer) prepare(data []byte, config *tokenizerConfig) ([]byte, error
 	if err := json.Unmarshal(data, &file); err != nil {
 		return nil, fmt.Errorf("tokenizer.json: %w", err)
 	}
-	var model, normalizer, preTokenizer struct {
+	var model, normalizer struct {
 		Type string `json:"type"`
 	}
-	var added []struct {
-		Content string `json:"content"`
-	}
-	for key, to := range map[string]any{
-		"model": &model, "normalizer": &normalizer, "pre_tokenizer": &preTokenizer, "added_tokens": &added,
-	} {
+	for key, to := range map[string]any{"model": &model, "normalizer": &normalizer} {
 		if len(file[key]) == 0 {
 			continue
 		}
@@ -103,16 +95,14 @@ func (t *tokenizer) prepare(data []byte, config *tokenizerConfig) ([]byte, error
 		return nil, err
 	}
 	t.info.Model = model.Type
-	t.splits = preTokenizer.Type == "BertPreTokenizer" && normalizer.Type == "BertNormalizer"
-	for _, token := range added { // one that holds white space is found across it
-		t.splits = t.splits && !strings.ContainsAny(token.Content, asciiSpace)
-	}
 	file["truncation"], file["padding"] = jsontext.Value("null"), jsontext.Value("null")
 	if normalizer.Type == "BertNormalizer" && config.overridesNormalizer() {
 		if file["normalizer"], err = config.bertNormalizer(); err != nil {
 			return nil, err
 		}
 	}
+	t.cuts = newCutter(file)
+	t.trims = trimsOffsets(file["post_processor"])
 	if data, err = json.Marshal(file); err != nil {
 		return nil, fmt.Errorf("tokenizer.json: %w", err)
 	}
@@ -125,71 +115,10 @@ func clean(text string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
 }
 
-// encode returns the token ids of text without special tokens, or at least the first need of them: a long text is
-// encoded piece by piece, and no further than that. whole says that these are all.
-func (t *tokenizer) encode(ctx context.Context, text string, need int) (ids []int32, whole bool, err error) {
-	text = clean(text)
-	for {
-		head, tail := text, ""
-		if t.splits {
-			head, tail = splitAtSpace(text, chunkSizeBytes)
-		}
-		chunk, err := t.call(ctx, head)
-		if err != nil {
-			return nil, false, err
-		}
-		for _, id := range chunk {
-			ids = append(ids, int32(id))
-		}
-		if tail == "" || len(ids) >= need {
-			return ids, tail == "", nil
-		}
-		text = tail
-	}
-}
-
-// call encodes one text in the library, at most GOMAXPROCS at a time: a call holds an operating-system thread.
-func (t *tokenizer) call(ctx context.Context, text string) ([]uint32, error) {
-	if text == "" {
-		return nil, ctx.Err()
-	}
-	select {
-	case t.calls <- struct{}{}:
-		defer func() { <-t.calls }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	encoding := t.handle.EncodeWithOptions(text, false)
-	// The library returns nothing at all where its Rust side fails. A Latin letter or digit always gives a token,
-	// if only the unknown one, so nothing for such a text is that failure.
-	if len(encoding.IDs) == 0 && strings.ContainsFunc(text, isLatin) {
-		return nil, fmt.Errorf("%w on a text of %d bytes", ErrTokenizer, len(text))
-	}
-	return encoding.IDs, nil
-}
-
 // isLatin is limited to characters that every version of Unicode has: BERT drops those that the tables of the Rust
 // side don't know.
 func isLatin(r rune) bool {
 	return r <= unicode.MaxLatin1 && (unicode.IsLetter(r) || unicode.IsDigit(r))
-}
-
-const asciiSpace = " \t\n\r"
-
-// splitAtSpace cuts text before the first ASCII white space at or after size bytes. BERT's pre-tokeniser splits
-// there in any case, and normalisation never reaches across: nothing composes with a space.
-func splitAtSpace(text string, size int) (head, tail string) {
-	if len(text) <= size {
-		return text, ""
-	}
-	i := strings.IndexAny(text[size:], asciiSpace)
-	if i < 0 {
-		return text, ""
-	}
-	return text[:size+i], text[size+i:]
 }
 
 // tokenizerConfig is what counts of tokenizer_config.json.

@@ -122,6 +122,7 @@ func (f *failure) write(response *fasthttp.Response) {
 func engineFailure(err error, c *call) *failure {
 	var (
 		length   *engine.LengthError
+		stretch  *engine.StretchError
 		overload *engine.OverloadError
 		value    *engine.ValueError
 	)
@@ -131,8 +132,11 @@ func engineFailure(err error, c *call) *failure {
 		if c.first.name != "" {
 			query = "its pair"
 		}
-		return failf(kindTooLarge, "`%s[%d]` has %d tokens with %s, the limit is %d and it may not be cut: `truncate` is not true",
-			c.list.name, length.Index, length.Tokens, query, length.Limit)
+		return failf(kindTooLarge, "`%s[%d]` has %s tokens with %s, the limit is %d and it may not be cut: `truncate` is not true",
+			c.list.name, length.Index, length.Count(), query, length.Limit)
+	case errors.As(err, &stretch):
+		return failf(kindTooLarge, "a text has a stretch of %d bytes that this model's tokenizer can't take in parts, the limit is %d: "+
+			"put white space into it", stretch.Bytes, stretch.Limit)
 	case errors.As(err, &overload):
 		f := failf(kindOverloaded, "the server is overloaded: %s would be %d, the limit is %d", overload.Limit, overload.Value, overload.Max)
 		f.header, f.value = fasthttp.HeaderRetryAfter, seconds(overload.RetryAfter)

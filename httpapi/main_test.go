@@ -77,7 +77,7 @@ func (r *fakeRanker) Score(_ context.Context, pairs []engine.Pair, options engin
 }
 
 // Tokenize makes a token of each word, and of its place an id.
-func (r *fakeRanker) Tokenize(_ context.Context, text string, specialTokens bool) ([]engine.Token, error) {
+func (r *fakeRanker) Tokenize(_ context.Context, text string, specialTokens bool, _ engine.Options) ([]engine.Token, error) {
 	var tokens []engine.Token
 	if specialTokens {
 		tokens = append(tokens, engine.Token{ID: 101, Text: "[CLS]", Special: true})

@@ -14,7 +14,7 @@ type Model interface {
 	// Score scores pairs; the result has their order.
 	Score(ctx context.Context, pairs []engine.Pair, options engine.Options) (*engine.Scores, error)
 	// Tokenize returns the tokens of one text, with the special ones round it if asked for.
-	Tokenize(ctx context.Context, text string, specialTokens bool) ([]engine.Token, error)
+	Tokenize(ctx context.Context, text string, specialTokens bool, options engine.Options) ([]engine.Token, error)
 	Info() engine.Info
 }
 

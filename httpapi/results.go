@@ -127,7 +127,7 @@ func (s *Server) score(ctx context.Context, model *served, c *call, w *writer) (
 func (s *Server) tokenize(ctx context.Context, model *served, c *call, w *writer) (stats engine.Stats, err error) {
 	w.raw("[")
 	for i, text := range c.list.texts {
-		tokens, err := model.Tokenize(ctx, text, !c.noSpecialTokens)
+		tokens, err := model.Tokenize(ctx, text, !c.noSpecialTokens, c.options)
 		if err != nil {
 			return stats, err
 		}

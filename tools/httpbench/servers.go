@@ -45,7 +45,7 @@ func (nothing) Score(context.Context, []engine.Pair, engine.Options) (*engine.Sc
 	return nil, errNothing
 }
 
-func (nothing) Tokenize(context.Context, string, bool) ([]engine.Token, error) {
+func (nothing) Tokenize(context.Context, string, bool, engine.Options) ([]engine.Token, error) {
 	return nil, errNothing
 }
 

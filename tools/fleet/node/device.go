@@ -130,7 +130,7 @@ func (*device) Score(context.Context, []engine.Pair, engine.Options) (*engine.Sc
 }
 
 // Tokenize implements httpapi.Model.
-func (*device) Tokenize(context.Context, string, bool) ([]engine.Token, error) {
+func (*device) Tokenize(context.Context, string, bool, engine.Options) ([]engine.Token, error) {
 	return nil, errOnlyReranks
 }
 

@@ -1,0 +1,341 @@
+package engine
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// cutter finds the places of a text where it may be cut so that the tokens of the parts are the tokens of the whole.
+// A place is taken only where that follows from the code of the tokenizer's normaliser and pre-tokeniser; a test
+// compares the tokens.
+type cutter struct {
+	kind  cutKind
+	words wordClasses // of cutWords
+	// spaces are the characters that the normaliser makes a space; of cutSpaces.
+	spaces string
+	// prefixed says that the pre-tokeniser puts a space before a text that has none: a part may then begin only with one.
+	prefixed  bool
+	bytes     bool // the pre-tokeniser knows white space by its bytes
+	blankOnly bool // words are cut at white space alone
+	added     []addedToken
+}
+
+// cutKind is a family of rules.
+type cutKind uint8
+
+const (
+	cutNever   cutKind = iota // nothing is known of the pre-tokeniser
+	cutSpaces                 // between words of letters: before white space that the next word owns, as ▁ in SentencePiece
+	cutClasses                // GPT-2's expression: between letters, numbers, white space and the rest, too
+	cutWords                  // BERT: at white space, on both sides of punctuation and of CJK characters
+)
+
+// addedToken is an entry of tokenizer.json's added_tokens, which is found in the text before all else.
+type addedToken struct {
+	Content    string `json:"content"`
+	SingleWord bool   `json:"single_word"`
+	RStrip     bool   `json:"rstrip"`
+	Normalized bool   `json:"normalized"`
+}
+
+// stage is a normaliser or a pre-tokeniser of tokenizer.json.
+type stage struct {
+	Type          string           `json:"type"`
+	Normalizers   []jsontext.Value `json:"normalizers"`   // of a Sequence
+	PreTokenizers []jsontext.Value `json:"pretokenizers"` // of a Sequence
+
+	CleanText        *bool          `json:"clean_text"` // of BertNormalizer
+	HandleChinese    *bool          `json:"handle_chinese_chars"`
+	StripAccents     *bool          `json:"strip_accents"`
+	Lowercase        *bool          `json:"lowercase"`
+	StripLeft        bool           `json:"strip_left"` // of Strip
+	Pattern          jsontext.Value `json:"pattern"`    // of Replace
+	AddPrefixSpace   *bool          `json:"add_prefix_space"`
+	UseRegex         *bool          `json:"use_regex"` // of ByteLevel
+	Split            *bool          `json:"split"`     // of Metaspace
+	PrependScheme    string         `json:"prepend_scheme"`
+	IndividualDigits bool           `json:"individual_digits"`
+}
+
+func orTrue(b *bool) bool { return b == nil || *b }
+
+// stages returns a normaliser or pre-tokeniser as what it does one after another; ok is false for what can't be read.
+func stages(data jsontext.Value, depth int) (all []stage, ok bool) {
+	if len(data) == 0 || data.Kind() == 'n' {
+		return nil, true
+	}
+	var s stage
+	if json.Unmarshal(data, &s) != nil || depth > 4 {
+		return nil, false
+	}
+	if s.Type != "Sequence" {
+		return []stage{s}, true
+	}
+	for _, inner := range slices.Concat(s.Normalizers, s.PreTokenizers) {
+		more, ok := stages(inner, depth+1)
+		if !ok {
+			return nil, false
+		}
+		all = append(all, more...)
+	}
+	return all, true
+}
+
+// newCutter reads the parts of a tokenizer.json that decide where its texts may be cut.
+func newCutter(file map[string]jsontext.Value) *cutter {
+	c := &cutter{spaces: " "}
+	normalizers, ok := stages(file["normalizer"], 0)
+	preTokenizers, also := stages(file["pre_tokenizer"], 0)
+	if !ok || !also || len(file["added_tokens"]) > 0 && json.Unmarshal(file["added_tokens"], &c.added) != nil {
+		return c
+	}
+	c.kind = c.choose(normalizers, preTokenizers)
+	if c.kind == cutWords {
+		c.words = newWordClasses(&normalizers[0], file["model"], c.added)
+	}
+	for _, t := range c.added {
+		switch {
+		case strings.ContainsFunc(t.Content, unicode.IsSpace), // it is found across white space
+			t.Normalized && t.RStrip && c.kind != cutWords:
+			c.kind = cutNever
+		case t.Normalized: // inAdded doesn't know the text's normal form
+			c.blankOnly = true
+		}
+	}
+	if c.kind == cutClasses && c.blankOnly {
+		c.kind = cutSpaces
+	}
+	return c
+}
+
+// addSpaces adds to spaces what the tokenizer has for a space, by what encode makes of it.
+func (c *cutter) addSpaces(encode func(text string) []uint32) {
+	if c.kind != cutSpaces || c.bytes {
+		return
+	}
+	space := encode("a a")
+	for _, r := range "\n\t\r\u00a0\u3000" {
+		if slices.Equal(encode("a"+string(r)+"a"), space) {
+			c.spaces += string(r)
+		}
+	}
+}
+
+func (c *cutter) choose(normalizers, preTokenizers []stage) cutKind {
+	first := func(all []stage, name string) bool { return len(all) == 1 && all[0].Type == name }
+	if first(normalizers, "BertNormalizer") && first(preTokenizers, "BertPreTokenizer") {
+		return cutWords
+	}
+	for _, n := range normalizers {
+		switch n.Type {
+		case "NFC", "NFD", "NFKC", "NFKD", "Precompiled", "Lowercase", "StripAccents", "BertNormalizer", "Nmt":
+		case "Strip":
+			if n.StripLeft { // it would strip what a part begins with
+				return cutNever
+			}
+		case "Replace":
+			if string(n.Pattern) != `{"Regex":" {2,}"}` {
+				return cutNever
+			}
+		default:
+			return cutNever
+		}
+	}
+	classes := len(normalizers) == 0 || first(normalizers, "NFC")
+	if first(preTokenizers, "ByteLevel") && orTrue(preTokenizers[0].UseRegex) {
+		c.bytes, c.prefixed = true, orTrue(preTokenizers[0].AddPrefixSpace)
+		if classes {
+			return cutClasses
+		}
+		return cutSpaces
+	}
+	c.bytes = slices.ContainsFunc(preTokenizers, func(s stage) bool { return s.Type == "ByteLevel" })
+	return splitsAtSpaces(preTokenizers)
+}
+
+// splitsAtSpaces says whether words end where white space begins, whatever is before the one and after the other.
+func splitsAtSpaces(preTokenizers []stage) cutKind {
+	kind := cutNever
+	for i, p := range preTokenizers {
+		switch p.Type {
+		case "BertPreTokenizer", "WhitespaceSplit", "Whitespace":
+			kind = cutSpaces
+		case "ByteLevel":
+			if orTrue(p.UseRegex) {
+				kind = cutSpaces
+			}
+		case "Metaspace":
+			if !orTrue(p.Split) || p.PrependScheme == "first" && i > 0 {
+				return cutNever
+			}
+			kind = cutSpaces
+		default:
+			return cutNever
+		}
+	}
+	return kind
+}
+
+// trimsOffsets says whether a post-processor of tokenizer.json leaves white space out of offsets.
+func trimsOffsets(data jsontext.Value) bool {
+	var p struct {
+		Type        string           `json:"type"`
+		TrimOffsets *bool            `json:"trim_offsets"`
+		Processors  []jsontext.Value `json:"processors"` // of a Sequence
+	}
+	if json.Unmarshal(data, &p) != nil {
+		return false
+	}
+	if p.Type == "Sequence" {
+		return slices.ContainsFunc(p.Processors, func(one jsontext.Value) bool {
+			return json.Unmarshal(one, &p) == nil && p.Type != "Sequence" && trimsOffsets(one)
+		})
+	}
+	return (p.Type == "RobertaProcessing" || p.Type == "ByteLevel") && orTrue(p.TrimOffsets)
+}
+
+// after returns the first place to cut at or after size, or the length of text.
+func (c *cutter) after(text string, size int) int {
+	for i := size; i < len(text); i++ {
+		if c.at(text, i) {
+			return i
+		}
+	}
+	return len(text)
+}
+
+// before returns the last place to cut at or before size, or 0.
+func (c *cutter) before(text string, size int) int {
+	for i := size; i > 0; i-- {
+		if c.at(text, i) {
+			return i
+		}
+	}
+	return 0
+}
+
+// at says whether text may be cut before byte i, which is inside of it.
+func (c *cutter) at(text string, i int) bool {
+	if c.kind == cutNever || !utf8.RuneStart(text[i]) {
+		return false
+	}
+	a, _ := utf8.DecodeLastRuneInString(text[:i])
+	b, _ := utf8.DecodeRuneInString(text[i:])
+	var ok bool
+	switch c.kind {
+	case cutWords:
+		ok = isBlank(a) || isBlank(b) || !c.blankOnly && (c.words.separates(a) || c.words.separates(b))
+	case cutClasses:
+		ok = c.classesDiffer(a, b)
+	case cutSpaces:
+		ok = c.endsWord(a, text[i:])
+	}
+	return ok && !c.inAdded(text, i)
+}
+
+// inAdded says whether an added token could reach over a cut before byte i, or look beyond it.
+func (c *cutter) inAdded(text string, i int) bool {
+	for j := range c.added {
+		t := &c.added[j]
+		if (t.RStrip || t.SingleWord) && strings.HasSuffix(text[:i], t.Content) ||
+			t.SingleWord && strings.HasPrefix(text[i:], t.Content) {
+			return true
+		}
+		for k := 1; k < len(t.Content) && k <= i; k++ {
+			if text[i-k] == t.Content[0] && strings.HasPrefix(text[i-k:], t.Content) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// maxSpaces is how much white space endsWord looks over for the word that follows.
+const maxSpaces = 64
+
+// endsWord says whether a ends a word, and rest is white space that the normaliser makes spaces, and then a word. A
+// normaliser never works across: no grapheme and no composition has a space in it but as its first character.
+func (c *cutter) endsWord(a rune, rest string) bool {
+	if !inWord(a) && !unicode.Is(unicode.M, a) && !isMarkup(a) {
+		return false
+	}
+	for i, r := range rest {
+		switch {
+		case i > maxSpaces:
+			return false
+		case !strings.ContainsRune(c.spaces, r):
+			return i > 0 && (inWord(r) || isMarkup(r))
+		}
+	}
+	return false
+}
+
+// isBlank is white space to BERT whatever its normaliser's options are.
+func isBlank(r rune) bool {
+	return r == ' ' || r == '\t' || r == '\n' || r == '\r' || r >= utf8.RuneSelf && unicode.Is(unicode.Z, r)
+}
+
+// isMarkup is ASCII's punctuation and symbols, and the punctuation of the CJK blocks.
+func isMarkup(r rune) bool {
+	return r > ' ' && r < 0x7f && !inWord(r) || r >= 0x3001 && r <= 0x3003 || r >= 0x3008 && r <= 0x3011 || r >= 0xff01 && r <= 0xff1f
+}
+
+// inWord is limited to what every tokenizer has for a letter or digit and nothing joins to what follows it: the letters
+// that Unicode calls Prepend are left out.
+func inWord(r rune) bool {
+	if r < utf8.RuneSelf {
+		return '0' <= r && r <= '9' || 'a' <= r|0x20 && r|0x20 <= 'z'
+	}
+	const malayalamDotReph = 0x0d4e
+	return r <= 0xffff && r != malayalamDotReph && unicode.In(r, unicode.L, unicode.Nd)
+}
+
+// class is what GPT-2's expression tells apart.
+type class uint8
+
+const (
+	classUnknown class = iota // that versions of Unicode may disagree on
+	classLetter
+	classNumber
+	classSpace
+	classRest
+	classMark // of classRest, but composes with what is before it
+)
+
+func classOf(r rune) class {
+	switch {
+	case unicode.IsSpace(r):
+		return classSpace
+	case unicode.IsLetter(r):
+		return classLetter
+	case unicode.IsNumber(r):
+		return classNumber
+	case unicode.IsMark(r):
+		return classMark
+	case unicode.In(r, unicode.P, unicode.S), r < ' ', r == 0x7f:
+		return classRest
+	}
+	return classUnknown
+}
+
+// classesDiffer says whether GPT-2's expression (pre_tokenizers/byte_level.rs) ends a match between a and b, and nothing
+// before matters to what follows. White space looks at what is after it and belongs to that, so that a is none. An
+// apostrophe may begin a contraction, of which b is a part.
+func (c *cutter) classesDiffer(a, b rune) bool {
+	before, after := classOf(a), classOf(b)
+	if before == classMark {
+		before = classRest
+	}
+	switch {
+	case before == classUnknown, after == classUnknown, before == classSpace, after == classMark, a == '\'':
+		return false
+	case c.prefixed && b != ' ':
+		return false
+	}
+	return before != after
+}

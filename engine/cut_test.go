@@ -1,0 +1,257 @@
+package engine
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/daulet/tokenizers"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/metalrank/metalrank/weights/builtin"
+)
+
+// tokenizerFile reads a tokenizer.json of the tests; "" is the embedded model's.
+func tokenizerFile(t testing.TB, family string) map[string]jsontext.Value {
+	t.Helper()
+	var (
+		data []byte
+		err  error
+	)
+	if family == "" {
+		checkpoint, openErr := builtin.Open()
+		if openErr != nil {
+			t.Fatal(openErr)
+		}
+		defer checkpoint.Close()
+		data, err = checkpoint.File("tokenizer.json")
+	} else {
+		data, err = os.ReadFile(filepath.Join("testdata", "families", family, "tokenizer.json"))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file map[string]jsontext.Value
+	if err := json.Unmarshal(data, &file); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// newTestTokenizer makes a tokenizer of a file that is changed before; asText: special tokens in a text are text.
+func newTestTokenizer(t testing.TB, file map[string]jsontext.Value, asText bool) *tokenizer {
+	t.Helper()
+	data, err := json.Marshal(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := &tokenizer{turns: newTurns(2)}
+	if data, err = one.prepare(data, &tokenizerConfig{}); err != nil {
+		t.Fatal(err)
+	}
+	var options []tokenizers.TokenizerOption
+	if asText {
+		options = append(options, tokenizers.WithEncodeSpecialTokens())
+	}
+	if one.handle, err = tokenizers.FromBytes(data, options...); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = one.close() })
+	one.cuts.addSpaces(one.whole)
+	return one
+}
+
+// whole encodes a text in one call of the library.
+func (t *tokenizer) whole(text string) []uint32 { return t.handle.EncodeWithOptions(text, false).IDs }
+
+// cutFamily is a kind of tokenizer that cuts are tested with.
+type cutFamily struct {
+	name, file string
+	change     map[string]string // fields of tokenizer.json
+	asText     bool
+	kind       cutKind
+}
+
+const bertNormalizer = `{"type":"BertNormalizer","clean_text":true,"handle_chinese_chars":%t,"strip_accents":%s,"lowercase":%t}`
+
+// longWords are words that an added token takes part in, with every flag.
+const awkwardAdded = `[{"id":1,"content":"<mask>","single_word":false,"lstrip":true,"rstrip":true,"normalized":false,"special":true},
+	{"id":2,"content":"!a","single_word":true,"lstrip":false,"rstrip":false,"normalized":false,"special":false},
+	{"id":3,"content":"[SEP]","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true}]`
+
+var cutFamilies = []cutFamily{
+	{name: "bert", kind: cutWords},
+	{name: "bert, special tokens as text", asText: true, kind: cutWords},
+	{name: "bert, cased", kind: cutWords, change: map[string]string{"normalizer": fmt.Sprintf(bertNormalizer, true, "null", false)}},
+	{name: "bert, cased, accents stripped", kind: cutWords, change: map[string]string{"normalizer": fmt.Sprintf(bertNormalizer, true, "true", false)}},
+	{name: "bert, no CJK", kind: cutWords, change: map[string]string{"normalizer": fmt.Sprintf(bertNormalizer, false, "false", true)}},
+	{name: "bert, not cleaned", kind: cutWords, change: map[string]string{
+		"normalizer": `{"type":"BertNormalizer","clean_text":false,"handle_chinese_chars":true,"strip_accents":null,"lowercase":true}`}},
+	{name: "bert, awkward tokens", kind: cutWords, change: map[string]string{"added_tokens": awkwardAdded}},
+	{name: "bert, normalized tokens", kind: cutWords, change: map[string]string{
+		"added_tokens": `[{"id":1,"content":"[DOC]","single_word":false,"lstrip":false,"rstrip":false,"normalized":true,"special":false}]`}},
+	{name: "electra", file: "electra", kind: cutWords},
+	{name: "roberta", file: "roberta", kind: cutClasses},
+	{name: "roberta, prefix", file: "roberta", kind: cutClasses, change: map[string]string{
+		"pre_tokenizer": `{"type":"ByteLevel","add_prefix_space":true,"trim_offsets":true,"use_regex":true}`}},
+	{name: "roberta, awkward tokens", file: "roberta", kind: cutClasses, change: map[string]string{"added_tokens": awkwardAdded}},
+	{name: "roberta, NFC", file: "roberta", kind: cutClasses, change: map[string]string{"normalizer": `{"type":"NFC"}`}},
+	{name: "roberta, NFKC and lower case", file: "roberta", kind: cutSpaces, change: map[string]string{
+		"normalizer": `{"type":"Sequence","normalizers":[{"type":"NFKC"},{"type":"Lowercase"}]}`}},
+	{name: "xlm-roberta", file: "xlm_roberta", kind: cutSpaces},
+	{name: "xlm-roberta, metaspace alone", file: "xlm_roberta", kind: cutSpaces, change: map[string]string{
+		"pre_tokenizer": `{"type":"Metaspace","replacement":"▁","prepend_scheme":"always","split":true}`}},
+	{name: "xlm-roberta, spaces joined", file: "xlm_roberta", kind: cutSpaces, change: map[string]string{
+		"normalizer":    `{"type":"Sequence","normalizers":[{"type":"NFKC"},{"type":"Strip","strip_left":false,"strip_right":true},{"type":"Replace","pattern":{"Regex":" {2,}"},"content":"▁"}]}`,
+		"pre_tokenizer": `{"type":"Metaspace","replacement":"▁","prepend_scheme":"first","split":true}`}},
+	{name: "camembert", file: "camembert", kind: cutSpaces},
+	{name: "unknown", file: "xlm_roberta", kind: cutNever, change: map[string]string{
+		"pre_tokenizer": `{"type":"Metaspace","replacement":"▁","prepend_scheme":"always","split":false}`}},
+	{name: "unknown expression", file: "roberta", kind: cutNever, change: map[string]string{
+		"pre_tokenizer": `{"type":"Split","pattern":{"Regex":"a|b"},"behavior":"Isolated","invert":false}`}},
+}
+
+func (f *cutFamily) open(t testing.TB) *tokenizer {
+	t.Helper()
+	file := tokenizerFile(t, f.file)
+	for key, value := range f.change {
+		file[key] = jsontext.Value(value)
+	}
+	one := newTestTokenizer(t, file, f.asText)
+	if one.cuts.kind != f.kind {
+		t.Fatalf("%s: cut by rule %d, want %d", f.name, one.cuts.kind, f.kind)
+	}
+	return one
+}
+
+// scripts are what texts of the tests are made of: whole words and single characters.
+var scripts = [][]string{
+	strings.Fields("the harbour boat can't it's they'll we've 'tis ferry pier. Stone, (lamp) light; storm! wind? a b c naïve Ärger"),
+	strings.Fields("東 京 天 気 水 火 山 川 日 本 の は カ タ ー ト 。 、 「 」 龥 㐀 豈 ｶ ﾞ 한 글 각 ᄀ ᅡ ᆨ"),
+	strings.Fields("ภาษาไทย สวัสดี ำ ่ ก ข ค العربية مَرْحَبًا ، ؟ ا ل עברית שָׁלוֹם हिन्दी नमस्ते कि क्ष । ් தமிழ் ಕನ್ನಡ മലയാളം ൎ"),
+	strings.Fields("😀 👩‍👩‍👧 🇩🇪 🇫 ❤️ 👍🏽 1️⃣ 🏴 ☕ ™ © ① ½ Ⅷ ㎏ ﬁ … ‼ ≠ ≯ \u2e4f"),
+	{"\u0301", "\u0308", "\u0316", "\u0345", "\u1dfe", "\u200d", "\u200c", "\u200b", "\ufeff", "\u00ad", "\u0338", "\u0d4e", "\u0600", "\u20dd", "\u1abf"},
+	{" ", "  ", "\t", "\n", "\r\n", "\u00a0", "\u3000", "\u2028", "\u0085", "\u000b", "\u1680", "   ", " ", " ", "\n\n"},
+	{"\u0001", "\u001f", "\u007f", "\ufffd", "\ue000", "\U000f0000", "\u0378", "\U0001f9ff", "\U0001fae8", "▁", "\U00020000", "\U0002b830"},
+	strings.Fields("[SEP] [CLS] [MASK] <s> </s> <mask> <pad> <unk> [DOC] [doc] [SE P] !a a!a !a! '' ''s 's 't 'S ' \" ## ##ing [ ] < >"),
+	strings.Fields("0 1 12 123 4567 ٣ ๓ x1 1x a1b2 1.5 -7 $9 50% # @me http://a.b/c?d=e&f=g"),
+	{strings.Repeat("x", 99), strings.Repeat("y", 100), strings.Repeat("z", 101), strings.Repeat("é", 101), strings.Repeat("か", 60), strings.Repeat("a\u0301", 60)},
+}
+
+// randomText is a text of about n parts, of one script or of several, with and without white space.
+func randomText(r *rand.Rand, n int) string {
+	var out strings.Builder
+	of := [3]int{r.IntN(len(scripts)), r.IntN(len(scripts)), r.IntN(len(scripts))}
+	spaced := r.IntN(3)
+	for range n {
+		script := scripts[of[r.IntN(3)]]
+		if r.IntN(12) == 0 {
+			script = scripts[r.IntN(len(scripts))]
+		}
+		part := script[r.IntN(len(script))]
+		if len(part) < 8 && r.IntN(10) == 0 {
+			part = strings.Repeat(part, 1+r.IntN(40))
+		}
+		out.WriteString(part)
+		if spaced > 0 && r.IntN(spaced+1) > 0 {
+			out.WriteByte(' ')
+		}
+	}
+	return clean(out.String())
+}
+
+// checkPieces compares the tokens of a text's pieces, of about size bytes, with those of the whole.
+func checkPieces(t *testing.T, one *tokenizer, text string, size int, from end) (pieces int) {
+	t.Helper()
+	want := one.whole(text)
+	var got [][]uint32
+	rest := text
+	for rest != "" {
+		var piece string
+		piece, rest = one.cuts.take(rest, size, from)
+		if one.cuts.kind == cutWords {
+			piece = one.cuts.words.compact(piece)
+		}
+		got = append(got, one.whole(piece))
+	}
+	if from == back {
+		slices.Reverse(got)
+	}
+	if ids := slices.Concat(got...); !slices.Equal(ids, want) {
+		t.Errorf("pieces of %d bytes of %q give\n%v, want\n%v", size, text, ids, want)
+	}
+	return len(got)
+}
+
+func TestPiecesHaveTheTokensOfTheWhole(t *testing.T) {
+	texts := 2000
+	if testing.Short() {
+		texts = 200
+	}
+	for _, f := range cutFamilies {
+		t.Run(f.name, func(t *testing.T) {
+			one := f.open(t)
+			r := rand.New(rand.NewPCG(1, 2))
+			pieces := 0
+			for range texts {
+				text := randomText(r, 1+r.IntN(60))
+				pieces += checkPieces(t, one, text, 1+r.IntN(20), end(r.IntN(2)))
+				if t.Failed() {
+					return
+				}
+			}
+			if many := pieces > 2*texts; many != (f.kind != cutNever) {
+				t.Errorf("%d pieces of %d texts", pieces, texts)
+			}
+		})
+	}
+}
+
+// FuzzPieces looks for a text whose pieces have other tokens than the whole.
+func FuzzPieces(f *testing.F) {
+	var all []*tokenizer
+	for i := range cutFamilies {
+		all = append(all, cutFamilies[i].open(f))
+	}
+	r := rand.New(rand.NewPCG(3, 4))
+	for i := range 200 {
+		f.Add(randomText(r, 20), uint8(i), uint8(1+r.IntN(20)), i%2 == 0)
+	}
+	f.Fuzz(func(t *testing.T, text string, family, size uint8, fromBack bool) {
+		from := front
+		if fromBack {
+			from = back
+		}
+		checkPieces(t, all[int(family)%len(all)], clean(text), max(1, int(size)), from)
+	})
+}
+
+// The library has the classes of characters that wordClasses says it has.
+func TestWordClasses(t *testing.T) {
+	one := newTestTokenizer(t, tokenizerFile(t, ""), false)
+	dropped, separate, letter := one.whole("aa"), one.whole("a a"), one.whole("a")
+	for r := rune(1); r <= unicode.MaxRune; r++ {
+		switch {
+		case r >= 0x10000 && r%251 != 0 && !unicode.In(r, unicode.P, unicode.M, unicode.Z, unicode.Cf), // too many to ask about
+			r >= 0xd800 && r < 0xe000, r >= 0xe100 && r < 0xf800: // surrogates, and private use
+			continue
+		}
+		got := one.whole("a" + string(r) + "a")
+		want := classWord
+		switch {
+		case slices.Equal(got, dropped):
+			want = classDropped
+		case slices.Equal(got, separate), len(got) >= 3 && got[0] == letter[0] && got[len(got)-1] == letter[0]:
+			want = classSeparator
+		}
+		if class := one.cuts.words.of(r); class != want && class != classUnsure {
+			t.Errorf("%U is of class %d, the library has it in %d", r, class, want)
+		}
+	}
+}

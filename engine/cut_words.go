@@ -1,0 +1,165 @@
+package engine
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// wordClasses say what BERT's normaliser and pre-tokeniser do with a character, by the tables of the Rust library.
+type wordClasses struct {
+	clean, chinese, accents bool // options of the normaliser; accents: they are stripped
+	// most is how many characters a word may have, and not be unknown as a whole.
+	most int
+	// plain is false where an added token may be inside what looks like a word.
+	plain bool
+}
+
+// newWordClasses reads the options of a BertNormalizer and of a WordPiece model.
+func newWordClasses(normalizer *stage, model jsontext.Value, added []addedToken) wordClasses {
+	w := wordClasses{
+		clean: orTrue(normalizer.CleanText), chinese: orTrue(normalizer.HandleChinese),
+		accents: orTrue(normalizer.Lowercase), plain: true,
+	}
+	if normalizer.StripAccents != nil {
+		w.accents = *normalizer.StripAccents
+	}
+	m := struct {
+		Type string `json:"type"`
+		Most *int   `json:"max_input_chars_per_word"`
+	}{}
+	if json.Unmarshal(model, &m) != nil || m.Type != "WordPiece" {
+		w.plain = false
+	}
+	w.most = 100
+	if m.Most != nil {
+		w.most = *m.Most
+	}
+	w.plain = w.plain && w.most >= 0 && w.most <= 1000
+	for _, t := range added {
+		// One between separators has no part of a longer word, and a short one without a dropped character is not what
+		// compact leaves.
+		first, _ := utf8.DecodeRuneInString(t.Content)
+		last, _ := utf8.DecodeLastRuneInString(t.Content)
+		w.plain = w.plain && w.separates(first) && w.separates(last) && len(t.Content) <= w.most &&
+			!strings.ContainsFunc(t.Content, func(r rune) bool { return w.of(r) == classDropped })
+	}
+	return w
+}
+
+// wordClass is what becomes of a character.
+type wordClass uint8
+
+const (
+	classUnsure    wordClass = iota
+	classWord                // it stays
+	classDropped             // it goes, and what is on both sides of it is one word
+	classSeparator           // it is white space, or a word by itself
+)
+
+// separates says whether no word has r and another character in it.
+func (w *wordClasses) separates(r rune) bool { return w.of(r) == classSeparator }
+
+func (w *wordClasses) of(r rune) wordClass {
+	switch {
+	case r < utf8.RuneSelf:
+		return w.ofASCII(r)
+	case unicode.Is(libraryDiffers, r):
+		return classUnsure
+	case unicode.In(r, unicode.Z):
+		return classSeparator
+	case r == utf8.RuneError, unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co):
+		if w.clean && (r <= 0xffff || !unicode.Is(unicode.Cf, r)) {
+			return classDropped
+		}
+		return classUnsure
+	case unicode.Is(unicode.Mn, r):
+		switch {
+		case r > 0xffff:
+			return classUnsure
+		case w.accents:
+			return classDropped
+		}
+		return classWord
+	case unicode.Is(unicode.P, r):
+		if r > 0xffff {
+			return classUnsure
+		}
+		return classSeparator
+	case w.chinese && isChinese(r):
+		return classSeparator
+	}
+	return classWord
+}
+
+func (w *wordClasses) ofASCII(r rune) wordClass {
+	switch {
+	case r == ' ', r == '\t', r == '\n', r == '\r':
+		return classSeparator
+	case r < ' ', r == 0x7f:
+		if w.clean {
+			return classDropped
+		}
+		return classUnsure
+	case inWord(r):
+		return classWord
+	}
+	return classSeparator // punctuation and symbols
+}
+
+// isChinese is the library's (normalizers/bert.rs), which leaves a part of extension E out.
+func isChinese(r rune) bool {
+	switch {
+	case r >= 0x4e00 && r <= 0x9fff, r >= 0x3400 && r <= 0x4dbf, r >= 0xf900 && r <= 0xfaff,
+		r >= 0x20000 && r <= 0x2a6df, r >= 0x2a700 && r <= 0x2b73f, r >= 0x2b740 && r <= 0x2b81f,
+		r >= 0x2b920 && r <= 0x2ceaf, r >= 0x2f800 && r <= 0x2fa1f:
+		return true
+	}
+	return false
+}
+
+// libraryDiffers are the characters up to U+FFFF that the Rust library has in another class than Go's tables: it knows
+// Unicode 8, and decomposes before it looks for punctuation. TestWordClasses finds them.
+var libraryDiffers = &unicode.RangeTable{R16: []unicode.Range16{
+	{0x061d, 0x061d, 1}, {0x07fd, 0x07fd, 1}, {0x0890, 0x0891, 1}, {0x0898, 0x089f, 1}, {0x08ca, 0x08e2, 1},
+	{0x09fd, 0x09fe, 1}, {0x0a76, 0x0a76, 1}, {0x0afa, 0x0aff, 1}, {0x0b55, 0x0b55, 1}, {0x0c04, 0x0c04, 1},
+	{0x0c3c, 0x0c3c, 1}, {0x0c77, 0x0c77, 1}, {0x0c84, 0x0c84, 1}, {0x0d00, 0x0d00, 1}, {0x0d3b, 0x0d3c, 1},
+	{0x0d81, 0x0d81, 1}, {0x0eba, 0x0eba, 1}, {0x0ece, 0x0ece, 1}, {0x166d, 0x166d, 1}, {0x1734, 0x1734, 1},
+	{0x180f, 0x180f, 1}, {0x1885, 0x1886, 1}, {0x1abf, 0x1ace, 1}, {0x1b7d, 0x1b7e, 1}, {0x1df6, 0x1dfb, 1},
+	{0x1fef, 0x1fef, 1}, {0x2260, 0x2260, 1}, {0x226e, 0x226f, 1}, {0x2e43, 0x2e5d, 1}, {0xa82c, 0xa82c, 1},
+	{0xa8c5, 0xa8c5, 1}, {0xa8ff, 0xa8ff, 1}, {0xa9bd, 0xa9bd, 1},
+}}
+
+// compact leaves out of a text what has no part in its tokens: of each stretch that is certainly one word and longer than
+// words may be, all but its beginning, which makes the same unknown token; and of each run of characters that are
+// dropped, all but the first.
+func (w *wordClasses) compact(text string) string {
+	if !w.plain {
+		return text
+	}
+	var out strings.Builder
+	var word, dropped int // of the stretch, and of the run, that text[:i] ends in
+	kept := 0
+	for i, r := range text {
+		keep := true
+		switch w.of(r) {
+		case classWord:
+			word, dropped = word+1, 0
+			keep = word <= w.most+1
+		case classDropped:
+			dropped++
+			keep = dropped == 1 && word <= w.most
+		default:
+			word, dropped = 0, 0
+		}
+		if !keep {
+			out.WriteString(text[kept:i])
+			kept = i + utf8.RuneLen(r)
+		}
+	}
+	out.WriteString(text[kept:])
+	return out.String()
+}

@@ -1,0 +1,136 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/daulet/tokenizers"
+)
+
+// A call of the library can't be cancelled and takes memory in proportion to its text, up to 650 bytes a byte. Most of a
+// long document is going to be cut off, too.
+const (
+	// maxPieceBytes is how much text goes to the library at once, where the text can be cut.
+	maxPieceBytes = 8 << 10
+	// minPieceBytes is the least that is worth a call.
+	minPieceBytes = 512
+	// tokenBytes is about how long a token is: a piece has no more text than the tokens wanted are likely to need.
+	tokenBytes = 5
+	// maxUncutBytes is how much goes to the library at once where the text can't be cut. More is a *StretchError.
+	maxUncutBytes = 64 << 10
+)
+
+// StretchError says that a text has a stretch that is too long for the tokenizer and can't be cut.
+type StretchError struct {
+	Bytes, Limit int
+}
+
+// Error implements error.
+func (e *StretchError) Error() string {
+	return fmt.Sprintf("engine: a stretch of %d bytes without white space or another place where this tokenizer may be "+
+		"given less, the limit is %d", e.Bytes, e.Limit)
+}
+
+// end is where the tokens that are wanted of a text are.
+type end uint8
+
+const (
+	front end = iota
+	back
+)
+
+// encode returns the token ids of text without special tokens, or at least the first or the last need of them: a long
+// text is encoded piece by piece, and no further than that. whole says that these are all.
+func (t *tokenizer) encode(ctx context.Context, who *caller, text string, need int, from end) (ids []int32, whole bool, err error) {
+	text = clean(text)
+	var pieces [][]int32
+	have := 0
+	for text != "" && have < need {
+		var piece string
+		piece, text = t.cuts.take(text, pieceBytes(need-have), from)
+		if piece, err = t.fit(piece); err != nil {
+			return nil, false, err
+		}
+		got, err := t.call(ctx, who, piece)
+		if err != nil {
+			return nil, false, err
+		}
+		pieces = append(pieces, got)
+		have += len(got)
+	}
+	if from == back {
+		slices.Reverse(pieces)
+	}
+	return slices.Concat(pieces...), text == "", ctx.Err()
+}
+
+// pieceBytes is how much text to encode for so many tokens more.
+func pieceBytes(need int) int {
+	if need >= maxPieceBytes/tokenBytes {
+		return maxPieceBytes
+	}
+	return max(minPieceBytes, need*tokenBytes)
+}
+
+// take cuts a piece of about size bytes off text, at least that where it is followed by another. It is longer where the
+// text can't be cut.
+func (c *cutter) take(text string, size int, from end) (piece, rest string) {
+	switch {
+	case len(text) <= size:
+		return text, ""
+	case from == back:
+		i := c.before(text, len(text)-size)
+		return text[i:], text[:i]
+	}
+	i := c.after(text, size)
+	return text[:i], text[i:]
+}
+
+// fit makes a piece that is too long for the library shorter by what has no part in its tokens.
+func (t *tokenizer) fit(piece string) (string, error) {
+	if len(piece) <= 2*maxPieceBytes {
+		return piece, nil
+	}
+	if t.cuts.kind == cutWords {
+		piece = t.cuts.words.compact(piece)
+	}
+	if len(piece) > maxUncutBytes {
+		return "", &StretchError{Bytes: len(piece), Limit: maxUncutBytes}
+	}
+	return piece, nil
+}
+
+// call encodes one piece in the library.
+func (t *tokenizer) call(ctx context.Context, who *caller, text string) ([]int32, error) {
+	encoding, err := t.encodeWith(ctx, who, text, false)
+	if err != nil {
+		return nil, err
+	}
+	// The library returns nothing at all where its Rust side fails. A Latin letter or digit always gives a token,
+	// if only the unknown one, so nothing for such a text is that failure.
+	if len(encoding.IDs) == 0 && strings.ContainsFunc(text, isLatin) {
+		return nil, fmt.Errorf("%w on a text of %d bytes", ErrTokenizer, len(text))
+	}
+	ids := make([]int32, len(encoding.IDs))
+	for i, id := range encoding.IDs {
+		ids[i] = int32(id)
+	}
+	return ids, nil
+}
+
+// encodeWith calls the library when it is the caller's turn.
+func (t *tokenizer) encodeWith(
+	ctx context.Context, who *caller, text string, specialTokens bool, options ...tokenizers.EncodeOption,
+) (tokenizers.Encoding, error) {
+	if err := t.turns.wait(ctx, who, len(text)); err != nil {
+		return tokenizers.Encoding{}, err
+	}
+	defer t.turns.done(who)
+	return t.handle.EncodeWithOptions(text, specialTokens, options...), nil
+}
+
+// all is a need that no text has.
+const all = math.MaxInt

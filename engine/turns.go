@@ -1,0 +1,127 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"sync"
+)
+
+// turns shares the calls of the tokenizer library among clients, by start-time fair queueing: the client that has had the
+// least by its weight is next, and of its requests the one that has had the least. What is new begins with what is had
+// by then. So a long text, which takes many calls, delays another request by about one of them.
+type turns struct {
+	mu      sync.Mutex
+	free    int                    // calls that may begin; guarded by mu
+	begun   float64                // what the last client to begin a call had had; guarded by mu
+	clients map[string]*turnClient // those that have calls waiting or under way; guarded by mu
+}
+
+// turnClient is what a client has had. All is guarded by the lock of its turns.
+type turnClient struct {
+	had     float64 // bytes by weight
+	begun   int     // what the last of its requests to begin a call had had
+	waiting []*turn
+	calls   int // waiting or under way
+}
+
+// caller is the request that a call is for.
+type caller struct {
+	client string
+	weight float64 // 0: 1
+	had    int     // bytes; guarded by the lock of the turns
+	known  bool    // it has asked before; guarded likewise
+}
+
+// turn is one call that waits.
+type turn struct {
+	caller *caller
+	bytes  int
+	begin  chan struct{} // closed when the call may begin
+}
+
+func newTurns(calls int) *turns { return &turns{free: calls, clients: map[string]*turnClient{}} }
+
+// wait returns when a call for so many bytes may begin, or with ctx's error. The caller calls done after it.
+func (s *turns) wait(ctx context.Context, who *caller, bytes int) error {
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	t := &turn{caller: who, bytes: bytes, begin: make(chan struct{})}
+	s.mu.Lock()
+	c := s.clients[who.client]
+	if c == nil {
+		c = &turnClient{had: s.begun, begun: who.had}
+		s.clients[who.client] = c
+	}
+	if !who.known {
+		who.known, who.had = true, c.begun
+	}
+	c.calls++
+	c.waiting = append(c.waiting, t)
+	s.start()
+	s.mu.Unlock()
+	select {
+	case <-t.begin:
+		return nil
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range c.waiting {
+		if c.waiting[i] == t {
+			c.waiting = append(c.waiting[:i], c.waiting[i+1:]...)
+			s.leave(who)
+			return context.Cause(ctx)
+		}
+	}
+	s.free++ // it was let in at the same moment
+	s.leave(who)
+	s.start()
+	return context.Cause(ctx)
+}
+
+// done ends a call.
+func (s *turns) done(who *caller) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.free++
+	s.leave(who)
+	s.start()
+}
+
+// leave forgets a client that has no calls. One that comes back begins with what the others have had by then.
+func (s *turns) leave(who *caller) {
+	c := s.clients[who.client]
+	if c.calls--; c.calls == 0 {
+		delete(s.clients, who.client)
+	}
+}
+
+// start lets calls begin while there is room.
+func (s *turns) start() {
+	for s.free > 0 {
+		var next *turnClient
+		for _, c := range s.clients {
+			if len(c.waiting) > 0 && (next == nil || c.had < next.had) {
+				next = c
+			}
+		}
+		if next == nil {
+			return
+		}
+		s.begun = max(s.begun, next.had)
+		least := 0
+		for i, t := range next.waiting {
+			if t.caller.had < next.waiting[least].caller.had {
+				least = i
+			}
+		}
+		t := next.waiting[least]
+		next.waiting = append(next.waiting[:least], next.waiting[least+1:]...)
+		next.begun = max(next.begun, t.caller.had)
+		t.caller.had += t.bytes
+		next.had += float64(t.bytes) / cmp.Or(t.caller.weight, 1)
+		s.free--
+		close(t.begin)
+	}
+}
