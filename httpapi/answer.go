@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"mime"
 	"strconv"
 	"strings"
@@ -83,6 +84,9 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx, e *endpoint, c *call) *failure
 	trace.decode()
 	stats, err := e.run(waiting.Context, model, c, w)
 	if err != nil {
+		if errors.Is(err, context.Canceled) && s.life.Err() != nil {
+			return failf(kindUnhealthy, "the server is stopping")
+		}
 		return engineFailure(err, c)
 	}
 	if w.err != nil {

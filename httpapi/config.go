@@ -64,6 +64,8 @@ type Config struct {
 	PrivateMetrics bool
 	// Trace records what an Admin's /debug/trace shows; the models must have the same. nil: there is none.
 	Trace *trace.Recorder
+	// LogLinesDropped is how many lines of the log were lost so far, which /metrics shows. nil: it doesn't.
+	LogLinesDropped func() int64
 	// Version is what GET /info shows.
 	Version string
 	// AccessLogShare is the share of requests that the log has a line for at info level instead of debug. Bounds: 0 to 1.

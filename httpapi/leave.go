@@ -1,6 +1,7 @@
 package httpapi
 
-// A server stops in three steps, each of which includes those before it: Leave, Retire, Shutdown.
+// A server stops in three steps, each of which includes those before it: Leave, Retire, Shutdown. Cancel is for requests that
+// Shutdown has waited for too long.
 
 // Leave makes GET /readyz answer 503, so that a load balancer sends nobody new, and has answers ask their clients to close
 // the connection and go elsewhere; all else goes on as before.
@@ -20,6 +21,9 @@ func (s *Server) Retire() {
 		_ = ln.Close() // a listener that can't be closed has failed already
 	}
 }
+
+// Cancel ends the requests under way, and those that still come: each is answered with 503. It may be called more than once.
+func (s *Server) Cancel() { s.cancel() }
 
 // Connections is how many are open.
 func (s *Server) Connections() int { return int(s.open.Load()) }

@@ -88,6 +88,29 @@ func TestShutdownDrains(t *testing.T) {
 	}
 }
 
+// TestCancel ends requests that are under way, and those that still come.
+func TestCancel(t *testing.T) {
+	entered := make(chan struct{})
+	s, address := start(t, &fakeRanker{rerank: func(ctx context.Context, _ string, _ []string, _ engine.Options) (*engine.Ranking, error) {
+		entered <- struct{}{}
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}}, Config{})
+	replies := make(chan reply, 1)
+	go func() { replies <- rerank(t, address, `{"query":"a","texts":["b"]}`) }()
+	<-entered
+	s.Cancel()
+	s.Cancel()
+	if got := <-replies; got.status != 503 || !strings.Contains(got.body, "the server is stopping") {
+		t.Errorf("a request under way: %d %s", got.status, got.body)
+	}
+	go func() { replies <- rerank(t, address, `{"query":"a","texts":["b"]}`) }()
+	<-entered
+	if got := <-replies; got.status != 503 {
+		t.Errorf("a later request: %d %s", got.status, got.body)
+	}
+}
+
 // TestShutdownUnderLoad stops a server while clients keep sending over kept connections. Some find the door closed;
 // whatever reached the ranker is answered.
 func TestShutdownUnderLoad(t *testing.T) {

@@ -99,6 +99,14 @@ func (m *Metrics) adopt(s *Server) error {
 			return err
 		}
 	}
+	if lost := s.config.LogLinesDropped; lost != nil {
+		dropped := prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "metalrank_log_lines_dropped_total", Help: "Lines of the log that could not be written, its reader being too slow or gone.",
+		}, func() float64 { return float64(lost()) })
+		if err := m.registry.Register(dropped); err != nil {
+			return err
+		}
+	}
 	return m.registry.Register(newModelCollector(s))
 }
 

@@ -40,7 +40,9 @@ type Server struct {
 	appendID   func([]byte) []byte // appends the id of a request or of an answer
 	watch      watcher
 	cors       *cors
-	leaving    atomic.Bool  // GET /readyz says no
+	leaving    atomic.Bool     // GET /readyz says no
+	life       context.Context // of all requests under way; ended by Cancel
+	cancel     context.CancelFunc
 	open       atomic.Int64 // connections
 	lines      lineLimit    // of errors in the log
 	http       fasthttp.Server
@@ -78,6 +80,7 @@ func New(models Models, config Config) (*Server, error) {
 		now:    time.Now, begun: time.Now(), appendID: appendRandomID,
 		unpackers: newUnpackers(config.MaxBodyBytes),
 	}
+	s.life, s.cancel = context.WithCancel(context.Background())
 	for _, name := range s.names {
 		model, ok := models.Model(name)
 		if !ok {
@@ -184,7 +187,7 @@ func (s *Server) Serve(ln net.Listener) error {
 // Shutdown stops accepting connections, answers every request that was accepted, and closes idle connections. It
 // waits for that until ctx ends; the answering goes on regardless, and a further call waits again.
 //
-// Work under way isn't cancelled: that is for whoever closes the ranker, after this.
+// Work under way isn't cancelled: Cancel does that.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.Retire()
 	s.mu.Lock()

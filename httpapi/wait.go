@@ -51,7 +51,7 @@ type wait struct {
 // newWait begins a wait; the handler must call end before it returns.
 //
 // Its context is not fasthttp's, which ends as soon as Shutdown begins, and not when the client leaves: what was
-// accepted is answered.
+// accepted is answered, unless Cancel is called.
 func (s *Server) newWait(ctx *fasthttp.RequestCtx) (*wait, *failure) {
 	timeout, f := requestTimeout(&ctx.Request.Header)
 	if f != nil {
@@ -59,9 +59,9 @@ func (s *Server) newWait(ctx *fasthttp.RequestCtx) (*wait, *failure) {
 	}
 	w := &wait{}
 	if timeout > 0 {
-		w.Context, w.cancel = context.WithDeadline(context.Background(), ctx.Time().Add(timeout))
+		w.Context, w.cancel = context.WithDeadline(s.life, ctx.Time().Add(timeout))
 	} else {
-		w.Context, w.cancel = context.WithCancel(context.Background())
+		w.Context, w.cancel = context.WithCancel(s.life)
 	}
 	if c := ourConn(ctx.Conn()); c != nil && c.raw != nil {
 		w.conn, w.watch = c.raw, &s.watch

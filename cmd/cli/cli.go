@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -46,18 +47,22 @@ const (
 // Run parses args and runs the command that they name; it returns the exit status. Commands may ask for a context.Context,
 // and for whatever options bind.
 func Run(ctx context.Context, p Program, args []string, out, errOut io.Writer, options ...kong.Option) (status int) {
+	program, _, _ := strings.Cut(p.Name, " ")
+	shown := &keptError{w: out} // help, and the version
 	// kong calls exit in mid-parse after --help and --version.
 	type exit int
 	defer func() {
 		switch r := recover().(type) {
 		case nil:
 		case exit:
-			status = int(r)
+			if status = int(r); shown.err != nil {
+				tell(errOut, fmt.Sprintf("%s: %v\n", program, shown.err))
+				status = ExitFailed
+			}
 		default:
 			panic(r)
 		}
 	}()
-	program, _, _ := strings.Cut(p.Name, " ")
 	common := []kong.Option{
 		kong.Name(p.Name),
 		kong.Description(p.Description),
@@ -66,7 +71,7 @@ func Run(ctx context.Context, p Program, args []string, out, errOut io.Writer, o
 			"precisions": strings.Join(engine.Precisions, ","),
 		},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
-		kong.Writers(out, errOut),
+		kong.Writers(shown, errOut),
 		kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 	}
@@ -78,9 +83,11 @@ func Run(ctx context.Context, p Program, args []string, out, errOut io.Writer, o
 		panic("BUG: command line grammar: " + err.Error())
 	}
 	parsed, err := parser.Parse(args)
+	if shown.err != nil {
+		panic(exit(ExitFailed))
+	}
 	if err != nil {
-		// Nothing is left to do if standard error can't be written.
-		_, _ = fmt.Fprintf(errOut, "%s: %v\nRun \"%s --help\" for usage.\n", program, err, p.Name)
+		tell(errOut, fmt.Sprintf("%s: %v\nRun \"%s --help\" for usage.\n", program, err, p.Name))
 		return ExitUsage
 	}
 	if err := parsed.Run(); err != nil {
@@ -88,9 +95,41 @@ func Run(ctx context.Context, p Program, args []string, out, errOut io.Writer, o
 			err = errors.New("interrupted")
 		}
 		if !errors.Is(err, ErrTold) {
-			_, _ = fmt.Fprintf(errOut, "%s: %v\n", program, err)
+			tell(errOut, fmt.Sprintf("%s: %v\n", program, err))
 		}
 		return ExitFailed
 	}
 	return 0
+}
+
+// tellTime bounds how long the last line waits for its reader.
+const tellTime = 500 * time.Millisecond
+
+// tell writes the last line of a program. A reader that has stalled doesn't keep the process from ending, and nothing is left
+// to do if the line can't be written.
+func tell(w io.Writer, text string) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = io.WriteString(w, text)
+	}()
+	select {
+	case <-done:
+	case <-time.After(tellTime):
+	}
+}
+
+// keptError keeps the error of a writer, which kong forgets.
+type keptError struct {
+	w   io.Writer
+	err error
+}
+
+// Write implements io.Writer.
+func (f *keptError) Write(p []byte) (int, error) {
+	n, err := f.w.Write(p)
+	if f.err == nil {
+		f.err = err
+	}
+	return n, err
 }

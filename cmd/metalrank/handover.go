@@ -36,6 +36,13 @@ type socket struct {
 	net.Listener
 }
 
+// keepFile says whether another process listens on the socket, so that its file, if it has one, is to stay.
+func (s socket) keepFile(keep bool) {
+	if unix, ok := s.Listener.(*unixListener); ok {
+		unix.keep.Store(keep)
+	}
+}
+
 const (
 	// fdPrefix marks an address that is an open descriptor, such as that of a service manager which keeps the socket.
 	fdPrefix = "fd:"
@@ -57,6 +64,9 @@ func openSockets(ctx context.Context, path string) (*sockets, error) {
 	if path == "" {
 		return s, nil
 	}
+	if info, err := os.Lstat(path); err == nil && info.Mode().Type() != fs.ModeSocket {
+		return nil, fmt.Errorf("--handover %s: %w", path, errNoSocket) // which would be replaced
+	}
 	c, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
 		return s, nil
@@ -68,7 +78,13 @@ func openSockets(ctx context.Context, path string) (*sockets, error) {
 	if !ok {
 		panic("BUG: a unix connection is another")
 	}
-	if s.spare, err = receiveSockets(unix); err != nil {
+	interrupt := context.AfterFunc(ctx, func() { _ = unix.SetReadDeadline(time.Now()) })
+	s.spare, err = receiveSockets(unix)
+	interrupt()
+	if errors.Is(err, io.EOF) { // it has just stopped
+		return s, unix.Close()
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("--handover %s: %w", path, err), c.Close())
 	}
 	s.predecessor = unix
@@ -105,7 +121,14 @@ func receiveSockets(c *net.UnixConn) (received []socket, err error) {
 			err = errors.Join(err, failed)
 			continue
 		}
-		received = append(received, socket{addresses[i], ln})
+		one := socket{addresses[i], ln}
+		if path, is := strings.CutPrefix(one.address, unixPrefix); is {
+			if unix, failed := newUnixListener(ln, path); failed == nil { // else its file is gone
+				one.Listener = unix
+				one.keepFile(true) // the predecessor may go on
+			}
+		}
+		received = append(received, one)
 	}
 	if err != nil || len(received) != len(addresses) {
 		for _, one := range received {
@@ -164,10 +187,6 @@ func (s *sockets) find(address string) (net.Listener, error) {
 
 // serving tells the predecessor to leave, and waits for a successor at its place.
 func (s *sockets) serving(logger *slog.Logger) error {
-	for _, one := range s.spare { // an address that is not wanted any more
-		_ = one.Close()
-	}
-	s.spare = nil
 	if s.path == "" {
 		return nil
 	}
@@ -180,7 +199,15 @@ func (s *sockets) serving(logger *slog.Logger) error {
 			logger.Error("the server before this one could not be told to stop", "error", err)
 		}
 	}
-	go s.awaitSuccessor(logger)
+	for _, one := range s.spare { // an address that is not wanted any more
+		one.keepFile(false)
+		_ = one.Close()
+	}
+	s.spare = nil
+	for _, one := range s.used {
+		one.keepFile(false)
+	}
+	go s.awaitSuccessor(s.door, logger)
 	return nil
 }
 
@@ -188,7 +215,7 @@ func (s *sockets) serving(logger *slog.Logger) error {
 func (s *sockets) openDoor() (err error) {
 	fresh := s.path + ".new"
 	if err := removeStale(context.Background(), fresh); err != nil {
-		return err
+		return fmt.Errorf("%s: %w", fresh, err)
 	}
 	door, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: fresh})
 	if err != nil {
@@ -205,11 +232,11 @@ func (s *sockets) openDoor() (err error) {
 }
 
 // awaitSuccessor gives the sockets to whoever asks, until one of them says that it serves.
-func (s *sockets) awaitSuccessor(logger *slog.Logger) {
+func (s *sockets) awaitSuccessor(door net.Listener, logger *slog.Logger) {
 	for {
-		c, err := s.door.Accept()
+		c, err := door.Accept()
 		if err != nil {
-			return // close closed it
+			return // closeDoor closed it
 		}
 		err = s.give(c)
 		_ = c.Close()
@@ -221,11 +248,19 @@ func (s *sockets) awaitSuccessor(logger *slog.Logger) {
 	}
 }
 
-func (s *sockets) give(c net.Conn) error {
+func (s *sockets) give(c net.Conn) (err error) {
 	unix, ok := c.(*net.UnixConn)
 	if !ok {
 		panic("BUG: a unix connection is another")
 	}
+	for _, one := range s.used { // from now on the other process may be the only one that has it
+		one.keepFile(true)
+	}
+	defer func() {
+		for _, one := range s.used {
+			one.keepFile(err == nil)
+		}
+	}()
 	var descriptors []int
 	var addresses strings.Builder
 	for _, one := range s.used {
@@ -256,11 +291,6 @@ func (s *sockets) give(c net.Conn) error {
 	if string(word) != servingWord {
 		return fmt.Errorf("it said %q, want %q", word, servingWord)
 	}
-	for _, one := range s.used {
-		if unix, ok := one.Listener.(*net.UnixListener); ok {
-			unix.SetUnlinkOnClose(false)
-		}
-	}
 	return nil
 }
 
@@ -274,7 +304,7 @@ func (s *sockets) shared() bool {
 	}
 }
 
-// close ends the waiting for a successor, and closes what this server doesn't use.
+// close closes the door, and what this server doesn't use.
 func (s *sockets) close() {
 	for _, one := range s.spare {
 		_ = one.Close()
@@ -282,10 +312,16 @@ func (s *sockets) close() {
 	if s.predecessor != nil {
 		_ = s.predecessor.Close()
 	}
+	s.closeDoor()
+}
+
+// closeDoor ends the waiting for a successor: one that comes now opens sockets of its own.
+func (s *sockets) closeDoor() {
 	if s.door == nil {
 		return
 	}
 	_ = s.door.Close()
+	s.door = nil
 	if now, err := os.Lstat(s.path); err == nil && os.SameFile(now, s.doorFile) {
 		_ = os.Remove(s.path)
 	}

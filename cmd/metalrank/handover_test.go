@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -149,6 +148,9 @@ func TestHandover(t *testing.T) {
 			if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
 				t.Errorf("the last server left its socket behind: %v", err)
 			}
+			if _, err := os.Lstat(filepath.Join(dir, "s")); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("the last server left the socket behind that it had listened on: %v", err)
+			}
 		})
 	}
 }
@@ -183,7 +185,7 @@ func TestReceiveSockets(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	for _, text := range []string{"", "\n\n", "127.0.0.1:80\n\n", strings.Repeat("x", 2*handoverLimitBytes)} {
+	for _, text := range []string{"\n\n", "127.0.0.1:80\n\n", strings.Repeat("x", 2*handoverLimitBytes)} {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
@@ -199,6 +201,20 @@ func TestReceiveSockets(t *testing.T) {
 			t.Errorf("%.20q was taken: %+v", text, s)
 		}
 		<-done
+	}
+}
+
+// TestHandoverSparesFiles wants a file in the place of the socket kept, and a server that is gone not waited for.
+func TestHandoverSparesFiles(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "precious")
+	if err := os.WriteFile(path, []byte("text"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status, _, stderr := execute(t, t.Context(), "", "serve", "--model", checkpoint(t, weightstest.Tiny()),
+		"--listen=127.0.0.1:0", "--handover", path)
+	text, err := os.ReadFile(path)
+	if status != exitFailed || !strings.Contains(stderr, "--handover "+path) || err != nil || string(text) != "text" {
+		t.Errorf("status %d, %s; the file has %q (%v)", status, stderr, text, err)
 	}
 }
 
@@ -245,17 +261,7 @@ func TestListenDescriptor(t *testing.T) {
 // TestSecondSignal ends a server that takes its time at once.
 func TestSecondSignal(t *testing.T) {
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
-		executable, err := os.Executable()
-		if err != nil {
-			t.Fatal(err)
-		}
-		command := exec.CommandContext(t.Context(), executable, "serve", "--model", checkpoint(t, weightstest.Tiny()),
-			"--listen=127.0.0.1:0", "--drain-delay=1h")
-		log := &lockedBuffer{}
-		command.Env, command.Stderr = append(os.Environ(), mainVariable+"=1"), log
-		if err := command.Start(); err != nil {
-			t.Fatal(err)
-		}
+		command, log := child(t, "serve", "--model", checkpoint(t, weightstest.Tiny()), "--listen=127.0.0.1:0", "--drain-delay=1h")
 		address := log.await(t, serving)
 		if err := command.Process.Signal(signal); err != nil {
 			t.Fatal(err)

@@ -6,19 +6,33 @@ import (
 	"syscall"
 )
 
-// onHangup calls reload for every SIGHUP, one call at a time, until stop is called, which waits for a call under way.
-func onHangup(reload func()) (stop func()) {
-	hangups, done := make(chan os.Signal, 1), make(chan struct{})
-	signal.Notify(hangups, syscall.SIGHUP)
+// hangups are the SIGHUPs that the process gets from catchHangups on. One that comes before anybody can act on it is kept.
+type hangups chan os.Signal
+
+// catchHangups keeps SIGHUP from ending the process, until stop is called.
+func catchHangups() (h hangups, stop func()) {
+	h = make(hangups, 1)
+	signal.Notify(h, syscall.SIGHUP)
+	return h, func() { signal.Stop(h) }
+}
+
+// each calls reload for every SIGHUP, one call at a time, until stop is called, which waits for a call under way. Those that
+// come later are kept from ending the process all the same.
+func (h hangups) each(reload func()) (stop func()) {
+	stopping, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
-		for range hangups {
-			reload()
+		for {
+			select {
+			case <-h:
+				reload()
+			case <-stopping:
+				return
+			}
 		}
 	}()
 	return func() {
-		signal.Stop(hangups)
-		close(hangups) // nothing is sent after Stop
+		close(stopping)
 		<-done
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -16,6 +17,8 @@ const unixPrefix = "unix:"
 
 // socketMode lets a socket's owner and group connect, and nobody else.
 const socketMode fs.FileMode = 0o660
+
+var errNoSocket = errors.New("there is a file that is no socket")
 
 // listen listens on HOST:PORT or unix:PATH. A socket that a server has left behind is removed, and one that a server
 // listens on is not.
@@ -31,12 +34,47 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Chmod(path, socketMode); err != nil {
+	ours, err := newUnixListener(ln, path)
+	if err != nil {
 		return nil, errors.Join(err, ln.Close())
 	}
-	return ln, nil
+	if err := os.Chmod(path, socketMode); err != nil {
+		return nil, errors.Join(err, ours.Close())
+	}
+	return ours, nil
 }
 
+// unixListener removes its socket's file when it is closed, as net's own does, and does so too where the socket came from
+// another process. It leaves a file alone that somebody else has put in its place.
+type unixListener struct {
+	*net.UnixListener
+	path string
+	file fs.FileInfo
+	keep atomic.Bool // another process listens on the socket
+}
+
+func newUnixListener(ln net.Listener, path string) (*unixListener, error) {
+	unix, ok := ln.(*net.UnixListener)
+	if !ok {
+		return nil, fmt.Errorf("%s%s: the socket is no unix socket", unixPrefix, path)
+	}
+	file, err := os.Lstat(path)
+	if err != nil {
+		return nil, err
+	}
+	unix.SetUnlinkOnClose(false)
+	return &unixListener{UnixListener: unix, path: path, file: file}, nil
+}
+
+// Close implements net.Listener.
+func (l *unixListener) Close() error {
+	if now, err := os.Lstat(l.path); err == nil && os.SameFile(now, l.file) && !l.keep.Load() {
+		_ = os.Remove(l.path) // a socket's file that stays is in nobody's way
+	}
+	return l.UnixListener.Close()
+}
+
+// removeStale makes room for a socket at path.
 func removeStale(ctx context.Context, path string) error {
 	info, err := os.Lstat(path)
 	switch {
@@ -45,7 +83,7 @@ func removeStale(ctx context.Context, path string) error {
 	case err != nil:
 		return err
 	case info.Mode().Type() != fs.ModeSocket:
-		return errors.New("there is a file that is no socket")
+		return errNoSocket
 	}
 	c, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
 	if err == nil {

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -37,6 +36,7 @@ type serveCommand struct {
 	Check bool `help:"Load everything, print the settings and where they come from, and exit instead of serving."`
 
 	Recorder trace.Recorder `kong:"-"` // of all models
+	log      *cli.Log
 }
 
 // servedFlags say what is served beside --model, and how names are answered.
@@ -50,9 +50,10 @@ type servedFlags struct {
 
 // listenFlags say where the server is, and how it goes.
 type listenFlags struct {
-	Listen     string        `help:"Where to listen: HOST:PORT, unix:PATH for a socket, or fd:N for one that a service manager has opened (systemd's first is fd:3). Default: 127.0.0.1:8080." placeholder:"ADDRESS"`
-	Handover   string        `help:"Socket by which a newer process with the same flag takes this one's place without a request lost: it loads its models, takes over the listening sockets, and this one finishes and ends." type:"path" placeholder:"PATH"`
-	DrainDelay time.Duration `help:"How long, once told to stop, GET /readyz says 503 and all else goes on, before no more connections are accepted. Default: not at all." placeholder:"D"`
+	Listen       string        `help:"Where to listen: HOST:PORT, unix:PATH for a socket, or fd:N for one that a service manager has opened (systemd's first is fd:3). Default: 127.0.0.1:8080." placeholder:"ADDRESS"`
+	Handover     string        `help:"Socket by which a newer process with the same flag takes this one's place without a request lost: it loads its models, takes over the listening sockets, and this one finishes and ends." type:"path" placeholder:"PATH"`
+	DrainDelay   time.Duration `help:"How long, once told to stop, GET /readyz says 503 and all else goes on, before no more connections are accepted. Default: not at all." placeholder:"D"`
+	DrainTimeout time.Duration `help:"How long a stop then waits for requests under way. What is left is refused with 503, and the process ends." default:"30s" placeholder:"D"`
 }
 
 // corsFlags let browsers in.
@@ -91,6 +92,9 @@ func (c *serveCommand) Validate() error {
 	if c.DrainDelay < 0 {
 		return fmt.Errorf("--drain-delay is %v, want 0 or more", c.DrainDelay)
 	}
+	if c.DrainTimeout < 0 {
+		return fmt.Errorf("--drain-timeout is %v, want 0 or more", c.DrainTimeout)
+	}
 	if c.MaxClientBatchSize < 0 {
 		return fmt.Errorf("--max-client-batch-size is %d, want 1 or more", c.MaxClientBatchSize)
 	}
@@ -100,15 +104,14 @@ func (c *serveCommand) Validate() error {
 	return config.Validate()
 }
 
-// drainTimeout bounds how long a stop waits for requests under way.
-const drainTimeout = 30 * time.Second
-
 // gcPercent is Go's GOGC for a server. What is on Go's heap is requests under way, a few MB; the model is not. At the
 // default of 100 a busy server would collect garbage a hundred times a second.
 const gcPercent = 400
 
 // Run is called by kong. It serves until ctx ends, then finishes what was accepted.
 func (c *serveCommand) Run(ctx context.Context, parsed *kong.Context, std streams) error {
+	hangups, restore := catchHangups()
+	defer restore()
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
@@ -116,18 +119,20 @@ func (c *serveCommand) Run(ctx context.Context, parsed *kong.Context, std stream
 	if err := cmp.Or(c.settle(from), c.Validate()); err != nil {
 		return err
 	}
-	logger := c.logger(std.err)
+	if !c.Check {
+		cli.SurvivePipes()
+	}
+	var logger *slog.Logger
+	c.log = cli.NewLog(std.err, func(lines int64) {
+		logger.Warn("lines of the log were dropped: its reader is too slow", "lines", lines)
+	})
+	defer c.log.Close(logCloseTime)
+	logger = c.logger(c.log)
 	c.logIgnored(from, logger)
 	if c.Check {
 		return c.check(ctx, parsed.Selected().Flags, from, std, logger)
 	}
-	pool := engine.NewPool()
-	metrics := httpapi.NewMetrics()
-	models, err := c.load(ctx, pool, metrics, logger)
-	if err != nil {
-		return errors.Join(err, pool.Close())
-	}
-	return errors.Join(c.serve(ctx, models, metrics, logger), pool.Close())
+	return c.run(ctx, hangups, logger)
 }
 
 // load opens --model, which answers requests that name none, and then the others in the order of their names.
@@ -211,7 +216,7 @@ func (c *serveCommand) httpConfig(keys *httpapi.Keys, cert *certificate, metrics
 		Version: version, Logger: logger, Metrics: metrics, Trace: &c.Recorder, Keys: keys, AnyModel: c.AnyModel, MaxTexts: c.MaxClientBatchSize,
 		MaxConcurrentRequests: c.MaxConcurrentRequests, AccessLogShare: c.AccessLogShare, PrivateMetrics: c.AdminListen != "",
 		MaxBodyBytes: c.MaxBodyBytes, NoAutoTruncate: !c.AutoTruncate, CORSOrigins: c.CORSOrigin, TraceShare: c.TraceShare,
-		OverloadedStatus: c.OverloadedStatus == "503",
+		OverloadedStatus: c.OverloadedStatus == "503", LogLinesDropped: c.log.Dropped,
 	}
 	c.limit(&config)
 	if cert != nil {
@@ -246,75 +251,4 @@ func (c *serveCommand) newServer(
 			certificate.reload()
 		}
 	}, stop, nil
-}
-
-func (c *serveCommand) serve(ctx context.Context, models served, metrics *httpapi.Metrics, logger *slog.Logger) error {
-	server, reload, stop, err := c.newServer(models, metrics, logger)
-	if err != nil {
-		return err
-	}
-	defer stop()
-	sockets, err := openSockets(ctx, c.Handover)
-	if err != nil {
-		return err
-	}
-	defer sockets.close()
-	listener, err := sockets.listen(ctx, c.Listen)
-	if err != nil {
-		return err
-	}
-	stopAdmin, err := serveAdmins(ctx, sockets, logger, map[string]*httpapi.Admin{
-		c.AdminListen: server.NewAdmin(httpapi.AdminConfig{Profiles: true}), c.prometheusAddress(): server.NewAdmin(httpapi.AdminConfig{}),
-	})
-	if err != nil {
-		return errors.Join(err, listener.Close())
-	}
-	defer stopAdmin()
-	stopReloads := onHangup(reload)
-	stopAgent, err := c.serveAgent(ctx, sockets, server, logger)
-	if err != nil {
-		return errors.Join(err, listener.Close())
-	}
-	defer stopAgent()
-	defer stopReloads()
-	stopped := make(chan error, 1)
-	go func() { stopped <- server.Serve(listener) }()
-	if err := sockets.serving(logger); err != nil {
-		_ = server.Shutdown(ctx) // nobody was told of it yet
-		return err
-	}
-	for _, m := range models {
-		logger.Info("serving", "address", listener.Addr().String(), "model", m.Name(), "backend", m.Info().Backend.Name)
-	}
-	select {
-	case err := <-stopped:
-		return err
-	case <-sockets.successor:
-		stopAdmin()
-		stopAgent() // the successor answers: this one would say that it drains
-	case <-ctx.Done():
-	}
-	logger.Info("stopping", "finishing", "requests under way")
-	c.leave(server, sockets)
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
-	defer cancel()
-	if err := server.Shutdown(drain); err != nil {
-		return fmt.Errorf("stopping: %w", err)
-	}
-	return <-stopped
-}
-
-// leave lets go of clients before the server stops. Where somebody else accepts on the same sockets there is no need to go on
-// accepting until load balancers know.
-func (c *serveCommand) leave(server *httpapi.Server, sockets *sockets) {
-	if !sockets.shared() {
-		server.Leave()
-		time.Sleep(c.DrainDelay)
-		return
-	}
-	server.Retire()
-	const look = 20 * time.Millisecond
-	for end := time.Now().Add(max(partingTime, c.DrainDelay)); server.Connections() > 0 && time.Now().Before(end); {
-		time.Sleep(look)
-	}
 }

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/metalrank/metalrank/cmd/cli"
+	"github.com/metalrank/metalrank/engine"
+	"github.com/metalrank/metalrank/httpapi"
+)
+
+// Each part of a stop has its bound, so that all of it takes --drain-delay, --drain-timeout and about two seconds, whatever
+// clients, models, collectors and readers of the log do.
+const (
+	refuseTime   = 500 * time.Millisecond // for the answers to requests that were cancelled
+	releaseTime  = 500 * time.Millisecond // for all else that is to be closed
+	logCloseTime = 500 * time.Millisecond
+	// loadStopTime is for a stop while models are loaded, when there is nothing to finish.
+	loadStopTime = time.Second
+)
+
+// run loads the models and serves them until ctx ends, or a successor takes over.
+func (c *serveCommand) run(ctx context.Context, hangups hangups, logger *slog.Logger) error {
+	ctx, leave := context.WithCancel(ctx)
+	defer leave()
+	pool := engine.NewPool()
+	metrics := httpapi.NewMetrics()
+	var models served
+	err := cli.Within(ctx, loadStopTime, func() (err error) {
+		models, err = c.load(ctx, pool, metrics, logger)
+		return err
+	})
+	if errors.Is(err, cli.ErrAbandoned) { // closing the pool would wait for what is being loaded
+		return ctx.Err()
+	}
+	if err != nil {
+		return errors.Join(err, pool.Close())
+	}
+	return cli.Within(ctx, c.DrainDelay+c.DrainTimeout+refuseTime+releaseTime, func() error {
+		return errors.Join(c.serve(ctx, leave, hangups, models, metrics, logger), pool.Close())
+	})
+}
+
+// serve calls leave when a successor has taken over.
+func (c *serveCommand) serve(
+	ctx context.Context, leave func(), hangups hangups, models served, metrics *httpapi.Metrics, logger *slog.Logger,
+) error {
+	server, reload, stop, err := c.newServer(models, metrics, logger)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	sockets, err := openSockets(ctx, c.Handover)
+	if err != nil {
+		return err
+	}
+	defer sockets.close()
+	listener, err := sockets.listen(ctx, c.Listen)
+	if err != nil {
+		return err
+	}
+	stopAdmin, err := serveAdmins(ctx, sockets, logger, map[string]*httpapi.Admin{
+		c.AdminListen: server.NewAdmin(httpapi.AdminConfig{Profiles: true}), c.prometheusAddress(): server.NewAdmin(httpapi.AdminConfig{}),
+	})
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer stopAdmin()
+	stopReloads := hangups.each(reload)
+	stopAgent, err := c.serveAgent(ctx, sockets, server, logger)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer stopAgent()
+	defer stopReloads()
+	stopped := make(chan error, 1)
+	go func() { stopped <- server.Serve(listener) }()
+	if err := sockets.serving(logger); err != nil {
+		_ = server.Shutdown(ctx) // nobody was told of it yet
+		return err
+	}
+	for _, m := range models {
+		logger.Info("serving", "address", listener.Addr().String(), "model", m.Name(), "backend", m.Info().Backend.Name)
+	}
+	select {
+	case err := <-stopped:
+		return err
+	case <-sockets.successor:
+		leave()
+		stopAdmin()
+		stopAgent() // the successor answers: this one would say that it drains
+	case <-ctx.Done():
+	}
+	if err := c.stop(server, sockets, logger); err != nil {
+		return err
+	}
+	return <-stopped
+}
+
+// stop finishes requests under way, as far as they end in time, and refuses the others.
+func (c *serveCommand) stop(server *httpapi.Server, sockets *sockets, logger *slog.Logger) error {
+	logger.Info("stopping", "finishing", "requests under way")
+	drain, cancel := context.WithTimeout(context.Background(), c.DrainDelay+c.DrainTimeout)
+	defer cancel()
+	c.leave(drain, server, sockets)
+	err := server.Shutdown(drain)
+	if err == nil {
+		return nil
+	}
+	server.Cancel()
+	refused, cancel := context.WithTimeout(context.Background(), refuseTime)
+	defer cancel()
+	_ = server.Shutdown(refused) // the first error says it
+	return fmt.Errorf("stopping: %w", err)
+}
+
+// leave lets go of clients before the server stops. Where somebody else accepts on the same sockets there is no need to go on
+// accepting until load balancers know.
+func (c *serveCommand) leave(drain context.Context, server *httpapi.Server, sockets *sockets) {
+	if !sockets.shared() {
+		server.Leave()
+		pause(drain, c.DrainDelay)
+		sockets.closeDoor()
+		return
+	}
+	server.Retire()
+	sockets.closeDoor()
+	const look = 20 * time.Millisecond
+	end := time.Now().Add(max(partingTime, c.DrainDelay))
+	for server.Connections() > 0 && time.Now().Before(end) && drain.Err() == nil {
+		pause(drain, look)
+	}
+}
+
+// pause sleeps, until ctx ends at the latest.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
