@@ -116,7 +116,7 @@ func (c Config) Validate() error {
 		values       []string
 	}{{"Backend", c.Backend, Backends}, {"Precision", c.Precision, Precisions}} {
 		if choice.value != "" && !slices.Contains(choice.values, choice.value) {
-			return fmt.Errorf("engine: %s is %q, want one of %s", choice.field, choice.value, strings.Join(choice.values, ", "))
+			return wrong(choice.field, choice.value, "one of %s", strings.Join(choice.values, ", "))
 		}
 	}
 	if c.Backend != "" && c.Backend != BackendAuto {
@@ -125,7 +125,7 @@ func (c Config) Validate() error {
 		}
 	}
 	if c.MaxLength != 0 && c.MaxLength < minMaxLength {
-		return fmt.Errorf("engine: MaxLength is %d, want 0 (the checkpoint's) or at least %d", c.MaxLength, minMaxLength)
+		return wrong("MaxLength", c.MaxLength, "0 (the checkpoint's) or at least %d", minMaxLength)
 	}
 	for _, f := range []struct {
 		field         string
@@ -139,17 +139,21 @@ func (c Config) Validate() error {
 		{"Replicas", c.Replicas, maxReplicas, "1"},
 	} {
 		if f.value < 0 || f.value > f.most {
-			return fmt.Errorf("engine: %s is %d, want 0 (%s) or 1 to %d", f.field, f.value, f.whatZeroMeans, f.most)
+			return wrong(f.field, f.value, "0 (%s) or 1 to %d", f.whatZeroMeans, f.most)
 		}
 	}
 	if c.MaxWait < 0 || c.MaxWait > maxMaxWait {
-		return fmt.Errorf("engine: MaxWait is %v, want 0 to %v", c.MaxWait, maxMaxWait)
+		return wrong("MaxWait", c.MaxWait, "0 to %v", maxMaxWait)
 	}
 	return nil
 }
 
-// withDefaults puts in what 0 stands for, apart from what the checkpoint decides.
-func (c Config) withDefaults() Config {
+func wrong(field string, value any, want string, args ...any) error {
+	return &ConfigError{Package: "engine", Field: field, Value: value, Want: fmt.Sprintf(want, args...)}
+}
+
+// WithDefaults puts in what 0 stands for, apart from what the checkpoint decides.
+func (c Config) WithDefaults() Config {
 	c.MaxBatchTokens = cmp.Or(c.MaxBatchTokens, defaultMaxBatchTokens)
 	c.MaxQueueTokens = cmp.Or(c.MaxQueueTokens, queueBatches*c.MaxBatchTokens)
 	c.MaxConcurrentRequests = cmp.Or(c.MaxConcurrentRequests, defaultMaxConcurrentRequests)
@@ -163,5 +167,6 @@ func (c Config) checkPrecision(name string) error {
 	if c.Precision == "" || slices.Contains(precisionsOf[name], c.Precision) {
 		return nil
 	}
-	return fmt.Errorf("engine: Precision is %q, which backend %q does not take", c.Precision, name)
+	taken := strings.Join(precisionsOf[name], ", ")
+	return wrong("Precision", c.Precision, "%s with backend %q", cmp.Or(taken, "none"), name)
 }

@@ -15,7 +15,7 @@ func TestConfigValidate(t *testing.T) {
 		{"all set", Config{Backend: "reference", MaxLength: 8, MaxBatchTokens: 1}, ""},
 		{"backend", Config{Backend: "cuda"}, `Backend is "cuda", want one of auto, metal, cpu, sim, reference`},
 		{"precision", Config{Precision: "fp8"}, `Precision is "fp8", want one of fp32, fp16, bf16, int8`},
-		{"reference precision", Config{Backend: "reference", Precision: "int8"}, `Precision is "int8", which backend "reference" does not take`},
+		{"reference precision", Config{Backend: "reference", Precision: "int8"}, `Precision is "int8", want none with backend "reference"`},
 		{"short", Config{MaxLength: 7}, "MaxLength is 7, want 0 (the checkpoint's) or at least 8"},
 		{"negative", Config{MaxLength: -1}, "MaxLength is -1"},
 		{"batch", Config{MaxBatchTokens: 1 << 21}, "MaxBatchTokens is 2097152, want 0 (4096) or 1 to 1048576"},

@@ -43,24 +43,25 @@ type Engine struct {
 // Open loads the model that config names. The caller closes the Engine.
 func Open(ctx context.Context, config Config) (*Engine, error) {
 	d := newDispatcher()
-	e, err := openOn(ctx, config, d, 1)
+	e, err := openOn(ctx, config, d)
 	if err != nil {
 		d.close()
 		return nil, err
 	}
 	e.owned = true
+	e.attach(1)
 	return e, nil
 }
 
-// openOn loads a model onto a dispatcher's devices. Weight is how much more than others it gets of them.
-func openOn(ctx context.Context, config Config, d *dispatcher, weight float64) (*Engine, error) {
+// openOn loads a model for a dispatcher's devices, which attach gives it.
+func openOn(ctx context.Context, config Config, d *dispatcher) (*Engine, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	config = config.withDefaults()
+	config = config.WithDefaults()
 	checkpoint, err := openCheckpoint(config.Model)
 	if err != nil {
 		return nil, err
@@ -76,10 +77,14 @@ func openOn(ctx context.Context, config Config, d *dispatcher, weight float64) (
 	if err := e.load(); err != nil {
 		return nil, errors.Join(err, e.release())
 	}
-	for _, r := range e.replicas {
-		d.attach(r, weight)
-	}
 	return e, nil
+}
+
+// attach gives a loaded model its part of the devices. Weight is how much more than others it gets of them.
+func (e *Engine) attach(weight float64) {
+	for _, r := range e.replicas {
+		e.dispatcher.attach(r, weight)
+	}
 }
 
 func openCheckpoint(model string) (*weights.Checkpoint, error) {
@@ -100,7 +105,7 @@ func (e *Engine) load() error {
 	if most := e.tokenizer.maxLength; e.config.MaxLength == 0 {
 		e.config.MaxLength = most
 	} else if e.config.MaxLength > most {
-		return fmt.Errorf("engine: MaxLength is %d, the checkpoint takes %d", e.config.MaxLength, most)
+		return wrong("MaxLength", e.config.MaxLength, "at most %d, which the checkpoint takes", most)
 	}
 	for i := range e.config.Replicas {
 		r := &replica{engine: e, queue: e.queue, open: e.openBackend, closing: make(chan struct{})}

@@ -223,7 +223,7 @@ func TestErrors(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := Open(t.Context(), Config{Model: dir, MaxLength: 1000})
-		if err == nil || !strings.Contains(err.Error(), "MaxLength is 1000, the checkpoint takes") {
+		if err == nil || !strings.Contains(err.Error(), "MaxLength is 1000, want at most ") {
 			t.Errorf("error %v", err)
 		}
 	})

@@ -25,6 +25,27 @@ var (
 // OverloadError says that a call was refused, whole, since too much is under way; it is one to try again.
 type OverloadError = schedule.OverloadError
 
+// ConfigError says that a field of a configuration has a value that it can't have.
+type ConfigError struct {
+	Package string // of the configuration
+	Field   string
+	Value   any
+	Want    string
+}
+
+// Error implements error.
+func (e *ConfigError) Error() string {
+	return fmt.Sprintf("%s: %s is %s, want %s", e.Package, e.Field, e.Got(), e.Want)
+}
+
+// Got is the value as error texts have it.
+func (e *ConfigError) Got() string {
+	if text, ok := e.Value.(string); ok {
+		return strconv.Quote(text)
+	}
+	return fmt.Sprint(e.Value)
+}
+
 // ValueError says that a call asks for something out of bounds.
 type ValueError struct {
 	Field    string // of Options; or "pairs", of which there are too many

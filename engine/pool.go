@@ -26,16 +26,22 @@ type Pool struct {
 // ModelConfig is a model's place in a Pool.
 type ModelConfig struct {
 	Config
-	// Weight is how much more device time than others the model gets while others wait. 0: 1. Bounds: 1/16 to 16.
+	// Weight is how much more device time than others the model gets while others wait. 0: that of its name in Weights, or 1.
+	// Bounds: 1/16 to 16.
 	Weight float64
+	// Weights are by name, for models whose names their checkpoints decide.
+	Weights map[string]float64
 	// IdleAfter is how long nobody asks for the model until it is unloaded; the next call loads it again, and waits for
 	// that. 0: never.
 	IdleAfter time.Duration
 }
 
 func (c *ModelConfig) validate() error {
-	if c.Weight != 0 && !(c.Weight >= 1./maxWeight && c.Weight <= maxWeight) {
-		return &ValueError{Field: "Weight", Value: c.Weight, Min: 1. / maxWeight, Max: maxWeight}
+	weights := slices.Collect(maps.Values(c.Weights))
+	for _, weight := range append(weights, cmp.Or(c.Weight, 1)) {
+		if !(weight >= 1./maxWeight && weight <= maxWeight) {
+			return &ValueError{Field: "Weight", Value: weight, Min: 1. / maxWeight, Max: maxWeight}
+		}
 	}
 	if c.IdleAfter < 0 {
 		return fmt.Errorf("engine: IdleAfter is %v, want 0 (never) or more", c.IdleAfter)
@@ -61,11 +67,13 @@ func (p *Pool) Load(ctx context.Context, name string, config ModelConfig) (*Mode
 		return nil, ErrClosed
 	}
 	defer p.loading.Done()
-	e, err := openOn(ctx, config.Config, p.dispatcher, config.Weight)
+	e, err := openOn(ctx, config.Config, p.dispatcher)
 	if err != nil {
 		return nil, err
 	}
 	name = cmp.Or(name, e.info.Model)
+	config.Weight = cmp.Or(config.Weight, config.Weights[name])
+	e.attach(config.Weight)
 	for {
 		m, placed, err := p.place(name, e, &config)
 		if err != nil {
@@ -239,10 +247,11 @@ func (m *Model) engine(ctx context.Context) (*Engine, error) {
 	if e := m.current.Load(); e != nil { // somebody else has loaded it
 		return e, nil
 	}
-	e, err := openOn(ctx, m.config.Config, m.pool.dispatcher, m.config.Weight)
+	e, err := openOn(ctx, m.config.Config, m.pool.dispatcher)
 	if err != nil {
 		return nil, err
 	}
+	e.attach(m.config.Weight)
 	m.current.Store(e)
 	m.watch()
 	return e, nil

@@ -72,13 +72,16 @@ func testShare(t *testing.T, weights [2]float64) {
 	t.Helper()
 	p := poolOf(t)
 	device := make(chan struct{}, 1)
-	names := [2]string{"small", "large"}
+	names := [2]string{"tiny", "large"} // of the first it is the checkpoint's
 	for i, name := range names {
 		perToken := []time.Duration{2 * time.Microsecond, 8 * time.Microsecond}[i]
 		config := ModelConfig{Weight: weights[i], Config: Config{
 			Model: tinyModel(t), MaxBatchTokens: 512,
 			wrap: wrapped(func(b backend.Backend) backend.Backend { return serial{b, device, perToken} }),
 		}}
+		if i == 0 {
+			config.Weight, config.Weights, name = 0, map[string]float64{"tiny": weights[0], "another": 16}, ""
+		}
 		if _, err := p.Load(t.Context(), name, config); err != nil {
 			t.Fatal(err)
 		}
@@ -202,7 +205,7 @@ func TestPoolErrors(t *testing.T) {
 		t.Errorf("unloading what isn't there: %v", err)
 	}
 	for _, config := range []ModelConfig{
-		{Weight: 17}, {Weight: -1}, {Weight: math.NaN()}, {IdleAfter: -1}, {Config: Config{Replicas: 65}},
+		{Weight: 17}, {Weight: -1}, {Weights: map[string]float64{"x": 17}}, {Weight: math.NaN()}, {IdleAfter: -1}, {Config: Config{Replicas: 65}},
 		{Config: Config{Model: filepath.Join(t.TempDir(), "none")}},
 	} {
 		if _, err := p.Load(t.Context(), "m", config); err == nil {

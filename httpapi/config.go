@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/metalrank/metalrank/engine"
 	"github.com/metalrank/metalrank/engine/trace"
 	"github.com/metalrank/metalrank/httpapi/otlp"
 )
@@ -110,7 +111,7 @@ func (c Config) Validate() error {
 		{"MaxConcurrentRequests", c.MaxConcurrentRequests, maxMaxConcurrentRequests},
 	} {
 		if f.got < 0 || f.got > f.max {
-			return fmt.Errorf("httpapi: %s is %d, want 0 (the default) or 1 to %d", f.name, f.got, f.max)
+			return wrong(f.name, f.got, "0 (the default) or 1 to %d", f.max)
 		}
 	}
 	for _, f := range []struct {
@@ -118,7 +119,7 @@ func (c Config) Validate() error {
 		got  time.Duration
 	}{{"ReadTimeout", c.ReadTimeout}, {"WriteTimeout", c.WriteTimeout}, {"IdleTimeout", c.IdleTimeout}} {
 		if f.got != 0 && (f.got < minTimeout || f.got > maxTimeout) {
-			return fmt.Errorf("httpapi: %s is %v, want 0 (the default) or %v to %v", f.name, f.got, minTimeout, maxTimeout)
+			return wrong(f.name, f.got, "0 (the default) or %v to %v", minTimeout, maxTimeout)
 		}
 	}
 	if _, err := newCORS(c.CORSOrigins); err != nil {
@@ -129,13 +130,18 @@ func (c Config) Validate() error {
 		got  float64
 	}{{"AccessLogShare", c.AccessLogShare}, {"TraceShare", c.TraceShare}} {
 		if !(f.got >= 0 && f.got <= 1) {
-			return fmt.Errorf("httpapi: %s is %g, want 0 to 1", f.name, f.got)
+			return wrong(f.name, f.got, "0 to 1")
 		}
 	}
 	return nil
 }
 
-func (c Config) withDefaults() Config {
+func wrong(field string, value any, want string, args ...any) error {
+	return &engine.ConfigError{Package: "httpapi", Field: field, Value: value, Want: fmt.Sprintf(want, args...)}
+}
+
+// WithDefaults puts in what 0 stands for.
+func (c Config) WithDefaults() Config {
 	c.MaxBodyBytes = cmp.Or(c.MaxBodyBytes, defaultMaxBodyBytes)
 	c.MaxTexts = cmp.Or(c.MaxTexts, defaultMaxTexts)
 	c.MaxQueryCharacters = cmp.Or(c.MaxQueryCharacters, defaultMaxQueryCharacters)

@@ -1,8 +1,6 @@
 package httpapi
 
 import (
-	"errors"
-	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -39,26 +37,18 @@ func newCORS(origins []string) (*cors, error) {
 			c.any = true
 			continue
 		}
-		if err := checkOrigin(origin); err != nil {
-			return nil, fmt.Errorf("httpapi: CORSOrigins: %q: %w", origin, err)
+		if !isOrigin(origin) {
+			return nil, wrong("CORSOrigins", origin, "SCHEME://HOST[:PORT] and nothing more, or * for all")
 		}
 		c.origins = append(c.origins, strings.ToLower(origin))
 	}
 	return c, nil
 }
 
-// checkOrigin wants SCHEME://HOST[:PORT] and nothing more. A page without an origin sends null, which any page can do.
-func checkOrigin(origin string) error {
-	u, err := url.Parse(origin)
-	switch {
-	case err != nil:
-		return err
-	case u.Scheme == "" || u.Host == "":
-		return errors.New("want SCHEME://HOST[:PORT], or * for all")
-	case u.Scheme+"://"+u.Host != origin:
-		return errors.New("an origin has no path, user or query: want SCHEME://HOST[:PORT]")
-	}
-	return nil
+// isOrigin wants SCHEME://HOST[:PORT] and nothing more. A page without an origin sends null, which any page can do.
+func isOrigin(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Scheme != "" && u.Host != "" && u.Scheme+"://"+u.Host == text
 }
 
 // allow has the answer say who may read it.

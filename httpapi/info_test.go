@@ -69,7 +69,7 @@ func TestConfig(t *testing.T) {
 	if _, err := New(nil, Config{}); err == nil {
 		t.Error("New took no ranker")
 	}
-	if got := (Config{Logger: slog.Default()}).withDefaults(); got.Logger != slog.Default() ||
+	if got := (Config{Logger: slog.Default()}).WithDefaults(); got.Logger != slog.Default() ||
 		got.MaxBodyBytes != 2_000_000 || got.MaxTexts != 1000 || got.MaxConcurrentRequests != 512 {
 		t.Errorf("defaults: %+v", got)
 	}

@@ -73,7 +73,7 @@ func New(models Models, config Config) (*Server, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	config = config.withDefaults()
+	config = config.WithDefaults()
 	s := &Server{
 		models: map[string]*served{}, names: models.Names(), config: config, logger: config.Logger,
 		limits: limits{config.MaxTexts, config.MaxQueryCharacters, config.MaxTextCharacters},

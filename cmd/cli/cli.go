@@ -68,7 +68,7 @@ func Run(ctx context.Context, p Program, args []string, out, errOut io.Writer, o
 		kong.Description(p.Description),
 		kong.Vars{
 			"version": program + " " + p.Version, "backends": strings.Join(engine.Backends, ","),
-			"precisions": strings.Join(engine.Precisions, ","),
+			"precisions": strings.Join(engine.Precisions, ", "),
 		},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.Writers(shown, errOut),
@@ -86,8 +86,14 @@ func Run(ctx context.Context, p Program, args []string, out, errOut io.Writer, o
 	if shown.err != nil {
 		panic(exit(ExitFailed))
 	}
+	if wrong, ok := errors.AsType[*kong.ParseError](err); ok {
+		parsed = wrong.Context
+	}
+	if err == nil {
+		err = refuseUseless(parsed)
+	}
 	if err != nil {
-		tell(errOut, fmt.Sprintf("%s: %v\nRun \"%s --help\" for usage.\n", program, err, p.Name))
+		tell(errOut, fmt.Sprintf("%s: %s\nRun \"%s --help\" for usage.\n", program, describe(err, parsed), p.Name))
 		return ExitUsage
 	}
 	if err := parsed.Run(); err != nil {
@@ -95,7 +101,7 @@ func Run(ctx context.Context, p Program, args []string, out, errOut io.Writer, o
 			err = errors.New("interrupted")
 		}
 		if !errors.Is(err, ErrTold) {
-			tell(errOut, fmt.Sprintf("%s: %v\n", program, err))
+			tell(errOut, fmt.Sprintf("%s: %s\n", program, describe(err, parsed)))
 		}
 		return ExitFailed
 	}

@@ -16,7 +16,7 @@ import (
 type ModelFlags struct {
 	Model               string `help:"Checkpoint folder (config.json, model.safetensors, tokenizer.json), GGUF file with config.json and tokenizer.json beside it, or OWNER/MODEL of the hub after \"metalrank pull\". Default: the embedded model." placeholder:"DIR"`
 	Backend             string `help:"What computes: ${enum}." enum:"${backends}" default:"auto"`
-	Precision           string `help:"Arithmetic: ${enum}. Default: fp16 on a GPU, fp32 on the CPU, where int8 and bf16 are faster and move scores a little." enum:"${precisions}," default:"" placeholder:"P"`
+	Precision           string `help:"Arithmetic: ${precisions}. Default: fp16 on a GPU, fp32 on the CPU, where int8 and bf16 are faster and move scores a little." placeholder:"P"`
 	MaxLength           int    `help:"Tokens in a pair; longer pairs are truncated. Default: what the model takes." placeholder:"N"`
 	SpecialTokensAsText bool   `help:"Read \"[SEP]\" and its like in texts as plain text, not as special tokens. For documents that aren't trusted."`
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // ErrAbandoned marks a function that Within has stopped waiting for.
-var ErrAbandoned = errors.New("cli: not stopped in time")
+var ErrAbandoned = errors.New("not all work had ended")
 
 // Within calls f on a goroutine of its own and returns its error. Once ctx has ended, it waits for f no longer than limit:
 // then it returns an error that wraps ErrAbandoned, and f goes on until the process ends.
@@ -26,6 +26,6 @@ func Within(ctx context.Context, limit time.Duration, f func() error) error {
 	case err := <-done:
 		return err
 	case <-timer.C:
-		return fmt.Errorf("%w: %v have passed, and not all work has ended", ErrAbandoned, limit)
+		return fmt.Errorf("%w after %v: what is under way is given up", ErrAbandoned, limit)
 	}
 }

@@ -7,18 +7,23 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"regexp"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/alecthomas/kong"
 
+	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/engine"
 	"github.com/metalrank/metalrank/httpapi"
+	"github.com/metalrank/metalrank/httpapi/otlp"
 )
 
 // check does all that serving does before the first request, but for listening, and prints what came of it. It prints no
 // secrets: of keys their names, of files where they are.
-func (c *serveCommand) check(ctx context.Context, flags []*kong.Flag, from sources, std streams, logger *slog.Logger) error {
+func (c *serveCommand) check(ctx context.Context, flags []*kong.Flag, from cli.Sources, std streams, logger *slog.Logger) error {
 	keys, list, err := c.openKeys()
 	if err != nil {
 		return err
@@ -34,7 +39,7 @@ func (c *serveCommand) check(ctx context.Context, flags []*kong.Flag, from sourc
 		err = c.checkServer(models, keys, certificate, metrics, logger)
 	}
 	if err == nil {
-		err = printSettings(std.out, flags, from, models, list, certificate)
+		err = c.printSettings(std.out, flags, from, models, list, certificate)
 	}
 	return errors.Join(err, pool.Close())
 }
@@ -53,28 +58,26 @@ func (c *serveCommand) checkServer(
 	return err
 }
 
-// defaultText is what a flag's help says of its default.
-var defaultText = regexp.MustCompile(`Default: (.+)\.$`)
-
-func printSettings(w io.Writer, flags []*kong.Flag, from sources, models served, keys []httpapi.Key, certificate *certificate) error {
+func (c *serveCommand) printSettings(
+	w io.Writer, flags []*kong.Flag, from cli.Sources, models served, keys []httpapi.Key, certificate *certificate,
+) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	resolved := c.resolved(models)
 	for _, flag := range flags {
 		source := cmp.Or(from[flag.Name], "default")
 		asOthers := flag.Hidden || flag.Group != nil && flag.Group.Title == teiGroup // what they say is in ours, too
 		if flag.Name == "help" || flag.Name == "check" || flag.Name == "version" || asOthers && source == "default" {
 			continue
 		}
-		value := fmt.Sprint(flag.Target.Interface())
-		switch {
-		case flag.Name == "api-key" && value != "":
-			value = "(a secret)"
-		case flag.Target.IsZero() && !flag.IsBool():
-			value = "-"
-			if text := defaultText.FindStringSubmatch(flag.Help); text != nil {
-				value = text[1]
-			}
+		value, ok := resolved[flag.Name]
+		if !ok {
+			value = flag.Target.Interface()
 		}
-		fmt.Fprintf(table, "--%s\t%s\t%s\n", flag.Name, value, source)
+		text := cmp.Or(valueText(value), "-")
+		if secrets[flag.Name] && text != "-" {
+			text = "(a secret)"
+		}
+		fmt.Fprintf(table, "--%s\t%s\t%s\n", flag.Name, text, source)
 	}
 	for _, model := range models {
 		info := model.Info()
@@ -86,4 +89,51 @@ func printSettings(w io.Writer, flags []*kong.Flag, from sources, models served,
 		fmt.Fprintf(table, "certificate\t%s\n", certificate)
 	}
 	return table.Flush()
+}
+
+var secrets = map[string]bool{"api-key": true, "hf-token": true, "hf-api-token": true}
+
+// resolved has the values that settings have in effect, by the names of their flags, where those are not the flags' own.
+func (c *serveCommand) resolved(models served) map[string]any {
+	values := map[string]any{}
+	config := c.Config()
+	c.apply(&config)
+	for _, fields := range []reflect.Value{
+		reflect.ValueOf(config.WithDefaults()), reflect.ValueOf(c.httpConfig(nil, nil, nil, nil).WithDefaults()),
+	} {
+		for i := range fields.NumField() {
+			if field := fields.Type().Field(i); field.IsExported() {
+				values[cli.FieldName(field.Name)] = fields.Field(i).Interface()
+			}
+		}
+	}
+	// The models' own: those of the first, on whose devices all are.
+	info := models[0].Info()
+	weights := map[string]string{}
+	for _, name := range models.Names() {
+		weights[name] = cmp.Or(c.Weight[name], "1")
+	}
+	maps.Copy(values, map[string]any{
+		"model": cmp.Or(c.Model, "(embedded)"), "name": models[0].Name(), "backend": info.Backend.Name, "max-length": info.MaxLength,
+		"precision": cmp.Or(c.Precision, precisionNames[info.Backend.DType], info.Backend.DType), "weight": cli.Assignments(weights),
+		"overloaded-status": c.OverloadedStatus, "otlp-service-name": cmp.Or(c.OTLPServiceName, otlp.DefaultServiceName),
+	})
+	return values
+}
+
+// precisionNames are those of what a backend computes in.
+var precisionNames = map[string]string{"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
+
+func valueText(value any) string {
+	switch v := value.(type) {
+	case []string:
+		return strings.Join(v, ",")
+	case cli.Assignments:
+		var parts []string
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			parts = append(parts, name+"="+v[name])
+		}
+		return strings.Join(parts, ";")
+	}
+	return fmt.Sprint(value)
 }

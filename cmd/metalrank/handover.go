@@ -153,14 +153,17 @@ func listenerOf(descriptor int) (net.Listener, error) {
 	return ln, nil
 }
 
-// listen returns the predecessor's socket for an address, or opens one.
-func (s *sockets) listen(ctx context.Context, address string) (net.Listener, error) {
+// listen returns the predecessor's socket for the address of a flag, or opens one.
+func (s *sockets) listen(ctx context.Context, flag, address string) (net.Listener, error) {
+	if err := checkAddress(flag, address); err != nil {
+		return nil, err
+	}
 	ln, err := s.find(address)
 	if ln == nil && err == nil {
 		ln, err = listen(ctx, address)
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s %s: %w", flag, address, err)
 	}
 	s.used = append(s.used, socket{address, ln})
 	return ln, nil
@@ -170,8 +173,8 @@ func (s *sockets) listen(ctx context.Context, address string) (net.Listener, err
 func (s *sockets) find(address string) (net.Listener, error) {
 	if number, is := strings.CutPrefix(address, fdPrefix); is {
 		descriptor, err := strconv.Atoi(number)
-		if err != nil || descriptor < 3 {
-			return nil, fmt.Errorf("%s: want %sN, of which N is a descriptor from 3", address, fdPrefix)
+		if err != nil {
+			return nil, err
 		}
 		s.inherited = true
 		return listenerOf(descriptor)

@@ -252,7 +252,7 @@ func TestListenDescriptor(t *testing.T) {
 	load.more(t)
 	load.end(t, restarts)
 	for _, wrong := range []string{"fd:x", "fd:2", "fd:-1", "fd:987"} {
-		if ln, err := (&sockets{}).listen(t.Context(), wrong); err == nil {
+		if ln, err := (&sockets{}).listen(t.Context(), "--listen", wrong); err == nil {
 			t.Errorf("%s: %v", wrong, ln.Addr())
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -20,6 +21,31 @@ const socketMode fs.FileMode = 0o660
 
 var errNoSocket = errors.New("there is a file that is no socket")
 
+// checkAddress refuses what can't be listened on, whatever else there is on this machine.
+func checkAddress(flag, address string) error {
+	wrong := fmt.Errorf("%s is %q, want HOST:PORT, %sPATH or %sN, of which N is a descriptor from 3", flag, address, unixPrefix, fdPrefix)
+	if number, is := strings.CutPrefix(address, fdPrefix); is {
+		if descriptor, err := strconv.Atoi(number); err != nil || descriptor < 3 {
+			return wrong
+		}
+		return nil
+	}
+	if path, is := strings.CutPrefix(address, unixPrefix); is {
+		if path == "" {
+			return wrong
+		}
+		return nil
+	}
+	_, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil {
+		return wrong
+	}
+	return nil
+}
+
 // listen listens on HOST:PORT or unix:PATH. A socket that a server has left behind is removed, and one that a server
 // listens on is not.
 func listen(ctx context.Context, address string) (net.Listener, error) {
@@ -28,7 +54,7 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 		return (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	}
 	if err := removeStale(ctx, path); err != nil {
-		return nil, fmt.Errorf("%s: %w", address, err)
+		return nil, err
 	}
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
 	if err != nil {

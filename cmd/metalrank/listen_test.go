@@ -188,7 +188,7 @@ func TestServeCheck(t *testing.T) {
 		t.Fatal(stderr)
 	}
 	for _, want := range []string{
-		"--listen 127.0.0.1:8080", "--max-client-batch-size 7", "--max-queue-tokens 256 times --max-batch-tokens default", "--any-model false",
+		"--listen 127.0.0.1:8080", "--max-client-batch-size 7", "--max-queue-tokens 1048576 default", "--any-model false",
 		"--tls-key " + key, "API keys anne concurrency=3 share=2", "certificate for example", "tokens in a pair",
 	} {
 		if !strings.Contains(strings.Join(strings.Fields(stdout), " "), want) {
@@ -203,7 +203,7 @@ func TestServeCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, extra := range map[string]string{
-		"MaxQueueTokens": "--max-queue-tokens=-1", "no colon": "--api-key-file=" + cert, "no/such": "--also=x=no/such",
+		"--max-queue-tokens is -1": "--max-queue-tokens=-1", "no colon": "--api-key-file=" + cert, "no/such": "--also=x=no/such",
 		"API keys 1 and 2 are the same": "--api-key-file=" + twice,
 	} {
 		if status, _, stderr := execute(t, t.Context(), "", append(args, extra)...); status == 0 || !strings.Contains(stderr, want) {

@@ -58,14 +58,14 @@ func TestExitStatus(t *testing.T) {
 		{"no query", "", []string{"rerank"}, exitUsage, "--query"},
 		{"unknown format", "", []string{"rerank", "-q", "x", "--format", "xml"}, exitUsage, "table"},
 		{"negative top-n", "", []string{"rerank", "-q", "x", "--top-n=-1"}, exitUsage, "--top-n is -1, want at least 1"},
-		{"short max-length", "", []string{"info", "--max-length=3"}, exitUsage, "MaxLength is 3"},
+		{"short max-length", "", []string{"info", "--max-length=3"}, exitUsage, "--max-length is 3"},
 		{"unknown backend", "", []string{"info", "--backend=cuda"}, exitUsage, "--backend"},
 		{"help", "", []string{"--help"}, 0, ""},
 		{"version", "", []string{"--version"}, 0, ""},
 		{"no such model", "", []string{"info", "--model", "no/such/folder"}, exitFailed, "no/such/folder"},
 		{"no such file", "", []string{"rerank", "-q", "x", "no-such-file"}, exitFailed, "no-such-file"},
 		{"no documents", " \n\n", []string{"rerank", "-q", "x"}, exitFailed, "standard input: no documents"},
-		{"long max-length", "", []string{"info", "--model", model, "--max-length=999"}, exitFailed, "MaxLength is 999"},
+		{"long max-length", "", []string{"info", "--model", model, "--max-length=999"}, exitFailed, "--max-length is 999"},
 		{"bad JSON line", "{\"text\": \"a\"}\n{\"text\": 7}\n", []string{"rerank", "-q", "x"}, exitFailed, "line 2"},
 		{"no text", "{\"text\": \"a\"}\n\n{\"body\": \"b\"}\n", []string{"rerank", "-q", "x"}, exitFailed, `line 3: no "text"`},
 		{"bad pair", "{\"query\": \"a\"}\n", []string{"score", "--model", model, "--pairs", "-"}, exitFailed, `line 1: no "text"`},
@@ -73,7 +73,7 @@ func TestExitStatus(t *testing.T) {
 		{"an array", "[1]\n", []string{"score", "--model", model, "--pairs", "-"}, exitFailed, "line 1 is of type array, want object"},
 		{"not JSON", "hello\n", []string{"score", "--model", model, "--pairs", "-"}, exitFailed, "line 1"},
 		{"no output folder", "", []string{"score", "--model", model, "--pairs", "-", "-o", "no/such/out"}, exitFailed, "no/such/out"},
-		{"bad address", "", []string{"serve", "--model", model, "--listen", "nowhere"}, exitFailed, "nowhere"},
+		{"bad address", "", []string{"serve", "--model", model, "--listen", "nowhere"}, exitUsage, `--listen is "nowhere"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			status, stdout, stderr := execute(t, t.Context(), c.stdin, c.args...)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -35,17 +36,19 @@ type serveCommand struct {
 
 	Check bool `help:"Load everything, print the settings and where they come from, and exit instead of serving."`
 
-	Recorder trace.Recorder `kong:"-"` // of all models
-	log      *cli.Log
+	Recorder   trace.Recorder `kong:"-"` // of all models
+	log        *cli.Log
+	listenName string // where Listen comes from
 }
 
 // servedFlags say what is served beside --model, and how names are answered.
 type servedFlags struct {
-	Name         string             `help:"Name of --model for clients. Default: the checkpoint's." placeholder:"NAME"`
-	Also         map[string]string  `help:"Serve another model, too, under a name. Models share the devices; all have the same flags." placeholder:"NAME=DIR"`
-	Weight       map[string]float64 `help:"How much more device time than others a model gets, by name." placeholder:"NAME=W"`
-	AnyModel     bool               `help:"Answer requests for a model that isn't served, too, instead of refusing them."`
-	AutoTruncate bool               `help:"Cut texts that are too long where a request of text-embeddings-inference's doesn't say whether to; with --no-auto-truncate it is refused." default:"true" negatable:""`
+	Name         string          `help:"Name of --model for clients. Default: the checkpoint's." placeholder:"NAME"`
+	Also         cli.Assignments `help:"Serve another model, too, under a name. Models share the devices; all have the same flags." placeholder:"NAME=DIR"`
+	Weight       cli.Assignments `help:"How much more device time than others a model gets, by name: 1/16 to 16, as 0.5. Default: 1." placeholder:"NAME=W"`
+	weights      map[string]float64
+	AnyModel     bool `help:"Answer requests for a model that isn't served, too, instead of refusing them."`
+	AutoTruncate bool `help:"Cut texts that are too long where a request of text-embeddings-inference's doesn't say whether to; with --no-auto-truncate it is refused." default:"true" negatable:""`
 }
 
 // listenFlags say where the server is, and how it goes.
@@ -83,25 +86,37 @@ func (f *schedulingFlags) apply(c *engine.Config) {
 func (c *serveCommand) Validate() error {
 	config := c.Config()
 	c.apply(&config)
-	if err := cmp.Or(c.tlsFlags.validate(), c.logFlags.validate(), c.timeoutFlags.validate(), c.traceFlags.validate(), c.teiFlags.validate()); err != nil {
-		return err
+	http := c.httpConfig(nil, nil, nil, nil)
+	return cmp.Or(c.tlsFlags.validate(), c.teiFlags.validate(), c.listenFlags.validate(), c.servedFlags.validate(),
+		nonNegative("idle-after", c.IdleAfter), c.logFlags.validate(), c.fleetFlags.validate(), config.Validate(), http.Validate())
+}
+
+func (f *listenFlags) validate() error {
+	if f.Listen != "" {
+		if err := checkAddress("--listen", f.Listen); err != nil {
+			return err
+		}
 	}
-	if c.IdleAfter < 0 {
-		return fmt.Errorf("--idle-after is %v, want 0 (never) or more", c.IdleAfter)
+	return cmp.Or(nonNegative("drain-delay", f.DrainDelay), nonNegative("drain-timeout", f.DrainTimeout))
+}
+
+func nonNegative(flag string, d time.Duration) error {
+	if d < 0 {
+		return fmt.Errorf("--%s is %v, want 0 or more", flag, d)
 	}
-	if c.DrainDelay < 0 {
-		return fmt.Errorf("--drain-delay is %v, want 0 or more", c.DrainDelay)
+	return nil
+}
+
+func (f *servedFlags) validate() error {
+	f.weights = map[string]float64{}
+	for name, text := range f.Weight {
+		weight, err := strconv.ParseFloat(text, 64)
+		if err != nil || !(weight >= 1./16 && weight <= 16) {
+			return fmt.Errorf("--weight %s=%s: want a number, 1/16 to 16", name, text)
+		}
+		f.weights[name] = weight
 	}
-	if c.DrainTimeout < 0 {
-		return fmt.Errorf("--drain-timeout is %v, want 0 or more", c.DrainTimeout)
-	}
-	if c.MaxClientBatchSize < 0 {
-		return fmt.Errorf("--max-client-batch-size is %d, want 1 or more", c.MaxClientBatchSize)
-	}
-	if c.MaxBodyBytes < 0 {
-		return fmt.Errorf("--max-body-bytes is %d, want 1 or more", c.MaxBodyBytes)
-	}
-	return config.Validate()
+	return nil
 }
 
 // gcPercent is Go's GOGC for a server. What is on Go's heap is requests under way, a few MB; the model is not. At the
@@ -115,7 +130,7 @@ func (c *serveCommand) Run(ctx context.Context, parsed *kong.Context, std stream
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	from := sourcesOf(parsed)
+	from := cli.SourcesOf(parsed)
 	if err := cmp.Or(c.settle(from), c.Validate()); err != nil {
 		return err
 	}
@@ -128,7 +143,7 @@ func (c *serveCommand) Run(ctx context.Context, parsed *kong.Context, std stream
 	})
 	defer c.log.Close(logCloseTime)
 	logger = c.logger(c.log)
-	c.logIgnored(from, logger)
+	c.logIgnored(from, cli.Useless(parsed, from), logger)
 	if c.Check {
 		return c.check(ctx, parsed.Selected().Flags, from, std, logger)
 	}
@@ -141,7 +156,7 @@ func (c *serveCommand) load(
 ) (served, error) {
 	var models served
 	add := func(name, source string) error {
-		config := engine.ModelConfig{Config: c.Config(), Weight: c.Weight[name], IdleAfter: c.IdleAfter}
+		config := engine.ModelConfig{Config: c.Config(), Weights: c.weights, IdleAfter: c.IdleAfter}
 		c.apply(&config.Config)
 		config.Trace = &c.Recorder
 		config.OnBatch = func(b engine.BatchStats) {

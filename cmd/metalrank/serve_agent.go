@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 
 	"github.com/metalrank/metalrank/httpapi"
@@ -14,6 +13,13 @@ type fleetFlags struct {
 	OverloadedStatus string `help:"What refuses a request that is too much at the moment: ${enum}. HAProxy before 3 asks another server after 503 alone." enum:"429,503" default:"429"`
 }
 
+func (f *fleetFlags) validate() error {
+	if f.AgentListen == "" {
+		return nil
+	}
+	return checkAddress("--agent-listen", f.AgentListen)
+}
+
 // serveAgent begins to serve on AgentListen, if that is set, until stop is called, which may be more than once.
 func (f *fleetFlags) serveAgent(
 	ctx context.Context, sockets *sockets, server *httpapi.Server, logger *slog.Logger,
@@ -21,9 +27,9 @@ func (f *fleetFlags) serveAgent(
 	if f.AgentListen == "" {
 		return func() {}, nil
 	}
-	ln, err := sockets.listen(ctx, f.AgentListen)
+	ln, err := sockets.listen(ctx, "--agent-listen", f.AgentListen)
 	if err != nil {
-		return nil, fmt.Errorf("--agent-listen: %w", err)
+		return nil, err
 	}
 	logger.Info("serving the agent check", "address", ln.Addr().String())
 	done := make(chan struct{})

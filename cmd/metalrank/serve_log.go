@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -19,10 +18,10 @@ type logFlags struct {
 }
 
 func (f *logFlags) validate() error {
-	if !(f.AccessLogShare >= 0 && f.AccessLogShare <= 1) {
-		return fmt.Errorf("--access-log-share is %g, want 0 to 1", f.AccessLogShare)
+	if f.AdminListen == "" {
+		return nil
 	}
-	return nil
+	return checkAddress("--admin-listen", f.AdminListen)
 }
 
 func (f *logFlags) logger(w io.Writer) *slog.Logger {
@@ -35,27 +34,31 @@ func (f *logFlags) logger(w io.Writer) *slog.Logger {
 // adminCloseTime bounds how long a stop waits for a profile that somebody has asked for.
 const adminCloseTime = time.Second
 
+// admin is what one flag has served.
+type admin struct {
+	flag, address string
+	*httpapi.Admin
+}
+
 // serveAdmins begins to serve each at its address, until stop is called. There is none at "".
-func serveAdmins(
-	ctx context.Context, sockets *sockets, logger *slog.Logger, admins map[string]*httpapi.Admin,
-) (stop func(), err error) {
+func serveAdmins(ctx context.Context, sockets *sockets, logger *slog.Logger, admins ...admin) (stop func(), err error) {
 	var stops []func()
 	stop = func() {
 		for _, one := range stops {
 			one()
 		}
 	}
-	for address, admin := range admins {
-		if address == "" {
+	for _, one := range admins {
+		if one.address == "" {
 			continue
 		}
-		ln, err := sockets.listen(ctx, address)
+		ln, err := sockets.listen(ctx, one.flag, one.address)
 		if err != nil {
 			stop()
-			return nil, fmt.Errorf("metrics and profiles: %w", err)
+			return nil, err
 		}
 		logger.Info("serving metrics and profiles", "address", ln.Addr().String())
-		stops = append(stops, serveAdmin(admin, ln, logger))
+		stops = append(stops, serveAdmin(one.Admin, ln, logger))
 	}
 	return stop, nil
 }

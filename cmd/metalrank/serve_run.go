@@ -58,13 +58,13 @@ func (c *serveCommand) serve(
 		return err
 	}
 	defer sockets.close()
-	listener, err := sockets.listen(ctx, c.Listen)
+	listener, err := sockets.listen(ctx, c.listenName, c.Listen)
 	if err != nil {
 		return err
 	}
-	stopAdmin, err := serveAdmins(ctx, sockets, logger, map[string]*httpapi.Admin{
-		c.AdminListen: server.NewAdmin(httpapi.AdminConfig{Profiles: true}), c.prometheusAddress(): server.NewAdmin(httpapi.AdminConfig{}),
-	})
+	stopAdmin, err := serveAdmins(ctx, sockets, logger,
+		admin{"--admin-listen", c.AdminListen, server.NewAdmin(httpapi.AdminConfig{Profiles: true})},
+		admin{"--prometheus-port", c.prometheusAddress(), server.NewAdmin(httpapi.AdminConfig{})})
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}

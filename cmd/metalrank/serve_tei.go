@@ -5,14 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/alecthomas/kong"
 
+	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/httpapi"
 	"github.com/metalrank/metalrank/weights/hub"
 )
@@ -22,7 +25,7 @@ import (
 type teiFlags struct {
 	Hostname            string `help:"Host of --listen. The variable counts only if it is an IP address: elsewhere it is the machine's name." env:"HOSTNAME" placeholder:"HOST"`
 	Port                int    `help:"Port of --listen." short:"p" env:"PORT" placeholder:"N"`
-	DType               string `name:"dtype" help:"As --precision: float32, float16 or bfloat16." env:"DTYPE" enum:"float32,float16,bfloat16," default:"" placeholder:"T"`
+	DType               string `name:"dtype" help:"As --precision: float32, float16 or bfloat16." env:"DTYPE" placeholder:"T"`
 	Revision            string `help:"Revision of a --model of the hub; OWNER/MODEL@REVISION says the same." env:"REVISION" placeholder:"R"`
 	HuggingfaceHubCache string `help:"Folder of the hub's cache, as HF_HUB_CACHE." env:"HUGGINGFACE_HUB_CACHE" type:"path" placeholder:"DIR"`
 	APIKey              string `name:"api-key" help:"One key, of whom metrics call \"default\". Better the variable than the flag, which others can see." env:"API_KEY" placeholder:"KEY"`
@@ -43,6 +46,8 @@ type teiFlags struct {
 	DefaultPrompt     string `hidden:"" env:"DEFAULT_PROMPT"`
 	DefaultPromptName string `hidden:"" env:"DEFAULT_PROMPT_NAME"`
 	DensePath         string `hidden:"" env:"DENSE_PATH"`
+
+	ignored map[string]string // why, by the flags and variables that are set and have no effect
 }
 
 // teiGroup is their title in the help.
@@ -110,6 +115,9 @@ func (f *teiFlags) validate() error {
 			return fmt.Errorf("--%s (%s) is for embeddings, which this server doesn't compute: it ranks", flag.name, flag.variable)
 		}
 	}
+	if f.DType != "" && teiPrecisions[f.DType] == "" {
+		return fmt.Errorf("--dtype must be one of float32, float16 and bfloat16 but got %q", f.DType)
+	}
 	for name, port := range map[string]int{"port": f.Port, "prometheus-port": f.PrometheusPort} {
 		if port < 0 || port > 65535 {
 			return fmt.Errorf("--%s is %d, want 1 to 65535", name, port)
@@ -123,49 +131,111 @@ const (
 	defaultPort = 8080
 )
 
+var teiPrecisions = map[string]string{"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
+
 // settle makes settings of what text-embeddings-inference's flags say, where ours say nothing.
-func (c *serveCommand) settle(from sources) error {
-	c.settleListen(from)
-	if c.Precision == "" && c.DType != "" {
-		c.Precision = map[string]string{"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}[c.DType]
-		from["precision"] = from["dtype"]
+func (c *serveCommand) settle(from cli.Sources) error {
+	c.ignored = map[string]string{}
+	if err := c.settleListen(from); err != nil {
+		return err
 	}
-	if c.JSONOutput {
-		c.LogFormat = "json"
-		from["log-format"] = from["json-output"]
+	if c.DType != "" && teiPrecisions[c.DType] != c.Precision {
+		counts, err := c.overrules(from, "dtype", "precision")
+		if err != nil {
+			return err
+		}
+		if counts {
+			c.Precision, from["precision"] = teiPrecisions[c.DType], from["dtype"]
+		}
+	}
+	if c.JSONOutput && c.LogFormat != "json" {
+		counts, err := c.overrules(from, "json-output", "log-format")
+		if err != nil {
+			return err
+		}
+		if counts {
+			c.LogFormat, from["log-format"] = "json", from["json-output"]
+		}
 	}
 	if c.APIKey != "" {
 		c.single = []httpapi.Key{{Name: "default", Key: c.APIKey}}
 	}
+	return c.settleHub(from)
+}
+
+// overrules says whether a flag of text-embeddings-inference counts rather than ours, both of which may be set: the command
+// line counts more than a variable, and ours more than its.
+func (c *serveCommand) overrules(from cli.Sources, theirs, ours string) (bool, error) {
+	switch {
+	case from[theirs] == "":
+		return false, nil
+	case from[ours] == "":
+		return true, nil
+	case from.FromVariable(theirs):
+		c.ignored[from[theirs]] = "--" + ours + " is set"
+		return false, nil
+	case from.FromVariable(ours):
+		c.ignored[from[ours]] = "--" + theirs + " is set"
+		return true, nil
+	}
+	return false, fmt.Errorf("--%s and --%s set the same: want one of them", ours, theirs)
+}
+
+func (c *serveCommand) settleListen(from cli.Sources) error {
+	if _, err := netip.ParseAddr(c.Hostname); err != nil && from["hostname"] == "HOSTNAME" {
+		c.Hostname = "" // a container's name: everybody could connect, where nobody has said so
+		delete(from, "hostname")
+	}
+	var said []string
+	for _, name := range []string{"hostname", "port"} {
+		if from[name] == "--"+name && from["listen"] == "--listen" {
+			c.ignored[from[name]] = "--listen is set"
+			continue
+		}
+		counts, err := c.overrules(from, name, "listen")
+		if err != nil {
+			return err
+		}
+		if counts {
+			said = append(said, from[name])
+		}
+	}
+	if c.Listen == "" || len(said) > 0 {
+		c.Listen = net.JoinHostPort(cmp.Or(c.Hostname, defaultHost), strconv.Itoa(cmp.Or(c.Port, defaultPort)))
+		delete(from, "listen")
+	}
+	c.listenName = "--listen"
+	if len(said) > 0 {
+		from["listen"] = strings.Join(said, ", ")
+		c.listenName += " (" + from["listen"] + ")"
+	}
+	return nil
+}
+
+// settleHub is for the flags that are of models of the hub.
+func (c *serveCommand) settleHub(from cli.Sources) error {
+	if c.HuggingfaceHubCache != "" && !ofHub(c.Model) && !slices.ContainsFunc(slices.Collect(maps.Values(c.Also)), ofHub) {
+		const reason = "no model of the hub is served"
+		if !from.FromVariable("huggingface-hub-cache") {
+			return fmt.Errorf("--huggingface-hub-cache has no effect: %s", reason)
+		}
+		c.ignored[from["huggingface-hub-cache"]] = reason
+	}
 	if c.Revision == "" {
 		return nil
 	}
-	_, err := hub.ParseName(c.Model)
-	if _, absent := os.Stat(c.Model); err != nil || absent == nil || strings.Contains(c.Model, "@") {
+	if !ofHub(c.Model) || strings.Contains(c.Model, "@") {
 		return errors.New("--revision is of a model of the hub: OWNER/MODEL, without a revision of its own")
 	}
 	c.Model += "@" + c.Revision
 	return nil
 }
 
-func (c *serveCommand) settleListen(from sources) {
-	if c.Listen != "" {
-		return
-	}
-	if _, err := netip.ParseAddr(c.Hostname); err != nil && from["hostname"] == "HOSTNAME" {
-		c.Hostname = "" // a container's name: everybody could connect, where nobody has said so
-	}
-	var said []string
-	if c.Hostname != "" {
-		said = append(said, from["hostname"])
-	}
-	if c.Port != 0 {
-		said = append(said, from["port"])
-	}
-	if len(said) > 0 {
-		from["listen"] = strings.Join(said, ", ")
-	}
-	c.Listen = net.JoinHostPort(cmp.Or(c.Hostname, defaultHost), strconv.Itoa(cmp.Or(c.Port, defaultPort)))
+// ofHub says whether a model is looked for in the hub's cache.
+func ofHub(model string) bool {
+	_, err := hub.ParseName(model)
+	_, absent := os.Stat(model)
+	return err == nil && absent != nil
 }
 
 // prometheusAddress is where metrics are to be besides; "": nowhere.
@@ -180,16 +250,16 @@ func (c *serveCommand) prometheusAddress() string {
 	return net.JoinHostPort(host, strconv.Itoa(c.PrometheusPort))
 }
 
-// logIgnored says which flags have no effect.
-func (c *serveCommand) logIgnored(from sources, logger *slog.Logger) {
-	for name, reason := range teiIgnored {
-		if source := from[name]; source != "" {
-			logger.Info("a setting has no effect here", "setting", source, "reason", reason)
+// logIgnored says which settings have no effect, the useless flags among them.
+func (c *serveCommand) logIgnored(from cli.Sources, useless map[string]string, logger *slog.Logger) {
+	for _, reasons := range []map[string]string{teiIgnored, useless} {
+		for name, reason := range reasons {
+			if source := from[name]; source != "" {
+				c.ignored[source] = reason
+			}
 		}
 	}
-	for _, name := range []string{"hostname", "port"} {
-		if source := from[name]; source != "" && source != "HOSTNAME" && !strings.Contains(from["listen"], source) {
-			logger.Info("a setting has no effect here", "setting", source, "reason", "--listen is set")
-		}
+	for _, source := range slices.Sorted(maps.Keys(c.ignored)) {
+		logger.Info("a setting has no effect here", "setting", source, "reason", c.ignored[source])
 	}
 }

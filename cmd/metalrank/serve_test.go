@@ -218,7 +218,7 @@ func TestServeRefuses(t *testing.T) {
 		{"empty key file", []string{"--api-key-file", file("empty", "# nobody\n")}, "there are no keys in it"},
 		{"certificate without key", []string{"--tls-cert", "c.pem"}, "--tls-cert and --tls-key go together"},
 		{"delay", []string{"--drain-delay=-1s"}, "--drain-delay is -1s, want 0 or more"},
-		{"timeout", []string{"--idle-timeout=48h"}, "IdleTimeout is 48h0m0s, want 0 (the default) or 1ms to 24h0m0s"},
+		{"timeout", []string{"--idle-timeout=48h"}, "--idle-timeout is 48h0m0s, want 0 (the default) or 1ms to 24h0m0s"},
 		{"share", []string{"--access-log-share=2"}, "--access-log-share is 2, want 0 to 1"},
 		{"no certificate", []string{"--tls-cert", "c.pem", "--tls-key", "k.pem"}, "c.pem: no such file"},
 		{"wrong key file", []string{"--api-key-file", file("wrong", "\nanne:secret")}, "line 2: the key has 6 bytes"},

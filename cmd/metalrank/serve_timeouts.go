@@ -16,9 +16,3 @@ type timeoutFlags struct {
 func (f *timeoutFlags) limit(c *httpapi.Config) {
 	c.ReadTimeout, c.WriteTimeout, c.IdleTimeout = f.ReadTimeout, f.WriteTimeout, f.IdleTimeout
 }
-
-func (f *timeoutFlags) validate() error {
-	var c httpapi.Config
-	f.limit(&c)
-	return c.Validate()
-}

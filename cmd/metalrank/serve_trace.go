@@ -15,8 +15,8 @@ import (
 // traceFlags have spans sent.
 type traceFlags struct {
 	OTLPEndpoint    string  `name:"otlp-endpoint" help:"Collector of OpenTelemetry that gets spans of requests, by OTLP over HTTP: http://HOST:4318. Headers that it wants are in OTEL_EXPORTER_OTLP_HEADERS. Default: none." env:"METALRANK_OTLP_ENDPOINT,OTEL_EXPORTER_OTLP_ENDPOINT" placeholder:"URL"`
-	OTLPServiceName string  `name:"otlp-service-name" help:"Name of this server in spans. Default: metalrank." env:"METALRANK_OTLP_SERVICE_NAME,OTEL_SERVICE_NAME" placeholder:"NAME"`
-	TraceShare      float64 `help:"Share of requests without a traceparent that have spans, 0 to 1; one with it says itself." default:"1" placeholder:"P"`
+	OTLPServiceName string  `name:"otlp-service-name" help:"Name of this server in spans. Default: metalrank." env:"METALRANK_OTLP_SERVICE_NAME,OTEL_SERVICE_NAME" needs:"otlp-endpoint" placeholder:"NAME"`
+	TraceShare      float64 `help:"Share of requests without a traceparent that have spans, 0 to 1; one with it says itself." default:"1" needs:"otlp-endpoint" placeholder:"P"`
 }
 
 // otlpHeadersVariable has NAME=VALUE, with commas between them, as OpenTelemetry's own exporters read it. There is no flag
@@ -25,13 +25,6 @@ const otlpHeadersVariable = "OTEL_EXPORTER_OTLP_HEADERS"
 
 // spansCloseTime bounds how long a stop waits for the collector.
 const spansCloseTime = 5 * time.Second
-
-func (f *traceFlags) validate() error {
-	if !(f.TraceShare >= 0 && f.TraceShare <= 1) {
-		return fmt.Errorf("--trace-share is %g, want 0 to 1", f.TraceShare)
-	}
-	return nil
-}
 
 // openTracer has config send spans, where there is a collector. The caller calls stop when the server has ended.
 func (f *traceFlags) openTracer(config *httpapi.Config, logger *slog.Logger) (stop func(), err error) {

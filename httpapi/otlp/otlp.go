@@ -29,11 +29,14 @@ type Config struct {
 	Endpoint string
 	// Headers go with every message, for a collector that asks for a key.
 	Headers map[string]string
-	// ServiceName and Version are of who sends. Default: metalrank, and none.
+	// ServiceName and Version are of who sends. Default: DefaultServiceName, and none.
 	ServiceName, Version string
 	// Logger gets what could not be sent, once a minute at most. nil: nothing is logged.
 	Logger *slog.Logger
 }
+
+// DefaultServiceName is what spans are of where Config says nothing.
+const DefaultServiceName = "metalrank"
 
 const (
 	tracesPath = "/v1/traces"
@@ -77,7 +80,7 @@ func New(config Config) (*Exporter, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	e := &Exporter{
 		endpoint: endpoint, headers: config.Headers, logger: cmp.Or(config.Logger, slog.New(slog.DiscardHandler)),
-		resource: resource{Attributes: []attribute{{"service.name", value{String: new(cmp.Or(config.ServiceName, "metalrank"))}}}},
+		resource: resource{Attributes: []attribute{{"service.name", value{String: new(cmp.Or(config.ServiceName, DefaultServiceName))}}}},
 		client:   &http.Client{Timeout: sendTimeout, Transport: transport.Clone()},
 		// Every request's spans come as one slice of at least one.
 		spans: make(chan []Span, queueSpans), closing: make(chan struct{}), stop: stop, done: make(chan struct{}),

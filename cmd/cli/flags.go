@@ -1,0 +1,151 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/metalrank/metalrank/engine"
+)
+
+// Sources say where the settings of flags come from, by their names: a flag of the command line or an environment variable.
+// What is not among them has its default.
+type Sources map[string]string
+
+// SourcesOf looks where kong did, in its order.
+func SourcesOf(parsed *kong.Context) Sources {
+	from := Sources{}
+	for _, flag := range parsed.Flags() {
+		for _, variable := range flag.Envs {
+			if _, ok := os.LookupEnv(variable); ok {
+				from[flag.Name] = variable
+				break
+			}
+		}
+	}
+	for _, step := range parsed.Path {
+		if step.Flag != nil && !step.Resolved {
+			from[step.Flag.Name] = "--" + step.Flag.Name
+		}
+	}
+	return from
+}
+
+// FromVariable says whether a flag's value comes from an environment variable.
+func (s Sources) FromVariable(flag string) bool {
+	return s[flag] != "" && !strings.HasPrefix(s[flag], "--")
+}
+
+// FieldName is the name of the flag for a field of a configuration.
+func FieldName(field string) string {
+	if name, ok := fieldNames[field]; ok {
+		return name
+	}
+	var name strings.Builder
+	for i, r := range field {
+		if unicode.IsUpper(r) && i > 0 {
+			name.WriteByte('-')
+		}
+		name.WriteRune(unicode.ToLower(r))
+	}
+	return name.String()
+}
+
+// fieldNames are of those that are named otherwise.
+var fieldNames = map[string]string{"CORSOrigins": "cors-origin", "MaxTexts": "max-client-batch-size"}
+
+// describe is the text of an error. It names a flag where the error names a field, and says of each flag in it that comes
+// from a variable, from which.
+func describe(err error, parsed *kong.Context) string {
+	text := err.Error()
+	if parsed == nil {
+		return text
+	}
+	from := SourcesOf(parsed)
+	if wrong, ok := errors.AsType[*engine.ConfigError](err); ok {
+		name := FieldName(wrong.Field)
+		if slices.ContainsFunc(parsed.Flags(), func(f *kong.Flag) bool { return f.Name == name }) {
+			text = strings.Replace(text, wrong.Error(), fmt.Sprintf("--%s is %s, want %s", name, wrong.Got(), wrong.Want), 1)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(from)) {
+		mentioned := regexp.MustCompile(`--` + regexp.QuoteMeta(name) + `($|[^\w-])`)
+		if from.FromVariable(name) && !strings.Contains(text, from[name]) && mentioned.MatchString(text) {
+			text += fmt.Sprintf(" (--%s comes from %s)", name, from[name])
+		}
+	}
+	return text
+}
+
+// Useless returns why each of the flags that are set has no effect, by its name. A flag's tag needs:"other" says that it has
+// one only where other is set, and needs:"other=pattern" only where that matches the other's value.
+func Useless(parsed *kong.Context, from Sources) map[string]string {
+	reasons := map[string]string{}
+	values := map[string]*kong.Value{}
+	for _, flag := range parsed.Flags() {
+		values[flag.Name] = flag.Value
+	}
+	for _, flag := range parsed.Flags() {
+		needs := flag.Tag.Get("needs")
+		if needs == "" || from[flag.Name] == "" {
+			continue
+		}
+		name, pattern, isPattern := strings.Cut(needs, "=")
+		other, ok := values[name]
+		if !ok {
+			panic("BUG: flag --" + flag.Name + " needs --" + name + ", which there is not")
+		}
+		matches := !other.Target.IsZero()
+		if isPattern {
+			matches, _ = path.Match(pattern, strings.ReplaceAll(fmt.Sprint(other.Target.Interface()), "/", "_")) // the patterns are ours
+		}
+		if !matches {
+			reasons[flag.Name] = "it has no effect without --" + needs
+		}
+	}
+	return reasons
+}
+
+// refuseUseless refuses flags of the command line that have no effect. A variable may be meant for other commands.
+func refuseUseless(parsed *kong.Context) error {
+	from := SourcesOf(parsed)
+	for name, reason := range Useless(parsed, from) {
+		if !from.FromVariable(name) {
+			return fmt.Errorf("--%s: %s", name, reason)
+		}
+	}
+	return nil
+}
+
+// Assignments are the values of a flag that is given as NAME=VALUE, as often as one likes.
+type Assignments map[string]string
+
+// Decode implements kong.MapperValue. Several may be in one argument, with semicolons between them.
+func (a *Assignments) Decode(ctx *kong.DecodeContext) error {
+	var text string
+	if err := ctx.Scan.PopValueInto("NAME=VALUE", &text); err != nil {
+		return err
+	}
+	if *a == nil {
+		*a = Assignments{}
+	}
+	for part := range strings.SplitSeq(text, ";") {
+		name, value, ok := strings.Cut(part, "=")
+		if !ok || name == "" || value == "" {
+			return fmt.Errorf("%q: want NAME=VALUE", part)
+		}
+		if before, twice := (*a)[name]; twice && before != value {
+			return fmt.Errorf("%s is set twice, to %s and to %s", name, before, value)
+		}
+		(*a)[name] = value
+	}
+	return nil
+}
