@@ -1,4 +1,5 @@
-// activation.h: the functions between linear layers, in f32.
+// activation.h: the functions between linear layers, in f32. What is not finite stays so: the GELUs multiply by x, and to
+// the others, whose limits would hide it, 0 x is added, which is NaN for infinities and NaN.
 #pragma once
 
 #include "params.h"
@@ -31,9 +32,9 @@ static inline float activate(uint activation, float x) {
     case activationGeluNew:
         return geluNew(x);
     case activationRelu:
-        return max(x, 0.0f);
+        return max(x, 0.0f) + 0.0f * x;
     case activationTanh:
-        return tanh(clamp(x, -15.0f, 15.0f));
+        return tanh(clamp(x, -15.0f, 15.0f)) + 0.0f * x;
     default:
         return x;
     }

@@ -123,17 +123,20 @@ struct Rows {
         Lane lane
     ) {
         float top = most[i];
+        float sum = 0.0f;
         for (uint j = 0; j < keyBlocks; j++) {
             for (uint e = 0; e < 2; e++) {
                 const bool inside = side * j + lane.column + e < keys;
-                const float score = inside ? scores[j].thread_elements()[e] * scale : -INFINITY;
+                const float product = scores[j].thread_elements()[e];
+                const float score = inside ? product * scale : -INFINITY;
                 scores[j].thread_elements()[e] = score;
                 top = max(top, score);
+                // NaN for a score that is not finite: an overflow downwards would be a probability of 0.
+                sum += 0.0f * product;
             }
         }
         top = maxRow(top); // finite: the first key is always there
         const float rescale = exp2(most[i] - top);
-        float sum = 0.0f;
         for (uint j = 0; j < keyBlocks; j++) {
             for (uint e = 0; e < 2; e++) {
                 const float p = exp2(scores[j].thread_elements()[e] - top);

@@ -45,7 +45,8 @@ struct RowVectors {
         }
     }
 
-    // centre subtracts a row's mean, and returns 1 / sqrt(variance + epsilon).
+    // centre subtracts a row's mean, and returns 1 / sqrt(variance + epsilon), or NaN where the variance has overflowed: the
+    // root alone, 0, would give beta.
     static float centre(thread float4 (&row)[maxRowVectors], uint H, float epsilon, uint lane) {
         float sum = 0.0f;
         for (uint i = 0; i < rowVectors; i++) {
@@ -61,6 +62,7 @@ struct RowVectors {
                 squares += dot(row[i], row[i]);
             }
         }
-        return rsqrt(simd_sum(squares) / float(H) + epsilon);
+        const float variance = simd_sum(squares) / float(H);
+        return rsqrt(variance + epsilon) + 0.0f * variance;
     }
 };

@@ -73,7 +73,9 @@ static inline void normalize(
     // The same for the squares, which have room of their own, so that nothing need wait for reads of the first.
     threadgroup_barrier(mem_flags::mem_threadgroup);
     for (uint i = 0; i < MF; i++) {
-        const float inverse = rsqrt(second.get(i) / float(N) + epsilon);
+        const float variance = second.get(i) / float(N);
+        // NaN where the variance has overflowed: its inverse root alone, 0, would give beta.
+        const float inverse = rsqrt(variance + epsilon) + 0.0f * variance;
         for (uint j = 0; j < NF; j++) {
             tile.sums[i][j].thread_elements()[0] *= inverse;
             tile.sums[i][j].thread_elements()[1] *= inverse;

@@ -31,10 +31,13 @@ INLINE void pack_keys(const struct attention* a, float* packed) {
         );
 }
 
-// soften_each replaces vectors of scores by 2^(scale · score + shift).
-INLINE void soften_each(vf* x, const int count, vf scale, vf shift) {
+// soften_each replaces vectors of scores by 2^(scale · score + shift), and adds them up in sums; a score that is not finite
+// makes its sum NaN.
+INLINE void soften_each(vf* x, const int count, vf scale, vf shift, vf* sums) {
+    FOR_EACH sums[i] = vf_or_nan(sums[i], x[i]);
     FOR_EACH x[i] = vf_max(vf_fma(x[i], scale, shift), vf_set(-126));
     vf_exp2_each(x, count);
+    FOR_EACH sums[i] += x[i];
 }
 
 // soften replaces a row of scores by exp(scale · (score - largest)), zero behind its n, and returns their sum.
@@ -50,23 +53,19 @@ INLINE float soften(float* row, int n, float scale) {
     for (; j + EACH * W <= whole; j += EACH * W) {
         vf e[EACH];
         UNROLL for (int i = 0; i < EACH; i++) e[i] = vf_load(row + j + i * W);
-        soften_each(e, EACH, factor, shift);
-        UNROLL for (int i = 0; i < EACH; i++) {
-            vf_store(row + j + i * W, e[i]);
-            sums[i] += e[i];
-        }
+        soften_each(e, EACH, factor, shift, sums);
+        UNROLL for (int i = 0; i < EACH; i++) vf_store(row + j + i * W, e[i]);
     }
     vf sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
     for (; j < whole; j += W) {
         vf e = vf_load(row + j);
-        soften_each(&e, 1, factor, shift);
+        soften_each(&e, 1, factor, shift, &sum);
         vf_store(row + j, e);
-        sum += e;
     }
-    soften_each(&last, 1, factor, shift);
-    last = vf_first(last, n - whole, 0);
-    vf_store(row + whole, last);
-    return vf_sum(sum + last);
+    vf rest = {0};
+    soften_each(&last, 1, factor, shift, &rest);
+    vf_store(row + whole, vf_first(last, n - whole, 0));
+    return vf_sum(sum + vf_first(rest, n - whole, 0));
 }
 
 static void attend(const struct attention* a) {

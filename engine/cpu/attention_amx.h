@@ -85,7 +85,7 @@ INLINE void pack_values_amx(const struct attention* a, char* tiles) {
 }
 
 // soften_amx replaces a row of n scores by exp(scale · (score - largest)) in bfloat16, zero up to a multiple of 32, and
-// returns the inverse of their sum. scale counts in powers of two.
+// returns the inverse of their sum, NaN where a score is not finite. scale counts in powers of two.
 INLINE float soften_amx(float* row, int n, float scale) {
     const int whole = n & ~31;
     const __mmask16 m0 = n - whole >= 16 ? 0xffff : (1u << (n - whole)) - 1;
@@ -102,12 +102,15 @@ INLINE float soften_amx(float* row, int n, float scale) {
         top1 = vf_max(top1, vf_load(row + j + W));
     }
     const vf shift = vf_set(-scale * vf_top(vf_max(top0, top1)));
-    vf sum0 = vf_set(0), sum1 = vf_set(0);
+    // The lanes behind n have no score: 0 stands for it.
+    vf sum0 = vf_or_nan(vf_set(0), (vf)_mm512_maskz_mov_ps(m0, (__m512)last0));
+    vf sum1 = vf_or_nan(vf_set(0), (vf)_mm512_maskz_mov_ps(m1, (__m512)last1));
     for (int j = 0; j < whole; j += 2 * W) {
-        vf e0 = vf_exp2_coarse(vf_fma(vf_load(row + j), vf_set(scale), shift));
-        vf e1 = vf_exp2_coarse(vf_fma(vf_load(row + j + W), vf_set(scale), shift));
-        sum0 += e0;
-        sum1 += e1;
+        vf s0 = vf_load(row + j), s1 = vf_load(row + j + W);
+        vf e0 = vf_exp2_coarse(vf_fma(s0, vf_set(scale), shift));
+        vf e1 = vf_exp2_coarse(vf_fma(s1, vf_set(scale), shift));
+        sum0 = vf_or_nan(sum0 + e0, s0);
+        sum1 = vf_or_nan(sum1 + e1, s1);
         _mm512_storeu_si512((char*)row + 2 * j, pair_bf16(e0, e1));
     }
     if (whole < n) {

@@ -222,3 +222,16 @@ func BenchmarkForward(b *testing.B) {
 		}
 	}
 }
+
+// Nothing that is not finite becomes a number again on its way to the logits.
+func TestNonFinite(t *testing.T) {
+	each(t, func(t *testing.T, options Options) {
+		t.Helper()
+		options.Workers = 1
+		backendtest.NonFinite(t, 3e38, func(t *testing.T, spec weightstest.Spec) (backend.Backend, backendtest.Model) {
+			t.Helper()
+			c := checkpoint(t, spec)
+			return open(t, c, options), modelOf(c.Config())
+		})
+	})
+}

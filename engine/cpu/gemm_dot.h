@@ -142,15 +142,21 @@ INLINE vf load_row(const void* x, int i, const bool half) {
 
 #ifdef I8_STORE
 // range_of gives a row its own scale and zero, so that its smallest and largest value, and zero itself, are within the 256
-// steps. A row of zeros has scale 0. It returns the steps of 1.
+// steps. A row of zeros has scale 0, and one that holds what is not finite has NaN, which makes NaN of all its products.
+// It returns the steps of 1.
 INLINE float range_of(const void* x, int k, const bool half, struct quantised* row) {
-    vf low = vf_set(0), high = vf_set(0);
+    vf low = vf_set(0), high = vf_set(0), lost = vf_set(0);
     for (int i = 0; i < k; i += W) {
         vf v = load_row(x, i, half);
         low = vf_min(low, v);
         high = vf_max(high, v);
+        lost = vf_or_nan(lost, v);
     }
-    float least = -vf_top(-low), range = vf_top(high) - least;
+    float least = -vf_top(-low), range = vf_top(high) - least + vf_sum(lost);
+    if (!(range < __builtin_inff())) {
+        *row = (struct quantised){__builtin_nanf(""), 0};
+        return 0;
+    }
     float inverse = range > 0 ? 255 / range : 0;
     *row = (struct quantised){range / 255, (int32_t)__builtin_rintf(-least * inverse)};
     return inverse;
@@ -193,13 +199,6 @@ static void narrow_i8(
 #endif
 
 #if defined(WITH_BF16) && !defined(WITH_AMX)
-// to_bf16 rounds to nearest, ties to even.
-INLINE vu16 to_bf16(vf x) {
-    vi bits = (vi)x;
-    vi odd = (bits >> 16) & 1;
-    return __builtin_convertvector((bits + 0x7fff + odd) >> 16, vu16);
-}
-
 static void narrow_bf16(
     const void* from,
     ptrdiff_t x_stride,
@@ -213,7 +212,7 @@ static void narrow_bf16(
     const float* x = from;
     for (int r = 0; r < m; r++, x += x_stride)
         for (int i = 0; i < k; i += W) {
-            vu16 narrowed = to_bf16(vf_load(x + i));
+            vu16 narrowed = (vu16)VF_BF16(vf_load(x + i)); // to nearest, ties to even
             memcpy((uint16_t*)y + r * y_stride + i, &narrowed, sizeof narrowed);
         }
 }

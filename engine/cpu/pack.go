@@ -36,15 +36,16 @@ func int8Row(w weights.Tensor, o int, row []float32, q []int8) (scale float32, s
 	return stored[0], sum
 }
 
-// quantiseRow turns one output channel into bytes: row[i] ≈ scale · q[i]. It returns the scale and the sum of q.
+// quantiseRow turns one output channel into bytes: row[i] ≈ scale · q[i]. It returns the scale and the sum of q. A channel that
+// holds what is not finite has scale NaN, which makes NaN of all its products.
 func quantiseRow(row []float32, q []int8) (scale float32, sum int32) {
 	var largest float64
 	for _, v := range row {
 		largest = max(largest, math.Abs(float64(v)))
 	}
-	if largest == 0 {
+	if largest == 0 || !(largest <= math.MaxFloat32) {
 		clear(q)
-		return 0, 0
+		return float32(largest * 0), 0
 	}
 	inverse := largestInt8 / largest
 	for i, v := range row {
@@ -54,8 +55,11 @@ func quantiseRow(row []float32, q []int8) (scale float32, sum int32) {
 	return float32(largest / largestInt8), sum
 }
 
-// bfloat16 rounds to nearest, ties to even. Weights are finite.
+// bfloat16 rounds to nearest, ties to even. A NaN stays one.
 func bfloat16(v float32) uint16 {
 	bits := math.Float32bits(v)
+	if v != v {
+		return uint16(bits>>16) | 0x40
+	}
 	return uint16((bits + 0x7fff + bits>>16&1) >> 16)
 }

@@ -10,7 +10,7 @@ INLINE vf act(enum activation kind, const bool coarse, vf x) {
     case ACTIVATION_GELU_NEW:
         return vf_gelu_new(x);
     case ACTIVATION_RELU:
-        return vf_max(x, vf_set(0));
+        return vf_or_nan(vf_max(x, vf_set(0)), x);
     case ACTIVATION_TANH:
         return vf_tanh(x);
     default:
@@ -86,7 +86,8 @@ static void normalise_rows(const struct normalise* a) {
         vf d = vf_first(vf_load(x + whole) - mean, a->h - whole, 0);
         squares[0] = vf_fma(d, d, squares[0]);
         float variance = vf_sum(squares[0] + squares[1]) / a->h;
-        vf inverse = vf_set(1 / __builtin_sqrtf(variance + a->epsilon));
+        // A variance that has overflowed gives NaN: its inverse root alone, 0, would give beta.
+        vf inverse = vf_or_nan(vf_set(1 / __builtin_sqrtf(variance + a->epsilon)), vf_set(variance));
         for (int i = 0; i < padded; i += W) {
             vf y = (vf_load(x + i) - mean) * inverse;
             vf_store(x + i, vf_fma(y, vf_load(a->gamma + i), vf_load(a->beta + i)));

@@ -61,6 +61,12 @@ INLINE vf vf_fma(vf a, vf b, vf c) {
 #endif
 }
 
+// vf_or_nan is y, or NaN where x is not finite: 0·x is 0 for every finite x, and NaN for infinities and NaN.
+INLINE vf vf_or_nan(vf y, vf x) {
+    return vf_fma(x, vf_set(0), y);
+}
+
+// vf_max and vf_min drop a NaN on some processors and not on others.
 INLINE vf vf_max(vf a, vf b) {
 #ifdef VF_MAX
     return (vf)VF_MAX(a, b);

@@ -32,6 +32,7 @@
 #define WITH_BF16
 #define RUN_BF16            run_bf16
 #define BF16_HOW            "vdpbf16ps zmm"
+#define VF_BF16(v)          _mm512_cvtneps_pbh((__m512)(v))
 #define DOT_BF16(sum, x, w) (vi) _mm512_dpbf16_ps((__m512)(sum), (__m512bh)(x), (__m512bh)(w))
 
 #include "variant.h"

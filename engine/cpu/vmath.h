@@ -6,6 +6,9 @@
 
 enum { EACH = 4 }; // vectors that hide the latency of a multiply-add
 
+// A clamp loses a NaN, and a function with a limit loses an infinity. The GELUs, ReLU and tanh give NaN or an infinity for
+// both, so that what went wrong before them shows in the logit; the exponentials leave that to those who call them.
+
 // FOR_EACH repeats a statement for the vectors i of such a function.
 #define FOR_EACH UNROLL for (int i = 0; i < count; i++)
 
@@ -56,7 +59,7 @@ INLINE void vf_gelu_each(vf* x, const int count) {
     FOR_EACH p[i] = vf_fma(p[i], t[i], vf_set(-1.1511148872f));
     FOR_EACH p[i] = vf_fma(p[i], t[i], vf_set(-0.999999603523f));
     vf_exp2_each(p, count);
-    FOR_EACH x[i] = vf_fma(-t[i], p[i], vf_max(x[i], vf_set(0)));
+    FOR_EACH x[i] = vf_fma(-t[i], p[i], vf_or_nan(vf_max(x[i], vf_set(0)), x[i]));
 }
 
 // The tanh approximation of GELU, x (1 + tanh z) / 2 with z = √(2/π) (x + 0.044715 x³), is x / (1 + e⁻²ᶻ).
@@ -79,7 +82,7 @@ INLINE vf vf_exp2_coarse(vf x) {
 
 // Good to an absolute error of 1e-7: what the pooler needs, whose result is summed.
 INLINE vf vf_tanh(vf x) {
-    return 1 - 2 / (1 + vf_exp(x + x));
+    return vf_or_nan(1 - 2 / (1 + vf_exp(x + x)), x);
 }
 
 // GELU to within 1e-4 · max(1, |x|), for values that are rounded to eight bits next: Φ as ½ + x p(x²) within ±4, from where

@@ -65,7 +65,7 @@ func softmax(x []float64) {
 	var sum float64
 	for i, v := range x {
 		x[i] = math.Exp(v - top)
-		sum += x[i]
+		sum += orNaN(x[i], v)
 	}
 	for i := range x {
 		x[i] /= sum

@@ -30,7 +30,8 @@ func (n *norm) apply(row []float64) {
 	for _, v := range row {
 		squares += (v - mean) * (v - mean)
 	}
-	inverse := 1 / math.Sqrt(squares/float64(len(row))+n.epsilon)
+	variance := squares / float64(len(row))
+	inverse := orNaN(1/math.Sqrt(variance+n.epsilon), variance)
 	for i, v := range row {
 		row[i] = (v-mean)*inverse*n.gamma[i] + n.beta[i]
 	}
@@ -65,7 +66,12 @@ func geluNew(x float64) float64 {
 	return 0.5 * x * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x)))
 }
 
-func relu(x float64) float64 { return max(x, 0) }
+func relu(x float64) float64 { return orNaN(max(x, 0), x) }
+
+func tanh(x float64) float64 { return orNaN(math.Tanh(x), x) }
+
+// orNaN is y, or NaN where x is not finite: it keeps limits of functions from hiding what went wrong before them.
+func orNaN(y, x float64) float64 { return y + 0*x }
 
 func activationFunc(a weights.Activation) (func(float64) float64, error) {
 	switch a {
@@ -76,7 +82,7 @@ func activationFunc(a weights.Activation) (func(float64) float64, error) {
 	case weights.ReLU:
 		return relu, nil
 	case weights.Tanh:
-		return math.Tanh, nil
+		return tanh, nil
 	}
 	return nil, fmt.Errorf("reference: activation %s is not supported", a)
 }

@@ -138,3 +138,14 @@ func BenchmarkForward(b *testing.B) {
 	}
 	b.ReportMetric(float64(batch.Tokens())*float64(b.N)/b.Elapsed().Seconds(), "tokens/s")
 }
+
+// Nothing that is not finite becomes a number again on its way to the logits. Sums are float64, so that what float32 cannot
+// hold is a number here until it is a logit.
+func TestNonFinite(t *testing.T) {
+	backendtest.NonFinite(t, float32(math.Inf(1)), func(t *testing.T, spec weightstest.Spec) (backend.Backend, backendtest.Model) {
+		t.Helper()
+		b, c := open(t, spec)
+		limits := backend.Limits{Vocab: c.VocabSize, Types: c.TypeVocab, Positions: c.MaxPositions}
+		return b, backendtest.Model{Limits: limits, Labels: len(c.Labels)}
+	})
+}

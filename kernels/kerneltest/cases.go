@@ -15,6 +15,7 @@ func Cases() []Case {
 		cases = append(cases, embedCases(d)...)
 		cases = append(cases, attentionCases(d)...)
 		cases = append(cases, headCases(d)...)
+		cases = append(cases, nonFiniteCases(d)...)
 	}
 	return cases
 }

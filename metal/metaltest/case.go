@@ -217,7 +217,7 @@ func (p *Problem) checkGuards(buffers []metal.Buffer) error {
 	return nil
 }
 
-// compare holds got to the answer. NaN is wrong.
+// compare holds got to the answer. NaN is wrong, unless the answer is: then it is what is not finite that is right.
 func (p *Problem) compare(got []float64) error {
 	if len(got) != len(p.Want) {
 		return fmt.Errorf("metaltest: %s: %d elements, want %d", p.Name, len(got), len(p.Want))
@@ -225,7 +225,10 @@ func (p *Problem) compare(got []float64) error {
 	worst := AnswerError{Problem: p.Name, Count: len(got)}
 	for i, want := range p.Want {
 		percent := 100 * math.Abs(got[i]-want) / p.Allowed[i]
-		if math.IsNaN(percent) {
+		switch finite := got[i]-got[i] == 0; {
+		case math.IsNaN(want) && !finite:
+			percent = 0
+		case math.IsNaN(percent):
 			percent = math.Inf(1)
 		}
 		if percent > 100 {

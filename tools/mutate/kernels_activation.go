@@ -18,6 +18,8 @@ var activationMutants = []mutant{
 	{"activation.h", "minimum for ReLU", "return max(x, 0.0f)", "return min(x, 0.0f)"},
 	{"activation.h", "cases swapped", "case activationGelu:\n        return gelu(x);\n    case activationGeluNew:\n        return geluNew(x);",
 		"case activationGelu:\n        return geluNew(x);\n    case activationGeluNew:\n        return gelu(x);"},
-	{"activation.h", "case falls through", "return max(x, 0.0f);", "x = max(x, 0.0f);"},
-	{"activation.h", "tanh missing", "    case activationTanh:\n        return tanh(clamp(x, -15.0f, 15.0f));\n", ""},
+	{"activation.h", "case falls through", "return max(x, 0.0f) + 0.0f * x;", "x = max(x, 0.0f) + 0.0f * x;"},
+	{"activation.h", "infinity lost in ReLU", "max(x, 0.0f) + 0.0f * x", "max(x, 0.0f)"},
+	{"activation.h", "infinity lost in tanh", "clamp(x, -15.0f, 15.0f)) + 0.0f * x", "clamp(x, -15.0f, 15.0f))"},
+	{"activation.h", "tanh missing", "    case activationTanh:\n        return tanh(clamp(x, -15.0f, 15.0f)) + 0.0f * x;\n", ""},
 }

@@ -34,7 +34,7 @@ var attentionMutants = []mutant{
 	{"attention.metal", "mask one key too early", "lane.column + e < keys", "lane.column + e + 1 < keys"},
 	{"attention.metal", "mask by row", "side * j + lane.column + e < keys", "side * j + lane.row < keys"},
 	{"attention.metal", "masked with zero", "scale : -INFINITY", "scale : 0.0f"},
-	{"attention.metal", "scale left out", "thread_elements()[e] * scale :", "thread_elements()[e] :"},
+	{"attention.metal", "scale left out", "product * scale :", "product :"},
 	{"attention.metal", "natural for binary exponent", "const float p = exp2(scores", "const float p = exp(scores"},
 	{"attention.metal", "rows not agreed on the greatest", "top = maxRow(top);", ""},
 	{"attention.metal", "sign of the rescale", "exp2(most[i] - top)", "exp2(top - most[i])"},
@@ -71,5 +71,6 @@ var attentionMutants = []mutant{
 	{"attention.metal", "elements of p swapped", "scores[i][j].thread_elements()[0], scores[i][j].thread_elements()[1]", "scores[i][j].thread_elements()[1], scores[i][j].thread_elements()[0]"},
 	{"attention.metal", "items by head", "items[group.x]", "items[group.y]"},
 	{"attention.metal", "greatest of this tile alone", "float top = most[i];", "float top = -INFINITY;"},
+	{"attention.metal", "overflow of a score lost", "                sum += 0.0f * product;\n", ""},
 	{"attention.metal", "greatest begins at zero", "rows.most[i] = -INFINITY", "rows.most[i] = 0.0f"},
 }

@@ -29,6 +29,9 @@ type Spec struct {
 	Cased          bool     // the tokenizer keeps case and accents
 	BertProcessing bool     // post_processor BertProcessing rather than TemplateProcessing
 	OwnLimits      bool     // tokenizer.json carries truncation and padding sections, which must change nothing
+
+	// Change returns what element i of a tensor is to be, where it would be v. Nil: it stays.
+	Change func(tensor string, i int, v float32) float32
 }
 
 // veryLarge is transformers' "no limit" as it appears in many a tokenizer_config.json; it fits no integer type.

@@ -15,6 +15,18 @@ type tensor struct {
 	dtype         string // as safetensors writes it
 	shape         []int
 	centre, scale float32
+	change        func(tensor string, i int, v float32) float32 // nil: none
+}
+
+// Tensors returns the names of the checkpoint's tensors of floats.
+func (s *Spec) Tensors() []string {
+	var names []string
+	for _, t := range s.tensors() {
+		if t.dtype == s.DType {
+			names = append(names, t.name)
+		}
+	}
+	return names
 }
 
 // tensors lists the checkpoint's tensors. The scales keep a unit variance from layer to layer, a little more where
@@ -24,7 +36,7 @@ func (s *Spec) tensors() []tensor {
 	H, F := s.Hidden, s.FeedForward
 	var list []tensor
 	add := func(name string, centre, scale float64, shape ...int) {
-		list = append(list, tensor{name, s.DType, shape, float32(centre), float32(scale)})
+		list = append(list, tensor{name, s.DType, shape, float32(centre), float32(scale), s.Change})
 	}
 	norm := func(name string) {
 		add(name+".weight", 1, 0.25, H)
@@ -108,7 +120,11 @@ func (t *tensor) value(seed uint64, i int) float32 {
 	h.Write([]byte(t.name))
 	bits := splitmix64(splitmix64(seed^h.Sum64()) + uint64(i)*0x9e3779b97f4a7c15)
 	unit := float32(int32(bits>>40)-1<<23) / (1 << 23) // [-1, 1) in steps of 2^-23
-	return t.centre + float32(t.scale*unit)
+	v := t.centre + float32(t.scale*unit)
+	if t.change != nil {
+		v = t.change(t.name, i, v)
+	}
+	return v
 }
 
 // splitmix64 is one output of the generator of that name for the state x.

@@ -294,6 +294,8 @@ static void check_function(const struct kernels* kernels, const char* name, enum
     free(panels), free(bias);
 }
 
+#include "finite.h"
+
 int main(int argc, char** argv) {
     const struct kernels* kernels = argc == 2 ? find_kernels(argv[1]) : NULL;
     if (!kernels) {
@@ -317,6 +319,7 @@ int main(int argc, char** argv) {
     check_function(kernels, "gelu", ACTIVATION_GELU);
     check_function(kernels, "gelu_new", ACTIVATION_GELU_NEW);
     check_function(kernels, "tanh", ACTIVATION_TANH);
+    check_finite(kernels);
     if (kernels->leave) kernels->leave();
     return failures != 0;
 }
