@@ -26,6 +26,7 @@ type Engine struct {
 	activation scoreActivation
 	labels     []string
 	info       Info
+	badWeight  badWeight
 
 	dispatcher *dispatcher
 	owned      bool // the dispatcher has no other models
@@ -74,7 +75,7 @@ func openOn(ctx context.Context, config Config, d *dispatcher) (*Engine, error) 
 			Requests: config.MaxConcurrentRequests, MaxWait: config.MaxWait,
 		}),
 	}
-	if err := e.load(); err != nil {
+	if err := e.load(ctx); err != nil {
 		return nil, errors.Join(err, e.release())
 	}
 	return e, nil
@@ -94,7 +95,7 @@ func openCheckpoint(model string) (*weights.Checkpoint, error) {
 	return weights.Open(filepath.Clean(model))
 }
 
-func (e *Engine) load() error {
+func (e *Engine) load(ctx context.Context) error {
 	var err error
 	if e.activation, err = chooseActivation(e.checkpoint.Config()); err != nil {
 		return err
@@ -114,6 +115,9 @@ func (e *Engine) load() error {
 		}
 		r.name = fmt.Sprintf("%s/%d", r.backend.Info().Name, i)
 		e.replicas = append(e.replicas, r)
+	}
+	if err := e.tryPairs(ctx, e.replicas[0].backend); err != nil {
+		return err
 	}
 	e.info = e.describe()
 	return nil

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -97,7 +96,7 @@ type Stats struct {
 }
 
 // Score scores every pair. A deadline of ctx counts: what has not begun by then is not computed. Errors: ErrClosed,
-// ErrTokenizer, ErrBackend, an *OverloadError, a *LengthError, a *ValueError, ctx's.
+// ErrTokenizer, ErrBackend, a *NonFiniteError, an *OverloadError, a *LengthError, a *ValueError, ctx's.
 func (e *Engine) Score(ctx context.Context, pairs []Pair, options Options) (*Scores, error) {
 	timer := e.config.Trace.Request()
 	logits, stats, err := e.logits(ctx, pairs, &options, timer)
@@ -184,10 +183,8 @@ func (e *Engine) schedule(ctx context.Context, pairs []Pair, options *Options, t
 	for i := range sequences {
 		stats.Tokens += len(sequences[i].ids)
 	}
-	for i, v := range logits {
-		if v64 := float64(v); math.IsNaN(v64) || math.IsInf(v64, 0) {
-			return nil, stats, fmt.Errorf("%w: the logit of pair %d is %g", ErrBackend, i/len(e.labels), v)
-		}
+	if bad := e.nonFinite(logits, e.info.Backend.DType); bad != nil {
+		return nil, stats, bad
 	}
 	return logits, stats, nil
 }

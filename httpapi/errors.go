@@ -125,6 +125,7 @@ func engineFailure(err error, c *call) *failure {
 		stretch  *engine.StretchError
 		overload *engine.OverloadError
 		value    *engine.ValueError
+		bad      *engine.NonFiniteError
 	)
 	switch {
 	case errors.As(err, &length):
@@ -158,6 +159,8 @@ func engineFailure(err error, c *call) *failure {
 		return failf(kindUnhealthy, "the server is stopping")
 	case errors.Is(err, engine.ErrTokenizer):
 		return &failure{kind: kindTokenizer, message: err.Error(), cause: err}
+	case errors.As(err, &bad):
+		return &failure{kind: kindBackend, message: fmt.Sprintf("`%s[%d]` has no finite score: %s", c.list.name, bad.Index, bad.Reason()), cause: err}
 	case errors.Is(err, engine.ErrBackend):
 		return &failure{kind: kindBackend, message: err.Error(), cause: err}
 	}

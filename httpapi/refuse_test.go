@@ -190,6 +190,8 @@ func TestRankerErrors(t *testing.T) {
 		{fmt.Errorf("%w on a text of 9 bytes", engine.ErrTokenizer), 422, "Tokenizer", "engine: tokenizer failed on a text of 9 bytes", ""},
 		{fmt.Errorf("%w: the logit of pair 3 is NaN", engine.ErrBackend), 424, "Backend",
 			"engine: backend failed: the logit of pair 3 is NaN", ""},
+		{fmt.Errorf("x: %w", &engine.NonFiniteError{Index: 2, DType: "float16"}), 424, "Backend",
+			"`texts[2]` has no finite score: numbers become too large for float16: use --precision fp32", ""},
 		{engine.ErrClosed, 503, "Unhealthy", "the server is stopping", "1"},
 		{fmt.Errorf("x: %w", &engine.OverloadError{Limit: "QueueTokens", Value: 9, Max: 8, RetryAfter: 1001 * time.Millisecond}), 429,
 			"Overloaded", "the server is overloaded: QueueTokens would be 9, the limit is 8", "2"},

@@ -171,3 +171,23 @@ func TestErrors(t *testing.T) {
 		t.Errorf("a head of 72: %v", err)
 	}
 }
+
+// TestNonFinite: nothing that is not finite becomes a number again on its way to the logits; in half precision, neither does
+// what half precision cannot hold.
+func TestNonFinite(t *testing.T) {
+	notShort(t)
+	for _, full := range []bool{false, true} {
+		beyond := float32(1e6) // biases are float32, what they are added to is stored as half
+		if full {
+			beyond = 3e38
+		}
+		t.Run(fmt.Sprintf("float32 %v", full), func(t *testing.T) {
+			backendtest.NonFinite(t, beyond, func(t *testing.T, spec weightstest.Spec) (backend.Backend, backendtest.Model) {
+				t.Helper()
+				r := newRig(t, sim.Config{}, written(t, spec), gpu.Config{Float32: full, MaxBatchTokens: 32})
+				limits := backend.Limits{Vocab: r.config.VocabSize, Types: r.config.TypeVocab, Positions: r.config.MaxPositions}
+				return r.gpu, backendtest.Model{Limits: limits, Labels: len(r.config.Labels)}
+			})
+		})
+	}
+}

@@ -48,7 +48,7 @@ var allowed = []rule{
 	{"engine/gpu", []string{"engine/backend", "engine/cost", "kernels", "metal", "weights"}},
 	{"engine/cost", []string{"weights"}},
 	{"engine/backend", nil},
-	{"engine/backend/backendtest", []string{"engine/backend"}},
+	{"engine/backend/backendtest", []string{"engine/backend", "weights/weightstest"}},
 	{"engine/schedule", nil},
 	{"engine/trace", nil},
 	{"engine/schedule/simulate", []string{"engine/schedule"}},

@@ -1,0 +1,126 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/metalrank/metalrank/engine/backend"
+	"github.com/metalrank/metalrank/weights"
+)
+
+// NonFiniteError says that a pair has no score: a number of its forward pass is NaN or infinite. It is an ErrBackend.
+type NonFiniteError struct {
+	Index int // of the pair or document, from 0; -1: of the pairs that Open tries
+	// Tensor is the first tensor of the checkpoint that is not finite itself, and Element and Value are where. Empty: all
+	// weights are finite, and numbers have become too large for the arithmetic.
+	Tensor  string
+	Element int
+	Value   float32
+	DType   string // of the arithmetic, as in backend.Info
+}
+
+// Error implements error.
+func (e *NonFiniteError) Error() string {
+	pair := fmt.Sprintf("pair %d", e.Index)
+	if e.Index < 0 {
+		pair = "a pair of plain text"
+	}
+	return fmt.Sprintf("%v: %s has no finite score: %s", ErrBackend, pair, e.Reason())
+}
+
+// Reason says what is wrong, and what to do about it.
+func (e *NonFiniteError) Reason() string {
+	switch {
+	case e.Tensor != "":
+		return fmt.Sprintf("element %d of the checkpoint's tensor %q is %g: its weights are damaged, get them again", e.Element, e.Tensor, e.Value)
+	case e.DType == "float32" || e.DType == "float64":
+		return fmt.Sprintf("the checkpoint's weights are finite, but numbers become too large for %s: the model can't be used", e.DType)
+	}
+	return fmt.Sprintf("numbers become too large for %s: use --precision fp32", e.DType)
+}
+
+// Unwrap makes it an ErrBackend.
+func (e *NonFiniteError) Unwrap() error { return ErrBackend }
+
+// badWeight is the first element of a checkpoint that is not finite.
+type badWeight struct {
+	once    sync.Once
+	tensor  string // empty: there is none
+	element int
+	value   float32
+}
+
+// find reads all weights once.
+func (b *badWeight) find(checkpoint *weights.Checkpoint) {
+	b.once.Do(func() {
+		tensors, err := checkpoint.Weights()
+		if err != nil {
+			return // the backend has read them
+		}
+		chunk := make([]float32, 1<<14)
+		for _, t := range tensors {
+			if !t.IsNumeric() {
+				continue
+			}
+			for start := 0; start < t.Len(); start += len(chunk) {
+				part := chunk[:min(len(chunk), t.Len()-start)]
+				t.Float32s(part, start)
+				for i, v := range part {
+					if !isFinite(v) {
+						b.tensor, b.element, b.value = t.Name, start+i, v
+						return
+					}
+				}
+			}
+		}
+	})
+}
+
+func isFinite(v float32) bool { return v-v == 0 }
+
+// nonFinite returns what is wrong with the first pair whose logits [n, C] are not all finite, and nil where they are.
+func (e *Engine) nonFinite(logits []float32, dtype string) *NonFiniteError {
+	i := slices.IndexFunc(logits, func(v float32) bool { return !isFinite(v) })
+	if i < 0 {
+		return nil
+	}
+	bad := &e.badWeight
+	bad.find(e.checkpoint)
+	return &NonFiniteError{Index: i / len(e.labels), Tensor: bad.tensor, Element: bad.element, Value: bad.value, DType: dtype}
+}
+
+// plainPairs are what any reranker must be able to score.
+var plainPairs = []Pair{
+	{Query: "how big is a panda?", Document: "A panda is a bear."},
+	{Query: "2024-01-01", Document: "東京: {1, 2}"},
+}
+
+// tryPairs runs plainPairs on a GPU, and where activations are narrower than float32: a model whose numbers don't fit fails
+// when it is opened.
+func (e *Engine) tryPairs(ctx context.Context, b backend.Backend) error {
+	info := b.Info()
+	switch {
+	case info.Name == BackendMetal, info.Name == BackendSim, info.DType != "float32" && info.DType != "float64":
+	default:
+		return nil
+	}
+	var batch backend.Batch
+	for i := range plainPairs {
+		sequences, err := e.encode(ctx, plainPairs[i:i+1], &Options{})
+		if err != nil {
+			continue // a request with such a text is refused by itself
+		}
+		batch.Append(sequences[0].ids, sequences[0].types)
+	}
+	logits := make([]float32, batch.Sequences()*len(e.labels))
+	if err := b.Forward(ctx, &batch, logits); err != nil {
+		return fmt.Errorf("%w: %w", ErrBackend, err)
+	}
+	if bad := e.nonFinite(logits, info.DType); bad != nil {
+		bad.Index = -1
+		return bad
+	}
+	return nil
+}
