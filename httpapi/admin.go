@@ -25,7 +25,6 @@ type AdminConfig struct {
 
 // NewAdmin returns an Admin of s. The caller closes it, if it has served.
 func (s *Server) NewAdmin(config AdminConfig) *Admin {
-	get := func(h handler) map[string]handler { return map[string]handler{fasthttp.MethodGet: h} }
 	paths := routes{
 		"/health": get(s.health), "/healthz": get(s.health), "/livez": get(s.health), "/readyz": get(s.ready),
 		"/metrics": get(s.showMetrics), "/debug/trace": get(s.showTrace),

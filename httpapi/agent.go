@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"sync/atomic"
 	"time"
 )
 
@@ -36,7 +35,7 @@ const agentTimeout = time.Second
 // ServeAgent gives everybody who connects to ln a report and hangs up, one after another, until ln is closed. It reads
 // nothing, and asks for no keys.
 func (s *Server) ServeAgent(ln net.Listener) error {
-	accepting := &listener{ln, s.logger, new(atomic.Int64), &s.lines} // these connections are no clients
+	accepting := &listener{Listener: ln, server: s} // these connections are no clients
 	for {
 		c, err := accepting.Accept()
 		switch {

@@ -32,6 +32,16 @@ func (s *Server) serve(e endpoint) handler {
 			return f
 		}
 		who := accessOf(ctx)
+		share := &share{budget: s.budget}
+		if who != nil {
+			share.client = who.client
+		}
+		defer share.keep(0)
+		packed, f := s.readBody(ctx, share)
+		if f != nil {
+			return f
+		}
+		defer packed.free()
 		if f := who.enter(); f != nil {
 			return f
 		}
@@ -41,19 +51,33 @@ func (s *Server) serve(e endpoint) handler {
 				s.config.MaxConcurrentRequests)
 		}
 		defer s.places.give()
-		body, f := s.body(&ctx.Request)
-		if f != nil {
-			return f
-		}
-		c, f := decode(body, e.form, s.limits)
-		if f == nil {
-			f = e.check(c)
-		}
+		c, f := s.decodeBody(&ctx.Request, packed, &e)
 		if f != nil {
 			return f
 		}
 		return s.answer(ctx, &e, c)
 	}
+}
+
+// decodeBody unpacks and decodes a body, of which then nothing is left but what the call has.
+func (s *Server) decodeBody(request *fasthttp.Request, packed *intake, e *endpoint) (*call, *failure) {
+	body, f := s.unpack(request, packed)
+	if f != nil {
+		return nil, f
+	}
+	defer body.free()
+	c, f := decode(body.body, e.form, s.limits)
+	if f == nil {
+		f = e.check(c)
+	}
+	if f != nil {
+		return nil, f
+	}
+	left := int64(len(body.body))
+	packed.free()
+	body.free()
+	body.keep(left)
+	return c, nil
 }
 
 func (s *Server) answer(ctx *fasthttp.RequestCtx, e *endpoint, c *call) *failure {
@@ -93,7 +117,7 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx, e *endpoint, c *call) *failure
 		return internalFailure(w.err)
 	}
 	trace.score(model, c, stats)
-	took := time.Since(ctx.Time())
+	took := time.Since(readAt(ctx))
 	if !e.plain {
 		s.metrics.te.scored(c, stats, took)
 		who.scored(c, stats)
@@ -115,7 +139,7 @@ func (s *Server) pick(name string, lenient bool) (*served, *failure) {
 	return nil, failf(kindModel, "`model` is %s, which is not served; there are: %s", quote(name), quoteNames(s.names))
 }
 
-// checkHeader wants a body of plain JSON, and says so in its type. Nor may the type be missing: a web page may send
+// checkHeader wants a body of JSON, by its type, and in an encoding that can be decompressed. Nor may the type be missing: a web page may send
 // a body without one to any address, localhost included, but needs our consent (CORS) to send JSON by its name.
 func checkHeader(header *fasthttp.RequestHeader) *failure {
 	if value := header.ContentType(); string(value) != contentTypeJSON && !isJSON(string(value)) {
@@ -124,7 +148,8 @@ func checkHeader(header *fasthttp.RequestHeader) *failure {
 		}
 		return failf(kindMediaType, "Content-Type is %s, want %s", quote(string(value)), contentTypeJSON)
 	}
-	return nil
+	_, f := encodingOf(header)
+	return f
 }
 
 // isJSON takes application/json and application/*+json, with any parameters, as text-embeddings-inference does.

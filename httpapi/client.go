@@ -16,6 +16,7 @@ type client struct {
 	refused atomic.Int64
 	pairs   atomic.Int64
 	tokens  atomic.Int64
+	bytes   int64 // of bodies; guarded by the mu of the server's budget
 }
 
 // quota is what a client may have; it belongs to the keys that are there now.

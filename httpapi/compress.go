@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zlib"
@@ -19,47 +20,58 @@ import (
 // since klauspost/compress has none.
 const acceptedEncodings = "gzip, deflate, zstd, identity"
 
-// body returns a request's body, decompressed within the limit that one that isn't compressed has.
-func (s *Server) body(request *fasthttp.Request) ([]byte, *failure) {
-	packed := request.Body()
-	encoding := request.Header.ContentEncoding()
-	if len(encoding) == 0 {
-		return packed, nil
-	}
-	u := s.unpackers.take()
-	defer s.unpackers.free(u)
-	var (
-		body []byte
-		err  error
-	)
-	switch name := strings.ToLower(strings.TrimSpace(string(encoding))); name {
-	case "identity":
-		return packed, nil
-	case "gzip", "x-gzip":
-		body, err = u.gzip(packed)
-	case "deflate":
-		body, err = u.deflate(packed)
-	case "zstd":
-		body, err = u.zstd(packed)
-	default:
-		f := failf(kindMediaType, "Content-Encoding is %s, want one of %s", quote(string(encoding)), acceptedEncodings)
-		f.header, f.value = fasthttp.HeaderAcceptEncoding, acceptedEncodings
-		return nil, f
-	}
-	switch {
-	case errors.Is(err, errUnpackedTooLarge), errors.Is(err, zstd.ErrWindowSizeExceeded):
-		return nil, failf(kindBodySize, "the body has more than %d bytes once it is decompressed, which is the limit", s.config.MaxBodyBytes)
-	case err != nil:
-		return nil, failf(kindMalformed, "the body can't be decompressed as Content-Encoding says, %s: %s", quote(string(encoding)), clip(err.Error()))
-	}
-	return body, nil
+// unpackings have the ways to decompress by the names of encodings.
+var unpackings = map[string]func(u *unpacker, packed io.Reader, to io.Writer) error{
+	"gzip": (*unpacker).gzip, "x-gzip": (*unpacker).gzip, "deflate": (*unpacker).deflate, "zstd": (*unpacker).zstd,
 }
 
-var errUnpackedTooLarge = errors.New("too large")
+// encodingOf returns how the body of a request is to be decompressed; nil: it isn't compressed.
+func encodingOf(header *fasthttp.RequestHeader) (unpack func(*unpacker, io.Reader, io.Writer) error, f *failure) {
+	encoding := string(header.ContentEncoding())
+	name := strings.ToLower(strings.TrimSpace(encoding))
+	if encoding == "" || name == "identity" {
+		return nil, nil
+	}
+	if unpack = unpackings[name]; unpack == nil {
+		f = failf(kindMediaType, "Content-Encoding is %s, want one of %s", quote(encoding), acceptedEncodings)
+		f.header, f.value = fasthttp.HeaderAcceptEncoding, acceptedEncodings
+	}
+	return unpack, f
+}
+
+// unpack returns a request's body, decompressed within the limit that one that isn't compressed has.
+func (s *Server) unpack(request *fasthttp.Request, packed *intake) (*intake, *failure) {
+	unpack, f := encodingOf(&request.Header)
+	if unpack == nil {
+		return packed, f
+	}
+	u, f := s.unpackers.take()
+	if f != nil {
+		return nil, f
+	}
+	defer s.unpackers.free(u)
+	body, f := newIntake(packed.share, s.config.MaxBodyBytes, 0)
+	if f != nil {
+		return nil, f
+	}
+	err := unpack(u, bytes.NewReader(packed.body), body)
+	if err == nil {
+		return body, nil
+	}
+	body.free()
+	var memory shareError
+	switch {
+	case errors.As(err, &memory):
+		return nil, memory.failure
+	case errors.Is(err, errBodyTooLarge), errors.Is(err, zstd.ErrWindowSizeExceeded):
+		return nil, failf(kindBodySize, "the body has more than %d bytes once it is decompressed, which is the limit", s.config.MaxBodyBytes)
+	}
+	return nil, failf(kindMalformed, "the body can't be decompressed as Content-Encoding says, %s: %s",
+		quote(string(request.Header.ContentEncoding())), clip(err.Error()))
+}
 
 // unpacker decompresses one body at a time.
 type unpacker struct {
-	limitBytes  int
 	gzipReader  *gzip.Reader // nil before its first use, like the others
 	zlibReader  io.ReadCloser
 	zstdDecoder *zstd.Decoder
@@ -72,21 +84,32 @@ type unpackers struct {
 	idle   sync.Pool
 }
 
-func newUnpackers(limitBytes int) *unpackers {
+func newUnpackers() *unpackers {
 	return &unpackers{
 		places: make(chan struct{}, runtime.GOMAXPROCS(0)),
-		idle:   sync.Pool{New: func() any { return &unpacker{limitBytes: limitBytes} }},
+		idle:   sync.Pool{New: func() any { return &unpacker{} }},
 	}
 }
 
-// take waits for a place.
-func (all *unpackers) take() *unpacker {
-	all.places <- struct{}{}
+// take waits for a place, and fails where it would take long.
+func (all *unpackers) take() (*unpacker, *failure) {
+	select {
+	case all.places <- struct{}{}:
+	default:
+		end := time.NewTimer(budgetWait)
+		defer end.Stop()
+		select {
+		case all.places <- struct{}{}:
+		case <-end.C:
+			return nil, failf(kindOverloaded, "the server is overloaded: compressed bodies wait for their turn, of which %d are unpacked at once",
+				cap(all.places))
+		}
+	}
 	u, ok := all.idle.Get().(*unpacker)
 	if !ok {
 		panic("BUG: the pool holds unpackers alone")
 	}
-	return u
+	return u, nil
 }
 
 func (all *unpackers) free(u *unpacker) {
@@ -94,62 +117,53 @@ func (all *unpackers) free(u *unpacker) {
 	<-all.places
 }
 
-// all reads r to its end, or to the limit.
-func (u *unpacker) all(r io.Reader) ([]byte, error) {
-	var body bytes.Buffer
-	switch n, err := io.Copy(&body, io.LimitReader(r, int64(u.limitBytes)+1)); {
-	case err != nil:
-		return nil, err
-	case n > int64(u.limitBytes):
-		return nil, errUnpackedTooLarge
-	}
-	return body.Bytes(), nil
-}
-
-func (u *unpacker) gzip(packed []byte) ([]byte, error) {
+func (u *unpacker) gzip(packed io.Reader, to io.Writer) error {
 	var err error
 	if u.gzipReader == nil {
-		u.gzipReader, err = gzip.NewReader(bytes.NewReader(packed))
+		u.gzipReader, err = gzip.NewReader(packed)
 	} else {
-		err = u.gzipReader.Reset(bytes.NewReader(packed))
+		err = u.gzipReader.Reset(packed)
 	}
 	if err != nil {
 		u.gzipReader = nil
-		return nil, err
+		return err
 	}
-	return u.all(u.gzipReader)
+	_, err = io.Copy(to, u.gzipReader)
+	return err
 }
 
 // deflate is zlib's format, by RFC 9110, 8.4.1.2.
-func (u *unpacker) deflate(packed []byte) (body []byte, err error) {
+func (u *unpacker) deflate(packed io.Reader, to io.Writer) (err error) {
 	if r, ok := u.zlibReader.(zlib.Resetter); ok {
-		err = r.Reset(bytes.NewReader(packed), nil)
+		err = r.Reset(packed, nil)
 	} else {
-		u.zlibReader, err = zlib.NewReader(bytes.NewReader(packed))
+		u.zlibReader, err = zlib.NewReader(packed)
 	}
 	if err != nil {
 		u.zlibReader = nil
-		return nil, err
+		return err
 	}
-	return u.all(u.zlibReader)
+	_, err = io.Copy(to, u.zlibReader)
+	return err
 }
 
 // maxZstdWindow is what every decoder should take (RFC 8878, 3.1.1.1.2): compressors write windows of that size for
 // bodies that are far smaller.
 const maxZstdWindow = 8 << 20
 
-func (u *unpacker) zstd(packed []byte) (body []byte, err error) {
+func (u *unpacker) zstd(packed io.Reader, to io.Writer) (err error) {
 	if u.zstdDecoder == nil {
 		u.zstdDecoder, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
 			zstd.WithDecoderMaxWindow(maxZstdWindow))
 		if err != nil {
-			return nil, fmt.Errorf("BUG: %w", err)
+			return fmt.Errorf("BUG: %w", err)
 		}
 	}
-	if err := u.zstdDecoder.Reset(bytes.NewReader(packed)); err != nil {
-		return nil, err
+	if err := u.zstdDecoder.Reset(packed); err != nil {
+		return err
 	}
-	return u.all(u.zstdDecoder)
+	_, err = io.Copy(to, u.zstdDecoder)
+	return err
 }
 
 // minCompressedBytes is the least answer that is compressed: a smaller one fits into one packet as it is.

@@ -94,7 +94,7 @@ func TestPackedBodies(t *testing.T) {
 
 // TestBombs sends a kilobyte that claims to be much more, and wants little memory spent on it.
 func TestBombs(t *testing.T) {
-	_, address := start(t, &fakeRanker{}, Config{})
+	_, address := start(t, &fakeRanker{}, Config{MaxBodyBytes: 2_000_000})
 	bombs := map[string]string{}
 	for _, encoding := range []string{"gzip", "deflate", "zstd"} {
 		bombs[encoding] = pack(t, encoding, spaces(256<<20))

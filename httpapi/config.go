@@ -14,8 +14,9 @@ import (
 
 // Config sets limits. The zero value works: 0 in a field stands for its default.
 type Config struct {
-	// MaxBodyBytes is the largest request body, in bytes, before and after decompressing. Default 2,000,000, as in text-embeddings-inference.
-	// Bounds: 1 to 1 GiB.
+	// MaxBodyBytes is the largest request body, in bytes, before and after decompressing. Default 16,000,000: MaxTexts documents
+	// of 4,096 tokens, to which Cohere cuts them, have about as many. Bounds: 1 to 1 GiB. All bodies of requests under way
+	// together, with what is made of them, have six times as much memory, or 64 MiB.
 	MaxBodyBytes int
 	// MaxTexts is how many texts one request may have. Default 1000, the most that Cohere advises its clients to
 	// send: the 32 of text-embeddings-inference refuses what they send in practice. Bounds: 1 to 1,000,000.
@@ -44,6 +45,9 @@ type Config struct {
 	// Default 512. Bounds: 1 to 65,536. Unlike in text-embeddings-inference a request counts once, however many
 	// texts it has.
 	MaxConcurrentRequests int
+	// MaxConnections is how many connections may be open; one more is answered with 503 and closed. Each has some 15 KB of memory
+	// while nothing comes. Default 10,000. Bounds: 1 to 1,000,000.
+	MaxConnections int
 	// ReadTimeout is the time from the first byte of a request to the last of its body. Default 30 s.
 	// Bounds, for all three timeouts: 1 ms to 24 h.
 	ReadTimeout time.Duration
@@ -81,11 +85,12 @@ type Config struct {
 }
 
 const (
-	defaultMaxBodyBytes          = 2_000_000
+	defaultMaxBodyBytes          = 16_000_000
 	defaultMaxTexts              = 1000
 	defaultMaxQueryCharacters    = 122_880
 	defaultMaxTextCharacters     = 2_000_000
 	defaultMaxConcurrentRequests = 512
+	defaultMaxConnections        = 10_000
 	defaultReadTimeout           = 30 * time.Second
 	defaultWriteTimeout          = 30 * time.Second
 	defaultIdleTimeout           = 75 * time.Second
@@ -94,6 +99,7 @@ const (
 	maxMaxTexts              = 1_000_000
 	maxMaxCharacters         = 1 << 30
 	maxMaxConcurrentRequests = 1 << 16
+	maxMaxConnections        = 1_000_000
 	minTimeout               = time.Millisecond
 	maxTimeout               = 24 * time.Hour
 )
@@ -109,6 +115,7 @@ func (c Config) Validate() error {
 		{"MaxQueryCharacters", c.MaxQueryCharacters, maxMaxCharacters},
 		{"MaxTextCharacters", c.MaxTextCharacters, maxMaxCharacters},
 		{"MaxConcurrentRequests", c.MaxConcurrentRequests, maxMaxConcurrentRequests},
+		{"MaxConnections", c.MaxConnections, maxMaxConnections},
 	} {
 		if f.got < 0 || f.got > f.max {
 			return wrong(f.name, f.got, "0 (the default) or 1 to %d", f.max)
@@ -147,6 +154,7 @@ func (c Config) WithDefaults() Config {
 	c.MaxQueryCharacters = cmp.Or(c.MaxQueryCharacters, defaultMaxQueryCharacters)
 	c.MaxTextCharacters = cmp.Or(c.MaxTextCharacters, defaultMaxTextCharacters)
 	c.MaxConcurrentRequests = cmp.Or(c.MaxConcurrentRequests, defaultMaxConcurrentRequests)
+	c.MaxConnections = cmp.Or(c.MaxConnections, defaultMaxConnections)
 	c.ReadTimeout = cmp.Or(c.ReadTimeout, defaultReadTimeout)
 	c.WriteTimeout = cmp.Or(c.WriteTimeout, defaultWriteTimeout)
 	c.IdleTimeout = cmp.Or(c.IdleTimeout, defaultIdleTimeout)

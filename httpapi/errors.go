@@ -79,6 +79,7 @@ const statusClientClosedRequest = 499
 type failure struct {
 	kind    kind
 	message string // for the client
+	unread  bool   // more of the request may be on its way
 	cause   error  // for the log, where the fault is the server's; nil otherwise
 	// header and value are one more response header, where the status asks for one.
 	header, value string

@@ -70,7 +70,7 @@ func TestConfig(t *testing.T) {
 		t.Error("New took no ranker")
 	}
 	if got := (Config{Logger: slog.Default()}).WithDefaults(); got.Logger != slog.Default() ||
-		got.MaxBodyBytes != 2_000_000 || got.MaxTexts != 1000 || got.MaxConcurrentRequests != 512 {
+		got.MaxBodyBytes != 16_000_000 || got.MaxTexts != 1000 || got.MaxConcurrentRequests != 512 {
 		t.Errorf("defaults: %+v", got)
 	}
 }

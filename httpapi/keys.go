@@ -218,22 +218,6 @@ func (k *Keys) find(key []byte) (a *access, ok bool) {
 	return &keys[at].access, true
 }
 
-// guard makes a handler that wants one of the server's keys, where it has any.
-func (s *Server) guard(h handler) handler {
-	keys := s.config.Keys
-	if keys == nil {
-		return h
-	}
-	return func(ctx *fasthttp.RequestCtx) *failure {
-		a, f := keys.authorise(&ctx.Request.Header)
-		if f != nil {
-			return f
-		}
-		ctx.SetUserValue(accessValue, a)
-		return h(ctx)
-	}
-}
-
 // authorise returns how the key that a request has lets it in. The key is in Authorization, with Bearer before it or, as LlamaIndex
 // sends it, bare; or in X-API-Key.
 func (k *Keys) authorise(header *fasthttp.RequestHeader) (a *access, f *failure) {

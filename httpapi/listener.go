@@ -3,20 +3,21 @@ package httpapi
 import (
 	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/valyala/fasthttp"
 )
 
 // listener adds to what fasthttp does with a net.Listener: it outlasts a shortage of descriptors, at which fasthttp
 // would stop serving for good, and its connections can linger.
 type listener struct {
 	net.Listener
-	logger *slog.Logger
-	open   *atomic.Int64 // of connections
-	lines  *lineLimit
+	server   *Server
+	most     int64        // connections; 0: they are no clients, and not counted
+	refusing atomic.Int64 // connections that are told so
 }
 
 // acceptPause is how long a shortage is given to pass.
@@ -26,20 +27,56 @@ const acceptPause = 50 * time.Millisecond
 func (l *listener) Accept() (net.Conn, error) {
 	for short := false; ; {
 		c, err := l.Listener.Accept()
-		if err == nil {
-			return newConn(c, l.open), nil
+		switch {
+		case err == nil && l.most == 0:
+			return c, nil
+		case err == nil && l.server.open.Load() < l.most:
+			return newConn(c, l.server), nil
+		case err == nil:
+			l.refuse(c)
+			continue
 		}
 		if !shortage(err) {
 			return nil, err
 		}
 		if !short {
-			if _, ok := l.lines.pass(time.Now()); ok {
-				l.logger.Error("can't accept connections, trying on", "error", err)
+			if _, ok := l.server.lines.pass(time.Now()); ok {
+				l.server.logger.Error("can't accept connections, trying on", "error", err)
 			}
 			short = true
 		}
 		time.Sleep(acceptPause)
 	}
+}
+
+// maxRefusing is how many connections at once are told that there are too many; others are closed without a word.
+const maxRefusing = 100
+
+// refuse closes a connection that is one too many. Over TLS it does so without a word, which would take a handshake.
+func (l *listener) refuse(c net.Conn) {
+	if held, ok := l.server.lines.pass(time.Now()); ok {
+		l.server.logger.Warn("too many connections", "limit", l.most, "leftOut", held)
+	}
+	if l.server.config.TLS != nil || l.refusing.Add(1) > maxRefusing {
+		if l.server.config.TLS == nil {
+			l.refusing.Add(-1)
+		}
+		_ = c.Close()
+		return
+	}
+	go func() {
+		defer l.refusing.Add(-1)
+		var response fasthttp.Response
+		failf(kindUnhealthy, "the server has %d connections, which is the limit", l.most).write(&response)
+		response.SetConnectionClose()
+		refused := &conn{Conn: c}
+		refused.closed.Store(true) // it isn't counted
+		refused.linger.Store(true)
+		if err := c.SetWriteDeadline(time.Now().Add(lingerTime)); err == nil {
+			_, _ = response.WriteTo(c) // who has left needs none
+		}
+		_ = refused.Close()
+	}()
 }
 
 // shortage tells whether a later Accept may succeed.
@@ -58,15 +95,19 @@ func shortage(err error) bool {
 // client before it has read the refusal.
 type conn struct {
 	net.Conn
-	open   *atomic.Int64   // counts it until it is closed
+	server *Server         // which counts it until it is closed
 	closed atomic.Bool     // Close was called
 	linger atomic.Bool     // set before Close where a request was refused before all of it was read
 	raw    syscall.RawConn // for looking whether the client is still there; nil where that can't be done
 }
 
-func newConn(c net.Conn, open *atomic.Int64) *conn {
-	open.Add(1)
-	wrapped := &conn{Conn: c, open: open}
+// connBytes are those of a connection for which nothing comes.
+const connBytes = 15 << 10
+
+func newConn(c net.Conn, server *Server) *conn {
+	server.open.Add(1)
+	server.trimmer.add(connBytes)
+	wrapped := &conn{Conn: c, server: server}
 	if sc, ok := c.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {
 			wrapped.raw = raw
@@ -81,7 +122,10 @@ const lingerTime = 2 * time.Second
 // Close implements net.Conn.
 func (c *conn) Close() error {
 	if !c.closed.Swap(true) {
-		defer c.open.Add(-1)
+		defer func() {
+			c.server.open.Add(-1)
+			c.server.trimmer.add(-connBytes)
+		}()
 	}
 	half, ok := c.Conn.(interface{ CloseWrite() error })
 	if ok && c.linger.Load() && half.CloseWrite() == nil && c.SetReadDeadline(time.Now().Add(lingerTime)) == nil {

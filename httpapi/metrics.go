@@ -126,7 +126,7 @@ func (m *Metrics) path(ctx *fasthttp.RequestCtx) *pathMetrics {
 // ended counts a request with the status that its response has.
 func (m *Metrics) ended(ctx *fasthttp.RequestCtx, f *failure) {
 	p := m.path(ctx)
-	p.duration.Observe(time.Since(ctx.Time()).Seconds())
+	p.duration.Observe(time.Since(readAt(ctx)).Seconds())
 	m.count(ctx, p)
 	if f != nil && p.scores && ctx.IsPost() {
 		m.te.failed(f)

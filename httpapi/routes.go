@@ -20,33 +20,37 @@ const contentTypeJSON = "application/json"
 // handler answers one request, or says why not.
 type handler func(*fasthttp.RequestCtx) *failure
 
-// routes has the handlers by path and method. GET stands for HEAD too.
-type routes map[string]map[string]handler
+// route is a path with a method.
+type route struct {
+	answer handler
+	keys   *Keys // of which the request has to have one; nil: it needs none
+	reads  bool  // a body
+}
+
+// routes has what there is by path and method. GET stands for HEAD too.
+type routes map[string]map[string]*route
+
+// get makes the methods of a path that answers GET alone, and everybody.
+func get(h handler) map[string]*route { return map[string]*route{fasthttp.MethodGet: {answer: h}} }
 
 // newRoutes has every path there is.
 func (s *Server) newRoutes() routes {
 	r := routes{
-		"/health":  {fasthttp.MethodGet: s.health},
-		"/ping":    {fasthttp.MethodGet: s.health},
-		"/":        {fasthttp.MethodGet: s.showHome},
-		"/healthz": {fasthttp.MethodGet: s.health},
-		"/livez":   {fasthttp.MethodGet: s.health},
-		"/readyz":  {fasthttp.MethodGet: s.ready},
-		"/metrics": {fasthttp.MethodGet: s.showPublicMetrics},
-		"/info":    {fasthttp.MethodGet: s.guard(s.showInfo)},
-		"/docs":    {fasthttp.MethodGet: s.showDocs},
-
-		"/openapi.json":         {fasthttp.MethodGet: s.showOpenAPI},
-		"/api-doc/openapi.json": {fasthttp.MethodGet: s.showOpenAPI}, // text-embeddings-inference's
+		"/health": get(s.health), "/ping": get(s.health), "/healthz": get(s.health), "/livez": get(s.health), "/readyz": get(s.ready),
+		"/": get(s.showHome), "/docs": get(s.showDocs), "/metrics": get(s.showPublicMetrics), "/openapi.json": get(s.showOpenAPI),
+		"/api-doc/openapi.json": get(s.showOpenAPI), // text-embeddings-inference's
 	}
-	post := func(e endpoint, paths ...string) {
-		h := s.guard(s.serve(e))
+	add := func(method string, one route, paths ...string) {
+		one.keys = s.config.Keys
 		for _, path := range paths {
 			if r[path] == nil {
-				r[path] = map[string]handler{}
+				r[path] = map[string]*route{}
 			}
-			r[path][fasthttp.MethodPost] = h
+			r[path][method] = &one
 		}
+	}
+	post := func(e endpoint, paths ...string) {
+		add(fasthttp.MethodPost, route{answer: s.serve(e), reads: true}, paths...)
 	}
 	rerank := func(shape *shape) endpoint {
 		return endpoint{form: rerankForm, check: shape.check, run: s.rerank(shape), vllm: shape == &shapeVLLM}
@@ -61,9 +65,10 @@ func (s *Server) newRoutes() routes {
 	post(endpoint{form: predictForm, check: checkPredict, run: s.predict}, "/predict")
 	post(endpoint{form: scoreForm, check: checkScore, run: s.score, vllm: true}, "/score", "/v1/score", "/vllm/score", "/vllm/v1/score")
 	post(endpoint{form: tokenizeForm, check: checkTokenize, run: s.tokenize, plain: true}, "/tokenize")
+	add(fasthttp.MethodGet, route{answer: s.showInfo}, "/info")
 	for _, path := range modelsPaths {
-		r[path] = map[string]handler{fasthttp.MethodGet: s.guard(s.showModels)}
-		r[path+anyName] = map[string]handler{fasthttp.MethodGet: s.guard(s.showModel)}
+		add(fasthttp.MethodGet, route{answer: s.showModels}, path)
+		add(fasthttp.MethodGet, route{answer: s.showModel}, path+anyName)
 	}
 	if s.config.PrivateMetrics {
 		delete(r, "/metrics")
@@ -71,9 +76,9 @@ func (s *Server) newRoutes() routes {
 	return r
 }
 
-// find returns the handler of a request. A trailing slash makes no difference: clients that join a base URL with a
+// find returns the route of a request. A trailing slash makes no difference: clients that join a base URL with a
 // path by hand send one, and a redirect would turn their POST into a GET.
-func (r routes) find(method, path []byte) (handler, *failure) {
+func (r routes) find(method, path []byte) (*route, *failure) {
 	methods, ok := r[string(pattern(path))]
 	if !ok {
 		return nil, failf(kindNotFound, "no such path: %s; GET /openapi.json lists those that there are", quote(string(path)))
@@ -91,7 +96,7 @@ func (r routes) find(method, path []byte) (handler, *failure) {
 }
 
 // allowedMethods names the methods that a path takes.
-func allowedMethods(methods map[string]handler) string {
+func allowedMethods(methods map[string]*route) string {
 	var allowed []string
 	for m := range methods {
 		if allowed = append(allowed, m); m == fasthttp.MethodGet {
@@ -119,13 +124,36 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		}
 		s.cors.allow(ctx)
 	}
+	if hasUnread(ctx) {
+		s.closeUnread(ctx, f)
+	}
 	if s.leaving.Load() {
 		ctx.SetConnectionClose()
 	}
 	s.setRequestID(ctx)
 	trace.finish(s, ctx, f)
-	s.metrics.ended(ctx, f)
-	s.log(ctx, f, ctx.Time())
+	if f != nil && f.unread {
+		s.metrics.unread(ctx)
+	} else {
+		s.metrics.ended(ctx, f)
+	}
+	s.log(ctx, f, readAt(ctx))
+}
+
+// hasUnread tells whether a part of a request's body has not been read that is more than fasthttp reads over, or that it would read
+// less strictly than we do.
+func hasUnread(ctx *fasthttp.RequestCtx) bool {
+	const few = 64 << 10
+	length := ctx.Request.Header.ContentLength()
+	return ctx.UserValue(readValue) == nil && ctx.Request.BodyStream() != nil && (length < 0 || length > few)
+}
+
+// closeUnread has the connection end with the answer, which the client gets nevertheless.
+func (s *Server) closeUnread(ctx *fasthttp.RequestCtx, f *failure) {
+	ctx.SetConnectionClose()
+	if c := ourConn(ctx.Conn()); c != nil && (f == nil || f.kind != kindTimeout) {
+		c.linger.Store(true)
+	}
 }
 
 func (s *Server) refuse(ctx *fasthttp.RequestCtx, f *failure) {
@@ -145,14 +173,40 @@ func (s *Server) dispatch(ctx *fasthttp.RequestCtx, routes routes) (f *failure) 
 			f = internalFailure(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
 		}
 	}()
-	if f := checkFraming(&ctx.Request.Header); f != nil {
-		return f
-	}
-	h, f := routes.find(ctx.Method(), ctx.Path())
+	r, f := s.admit(ctx, routes)
 	if f != nil {
 		return f
 	}
-	return h(ctx)
+	return r.answer(ctx)
+}
+
+// admit returns the route of a request, if its headers say that it may be answered. Nothing of its body has been read, and there is
+// no memory for it yet.
+func (s *Server) admit(ctx *fasthttp.RequestCtx, routes routes) (*route, *failure) {
+	header := &ctx.Request.Header
+	if f := checkFraming(header); f != nil {
+		return nil, f
+	}
+	if conn := framedOf(ctx.Conn()); conn != nil && isChunked(header) && !conn.ended {
+		return nil, framingFailure("the headers do not end with an empty line")
+	}
+	r, f := routes.find(ctx.Method(), ctx.Path())
+	if f != nil {
+		return nil, f
+	}
+	if r.keys != nil {
+		a, f := r.keys.authorise(header)
+		if f != nil {
+			return nil, f
+		}
+		ctx.SetUserValue(accessValue, a)
+	}
+	if length := header.ContentLength(); r.reads && length > s.config.MaxBodyBytes {
+		f := s.bodyTooLarge(length)
+		f.unread = true
+		return nil, f
+	}
+	return r, nil
 }
 
 // unreadable answers a request that fasthttp could not read, and after which it closes the connection.
@@ -163,12 +217,10 @@ func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) {
 		oversized *fasthttp.ErrSmallBuffer
 	)
 	switch {
-	case errors.Is(err, fasthttp.ErrBodyTooLarge):
-		f = s.bodyTooLarge(ctx.Request.Header.ContentLength())
 	case errors.As(err, &oversized):
 		f = failf(kindHeaderSize, "the request line and headers are longer than %d bytes, which is the limit", maxHeaderBytes)
 	case errors.As(err, &timeout) && timeout.Timeout():
-		f = failf(kindTimeout, "the request was not complete after %v, which is the limit", s.config.ReadTimeout)
+		f = s.tooSlow()
 	default: // the error's text would quote the request
 		f = failf(kindMalformed, "the request is not valid HTTP/1.1")
 	}
@@ -181,11 +233,10 @@ func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) {
 // fasthttp wants the response left alone here, and means the one to a request that goes on: a final status is sent
 // with whatever body the response has. A test would notice if that changed.
 func (s *Server) expect(ctx *fasthttp.RequestCtx) int {
-	length := ctx.Request.Header.ContentLength()
-	if length <= s.config.MaxBodyBytes {
+	_, f := s.admit(ctx, s.routes)
+	if f == nil {
 		return fasthttp.StatusContinue
 	}
-	f := s.bodyTooLarge(length)
 	s.refuseUnread(ctx, f)
 	return kinds[f.kind].status
 }

@@ -35,6 +35,7 @@ type Server struct {
 	home, docs htmlPage // those to GET / and /docs
 	places     places   // of requests under way that a model answers
 	unpackers  *unpackers
+	budget     *budget // of bodies
 	now        func() time.Time
 	begun      time.Time
 	appendID   func([]byte) []byte // appends the id of a request or of an answer
@@ -44,7 +45,8 @@ type Server struct {
 	life       context.Context // of all requests under way; ended by Cancel
 	cancel     context.CancelFunc
 	open       atomic.Int64 // connections
-	lines      lineLimit    // of errors in the log
+	trimmer    trimmer
+	lines      lineLimit // of errors in the log
 	http       fasthttp.Server
 
 	mu        sync.Mutex
@@ -78,9 +80,10 @@ func New(models Models, config Config) (*Server, error) {
 		models: map[string]*served{}, names: models.Names(), config: config, logger: config.Logger,
 		limits: limits{config.MaxTexts, config.MaxQueryCharacters, config.MaxTextCharacters},
 		now:    time.Now, begun: time.Now(), appendID: appendRandomID,
-		unpackers: newUnpackers(config.MaxBodyBytes),
+		unpackers: newUnpackers(),
 	}
 	s.life, s.cancel = context.WithCancel(context.Background())
+	s.budget = newBudget(config.MaxBodyBytes, &s.trimmer)
 	for _, name := range s.names {
 		model, ok := models.Model(name)
 		if !ok {
@@ -135,12 +138,13 @@ func (s *Server) configureHTTP() {
 		ErrorHandler:                 s.unreadable,
 		ExpectHandler:                s.expect,
 		Logger:                       printfLogger{s.logger, &s.lines},
-		MaxRequestBodySize:           s.config.MaxBodyBytes,
+		StreamRequestBody:            true, // so that handlers read bodies, once it is known that they may come
+		MaxRequestBodySize:           1,    // which is what fasthttp reads of them before
 		ReadTimeout:                  s.config.ReadTimeout,
 		WriteTimeout:                 s.config.WriteTimeout,
 		IdleTimeout:                  s.config.IdleTimeout,
 		ReadBufferSize:               maxHeaderBytes,
-		Concurrency:                  maxConnections,
+		Concurrency:                  unlimited,
 		CloseOnShutdown:              true,
 		NoDefaultServerHeader:        true,
 		NoDefaultContentType:         true,
@@ -149,9 +153,9 @@ func (s *Server) configureHTTP() {
 	}
 }
 
-// maxConnections is more than there can be: descriptors run out first, and the listener waits for some. fasthttp would
-// refuse connections above its own limit in plain text.
-const maxConnections = 1 << 30
+// unlimited is more than there can be: the listener has a limit of its own, and fasthttp would refuse connections above its in
+// plain text.
+const unlimited = 1 << 30
 
 // maxHeaderBytes bounds a request's line and headers: fasthttp reads them into one buffer of this size. Its own
 // default of 4 KiB refuses browsers that carry many cookies for localhost.
@@ -170,11 +174,11 @@ func (s *Server) Serve(ln net.Listener) error {
 	s.mu.Unlock()
 	defer s.serving.Done()
 
-	var accepting net.Listener = &listener{ln, s.logger, &s.open, &s.lines}
+	var accepting net.Listener = &listener{Listener: ln, server: s, most: int64(s.config.MaxConnections)}
 	if s.config.TLS != nil { // round ours, which looks at the connection itself
 		accepting = tls.NewListener(accepting, s.config.TLS)
 	}
-	err := s.http.Serve(accepting)
+	err := s.http.Serve(framedListener{accepting})
 	_ = ln.Close() // does nothing where Shutdown has closed it
 	s.mu.Lock()
 	defer s.mu.Unlock()

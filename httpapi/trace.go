@@ -92,7 +92,7 @@ func (t *requestTrace) finish(s *Server, ctx *fasthttp.RequestCtx, f *failure) {
 
 // spans are that of the request, and one for each step of it that was reached.
 func (t *requestTrace) spans(s *Server, ctx *fasthttp.RequestCtx, f *failure) []otlp.Span {
-	begin, end := ctx.Time(), time.Now()
+	begin, end := readAt(ctx), time.Now()
 	spans := append(make([]otlp.Span, 0, 6), t.whole(s, ctx, f, begin, end))
 	step := func(name string, from, to time.Time, attributes ...otlp.Attribute) {
 		spans = append(spans, otlp.Span{

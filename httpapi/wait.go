@@ -59,7 +59,7 @@ func (s *Server) newWait(ctx *fasthttp.RequestCtx) (*wait, *failure) {
 	}
 	w := &wait{}
 	if timeout > 0 {
-		w.Context, w.cancel = context.WithDeadline(s.life, ctx.Time().Add(timeout))
+		w.Context, w.cancel = context.WithDeadline(s.life, readAt(ctx).Add(timeout))
 	} else {
 		w.Context, w.cancel = context.WithCancel(s.life)
 	}

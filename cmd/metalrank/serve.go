@@ -70,7 +70,8 @@ type schedulingFlags struct {
 	MaxQueueTokens        int           `help:"Tokens that may wait for a model; what would make them more is refused with 429. Default: 256 times --max-batch-tokens." placeholder:"N"`
 	MaxConcurrentRequests int           `help:"Requests under way at once. Default: 512." placeholder:"N"`
 	MaxClientBatchSize    int           `help:"Texts in a request. Default: 1000." placeholder:"N"`
-	MaxBodyBytes          int           `help:"Size of a request's body, before and after decompressing. Default: 2000000." placeholder:"N"`
+	MaxBodyBytes          int           `help:"Size of a request's body, before and after decompressing. Default: 16000000." placeholder:"N"`
+	MaxConnections        int           `help:"Open connections; one more is answered with 503 and closed. Default: 10000." placeholder:"N"`
 	MaxWait               time.Duration `help:"How long a batch that isn't full waits for more while the device is idle. Default: not at all." placeholder:"D"`
 	Replicas              int           `help:"Backends for each model; on the CPU they divide the cores. Default: 1." placeholder:"N"`
 	TokenCacheBytes       int           `help:"Memory for the tokens of texts seen lately; -1: none. Default: 32 MiB." placeholder:"N"`
@@ -231,7 +232,7 @@ func (c *serveCommand) httpConfig(keys *httpapi.Keys, cert *certificate, metrics
 		Version: version, Logger: logger, Metrics: metrics, Trace: &c.Recorder, Keys: keys, AnyModel: c.AnyModel, MaxTexts: c.MaxClientBatchSize,
 		MaxConcurrentRequests: c.MaxConcurrentRequests, AccessLogShare: c.AccessLogShare, PrivateMetrics: c.AdminListen != "",
 		MaxBodyBytes: c.MaxBodyBytes, NoAutoTruncate: !c.AutoTruncate, CORSOrigins: c.CORSOrigin, TraceShare: c.TraceShare,
-		OverloadedStatus: c.OverloadedStatus == "503", LogLinesDropped: c.log.Dropped,
+		MaxConnections: c.MaxConnections, OverloadedStatus: c.OverloadedStatus == "503", LogLinesDropped: c.log.Dropped,
 	}
 	c.limit(&config)
 	if cert != nil {

@@ -53,6 +53,7 @@ func (c *serveCommand) serve(
 		return err
 	}
 	defer stop()
+	limitMemory()
 	sockets, err := openSockets(ctx, c.Handover)
 	if err != nil {
 		return err

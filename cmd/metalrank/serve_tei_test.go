@@ -40,7 +40,7 @@ func TestServeAsTEI(t *testing.T) {
 		want      map[string][2]string
 	}{
 		{"nothing", nil, []string{"--model", model}, map[string][2]string{
-			"--listen": {"127.0.0.1:8080", "default"}, "--model": {model, "--model"}, "--max-body-bytes": {"2000000", "default"},
+			"--listen": {"127.0.0.1:8080", "default"}, "--model": {model, "--model"}, "--max-body-bytes": {"16000000", "default"},
 			"--auto-truncate": {"true", "default"}, "--max-concurrent-requests": {"512", "default"},
 		}},
 		{"flags", nil, []string{
@@ -244,6 +244,7 @@ func TestWrongValues(t *testing.T) {
 		"--max-concurrent-requests=-1":      "--max-concurrent-requests is -1, want",
 		"--max-client-batch-size=-1":        "--max-client-batch-size is -1, want",
 		"--max-body-bytes=-1":               "--max-body-bytes is -1, want",
+		"--max-connections=-1":              "--max-connections is -1, want",
 		"--max-wait=1h":                     "--max-wait is 1h0m0s, want 0 to 10s",
 		"--replicas=100":                    "--replicas is 100, want",
 		"--idle-after=-1s":                  "--idle-after is -1s, want 0 or more",

@@ -36,7 +36,7 @@ func startServer(program, listen string, flags ...string) (*running, error) {
 		if logAnswered.MatchString(line) {
 			s.answered++
 		}
-	}, append([]string{"--listen", listen}, flags...)...)
+	}, append([]string{"--listen", listen, "--max-connections", "20000"}, flags...)...) // idle opens 10,000, and others some more
 	if err != nil {
 		return nil, err
 	}

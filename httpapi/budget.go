@@ -1,0 +1,178 @@
+package httpapi
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// budget bounds the memory of the bodies of all requests under way: as they came, as they are decompressed, and the texts in them.
+// Large ones may not have all of it, so that they never keep small ones out. Who waits for a part of it gets it in turn; readers
+// that are in the way and slow are sent away first.
+type budget struct {
+	all, large int64 // bytes
+	trimmer    *trimmer
+
+	mu      sync.Mutex
+	used    int64             // guarded by mu; bytes
+	waiters []*budgetWaiter   // guarded by mu; in the order of their arrival
+	readers map[*share]reader // guarded by mu; those of large bodies, which can be sent away
+}
+
+const (
+	// smallShare is the most that a small request has.
+	smallShare = 256 << 10
+	// budgetWait is how long a request waits for a part of the budget.
+	budgetWait = 500 * time.Millisecond
+	// budgetLook is how often one that waits looks for slow readers.
+	budgetLook = 100 * time.Millisecond
+	// slowAfter is how old a reader has to be to be called slow, and slowRest how long it would go on at its speed.
+	slowAfter = 250 * time.Millisecond
+	slowRest  = time.Second
+)
+
+// newBudget makes one that has room for the largest body, three times: packed, unpacked, and its texts.
+func newBudget(maxBodyBytes int, trimmer *trimmer) *budget {
+	all := max(64<<20, 6*int64(maxBodyBytes))
+	return &budget{all: all, large: all / 4 * 3, trimmer: trimmer, readers: map[*share]reader{}}
+}
+
+// share is the part of the budget that a request has. It is used by one goroutine at a time.
+type share struct {
+	*budget
+	client  *client // nil: there are no keys
+	bytes   int64   // guarded by the budget's mu
+	evicted bool    // guarded by the budget's mu; its reader was sent away
+}
+
+type budgetWaiter struct {
+	*share
+	bytes   int64
+	granted chan struct{}
+}
+
+// reader is who sends a body.
+type reader struct {
+	begun    time.Time
+	whole    int // bytes
+	received func() int
+	stop     func() // ends the reading
+}
+
+// take takes more bytes, or waits for them and fails.
+func (s *share) take(bytes int64) *failure {
+	s.mu.Lock()
+	if s.fits(bytes) {
+		s.add(bytes)
+		s.mu.Unlock()
+		return nil
+	}
+	w := &budgetWaiter{s, bytes, make(chan struct{})}
+	s.waiters = append(s.waiters, w)
+	s.evict(time.Now())
+	s.mu.Unlock()
+	return w.wait()
+}
+
+func (w *budgetWaiter) wait() *failure {
+	look, end := time.NewTicker(budgetLook), time.NewTimer(budgetWait)
+	defer look.Stop()
+	defer end.Stop()
+	for {
+		select {
+		case <-w.granted:
+			return nil
+		case now := <-look.C:
+			w.mu.Lock()
+			w.evict(now)
+			w.mu.Unlock()
+		case <-end.C:
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			at := slices.Index(w.waiters, w)
+			if at < 0 { // granted meanwhile
+				return nil
+			}
+			w.waiters = slices.Delete(w.waiters, at, at+1)
+			return failf(kindOverloaded, "the server is overloaded: bodies of requests under way have %d bytes of memory, the limit is %d",
+				w.used, w.all)
+		}
+	}
+}
+
+// fits tells whether a share may have more bytes now. It wants mu held.
+func (s *share) fits(bytes int64) bool {
+	if s.bytes+bytes <= smallShare {
+		return s.used+bytes <= s.all
+	}
+	if s.client != nil && s.client.bytes > s.bytes && s.client.bytes+bytes > s.large/2 {
+		return false // others have requests, too
+	}
+	return s.used+bytes <= s.large
+}
+
+// add wants mu held.
+func (s *share) add(bytes int64) {
+	s.bytes += bytes
+	s.used += bytes
+	s.trimmer.add(bytes)
+	if s.client != nil {
+		s.client.bytes += bytes
+	}
+}
+
+// keep gives back all but so many bytes.
+func (s *share) keep(bytes int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.bytes <= bytes {
+		return
+	}
+	s.add(bytes - s.bytes)
+	s.waiters = slices.DeleteFunc(s.waiters, func(w *budgetWaiter) bool {
+		if !w.fits(w.bytes) {
+			return false
+		}
+		w.add(w.bytes)
+		close(w.granted)
+		return true
+	})
+}
+
+// read notes that a body is being read, until the function that it returns is called. That one returns whether the reader was
+// sent away.
+func (s *share) read(r reader) (done func() (evicted bool)) {
+	if copies*r.whole <= smallShare {
+		return func() bool { return false }
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.readers[s] = r
+	return func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.readers, s)
+		return s.evicted
+	}
+}
+
+// evict sends the slowest reader away, where it is slow and somebody waits. It wants mu held.
+func (b *budget) evict(now time.Time) {
+	var (
+		slowest *share
+		longest = slowRest
+	)
+	for s, r := range b.readers {
+		took, received := now.Sub(r.begun), r.received()
+		if took < slowAfter || s.evicted || s.bytes <= smallShare {
+			continue
+		}
+		if rest := time.Duration(float64(took) * float64(r.whole-received) / float64(max(1, received))); rest > longest {
+			slowest, longest = s, rest
+		}
+	}
+	if slowest != nil {
+		slowest.evicted = true
+		b.readers[slowest].stop()
+	}
+}

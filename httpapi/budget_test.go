@@ -1,0 +1,272 @@
+package httpapi
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/metalrank/metalrank/engine"
+)
+
+// TestBudget has large requests take all that they may, a small one come in between, and one more wait, in vain and not.
+func TestBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBudget(1, &trimmer{})
+		full, small, more := &share{budget: b}, &share{budget: b}, &share{budget: b}
+		if f := full.take(b.large); f != nil {
+			t.Fatal(f.message)
+		}
+		if f := small.take(smallShare); f != nil {
+			t.Fatal(f.message)
+		}
+		begin := time.Now()
+		f := more.take(smallShare + 1)
+		if f == nil || f.kind != kindOverloaded || time.Since(begin) != budgetWait {
+			t.Fatalf("one too many: %v after %v", f, time.Since(begin))
+		}
+		go func() {
+			time.Sleep(budgetWait / 2)
+			full.keep(1000)
+		}()
+		begin = time.Now()
+		if f := more.take(smallShare + 1); f != nil || time.Since(begin) != budgetWait/2 {
+			t.Fatalf("one that waits: %v after %v", f, time.Since(begin))
+		}
+		if want := int64(1000 + 2*smallShare + 1); b.used != want {
+			t.Errorf("%d bytes are used, want %d", b.used, want)
+		}
+		for _, s := range []*share{full, small, more} {
+			s.keep(0)
+		}
+		if b.used != 0 || len(b.waiters) != 0 {
+			t.Errorf("%d bytes are used and %d wait, want none", b.used, len(b.waiters))
+		}
+	})
+}
+
+// TestBudgetClients lets one client have half of what large requests may have, where it has some already.
+func TestBudgetClients(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBudget(1, &trimmer{})
+		anne, ben := &client{name: "anne"}, &client{name: "ben"}
+		first, second, other := &share{budget: b, client: anne}, &share{budget: b, client: anne}, &share{budget: b, client: ben}
+		if f := first.take(b.large / 2); f != nil {
+			t.Fatal(f.message)
+		}
+		if f := second.take(smallShare + 1); f == nil {
+			t.Error("the client has more than half")
+		}
+		if f := other.take(b.large / 2); f != nil {
+			t.Errorf("the other client: %s", f.message)
+		}
+	})
+}
+
+// TestEvict sends away the slowest of readers that are in the way, and none that nobody waits for.
+func TestEvict(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBudget(1, &trimmer{})
+		var stopped [3]atomic.Bool
+		for i, received := range []int{900, 10, 500} { // of 1000, after a second
+			s := &share{budget: b}
+			if f := s.take(b.large / 3); f != nil {
+				t.Fatal(f.message)
+			}
+			done := s.read(reader{time.Now(), 1000 * smallShare, func() int { return received * smallShare }, func() {
+				stopped[i].Store(true)
+				go func() {
+					s.mu.Lock()
+					evicted := s.evicted
+					s.mu.Unlock()
+					if !evicted {
+						t.Error("stopped and not sent away")
+					}
+					s.keep(0)
+				}()
+			}})
+			defer done()
+		}
+		time.Sleep(time.Second)
+		if stopped[0].Load() || stopped[1].Load() || stopped[2].Load() {
+			t.Error("a reader was sent away for nobody")
+		}
+		waiting := &share{budget: b}
+		if f := waiting.take(b.large / 3); f != nil {
+			t.Error(f.message)
+		}
+		if stopped[0].Load() || !stopped[1].Load() || stopped[2].Load() {
+			t.Error("the slowest should be sent away, and no other")
+		}
+	})
+}
+
+// TestBudgetHammer takes and gives back from many goroutines: never is there more than all, and nothing is left.
+func TestBudgetHammer(t *testing.T) {
+	b := newBudget(1, &trimmer{})
+	var group sync.WaitGroup
+	for range 16 {
+		group.Go(func() {
+			for range 200 {
+				s := &share{budget: b, client: &client{}}
+				for range 3 {
+					if s.take(rand.Int64N(b.large/8)) != nil {
+						break
+					}
+					b.mu.Lock()
+					if b.used > b.all || b.used < 0 {
+						t.Errorf("%d bytes are used, of %d", b.used, b.all)
+					}
+					b.mu.Unlock()
+				}
+				s.keep(rand.Int64N(1000))
+				s.keep(0)
+			}
+		})
+	}
+	group.Wait()
+	if b.used != 0 || len(b.waiters) != 0 || len(b.readers) != 0 {
+		t.Errorf("%d bytes, %d waiters, %d readers are left", b.used, len(b.waiters), len(b.readers))
+	}
+}
+
+// TestHalfBodies has many clients announce more than there is memory for, and send a part of it: others are answered, and nothing
+// is left of it.
+func TestHalfBodies(t *testing.T) {
+	s, address := start(t, &fakeRanker{}, Config{})
+	const clients = 20
+	var conns []net.Conn
+	for range clients {
+		c := dial(t, address)
+		defer c.Close()
+		fmt.Fprintf(c, "POST /rerank HTTP/1.1\r\nHost: x\r\n%s\r\nContent-Length: 16000000\r\n\r\n%s", typeJSON, strings.Repeat(" ", 40_000))
+		conns = append(conns, c)
+	}
+	refused := make(chan reply, clients)
+	for _, c := range conns {
+		go func() {
+			response, err := http.ReadResponse(bufio.NewReader(c), nil)
+			if err != nil {
+				return // closed below
+			}
+			body, _ := io.ReadAll(response.Body)
+			refused <- reply{response.StatusCode, response.Header, string(body), response.Close}
+		}()
+	}
+	for range clients - int(s.budget.large/(copies*16_000_000)) {
+		got := <-refused
+		checkRefusal(t, got, 429, "Overloaded")
+		if got.header.Get("Retry-After") == "" || !got.last {
+			t.Errorf("%v, last %t", got.header, got.last)
+		}
+		checkAlive(t, address)
+	}
+	for _, c := range conns {
+		_ = c.Close()
+	}
+	waitFor(t, func() bool { return s.budget.usedNow() == 0 }, "the budget to be free")
+}
+
+func (b *budget) usedNow() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.used
+}
+
+func waitFor(t *testing.T, condition func() bool, what string) {
+	t.Helper()
+	for end := time.Now().Add(patience); !condition(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// TestBudgetHolds counts the texts of a request until it is answered.
+func TestBudgetHolds(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	s, address := start(t, &fakeRanker{rerank: func(_ context.Context, q string, d []string, o engine.Options) (*engine.Ranking, error) {
+		entered <- struct{}{}
+		<-release
+		return rankByWords(q, d, o), nil
+	}}, Config{})
+	body := `{"query":"a","texts":["` + strings.Repeat("b", 1_000_000) + `"]}`
+	for encoding, packed := range map[string]string{"identity": body, "gzip": pack(t, "gzip", strings.NewReader(body))} {
+		done := make(chan reply)
+		go func() {
+			done <- send(t, address, http.MethodPost, request(http.MethodPost, "/rerank", packed, typeJSON, "Content-Encoding: "+encoding))
+		}()
+		<-entered
+		if used := s.budget.usedNow(); used != int64(len(body)) {
+			t.Errorf("%s: %d bytes are used, want %d", encoding, used, len(body))
+		}
+		release <- struct{}{}
+		if got := <-done; got.status != 200 {
+			t.Errorf("%s: %d %s", encoding, got.status, got.body)
+		}
+		waitFor(t, func() bool { return s.budget.usedNow() == 0 }, "the budget to be free")
+	}
+}
+
+// TestMaxConnections refuses a connection too many, and takes one again when another has gone.
+func TestMaxConnections(t *testing.T) {
+	s, address := start(t, &fakeRanker{}, Config{MaxConnections: 3})
+	var conns []net.Conn
+	for range 3 {
+		c := dial(t, address)
+		defer c.Close()
+		fmt.Fprint(c, secondRequest)
+		if got := receive(t, bufio.NewReader(c), http.MethodGet); got.status != 200 {
+			t.Fatalf("%d %s", got.status, got.body)
+		}
+		conns = append(conns, c)
+	}
+	got := send(t, address, http.MethodPost, request(http.MethodPost, "/rerank", `{"query":"a","texts":["a"]}`, typeJSON))
+	if message := checkRefusal(t, got, 503, "Unhealthy"); message != "the server has 3 connections, which is the limit" ||
+		!got.last || got.header.Get("Retry-After") != "1" {
+		t.Errorf("%q, last %t, %v", message, got.last, got.header)
+	}
+	_ = conns[1].Close()
+	waitFor(t, func() bool { return s.Connections() < 3 }, "a connection to be closed")
+	checkAlive(t, address)
+}
+
+// TestDefaultsGoTogether sends as many documents as are taken, each of 4,096 tokens of four bytes.
+func TestDefaultsGoTogether(t *testing.T) {
+	_, address := start(t, &fakeRanker{}, Config{})
+	document := strings.Repeat("abc ", 3990)
+	body := `{"query":"a","documents":["` + strings.Repeat(document+`","`, 999) + document + `"]}`
+	if got := rerank(t, address, body); got.status != 200 {
+		t.Errorf("%d bytes: %d %s", len(body), got.status, got.body)
+	}
+}
+
+// TestManyNames bounds what an object's names take, wherever it is.
+func TestManyNames(t *testing.T) {
+	var many strings.Builder
+	for i := range maxNames + 1 {
+		fmt.Fprintf(&many, `"%x":1,`, i)
+	}
+	for _, body := range []string{
+		`{` + many.String() + `"query":"a","texts":["a"]}`, `{"query":"a","documents":[{` + many.String() + `"text":"a"}]}`,
+		`{"x":[{"y":{` + strings.Replace(many.String(), ":1,", `:{`, 1) + `"z":1}}}],"query":"a","texts":["a"]}`,
+	} {
+		_, f := decode([]byte(body), rerankForm, fuzzLimits)
+		if f == nil || f.kind != kindValidation || !strings.Contains(f.message, "more than 100000 names") {
+			t.Errorf("%.40s: %v", body, f)
+		}
+	}
+	few := `{"x":[` + strings.Repeat(`{"a":1,"b":{"c":2}},`, maxNames) + `1],"query":"a","texts":["a"]}`
+	if _, f := decode([]byte(few), rerankForm, fuzzLimits); f != nil {
+		t.Errorf("many objects: %s", f.message)
+	}
+}

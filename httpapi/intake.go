@@ -1,0 +1,205 @@
+package httpapi
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// intake is the buffer of a body. It grows with what comes, and not with what is announced.
+type intake struct {
+	*share
+	body   []byte
+	limit  int
+	whole  int // bytes, which the share has already; 0: they aren't known
+	pooled *[]byte
+	got    atomic.Int64 // len(body), for others
+}
+
+// firstBytes is how large the buffer is at first.
+const firstBytes = 16 << 10
+
+var firstBuffers = sync.Pool{New: func() any { return new(make([]byte, 0, firstBytes)) }}
+
+// copies is how often the bytes of a body are there at once, when its texts are.
+const copies = 2
+
+// newIntake returns one for a body of so many bytes; 0: they aren't known.
+func newIntake(s *share, limit, whole int) (*intake, *failure) {
+	b := &intake{share: s, limit: limit, whole: whole}
+	if f := s.take(copies * int64(max(whole, firstBytes))); f != nil {
+		return nil, f
+	}
+	var ok bool
+	if b.pooled, ok = firstBuffers.Get().(*[]byte); !ok {
+		panic("BUG: the pool holds buffers alone")
+	}
+	b.body = (*b.pooled)[:0]
+	return b, nil
+}
+
+// free gives the buffer to others.
+func (b *intake) free() {
+	if b.pooled != nil {
+		firstBuffers.Put(b.pooled)
+		b.pooled, b.body = nil, nil
+	}
+}
+
+// shareError is that there is no memory.
+type shareError struct{ *failure }
+
+func (e shareError) Error() string { return e.message }
+
+// room returns where up to so many bytes more may go: at least one.
+func (b *intake) room(bytes int) ([]byte, error) {
+	free := b.body[len(b.body):cap(b.body)]
+	if len(free) == 0 {
+		size := min(2*cap(b.body), max(b.limit, 1))
+		if b.whole > 0 {
+			size = min(size, b.whole)
+		} else if f := b.take(copies * int64(size-cap(b.body))); f != nil {
+			return nil, shareError{f}
+		}
+		larger := append(make([]byte, 0, size), b.body...)
+		b.free()
+		b.body = larger
+		free = larger[len(larger):size]
+	}
+	return free[:min(len(free), bytes)], nil
+}
+
+// took notes that so many bytes went there.
+func (b *intake) took(bytes int) {
+	b.body = b.body[:len(b.body)+bytes]
+	b.got.Add(int64(bytes))
+}
+
+// Write implements io.Writer.
+func (b *intake) Write(p []byte) (int, error) {
+	if len(p) > b.limit-len(b.body) {
+		return 0, errBodyTooLarge
+	}
+	for rest := p; len(rest) > 0; {
+		room, err := b.room(len(rest))
+		if err != nil {
+			return 0, err
+		}
+		n := copy(room, rest)
+		b.took(n)
+		rest = rest[n:]
+	}
+	return len(p), nil
+}
+
+// readBody reads the body of a request, which nobody has done before: the headers have shown that it may come.
+func (s *Server) readBody(ctx *fasthttp.RequestCtx, share *share) (*intake, *failure) {
+	request := &ctx.Request
+	length := request.Header.ContentLength()
+	stream := request.BodyStream()
+	if stream == nil { // there is none, or a test has set it
+		return &intake{share: share, body: request.Body()}, nil
+	}
+	b, f := newIntake(share, s.config.MaxBodyBytes, max(0, length))
+	if f != nil {
+		f.unread = true
+		return nil, f
+	}
+	whole := length
+	if length < 0 {
+		whole = s.config.MaxBodyBytes
+	}
+	done := share.read(reader{time.Now(), whole, func() int { return int(b.got.Load()) }, func() {
+		_ = ctx.Conn().SetReadDeadline(time.Unix(1, 0)) // at worst the reader goes on
+	}})
+	err := b.readFrom(ctx, stream, length)
+	if evicted := done(); err != nil {
+		b.free()
+		return nil, s.unreadBody(err, evicted, length)
+	}
+	ctx.SetUserValue(readValue, time.Now())
+	return b, nil
+}
+
+func (b *intake) readFrom(ctx *fasthttp.RequestCtx, stream io.Reader, length int) error {
+	if length < 0 {
+		conn := framedOf(ctx.Conn())
+		if conn == nil {
+			return errors.New("BUG: a connection is not framed")
+		}
+		if err := conn.readChunked(b); err != nil {
+			return err
+		}
+		if _, err := stream.Read(make([]byte, 1)); !errors.Is(err, io.EOF) { // so that fasthttp knows that it has been read
+			return fmt.Errorf("BUG: after a chunked body: %w", err)
+		}
+		return nil
+	}
+	for len(b.body) < length {
+		room, err := b.room(length - len(b.body))
+		if err != nil {
+			return err
+		}
+		n, err := stream.Read(room)
+		if b.took(n); err != nil && len(b.body) < length {
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// unreadBody says why a body was not read to its end.
+func (s *Server) unreadBody(err error, evicted bool, length int) *failure {
+	var (
+		f       *failure
+		timeout net.Error
+		memory  shareError
+		chunks  chunkError
+	)
+	switch {
+	case errors.As(err, &memory):
+		f = memory.failure
+	case errors.Is(err, errBodyTooLarge):
+		f = s.bodyTooLarge(length)
+	case errors.As(err, &chunks):
+		f = framingFailure(chunks.Error())
+	case evicted:
+		f = failf(kindOverloaded, "the server is overloaded: others wait for the memory of this body, which comes too slowly")
+	case errors.As(err, &timeout) && timeout.Timeout():
+		f = s.tooSlow()
+	default:
+		f = framingFailure("the body ends too early")
+	}
+	f.unread = true
+	return f
+}
+
+func (s *Server) tooSlow() *failure {
+	return failf(kindTimeout, "the request was not complete after %v, which is the limit", s.config.ReadTimeout)
+}
+
+// readValue is the key of a context's value for when the body had been read.
+const readValue = "read"
+
+// readAt returns when the last byte of a request had been read.
+func readAt(ctx *fasthttp.RequestCtx) time.Time {
+	if at, ok := ctx.UserValue(readValue).(time.Time); ok {
+		return at
+	}
+	return ctx.Time()
+}
+
+// framedOf returns nil where a test has made the connection.
+func framedOf(c net.Conn) *framed {
+	f, _ := c.(*framed)
+	return f
+}
