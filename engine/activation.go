@@ -18,9 +18,13 @@ type scoreActivation struct {
 // sigmoid. For several labels, where CrossEncoder leaves the logits, it follows transformers' text-classification
 // pipeline: softmax, or a sigmoid for each label where problem_type says that labels don't exclude one another.
 func chooseActivation(config weights.Config) (scoreActivation, error) {
-	// Named by its Python class, as torch.nn.modules.activation.Sigmoid or torch.nn.Sigmoid.
+	// Named by its Python class, as torch.nn.modules.activation.Sigmoid or torch.nn.Sigmoid. Code of others is not run.
 	if path := config.ScoreActivation; path != "" {
-		switch name := path[strings.LastIndexByte(path, '.')+1:]; name {
+		name, ok := strings.CutPrefix(path, "torch.")
+		if !ok {
+			name = ""
+		}
+		switch name[strings.LastIndexByte(name, '.')+1:] {
 		case "Identity":
 			return scoreActivation{"identity", func([]float64) {}}, nil
 		case "Sigmoid":

@@ -28,9 +28,11 @@ func TestChooseActivation(t *testing.T) {
 			t.Errorf("%s: %q, %v, want %q", c.name, got.name, err, c.want)
 		}
 	}
-	_, err := chooseActivation(weights.Config{Labels: one, ScoreActivation: "my.module.Squash"})
-	if err == nil || !strings.Contains(err.Error(), `"my.module.Squash" is not supported`) {
-		t.Errorf("error %v, want one that names the activation", err)
+	for _, path := range []string{"my.module.Squash", "my.module.Sigmoid", "torch.nn.ReLU"} {
+		_, err := chooseActivation(weights.Config{Labels: one, ScoreActivation: path})
+		if err == nil || !strings.Contains(err.Error(), `"`+path+`" is not supported`) {
+			t.Errorf("error %v, want one that names the activation", err)
+		}
 	}
 }
 

@@ -47,12 +47,9 @@ func tokenizerFile(t testing.TB, family string) map[string]jsontext.Value {
 // newTestTokenizer makes a tokenizer of a file that is changed before; asText: special tokens in a text are text.
 func newTestTokenizer(t testing.TB, file map[string]jsontext.Value, asText bool) *tokenizer {
 	t.Helper()
-	data, err := json.Marshal(file)
-	if err != nil {
-		t.Fatal(err)
-	}
 	one := &tokenizer{turns: newTurns(2)}
-	if data, err = one.prepare(data, &tokenizerConfig{}); err != nil {
+	data, err := one.prepare(file)
+	if err != nil {
 		t.Fatal(err)
 	}
 	var options []tokenizers.TokenizerOption

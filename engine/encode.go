@@ -15,13 +15,18 @@ type sequence struct {
 // encode tokenises pairs in parallel; results are in the order of the pairs. A query that several neighbours share,
 // as all documents of a rerank request do, is tokenised once.
 func (e *Engine) encode(ctx context.Context, pairs []Pair, options *Options) ([]sequence, error) {
+	if options.Truncation == TruncateRight && e.tokenizer.truncatesLeft {
+		left := *options
+		left.Truncation = TruncateLeft
+		options = &left
+	}
 	var (
 		distinct []string                  // queries, without repetition of neighbours
 		queryOf  = make([]int, len(pairs)) // index into distinct
 	)
 	for i := range pairs {
 		if i == 0 || pairs[i].Query != pairs[i-1].Query || pairs[i].Alone != pairs[i-1].Alone {
-			query := pairs[i].Query
+			query := e.tokenizer.prompt + pairs[i].Query
 			if pairs[i].Alone {
 				query = ""
 			}
@@ -40,11 +45,11 @@ func (e *Engine) encode(ctx context.Context, pairs []Pair, options *Options) ([]
 	}
 	sequences := make([]sequence, len(pairs))
 	err = parallel.For(ctx, len(pairs), 0, func(i int) (err error) {
-		template := e.tokenizer.pair
+		template, document := e.tokenizer.pair, pairs[i].Document
 		if pairs[i].Alone {
-			template = e.tokenizer.single
+			template, document = e.tokenizer.single, e.tokenizer.prompt+document
 		}
-		sequences[i], err = e.encodePair(ctx, who, template, queries[queryOf[i]], pairs[i].Document, i, options)
+		sequences[i], err = e.encodePair(ctx, who, template, queries[queryOf[i]], document, i, options)
 		return err
 	})
 	return sequences, err

@@ -7,6 +7,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/metalrank/metalrank/weights"
 )
 
 // textTemplate is how a query and a document, or a document alone, become one sequence: for BERT, [CLS] query [SEP]
@@ -259,6 +261,25 @@ func (t *textTemplate) withoutTypes() {
 	for i := range t.pieces {
 		t.pieces[i].typeID = 0
 	}
+}
+
+// fits wants the model to have embeddings of the special tokens and of the types.
+func (t *textTemplate) fits(config weights.Config) error {
+	if t == nil {
+		return nil
+	}
+	for _, p := range t.pieces {
+		switch {
+		case p.source == special && int(p.id) >= config.VocabSize:
+			return fmt.Errorf("special token %d, the model has %d tokens (vocab_size)", p.id, config.VocabSize)
+		case p.source == special && int(p.id) == config.PositionOffset-1:
+			return fmt.Errorf("special token %d is the padding of config.json (pad_token_id), which has no position", p.id)
+		case int(p.typeID) >= config.TypeVocab:
+			return fmt.Errorf("token type %d, the model has %d (type_vocab_size): leave \"token_type_ids\" out of "+
+				"model_input_names in tokenizer_config.json if it was trained without", p.typeID, config.TypeVocab)
+		}
+	}
+	return nil
 }
 
 // check wants a document, so many queries, and few enough special tokens to leave room for both.

@@ -3,8 +3,6 @@ package engine
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"math"
 	"runtime"
 	"strings"
 	"unicode"
@@ -22,10 +20,13 @@ type tokenizer struct {
 	pair      *textTemplate
 	single    *textTemplate // nil: tokenizer.json has none
 	maxLength int           // tokens in a pair, special tokens included, as the checkpoint has it
+	prompt    string        // comes before the query, or before a text alone
 	cuts      *cutter
 	turns     *turns
 	trims     bool // offsets leave out white space: of byte-level tokenizers
 	info      TokenizerInfo
+
+	truncatesLeft bool // unless a call says otherwise
 }
 
 // TokenizerInfo describes a tokenizer.
@@ -35,31 +36,38 @@ type TokenizerInfo struct {
 	MaxLength int    // tokens in a pair, special tokens included
 }
 
-// openTokenizer reads tokenizer.json and tokenizer_config.json of a checkpoint.
+// openTokenizer reads tokenizer.json and the files that change it.
 func openTokenizer(checkpoint *weights.Checkpoint, specialTokensAsText bool) (*tokenizer, error) {
-	data, err := checkpoint.File("tokenizer.json")
-	if err != nil {
-		return nil, fmt.Errorf("engine: tokenizer.json: %w (a checkpoint that has only vocab.txt needs converting: "+
-			"AutoTokenizer.from_pretrained(…).save_pretrained(…) in transformers writes it)", err)
-	}
-	t := &tokenizer{turns: newTurns(runtime.GOMAXPROCS(0))} // a call holds an operating-system thread
-	config, err := readTokenizerConfig(checkpoint)
+	files, err := readTokenizerFiles(checkpoint)
 	if err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
-	t.maxLength = int(min(config.maxLength(), float64(checkpoint.Config().MaxPositions)))
+	config, sentence := checkpoint.Config(), checkpoint.Sentence()
+	t := &tokenizer{
+		turns:     newTurns(runtime.GOMAXPROCS(0)), // a call holds an operating-system thread
+		prompt:    sentence.Prompt,
+		maxLength: files.maxLength(sentence.Length, config.MaxPositions),
+	}
 	if t.maxLength < minMaxLength {
 		return nil, fmt.Errorf("engine: the checkpoint takes %d tokens a pair, want at least %d", t.maxLength, minMaxLength)
 	}
-	if data, err = t.prepare(data, config); err != nil {
+	if err := files.build(sentence.LowerCase); err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
-	if !checkpoint.Config().TokenTypes {
+	t.truncatesLeft = files.config.TruncationSide == "left"
+	data, err := t.prepare(files.tokenizer)
+	if err != nil {
+		return nil, fmt.Errorf("engine: %w", err)
+	}
+	if !files.tokenTypes() || !config.TokenTypes && config.TypeVocab == 1 {
 		t.pair.withoutTypes()
 		t.single.withoutTypes()
 	}
+	if err := errors.Join(t.pair.fits(config), t.single.fits(config)); err != nil {
+		return nil, fmt.Errorf("engine: tokenizer.json: post_processor: %w", err)
+	}
 	var options []tokenizers.TokenizerOption
-	if specialTokensAsText {
+	if specialTokensAsText || files.config.SplitSpecialTokens {
 		options = append(options, tokenizers.WithEncodeSpecialTokens())
 	}
 	if t.handle, err = tokenizers.FromBytes(data, options...); err != nil {
@@ -73,21 +81,14 @@ func openTokenizer(checkpoint *weights.Checkpoint, specialTokensAsText bool) (*t
 func (t *tokenizer) close() error { return t.handle.Close() }
 
 // prepare reads the templates, and returns the file with truncation and padding removed: both act on single
-// texts here, and would change the ids. The normaliser is brought into line with tokenizer_config.json.
-func (t *tokenizer) prepare(data []byte, config *tokenizerConfig) ([]byte, error) {
-	var file map[string]jsontext.Value
-	if err := json.Unmarshal(data, &file); err != nil {
-		return nil, fmt.Errorf("tokenizer.json: %w", err)
-	}
-	var model, normalizer struct {
+// texts here, and would change the ids.
+func (t *tokenizer) prepare(file map[string]jsontext.Value) ([]byte, error) {
+	var model struct {
 		Type string `json:"type"`
 	}
-	for key, to := range map[string]any{"model": &model, "normalizer": &normalizer} {
-		if len(file[key]) == 0 {
-			continue
-		}
-		if err := json.Unmarshal(file[key], to); err != nil {
-			return nil, fmt.Errorf("tokenizer.json: %s: %w", key, err)
+	if len(file["model"]) > 0 {
+		if err := json.Unmarshal(file["model"], &model); err != nil {
+			return nil, fmt.Errorf("tokenizer.json: model: %w", err)
 		}
 	}
 	var err error
@@ -96,14 +97,10 @@ func (t *tokenizer) prepare(data []byte, config *tokenizerConfig) ([]byte, error
 	}
 	t.info.Model = model.Type
 	file["truncation"], file["padding"] = jsontext.Value("null"), jsontext.Value("null")
-	if normalizer.Type == "BertNormalizer" && config.overridesNormalizer() {
-		if file["normalizer"], err = config.bertNormalizer(); err != nil {
-			return nil, err
-		}
-	}
 	t.cuts = newCutter(file)
 	t.trims = trimsOffsets(file["post_processor"])
-	if data, err = json.Marshal(file); err != nil {
+	data, err := json.Marshal(file)
+	if err != nil {
 		return nil, fmt.Errorf("tokenizer.json: %w", err)
 	}
 	return data, nil
@@ -119,61 +116,4 @@ func clean(text string) string {
 // side don't know.
 func isLatin(r rune) bool {
 	return r <= unicode.MaxLatin1 && (unicode.IsLetter(r) || unicode.IsDigit(r))
-}
-
-// tokenizerConfig is what counts of tokenizer_config.json.
-type tokenizerConfig struct {
-	TokenizerClass       string   `json:"tokenizer_class"`
-	ModelMaxLength       *float64 `json:"model_max_length"` // float: transformers writes 1e30 for "no limit"
-	DoLowerCase          *bool    `json:"do_lower_case"`
-	StripAccents         *bool    `json:"strip_accents"`
-	TokenizeChineseChars *bool    `json:"tokenize_chinese_chars"`
-
-	present bool
-}
-
-func readTokenizerConfig(checkpoint *weights.Checkpoint) (*tokenizerConfig, error) {
-	config := &tokenizerConfig{}
-	data, err := checkpoint.File("tokenizer_config.json")
-	if errors.Is(err, fs.ErrNotExist) {
-		return config, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("tokenizer_config.json: %w", err)
-	}
-	if err := json.Unmarshal(data, config); err != nil {
-		return nil, fmt.Errorf("tokenizer_config.json: %w", err)
-	}
-	config.present = true
-	return config, nil
-}
-
-func (c *tokenizerConfig) maxLength() float64 {
-	if c.ModelMaxLength == nil {
-		return math.MaxInt32
-	}
-	return *c.ModelMaxLength
-}
-
-// overridesNormalizer tells whether transformers would build the normaliser from this file and not from
-// tokenizer.json: its BertTokenizer and those derived from it do, in versions 4 and 5 alike.
-func (c *tokenizerConfig) overridesNormalizer() bool {
-	switch c.TokenizerClass {
-	case "", "BertTokenizer", "BertTokenizerFast", "ElectraTokenizer", "ElectraTokenizerFast",
-		"DistilBertTokenizer", "DistilBertTokenizerFast":
-		return c.present
-	}
-	return false
-}
-
-// bertNormalizer is the normaliser that transformers' BertTokenizer builds, with its defaults.
-func (c *tokenizerConfig) bertNormalizer() (jsontext.Value, error) {
-	orTrue := func(b *bool) bool { return b == nil || *b }
-	return json.Marshal(struct {
-		Type               string `json:"type"`
-		CleanText          bool   `json:"clean_text"`
-		HandleChineseChars bool   `json:"handle_chinese_chars"`
-		StripAccents       *bool  `json:"strip_accents"`
-		Lowercase          bool   `json:"lowercase"`
-	}{"BertNormalizer", true, orTrue(c.TokenizeChineseChars), c.StripAccents, orTrue(c.DoLowerCase)})
 }

@@ -6,7 +6,8 @@ import "fmt"
 type Truncation uint8
 
 const (
-	// TruncateRight cuts tokens off the end, longest text first.
+	// TruncateRight cuts tokens off the end, longest text first. It is the default, and gives way to a checkpoint whose
+	// tokenizer_config.json has truncation_side "left".
 	TruncateRight Truncation = iota
 	// TruncateLeft cuts them off the beginning.
 	TruncateLeft

@@ -185,7 +185,13 @@ func (r *resolver) verdict() error {
 	first, hasEmbeddings := r.missing[0], !slices.Contains(r.missing, wordEmbeddings)
 	classifier, pooler := r.family.classifier+".weight", r.family.pooler+".weight"
 	inHead := strings.HasPrefix(first, r.family.classifier+".") || !r.family.poolerInBase && strings.HasPrefix(first, r.family.pooler+".")
-	switch {
+	headOnly := !slices.ContainsFunc(r.missing, func(name string) bool {
+		return !strings.HasPrefix(name, r.family.classifier+".") && !strings.HasPrefix(name, r.family.pooler+".")
+	})
+	switch code := r.c.config.CustomCode; {
+	case code != "" && !headOnly:
+		return unsupportedf("%s: auto_map: the model is custom code (%s), which is not supported: tensor %q is missing, as "+
+			"are %d more of %d; nearest is %s", configFile, shorten(code), r.prefix+first, len(r.missing)-1, r.wanted, likeBGE)
 	case hasEmbeddings && slices.Contains(r.missing, classifier):
 		return &kindError{
 			"no " + classifier + ": this looks like an embedding model, not a cross-encoder",

@@ -26,12 +26,13 @@ const maxFileBytes = 512 << 20
 type Checkpoint struct {
 	name string
 
-	mu      sync.RWMutex
-	closed  bool           // guarded by mu
-	src     *source        // guarded by mu
-	config  Config         // immutable
-	tensors []Tensor       // guarded by mu; sorted by name
-	index   map[string]int // guarded by mu; name -> place in tensors
+	mu       sync.RWMutex
+	closed   bool           // guarded by mu
+	src      *source        // guarded by mu
+	config   Config         // immutable
+	sentence Sentence       // immutable
+	tensors  []Tensor       // guarded by mu; sorted by name
+	index    map[string]int // guarded by mu; name -> place in tensors
 }
 
 // Open opens a checkpoint folder: config.json with model.safetensors, or with model.safetensors.index.json and its
@@ -90,7 +91,7 @@ func (c *Checkpoint) load() error {
 	if c.config, err = ParseConfig(data); err != nil {
 		return err
 	}
-	if err := c.readScoreActivation(); err != nil {
+	if err := c.readSentence(); err != nil {
 		return err
 	}
 	if c.tensors, err = c.src.loadTensors(c.config); err != nil {
@@ -102,26 +103,6 @@ func (c *Checkpoint) load() error {
 		c.index[t.Name] = i
 	}
 	return nil
-}
-
-// readScoreActivation looks where sentence-transformers stores the activation since 5.4; there it goes before
-// config.json, if it names a function of torch (CrossEncoder._parse_model_config, _resolve_activation_fn in 6.2.0).
-func (c *Checkpoint) readScoreActivation() error {
-	const file = "config_sentence_transformers.json"
-	data, err := c.src.read(file, maxConfigBytes)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	} else if err != nil {
-		return err
-	}
-	f, err := parseFields(file, data)
-	if err != nil {
-		return err
-	}
-	if a := f.text("activation_fn", ""); strings.HasPrefix(a, "torch.") {
-		c.config.ScoreActivation = a
-	}
-	return f.err
 }
 
 // findGGUF chooses the GGUF file of a folder that has no weights in another form.

@@ -21,7 +21,8 @@ type Config struct {
 	MaxPositions  int // P, the longest sequence in tokens; what RoBERTa's config has over that is taken off
 	TypeVocab     int // S, the number of segment ids
 
-	// TokenTypes says whether the segment ids of the tokenizer reach the model; where they do not, all are 0.
+	// TokenTypes says whether models of the family tell the texts of a pair apart by segment ids; in others, all are 0
+	// unless TypeVocab has more than one.
 	TokenTypes bool
 	// PositionOffset is how many rows of the position table in the file come before the one of the first token: 2 in a
 	// RoBERTa. [Checkpoint.BERT] leaves them out, so that positions count from 0 in every model.
@@ -39,6 +40,11 @@ type Config struct {
 	// "torch.nn.modules.activation.Sigmoid"; empty if nothing was stored. [Open] also looks into
 	// config_sentence_transformers.json.
 	ScoreActivation string
+
+	TokenizerClass string // names the tokenizer where tokenizer_config.json doesn't; may be empty
+	// CustomCode is the Python class that auto_map has for the model. It is not run: the model is computed as transformers
+	// does without trust_remote_code. Empty if there is none.
+	CustomCode string
 
 	Quantization *Quantization // nil unless layers are quantised as MLX does it
 }
@@ -87,6 +93,7 @@ func ParseConfig(data []byte) (Config, error) {
 	c.ProblemType = f.text("problem_type", "")
 	c.ScoreActivation = f.scoreActivation()
 	c.Quantization = f.quantization()
+	c.TokenizerClass, c.CustomCode = f.text("tokenizer_class", ""), f.customCode()
 	f.refuse()
 	if f.err == nil && c.HiddenSize%c.Heads != 0 {
 		f.err = invalidf("%s: hidden_size: %d, want a multiple of num_attention_heads, %d", configFile, c.HiddenSize, c.Heads)
@@ -107,7 +114,7 @@ func (f *fields) family(architecture string) *family {
 	case model == "":
 		f.err = invalidf("%s: no model_type, want one of: %s", f.file, familyNames())
 	default:
-		f.err = unsupportedf("%s: model_type: %s, want one of: %s", f.file, quote(model), familyNames())
+		f.err = f.notRun(model)
 	}
 	return found
 }
@@ -139,6 +146,9 @@ func (f *fields) refuse() {
 	// Gone from transformers 5, but old checkpoints with relative positions still carry it (and more tensors).
 	if p := f.text("position_embedding_type", "absolute"); f.err == nil && p != "absolute" {
 		f.err = unsupportedf("%s: position_embedding_type: %s, want \"absolute\"", f.file, quote(p))
+	}
+	if v, ok := f.get("per_layer_config"); ok && !isEmpty(v) {
+		f.err = unsupportedf("%s: per_layer_config is not supported, want all layers alike", f.file)
 	}
 	for _, key := range []string{"is_decoder", "add_cross_attention"} {
 		if f.flag(key) && f.err == nil {

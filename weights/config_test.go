@@ -142,7 +142,13 @@ func TestParseConfigErrors(t *testing.T) {
 
 func TestParseConfigUnsupported(t *testing.T) {
 	for _, c := range []struct{ json, want string }{
-		{`{"model_type":"deberta-v2","hidden_size":"never looked at"}`, `model_type: "deberta-v2", want one of: ` + familyNames()},
+		{`{"model_type":"deberta-v2","hidden_size":"never looked at"}`, `model_type: "deberta-v2" (DeBERTa: attention by relative positions) is not supported; ` +
+			`nearest is cross-encoder/nli-roberta-base (roberta) or cross-encoder/ms-marco-MiniLM-L6-v2 (bert); want one of: ` + familyNames()},
+		{`{"model_type":"new","auto_map":{"AutoModel":"modeling.NewModel"}}`, `model_type: "new" (GTE's "new" BERT: rotary positions, gated feed-forward, ` +
+			`custom code) is not supported; nearest is BAAI/bge-reranker-v2-m3 (xlm-roberta); want one of: ` + familyNames()},
+		{`{"model_type":"own","auto_map":{"AutoModel":"modeling.Own"}}`,
+			`model_type: "own" is custom code (auto_map) and is not supported; want one of: ` + familyNames()},
+		{`{"model_type":"bert","per_layer_config":{"0":{"num_attention_heads":2}}}`, `per_layer_config is not supported, want all layers alike`},
 		{edited("position_embedding_type", `"relative_key"`), `position_embedding_type: "relative_key", want "absolute"`},
 		{edited("is_decoder", `true`), `is_decoder: true, want false: a cross-encoder reads in both directions`},
 		{edited("add_cross_attention", `true`), `add_cross_attention: true, want false: a cross-encoder reads in both directions`},

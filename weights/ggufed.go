@@ -1,7 +1,6 @@
 package weights
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -45,9 +44,6 @@ type ggufFile struct {
 // parseGGUF returns the tensors of a file that llama.cpp made of a checkpoint with this config. They borrow data, but for
 // the positions of a RoBERTa, of which llama.cpp leaves out the rows before the first token's.
 func parseGGUF(file string, data []byte, config Config) ([]Tensor, error) {
-	if bytes.HasPrefix(data, lfsPointer) {
-		return nil, lfsError(file)
-	}
 	parsed, err := gguf.Parse(data)
 	switch {
 	case errors.Is(err, gguf.ErrUnsupported):

@@ -1,7 +1,6 @@
 package weights
 
 import (
-	"bytes"
 	"errors"
 
 	"github.com/metalrank/metalrank/weights/pickle"
@@ -15,9 +14,6 @@ const (
 
 // parsePickle returns the tensors of a file that torch.save wrote. They borrow data.
 func parsePickle(file string, data []byte) ([]Tensor, error) {
-	if bytes.HasPrefix(data, lfsPointer) {
-		return nil, lfsError(file)
-	}
 	stored, err := pickle.Parse(data)
 	switch {
 	case errors.Is(err, pickle.ErrUnsafe):

@@ -41,9 +41,7 @@ func parseSafetensors(file string, data []byte) ([]Tensor, error) {
 	return layOut(file, infos, data[headerLengthBytes+len(header):])
 }
 
-// lfsPointer begins the small text file that a clone without git-lfs leaves in place of the weights.
-var lfsPointer = []byte("version https://git-lfs.github.com/spec/")
-
+// lfsError names what a clone without git-lfs leaves in place of a large file.
 func lfsError(file string) error {
 	return invalidf("%s: a Git LFS pointer, want the file itself (git lfs pull)", file)
 }

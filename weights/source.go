@@ -1,6 +1,7 @@
 package weights
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"io/fs"
@@ -29,6 +30,17 @@ func (s *source) missing(name string) error {
 	return causef(fs.ErrNotExist, "%s: no %s", s.place, name)
 }
 
+// lfsPointer begins the small text file that a clone without git-lfs leaves in place of any large one.
+var lfsPointer = []byte("version https://git-lfs.github.com/spec/")
+
+// notPointer returns data, or says that they are a Git LFS pointer.
+func notPointer(file string, data []byte) ([]byte, error) {
+	if bytes.HasPrefix(data, lfsPointer) {
+		return nil, lfsError(file)
+	}
+	return data, nil
+}
+
 // read returns the whole of a small file. Symbolic links are followed wherever they lead: the cache of
 // huggingface_hub is made of links into ../../blobs.
 func (s *source) read(name string, maxBytes int64) ([]byte, error) {
@@ -43,7 +55,7 @@ func (s *source) read(name string, maxBytes int64) ([]byte, error) {
 		if int64(len(data)) > maxBytes {
 			return nil, s.tooLarge(name, int64(len(data)), maxBytes)
 		}
-		return data, nil
+		return notPointer(name, data)
 	}
 	f, size, err := s.open(name)
 	if err != nil {
@@ -57,7 +69,7 @@ func (s *source) read(name string, maxBytes int64) ([]byte, error) {
 	if _, err := io.ReadFull(f, data); err != nil {
 		return nil, causef(err, "%s", filepath.Join(s.dir, name))
 	}
-	return data, nil
+	return notPointer(name, data)
 }
 
 // tooLarge is the error for a file that would be read into memory whole, but is no file of its kind.
@@ -110,7 +122,7 @@ func (s *source) mapped(name string) ([]byte, error) {
 		if !ok {
 			return nil, s.missing(name)
 		}
-		return data, nil
+		return notPointer(name, data)
 	}
 	f, size, err := s.open(name)
 	if err != nil {
@@ -125,7 +137,7 @@ func (s *source) mapped(name string) ([]byte, error) {
 		return nil, causef(err, "%s", filepath.Join(s.dir, name))
 	}
 	s.maps = append(s.maps, data)
-	return data, nil
+	return notPointer(name, data)
 }
 
 // names lists what is in the folder, sorted; nothing if it cannot be read.

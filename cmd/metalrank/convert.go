@@ -56,6 +56,9 @@ func (c *convertCommand) Run(ctx context.Context, std streams) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
+	if err := engine.Check(source); err != nil {
+		return err
+	}
 	options := convert.Options{
 		Bits: integerBits[c.DType], Float: floatTypes[c.Float], GroupSize: c.GroupSize,
 		Scheme: convert.Scheme(c.Scheme), EmbeddingLevels: c.EmbeddingLevels, Skip: c.Skip,

@@ -16,14 +16,18 @@ import (
 
 type infoCommand struct {
 	cli.ModelFlags
-	Tensors bool   `help:"List the tensors too: shape, type, group, bytes."`
-	Against string `help:"With --tensors: how far each is from its source, another checkpoint of the same model." placeholder:"DIR"`
+	Checkpoint string `arg:"" optional:"" name:"dir" help:"What --model says, and goes before it."`
+	Tensors    bool   `help:"List the tensors too: shape, type, group, bytes."`
+	Against    string `help:"With --tensors: how far each is from its source, another checkpoint of the same model." placeholder:"DIR"`
 }
 
 // Validate is called by kong.
 func (c *infoCommand) Validate() error {
 	if c.Against != "" && !c.Tensors {
 		return errors.New("--against goes with --tensors")
+	}
+	if c.Checkpoint != "" {
+		c.Model = c.Checkpoint
 	}
 	return c.ModelFlags.Validate()
 }

@@ -136,6 +136,9 @@ func commonFloat(tensors []weights.Tensor) weights.DType {
 // Folder writes the checkpoint to a new folder dst. If it returns an error, or the process ends before it returns, there
 // is no dst; what was left of an earlier process that ended so is removed.
 func Folder(ctx context.Context, src *weights.Checkpoint, dst string, options Options) (err error) {
+	if _, err := src.BERT(); err != nil { // what can't be opened isn't worth converting
+		return err
+	}
 	tensors, err := src.Weights()
 	if err != nil {
 		return err

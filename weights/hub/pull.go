@@ -19,7 +19,9 @@ import (
 var (
 	besideWeights = []string{
 		"config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt",
-		"config_sentence_transformers.json", "README.md",
+		"added_tokens.json", "config_sentence_transformers.json", "modules.json", "sentence_bert_config.json",
+		"sentence_roberta_config.json", "sentence_distilbert_config.json", "sentence_camembert_config.json",
+		"sentence_xlm-roberta_config.json", "README.md",
 	}
 	weightFiles = []string{
 		"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json",

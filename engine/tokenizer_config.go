@@ -1,0 +1,191 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/metalrank/metalrank/weights"
+)
+
+// tokenizerFiles are the files that make a tokenizer, read as AutoTokenizer of transformers 5.24 reads them:
+// _from_pretrained in tokenization_utils_base.py, and convert_to_native_format and __init__ in
+// tokenization_utils_tokenizers.py. docs/checkpoint-fields.md has all of their fields.
+type tokenizerFiles struct {
+	tokenizer map[string]jsontext.Value // tokenizer.json
+	fields    map[string]jsontext.Value // tokenizer_config.json, under what goes before it
+	config    tokenizerConfig           // the same
+	class     *tokenizerClass
+
+	decoder   map[int]tokenEntry        // of added_tokens.json; nil where there is added_tokens_decoder
+	model     map[string]jsontext.Value // of tokenizer.json
+	vocab     map[string]int            // ids in the model of those added tokens that it has
+	vocabSize int
+	added     []tokenEntry // of the tokenizer that is built
+}
+
+// tokenizerConfig is what counts of tokenizer_config.json besides special tokens.
+type tokenizerConfig struct {
+	TokenizerClass       string                 `json:"tokenizer_class"`
+	ModelMaxLength       *float64               `json:"model_max_length"` // float: transformers writes 1e30 for "no limit"
+	MaxLen               *float64               `json:"max_len"`          // its name until transformers 4
+	DoLowerCase          *bool                  `json:"do_lower_case"`
+	StripAccents         *bool                  `json:"strip_accents"`
+	TokenizeChineseChars *bool                  `json:"tokenize_chinese_chars"`
+	AddPrefixSpace       *bool                  `json:"add_prefix_space"`
+	TruncationSide       string                 `json:"truncation_side"`
+	ModelInputNames      []string               `json:"model_input_names"`
+	SplitSpecialTokens   bool                   `json:"split_special_tokens"`
+	AddedTokensDecoder   map[string]*tokenEntry `json:"added_tokens_decoder"`
+	FastTokenizerFiles   []string               `json:"fast_tokenizer_files"`
+}
+
+const (
+	tokenizerJSON       = "tokenizer.json"
+	tokenizerConfigFile = "tokenizer_config.json"
+	specialTokensFile   = "special_tokens_map.json"
+	addedTokensFile     = "added_tokens.json"
+)
+
+func readTokenizerFiles(checkpoint *weights.Checkpoint) (*tokenizerFiles, error) {
+	t := &tokenizerFiles{}
+	data, err := checkpoint.File(tokenizerJSON)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%s: %w (a checkpoint that has only vocab.txt needs converting: "+
+			"AutoTokenizer.from_pretrained(…).save_pretrained(…) in transformers writes it)", tokenizerJSON, err)
+	case err != nil:
+		return nil, err
+	}
+	if err := json.Unmarshal(data, &t.tokenizer); err != nil {
+		return nil, fmt.Errorf("%s: %w", tokenizerJSON, err)
+	}
+	t.fields = map[string]jsontext.Value{}
+	if err := optionalJSON(checkpoint, tokenizerConfigFile, &t.fields); err != nil {
+		return nil, err
+	}
+	over := checkpoint.Sentence().Tokenizer
+	for key := range over {
+		if !slices.Contains(overridable, key) {
+			return nil, fmt.Errorf("sentence-transformers' tokenizer_args: %.80q is not supported, want one of %s",
+				key, strings.Join(overridable, ", "))
+		}
+	}
+	maps.Copy(t.fields, over)
+	if err := t.readLegacy(checkpoint); err != nil {
+		return nil, err
+	}
+	merged, err := json.Marshal(t.fields)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", tokenizerConfigFile, err)
+	}
+	if err := json.Unmarshal(merged, &t.config); err != nil {
+		return nil, fmt.Errorf("%s: %w", tokenizerConfigFile, err)
+	}
+	if err := t.checkConfig(); err != nil {
+		return nil, fmt.Errorf("%s: %w", tokenizerConfigFile, err)
+	}
+	config := checkpoint.Config()
+	t.class, err = chooseTokenizerClass(config.ModelType, t.config.TokenizerClass, config.TokenizerClass)
+	return t, err
+}
+
+// overridable are the fields that sentence-transformers' files may set for the tokenizer.
+var overridable = []string{
+	"model_max_length", "truncation_side", "add_prefix_space", "do_lower_case", "strip_accents", "tokenize_chinese_chars",
+	"split_special_tokens", "padding_side", "model_input_names", "clean_up_tokenization_spaces",
+}
+
+// optionalJSON reads a file that need not be there.
+func optionalJSON(checkpoint *weights.Checkpoint, name string, to any) error {
+	data, err := checkpoint.File(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = json.Unmarshal(data, to)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// readLegacy reads the files that transformers read before there was added_tokens_decoder, and reads still where there is
+// none. Special tokens of special_tokens_map.json go before those of tokenizer_config.json.
+func (t *tokenizerFiles) readLegacy(checkpoint *weights.Checkpoint) error {
+	if _, ok := t.fields["added_tokens_decoder"]; ok {
+		return nil
+	}
+	special := map[string]jsontext.Value{}
+	if err := optionalJSON(checkpoint, specialTokensFile, &special); err != nil {
+		return err
+	}
+	for key, value := range special {
+		if strings.HasSuffix(key, "_token") || strings.HasSuffix(key, "_special_tokens") {
+			t.fields[key] = value
+		}
+	}
+	var added map[string]int
+	if err := optionalJSON(checkpoint, addedTokensFile, &added); err != nil {
+		return err
+	}
+	t.decoder = map[int]tokenEntry{}
+	for content, id := range added {
+		plain := true
+		t.decoder[id] = tokenEntry{Content: content, Normalized: &plain}
+	}
+	return nil
+}
+
+func (t *tokenizerFiles) checkConfig() error {
+	if t.config.TruncationSide == "" { // _json_truncation in TokenizersBackend.__init__
+		var truncation struct {
+			Direction string `json:"direction"`
+		}
+		if data := t.tokenizer["truncation"]; len(data) > 0 {
+			if err := json.Unmarshal(data, &truncation); err != nil {
+				return fmt.Errorf("truncation in %s: %w", tokenizerJSON, err)
+			}
+		}
+		t.config.TruncationSide = strings.ToLower(truncation.Direction)
+	}
+	if side := t.config.TruncationSide; side != "" && side != "left" && side != "right" {
+		return fmt.Errorf("truncation_side: %.80q, want \"left\" or \"right\"", side)
+	}
+	for _, name := range t.config.FastTokenizerFiles {
+		if name != tokenizerJSON {
+			return fmt.Errorf("fast_tokenizer_files: %.80q is not supported, want %s alone", name, tokenizerJSON)
+		}
+	}
+	return nil
+}
+
+// maxLength is how many tokens a pair may have: what its calls are given, if not 0, else what the tokenizer has.
+func (t *tokenizerFiles) maxLength(call, positions int) int {
+	length := math.Inf(1)
+	for _, l := range []*float64{t.config.MaxLen, t.config.ModelMaxLength} {
+		if l != nil {
+			length = *l
+		}
+	}
+	if call > 0 {
+		length = float64(call)
+	}
+	return int(min(length, float64(positions)))
+}
+
+// tokenTypes says whether the model is given the types of tokens.
+func (t *tokenizerFiles) tokenTypes() bool {
+	if t.config.ModelInputNames != nil {
+		return slices.Contains(t.config.ModelInputNames, "token_type_ids")
+	}
+	return t.class.tokenTypes
+}

@@ -1,0 +1,257 @@
+package weights
+
+import (
+	"cmp"
+	"errors"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Sentence is what the files that sentence-transformers' CrossEncoder saves beside config.json change about the texts of a
+// pair. The zero value changes nothing. docs/checkpoint-fields.md has all fields of those files.
+type Sentence struct {
+	Prompt    string // comes before the query, or before a text alone
+	LowerCase bool   // texts are in lower case before all else
+	// Length is how many tokens a pair may have whatever the tokenizer says; 0: as the tokenizer says.
+	Length int
+	// Tokenizer has fields that go before those of tokenizer_config.json.
+	Tokenizer map[string]jsontext.Value
+}
+
+const (
+	modulesFile  = "modules.json"
+	sentenceFile = "config_sentence_transformers.json"
+	maxModules   = 64
+	maxPrompt    = 16 << 10 // of the default prompt, in bytes
+)
+
+// transformerFiles are the names that the file of the Transformer module has had; the first that is there counts
+// (Transformer.load_config in sentence-transformers 6.2.0).
+var transformerFiles = []string{
+	"sentence_bert_config.json", "sentence_roberta_config.json", "sentence_distilbert_config.json",
+	"sentence_camembert_config.json", "sentence_albert_config.json", "sentence_xlm-roberta_config.json",
+	"sentence_xlnet_config.json",
+}
+
+// Sentence returns what sentence-transformers' files say.
+func (c *Checkpoint) Sentence() Sentence {
+	s := c.sentence
+	s.Tokenizer = maps.Clone(s.Tokenizer)
+	return s
+}
+
+// readSentence reads sentence-transformers' files as CrossEncoder does (base/model.py and base/modules/transformer.py in
+// 6.2.0). Without modules.json, and in the folder of an embedding model, it reads none of them; the activation is read
+// here all the same, since folders without modules.json have it from earlier versions of "metalrank pull".
+func (c *Checkpoint) readSentence() error {
+	config, err := c.optionalFields(sentenceFile)
+	if err != nil {
+		return err
+	}
+	// It goes before config.json, if it names a function of torch.
+	if a := config.text("activation_fn", ""); strings.HasPrefix(a, "torch.") {
+		c.config.ScoreActivation = a
+	}
+	model := config.text("model_type", "")
+	if config.err != nil || model != "" && model != "CrossEncoder" {
+		return config.err
+	}
+	saved, err := c.readModules(model != "")
+	if err != nil || !saved {
+		return err
+	}
+	if c.sentence.Prompt = config.prompt(); config.err != nil {
+		return config.err
+	}
+	for _, name := range transformerFiles {
+		f, err := c.optionalFields(name)
+		if err != nil {
+			return err
+		}
+		if len(f.values) > 0 {
+			f.transformer(&c.sentence)
+			return f.err
+		}
+	}
+	return nil
+}
+
+// optionalFields reads a JSON object; a file that isn't there has no fields.
+func (c *Checkpoint) optionalFields(name string) (*fields, error) {
+	data, err := c.src.read(name, maxConfigBytes)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &fields{file: name}, nil
+	} else if err != nil {
+		return nil, err
+	}
+	return parseFields(name, data)
+}
+
+// readModules says whether modules.json lists a Transformer alone, of which a cross-encoder consists. Where
+// crossEncoder is false, other lists belong to an embedding model whose folder this was, and don't count.
+func (c *Checkpoint) readModules(crossEncoder bool) (bool, error) {
+	data, err := c.src.read(modulesFile, maxConfigBytes)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	var modules []struct {
+		Type string `json:"type"`
+		Path string `json:"path"`
+	}
+	if err := json.Unmarshal(data, &modules); err != nil || len(modules) == 0 || len(modules) > maxModules {
+		return false, invalidf("%s: want an array of modules, each with type and path", modulesFile)
+	}
+	names := make([]string, len(modules))
+	for i, m := range modules {
+		names[i] = m.Type[strings.LastIndexByte(m.Type, '.')+1:]
+	}
+	first := modules[0]
+	own := names[0] != "Transformer" || !strings.HasPrefix(first.Type, "sentence_transformers.")
+	switch {
+	case !crossEncoder && (len(modules) > 1 || own):
+		return false, nil
+	case len(modules) > 1:
+		return false, unsupportedf("%s: a CrossEncoder of the modules %s is not supported, want a Transformer alone, "+
+			"as of a ...ForSequenceClassification", modulesFile, shorten(strings.Join(names, ", ")))
+	case own:
+		return false, unsupportedf("%s: type %s is code of its own and not supported, want sentence_transformers' Transformer",
+			modulesFile, quote(first.Type))
+	case first.Path != "":
+		return false, unsupportedf("%s: path %s, want \"\": the model in the folder itself", modulesFile, quote(first.Path))
+	}
+	return true, nil
+}
+
+// prompt reads the default prompt.
+func (f *fields) prompt() string {
+	name := f.text("default_prompt_name", "")
+	if f.err != nil || name == "" {
+		return ""
+	}
+	prompts := f.object("prompts")
+	if f.err == nil {
+		if _, ok := prompts.values[name]; !ok {
+			f.err = invalidf("%s: default_prompt_name: %s, want one of prompts", f.file, quote(name))
+		}
+	}
+	prompt := prompts.text(name, "")
+	if f.err = cmp.Or(f.err, prompts.err); f.err == nil && len(prompt) > maxPrompt {
+		f.err = invalidf("%s: prompts: %s: %s, want at most %s", f.file, quote(name), sizeText(uint64(len(prompt))), sizeText(maxPrompt))
+	}
+	return prompt
+}
+
+// hubArguments choose where files come from and how they are held, and change no score.
+var hubArguments = []string{
+	"trust_remote_code", "cache_dir", "token", "revision", "local_files_only", "subfolder", "force_download", "use_fast",
+	"attn_implementation", "torch_dtype", "dtype", "device_map", "low_cpu_mem_usage", "use_safetensors", "code_revision",
+}
+
+// transformer reads the file of the Transformer module.
+func (f *fields) transformer(s *Sentence) {
+	f.only("transformer_task", "sequence-classification")
+	f.only("module_output_name", "scores")
+	if name := f.text("tokenizer_name_or_path", ""); name != "" && f.err == nil {
+		f.err = unsupportedf("%s: tokenizer_name_or_path: %s, want the tokenizer in the folder itself", f.file, quote(name))
+	}
+	f.modality()
+	s.LowerCase = f.flag("do_lower_case")
+	s.Tokenizer = f.arguments("tokenizer_args", "processor_kwargs")
+	for _, names := range [][2]string{{"model_args", "model_kwargs"}, {"config_args", "config_kwargs"}} {
+		for _, key := range slices.Sorted(maps.Keys(f.arguments(names[0], names[1]))) {
+			f.unsupported(f.present(names[0], names[1])+"."+key, "leave it out, or write it to config.json")
+		}
+	}
+	if n, ok := f.get("max_seq_length"); ok && s.Tokenizer["model_max_length"] == nil {
+		if n.Kind() != '0' {
+			f.fail("max_seq_length", n, "a whole number")
+		}
+		if s.Tokenizer == nil {
+			s.Tokenizer = map[string]jsontext.Value{}
+		}
+		s.Tokenizer["model_max_length"] = n
+	}
+	s.Length = f.processing()
+}
+
+// only refuses a value other than the one.
+func (f *fields) only(key, want string) {
+	if got := f.text(key, want); got != want && f.err == nil {
+		f.err = unsupportedf("%s: %s%s: %s, want %s", f.file, f.path, key, quote(got), quote(want))
+	}
+}
+
+// unsupported refuses a key.
+func (f *fields) unsupported(key, advice string) {
+	if f.err == nil {
+		f.err = unsupportedf("%s: %s%s is not supported: %s", f.file, f.path, shorten(key), advice)
+	}
+}
+
+// present returns the one of two names of a key that is there, the old one if both are.
+func (f *fields) present(old, name string) string {
+	if _, ok := f.values[old]; ok {
+		return old
+	}
+	return name
+}
+
+// arguments reads an object of keyword arguments, without those that change no score.
+func (f *fields) arguments(old, name string) map[string]jsontext.Value {
+	all := f.object(f.present(old, name)).values
+	for _, key := range hubArguments {
+		delete(all, key)
+	}
+	return all
+}
+
+// modality wants texts to go to the model as they are. Without the field they do.
+func (f *fields) modality() {
+	all := f.object("modality_config")
+	for _, key := range slices.Sorted(maps.Keys(all.values)) {
+		switch key {
+		case "text":
+			text := all.object(key)
+			text.only("method", "forward")
+			text.only("method_output_name", "logits")
+			all.err = cmp.Or(all.err, text.err)
+		case "message":
+			all.unsupported(key, "texts that a chat template joins; want \"text\" alone")
+		}
+	}
+	f.err = cmp.Or(f.err, all.err)
+}
+
+// processing reads the keyword arguments of the tokenizer's calls, those in common before those of texts, and returns
+// max_length; 0 if there is none.
+func (f *fields) processing() (length int) {
+	all := f.object("processing_kwargs")
+	for _, group := range []string{"text", "common"} {
+		g := all.object(group)
+		for _, key := range slices.Sorted(maps.Keys(g.values)) {
+			switch key {
+			case "max_length":
+				length = g.whole(key, length, maxPositions)
+			case "truncation":
+				if kind := g.values[key].Kind(); kind == 'f' {
+					g.unsupported(key+" false", "leave it out: what is too long for the model is cut")
+				} else if kind != 't' {
+					g.only(key, "longest_first")
+				}
+			case "padding", "pad_to_multiple_of", "padding_side", "return_tensors", "return_attention_mask", "return_length",
+				"verbose", "logits_to_keep":
+			default:
+				g.unsupported(key, "leave it out")
+			}
+		}
+		f.err = cmp.Or(f.err, all.err, g.err)
+	}
+	return length
+}

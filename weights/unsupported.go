@@ -1,0 +1,101 @@
+package weights
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Models that are not run, with a cross-encoder that is run and does the same work.
+const (
+	likeMiniLM = "cross-encoder/ms-marco-MiniLM-L6-v2 (bert)"
+	likeBGE    = "BAAI/bge-reranker-v2-m3 (xlm-roberta)"
+)
+
+// otherFamilies are models that people have rerankers of and that are not run: what model_type in config.json says or
+// begins with, what it is, and the nearest that is run.
+var otherFamilies = []struct{ modelType, is, nearest string }{
+	{"modernbert", "ModernBERT: rotary positions, gated feed-forward, local attention", likeBGE},
+	{"deberta", "DeBERTa: attention by relative positions", "cross-encoder/nli-roberta-base (roberta) or " + likeMiniLM},
+	{"new", "GTE's \"new\" BERT: rotary positions, gated feed-forward, custom code", likeBGE},
+	{"gte", "GTE's \"new\" BERT: rotary positions, gated feed-forward", likeBGE},
+	{"nomic", "NomicBERT: rotary positions, gated feed-forward, custom code", likeMiniLM},
+	{"jina", "JinaBERT: ALiBi positions, custom code", likeBGE},
+	{"mpnet", "MPNet: attention with relative positions", likeMiniLM},
+	{"albert", "ALBERT: layers that share weights", likeMiniLM},
+	{"colbert", "ColBERT: late interaction, which gives an embedding for each token and no score for a pair", likeMiniLM},
+	{"colpali", "ColPali: late interaction of images", likeMiniLM},
+	{"t5", "T5: an encoder with a decoder (monoT5)", likeBGE},
+	{"mt5", "T5: an encoder with a decoder (monoT5)", likeBGE},
+	{"umt5", "T5: an encoder with a decoder (monoT5)", likeBGE},
+	{"bart", "BART: an encoder with a decoder", likeMiniLM},
+	{"mbart", "BART: an encoder with a decoder", likeBGE},
+	{"qwen", "Qwen: a language model, which answers yes or no", likeBGE},
+	{"llama", "Llama: a language model", likeBGE},
+	{"mistral", "Mistral: a language model", likeBGE},
+	{"mixtral", "Mixtral: a language model", likeBGE},
+	{"gemma", "Gemma: a language model (bge-reranker-v2-gemma)", likeBGE},
+	{"minicpm", "MiniCPM: a language model (bge-reranker-v2-minicpm)", likeBGE},
+	{"phi", "Phi: a language model", likeBGE},
+	{"gpt", "GPT: a language model", likeBGE},
+	{"clip", "CLIP: text and images", likeMiniLM},
+	{"siglip", "SigLIP: text and images", likeMiniLM},
+	{"vit", "a vision transformer", likeMiniLM},
+	{"layoutlm", "LayoutLM: text with its place on a page", likeMiniLM},
+	{"longformer", "Longformer: windowed attention", likeBGE},
+	{"big_bird", "BigBird: block-sparse attention", likeBGE},
+	{"xlnet", "XLNet: attention with relative positions", likeMiniLM},
+	{"xlm-roberta-xl", "XLM-RoBERTa-XL: layer norms before attention", likeBGE},
+	{"xlm", "XLM", likeBGE},
+	{"eurobert", "EuroBERT: rotary positions, custom code", likeBGE},
+	{"neobert", "NeoBERT: rotary positions, custom code", likeBGE},
+	{"roformer", "RoFormer: rotary positions", likeMiniLM},
+	{"mobilebert", "MobileBERT: bottlenecks in each layer", likeMiniLM},
+	{"convbert", "ConvBERT: convolutions in attention", likeMiniLM},
+	{"squeezebert", "SqueezeBERT: grouped convolutions", likeMiniLM},
+	{"funnel", "Funnel: pooled sequences", likeMiniLM},
+	{"ernie", "ERNIE: a BERT with task types", likeMiniLM},
+	{"nystromformer", "Nyströmformer: approximate attention", likeBGE},
+	{"rembert", "RemBERT: embeddings of another width", likeBGE},
+	{"megatron-bert", "Megatron-BERT: layer norms before attention", likeMiniLM},
+	{"roberta-prelayernorm", "RoBERTa with layer norms before attention", "cross-encoder/stsb-roberta-base (roberta)"},
+	{"xmod", "X-MOD: adapters by language", likeBGE},
+	{"esm", "ESM: proteins", likeMiniLM},
+	{"flaubert", "FlauBERT", likeBGE},
+	{"sew", "speech", likeMiniLM},
+	{"wav2vec2", "speech", likeMiniLM},
+	{"whisper", "speech", likeMiniLM},
+}
+
+// notRun makes the error for a model of another family: what it is, that it isn't supported, and the nearest that is.
+func (f *fields) notRun(model string) error {
+	text := ""
+	longest := 0
+	for _, other := range otherFamilies {
+		if strings.HasPrefix(strings.ToLower(model), other.modelType) && len(other.modelType) > longest {
+			longest = len(other.modelType)
+			text = " (" + other.is + ") is not supported; nearest is " + other.nearest
+		}
+	}
+	if text == "" {
+		text = " is not supported"
+		if _, custom := f.get("auto_map"); custom {
+			text = " is custom code (auto_map) and is not supported"
+		}
+	}
+	return unsupportedf("%s: model_type: %s%s; want one of: %s", f.file, quote(model), text, familyNames())
+}
+
+// customCode returns the module of auto_map that computes the model, "modeling_x.XForSequenceClassification"; "" if there
+// is none.
+func (f *fields) customCode() string {
+	all := f.object("auto_map")
+	return cmp.Or(all.text("AutoModelForSequenceClassification", ""), all.text("AutoModel", ""))
+}
+
+// isEmpty tells whether a value says nothing: null, false, or nothing in it.
+func isEmpty(v jsontext.Value) bool {
+	return slices.Contains([]string{"null", "false", "{}", "[]", `""`}, strings.Join(strings.Fields(string(v)), ""))
+}
