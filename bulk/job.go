@@ -9,7 +9,11 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/metalrank/metalrank/engine"
 )
+
+const minChunkBytes = 1 << 10
 
 // Job is one input on its way, as the server keeps it.
 type Job struct {
@@ -65,7 +69,7 @@ func (s *Spec) bounds() []bound {
 	return []bound{
 		{"ChunkTokens", &s.ChunkTokens, 64, 1 << 20, 16384},
 		{"MaxLength", &s.MaxLength, 8, 1 << 20, 512},
-		{"ChunkBytes", &s.ChunkBytes, 1 << 10, maxChunkBytes, 1 << 20},
+		{"ChunkBytes", &s.ChunkBytes, minChunkBytes, maxChunkBytes, 1 << 20},
 		{"Tries", &s.Tries, 1, 100, 3},
 		{"MaxQueued", &s.MaxQueued, 1, 1 << 24, 4096},
 		{"MaxPending", &s.MaxPending, 1, 1 << 16, 1024},
@@ -80,22 +84,34 @@ func (s *Spec) normalize() error {
 			*b.value = b.whatZeroMeans
 		}
 		if *b.value < b.least || *b.value > b.most {
-			return fmt.Errorf("bulk: %s is %d, want %d to %d, or 0 for %d", b.field, *b.value, b.least, b.most, b.whatZeroMeans)
+			return wrong(b.field, *b.value, "%d to %d, or 0 for %d", b.least, b.most, b.whatZeroMeans)
 		}
 	}
 	if s.AckWait == 0 {
 		s.AckWait = 30 * time.Second
 	}
 	if s.AckWait < time.Second || s.AckWait > time.Hour {
-		return fmt.Errorf("bulk: AckWait is %v, want 1s to 1h, or 0 for 30s", s.AckWait)
+		return wrong("AckWait", s.AckWait, "1s to 1h, or 0 for 30s")
 	}
 	if s.MaxQueuedBytes == 0 {
 		s.MaxQueuedBytes = 1 << 30
 	}
 	if s.MaxQueuedBytes < int64(s.ChunkBytes) {
-		return fmt.Errorf("bulk: MaxQueuedBytes is %d, want at least the %d bytes of a chunk", s.MaxQueuedBytes, s.ChunkBytes)
+		return wrong("MaxQueuedBytes", s.MaxQueuedBytes, "at least the %d bytes of a chunk", s.ChunkBytes)
 	}
 	return nil
+}
+
+// Validate reports the first field that is out of its bounds. How large a chunk is depends on the server, and is left to Submit.
+func (s Spec) Validate() error {
+	if s.ChunkBytes == 0 {
+		s.ChunkBytes = minChunkBytes
+	}
+	return s.normalize()
+}
+
+func wrong(field string, value any, want string, args ...any) error {
+	return &engine.ConfigError{Package: "bulk", Field: field, Value: value, Want: fmt.Sprintf(want, args...)}
 }
 
 // ErrNoJob marks the name of a job that is not there.

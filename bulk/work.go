@@ -50,16 +50,27 @@ const (
 	idleWait            = time.Second // how long a worker without work waits for some
 )
 
+// Validate reports the first field that is out of its bounds.
+func (w *Worker) Validate() error {
+	if w.InFlight < 0 || w.InFlight > maxInFlight {
+		return wrong("InFlight", w.InFlight, "0 (%d) or 1 to %d", defaultInFlight, maxInFlight)
+	}
+	if w.ChunkTimeout < 0 {
+		return wrong("ChunkTimeout", w.ChunkTimeout, "0 (%v) or more", defaultChunkTimeout)
+	}
+	return nil
+}
+
 // Run works until ctx ends, which is no error: chunks in work go back to the server at once. Errors: the server's, where
 // repeating does not help.
 func (w *Worker) Run(ctx context.Context) error {
 	if w.InFlight == 0 {
 		w.InFlight = defaultInFlight
 	}
-	if w.InFlight < 1 || w.InFlight > maxInFlight {
-		return fmt.Errorf("bulk: InFlight is %d, want 0 (%d) or 1 to %d", w.InFlight, defaultInFlight, maxInFlight)
+	if err := w.Validate(); err != nil {
+		return err
 	}
-	if w.ChunkTimeout <= 0 {
+	if w.ChunkTimeout == 0 {
 		w.ChunkTimeout = defaultChunkTimeout
 	}
 	if w.Log == nil {

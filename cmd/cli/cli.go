@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 
 	"github.com/alecthomas/kong"
 
@@ -96,7 +97,7 @@ func Run(ctx context.Context, p Program, args []string, out, errOut io.Writer, o
 		tell(errOut, fmt.Sprintf("%s: %s\nRun \"%s --help\" for usage.\n", program, describe(err, parsed), p.Name))
 		return ExitUsage
 	}
-	if err := parsed.Run(); err != nil {
+	if err := Within(ctx, stopTime(parsed), func() error { return parsed.Run() }); err != nil {
 		if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 			err = errors.New("interrupted")
 		}
@@ -108,6 +109,21 @@ func Run(ctx context.Context, p Program, args []string, out, errOut io.Writer, o
 	return 0
 }
 
+// StopTimer is a command that needs a time of its own to stop in.
+type StopTimer interface{ StopTime() time.Duration }
+
+// defaultStopTime bounds how long a command takes to end when it is told to, whatever it does at the time.
+const defaultStopTime = 5 * time.Second
+
+func stopTime(parsed *kong.Context) time.Duration {
+	if command := parsed.Selected(); command != nil {
+		if timer, ok := command.Target.Addr().Interface().(StopTimer); ok {
+			return timer.StopTime()
+		}
+	}
+	return defaultStopTime
+}
+
 // tellTime bounds how long the last line waits for its reader.
 const tellTime = 500 * time.Millisecond
 
@@ -117,7 +133,7 @@ func tell(w io.Writer, text string) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_, _ = io.WriteString(w, text)
+		_, _ = io.WriteString(w, strings.Map(harmless, text))
 	}()
 	select {
 	case <-done:
@@ -138,4 +154,12 @@ func (f *keptError) Write(p []byte) (int, error) {
 		f.err = err
 	}
 	return n, err
+}
+
+// harmless drops what could steer a terminal: names and contents of files are in errors.
+func harmless(r rune) rune {
+	if unicode.IsControl(r) && r != '\n' && r != '\t' {
+		return -1
+	}
+	return r
 }

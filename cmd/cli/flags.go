@@ -44,11 +44,8 @@ func (s Sources) FromVariable(flag string) bool {
 	return s[flag] != "" && !strings.HasPrefix(s[flag], "--")
 }
 
-// FieldName is the name of the flag for a field of a configuration.
-func FieldName(field string) string {
-	if name, ok := fieldNames[field]; ok {
-		return name
-	}
+// FlagNames are names that the flag for a field of a configuration may have.
+func FlagNames(field string) []string {
 	var name strings.Builder
 	for i, r := range field {
 		if unicode.IsUpper(r) && i > 0 {
@@ -56,11 +53,12 @@ func FieldName(field string) string {
 		}
 		name.WriteRune(unicode.ToLower(r))
 	}
-	return name.String()
+	return append([]string{name.String()}, otherNames[field]...)
 }
 
-// fieldNames are of those that are named otherwise.
-var fieldNames = map[string]string{"CORSOrigins": "cors-origin", "MaxTexts": "max-client-batch-size"}
+var otherNames = map[string][]string{
+	"CORSOrigins": {"cors-origin"}, "MaxTexts": {"max-client-batch-size"}, "MaxLength": {"pair-tokens"},
+}
 
 // describe is the text of an error. It names a flag where the error names a field, and says of each flag in it that comes
 // from a variable, from which.
@@ -71,9 +69,11 @@ func describe(err error, parsed *kong.Context) string {
 	}
 	from := SourcesOf(parsed)
 	if wrong, ok := errors.AsType[*engine.ConfigError](err); ok {
-		name := FieldName(wrong.Field)
-		if slices.ContainsFunc(parsed.Flags(), func(f *kong.Flag) bool { return f.Name == name }) {
-			text = strings.Replace(text, wrong.Error(), fmt.Sprintf("--%s is %s, want %s", name, wrong.Got(), wrong.Want), 1)
+		for _, name := range FlagNames(wrong.Field) {
+			if slices.ContainsFunc(parsed.Flags(), func(f *kong.Flag) bool { return f.Name == name }) {
+				text = strings.Replace(text, wrong.Error(), fmt.Sprintf("--%s is %s, want %s", name, wrong.Got(), wrong.Want), 1)
+				break
+			}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(from)) {
@@ -86,7 +86,7 @@ func describe(err error, parsed *kong.Context) string {
 }
 
 // Useless returns why each of the flags that are set has no effect, by its name. A flag's tag needs:"other" says that it has
-// one only where other is set, and needs:"other=pattern" only where that matches the other's value.
+// one only where other is set, and needs:"other=pattern" only where that matches the other's value. Commas are between several.
 func Useless(parsed *kong.Context, from Sources) map[string]string {
 	reasons := map[string]string{}
 	values := map[string]*kong.Value{}
@@ -94,24 +94,27 @@ func Useless(parsed *kong.Context, from Sources) map[string]string {
 		values[flag.Name] = flag.Value
 	}
 	for _, flag := range parsed.Flags() {
-		needs := flag.Tag.Get("needs")
-		if needs == "" || from[flag.Name] == "" {
-			continue
-		}
-		name, pattern, isPattern := strings.Cut(needs, "=")
-		other, ok := values[name]
-		if !ok {
-			panic("BUG: flag --" + flag.Name + " needs --" + name + ", which there is not")
-		}
-		matches := !other.Target.IsZero()
-		if isPattern {
-			matches, _ = path.Match(pattern, strings.ReplaceAll(fmt.Sprint(other.Target.Interface()), "/", "_")) // the patterns are ours
-		}
-		if !matches {
-			reasons[flag.Name] = "it has no effect without --" + needs
+		for needs := range strings.SplitSeq(flag.Tag.Get("needs"), ",") {
+			if needs != "" && from[flag.Name] != "" && !fulfilled(needs, values) {
+				reasons[flag.Name] = "it has no effect without --" + needs
+			}
 		}
 	}
 	return reasons
+}
+
+func fulfilled(needs string, values map[string]*kong.Value) bool {
+	name, pattern, isPattern := strings.Cut(needs, "=")
+	other, ok := values[name]
+	if !ok {
+		panic("BUG: a flag needs --" + name + ", which there is not")
+	}
+	if !isPattern {
+		return !other.Target.IsZero()
+	}
+	// path.Match takes a slash for the end of a name.
+	matches, _ := path.Match(pattern, strings.ReplaceAll(fmt.Sprint(other.Target.Interface()), "/", "_")) // the patterns are ours
+	return matches
 }
 
 // refuseUseless refuses flags of the command line that have no effect. A variable may be meant for other commands.

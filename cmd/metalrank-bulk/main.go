@@ -54,6 +54,18 @@ func (s streams) say(format string, args ...any) {
 	fmt.Fprintf(s.err, time.Now().Format("15:04:05 ")+format+"\n", args...)
 }
 
+// server has what is said written by a cli.Log, until closeLog is called, so that a reader of it that stalls or goes holds up
+// and ends nothing. It is for commands that run until they are told to stop.
+func (s streams) server() (logged streams, closeLog func()) {
+	cli.SurvivePipes()
+	logged = s
+	log := cli.NewLog(s.err, func(lines int64) { logged.say("%d lines were dropped: their reader is too slow", lines) })
+	logged.err = log
+	return logged, func() { log.Close(logCloseTime) }
+}
+
+const logCloseTime = 500 * time.Millisecond
+
 func main() {
 	cli.Main(func(ctx context.Context) int { return run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}) })
 }
@@ -68,10 +80,10 @@ func run(ctx context.Context, args []string, std streams) (status int) {
 // serverFlags say which server to use, and who we are there.
 type serverFlags struct {
 	Server       string `help:"NATS servers, nats://HOST:PORT or tls://HOST:PORT, separated by commas." default:"nats://127.0.0.1:4222" placeholder:"URL"`
-	Creds        string `help:"Credentials file of NATS (JWT and seed)." type:"existingfile" placeholder:"FILE"`
-	Nkey         string `help:"File with an nkey's seed." type:"existingfile" placeholder:"FILE"`
-	TokenFile    string `help:"File with the token that the server wants." type:"existingfile" placeholder:"FILE"`
-	User         string `help:"User, with --password-file." placeholder:"NAME"`
+	Creds        string `help:"Credentials file of NATS (JWT and seed)." type:"existingfile" xor:"login" placeholder:"FILE"`
+	Nkey         string `help:"File with an nkey's seed." type:"existingfile" xor:"login" placeholder:"FILE"`
+	TokenFile    string `help:"File with the token that the server wants." type:"existingfile" xor:"login" placeholder:"FILE"`
+	User         string `help:"User, with --password-file." xor:"login" placeholder:"NAME"`
 	PasswordFile string `help:"File with the user's password." type:"existingfile" placeholder:"FILE"`
 	TLSCA        string `name:"tls-ca" help:"Authorities (PEM) that may have signed the server's certificate, besides the system's." type:"existingfile" placeholder:"FILE"`
 	TLSCert      string `name:"tls-cert" help:"Our certificate (PEM), with --tls-key." type:"existingfile" placeholder:"FILE"`

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/metalrank/metalrank/bulk/embedded"
 )
@@ -36,8 +37,13 @@ func (c *serveCommand) Validate() error {
 	return nil
 }
 
+// StopTime implements cli.StopTimer: what JetStream keeps is written meanwhile.
+func (c *serveCommand) StopTime() time.Duration { return 30 * time.Second }
+
 // Run is called by kong.
 func (c *serveCommand) Run(ctx context.Context, std streams) error {
+	std, closeLog := std.server()
+	defer closeLog()
 	config := embedded.Config{File: c.Config, Listen: c.Listen, Store: c.Store, MaxStoreBytes: c.MaxStore, Log: c.Log}
 	if c.TokenFile != "" {
 		text, err := os.ReadFile(c.TokenFile)

@@ -19,6 +19,14 @@ type statusCommand struct {
 	Watch time.Duration `help:"Show it again every so often." placeholder:"TIME"`
 }
 
+// Validate is called by kong.
+func (c *statusCommand) Validate() error {
+	if c.Watch < 0 {
+		return fmt.Errorf("--watch is %v, want 0 (once) or more", c.Watch)
+	}
+	return c.serverFlags.Validate()
+}
+
 // fleet is all that status shows.
 type fleet struct {
 	Jobs    []*bulk.Status      `json:"jobs"`

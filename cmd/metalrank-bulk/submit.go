@@ -1,8 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
+	"fmt"
 	"os"
 	"time"
 
@@ -14,8 +15,8 @@ type submitCommand struct {
 	serverFlags
 	jobFlag
 	Pairs          string        `help:"Pairs as JSON lines, {\"query\":…, \"text\":…}; \"-\" is standard input. *.parquet: a Parquet file." required:"" placeholder:"FILE"`
-	QueryColumn    string        `help:"Column of a Parquet file with the queries." default:"query" placeholder:"NAME"`
-	TextColumn     string        `help:"Column of a Parquet file with the texts." default:"text" placeholder:"NAME"`
+	QueryColumn    string        `help:"Column of a Parquet file with the queries." default:"query" needs:"pairs=*.parquet" placeholder:"NAME"`
+	TextColumn     string        `help:"Column of a Parquet file with the texts." default:"text" needs:"pairs=*.parquet" placeholder:"NAME"`
 	RawScores      bool          `help:"Ask for logits, without the model's activation."`
 	RequireModel   string        `help:"Let only workers of this model score the job; \"NAME, PRECISION\", as status shows it." placeholder:"MODEL"`
 	ChunkTokens    int           `help:"About how many tokens a chunk has, taking four bytes for one. What a worker does in a second is fine. Default: 16384." placeholder:"N"`
@@ -37,13 +38,24 @@ func (*submitCommand) Help() string {
 
 // Validate is called by kong.
 func (c *submitCommand) Validate() error {
-	return errors.Join(c.serverFlags.Validate(), c.jobFlag.Validate())
+	return cmp.Or(c.serverFlags.Validate(), c.jobFlag.Validate(), c.spec().Validate())
+}
+
+func (c *submitCommand) spec() bulk.Spec {
+	return bulk.Spec{
+		ChunkTokens: c.ChunkTokens, MaxLength: c.PairTokens, RawScores: c.RawScores, Model: c.RequireModel, AckWait: c.AckWait,
+		Tries: c.Tries, MaxQueued: c.MaxQueued, MaxQueuedBytes: c.MaxQueuedBytes, MaxPending: c.MaxPending, Replicas: c.Replicas,
+	}
 }
 
 // Run is called by kong.
 func (c *submitCommand) Run(ctx context.Context, std streams) error {
 	if c.Pairs != "-" { // before there is a job: a wrong name must leave none
-		if _, err := os.Stat(c.Pairs); err != nil {
+		info, err := os.Stat(c.Pairs)
+		if err == nil && info.IsDir() {
+			err = fmt.Errorf("--pairs %s is a folder, want a file", c.Pairs)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -54,11 +66,7 @@ func (c *submitCommand) Run(ctx context.Context, std streams) error {
 	defer client.Close()
 	now := newTicker()
 	j, err := client.Submit(ctx, bulk.Submission{
-		Job: c.Job, Repair: c.Repair,
-		Spec: bulk.Spec{
-			ChunkTokens: c.ChunkTokens, MaxLength: c.PairTokens, RawScores: c.RawScores, Model: c.RequireModel, AckWait: c.AckWait,
-			Tries: c.Tries, MaxQueued: c.MaxQueued, MaxQueuedBytes: c.MaxQueuedBytes, MaxPending: c.MaxPending, Replicas: c.Replicas,
-		},
+		Job: c.Job, Repair: c.Repair, Spec: c.spec(),
 		Pairs: table.Pairs(ctx, c.Pairs, table.Columns{Query: c.QueryColumn, Text: c.TextColumn}, std.in),
 		OnProgress: func(p bulk.SubmitProgress) {
 			switch {

@@ -37,11 +37,14 @@ func (c *workCommand) Validate() error {
 	if c.Name != badInName.ReplaceAllString(c.Name, "") {
 		return fmt.Errorf("--name %q: want A-Z, a-z, 0-9, - and _", c.Name)
 	}
-	return errors.Join(c.serverFlags.Validate(), c.ModelFlags.Validate())
+	w := bulk.Worker{InFlight: c.InFlight, ChunkTimeout: c.ChunkTimeout}
+	return cmp.Or(c.serverFlags.Validate(), c.ModelFlags.Validate(), w.Validate())
 }
 
 // Run is called by kong.
 func (c *workCommand) Run(ctx context.Context, std streams) (err error) {
+	std, closeLog := std.server()
+	defer closeLog()
 	name := c.Name
 	if name == "" {
 		host, err := os.Hostname()

@@ -103,7 +103,9 @@ func (c *serveCommand) resolved(models served) map[string]any {
 	} {
 		for i := range fields.NumField() {
 			if field := fields.Type().Field(i); field.IsExported() {
-				values[cli.FieldName(field.Name)] = fields.Field(i).Interface()
+				for _, name := range cli.FlagNames(field.Name) {
+					values[name] = fields.Field(i).Interface()
+				}
 			}
 		}
 	}

@@ -20,12 +20,12 @@ type convertCommand struct {
 	Target string `arg:"" name:"dst" help:"Folder to make. It appears when it is whole."`
 
 	DType           string   `name:"dtype" help:"What the weights become: ${enum}." enum:"fp32,fp16,bf16,int8,int4,int6,int3,int2" required:""`
-	Float           string   `help:"With int8 and less: type of what stays in floats, and of the scales: ${enum}. auto keeps 16-bit types and rounds fp32 to fp16." enum:"auto,fp32,fp16,bf16" default:"auto"`
-	GroupSize       int      `help:"With the scheme mlx: neighbours that share a scale: ${enum}." enum:"32,64,128" default:"64"`
-	Scheme          string   `help:"Layout of integers: mlx (groups with scale and bias, as MLX reads them) or w8a8 (one scale a row)." enum:"mlx,w8a8" default:"mlx"`
-	EmbeddingLevels int      `help:"With the scheme w8a8: quantise embeddings too, a row's largest weight to this code, 1 to 127. Fewer compress better. 0 leaves them in floats." default:"0" placeholder:"N"`
-	Calibrate       string   `help:"With int8 and less: round weights for the inputs that these pairs give rise to, {\"query\":…, \"text\":…} a line. A hundred pairs like those to be scored will do." placeholder:"FILE"`
-	Skip            []string `help:"Layers to leave in floats, by pattern: \"*.pooler.dense\". The classifier always is." placeholder:"PATTERN"`
+	Float           string   `help:"With int8 and less: type of what stays in floats, and of the scales: ${enum}. auto keeps 16-bit types and rounds fp32 to fp16." enum:"auto,fp32,fp16,bf16" default:"auto" needs:"dtype=int*"`
+	GroupSize       int      `help:"With the scheme mlx: neighbours that share a scale: ${enum}." enum:"32,64,128" default:"64" needs:"dtype=int*,scheme=mlx"`
+	Scheme          string   `help:"Layout of integers: mlx (groups with scale and bias, as MLX reads them) or w8a8 (one scale a row)." enum:"mlx,w8a8" default:"mlx" needs:"dtype=int*"`
+	EmbeddingLevels int      `help:"With the scheme w8a8: quantise embeddings too, a row's largest weight to this code, 1 to 127. Fewer compress better. 0 leaves them in floats." default:"0" needs:"scheme=w8a8" placeholder:"N"`
+	Calibrate       string   `help:"With int8 and less: round weights for the inputs that these pairs give rise to, {\"query\":…, \"text\":…} a line. A hundred pairs like those to be scored will do." needs:"dtype=int*" placeholder:"FILE"`
+	Skip            []string `help:"Layers to leave in floats, by pattern: \"*.pooler.dense\". The classifier always is." needs:"dtype=int*" placeholder:"PATTERN"`
 }
 
 var floatTypes = map[string]weights.DType{"fp32": weights.F32, "fp16": weights.F16, "bf16": weights.BF16}

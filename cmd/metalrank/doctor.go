@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -31,23 +32,16 @@ func (c *doctorCommand) Validate() error {
 	if c.SpeedTime < 0 || c.SpeedTime > time.Minute {
 		return fmt.Errorf("--speed-time is %v, want 0 to %v", c.SpeedTime, time.Minute)
 	}
+	drivers := c.config().Drivers
+	if c.Full && !slices.Contains(drivers, engine.BackendSim) {
+		return fmt.Errorf("--full: it has no effect without --driver=%s", engine.BackendSim)
+	}
 	return nil
 }
 
 // Run is called by kong.
 func (c *doctorCommand) Run(ctx context.Context, std streams) error {
-	config := doctor.Config{
-		Version: version, OpenDevice: open.Device, Drivers: c.Driver, Full: c.Full, SpeedTime: c.SpeedTime,
-	}
-	if len(config.Drivers) == 0 {
-		config.Drivers = []string{engine.BackendSim}
-	}
-	if len(c.Driver) > 0 {
-		config.Needed = c.Driver
-	} else if runtime.GOOS == "darwin" {
-		config.Drivers, config.Needed = []string{engine.BackendMetal}, []string{engine.BackendMetal}
-	}
-	report, err := examine(ctx, config, std.err)
+	report, err := examine(ctx, c.config(), std.err)
 	if err != nil {
 		return err
 	}
@@ -60,6 +54,21 @@ func (c *doctorCommand) Run(ctx context.Context, std streams) error {
 		err = fmt.Errorf("%d faults were found", len(report.Faults))
 	}
 	return err
+}
+
+func (c *doctorCommand) config() doctor.Config {
+	config := doctor.Config{
+		Version: version, OpenDevice: open.Device, Drivers: c.Driver, Full: c.Full, SpeedTime: c.SpeedTime,
+	}
+	if len(config.Drivers) == 0 {
+		config.Drivers = []string{engine.BackendSim}
+	}
+	if len(c.Driver) > 0 {
+		config.Needed = c.Driver
+	} else if runtime.GOOS == "darwin" {
+		config.Drivers, config.Needed = []string{engine.BackendMetal}, []string{engine.BackendMetal}
+	}
+	return config
 }
 
 // examine shows what is being done on standard error, if that is a terminal; mpb finds out.

@@ -110,6 +110,8 @@ func (c *evalCommand) read(ctx context.Context, std streams) ([]judged, error) {
 	return queries, in.Close()
 }
 
+const judgedForm = `{"query": text, "docs": [texts], "relevant": [indexes of docs]}`
+
 func parseJudged(l jsonl.Line) (judged, error) {
 	var row struct {
 		Query    string   `json:"query"`
@@ -117,10 +119,10 @@ func parseJudged(l jsonl.Line) (judged, error) {
 		Relevant []int    `json:"relevant"`
 	}
 	if err := json.Unmarshal(l.Text, &row); err != nil {
-		return judged{}, fmt.Errorf("line %d: %w", l.Number, err)
+		return judged{}, fmt.Errorf("line %d: want %s, got: %s", l.Number, judgedForm, strings.TrimPrefix(err.Error(), "jsontext: "))
 	}
 	if row.Query == "" || len(row.Docs) == 0 || len(row.Relevant) == 0 {
-		return judged{}, fmt.Errorf("line %d: want query, docs and relevant, none empty", l.Number)
+		return judged{}, fmt.Errorf("line %d: want %s, none empty", l.Number, judgedForm)
 	}
 	q := judged{row.Query, row.Docs, make([]float64, len(row.Docs))}
 	for _, i := range row.Relevant {

@@ -42,7 +42,7 @@ type fleetPlanCommand struct {
 	Headroom   percent       `help:"How much of the capacity to keep free." default:"30%" placeholder:"N%"`
 	Survive    int           `help:"How many nodes may be down without breaking this." default:"1" placeholder:"N"`
 	Simulate   bool          `help:"Take as many nodes as a simulation of the fleet wants, not a formula." default:"true" negatable:""`
-	Seed       uint64        `help:"Of the requests that are made up." default:"1"`
+	Seed       uint64        `help:"Of the requests that are made up." default:"1" needs:"simulate"`
 	Format     string        `help:"How to print: ${enum}." enum:"table,json" default:"table"`
 	Curves     []string      `arg:"" help:"What bin/sweep wrote on a node of each kind: sweep.json." placeholder:"FILE"`
 }

@@ -54,6 +54,8 @@ const (
 	// handoverLimitBytes bounds the addresses that are passed.
 	handoverLimitBytes = 4 << 10
 	maxPassedSockets   = 8
+	// newSuffix makes the name of a socket that takes another's place.
+	newSuffix = ".new"
 	// servingWord is what a successor says.
 	servingWord = "serving\n"
 )
@@ -216,7 +218,7 @@ func (s *sockets) serving(logger *slog.Logger) error {
 
 // openDoor listens at path in place of whoever does so: the name changes hands at once.
 func (s *sockets) openDoor() (err error) {
-	fresh := s.path + ".new"
+	fresh := s.path + newSuffix
 	if err := removeStale(context.Background(), fresh); err != nil {
 		return fmt.Errorf("%s: %w", fresh, err)
 	}

@@ -19,6 +19,14 @@ const unixPrefix = "unix:"
 // socketMode lets a socket's owner and group connect, and nobody else.
 const socketMode fs.FileMode = 0o660
 
+// checkSocketPath wants a path short enough for a socket, with a zero after it.
+func checkSocketPath(flag, path string) error {
+	if most := len(syscall.RawSockaddrUnix{}.Path) - 1; len(path) > most {
+		return fmt.Errorf("%s: the path of a socket has %d bytes, want at most %d: %s", flag, len(path), most, path)
+	}
+	return nil
+}
+
 var errNoSocket = errors.New("there is a file that is no socket")
 
 // checkAddress refuses what can't be listened on, whatever else there is on this machine.
@@ -34,11 +42,11 @@ func checkAddress(flag, address string) error {
 		if path == "" {
 			return wrong
 		}
-		return nil
+		return checkSocketPath(flag, path)
 	}
 	_, port, err := net.SplitHostPort(address)
 	if err == nil {
-		_, err = net.LookupPort("tcp", port)
+		_, err = net.DefaultResolver.LookupPort(context.Background(), "tcp", port) // asks nobody
 	}
 	if err != nil {
 		return wrong

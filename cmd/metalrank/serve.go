@@ -98,6 +98,11 @@ func (f *listenFlags) validate() error {
 			return err
 		}
 	}
+	if f.Handover != "" {
+		if err := checkSocketPath("--handover", f.Handover+newSuffix); err != nil {
+			return err
+		}
+	}
 	return cmp.Or(nonNegative("drain-delay", f.DrainDelay), nonNegative("drain-timeout", f.DrainTimeout))
 }
 

@@ -22,6 +22,11 @@ const (
 	loadStopTime = time.Second
 )
 
+// StopTime implements cli.StopTimer.
+func (c *serveCommand) StopTime() time.Duration {
+	return c.DrainDelay + c.DrainTimeout + refuseTime + releaseTime + logCloseTime
+}
+
 // run loads the models and serves them until ctx ends, or a successor takes over.
 func (c *serveCommand) run(ctx context.Context, hangups hangups, logger *slog.Logger) error {
 	ctx, leave := context.WithCancel(ctx)

@@ -151,7 +151,7 @@ func TestHangupBeforeServing(t *testing.T) {
 		t.Fatal(err)
 	}
 	log.signal(t, command, syscall.SIGHUP)
-	if _, err := io.WriteString(file, "a:first-0123456789"); err != nil {
+	if _, err := file.WriteString("a:first-0123456789"); err != nil {
 		t.Fatal(err)
 	}
 	if err := file.Close(); err != nil {

@@ -148,6 +148,11 @@ func Folder(ctx context.Context, src *weights.Checkpoint, dst string, options Op
 		return err
 	}
 	plan := options.plan(tensors)
+	for _, pattern := range options.Skip {
+		if !slices.ContainsFunc(plan, func(p tensorPlan) bool { ok, _ := path.Match(pattern, p.layer); return ok }) {
+			return fmt.Errorf("convert: skip %q: there is no such layer", pattern)
+		}
+	}
 	if err := options.calibrate(plan); err != nil {
 		return err
 	}
