@@ -13,7 +13,7 @@ import (
 // TestBulkIsAnotherProgram runs a copy of this very test program as metalrank: alone, and with a metalrank-bulk beside it.
 func TestBulkIsAnotherProgram(t *testing.T) {
 	if i := slices.Index(os.Args, "--as-metalrank"); i >= 0 {
-		os.Exit(run(t.Context(), os.Args[i+1:], streams{os.Stdin, os.Stdout, os.Stderr}))
+		os.Exit(run(t.Context(), os.Args[i+1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
 	}
 	own := filepath.Join(t.TempDir(), "metalrank")
 	copyProgram(t, own)

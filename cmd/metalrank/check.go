@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -53,7 +54,7 @@ func (c *serveCommand) checkServer(
 	if err != nil {
 		return err
 	}
-	defer closeTracer()
+	defer closeTracer(time.Time{})
 	_, err = httpapi.New(models, config)
 	return err
 }

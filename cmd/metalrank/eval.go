@@ -122,7 +122,7 @@ func parseJudged(l jsonl.Line) (judged, error) {
 		return judged{}, fmt.Errorf("line %d: want %s, got: %s", l.Number, judgedForm, strings.TrimPrefix(err.Error(), "jsontext: "))
 	}
 	if row.Query == "" || len(row.Docs) == 0 || len(row.Relevant) == 0 {
-		return judged{}, fmt.Errorf("line %d: want %s, none empty", l.Number, judgedForm)
+		return judged{}, fmt.Errorf("line %d: want query, docs and relevant, none empty", l.Number)
 	}
 	q := judged{row.Query, row.Docs, make([]float64, len(row.Docs))}
 	for _, i := range row.Relevant {

@@ -86,6 +86,9 @@ func openSockets(ctx context.Context, path string) (*sockets, error) {
 	if errors.Is(err, io.EOF) { // it has just stopped
 		return s, unix.Close()
 	}
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("--handover %s: %w", path, err), c.Close())
 	}

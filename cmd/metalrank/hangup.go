@@ -9,11 +9,11 @@ import (
 // hangups are the SIGHUPs that the process gets from catchHangups on. One that comes before anybody can act on it is kept.
 type hangups chan os.Signal
 
-// catchHangups keeps SIGHUP from ending the process, until stop is called.
-func catchHangups() (h hangups, stop func()) {
-	h = make(hangups, 1)
+// catchHangups keeps SIGHUP from ending the process.
+func catchHangups() hangups {
+	h := make(hangups, 1)
 	signal.Notify(h, syscall.SIGHUP)
-	return h, func() { signal.Stop(h) }
+	return h
 }
 
 // each calls reload for every SIGHUP, one call at a time, until stop is called, which waits for a call under way. Those that

@@ -43,10 +43,15 @@ type command struct {
 type streams struct {
 	in       io.Reader
 	out, err io.Writer
+	hangups  hangups // for serve; nil: it catches them itself
 }
 
 func main() {
-	cli.Main(func(ctx context.Context) int { return run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}) })
+	std := streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}
+	if len(os.Args) > 1 && os.Args[1] == "serve" { // before the command line is read
+		std.hangups = catchHangups()
+	}
+	cli.Main(func(ctx context.Context) int { return run(ctx, os.Args[1:], std) })
 }
 
 // run is main without the process around it; it returns the exit status.

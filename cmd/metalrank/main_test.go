@@ -24,7 +24,7 @@ import (
 func execute(t *testing.T, ctx context.Context, stdin string, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	var out, errOut bytes.Buffer
-	status = run(ctx, args, streams{strings.NewReader(stdin), &out, &errOut})
+	status = run(ctx, args, streams{in: strings.NewReader(stdin), out: &out, err: &errOut})
 	return status, out.String(), errOut.String()
 }
 
@@ -301,7 +301,9 @@ func TestInterruptWhileReading(t *testing.T) {
 	defer close(stdin.release)
 	var stderr bytes.Buffer
 	done := make(chan int, 1)
-	go func() { done <- run(ctx, []string{"rerank", "-q", "x"}, streams{stdin, io.Discard, &stderr}) }()
+	go func() {
+		done <- run(ctx, []string{"rerank", "-q", "x"}, streams{in: stdin, out: io.Discard, err: &stderr})
+	}()
 	cancel()
 	select {
 	case status := <-done:
@@ -327,7 +329,7 @@ func TestOutputFailureIsReported(t *testing.T) {
 	} {
 		var stderr bytes.Buffer
 		stdin := strings.NewReader(`{"query": "q", "text": "a"}`)
-		status := run(t.Context(), args, streams{stdin, failingWriter{}, &stderr})
+		status := run(t.Context(), args, streams{in: stdin, out: failingWriter{}, err: &stderr})
 		if status != exitFailed || !strings.Contains(stderr.String(), errFull.Error()) {
 			t.Errorf("%s: status %d, stderr %q", args[0], status, stderr.String())
 		}

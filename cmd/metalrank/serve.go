@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"os/signal"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -131,8 +132,11 @@ const gcPercent = 400
 
 // Run is called by kong. It serves until ctx ends, then finishes what was accepted.
 func (c *serveCommand) Run(ctx context.Context, parsed *kong.Context, std streams) error {
-	hangups, restore := catchHangups()
-	defer restore()
+	hangups := std.hangups
+	if hangups == nil {
+		hangups = catchHangups()
+		defer signal.Stop(hangups)
+	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
@@ -249,7 +253,7 @@ func (c *serveCommand) httpConfig(keys *httpapi.Keys, cert *certificate, metrics
 // newServer makes the server. reload reads again what may change while it serves; stop is for when it has ended.
 func (c *serveCommand) newServer(
 	models served, metrics *httpapi.Metrics, logger *slog.Logger,
-) (server *httpapi.Server, reload, stop func(), err error) {
+) (server *httpapi.Server, reload func(), stop func(end time.Time), err error) {
 	keys, _, err := c.openKeys()
 	if err != nil {
 		return nil, nil, nil, err
@@ -263,7 +267,7 @@ func (c *serveCommand) newServer(
 		return nil, nil, nil, err
 	}
 	if server, err = httpapi.New(models, config); err != nil {
-		stop()
+		stop(time.Time{})
 		return nil, nil, nil, err
 	}
 	return server, func() {

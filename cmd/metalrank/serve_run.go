@@ -57,7 +57,8 @@ func (c *serveCommand) serve(
 	if err != nil {
 		return err
 	}
-	defer stop()
+	var end time.Time // of the process; set when it is told to stop
+	defer func() { stop(end) }()
 	limitMemory()
 	sockets, err := openSockets(ctx, c.Handover)
 	if err != nil {
@@ -100,6 +101,7 @@ func (c *serveCommand) serve(
 		stopAgent() // the successor answers: this one would say that it drains
 	case <-ctx.Done():
 	}
+	end = time.Now().Add(c.DrainDelay + c.DrainTimeout + refuseTime)
 	if err := c.stop(server, sockets, logger); err != nil {
 		return err
 	}

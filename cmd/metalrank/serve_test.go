@@ -63,7 +63,7 @@ func serve(t *testing.T, args ...string) *process {
 	args = append([]string{"serve", "--model", checkpoint(t, weightstest.Tiny())}, args...)
 	go func() {
 		defer close(p.ended)
-		status <- run(ctx, args, streams{strings.NewReader(""), p, p})
+		status <- run(ctx, args, streams{in: strings.NewReader(""), out: p, err: p})
 	}()
 	t.Cleanup(func() {
 		cancel()

@@ -26,10 +26,11 @@ const otlpHeadersVariable = "OTEL_EXPORTER_OTLP_HEADERS"
 // spansCloseTime bounds how long a stop waits for the collector.
 const spansCloseTime = 5 * time.Second
 
-// openTracer has config send spans, where there is a collector. The caller calls stop when the server has ended.
-func (f *traceFlags) openTracer(config *httpapi.Config, logger *slog.Logger) (stop func(), err error) {
+// openTracer has config send spans, where there is a collector. The caller calls stop when the server has ended, with when
+// the process is to end.
+func (f *traceFlags) openTracer(config *httpapi.Config, logger *slog.Logger) (stop func(end time.Time), err error) {
 	if f.OTLPEndpoint == "" {
-		return func() {}, nil
+		return func(time.Time) {}, nil
 	}
 	headers, err := readHeaders(os.Getenv(otlpHeadersVariable))
 	if err != nil {
@@ -42,8 +43,8 @@ func (f *traceFlags) openTracer(config *httpapi.Config, logger *slog.Logger) (st
 		return nil, fmt.Errorf("--otlp-endpoint: %w", err)
 	}
 	config.Tracer = tracer
-	return func() {
-		ctx, cancel := context.WithTimeout(context.Background(), spansCloseTime)
+	return func(end time.Time) {
+		ctx, cancel := context.WithTimeout(context.Background(), min(spansCloseTime, time.Until(end)))
 		defer cancel()
 		if err := tracer.Close(ctx); err != nil {
 			logger.Warn("the last spans were not sent", "error", err)
