@@ -22,6 +22,7 @@ type cutter struct {
 	prefixed  bool
 	bytes     bool // the pre-tokeniser knows white space by its bytes
 	blankOnly bool // words are cut at white space alone
+	composes  bool // the normaliser may join a character to the one before
 	added     []addedToken
 }
 
@@ -150,6 +151,7 @@ func (c *cutter) choose(normalizers, preTokenizers []stage) cutKind {
 	if first(preTokenizers, "ByteLevel") && orTrue(preTokenizers[0].UseRegex) {
 		c.bytes, c.prefixed = true, orTrue(preTokenizers[0].AddPrefixSpace)
 		if classes {
+			c.composes = len(normalizers) > 0
 			return cutClasses
 		}
 		return cutSpaces
@@ -201,6 +203,9 @@ func trimsOffsets(data jsontext.Value) bool {
 
 // after returns the first place to cut at or after size, or the length of text.
 func (c *cutter) after(text string, size int) int {
+	if c.kind == cutNever {
+		return len(text)
+	}
 	for i := size; i < len(text); i++ {
 		if c.at(text, i) {
 			return i
@@ -211,6 +216,9 @@ func (c *cutter) after(text string, size int) int {
 
 // before returns the last place to cut at or before size, or 0.
 func (c *cutter) before(text string, size int) int {
+	if c.kind == cutNever {
+		return 0
+	}
 	for i := size; i > 0; i-- {
 		if c.at(text, i) {
 			return i
@@ -221,7 +229,7 @@ func (c *cutter) before(text string, size int) int {
 
 // at says whether text may be cut before byte i, which is inside of it.
 func (c *cutter) at(text string, i int) bool {
-	if c.kind == cutNever || !utf8.RuneStart(text[i]) {
+	if !utf8.RuneStart(text[i]) {
 		return false
 	}
 	a, _ := utf8.DecodeLastRuneInString(text[:i])
@@ -229,11 +237,11 @@ func (c *cutter) at(text string, i int) bool {
 	var ok bool
 	switch c.kind {
 	case cutWords:
-		ok = isBlank(a) || isBlank(b) || !c.blankOnly && (c.words.separates(a) || c.words.separates(b))
+		ok = (c.words.separates(a) || c.words.separates(b)) && (!c.blankOnly || isBlank(a) || isBlank(b))
 	case cutClasses:
 		ok = c.classesDiffer(a, b)
 	case cutSpaces:
-		ok = c.endsWord(a, text[i:])
+		ok = strings.ContainsRune(c.spaces, b) && c.endsWord(a, text[i:])
 	}
 	return ok && !c.inAdded(text, i)
 }

@@ -252,3 +252,48 @@ func TestWordClasses(t *testing.T) {
 		}
 	}
 }
+
+// Stretches that can't be cut have the tokens of the whole when they are encoded in windows.
+func TestLongStretches(t *testing.T) {
+	for _, f := range cutFamilies {
+		if f.kind == cutNever {
+			continue
+		}
+		t.Run(f.name, func(t *testing.T) {
+			one := f.open(t)
+			r := rand.New(rand.NewPCG(5, 6))
+			for range 12 {
+				var text strings.Builder
+				script := scripts[r.IntN(5)]
+				period := 1 + r.IntN(30)
+				var parts []string
+				for range period {
+					parts = append(parts, strings.TrimSpace(script[r.IntN(len(script))]))
+				}
+				for i := 0; text.Len() < 40<<10; i++ {
+					part := parts[i%period]
+					if period > 20 {
+						part = script[r.IntN(len(script))]
+					}
+					text.WriteString(part)
+				}
+				long := clean(text.String())
+				want := appendIDs(nil, one.whole(long))
+				for _, from := range []end{front, back} {
+					for _, need := range []int{600, all} {
+						ids, whole, err := one.encode(t.Context(), &caller{}, long, need, from)
+						switch {
+						case err != nil:
+							t.Fatalf("%.80q: %v", long, err)
+						case whole && !slices.Equal(ids, want),
+							!whole && (len(ids) < need || len(ids) > len(want)),
+							!whole && from == front && !slices.Equal(ids, want[:len(ids)]),
+							!whole && from == back && !slices.Equal(ids, want[len(want)-len(ids):]):
+							t.Fatalf("%.80q: %d ids, whole %t, from %d are not those of the whole, which has %d", long, len(ids), whole, from, len(want))
+						}
+					}
+				}
+			}
+		})
+	}
+}

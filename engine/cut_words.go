@@ -16,6 +16,7 @@ type wordClasses struct {
 	most int
 	// plain is false where an added token may be inside what looks like a word.
 	plain bool
+	table []wordClass // of the characters up to U+FFFF: a text may be searched from end to end
 }
 
 // newWordClasses reads the options of a BertNormalizer and of a WordPiece model.
@@ -39,6 +40,10 @@ func newWordClasses(normalizer *stage, model jsontext.Value, added []addedToken)
 		w.most = *m.Most
 	}
 	w.plain = w.plain && w.most >= 0 && w.most <= 1000
+	w.table = make([]wordClass, 1<<16)
+	for r := range w.table {
+		w.table[r] = w.find(rune(r))
+	}
 	for _, t := range added {
 		// One between separators has no part of a longer word, and a short one without a dropped character is not what
 		// compact leaves.
@@ -64,6 +69,13 @@ const (
 func (w *wordClasses) separates(r rune) bool { return w.of(r) == classSeparator }
 
 func (w *wordClasses) of(r rune) wordClass {
+	if int(r) < len(w.table) {
+		return w.table[r]
+	}
+	return w.find(r)
+}
+
+func (w *wordClasses) find(r rune) wordClass {
 	switch {
 	case r < utf8.RuneSelf:
 		return w.ofASCII(r)
@@ -134,26 +146,30 @@ var libraryDiffers = &unicode.RangeTable{R16: []unicode.Range16{
 }}
 
 // compact leaves out of a text what has no part in its tokens: of each stretch that is certainly one word and longer than
-// words may be, all but its beginning, which makes the same unknown token; and of each run of characters that are
-// dropped, all but the first.
+// words may be, all but its beginning, which makes the same unknown token; and of each run of white space, and of
+// characters that are dropped, all but the first.
 func (w *wordClasses) compact(text string) string {
 	if !w.plain {
 		return text
 	}
 	var out strings.Builder
-	var word, dropped int // of the stretch, and of the run, that text[:i] ends in
+	var word, dropped, blank int // of the stretch, and of the runs, that text[:i] ends in
 	kept := 0
 	for i, r := range text {
 		keep := true
 		switch w.of(r) {
 		case classWord:
-			word, dropped = word+1, 0
+			word, dropped, blank = word+1, 0, 0
 			keep = word <= w.most+1
 		case classDropped:
-			dropped++
+			dropped, blank = dropped+1, 0
 			keep = dropped == 1 && word <= w.most
 		default:
 			word, dropped = 0, 0
+			if blank++; !isBlank(r) {
+				blank = 0
+			}
+			keep = blank <= 1
 		}
 		if !keep {
 			out.WriteString(text[kept:i])

@@ -51,12 +51,12 @@ func (t *tokenizer) encode(ctx context.Context, who *caller, text string, need i
 	for text != "" && have < need {
 		var piece string
 		piece, text = t.cuts.take(text, pieceBytes(need-have), from)
-		if piece, err = t.fit(piece); err != nil {
-			return nil, false, err
-		}
-		got, err := t.call(ctx, who, piece)
+		got, whole, err := t.encodePiece(ctx, who, piece, need-have, from)
 		if err != nil {
 			return nil, false, err
+		}
+		if !whole {
+			text = piece // some of it is left
 		}
 		pieces = append(pieces, got)
 		have += len(got)
@@ -89,18 +89,24 @@ func (c *cutter) take(text string, size int, from end) (piece, rest string) {
 	return text[:i], text[i:]
 }
 
-// fit makes a piece that is too long for the library shorter by what has no part in its tokens.
-func (t *tokenizer) fit(piece string) (string, error) {
-	if len(piece) <= 2*maxPieceBytes {
-		return piece, nil
-	}
-	if t.cuts.kind == cutWords {
+// encodePiece returns the token ids of a piece, or at least the first or the last need of them, which may be longer than
+// the library should get at once.
+func (t *tokenizer) encodePiece(ctx context.Context, who *caller, piece string, need int, from end) (ids []int32, whole bool, err error) {
+	if t.cuts.kind == cutWords && len(piece) > minPieceBytes {
 		piece = t.cuts.words.compact(piece)
 	}
-	if len(piece) > maxUncutBytes {
-		return "", &StretchError{Bytes: len(piece), Limit: maxUncutBytes}
+	switch {
+	case len(piece) <= 2*maxPieceBytes:
+	case t.cuts.kind == cutClasses && t.joins:
+		if from == back {
+			need = all
+		}
+		return t.encodeWindows(ctx, who, piece, need)
+	case len(piece) > maxUncutBytes:
+		return nil, false, &StretchError{Bytes: len(piece), Limit: maxUncutBytes}
 	}
-	return piece, nil
+	ids, err = t.call(ctx, who, piece)
+	return ids, true, err
 }
 
 // call encodes one piece in the library.

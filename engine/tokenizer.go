@@ -22,6 +22,7 @@ type tokenizer struct {
 	maxLength int           // tokens in a pair, special tokens included, as the checkpoint has it
 	prompt    string        // comes before the query, or before a text alone
 	cuts      *cutter
+	joins     bool // byte-pair encoding: see encodeWindows
 	turns     *turns
 	trims     bool // offsets leave out white space: of byte-level tokenizers
 	info      TokenizerInfo
@@ -97,7 +98,7 @@ func (t *tokenizer) prepare(file map[string]jsontext.Value) ([]byte, error) {
 	}
 	t.info.Model = model.Type
 	file["truncation"], file["padding"] = jsontext.Value("null"), jsontext.Value("null")
-	t.cuts = newCutter(file)
+	t.cuts, t.joins = newCutter(file), joins(file["model"])
 	t.trims = trimsOffsets(file["post_processor"])
 	data, err := json.Marshal(file)
 	if err != nil {

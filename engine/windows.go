@@ -1,0 +1,141 @@
+package engine
+
+import (
+	"context"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/daulet/tokenizers"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// A stretch that can't be cut, such as a page of Chinese, is one word of a byte-level tokenizer or few. It is encoded in
+// windows that overlap. Byte-pair encoding allows that: tokens are those of the whole word if each two neighbours are
+// what the two together are encoded as (proved in RATIONALE.md). So two windows may be joined before a token that both
+// have at one place: it has a neighbour before it in the one, and neighbours after it in the other.
+
+// overlaps are how many bytes windows overlap by, tried one after another.
+var overlaps = [...]int{256, 1 << 10, 4 << 10}
+
+// joins says whether a model of tokenizer.json is byte-pair encoding that knows nothing of where a word ends.
+func joins(model jsontext.Value) bool {
+	var m struct {
+		Type    string   `json:"type"`
+		Dropout *float64 `json:"dropout"`
+		Prefix  string   `json:"continuing_subword_prefix"`
+		Suffix  string   `json:"end_of_word_suffix"`
+	}
+	return json.Unmarshal(model, &m) == nil && m.Type == "BPE" && m.Dropout == nil && m.Prefix == "" && m.Suffix == ""
+}
+
+// window is a part of a stretch with its tokens.
+type window struct {
+	at     int // in the stretch
+	bytes  int
+	tokens tokenizers.Encoding
+	from   int // the first token that is not in the window before
+}
+
+func (w *window) start(i int) int { return w.at + int(w.tokens.Offsets[i][0]) }
+func (w *window) stop(i int) int  { return w.at + int(w.tokens.Offsets[i][1]) }
+
+// apart says whether token i has no character in common with the one before.
+func (w *window) apart(i int) bool { return i > 0 && w.stop(i-1) <= w.start(i) }
+
+// encodeWindows returns the token ids of a stretch, or at least the first need of them.
+func (t *tokenizer) encodeWindows(ctx context.Context, who *caller, text string, need int) (ids []int32, whole bool, err error) {
+	w, err := t.window(ctx, who, text, 0)
+	for {
+		if err != nil {
+			return nil, false, err
+		}
+		if w.at+w.bytes == len(text) {
+			return appendIDs(ids, w.tokens.IDs[w.from:]), true, nil
+		}
+		next, keep, err := t.nextWindow(ctx, who, text, w)
+		if err != nil {
+			return nil, false, err
+		}
+		ids = appendIDs(ids, w.tokens.IDs[w.from:keep])
+		if len(ids) >= need {
+			return ids, false, nil
+		}
+		w = next
+	}
+}
+
+func appendIDs(ids []int32, more []uint32) []int32 {
+	for _, id := range more {
+		ids = append(ids, int32(id))
+	}
+	return ids
+}
+
+// window encodes a part of a stretch.
+func (t *tokenizer) window(ctx context.Context, who *caller, text string, at int) (*window, error) {
+	stop := min(at+maxPieceBytes, len(text))
+	for stop < len(text) && (!utf8.RuneStart(text[stop]) || t.cuts.inAdded(text, stop)) {
+		stop++
+	}
+	w := &window{at: at, bytes: stop - at}
+	var err error
+	w.tokens, err = t.encodeWith(ctx, who, text[at:stop], false, tokenizers.WithReturnOffsets())
+	if err == nil && len(w.tokens.Offsets) != len(w.tokens.IDs) {
+		err = ErrTokenizer
+	}
+	return w, err
+}
+
+// nextWindow returns the window after w, and how many tokens of w to keep before it.
+func (t *tokenizer) nextWindow(ctx context.Context, who *caller, text string, w *window) (next *window, keep int, err error) {
+	for _, overlap := range overlaps {
+		i := len(w.tokens.IDs) - 1
+		for i > w.from && (w.start(i) > w.at+w.bytes-overlap || !w.apart(i) || !t.cuts.mayBegin(text, w.start(i))) {
+			i--
+		}
+		if i <= w.from {
+			break
+		}
+		if next, err = t.window(ctx, who, text, w.start(i)); err != nil {
+			return nil, 0, err
+		}
+		if keep, ok := next.join(w, i); ok {
+			return next, keep, nil
+		}
+	}
+	return nil, 0, &StretchError{Bytes: len(text), Limit: maxUncutBytes}
+}
+
+// join finds the first token from i on of the window before that this one has at the same place.
+func (w *window) join(before *window, i int) (keep int, ok bool) {
+	j := 0
+	for i < len(before.tokens.IDs) && j < len(w.tokens.IDs) {
+		a, b := before.start(i), w.start(j)
+		switch {
+		case a < b:
+			i++
+		case b < a:
+			j++
+		case before.tokens.IDs[i] == w.tokens.IDs[j] && before.stop(i) == w.stop(j) && before.apart(i) && (j == 0 || w.apart(j)):
+			w.from = j
+			return i, true
+		default:
+			i, j = i+1, j+1
+		}
+	}
+	return 0, false
+}
+
+// mayBegin says whether the tokenizer sees the words after byte i in the same way without what is before it. It wants a
+// character that composes with none before it, and no contraction near.
+func (c *cutter) mayBegin(text string, i int) bool {
+	r, _ := utf8.DecodeRuneInString(text[i:])
+	const jamo, jamoEnd = 0x1100, 0x11ff // which compose to syllables
+	if c.composes && (unicode.IsMark(r) || r >= jamo && r <= jamoEnd || classOf(r) == classUnknown) {
+		return false
+	}
+	const contraction = 3 // bytes of the longest, 'll
+	return !strings.Contains(text[max(0, i-contraction):i+1], "'") && !c.inAdded(text, i)
+}
