@@ -23,6 +23,7 @@ type Engine struct {
 	checkpoint *weights.Checkpoint
 	tokenizer  *tokenizer
 	tokens     *tokenCache // nil: none
+	rate       tokenRate
 	activation scoreActivation
 	labels     []string
 	info       Info
@@ -164,19 +165,36 @@ func (e *Engine) hold() error {
 	return nil
 }
 
-// enter is hold for a call that wants scores, and counts it; the caller calls exit.
-func (e *Engine) enter() error {
+// enter is hold for a call that wants scores, and counts it and the tokens that are expected of it; the caller calls exit.
+func (e *Engine) enter(client string, expected int) error {
 	if err := e.hold(); err != nil {
 		return err
 	}
 	e.dispatcher.mu.Lock()
 	err := e.queue.Enter()
+	if err == nil {
+		if err = e.queue.Reserve(client, expected); err != nil {
+			e.queue.Leave()
+		}
+	}
 	if err != nil {
 		e.counters.Refused++
 	}
 	e.dispatcher.mu.Unlock()
 	if err != nil {
 		e.calls.Done()
+	}
+	return err
+}
+
+// Full says whether a client's call for scores would be refused whatever is in it; the error is an *OverloadError. It lets a
+// server refuse a request that it has not read yet.
+func (e *Engine) Full(client string) error {
+	e.dispatcher.mu.Lock()
+	defer e.dispatcher.mu.Unlock()
+	err := e.queue.Full(client)
+	if err != nil {
+		e.counters.Refused++
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -101,7 +102,11 @@ func (t *tokenizer) encodePiece(ctx context.Context, who *caller, piece string, 
 		if from == back {
 			need = all
 		}
-		return t.encodeWindows(ctx, who, piece, need)
+		ids, whole, err = t.encodeWindows(ctx, who, piece, need)
+		var stretch *StretchError
+		if !errors.As(err, &stretch) || len(piece) > maxUncutBytes {
+			return ids, whole, err
+		}
 	case len(piece) > maxUncutBytes:
 		return nil, false, &StretchError{Bytes: len(piece), Limit: maxUncutBytes}
 	}

@@ -204,6 +204,14 @@ func (m *Model) Tokenize(ctx context.Context, text string, specialTokens bool, o
 	return tokens, err
 }
 
+// Full is Engine.Full; a model that is unloaded for now has room.
+func (m *Model) Full(client string) error {
+	if e := m.current.Load(); e != nil {
+		return e.Full(client)
+	}
+	return nil
+}
+
 // Info describes what is loaded, or was last.
 func (m *Model) Info() Info { return *m.info.Load() }
 

@@ -153,18 +153,23 @@ func (e *Engine) logits(ctx context.Context, pairs []Pair, options *Options, tim
 	if most := e.config.MaxClientBatch; most > 0 && len(pairs) > most {
 		return nil, Stats{}, &ValueError{Field: "pairs", Value: float64(len(pairs)), Max: float64(most)}
 	}
-	if err := e.enter(); err != nil {
+	expected := e.expect(pairs, options)
+	if err := e.enter(options.Client, expected); err != nil {
 		return nil, Stats{}, err
 	}
-	logits, stats, err := e.schedule(ctx, pairs, options, timer)
+	logits, stats, err := e.schedule(ctx, pairs, options, expected, timer)
 	e.exit(err)
 	return logits, stats, err
 }
 
-func (e *Engine) schedule(ctx context.Context, pairs []Pair, options *Options, timer *trace.RequestTimer) ([]float32, Stats, error) {
+func (e *Engine) schedule(
+	ctx context.Context, pairs []Pair, options *Options, expected int, timer *trace.RequestTimer,
+) ([]float32, Stats, error) {
 	var stats Stats
 	begin := time.Now()
 	sequences, err := e.encode(ctx, pairs, options)
+	e.learn(pairs, sequences)
+	e.unreserve(options.Client, expected)
 	if err != nil {
 		return nil, stats, err
 	}

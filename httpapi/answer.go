@@ -51,6 +51,11 @@ func (s *Server) serve(e endpoint) handler {
 				s.config.MaxConcurrentRequests)
 		}
 		defer s.places.give()
+		if !e.plain {
+			if f := s.full(clientOf(ctx)); f != nil {
+				return f
+			}
+		}
 		c, f := s.decodeBody(&ctx.Request, packed, &e)
 		if f != nil {
 			return f
@@ -103,7 +108,12 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx, e *endpoint, c *call) *failure
 	}
 	defer waiting.end()
 	w := newWriter()
-	defer w.free()
+	sending := false // w is the answer, and freed when that is sent
+	defer func() {
+		if !sending {
+			w.free()
+		}
+	}()
 	trace := traceOf(ctx)
 	trace.decode()
 	stats, err := e.run(waiting.Context, model, c, w)
@@ -124,7 +134,22 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx, e *endpoint, c *call) *failure
 	}
 	setComputeHeaders(&ctx.Response.Header, model, c, stats, took)
 	ctx.Response.Header.SetContentType(contentTypeJSON)
-	setBody(ctx, w.buffer)
+	if sending = w.held != nil && sendHeld(ctx, w); !sending {
+		setBody(ctx, w.buffer)
+	}
+	return nil
+}
+
+// full refuses a request before its body is read, where the only model would not take it whatever it has.
+func (s *Server) full(client string) *failure {
+	if len(s.names) > 1 {
+		return nil
+	}
+	if m, ok := s.models[s.names[0]].Model.(interface{ Full(client string) error }); ok {
+		if err := m.Full(client); err != nil {
+			return engineFailure(err, nil)
+		}
+	}
 	return nil
 }
 

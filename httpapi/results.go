@@ -123,24 +123,6 @@ func (s *Server) score(ctx context.Context, model *served, c *call, w *writer) (
 	return scores.Stats, nil
 }
 
-// tokenize answers /tokenize.
-func (s *Server) tokenize(ctx context.Context, model *served, c *call, w *writer) (stats engine.Stats, err error) {
-	w.raw("[")
-	for i, text := range c.list.texts {
-		tokens, err := model.Tokenize(ctx, text, !c.noSpecialTokens, c.options)
-		if err != nil {
-			return stats, err
-		}
-		if i > 0 {
-			w.raw(",")
-		}
-		appendTokens(w, tokens)
-		stats.Tokens += len(tokens)
-	}
-	w.raw("]")
-	return stats, nil
-}
-
 // appendResults appends the envelope. It keeps the order of the ranking, as appendTEI does.
 func (s *Server) appendResults(w *writer, c *call, shape *shape, model string, ranking *engine.Ranking) {
 	results := ranking.Results

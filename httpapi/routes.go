@@ -263,6 +263,14 @@ func (s *Server) refuseUnread(ctx *fasthttp.RequestCtx, f *failure) {
 // maxCauseBytes bounds what the log has of an error: a panic's stack, or a text that it quotes.
 const maxCauseBytes = 16 << 10
 
+// responseBytes is how long an answer is. One that is sent from a stream is not read for it.
+func responseBytes(response *fasthttp.Response) int {
+	if response.IsBodyStream() {
+		return response.Header.ContentLength()
+	}
+	return len(response.Body())
+}
+
 // log writes the access log, and the cause of a failure that is the server's fault. A failure's message may quote
 // the request, so it isn't logged.
 func (s *Server) log(ctx *fasthttp.RequestCtx, f *failure, begin time.Time) {
@@ -288,7 +296,7 @@ func (s *Server) log(ctx *fasthttp.RequestCtx, f *failure, begin time.Time) {
 		slog.String("path", clip(string(ctx.Path()))),
 		slog.Int("status", ctx.Response.StatusCode()),
 		slog.Int("requestBytes", len(ctx.Request.Body())),
-		slog.Int("responseBytes", len(ctx.Response.Body())),
+		slog.Int("responseBytes", responseBytes(&ctx.Response)),
 		slog.Int64("elapsedNs", time.Since(begin).Nanoseconds()),
 		slog.String("remote", ctx.RemoteAddr().String()),
 		slog.String("requestID", string(ctx.Response.Header.Peek(headerRequestID))),

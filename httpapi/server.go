@@ -35,7 +35,8 @@ type Server struct {
 	home, docs htmlPage // those to GET / and /docs
 	places     places   // of requests under way that a model answers
 	unpackers  *unpackers
-	budget     *budget // of bodies
+	budget     *budget      // of bodies
+	answers    answerBudget // of answers to /tokenize
 	now        func() time.Time
 	begun      time.Time
 	appendID   func([]byte) []byte // appends the id of a request or of an answer

@@ -1,6 +1,14 @@
 package httpapi
 
-import "github.com/metalrank/metalrank/engine"
+import (
+	"bytes"
+	"context"
+	"sync/atomic"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/metalrank/metalrank/engine"
+)
 
 // tokenizeForm is the body of text-embeddings-inference's /tokenize.
 var tokenizeForm = form{
@@ -9,7 +17,71 @@ var tokenizeForm = form{
 	modelField,
 }
 
-func checkTokenize(c *call) *failure { return c.list.need("inputs", "a string or an array of strings") }
+const (
+	// maxInputsBytes bounds all texts of a request together: what is tokenised here is not cut to a model's length.
+	maxInputsBytes = engine.MaxTokenizeBytes
+	// answerBytes is what a byte of text may become in the answer, where each character is a token.
+	answerBytes = 80
+	// maxAnswersBytes bounds the answers that are made or sent at one time: a client may read one as slowly as it likes.
+	maxAnswersBytes = 4 * answerBytes * maxInputsBytes
+)
+
+func checkTokenize(c *call) *failure {
+	if f := c.list.need("inputs", "a string or an array of strings"); f != nil {
+		return f
+	}
+	if n := c.list.bytes(); n > maxInputsBytes {
+		return failf(kindTooLarge, "`%s` has %d bytes of text, the limit is %d", c.list.name, n, maxInputsBytes)
+	}
+	return nil
+}
+
+func (l *list) bytes() int {
+	n := 0
+	for _, text := range l.texts {
+		n += len(text)
+	}
+	return n
+}
+
+// answerBudget is the memory of answers that are made or sent. The zero value is free.
+type answerBudget struct{ taken atomic.Int64 }
+
+// take takes n bytes, unless more than limit would be taken.
+func (b *answerBudget) take(n, limit int) bool {
+	if b.taken.Add(int64(n)) <= int64(limit) {
+		return true
+	}
+	b.give(n)
+	return false
+}
+
+func (b *answerBudget) give(n int) { b.taken.Add(-int64(n)) }
+
+// tokenize answers /tokenize.
+func (s *Server) tokenize(ctx context.Context, model *served, c *call, w *writer) (stats engine.Stats, err error) {
+	n := answerBytes * c.list.bytes()
+	if !s.answers.take(n, maxAnswersBytes) {
+		return stats, &engine.OverloadError{
+			Limit: "bytes of /tokenize's answers", Value: int(s.answers.taken.Load()) + n, Max: maxAnswersBytes,
+		}
+	}
+	w.held = func() { s.answers.give(n) }
+	w.raw("[")
+	for i, text := range c.list.texts {
+		tokens, err := model.Tokenize(ctx, text, !c.noSpecialTokens, c.options)
+		if err != nil {
+			return stats, err
+		}
+		if i > 0 {
+			w.raw(",")
+		}
+		appendTokens(w, tokens)
+		stats.Tokens += len(tokens)
+	}
+	w.raw("]")
+	return stats, nil
+}
 
 // appendTokens appends the tokens of one text. Special tokens stand for no part of the text.
 func appendTokens(w *writer, tokens []engine.Token) {
@@ -27,4 +99,30 @@ func appendTokens(w *writer, tokens []engine.Token) {
 		w.raw(`,"special":false,"start":`).integer(t.Start).raw(`,"stop":`).integer(t.Stop).raw("}")
 	}
 	w.raw("]")
+}
+
+// heldBody is an answer that holds a part of a budget until it is sent, or can't be.
+type heldBody struct {
+	bytes.Reader
+	w *writer
+}
+
+// Close implements io.Closer; fasthttp calls it.
+func (b *heldBody) Close() error {
+	b.w.free()
+	return nil
+}
+
+// sendHeld makes w the answer, which is freed when that is sent. It leaves a small one, of which a copy costs less than the
+// client can gain, and one to be compressed to setBody.
+func sendHeld(ctx *fasthttp.RequestCtx, w *writer) bool {
+	request := &ctx.Request.Header
+	if len(w.buffer) < keepWriter || request.HasAcceptEncoding("zstd") || request.HasAcceptEncoding("gzip") {
+		return false
+	}
+	ctx.Response.Header.Add(fasthttp.HeaderVary, fasthttp.HeaderAcceptEncoding)
+	body := &heldBody{w: w}
+	body.Reset(w.buffer)
+	ctx.SetBodyStream(body, len(w.buffer))
+	return true
 }

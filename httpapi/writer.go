@@ -15,6 +15,7 @@ import (
 type writer struct {
 	buffer []byte
 	err    error
+	held   func() // gives back what the answer holds; nil: nothing
 }
 
 // writers keeps buffers for the next answer.
@@ -34,6 +35,10 @@ func newWriter() *writer {
 
 // free gives the buffer away: nothing may use it any more.
 func (w *writer) free() {
+	if w.held != nil {
+		w.held()
+		w.held = nil
+	}
 	if cap(w.buffer) <= keepWriter {
 		writers.Put(w)
 	}

@@ -11,6 +11,7 @@ type Queue struct {
 	seats   []*seat
 
 	tokens   int           // that wait
+	reserved int           // that requests are expected to have which are still to be pushed
 	waiting  int           // requests of which something waits
 	requests int           // between Enter and Leave
 	takes    uint64        // calls of take
@@ -23,6 +24,7 @@ type client struct {
 	share    share[*client]
 	requests ring[*Request]
 	tokens   int // that wait
+	reserved int // as in Queue
 }
 
 // Tuning is how turns are cut, in parts of BatchTokens.
@@ -78,14 +80,42 @@ func (q *Queue) Enter() error {
 // Leave is for each Enter.
 func (q *Queue) Leave() { q.requests-- }
 
+// Reserve counts tokens of a client's request that are expected, as it is still to be tokenised, or refuses it before
+// that work is done. Release is for each Reserve, when the tokens are known. The error is an *OverloadError.
+func (q *Queue) Reserve(client string, tokens int) error {
+	c := q.client(client)
+	if err := q.admit(q.tokens+q.reserved, c.tokens+c.reserved, tokens); err != nil {
+		return err
+	}
+	c.reserved += tokens
+	q.reserved += tokens
+	return nil
+}
+
+// Release undoes a Reserve.
+func (q *Queue) Release(client string, tokens int) {
+	q.client(client).reserved -= tokens
+	q.reserved -= tokens
+}
+
+// Full says whether not even a token more of a client would be accepted; the error is an *OverloadError.
+func (q *Queue) Full(client string) error {
+	own := 0
+	if c := q.named[client]; c != nil {
+		own = c.tokens + c.reserved
+	}
+	return q.admit(q.tokens+q.reserved, own, 1)
+}
+
 // Push accepts all of a request, or nothing: then the error is an *OverloadError.
 func (q *Queue) Push(r *Request, now time.Duration) error {
 	tokens := 0
 	for _, n := range r.Lengths {
 		tokens += int(n)
 	}
-	c := q.client(r)
-	if err := q.admit(c, tokens); err != nil {
+	c := q.client(r.Client)
+	// Without what is reserved: that was admitted, and this was.
+	if err := q.admit(q.tokens, c.tokens, tokens); err != nil {
 		return err
 	}
 	if len(r.Lengths) == 0 {
@@ -118,17 +148,18 @@ func (q *Queue) Push(r *Request, now time.Duration) error {
 // queues do so (Choudhury and Hahne, "Dynamic queue length thresholds", 1998).
 const roomPart = 8
 
-// admit says whether a client may have more tokens waiting. Whatever a request has, it may come when nothing waits.
-func (q *Queue) admit(c *client, tokens int) error {
-	if sum := q.tokens + tokens; sum > q.limits.QueueTokens && q.tokens > 0 {
-		over := min(sum-q.limits.QueueTokens, q.tokens)
+// admit says whether a client that has some of the tokens that wait may have more. Whatever a request has, it may come when
+// nothing waits.
+func (q *Queue) admit(waiting, own, tokens int) error {
+	if sum := waiting + tokens; sum > q.limits.QueueTokens && waiting > 0 {
+		over := min(sum-q.limits.QueueTokens, waiting)
 		return &OverloadError{
 			Limit: "QueueTokens", Value: sum, Max: q.limits.QueueTokens, RetryAfter: q.timeFor(float64(over)),
 		}
 	}
-	most := roomPart * (q.limits.QueueTokens - q.tokens)
-	if sum := c.tokens + tokens; sum > most && c.tokens > 0 && len(q.named) > 1 {
-		over := min(sum-most, c.tokens)
+	most := roomPart * (q.limits.QueueTokens - waiting)
+	if sum := own + tokens; sum > most && own > 0 && len(q.named) > 1 {
+		over := min(sum-most, own)
 		return &OverloadError{
 			Limit: "QueueTokens of one client", Value: sum, Max: most, RetryAfter: q.timeFor(float64(over)),
 		}
@@ -136,16 +167,16 @@ func (q *Queue) admit(c *client, tokens int) error {
 	return nil
 }
 
-// client finds or makes the request's.
-func (q *Queue) client(r *Request) *client {
-	c := q.named[r.Client]
+// client finds or makes the one of that name.
+func (q *Queue) client(name string) *client {
+	c := q.named[name]
 	if c == nil {
 		if len(q.named) >= q.idle {
 			q.forget()
 		}
 		c = &client{requests: ring[*Request]{config: q.turns}}
 		c.share.owner = c
-		q.named[r.Client] = c
+		q.named[name] = c
 	}
 	return c
 }
@@ -154,7 +185,7 @@ func (q *Queue) client(r *Request) *client {
 // that it costs little for each.
 func (q *Queue) forget() {
 	for name, c := range q.named {
-		if !c.share.joined() {
+		if !c.share.joined() && c.reserved == 0 {
 			delete(q.named, name)
 		}
 	}

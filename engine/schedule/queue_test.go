@@ -401,3 +401,36 @@ func TestRoomForOthers(t *testing.T) {
 		t.Errorf("refused with %v", err)
 	}
 }
+
+// What is reserved counts for others until it is released, and not against what was admitted by it.
+func TestReserve(t *testing.T) {
+	q := NewQueue(Limits{BatchTokens: 10, QueueTokens: 100, Requests: 10})
+	if err := q.Reserve("a", 500); err != nil {
+		t.Fatalf("more than the limit while nothing waits: %v", err)
+	}
+	q.Release("a", 500)
+	if err := q.Reserve("a", 60); err != nil {
+		t.Fatal(err)
+	}
+	var overload *OverloadError
+	if err := q.Reserve("b", 41); !errors.As(err, &overload) || overload.Value != 101 {
+		t.Errorf("41 tokens beside 60 of 100: %v", err)
+	}
+	if err := q.Reserve("b", 40); err != nil {
+		t.Errorf("40 tokens beside 60 of 100: %v", err)
+	}
+	if err := q.Full("c"); !errors.As(err, &overload) {
+		t.Errorf("with all of it reserved: %v", err)
+	}
+	q.Release("a", 60)
+	if err := q.Push(&Request{Client: "a", Lengths: []int32{70}}, 0); err != nil {
+		t.Errorf("70 tokens where 60 were expected: %v", err)
+	}
+	q.Release("b", 40)
+	if err := q.Push(&Request{Client: "b", Lengths: []int32{40}}, 0); !errors.As(err, &overload) {
+		t.Errorf("40 tokens beside 70 that wait: %v", err)
+	}
+	if err := q.Full("c"); err != nil {
+		t.Errorf("with 30 free: %v", err)
+	}
+}

@@ -1,0 +1,67 @@
+package engine
+
+import (
+	"math"
+	"sync/atomic"
+)
+
+// A request is admitted by the tokens that its bytes let expect, before it is tokenised: a server that has too much to do
+// refuses at once, and not when most of the work is done. The tokens themselves are admitted after.
+
+// tokenRate is how many tokens a byte of late texts made. It is low at first, so that the first requests are not refused
+// for what they don't have.
+type tokenRate struct{ bits atomic.Uint64 }
+
+const firstTokenRate = 1. / 8
+
+func (r *tokenRate) get() float64 {
+	if bits := r.bits.Load(); bits != 0 {
+		return math.Float64frombits(bits)
+	}
+	return firstTokenRate
+}
+
+// add lets the last texts count for a tenth. Of two that come at the same moment one may be lost.
+func (r *tokenRate) add(tokens, bytes int) {
+	if bytes > 0 {
+		r.bits.Store(math.Float64bits(0.9*r.get() + 0.1*float64(tokens)/float64(bytes)))
+	}
+}
+
+// expect estimates the tokens that pairs have once they are cut.
+func (e *Engine) expect(pairs []Pair, options *Options) int {
+	most := e.config.MaxLength
+	if options.MaxPairTokens != 0 {
+		most = min(most, options.MaxPairTokens)
+	}
+	rate, sum := e.rate.get(), 0
+	for i := range pairs {
+		sum += min(most, 1+int(rate*float64(pairs[i].bytes())))
+	}
+	return sum
+}
+
+func (p *Pair) bytes() int {
+	if p.Alone {
+		return len(p.Document)
+	}
+	return len(p.Query) + len(p.Document)
+}
+
+// learn corrects the rate by the pairs that were not cut.
+func (e *Engine) learn(pairs []Pair, sequences []sequence) {
+	tokens, bytes := 0, 0
+	for i := range sequences {
+		if n := len(sequences[i].ids); n < e.config.MaxLength {
+			tokens, bytes = tokens+n, bytes+pairs[i].bytes()
+		}
+	}
+	e.rate.add(tokens, bytes)
+}
+
+// unreserve ends what enter has reserved.
+func (e *Engine) unreserve(client string, expected int) {
+	e.dispatcher.mu.Lock()
+	e.queue.Release(client, expected)
+	e.dispatcher.mu.Unlock()
+}
