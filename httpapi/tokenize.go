@@ -66,7 +66,11 @@ func (s *Server) tokenize(ctx context.Context, model *served, c *call, w *writer
 			Limit: "bytes of /tokenize's answers", Value: int(s.answers.taken.Load()) + n, Max: maxAnswersBytes,
 		}
 	}
-	w.held = func() { s.answers.give(n) }
+	s.trimmer.add(int64(n))
+	w.held = func() {
+		s.answers.give(n)
+		s.trimmer.add(-int64(n))
+	}
 	w.raw("[")
 	for i, text := range c.list.texts {
 		tokens, err := model.Tokenize(ctx, text, !c.noSpecialTokens, c.options)
