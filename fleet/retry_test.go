@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -97,15 +98,17 @@ func post(t *testing.T, address string, size int) string {
 	return string(body)
 }
 
-// free is an address that nobody listens on.
+// free is an address that nobody listens on, below the range from which the system takes ports for others.
 func free(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for {
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
+		if err != nil {
+			continue
+		}
+		defer ln.Close()
+		return ln.Addr().String()
 	}
-	defer ln.Close()
-	return ln.Addr().String()
 }
 
 // balance runs HAProxy until the test ends, and returns when it listens.
@@ -125,12 +128,21 @@ func balance(t *testing.T, program string, nodes *Nodes) {
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = command.Wait() }) // t.Context has ended, and it with that
-	for begin := time.Now(); time.Since(begin) < 5*time.Second; time.Sleep(10 * time.Millisecond) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = command.Wait() // its words are looked at
+	}()
+	t.Cleanup(func() { <-ended }) // t.Context has ended, and it with that
+	for {
 		if c, err := net.Dial("tcp", nodes.Listen); err == nil {
 			_ = c.Close()
 			return
 		}
+		select {
+		case <-ended:
+			t.Fatalf("haproxy does not listen: %s", said.String())
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
-	t.Fatal(fmt.Errorf("haproxy does not listen: %s", said.String()))
 }

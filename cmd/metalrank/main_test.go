@@ -310,7 +310,7 @@ func TestInterruptWhileReading(t *testing.T) {
 		if status != exitFailed || !strings.Contains(stderr.String(), "interrupted") {
 			t.Errorf("status %d, stderr %q", status, stderr.String())
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("still reading after the interrupt")
 	}
 }

@@ -1,11 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/go-json-experiment/json"
 )
@@ -39,11 +39,10 @@ func TestServeTrace(t *testing.T) {
 	admin := log.await(t, `"serving metrics and profiles","address":"([^"]+)"`)
 	base := "http://" + log.await(t, `"msg":"serving","address":"([^"]+)"`)
 	const clients, each = 6, 5
-	var burst sync.WaitGroup
-	burst.Go(func() {
-		time.Sleep(300 * time.Millisecond) // until the recording has begun
+	burst := func() {
+		var all sync.WaitGroup
 		for range clients {
-			burst.Go(func() {
+			all.Go(func() {
 				for range each {
 					if status := ask(t, plainClient(), base, ""); status != 200 {
 						t.Errorf("status %d", status)
@@ -51,10 +50,9 @@ func TestServeTrace(t *testing.T) {
 				}
 			})
 		}
-	})
-	events := readTrace(t, "http://"+admin+"/debug/trace?seconds=3")
-	burst.Wait()
-	checkTrace(t, events, clients*each)
+		all.Wait()
+	}
+	checkTrace(t, recordWhile(t, "http://"+admin+"/debug/trace", burst), clients*each)
 	for path, want := range map[string]string{
 		"seconds=0": "`seconds` is", "seconds=61": "at most 60", "seconds=x": "`seconds`", "format=x": "want chrome or folded",
 		"seconds=0.01&format=folded": "",
@@ -65,11 +63,35 @@ func TestServeTrace(t *testing.T) {
 	}
 }
 
+// recordWhile records what is done meanwhile, all of it: a recording that ended before is made again, for longer.
+func recordWhile(t *testing.T, address string, do func()) []traceEvent {
+	t.Helper()
+	busy := func(text string) bool { return strings.Contains(text, "another trace is being recorded") }
+	isRecording := func() bool { return busy(get(t, address+"?seconds=0.001")) }
+	for seconds := 1; ; seconds = min(2*seconds, 60) {
+		recorded := make(chan string, 1)
+		go func() {
+			defer close(recorded) // where get fails the test
+			text := get(t, fmt.Sprintf("%s?seconds=%d", address, seconds))
+			for busy(text) { // with one of isRecording's
+				text = get(t, fmt.Sprintf("%s?seconds=%d", address, seconds))
+			}
+			recorded <- text
+		}()
+		for len(recorded) == 0 && !isRecording() { // until it has begun, or is over already
+		}
+		do()
+		whole := isRecording()
+		text := <-recorded
+		if whole || t.Failed() {
+			return parseTrace(t, text)
+		}
+	}
+}
+
 func get(t *testing.T, url string) string {
 	t.Helper()
-	client := plainClient()
-	client.Timeout = time.Minute
-	response, err := client.Get(url)
+	response, err := plainClient().Get(url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,12 +103,12 @@ func get(t *testing.T, url string) string {
 	return string(data)
 }
 
-func readTrace(t *testing.T, url string) []traceEvent {
+func parseTrace(t *testing.T, text string) []traceEvent {
 	t.Helper()
 	var trace struct {
 		Events []traceEvent `json:"traceEvents"`
 	}
-	if text := get(t, url); json.Unmarshal([]byte(text), &trace) != nil || len(trace.Events) == 0 {
+	if json.Unmarshal([]byte(text), &trace) != nil || len(trace.Events) == 0 {
 		t.Fatalf("no trace: %.1000s", text)
 	}
 	return trace.Events
