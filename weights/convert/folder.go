@@ -37,7 +37,7 @@ func newFolder(place string) (*folder, error) {
 		return nil, fmt.Errorf("convert: %w", err)
 	}
 	if f.lock, err = filelock.TryLock(f.partial + ".lock"); errors.Is(err, filelock.ErrHeld) {
-		return nil, fmt.Errorf("convert: another process is writing %s", place)
+		return nil, fmt.Errorf("convert: another process is writing %s: %w", place, err)
 	} else if err != nil {
 		return nil, fmt.Errorf("convert: %w", err)
 	}

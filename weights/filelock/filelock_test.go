@@ -2,7 +2,10 @@ package filelock
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,8 +17,10 @@ func TestLock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := TryLock(path); !errors.Is(err, ErrHeld) {
-		t.Errorf("a second lock: %v, want ErrHeld", err)
+	_, err = TryLock(path)
+	if held, ok := errors.AsType[*HeldError](err); !ok || !errors.Is(err, ErrHeld) || held.Path != path ||
+		!strings.HasPrefix(held.Holder, fmt.Sprintf("process %d (", os.Getpid())) {
+		t.Errorf("a second lock: %v, want ErrHeld, and by whom", err)
 	}
 	if err := first.Unlock(); err != nil {
 		t.Fatal(err)
