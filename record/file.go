@@ -7,7 +7,8 @@ import (
 	"io"
 	"math"
 	"os"
-	"path/filepath"
+
+	"github.com/metalrank/metalrank/outfile"
 )
 
 // maxBytes bounds what Read takes: a request is some ten bytes, so that this is tens of millions of them.
@@ -100,30 +101,14 @@ func (c *Cell) validate() error {
 	return nil
 }
 
-// WriteFile writes the record to path, whole or not at all: whoever is killed meanwhile leaves the one that was there.
-func (r *Run) WriteFile(path string) (err error) {
+// WriteFile writes the record to path, whole or not at all: a process that is killed meanwhile leaves the one that was there.
+func (r *Run) WriteFile(path string) error {
 	data, err := json.Marshal(r)
+	if err == nil {
+		err = outfile.WriteBytes(path, append(data, '\n'))
+	}
 	if err != nil {
 		return fmt.Errorf("record: %w", err)
 	}
-	file, err := os.CreateTemp(filepath.Dir(path), ".record-*")
-	if err != nil {
-		return fmt.Errorf("record: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(fmt.Errorf("record: %w", err), os.Remove(file.Name()))
-		}
-	}()
-	_, err = file.Write(append(data, '\n'))
-	if err == nil {
-		err = file.Chmod(0o644)
-	}
-	if err == nil {
-		err = file.Sync()
-	}
-	if err := errors.Join(err, file.Close()); err != nil {
-		return err
-	}
-	return os.Rename(file.Name(), path)
+	return nil
 }

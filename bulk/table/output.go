@@ -12,6 +12,7 @@ import (
 
 	"github.com/metalrank/metalrank/bulk"
 	"github.com/metalrank/metalrank/jsonl"
+	"github.com/metalrank/metalrank/outfile"
 )
 
 // encoder is a format of results.
@@ -26,9 +27,8 @@ type encoder interface {
 // whole. JSON lines that were cut off, by kill -9 for instance, are gone on with; Parquet is begun anew.
 type Output struct {
 	encoder
-	path    string // empty: a stream
 	job     string
-	file    *os.File
+	file    *outfile.File // nil: a stream
 	from    bulk.Position
 	at      bulk.Position
 	marked  time.Time
@@ -47,35 +47,40 @@ const markInterval = time.Second
 // NewStream writes JSON lines to w.
 func NewStream(w io.Writer) *Output { return &Output{encoder: &lineOutput{bufio.NewWriter(w)}} }
 
-// Create opens an output file for a job, whose identity tells it from others of its name.
+// Create opens an output file for a job, whose identity tells it from others of its name. No other process may be writing
+// that file.
 func Create(path, job string) (*Output, error) {
-	o := &Output{path: path, job: job, resumes: !isParquet(path), marked: time.Now()}
-	var err error
-	if o.file, err = os.OpenFile(o.partial(), os.O_RDWR|os.O_CREATE, 0o666); err != nil {
+	file, err := outfile.Resume(path)
+	if err != nil {
 		return nil, err
 	}
+	o := &Output{job: job, file: file, marked: time.Now()}
+	if isParquet(path) {
+		o.encoder = newParquetOutput(o.file)
+	} else {
+		o.encoder = &lineOutput{bufio.NewWriter(o.file)}
+	}
+	if file.Direct() {
+		return o, nil
+	}
+	o.resumes = !isParquet(path)
 	size := int64(0)
 	if o.resumes {
-		if size, err = o.readMark(); err != nil {
-			return nil, errors.Join(err, o.file.Close())
-		}
+		size, err = o.readMark()
 	}
-	if err = o.file.Truncate(size); err == nil {
+	if err == nil {
+		err = o.file.Truncate(size)
+	}
+	if err == nil {
 		_, err = o.file.Seek(size, io.SeekStart)
 	}
 	if err != nil {
-		return nil, errors.Join(err, o.file.Close())
-	}
-	if o.resumes {
-		o.encoder = &lineOutput{bufio.NewWriter(o.file)}
-	} else {
-		o.encoder = newParquetOutput(o.file)
+		return nil, errors.Join(err, o.file.Close(false))
 	}
 	return o, nil
 }
 
-func (o *Output) partial() string { return o.path + ".partial" }
-func (o *Output) state() string   { return o.partial() + ".state" }
+func (o *Output) state() string { return o.file.Partial() + ".state" }
 
 // readMark finds where an earlier run got to, and how many bytes of its file count.
 func (o *Output) readMark() (sizeBytes int64, err error) {
@@ -110,7 +115,7 @@ func (o *Output) Failed(index int, reason string) error { return o.failed(index,
 // Mark implements bulk.Output.
 func (o *Output) Mark(at bulk.Position) error {
 	o.at = at
-	if o.file == nil {
+	if o.file == nil || o.file.Direct() {
 		return o.flush() // whoever reads a stream has what there is
 	}
 	if !o.resumes || time.Since(o.marked) < markInterval {
@@ -139,31 +144,25 @@ func (o *Output) Save() error {
 	if err != nil {
 		return err
 	}
-	fresh := o.state() + ".new"
-	if err := os.WriteFile(fresh, text, 0o666); err != nil {
-		return err
-	}
-	return os.Rename(fresh, o.state())
+	return outfile.WriteBytes(o.state(), text)
 }
 
 // Close ends the output. If it is whole, its file gets its name; else it stays for a later run to go on with.
 func (o *Output) Close(whole bool) error {
-	if o.file == nil {
+	switch {
+	case o.file == nil:
 		return o.close()
+	case !whole:
+		return errors.Join(o.Save(), o.file.Close(false))
 	}
-	if !whole {
-		return errors.Join(o.Save(), o.file.Close())
+	err := o.close()
+	if err == nil && o.resumes {
+		// While the file is locked: a state of another run's would be taken away after that.
+		if err = os.Remove(o.state()); errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
 	}
-	if err := errors.Join(o.close(), o.file.Sync(), o.file.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(o.partial(), o.path); err != nil {
-		return err
-	}
-	if err := os.Remove(o.state()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
+	return errors.Join(err, o.file.Close(err == nil))
 }
 
 // lineOutput writes the lines that `metalrank score` writes, and {"index": …, "error": …} for a pair without a score.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/metalrank/metalrank/bulk"
 	"github.com/metalrank/metalrank/engine"
+	"github.com/metalrank/metalrank/weights/filelock"
 )
 
 // all reads a file to its end.
@@ -232,7 +233,7 @@ func TestOutputIsTakenUp(t *testing.T) {
 	if err := o.flush(); err != nil { // kill -9 comes here: more is in the file than the mark says
 		t.Fatal(err)
 	}
-	if err := o.file.Close(); err != nil {
+	if err := o.file.Close(false); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
@@ -256,6 +257,42 @@ func TestOutputIsTakenUp(t *testing.T) {
 	}
 }
 
+// Two jobs, or a job twice, can't be collected to one file at a time: the second is refused and changes nothing.
+func TestOutputIsOnesOwn(t *testing.T) {
+	for _, name := range []string{"scores.jsonl", "scores.parquet"} {
+		path := filepath.Join(t.TempDir(), name)
+		o := open(t, path, "job 1", 0)
+		results(t, o, 0, 2)
+		for _, job := range []string{"job 2", "job 1"} {
+			if _, err := Create(path, job); !errors.Is(err, filelock.ErrHeld) || !strings.Contains(err.Error(), "another process is writing "+path) {
+				t.Errorf("%s: %v", job, err)
+			}
+		}
+		results(t, o, 2, 5)
+		if err := o.Close(true); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(path); err != nil || name == "scores.jsonl" && string(got) != wantLines {
+			t.Errorf("%s %v", got, err)
+		}
+		if left, err := filepath.Glob(path + ".*"); err != nil || len(left) > 0 {
+			t.Errorf("left: %v %v", left, err)
+		}
+	}
+}
+
+// A device is written to, and stays one.
+func TestOutputToADevice(t *testing.T) {
+	o := open(t, os.DevNull, "job 1", 0)
+	results(t, o, 0, 5)
+	if err := o.Close(true); err != nil {
+		t.Error(err)
+	}
+	if info, err := os.Stat(os.DevNull); err != nil || info.Mode()&os.ModeDevice == 0 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+}
+
 // What is there of another job, or torn, is begun anew.
 func TestOutputIsBegunAnew(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "scores.jsonl")
@@ -264,7 +301,7 @@ func TestOutputIsBegunAnew(t *testing.T) {
 	if err := o.Close(false); err != nil {
 		t.Fatal(err)
 	}
-	if err := open(t, path, "job 2", 0).file.Close(); err != nil {
+	if err := open(t, path, "job 2", 0).file.Close(false); err != nil {
 		t.Fatal(err)
 	}
 	o = open(t, path, "job 1", 0) // job 2 has emptied it
@@ -287,8 +324,12 @@ func TestOutputIsBegunAnew(t *testing.T) {
 
 func TestParquetIsWritten(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "scores.parquet")
-	results(t, open(t, path, "job 1", 0), 0, 3) // cut off
 	o := open(t, path, "job 1", 0)
+	results(t, o, 0, 3)
+	if err := o.file.Close(false); err != nil { // cut off
+		t.Fatal(err)
+	}
+	o = open(t, path, "job 1", 0)
 	results(t, o, 0, 700)
 	if err := o.Close(true); err != nil {
 		t.Fatal(err)

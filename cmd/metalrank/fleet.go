@@ -1,12 +1,12 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
 
 	"github.com/metalrank/metalrank/fleet"
+	"github.com/metalrank/metalrank/outfile"
 )
 
 // fleetCommand groups what helps to run several servers.
@@ -35,11 +35,7 @@ func (c *haproxyCommand) Run(std streams) (err error) {
 	if c.Output == "" {
 		return nodes.WriteHAProxy(std.out)
 	}
-	out, err := os.Create(c.Output)
-	if err != nil {
-		return err
-	}
-	return errors.Join(nodes.WriteHAProxy(out), out.Close())
+	return outfile.Write(c.Output, nodes.WriteHAProxy)
 }
 
 func (c *haproxyCommand) read(in io.Reader) (*fleet.Nodes, error) {

@@ -16,6 +16,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/metalrank/metalrank/outfile"
 	"github.com/metalrank/metalrank/weights/builtin"
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
@@ -236,6 +237,51 @@ func TestScoreRefusesToOverwriteItsInput(t *testing.T) {
 	status, _, stderr := execute(t, t.Context(), "", "score", "--model", model, "--pairs", pairs, "-o", pairs)
 	if kept, err := os.ReadFile(pairs); status != exitFailed || err != nil || string(kept) != text {
 		t.Errorf("status %d, stderr %q; the file now holds %q (%v)", status, stderr, kept, err)
+	}
+}
+
+// What was scored before an error is kept, under a name that says that it isn't all; a second run to the same file, while one
+// is under way, is refused.
+func TestScoreOutputIsWholeOrPartial(t *testing.T) {
+	model := checkpoint(t, weightstest.Tiny())
+	output := filepath.Join(t.TempDir(), "scores.jsonl")
+	score := func(stdin string) (status int, stderr string) {
+		status, _, stderr = execute(t, t.Context(), stdin, "score", "--model", model, "--pairs", "-", "-o", output)
+		return status, stderr
+	}
+	const pair = "{\"query\":\"a\",\"text\":\"b\"}\n"
+	if status, stderr := score(pair); status != 0 {
+		t.Fatalf("status %d: %s", status, stderr)
+	}
+	whole, err := os.ReadFile(output)
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, err := outfile.Create(output)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, stderr := score(pair + pair); status != exitFailed || !strings.Contains(stderr, "another process is writing "+output) {
+		t.Errorf("a second run: status %d: %s", status, stderr)
+	}
+	if err := held.Close(false); err != nil {
+		t.Fatal(err)
+	}
+	if status, stderr := score(pair + pair + "{broken\n"); status != exitFailed || !strings.Contains(stderr, "line 3") ||
+		!strings.Contains(stderr, "what was scored before is in "+output+".partial") {
+		t.Errorf("a bad line: status %d: %s", status, stderr)
+	}
+	if kept, err := os.ReadFile(output); err != nil || !bytes.Equal(kept, whole) {
+		t.Errorf("the output of the run before is now %q, %v", kept, err)
+	}
+	if partial, err := os.ReadFile(output + ".partial"); err != nil || bytes.Count(partial, []byte("\n")) != 2 {
+		t.Errorf("partial: %q, %v", partial, err)
+	}
+	if status, stderr := score("{broken\n"); status != exitFailed || strings.Contains(stderr, ".partial") {
+		t.Errorf("nothing was scored: status %d: %s", status, stderr)
+	}
+	if left, err := filepath.Glob(output + ".*"); err != nil || len(left) > 0 {
+		t.Errorf("left: %v %v", left, err)
 	}
 }
 

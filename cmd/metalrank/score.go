@@ -11,13 +11,14 @@ import (
 	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/engine"
 	"github.com/metalrank/metalrank/jsonl"
+	"github.com/metalrank/metalrank/outfile"
 )
 
 type scoreCommand struct {
 	cli.ModelFlags
 	Pairs     string `help:"Pairs as JSON lines, {\"query\":…, \"text\":…}; \"-\" is standard input." required:"" placeholder:"FILE"`
 	RawScores bool   `help:"Write logits, without the model's activation."`
-	Output    string `help:"Write to FILE instead of standard output." short:"o" placeholder:"FILE"`
+	Output    string `help:"Write to FILE instead of standard output. It is FILE.partial until it is whole." short:"o" placeholder:"FILE"`
 }
 
 // pairsPerCall is how many pairs are read, scored and written at a time.
@@ -29,23 +30,30 @@ func (c *scoreCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	e, err := c.Open(ctx)
+	if c.Output == "" {
+		return errors.Join(c.score(ctx, in, std.out), in.Close())
+	}
+	if err := c.refuseSameFile(); err != nil {
+		return errors.Join(err, in.Close())
+	}
+	out, err := outfile.Create(c.Output)
 	if err != nil {
 		return errors.Join(err, in.Close())
 	}
-	out, closeOut := std.out, func() error { return nil }
-	if c.Output != "" {
-		if err := c.refuseSameFile(); err != nil {
-			return errors.Join(err, e.Close(), in.Close())
-		}
-		file, err := os.Create(c.Output)
-		if err != nil {
-			return errors.Join(err, e.Close(), in.Close())
-		}
-		out, closeOut = file, file.Close
+	err = c.score(ctx, in, out)
+	if info, statErr := out.Stat(); err != nil && statErr == nil && info.Size() > 0 && !out.Direct() {
+		err = fmt.Errorf("%w; what was scored before is in %s", err, out.Partial())
 	}
-	err = c.stream(ctx, e, in, out)
-	return errors.Join(err, closeOut(), e.Close(), in.Close())
+	return errors.Join(err, out.Close(err == nil), in.Close())
+}
+
+// score opens the model and scores what in has.
+func (c *scoreCommand) score(ctx context.Context, in io.Reader, out io.Writer) error {
+	e, err := c.Open(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(c.stream(ctx, e, in, out), e.Close())
 }
 
 // refuseSameFile keeps -o from emptying the pairs before they are read.

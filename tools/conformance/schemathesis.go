@@ -12,6 +12,8 @@ import (
 	"regexp"
 	"strconv"
 	"time"
+
+	"github.com/metalrank/metalrank/outfile"
 )
 
 // minCases is how many requests schemathesis has to have sent for its verdict to count.
@@ -44,7 +46,7 @@ func runSchemathesis(ctx context.Context, o *options, address string, stderr io.
 	command.Stdout, command.Stderr = &output, &output
 	runErr := command.Run()
 	if o.report != "" {
-		if err := os.WriteFile(o.report, output.Bytes(), 0o600); err != nil {
+		if err := outfile.WriteBytes(o.report, output.Bytes()); err != nil {
 			return result{}, err
 		}
 	} else {

@@ -7,12 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 
 	"github.com/metalrank/metalrank/kernels"
 	"github.com/metalrank/metalrank/kernels/kerneltest"
+	"github.com/metalrank/metalrank/outfile"
 )
 
 // budgetPath is where --update writes, in a checkout.
@@ -152,7 +152,7 @@ func showBudget(ctx context.Context, o *options, out, errOut io.Writer) (err err
 			return errors.New("--update writes all cases: it goes without --only")
 		}
 		fmt.Fprintf(errOut, "kprof: writing %s\n", budgetPath)
-		return os.WriteFile(budgetPath, []byte(formatBudget(rows)), 0o644) //nolint:gosec // a file of the checkout
+		return outfile.WriteBytes(budgetPath, []byte(formatBudget(rows)))
 	}
 	budget, err := parseBudget(budgetText)
 	if err != nil {

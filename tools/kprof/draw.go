@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"image/color"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -15,6 +16,8 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgsvg"
+
+	"github.com/metalrank/metalrank/outfile"
 )
 
 // theme is the colours of a picture.
@@ -60,7 +63,7 @@ func drawRoofline(folder string, p *profile) error {
 			return err
 		}
 		path := filepath.Join(folder, "roofline-"+themes[i].name)
-		if err := errors.Join(saveSVG(picture, path+".svg"), picture.Save(pictureWidth, pictureHeight, path+".png")); err != nil {
+		if err := errors.Join(saveSVG(picture, path+".svg"), savePNG(picture, path+".png")); err != nil {
 			return err
 		}
 	}
@@ -71,12 +74,21 @@ func drawRoofline(folder string, p *profile) error {
 func saveSVG(picture *plot.Plot, path string) error {
 	canvas := vgsvg.NewWith(vgsvg.UseWH(pictureWidth, pictureHeight), vgsvg.EmbedFonts(true))
 	picture.Draw(draw.New(canvas))
-	file, err := os.Create(path) //nolint:gosec // where the user says
+	return outfile.Write(path, func(w io.Writer) error {
+		_, err := canvas.WriteTo(w)
+		return err
+	})
+}
+
+func savePNG(picture *plot.Plot, path string) error {
+	image, err := picture.WriterTo(pictureWidth, pictureHeight, "png")
 	if err != nil {
 		return err
 	}
-	_, err = canvas.WriteTo(file)
-	return errors.Join(err, file.Close())
+	return outfile.Write(path, func(w io.Writer) error {
+		_, err := image.WriteTo(w)
+		return err
+	})
 }
 
 // newPicture draws roofs, and a point for each kernel: its area grows with its share of the time.

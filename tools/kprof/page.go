@@ -3,9 +3,12 @@ package main
 import (
 	"embed"
 	"html/template"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/metalrank/metalrank/outfile"
 )
 
 //go:embed page.html
@@ -30,15 +33,9 @@ func writePage(folder string, p *profile) error {
 	if err != nil {
 		return err
 	}
-	file, err := os.Create(filepath.Join(folder, "roofline.html")) //nolint:gosec // where the user says
-	if err != nil {
-		return err
-	}
-	err = page.Execute(file, map[string]any{
-		"Profile": p, "Light": pictures["light"], "Dark": pictures["dark"], "Kernels": kernels.String(), "Layers": layers.String(),
+	return outfile.Write(filepath.Join(folder, "roofline.html"), func(w io.Writer) error {
+		return page.Execute(w, map[string]any{
+			"Profile": p, "Light": pictures["light"], "Dark": pictures["dark"], "Kernels": kernels.String(), "Layers": layers.String(),
+		})
 	})
-	if closeErr := file.Close(); err == nil {
-		err = closeErr
-	}
-	return err
 }

@@ -4,11 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/metalrank/metalrank/engine/cost"
+	"github.com/metalrank/metalrank/outfile"
 )
 
 func writeJSON(out io.Writer, value any) error {
@@ -128,5 +128,5 @@ func writeFolded(path string, p *profile) error {
 		}
 		fmt.Fprintf(&text, "%s %s;%s;%s %.0f\n", p.Backend, p.Precision, layer, r.Name, weight)
 	}
-	return os.WriteFile(path, []byte(text.String()), 0o644) //nolint:gosec // a report, for everyone to read
+	return outfile.WriteBytes(path, []byte(text.String()))
 }

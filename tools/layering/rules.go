@@ -19,7 +19,7 @@ var allowed = []rule{
 	{"tools/...", []string{anything}},
 
 	{"cmd/...", []string{
-		"bulk", "bulk/embedded", "bulk/table", "cmd/cli", "jsonl",
+		"outfile", "bulk", "bulk/embedded", "bulk/table", "cmd/cli", "jsonl",
 		"httpapi", "httpapi/otlp", "engine", "engine/metrics", "engine/trace", "metal/open", "weights", "weights/builtin",
 		"weights/calibrate",
 		"record", "weights/convert", "weights/hub", "doctor", "fleet", "fleet/plan",
@@ -34,7 +34,7 @@ var allowed = []rule{
 	{"httpapi", []string{"engine", "engine/trace", "httpapi/otlp"}},
 	{"httpapi/otlp", nil},
 	{"bulk", []string{"engine"}},
-	{"bulk/table", []string{"bulk", "engine", "jsonl"}},
+	{"bulk/table", []string{"bulk", "engine", "jsonl", "outfile"}},
 	{"bulk/embedded", nil},
 	{"jsonl", []string{"engine"}},
 	{"engine", []string{
@@ -54,7 +54,8 @@ var allowed = []rule{
 	{"engine/schedule/simulate", []string{"engine/schedule"}},
 	{"engine/metrics", nil},
 
-	{"record", nil},   // a leaf for what measures and what plans
+	{"record", []string{"outfile"}}, // for what measures and what plans
+	{"outfile", []string{"weights/filelock"}},
 	{"parallel", nil}, // a leaf for whoever has a loop to spread
 
 	{"kernels", []string{"metal"}},

@@ -2,10 +2,10 @@ package main
 
 import (
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"time"
 
+	"github.com/metalrank/metalrank/outfile"
 	"github.com/metalrank/metalrank/record"
 	"github.com/metalrank/metalrank/tools/peers/workload"
 )
@@ -44,8 +44,8 @@ func (r *report) save(dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, "report.json"), append(data, '\n'), 0o644); err != nil {
+	if err := outfile.WriteBytes(filepath.Join(dir, "report.json"), append(data, '\n')); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, "report.md"), []byte(r.markdown()), 0o644)
+	return outfile.WriteBytes(filepath.Join(dir, "report.md"), []byte(r.markdown()))
 }

@@ -2,13 +2,13 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 
+	"github.com/metalrank/metalrank/outfile"
 	"github.com/metalrank/metalrank/record"
 	"github.com/metalrank/metalrank/tools/sweep/table"
 )
@@ -125,7 +125,7 @@ func (s *sweep) save() error {
 	if err := s.run.WriteFile(filepath.Join(s.command.Out, recordFile)); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(s.command.Out, resultsFile), []byte(documentOf(s.run).String()), 0o644)
+	return outfile.WriteBytes(filepath.Join(s.command.Out, resultsFile), []byte(documentOf(s.run).String()))
 }
 
 // finish prints the comparisons, and says where all is.

@@ -1,13 +1,13 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 
+	"github.com/metalrank/metalrank/outfile"
 	"github.com/metalrank/metalrank/record"
 	"github.com/metalrank/metalrank/tools/sweep/report"
 	"github.com/metalrank/metalrank/tools/sweep/table"
@@ -59,18 +59,10 @@ func (c *reportCommand) Run(std streams) error {
 		"report.csv":  func(w io.Writer) error { return report.WriteCSV(w, rows) },
 		"report.json": func(w io.Writer) error { return report.WriteJSON(w, rows, runs) },
 	} {
-		if err := writeTo(filepath.Join(c.Out, file), write); err != nil {
+		if err := outfile.Write(filepath.Join(c.Out, file), write); err != nil {
 			return err
 		}
 	}
 	_, err := fmt.Fprintln(std.out, filepath.Join(c.Out, "report.html"))
 	return err
-}
-
-func writeTo(path string, write func(io.Writer) error) error {
-	file, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(write(file), file.Close())
 }
