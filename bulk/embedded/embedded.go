@@ -21,6 +21,8 @@ type Config struct {
 	Store string
 	// Token, if not empty, is what clients must have.
 	Token string
+	// AllowAnyone starts a server that other machines reach and that asks nobody who they are. Else that is an [ErrOpen].
+	AllowAnyone bool
 	// MaxStoreBytes bounds what JetStream keeps on disk. 0: three quarters of what is free, as nats-server has it.
 	MaxStoreBytes int64
 	// Log is where the server's log goes. Empty: nowhere.
@@ -79,22 +81,32 @@ func (c *Config) options() (*server.Options, error) {
 	if c.Log != "" {
 		o.LogFile, o.Logtime = c.Log, true
 	}
-	if c.Listen == "" {
-		return o, nil
+	if c.Listen != "" {
+		if err := listen(o, c.Listen); err != nil {
+			return nil, err
+		}
 	}
-	host, port, err := net.SplitHostPort(c.Listen)
+	if !c.AllowAnyone {
+		return o, refuseOpen(o)
+	}
+	return o, nil
+}
+
+// listen sets the address for clients.
+func listen(o *server.Options, address string) error {
+	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return nil, fmt.Errorf("listen address %q: want HOST:PORT", c.Listen)
+		return fmt.Errorf("listen address %q: want HOST:PORT", address)
 	}
 	number, err := strconv.ParseUint(port, 10, 16)
 	if err != nil {
-		return nil, fmt.Errorf("listen address %q: port %q is not a number up to 65535", c.Listen, port)
+		return fmt.Errorf("listen address %q: port %q is not a number up to 65535", address, port)
 	}
 	o.Host, o.Port = host, int(number)
 	if number == 0 {
 		o.Port = server.RANDOM_PORT
 	}
-	return o, nil
+	return nil
 }
 
 // URL is where clients connect to.

@@ -161,6 +161,8 @@ func TestUsage(t *testing.T) {
 		{[]string{"--help"}, 0, ""},
 		{[]string{"serve", "--help"}, 0, ""},
 		{[]string{"serve", "--store", t.TempDir(), "--listen", "nowhere"}, 1, "want HOST:PORT"},
+		{[]string{"serve", "--store", t.TempDir(), "--listen", "0.0.0.0:0"}, 1, "want --token-file, users in --config"},
+		{[]string{"serve", "--store", t.TempDir(), "--listen", ":0"}, 1, "it asks nobody who they are: clients on"},
 		{[]string{"serve", "--store", t.TempDir(), "--token-file", write(t, filepath.Join(t.TempDir(), "empty"), " \n")}, 1, "anybody could come in"},
 	} {
 		if status, _, stderr := execute(t.Context(), c.args...); status != c.status || !strings.Contains(stderr, c.stderr) {

@@ -13,11 +13,14 @@ import (
 
 type serveCommand struct {
 	Store     string `help:"Folder for jobs and results; made if it isn't there." placeholder:"DIR"`
-	Listen    string `help:"Address for clients, HOST:PORT. Beyond this machine, want a token or --config with users and TLS. Default: 127.0.0.1:4222, or what --config says." placeholder:"ADDRESS"`
+	Listen    string `help:"Address for clients, HOST:PORT. One that other machines reach needs --token-file, or --config with users. Default: 127.0.0.1:4222, or what --config says." placeholder:"ADDRESS"`
 	TokenFile string `help:"File with a token that clients must have (their --token-file)." type:"existingfile" placeholder:"FILE"`
 	Config    string `help:"Configuration file of nats-server, for users, TLS, limits and clusters." type:"existingfile" placeholder:"FILE"`
-	MaxStore  int64  `help:"What may be on disk. Default: three quarters of what is free." placeholder:"BYTES"`
-	Log       string `help:"The server's own log." placeholder:"FILE"`
+
+	AllowAnyone bool `help:"Serve on an address that other machines reach without a token and without users: whoever reaches it reads and removes all jobs."`
+
+	MaxStore int64  `help:"What may be on disk. Default: three quarters of what is free." placeholder:"BYTES"`
+	Log      string `help:"The server's own log." placeholder:"FILE"`
 }
 
 // Help is called by kong.
@@ -44,7 +47,7 @@ func (c *serveCommand) StopTime() time.Duration { return 30 * time.Second }
 func (c *serveCommand) Run(ctx context.Context, std streams) error {
 	std, closeLog := std.server()
 	defer closeLog()
-	config := embedded.Config{File: c.Config, Listen: c.Listen, Store: c.Store, MaxStoreBytes: c.MaxStore, Log: c.Log}
+	config := embedded.Config{File: c.Config, Listen: c.Listen, Store: c.Store, MaxStoreBytes: c.MaxStore, Log: c.Log, AllowAnyone: c.AllowAnyone}
 	if c.TokenFile != "" {
 		text, err := os.ReadFile(c.TokenFile)
 		if err != nil {
@@ -55,6 +58,9 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 		}
 	}
 	s, err := embedded.Start(config)
+	if errors.Is(err, embedded.ErrOpen) {
+		return fmt.Errorf("%w: want --token-file, users in --config, --listen with a loopback address, or --allow-anyone", err)
+	}
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -65,6 +67,52 @@ func TestPlist(t *testing.T) {
 	if values["Label"] != "com.metalrank.serve" || values["ExitTimeOut"] != "45" ||
 		!strings.Contains(values["ProgramArguments"], "metalrank serve --listen=") {
 		t.Errorf("%v", values)
+	}
+}
+
+// adminAddress finds where something is told to put profiles and traces, as a flag or as a variable.
+var adminAddress = regexp.MustCompile(`(?i)(?:--admin-listen|METALRANK_ADMIN_LISTEN)["\s:=]+([^\s"'<,\\]+)`)
+
+// TestAdminIsPrivate wants no example that opens profiles and traces, which need no key, to other machines.
+func TestAdminIsPrivate(t *testing.T) {
+	files, err := filepath.Glob("ops/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]bool{}
+	for _, file := range append(files, "README.md", "../../README.md") {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range adminAddress.FindAllSubmatch(text, -1) {
+			address := string(match[1])
+			if !strings.ContainsAny(address, "0123456789") {
+				continue // prose
+			}
+			found[file] = true
+			if !strings.HasPrefix(address, "127.0.0.1:") {
+				t.Errorf("%s: profiles and traces on %s", file, address)
+			}
+		}
+	}
+	for _, file := range []string{"ops/com.metalrank.serve.plist", "ops/metalrank.nomad.hcl", "ops/metalrank.rb", "README.md"} {
+		if !found[file] {
+			t.Errorf("%s: no address was found", file)
+		}
+	}
+}
+
+// TestFormula wants every program that metalrank runs to be installed and tried.
+func TestFormula(t *testing.T) {
+	text, err := os.ReadFile("ops/metalrank.rb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`bin.install "bin/metalrank", "bin/metalrank-bulk"`, "/metalrank rerank", "/metalrank bulk"} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("no %s", want)
+		}
 	}
 }
 

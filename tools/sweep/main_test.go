@@ -235,6 +235,30 @@ func TestResumeAfterKill(t *testing.T) {
 	}
 }
 
+// A second sweep to a folder is refused while one is under way, begun anew or resumed.
+func TestFolderIsOnesOwn(t *testing.T) {
+	t.Parallel()
+	folder := filepath.Join(t.TempDir(), "run")
+	var args []string
+	tried := false
+	url := serve(t, func(number int) {
+		if number != 5 {
+			return
+		}
+		tried = true
+		for _, more := range [][]string{nil, {"--resume"}} {
+			if _, said := call(t, exitFailed, append(args, more...)...); !strings.Contains(said, "another sweep is writing to "+folder) {
+				t.Errorf("%q: %s", more, said)
+			}
+		}
+	})
+	args = []string{"run", experiment(t, "batch_sizes: [1]\nconcurrency: [1]\nrequests: 10\n"), "--url", url, "--out", folder}
+	call(t, 0, args...)
+	if left, err := filepath.Glob(filepath.Join(folder, ".*")); !tried || err != nil || len(left) > 0 {
+		t.Errorf("tried: %t; left: %v, %v", tried, left, err)
+	}
+}
+
 func TestInterruptKeepsWhatWasMeasured(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())

@@ -52,7 +52,7 @@ type runCommand struct {
 const resultsFolder = "sweep-results"
 
 // Run is called by kong.
-func (c *runCommand) Run(ctx context.Context, std streams) error {
+func (c *runCommand) Run(ctx context.Context, std streams) (err error) {
 	list, err := c.experiments()
 	if err != nil {
 		return err
@@ -61,6 +61,7 @@ func (c *runCommand) Run(ctx context.Context, std streams) error {
 	if s.first, s.second, err = c.targets(ctx, list); err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, s.release()) }()
 	if err := s.begin(list); err != nil {
 		return err
 	}

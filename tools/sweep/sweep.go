@@ -16,6 +16,7 @@ import (
 	"github.com/metalrank/metalrank/tools/sweep/experiments"
 	"github.com/metalrank/metalrank/tools/sweep/load"
 	"github.com/metalrank/metalrank/tools/sweep/target"
+	"github.com/metalrank/metalrank/weights/filelock"
 )
 
 // Files of a run's folder.
@@ -72,6 +73,7 @@ type sweep struct {
 	done    int       // cells, in this process and before
 	before  int       // cells that an earlier process measured
 	sets    map[string]*dataset.Set
+	lock    *filelock.Lock // of the folder
 }
 
 // sides is how many tables a job has.
@@ -95,12 +97,15 @@ func (s *sweep) begin(list []experiments.Experiment) error {
 	if c.Out == "" {
 		c.Out = filepath.Join(resultsFolder, time.Now().UTC().Format("20060102-150405"))
 	}
+	if err := os.MkdirAll(c.Out, 0o755); err != nil {
+		return err
+	}
+	if err := s.hold(); err != nil {
+		return err
+	}
 	if _, err := os.Stat(filepath.Join(c.Out, recordFile)); err == nil {
 		return fmt.Errorf("%s has a run already: go on with it with --resume, or name another folder", c.Out)
 	} else if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := os.MkdirAll(c.Out, 0o755); err != nil {
 		return err
 	}
 	s.run = &record.Run{
@@ -111,6 +116,23 @@ func (s *sweep) begin(list []experiments.Experiment) error {
 	return s.save()
 }
 
+// hold keeps other sweeps from writing to the folder, until release.
+func (s *sweep) hold() (err error) {
+	if s.lock, err = filelock.TryLock(s.lockPath()); errors.Is(err, filelock.ErrHeld) {
+		return fmt.Errorf("another sweep is writing to %s: %w", s.command.Out, err)
+	}
+	return err
+}
+
+func (s *sweep) release() error {
+	if s.lock == nil {
+		return nil
+	}
+	return errors.Join(os.Remove(s.lockPath()), s.lock.Unlock())
+}
+
+func (s *sweep) lockPath() string { return filepath.Join(s.command.Out, ".lock") }
+
 // resume reads the record, and drops what an interruption left half done.
 func (s *sweep) resume(asked []string) (err error) {
 	c := s.command
@@ -118,6 +140,9 @@ func (s *sweep) resume(asked []string) (err error) {
 		if c.Out, err = newest(); err != nil {
 			return err
 		}
+	}
+	if err := s.hold(); err != nil {
+		return fmt.Errorf("nothing to resume: %w", err)
 	}
 	if s.run, err = record.ReadFile(filepath.Join(c.Out, recordFile)); err != nil {
 		return fmt.Errorf("nothing to resume: %w", err)

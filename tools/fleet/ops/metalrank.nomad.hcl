@@ -55,9 +55,11 @@ job "metalrank" {
       }
 
       env {
-        METALRANK_LISTEN            = "0.0.0.0:${NOMAD_PORT_serve}"
-        METALRANK_AGENT_LISTEN      = "0.0.0.0:${NOMAD_PORT_agent}"
-        METALRANK_ADMIN_LISTEN      = "0.0.0.0:${NOMAD_PORT_admin}"
+        METALRANK_LISTEN       = "0.0.0.0:${NOMAD_PORT_serve}"
+        METALRANK_AGENT_LISTEN = "0.0.0.0:${NOMAD_PORT_agent}"
+        # Profiles and traces, for which nobody needs a key: for Prometheus elsewhere, give the port a host_network that only
+        # operators reach, and NOMAD_ADDR_admin here.
+        METALRANK_ADMIN_LISTEN      = "127.0.0.1:${NOMAD_PORT_admin}"
         METALRANK_OVERLOADED_STATUS = "503"
         METALRANK_DRAIN_DELAY       = "3s"
       }

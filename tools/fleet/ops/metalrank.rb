@@ -10,7 +10,7 @@ class Metalrank < Formula
 
   def install
     system "./build.sh", "build"
-    bin.install "bin/metalrank"
+    bin.install "bin/metalrank", "bin/metalrank-bulk" # the latter is what "metalrank bulk" runs
   end
 
   service do
@@ -26,5 +26,6 @@ class Metalrank < Formula
   test do
     (testpath/"documents.txt").write "The shop opens at nine.\nKettles boil water.\n"
     assert_match "opens at nine", shell_output("#{bin}/metalrank rerank -q 'opening hours' --top-n 1 documents.txt")
+    assert_match "submit", shell_output("#{bin}/metalrank bulk --help")
   end
 end
