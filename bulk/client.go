@@ -46,6 +46,7 @@ const (
 	reconnectWait = 250 * time.Millisecond
 	callTimeout   = 10 * time.Second // of one exchange with the server
 	retryWait     = 250 * time.Millisecond
+	settleTimeout = time.Minute // of a stream that gets more replicas
 )
 
 // Connect connects to a server and makes the buckets that all jobs share. The caller closes the Client.

@@ -205,19 +205,56 @@ func (c *Client) create(ctx context.Context, j *Job) (err error) {
 	return nil
 }
 
-// spread keeps the jobs' entries on as many servers as the job that wants the most.
+// spread keeps the entries of jobs and of workers on as many servers as the job that wants the most.
 func (c *Client) spread(ctx context.Context, replicas int) error {
-	status, err := c.jobs.Status(ctx)
-	if err != nil {
-		return err
+	for _, kv := range []jetstream.KeyValue{c.jobs, c.workers} {
+		status, err := kv.Status(ctx)
+		if err != nil {
+			return err
+		}
+		config := status.Config()
+		if config.Replicas >= replicas {
+			continue
+		}
+		config.Replicas = replicas
+		if _, err := c.js.UpdateKeyValue(ctx, config); err != nil {
+			return err
+		}
+		if err := c.settled(ctx, "KV_"+config.Bucket, replicas); err != nil {
+			return err
+		}
 	}
-	config := status.Config()
-	if config.Replicas >= replicas {
-		return nil
+	return nil
+}
+
+// settled waits until a stream that got more replicas is on all of their servers that are up, which are the majority. Before
+// that, all of it is lost with the one server that had it.
+func (c *Client) settled(ctx context.Context, stream string, replicas int) error {
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	for {
+		s, err := c.js.Stream(ctx, stream)
+		if err != nil {
+			return err
+		}
+		if cluster := s.CachedInfo().Cluster; cluster != nil && cluster.Leader != "" {
+			current, up := 1, 1 // the leader
+			for _, peer := range cluster.Replicas {
+				if !peer.Offline {
+					up++
+				}
+				if peer.Current && !peer.Offline {
+					current++
+				}
+			}
+			if current == up && current > replicas/2 {
+				return nil
+			}
+		}
+		if err := wait(ctx, pollInterval); err != nil {
+			return fmt.Errorf("%s is not on as many servers after %v: %w", stream, settleTimeout, err)
+		}
 	}
-	config.Replicas = replicas
-	_, err = c.js.UpdateKeyValue(ctx, config)
-	return err
 }
 
 // save records how far a submission is; it fails where another submitter has done so since revision.

@@ -105,7 +105,7 @@ func (u *submitter) open(ctx context.Context) error {
 		j := &Job{Name: u.s.Job, Created: time.Now().UTC(), Spec: spec}
 		err = persist(ctx, u.waits, func(ctx context.Context) error { return u.client.create(ctx, j) })
 		if err == nil || taken(err) { // by an earlier try whose answer was lost, perhaps
-			err = u.find(ctx)
+			err = u.findCreated(ctx)
 		}
 	}
 	if err != nil {
@@ -127,6 +127,21 @@ func (u *submitter) find(ctx context.Context) error {
 		u.job, u.revision, err = u.client.job(ctx, u.s.Job)
 		return err
 	})
+}
+
+// findCreated is find of an entry that is there: a server of a cluster that has yet to hear of it says that it isn't.
+func (u *submitter) findCreated(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	for {
+		err := u.find(ctx)
+		if !errors.Is(err, ErrNoJob) {
+			return err
+		}
+		if wait(ctx, pollInterval) != nil {
+			return err
+		}
+	}
 }
 
 // waits says that the server is away.
