@@ -36,7 +36,7 @@ func (s *Server) serve(e endpoint) handler {
 		if who != nil {
 			share.client = who.client
 		}
-		defer share.keep(0)
+		defer settleLater(ctx, share)
 		packed, f := s.readBody(ctx, share)
 		if f != nil {
 			return f
@@ -62,6 +62,19 @@ func (s *Server) serve(e endpoint) handler {
 		}
 		return s.answer(ctx, &e, c)
 	}
+}
+
+// settleLater gives back the memory of a request: at once, or what its answer has once that is written, if it is long. A client
+// that reads slowly, or not at all, must not have the server keep any number of them.
+func settleLater(ctx *fasthttp.RequestCtx, share *share) {
+	bytes, conn := len(ctx.Response.Body()), framedOf(ctx.Conn())
+	if bytes <= firstBytes || conn == nil {
+		share.keep(0)
+		return
+	}
+	conn.settle() // of a request before, on the same connection
+	share.keep(int64(bytes))
+	conn.owed.Store(share)
 }
 
 // decodeBody unpacks and decodes a body, of which then nothing is left but what the call has.

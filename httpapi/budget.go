@@ -14,9 +14,9 @@ type budget struct {
 	trimmer    *trimmer
 
 	mu      sync.Mutex
-	used    int64             // guarded by mu; bytes
-	waiters []*budgetWaiter   // guarded by mu; in the order of their arrival
-	readers map[*share]reader // guarded by mu; those of large bodies, which can be sent away
+	used    int64              // guarded by mu; bytes
+	waiters []*budgetWaiter    // guarded by mu; in the order of their arrival
+	readers map[*share]*reader // guarded by mu; those of large bodies, which can be sent away
 }
 
 const (
@@ -34,7 +34,7 @@ const (
 // newBudget makes one that has room for the largest body, three times: packed, unpacked, and its texts.
 func newBudget(maxBodyBytes int, trimmer *trimmer) *budget {
 	all := max(64<<20, 6*int64(maxBodyBytes))
-	return &budget{all: all, large: all / 4 * 3, trimmer: trimmer, readers: map[*share]reader{}}
+	return &budget{all: all, large: all / 4 * 3, trimmer: trimmer, readers: map[*share]*reader{}}
 }
 
 // share is the part of the budget that a request has. It is used by one goroutine at a time.
@@ -55,8 +55,8 @@ type budgetWaiter struct {
 type reader struct {
 	begun    time.Time
 	whole    int // bytes
-	received func() int
-	stop     func() // ends the reading
+	received interface{ len() int }
+	conn     interface{ SetReadDeadline(time.Time) error }
 }
 
 // take takes more bytes, or waits for them and fails.
@@ -87,17 +87,22 @@ func (w *budgetWaiter) wait() *failure {
 			w.evict(now)
 			w.mu.Unlock()
 		case <-end.C:
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			at := slices.Index(w.waiters, w)
-			if at < 0 { // granted meanwhile
-				return nil
-			}
-			w.waiters = slices.Delete(w.waiters, at, at+1)
-			return failf(kindOverloaded, "the server is overloaded: bodies of requests under way have %d bytes of memory, the limit is %d",
-				w.used, w.all)
+			return w.giveUp()
 		}
 	}
+}
+
+// giveUp waits no longer, unless the bytes have been granted meanwhile.
+func (w *budgetWaiter) giveUp() *failure {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	at := slices.Index(w.waiters, w)
+	if at < 0 {
+		return nil
+	}
+	w.waiters = slices.Delete(w.waiters, at, at+1)
+	return failf(kindOverloaded, "the server is overloaded: bodies of requests under way have %d bytes of memory, the limit is %d",
+		w.used, w.all)
 }
 
 // fits tells whether a share may have more bytes now. It wants mu held.
@@ -139,21 +144,22 @@ func (s *share) keep(bytes int64) {
 	})
 }
 
-// read notes that a body is being read, until the function that it returns is called. That one returns whether the reader was
-// sent away.
-func (s *share) read(r reader) (done func() (evicted bool)) {
-	if copies*r.whole <= smallShare {
-		return func() bool { return false }
-	}
+// reading notes who sends the body; nil: nobody any more.
+func (s *share) reading(r *reader) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.readers[s] = r
-	return func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
+	if r == nil {
 		delete(s.readers, s)
-		return s.evicted
+		return
 	}
+	s.readers[s] = r
+}
+
+// wasEvicted tells whether the reader was sent away.
+func (s *share) wasEvicted() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.evicted
 }
 
 // evict sends the slowest reader away, where it is slow and somebody waits. It wants mu held.
@@ -163,7 +169,7 @@ func (b *budget) evict(now time.Time) {
 		longest = slowRest
 	)
 	for s, r := range b.readers {
-		took, received := now.Sub(r.begun), r.received()
+		took, received := now.Sub(r.begun), r.received.len()
 		if took < slowAfter || s.evicted || s.bytes <= smallShare {
 			continue
 		}
@@ -173,6 +179,6 @@ func (b *budget) evict(now time.Time) {
 	}
 	if slowest != nil {
 		slowest.evicted = true
-		b.readers[slowest].stop()
+		_ = b.readers[slowest].conn.SetReadDeadline(time.Unix(1, 0)) // at worst it goes on
 	}
 }

@@ -82,19 +82,10 @@ func TestEvict(t *testing.T) {
 			if f := s.take(b.large / 3); f != nil {
 				t.Fatal(f.message)
 			}
-			done := s.read(reader{time.Now(), 1000 * smallShare, func() int { return received * smallShare }, func() {
+			s.reading(&reader{time.Now(), 1000 * smallShare, amount(received * smallShare), stopper(func() {
 				stopped[i].Store(true)
-				go func() {
-					s.mu.Lock()
-					evicted := s.evicted
-					s.mu.Unlock()
-					if !evicted {
-						t.Error("stopped and not sent away")
-					}
-					s.keep(0)
-				}()
-			}})
-			defer done()
+				go s.keep(0)
+			})})
 		}
 		time.Sleep(time.Second)
 		if stopped[0].Load() || stopped[1].Load() || stopped[2].Load() {
@@ -108,6 +99,17 @@ func TestEvict(t *testing.T) {
 			t.Error("the slowest should be sent away, and no other")
 		}
 	})
+}
+
+type amount int
+
+func (a amount) len() int { return int(a) }
+
+type stopper func()
+
+func (s stopper) SetReadDeadline(time.Time) error {
+	s()
+	return nil
 }
 
 // TestBudgetHammer takes and gives back from many goroutines: never is there more than all, and nothing is left.
@@ -147,7 +149,7 @@ func TestHalfBodies(t *testing.T) {
 	var conns []net.Conn
 	for range clients {
 		c := dial(t, address)
-		defer c.Close()
+		t.Cleanup(func() { _ = c.Close() })
 		fmt.Fprintf(c, "POST /rerank HTTP/1.1\r\nHost: x\r\n%s\r\nContent-Length: 16000000\r\n\r\n%s", typeJSON, strings.Repeat(" ", 40_000))
 		conns = append(conns, c)
 	}
@@ -159,6 +161,7 @@ func TestHalfBodies(t *testing.T) {
 				return // closed below
 			}
 			body, _ := io.ReadAll(response.Body)
+			_ = response.Body.Close()
 			refused <- reply{response.StatusCode, response.Header, string(body), response.Close}
 		}()
 	}
@@ -217,13 +220,44 @@ func TestBudgetHolds(t *testing.T) {
 	}
 }
 
+// TestUnreadAnswers counts a long answer until its client has read it, or has gone.
+func TestUnreadAnswers(t *testing.T) {
+	s, address := start(t, &fakeRanker{}, Config{})
+	body := `{"query":"a","return_text":true,"texts":["` + strings.Repeat("b", 2_000_000) + strings.Repeat(`","`+strings.Repeat("c", 2_000_000), 6) + `"]}`
+	c := dial(t, address)
+	defer c.Close()
+	if err := c.SetReadBuffer(256 << 10); err != nil { // so that the system takes no whole answer
+		t.Fatal(err)
+	}
+	raw := request(http.MethodPost, "/rerank", body, typeJSON)
+	fmt.Fprint(c, raw)
+	first := make([]byte, 1)
+	if _, err := io.ReadFull(c, first); err != nil {
+		t.Fatal(err)
+	}
+	if used := s.budget.usedNow(); used < 14_000_000 || used > 14_001_000 {
+		t.Errorf("%d bytes are used while the answer is written", used)
+	}
+	r := bufio.NewReader(io.MultiReader(strings.NewReader(string(first)), c))
+	if got := receive(t, r, http.MethodPost); got.status != 200 || len(got.body) < 14_000_000 {
+		t.Fatalf("%d, %d bytes", got.status, len(got.body))
+	}
+	waitFor(t, func() bool { return s.budget.usedNow() == 0 }, "the budget to be free")
+	fmt.Fprint(c, raw)
+	if _, err := io.ReadFull(r, first); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Close()
+	waitFor(t, func() bool { return s.budget.usedNow() == 0 }, "the budget to be free after the client has gone")
+}
+
 // TestMaxConnections refuses a connection too many, and takes one again when another has gone.
 func TestMaxConnections(t *testing.T) {
 	s, address := start(t, &fakeRanker{}, Config{MaxConnections: 3})
 	var conns []net.Conn
 	for range 3 {
 		c := dial(t, address)
-		defer c.Close()
+		t.Cleanup(func() { _ = c.Close() })
 		fmt.Fprint(c, secondRequest)
 		if got := receive(t, bufio.NewReader(c), http.MethodGet); got.status != 200 {
 			t.Fatalf("%d %s", got.status, got.body)

@@ -23,7 +23,7 @@ func readTopN(d *decoder, name string) bool {
 	if d.literal("null") {
 		return true
 	}
-	value, ok := d.integer(math.MinInt32, math.MaxInt32)
+	value, ok := d.integer(math.MinInt32)
 	if !ok {
 		return d.wrong(name, "a whole number from -2147483648 to 2147483647")
 	}
@@ -56,11 +56,10 @@ func readDocuments(d *decoder, name string) bool {
 			text, ok = d.readText(name, index, d.limits.textCharacters)
 		case '{':
 			if l.objects == nil {
-				l.objects = map[int]string{}
+				l.objects, d.written = map[int]string{}, map[int][]byte{}
 			}
-			var raw []byte
-			raw, ok = d.skip(2)
-			l.objects[index] = d.keep(raw)
+			d.written[index], ok = d.skip(2)
+			l.objects[index] = d.keep(d.written[index])
 		default:
 			return d.wrong(entry(name, index), "a string or an object")
 		}
@@ -111,7 +110,7 @@ func (d *decoder) fillObjects() bool {
 	}
 	values := make([]*string, len(fields))
 	for index := range d.list.texts {
-		object, is := d.list.objects[index]
+		object, is := d.written[index]
 		if !is {
 			continue
 		}
@@ -153,8 +152,8 @@ func (d *decoder) joinValues(values []*string, index int) (text *string, ok bool
 
 // fieldValues sets values to those of an object, which is known to be valid, each at its place. Numbers and truth values are as
 // they are written, null is as if it were not there.
-func (d *decoder) fieldValues(object string, place map[string]int, values []*string, index int) bool {
-	s := &scanner{text: []byte(object)}
+func (d *decoder) fieldValues(object []byte, place map[string]int, values []*string, index int) bool {
+	s := &scanner{text: object}
 	return s.object(1, func(name []byte) bool {
 		at, counts := place[string(name)]
 		c := s.next()

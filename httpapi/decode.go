@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -77,7 +78,8 @@ type decoder struct {
 	scanner
 	call
 	limits  limits
-	failure *failure // set by refuse
+	written map[int][]byte // documents that are objects, by index, in the body
+	failure *failure       // set by refuse
 	// lenient refuses a value that pydantic takes and text-embeddings-inference doesn't, once it is known that the body is
 	// of the latter's.
 	lenient *failure
@@ -222,10 +224,10 @@ func syntaxFailure(body []byte) *failure {
 	return failf(kindMalformed, "malformed JSON: %s", strings.TrimPrefix(err.Error(), "jsontext: "))
 }
 
-// integer reads a whole number within bounds, as pydantic does. Whatever else is next stays next, for wrong to name it.
-func (d *decoder) integer(low, high int64) (int64, bool) {
+// integer reads a whole number from low to 2^31-1, as pydantic does. Whatever else is next stays next, for wrong to name it.
+func (d *decoder) integer(low int64) (int64, bool) {
 	at := d.at
-	if value, ok := lax(d, laxInteger); ok && low <= value && value <= high {
+	if value, ok := lax(d, laxInteger); ok && low <= value && value <= math.MaxInt32 {
 		return value, true
 	}
 	d.at = at

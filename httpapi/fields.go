@@ -54,7 +54,7 @@ func count(name string, of func(*call) *int) field {
 		if d.literal("null") {
 			return true
 		}
-		value, ok := d.integer(0, math.MaxInt32)
+		value, ok := d.integer(0)
 		if !ok {
 			return d.wrong(name, "a whole number from 0 to 2147483647")
 		}
@@ -119,7 +119,7 @@ var priorityField = field{"priority", func(d *decoder, name string) bool {
 	if d.literal("null") {
 		return true
 	}
-	value, ok := d.integer(math.MinInt32, math.MaxInt32)
+	value, ok := d.integer(math.MinInt32)
 	if !ok {
 		return d.wrong(name, "a whole number from -2147483648 to 2147483647")
 	}

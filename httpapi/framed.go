@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net"
 	"sync"
+	"sync/atomic"
 )
 
 // framed is a connection of which each Read ends where the headers of a request end. fasthttp's buffer then has nothing of a
@@ -15,6 +16,8 @@ type framed struct {
 	tail   [len(headersEnd) - 1]byte // the last bytes that were handed on
 	ended  bool                      // they, with one before them, are the end of headers
 	coming string                    // goes before held: what fasthttp is to read where a chunked body was
+	// owed has the memory of an answer that is being written. fasthttp doesn't say when it has been; it reads again, or closes.
+	owed atomic.Pointer[share]
 }
 
 const (
@@ -27,8 +30,22 @@ var heldBuffers = sync.Pool{New: func() any { return new([heldBytes]byte) }}
 // NetConn returns the connection below, as *tls.Conn does.
 func (f *framed) NetConn() net.Conn { return f.Conn }
 
+// settle gives back the memory of an answer that has been written.
+func (f *framed) settle() {
+	if s := f.owed.Swap(nil); s != nil {
+		s.keep(0)
+	}
+}
+
+// Close implements net.Conn.
+func (f *framed) Close() error {
+	defer f.settle()
+	return f.Conn.Close()
+}
+
 // Read implements net.Conn.
 func (f *framed) Read(p []byte) (int, error) {
+	f.settle()
 	if len(p) == 0 {
 		return 0, nil
 	}

@@ -75,6 +75,9 @@ func (b *intake) room(bytes int) ([]byte, error) {
 	return free[:min(len(free), bytes)], nil
 }
 
+// len returns how much has come; others may ask.
+func (b *intake) len() int { return int(b.got.Load()) }
+
 // took notes that so many bytes went there.
 func (b *intake) took(bytes int) {
 	b.body = b.body[:len(b.body)+bytes]
@@ -115,13 +118,13 @@ func (s *Server) readBody(ctx *fasthttp.RequestCtx, share *share) (*intake, *fai
 	if length < 0 {
 		whole = s.config.MaxBodyBytes
 	}
-	done := share.read(reader{time.Now(), whole, func() int { return int(b.got.Load()) }, func() {
-		_ = ctx.Conn().SetReadDeadline(time.Unix(1, 0)) // at worst the reader goes on
-	}})
-	err := b.readFrom(ctx, stream, length)
-	if evicted := done(); err != nil {
+	if large := copies*whole > smallShare; large {
+		share.reading(&reader{time.Now(), whole, b, ctx.Conn()})
+		defer share.reading(nil)
+	}
+	if err := b.readFrom(ctx, stream, length); err != nil {
 		b.free()
-		return nil, s.unreadBody(err, evicted, length)
+		return nil, s.unreadBody(err, share.wasEvicted(), length)
 	}
 	ctx.SetUserValue(readValue, time.Now())
 	return b, nil

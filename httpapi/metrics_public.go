@@ -41,13 +41,13 @@ func withoutKeys(families []*dto.MetricFamily) []*dto.MetricFamily {
 			}
 			metric.Label = slices.Clone(metric.GetLabel()) // which is the registry's
 			metric.Label[at] = &dto.LabelPair{Name: new(keyLabel), Value: new(string)}
-			labels := ""
+			var others strings.Builder // names and values of its labels
 			for _, label := range metric.GetLabel() {
-				labels += label.GetName() + "\x00" + label.GetValue() + "\x00"
+				others.WriteString(label.GetName() + "\x00" + label.GetValue() + "\x00")
 			}
-			sum := sums[labels]
+			sum := sums[others.String()]
 			if sum == nil {
-				sums[labels] = metric
+				sums[others.String()] = metric
 				return false
 			}
 			sum.Counter.Value = new(sum.GetCounter().GetValue() + metric.GetCounter().GetValue())

@@ -243,23 +243,22 @@ func (s *scanner) hex() (rune, bool) {
 	return r, true
 }
 
-// number reads the number that is next and returns it as it is written.
-func (s *scanner) number() ([]byte, bool) {
-	begin := s.at
+// number steps over the number that is next.
+func (s *scanner) number() bool {
 	s.step("-")
 	if !s.step("0") && !s.digits() {
-		return nil, false
+		return false
 	}
 	if s.step(".") && !s.digits() {
-		return nil, false
+		return false
 	}
 	if s.step("eE") {
 		s.step("+-")
 		if !s.digits() {
-			return nil, false
+			return false
 		}
 	}
-	return s.text[begin:s.at], true
+	return true
 }
 
 // step steps over one byte, if it is one of these.

@@ -20,7 +20,7 @@ func (s *scanner) skip(depth int) (raw []byte, ok bool) {
 	case 'f':
 		ok = s.literal("false")
 	default:
-		_, ok = s.number()
+		ok = s.number()
 	}
 	return s.text[begin:s.at], ok
 }

@@ -21,9 +21,11 @@ const (
 // add notes that clients cause so many bytes more, or less.
 func (t *trimmer) add(bytes int64) {
 	now := t.now.Add(bytes)
-	for peak := t.peak.Load(); now > peak && !t.peak.CompareAndSwap(peak, now); peak = t.peak.Load() {
+	peak := t.peak.Load()
+	for now > peak && !t.peak.CompareAndSwap(peak, now) {
+		peak = t.peak.Load()
 	}
-	if peak := t.peak.Load(); bytes < 0 && peak >= trimFrom && now < peak/4 && t.planned.CompareAndSwap(false, true) {
+	if bytes < 0 && peak >= trimFrom && now < peak/4 && t.planned.CompareAndSwap(false, true) {
 		time.AfterFunc(trimAfter, func() {
 			t.planned.Store(false)
 			t.peak.Store(t.now.Load())

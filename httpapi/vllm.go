@@ -1,10 +1,6 @@
 package httpapi
 
-import (
-	"math"
-
-	"github.com/metalrank/metalrank/engine"
-)
+import "github.com/metalrank/metalrank/engine"
 
 // vLLM: /rerank with options of its own, and /score, which scores pairs of texts in the order that they have.
 
@@ -36,7 +32,7 @@ func readPairTokens(d *decoder, name string) bool {
 	if d.literal("null") {
 		return true
 	}
-	value, ok := d.integer(-1, math.MaxInt32)
+	value, ok := d.integer(-1)
 	if !ok {
 		return d.wrong(name, "a whole number from -1 to 2147483647")
 	}

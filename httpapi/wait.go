@@ -28,7 +28,7 @@ func requestTimeout(header *fasthttp.RequestHeader) (time.Duration, *failure) {
 		}
 		value := string(raw)
 		number := scanner{text: raw}
-		_, ok := number.number()
+		ok := number.number()
 		seconds, err := strconv.ParseFloat(value, 64)
 		if !ok || number.at != len(value) || err != nil || seconds <= 0 || seconds > maxRequestTimeout {
 			return 0, failf(kindValidation, "%s is %s, want seconds, more than 0 and at most %d", name, quote(value), maxRequestTimeout)
