@@ -7,7 +7,7 @@ import (
 )
 
 // burstBytes is how much more memory Go may have than it has before the first request, while it collects garbage rarely.
-const burstBytes = 256 << 20
+const burstBytes = 192 << 20
 
 // limitMemory has garbage be collected more often once requests take much memory: at gcPercent alone, Go's heap could become five
 // times what they need.
