@@ -2,9 +2,15 @@ package engine
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
 // TestAlone scores texts by themselves, among pairs: their ids are those of the tokenizer's own template for one text.
@@ -68,5 +74,48 @@ func TestMaxPairTokens(t *testing.T) {
 	}
 	if _, err := e.Score(t.Context(), pairs, Options{MaxPairTokens: 1 << 30}); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestNoTokens: without special tokens, two empty texts are a sequence of no tokens. It is refused by its number, and does
+// not reach the scheduler.
+func TestNoTokens(t *testing.T) {
+	dir := t.TempDir()
+	spec := weightstest.Tiny()
+	spec.TokenizerKeys = map[string]any{"tokenizer_class": "PreTrainedTokenizerFast"} // which adds none of its own
+	if err := weightstest.Write(dir, spec); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "tokenizer.json")
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tokenizer map[string]any
+	if err := json.Unmarshal(data, &tokenizer); err != nil {
+		t.Fatal(err)
+	}
+	piece := func(id string, kind int) any {
+		return map[string]any{"Sequence": map[string]any{"id": id, "type_id": kind}}
+	}
+	tokenizer["post_processor"] = map[string]any{
+		"type": "TemplateProcessing", "single": []any{piece("A", 0)}, "pair": []any{piece("A", 0), piece("B", 1)},
+		"special_tokens": map[string]any{},
+	}
+	if data, err = json.Marshal(tokenizer); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e := openConfig(t, Config{Model: dir})
+	if _, err := e.Score(t.Context(), []Pair{{Query: "a", Document: "b"}}, raw); err != nil {
+		t.Fatal(err)
+	}
+	for _, pair := range []Pair{{}, {Query: " ", Document: "\t"}, {Alone: true}} {
+		_, err := e.Score(t.Context(), []Pair{{Query: "a", Document: "b"}, pair}, raw)
+		if !errors.Is(err, ErrTokenizer) || !strings.Contains(err.Error(), "pair 1 has no tokens") {
+			t.Errorf("%+v: error %v, want that pair 1 has no tokens", pair, err)
+		}
 	}
 }

@@ -123,6 +123,9 @@ func (e *Engine) encodePair(
 	}
 	keepQ, keepD := longestFirst(len(q), len(d), limit)
 	s := template.assemble(mode.cut(q, keepQ), mode.cut(d, keepD))
+	if len(s.ids) == 0 { // no forward pass takes it, and the scheduler would wait for it to become shorter
+		return sequence{}, fmt.Errorf("%w: pair %d has no tokens, as the texts have none and tokenizer.json adds none", ErrTokenizer, index)
+	}
 	return s, e.checkIDs(s.ids)
 }
 
