@@ -23,10 +23,12 @@ type HeldError struct {
 	Holder string // as it wrote there: "process 123 (name)"
 }
 
-func (e *HeldError) Error() string { return fmt.Sprintf("filelock: %s is held by %s", e.Path, e.Holder) }
+func (e *HeldError) Error() string {
+	return fmt.Sprintf("filelock: %s is held by %s", e.Path, e.Holder)
+}
 
 // Is implements errors.Is.
-func (e *HeldError) Is(target error) bool { return target == ErrHeld } //nolint:errorlint // as Is is to be written
+func (e *HeldError) Is(target error) bool { return target == ErrHeld }
 
 // Lock is a held lock.
 type Lock struct{ file *os.File }
