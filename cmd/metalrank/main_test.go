@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"os"
@@ -182,6 +183,22 @@ func TestScoreStreamsInOrder(t *testing.T) {
 		if scores[i] = got.Score; got.Score != scores[i%len(texts)] {
 			t.Errorf("line %d: score %v, the same pair had %v before", i, got.Score, scores[i%len(texts)])
 		}
+	}
+}
+
+// A pair with no finite score is named by its place among all pairs.
+func TestScoreNamesThePair(t *testing.T) {
+	spec := weightstest.Tiny()
+	spec.Change = func(tensor string, i int, v float32) float32 {
+		if strings.HasSuffix(tensor, "word_embeddings.weight") && i/spec.Hidden == slices.Index(spec.Vocab, "[MASK]") {
+			return float32(math.NaN())
+		}
+		return v
+	}
+	stdin := strings.Repeat(`{"query":"q","text":"a"}`+"\n", pairsPerCall+3) + `{"query":"q","text":"[MASK]"}`
+	status, _, stderr := execute(t, t.Context(), stdin, "score", "--model", checkpoint(t, spec), "--backend=cpu", "--pairs", "-")
+	if want := fmt.Sprintf("pair %d has no finite score", pairsPerCall+3); status != 1 || !strings.Contains(stderr, want) {
+		t.Errorf("status %d, %q, want 1 and %q", status, stderr, want)
 	}
 }
 

@@ -80,6 +80,9 @@ func (c *scoreCommand) stream(ctx context.Context, e *engine.Engine, in io.Reade
 			return nil
 		}
 		scores, err := e.Score(ctx, pairs, engine.Options{RawScores: c.RawScores})
+		if bad, ok := errors.AsType[*engine.NonFiniteError](err); ok {
+			bad.Index += index // from the first pair on, and not from the call's
+		}
 		if err != nil {
 			return err
 		}
