@@ -21,11 +21,10 @@ type Config struct {
 	// Backend is one of Backends. Empty: "auto", the fastest backend that this machine has.
 	Backend string
 	// Precision is the arithmetic of matrix products, one of Precisions that the backend takes. Empty: fp16 on a GPU;
-	// fp32 on the CPU, which gives the checkpoint's own scores. int8 and bf16 are faster there and move scores a little;
-	// bf16 needs AVX512-BF16 or AMX. The reference backend computes in float64 and takes none.
+	// fp32 on the CPU, which gives the checkpoint's own scores. int8 is faster there and moves scores a little, and so is
+	// bf16 with AMX; without AMX, bf16 is fp32, which is faster then. The reference backend computes in float64 and takes none.
 	Precision string
-	// OpenDevice opens the device of the backends "metal" and "sim", by that name; metal/open.Device does it. Nil: there
-	// are no such backends.
+	// OpenDevice opens the device of the backends "metal" and "sim", by that name. Nil: metal/open.Device does.
 	OpenDevice gpu.Opener
 	// MaxLength is the largest number of tokens in a pair, special tokens included; longer pairs are
 	// truncated. 0: what the checkpoint allows, the smaller of model_max_length (tokenizer_config.json) and

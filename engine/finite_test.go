@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/metalrank/metalrank/metal/open"
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
@@ -90,7 +89,7 @@ func overflowing(t *testing.T) string {
 func TestHalfOverflows(t *testing.T) {
 	openSim(t, Config{Model: damaged(t, nil)}) // or skip
 	dir := overflowing(t)
-	_, err := Open(t.Context(), Config{Model: dir, Backend: BackendSim, OpenDevice: open.Device})
+	_, err := Open(t.Context(), Config{Model: dir, Backend: BackendSim})
 	if bad, ok := errors.AsType[*NonFiniteError](err); !ok || bad.Index != -1 || !strings.Contains(err.Error(), "--precision fp32") {
 		t.Errorf("fp16: error %v, want one that says --precision fp32", err)
 	}

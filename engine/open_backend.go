@@ -8,6 +8,7 @@ import (
 	"github.com/metalrank/metalrank/engine/cpu"
 	"github.com/metalrank/metalrank/engine/gpu"
 	"github.com/metalrank/metalrank/engine/reference"
+	"github.com/metalrank/metalrank/metal/open"
 )
 
 // openBackend opens what Config.Backend names.
@@ -53,7 +54,11 @@ func (e *Engine) openGPU(driver string) (backend.Backend, error) {
 	if err := e.config.checkPrecision(driver); err != nil {
 		return nil, err
 	}
-	return opened(gpu.Open(e.config.OpenDevice, e.checkpoint, gpu.Config{
+	opener := e.config.OpenDevice
+	if opener == nil {
+		opener = open.Device
+	}
+	return opened(gpu.Open(opener, e.checkpoint, gpu.Config{
 		Driver: driver, Float32: e.config.Precision == PrecisionFP32, MaxBatchTokens: e.config.MaxBatchTokens,
 	}))
 }

@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"github.com/metalrank/metalrank/engine/gpu"
-	"github.com/metalrank/metalrank/metal/open"
 	"github.com/metalrank/metalrank/metal/sim/simtest"
 	"github.com/metalrank/metalrank/weights"
 	"github.com/metalrank/metalrank/weights/builtin"
@@ -30,7 +29,7 @@ const (
 // openSim opens a model on the simulator. Where there is none the test is skipped, or fails if this is CI.
 func openSim(t *testing.T, config Config) *Engine {
 	t.Helper()
-	config.Backend, config.OpenDevice = BackendSim, open.Device
+	config.Backend = BackendSim
 	e, err := Open(t.Context(), config)
 	if errors.Is(err, gpu.ErrNoDevice) && os.Getenv("CI") != "true" {
 		t.Skipf("no simulator: %v", err)

@@ -20,11 +20,23 @@ var matrixFeatures = []string{
 	"asimddp", "i8mm", "bf16", "sve",
 }
 
+// CPU returns the processor's name; "" where the system doesn't tell.
+func CPU() string {
+	if runtime.GOOS == "darwin" {
+		return ask("sysctl", "-n", "machdep.cpu.brand_string")
+	}
+	data, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return ""
+	}
+	return firstProcessor(string(data))["model name"]
+}
+
 // Describe describes this machine. What the system doesn't tell stays empty.
 func Describe() record.Machine {
 	m := record.Machine{CPU: "unknown", Cores: runtime.NumCPU(), System: runtime.GOOS + "/" + runtime.GOARCH}
 	if runtime.GOOS == "darwin" {
-		m.CPU = cmp.Or(ask("sysctl", "-n", "machdep.cpu.brand_string"), m.CPU)
+		m.CPU = cmp.Or(CPU(), m.CPU)
 		m.MemoryBytes, _ = strconv.ParseInt(ask("sysctl", "-n", "hw.memsize"), 10, 64)
 		m.OS = strings.TrimSpace("macOS " + ask("sw_vers", "-productVersion"))
 		return m
@@ -53,14 +65,20 @@ func ask(command string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// readCPUInfo reads the first processor of /proc/cpuinfo.
-func readCPUInfo(m *record.Machine, text string) {
+// firstProcessor returns the fields of the first processor of /proc/cpuinfo.
+func firstProcessor(text string) map[string]string {
 	first, _, _ := strings.Cut(text, "\n\n")
 	fields := map[string]string{}
 	for line := range strings.Lines(first) {
 		key, value, _ := strings.Cut(line, ":")
 		fields[strings.TrimSpace(key)] = strings.TrimSpace(value)
 	}
+	return fields
+}
+
+// readCPUInfo reads what /proc/cpuinfo says of the first processor.
+func readCPUInfo(m *record.Machine, text string) {
+	fields := firstProcessor(text)
 	if name := fields["model name"]; name != "" {
 		m.CPU = name
 		if fields["model"] != "" {

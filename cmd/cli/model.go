@@ -8,7 +8,6 @@ import (
 	"os"
 
 	"github.com/metalrank/metalrank/engine"
-	"github.com/metalrank/metalrank/metal/open"
 	"github.com/metalrank/metalrank/weights/hub"
 )
 
@@ -16,7 +15,7 @@ import (
 type ModelFlags struct {
 	Model               string `help:"Checkpoint folder (config.json, model.safetensors, tokenizer.json), GGUF file with config.json and tokenizer.json beside it, or OWNER/MODEL of the hub after \"metalrank pull\". Default: the embedded model." placeholder:"DIR"`
 	Backend             string `help:"What computes: ${enum}." enum:"${backends}" default:"auto"`
-	Precision           string `help:"Arithmetic: ${precisions}. Default: fp16 on a GPU, fp32 on the CPU, where int8 and bf16 are faster and move scores a little." placeholder:"P"`
+	Precision           string `help:"Arithmetic: ${precisions}. Default: fp16 on a GPU, fp32 on the CPU, where int8 is faster and moves scores a little. bf16 does with AMX; without, it is fp32." placeholder:"P"`
 	MaxLength           int    `help:"Tokens in a pair; longer pairs are truncated. Default: what the model takes." placeholder:"N"`
 	SpecialTokensAsText bool   `help:"Read \"[SEP]\" and its like in texts as plain text, not as special tokens. For documents that aren't trusted."`
 }
@@ -24,7 +23,7 @@ type ModelFlags struct {
 // Config is what the flags ask of the engine.
 func (f *ModelFlags) Config() engine.Config {
 	return engine.Config{
-		Model: f.Model, Backend: f.Backend, Precision: f.Precision, OpenDevice: open.Device,
+		Model: f.Model, Backend: f.Backend, Precision: f.Precision,
 		MaxLength: f.MaxLength, SpecialTokensAsText: f.SpecialTokensAsText,
 	}
 }

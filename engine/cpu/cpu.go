@@ -18,14 +18,15 @@ package cpu
 import "C"
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"runtime"
 	"strings"
-
-	"golang.org/x/sys/cpu"
+	"sync"
 
 	"github.com/metalrank/metalrank/engine/backend"
+	"github.com/metalrank/metalrank/machine"
 	"github.com/metalrank/metalrank/weights"
 )
 
@@ -35,7 +36,7 @@ type Precision string
 // Precisions.
 const (
 	FP32 Precision = "fp32"
-	BF16 Precision = "bf16" // weights and activations rounded to bfloat16
+	BF16 Precision = "bf16" // weights and activations rounded to bfloat16, on tile registers; elsewhere fp32, which is faster
 	Int8 Precision = "int8" // weights int8 per output channel, activations eight bits per token
 )
 
@@ -86,7 +87,7 @@ func New(checkpoint *weights.Checkpoint, options Options) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkPrecision(kernels, options.Precision); err != nil {
+	if options.Precision, why, err = choosePrecision(kernels, options.Precision, why); err != nil {
 		return nil, err
 	}
 	bert, err := checkpoint.BERT()
@@ -104,18 +105,18 @@ func New(checkpoint *weights.Checkpoint, options Options) (*Backend, error) {
 	return b, nil
 }
 
-func checkPrecision(kernels *C.struct_kernels, precision Precision) error {
+// choosePrecision returns the precision that is asked for, or one that is faster and more exact, and adds that to why.
+func choosePrecision(kernels *C.struct_kernels, precision Precision, why string) (Precision, string, error) {
 	switch precision {
 	case FP32, Int8:
-		return nil
+		return precision, why, nil
 	case BF16:
-		name := nameOf(kernels)
-		if kernels.bf16.run == nil || name == "avx512vnni" && !cpu.X86.HasAVX512BF16 {
-			return fmt.Errorf("cpu: variant %q has no bf16 kernels on this CPU: use fp32 or int8", name)
+		if kernels.bf16.run == nil {
+			return FP32, why + "; fp32 and not bf16, which is faster only on tile registers (AMX)", nil
 		}
-		return nil
+		return precision, why, nil
 	}
-	return fmt.Errorf("cpu: Precision is %q, want %q, %q or %q", precision, FP32, BF16, Int8)
+	return "", "", fmt.Errorf("cpu: Precision is %q, want %q, %q or %q", precision, FP32, BF16, Int8)
 }
 
 func (b *Backend) load(bert *weights.BERT, kernels *C.struct_kernels, options Options) error {
@@ -153,9 +154,10 @@ func (b *Backend) load(bert *weights.BERT, kernels *C.struct_kernels, options Op
 
 var dtypes = map[Precision]string{FP32: "float32", BF16: "bfloat16", Int8: "int8"}
 
-func deviceName() string {
-	return strings.ToUpper(runtime.GOARCH) + " CPU"
-}
+// deviceName is the processor's name, or its architecture's where the system doesn't tell.
+var deviceName = sync.OnceValue(func() string {
+	return cmp.Or(machine.CPU(), strings.ToUpper(runtime.GOARCH)+" CPU")
+})
 
 // Info implements backend.Backend.
 func (b *Backend) Info() backend.Info { return b.info }

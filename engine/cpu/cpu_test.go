@@ -55,8 +55,7 @@ func each(t *testing.T, f func(t *testing.T, options Options)) {
 				if !v.Available {
 					t.Skipf("this machine lacks %s", v.Needs)
 				}
-				kernels := findKernels(v.Name)
-				if checkPrecision(kernels, precision) != nil {
+				if precision == BF16 && findKernels(v.Name).bf16.run == nil {
 					t.Skipf("%s has no %s", v.Name, precision)
 				}
 				f(t, Options{Variant: v.Name, Precision: precision})
@@ -149,7 +148,6 @@ func TestOptions(t *testing.T) {
 	}{
 		{Options{Precision: "fp8"}, `Precision is "fp8"`},
 		{Options{Variant: "mmx"}, `variant is "mmx", want one of`},
-		{Options{Variant: "portable", Precision: BF16}, `no bf16 kernels`},
 		{Options{Workers: -1}, "Workers is -1"},
 		{Options{Workers: maxWorkers + 1}, "want 0 to 1024"},
 	} {
@@ -158,6 +156,9 @@ func TestOptions(t *testing.T) {
 		}
 	}
 	t.Setenv(VariantEnv, "portable")
+	if info := open(t, c, Options{Precision: BF16}).Info(); info.DType != "float32" || !strings.Contains(info.Device, "fp32 and not bf16") {
+		t.Errorf("bf16 without tile registers: %s on %q, want float32 and why", info.DType, info.Device)
+	}
 	info := open(t, c, Options{}).Info()
 	if !strings.Contains(info.Device, "portable kernels") || !strings.Contains(info.Device, VariantEnv) {
 		t.Errorf("with %s=portable, the device is %q", VariantEnv, info.Device)

@@ -41,6 +41,8 @@ enum { TILE_LINES = 16, TILE_BYTES = 1024 };
 #define TILE_W0    6
 #define TILE_W1    7
 
+enum kind { KIND_I8, KIND_BF16 };
+
 #define AMX_DOT(sum, x, w)                                                                         \
     if (kind == KIND_I8)                                                                           \
         _tile_dpbusd(sum, x, w);                                                                   \

@@ -1,8 +1,8 @@
-// gemm_dot.h: products of narrow numbers, in tiles like those of gemm_f32.h. All instructions for them have one form:
-// each lane adds to a 32-bit sum the products of a group of terms that together take 32 bits, four bytes or two halves.
-// So one row of weights is a vector of groups, and one value of x is a group, broadcast.
+// gemm_dot.h: products of bytes, in tiles like those of gemm_f32.h. All instructions for them have one form: each lane adds
+// to a 32-bit sum the products of a group of terms that together take 32 bits, four bytes or two of 16 bits. So one row
+// of weights is a vector of groups, and one value of x is a group, broadcast.
 //
-// DOT_I8 and DOT_BF16 are that instruction, where a variant has it: vi DOT(vi sum, vi x, vi w).
+// DOT_I8 is that instruction, where a variant has it: vi DOT_I8(vi sum, vi x, vi w).
 
 // How the bytes of an int8 row are stored: U8 as they are, S8 less 128, S16 widened.
 enum { STORE_U8, STORE_S8, STORE_S16 };
@@ -18,33 +18,14 @@ INLINE vf finish_i8(vi sum, const struct linear* w, int n, struct quantised row)
     return vf_fma(__builtin_convertvector(centred, vf), scale, vf_load(w->bias + n));
 }
 
-INLINE void store_finished(const struct product* p, vf value, int r, int n) {
+INLINE void finish(const struct product* p, vi sum, int r, int n) {
+    vf value = finish_i8(sum, p->w, n, p->rows[r]);
     if (p->residual) value += vf_load(p->residual + r * p->residual_stride + n);
     vf_store(p->y + r * p->y_stride + n, value);
 }
 
-enum kind { KIND_I8, KIND_BF16 };
-
-INLINE void finish(enum kind kind, const struct product* p, vi sum, int r, int n) {
-    vf value =
-        kind == KIND_I8 ? finish_i8(sum, p->w, n, p->rows[r]) : (vf)sum + vf_load(p->w->bias + n);
-    store_finished(p, value, r, n);
-}
-
-#if defined(DOT_I8) || defined(DOT_BF16)
-
-INLINE vi dot(enum kind kind, vi sum, vi x, vi w) {
 #ifdef DOT_I8
-    if (kind == KIND_I8) return DOT_I8(sum, x, w);
-#endif
-#ifdef DOT_BF16
-    if (kind == KIND_BF16) return DOT_BF16(sum, x, w);
-#endif
-    return sum;
-}
-
 INLINE void tile_dot_rows(
-    const enum kind kind,
     const int rows,
     const struct product* p,
     int r,
@@ -64,20 +45,21 @@ INLINE void tile_dot_rows(
         UNROLL for (int i = 0; i < rows; i++) {
             vi value = vi_set(x[i * x_stride + g]);
             UNROLL for (int v = 0; v < TILE_VECTORS; v++) sum[i][v] =
-                dot(kind, sum[i][v], value, weights[v]);
+                DOT_I8(sum[i][v], value, weights[v]);
         }
     }
     UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < TILE_VECTORS; v++)
-        finish(kind, p, sum[i][v], r + i, n + v * W);
+        finish(p, sum[i][v], r + i, n + v * W);
 }
 
 #define TILE_DOT_CASE(rows)                                                                        \
     case rows:                                                                                     \
         if (rows <= TILE_ROWS)                                                                     \
-            tile_dot_rows(kind, rows <= TILE_ROWS ? rows : 1, p, r, n, x, x_stride, w, groups);    \
+            tile_dot_rows(rows <= TILE_ROWS ? rows : 1, p, r, n, x, x_stride, w, groups);          \
         break;
 
-INLINE void run_dot(const enum kind kind, const struct product* p, int input_bytes) {
+static void run_i8(const struct product* p) {
+    const int input_bytes = I8_STORE == STORE_S16 ? 2 : 1;
     int height = p->m ? tile_height(p->m, TILE_ROWS) : 1;
     int groups = p->w->k * input_bytes / 4;
     ptrdiff_t x_stride = p->x_stride * input_bytes / 4;
@@ -105,13 +87,6 @@ INLINE void run_dot(const enum kind kind, const struct product* p, int input_byt
             activate(p->activation, true, p->y + r * p->y_stride + n, p->y_stride, rows, PANEL);
         }
     }
-}
-
-#endif
-
-#ifdef DOT_I8
-static void run_i8(const struct product* p) {
-    run_dot(KIND_I8, p, I8_STORE == STORE_S16 ? 2 : 1);
 }
 #endif
 
@@ -196,30 +171,4 @@ static void narrow_i8(
     }
 }
 #endif
-#endif
-
-#if defined(WITH_BF16) && !defined(WITH_AMX)
-static void narrow_bf16(
-    const void* from,
-    ptrdiff_t x_stride,
-    int m,
-    int k,
-    void* y,
-    ptrdiff_t y_stride,
-    struct quantised* rows
-) {
-    (void)rows;
-    const float* x = from;
-    for (int r = 0; r < m; r++, x += x_stride)
-        for (int i = 0; i < k; i += W) {
-            vu16 narrowed = (vu16)VF_BF16(vf_load(x + i)); // to nearest, ties to even
-            memcpy((uint16_t*)y + r * y_stride + i, &narrowed, sizeof narrowed);
-        }
-}
-#endif
-
-#ifdef DOT_BF16
-static void run_bf16(const struct product* p) {
-    run_dot(KIND_BF16, p, 2);
-}
 #endif

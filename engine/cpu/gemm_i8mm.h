@@ -46,7 +46,7 @@ static void run_i8mm(const struct product* p) {
             tile_i8mm((const uint8_t*)p->x + r * p->x_stride, p->x_stride, rows, w, p->w->k, sums);
             for (int i = 0; i < rows; i++)
                 UNROLL for (int c = 0; c < PANEL; c += W)
-                    finish(KIND_I8, p, vi_load(sums[i] + c), r + i, n + c);
+                    finish(p, vi_load(sums[i] + c), r + i, n + c);
             activate(p->activation, true, p->y + r * p->y_stride + n, p->y_stride, rows, PANEL);
         }
     }

@@ -31,14 +31,12 @@
 #define DOT_YMM(r)  "%{vex%} vpdpbusd %%ymm14, %%ymm15, %%ymm" #r "\n"
 #define MADD_ZMM(r) "vpmaddwd %%zmm14, %%zmm15, %%zmm" #r "\n"
 #define MADD_YMM(r) "vpmaddwd %%ymm14, %%ymm15, %%ymm" #r "\n"
-#define BF16_ZMM(r) "vdpbf16ps %%zmm14, %%zmm15, %%zmm" #r "\n"
 CHAIN(fma_zmm, 2, FMA_ZMM, 64, "zmm")
 CHAIN(fma_ymm, 2, FMA_YMM, 32, "ymm")
 CHAIN(dot_zmm, 8, DOT_ZMM, 64, "zmm")
 CHAIN(dot_ymm, 8, DOT_YMM, 32, "ymm")
 CHAIN(madd_zmm, 4, MADD_ZMM, 64, "zmm")
 CHAIN(madd_ymm, 4, MADD_YMM, 32, "ymm")
-CHAIN(bf16_zmm, 4, BF16_ZMM, 64, "zmm")
 
 #define FOUR_TILES(op)                                                                             \
     op " %%tmm6, %%tmm4, %%tmm0\n" op " %%tmm7, %%tmm4, %%tmm1\n" op                               \
@@ -56,7 +54,7 @@ static double tile_bf16(void) {
 
 static const struct peaks peaks[] = {
     {.variant = "amx", .f32 = fma_zmm, .i8 = tile_i8, .bf16 = tile_bf16, .vector = dot_zmm},
-    {.variant = "avx512vnni", .f32 = fma_zmm, .i8 = dot_zmm, .bf16 = bf16_zmm},
+    {.variant = "avx512vnni", .f32 = fma_zmm, .i8 = dot_zmm},
     {.variant = "avx512", .f32 = fma_zmm, .i8 = madd_zmm},
     {.variant = "avxvnni", .f32 = fma_ymm, .i8 = dot_ymm},
     {.variant = "avx2", .f32 = fma_ymm, .i8 = madd_ymm},

@@ -58,7 +58,7 @@ const struct kernels JOIN(kernels_, VARIANT) = {
             .input_bytes = I8_STORE == STORE_S16 ? 2 : 1,
             .how = I8_HOW,
         },
-#ifdef WITH_BF16
+#ifdef WITH_AMX
     .bf16 =
         {
             .run = RUN_BF16,

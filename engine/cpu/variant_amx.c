@@ -34,7 +34,6 @@
 #define RUN_I8   run_amx_i8
 
 #define WITH_AMX
-#define WITH_BF16
 #define RUN_BF16 run_amx_bf16
 #define BF16_HOW "tdpbf16ps"
 

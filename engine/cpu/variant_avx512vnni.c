@@ -1,4 +1,5 @@
-// variant_avx512vnni.c: for x86 with AVX-512 and VNNI (Cascade Lake, Zen 4); its bf16 needs AVX512-BF16 besides.
+// variant_avx512vnni.c: for x86 with AVX-512 and VNNI (Cascade Lake, Zen 4). It has no bf16: vdpbf16ps does no more than two
+// float multiply-adds in the same time, and rounding comes on top.
 #include "kernels.h"
 
 #if defined(__x86_64__)
@@ -6,12 +7,11 @@
 #include <immintrin.h>
 #if defined(__clang__)
 #pragma clang attribute push(                                                                      \
-    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,avx512vnni,avx512bf16" \
-    ))),                                                                                           \
+    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,avx512vnni"))),        \
     apply_to = function                                                                            \
 )
 #else
-#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,avx512vnni,avx512bf16")
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,avx512vnni")
 #endif
 
 #define VARIANT         avx512vnni
@@ -28,12 +28,6 @@
 
 #define I8_STORE          STORE_U8
 #define DOT_I8(sum, x, w) (vi) _mm512_dpbusd_epi32((__m512i)(sum), (__m512i)(x), (__m512i)(w))
-
-#define WITH_BF16
-#define RUN_BF16            run_bf16
-#define BF16_HOW            "vdpbf16ps zmm"
-#define VF_BF16(v)          _mm512_cvtneps_pbh((__m512)(v))
-#define DOT_BF16(sum, x, w) (vi) _mm512_dpbf16_ps((__m512)(sum), (__m512bh)(x), (__m512bh)(w))
 
 #include "variant.h"
 

@@ -1,5 +1,5 @@
-// Package open picks a driver of package metal by name. Only commands and tests import it, so that all else stays free
-// of drivers.
+// Package open picks a driver of package metal by name. Only commands, tests and package engine import it, so that all else
+// stays free of drivers.
 package open
 
 import (

@@ -25,6 +25,9 @@ func profileCPU(ctx context.Context, o *options, in *input) (p *profile, err err
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
+	if b.Info().DType == "float32" { // where bf16 is slower
+		precision = cpu.FP32
+	}
 	if err := b.Forward(ctx, &in.batch, in.out); err != nil { // warm
 		return nil, err
 	}

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/metalrank/metalrank/engine"
-	"github.com/metalrank/metalrank/metal/open"
 	"github.com/metalrank/metalrank/record"
 	"github.com/metalrank/metalrank/weights"
 	"github.com/metalrank/metalrank/weights/builtin"
@@ -78,7 +77,7 @@ func openEmbedded(ctx context.Context, o Options) (_ Target, err error) {
 	defer checkpoint.Close()
 	e.system.Hash = hashWeights(checkpoint)
 	config := engine.Config{
-		Model: o.Model, Backend: o.Backend, Precision: how.precision, OpenDevice: open.Device, MaxLength: o.MaxLength,
+		Model: o.Model, Backend: o.Backend, Precision: how.precision, MaxLength: o.MaxLength,
 		MaxConcurrentRequests: 1 << 20, MaxQueueTokens: 1 << 40, // a sweep is there to see what happens, not to be refused
 	}
 	if o.Batching.On {
