@@ -69,7 +69,7 @@ func NonFinite(t *testing.T, beyond float32, open func(t *testing.T, spec weight
 // place chooses an element of a tensor, and says which sequences of a batch it is part of. In the tables of embeddings, it
 // is of a row of the second sequence's last token.
 func place(tensor string, width int, batch *backend.Batch) (at int, touched []bool) {
-	column := []int32(nil)
+	var column []int32
 	switch {
 	case strings.Contains(tensor, "word_embeddings"):
 		column = batch.IDs
