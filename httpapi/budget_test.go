@@ -112,33 +112,36 @@ func (s stopper) SetReadDeadline(time.Time) error {
 	return nil
 }
 
-// TestBudgetHammer takes and gives back from many goroutines: never is there more than all, and nothing is left.
+// TestBudgetHammer takes and gives back from many goroutines: never is there more than all, and nothing is left. They get into
+// each other's way until their wait is over, which takes no time of synctest's clock.
 func TestBudgetHammer(t *testing.T) {
-	b := newBudget(1, &trimmer{})
-	var group sync.WaitGroup
-	for range 16 {
-		group.Go(func() {
-			for range 200 {
-				s := &share{budget: b, client: &client{}}
-				for range 3 {
-					if s.take(rand.Int64N(b.large/8)) != nil {
-						break
+	synctest.Test(t, func(t *testing.T) {
+		b := newBudget(1, &trimmer{})
+		var group sync.WaitGroup
+		for range 16 {
+			group.Go(func() {
+				for range 200 {
+					s := &share{budget: b, client: &client{}}
+					for range 3 {
+						if s.take(rand.Int64N(b.large/8)) != nil {
+							break
+						}
+						b.mu.Lock()
+						if b.used > b.all || b.used < 0 {
+							t.Errorf("%d bytes are used, of %d", b.used, b.all)
+						}
+						b.mu.Unlock()
 					}
-					b.mu.Lock()
-					if b.used > b.all || b.used < 0 {
-						t.Errorf("%d bytes are used, of %d", b.used, b.all)
-					}
-					b.mu.Unlock()
+					s.keep(rand.Int64N(1000))
+					s.keep(0)
 				}
-				s.keep(rand.Int64N(1000))
-				s.keep(0)
-			}
-		})
-	}
-	group.Wait()
-	if b.used != 0 || len(b.waiters) != 0 || len(b.readers) != 0 {
-		t.Errorf("%d bytes, %d waiters, %d readers are left", b.used, len(b.waiters), len(b.readers))
-	}
+			})
+		}
+		group.Wait()
+		if b.used != 0 || len(b.waiters) != 0 || len(b.readers) != 0 {
+			t.Errorf("%d bytes, %d waiters, %d readers are left", b.used, len(b.waiters), len(b.readers))
+		}
+	})
 }
 
 // TestHalfBodies has many clients announce more than there is memory for, and send a part of it: others are answered, and nothing
