@@ -104,7 +104,7 @@ func TestStopIsBounded(t *testing.T) {
 		time.Sleep(5 * time.Millisecond)
 	}
 	log.signal(t, command, syscall.SIGTERM)
-	if err := waiting.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := waiting.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	answer := make([]byte, 12)
@@ -136,7 +136,7 @@ func feed(t *testing.T, path, text string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("nobody reads the pipe")
 	}
 }
@@ -224,7 +224,7 @@ func TestStalledLog(t *testing.T) {
 		all, err := io.ReadAll(response.Body)
 		return string(all), err
 	}
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		if _, err := get("/health"); err == nil {
 			break
 		}
@@ -246,7 +246,7 @@ func TestStalledLog(t *testing.T) {
 		if dropped.MatchString(text) {
 			break
 		}
-		if time.Since(begin) > time.Minute {
+		if time.Since(begin) > patience {
 			t.Fatalf("no lines were dropped: %s", text)
 		}
 	}
