@@ -106,7 +106,9 @@ func free(t *testing.T) string {
 		if err != nil {
 			continue
 		}
-		defer ln.Close()
+		if err := ln.Close(); err != nil {
+			t.Fatal(err)
+		}
 		return ln.Addr().String()
 	}
 }

@@ -54,8 +54,9 @@ func TestShutdownDrains(t *testing.T) {
 
 	for range 2 { // the first, and one after it
 		short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		defer cancel()
-		if err := s.Shutdown(short); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "8 connections") {
+		err := s.Shutdown(short)
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "8 connections") {
 			t.Errorf("Shutdown with requests under way: %v", err)
 		}
 	}

@@ -78,7 +78,8 @@ func recordWhile(t *testing.T, address string, do func()) []traceEvent {
 			}
 			recorded <- text
 		}()
-		for len(recorded) == 0 && !isRecording() { // until it has begun, or is over already
+		for begun := false; !begun; {
+			begun = len(recorded) > 0 || isRecording() // or is over already
 		}
 		do()
 		whole := isRecording()
