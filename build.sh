@@ -526,8 +526,7 @@ concurrent_packages() {
     go list -f '{{.ImportPath}}{{range .Imports}} {{.}}{{end}}' ./... | awk '/ sync(\/atomic)?( |$)/ { print $1 }'
 }
 
-# test_timeout bounds one package, whose tests take up to four minutes on two idle cores: four times as slow a machine, and
-# a busy one, must get through.
+# test_timeout bounds the tests of one package. It has room for a machine that is four times as slow, and busy.
 test_timeout=25m
 
 verb_test() {
