@@ -21,6 +21,7 @@ type cutter struct {
 	// prefixed says that the pre-tokeniser puts a space before a text that has none: a part may then begin only with one.
 	prefixed  bool
 	bytes     bool // the pre-tokeniser knows white space by its bytes
+	literal   bool // special tokens in a text are text
 	blankOnly bool // words are cut at white space alone
 	composes  bool // the normaliser may join a character to the one before
 	added     []addedToken
@@ -42,6 +43,7 @@ type addedToken struct {
 	SingleWord bool   `json:"single_word"`
 	RStrip     bool   `json:"rstrip"`
 	Normalized bool   `json:"normalized"`
+	Special    bool   `json:"special"`
 }
 
 // stage is a normaliser or a pre-tokeniser of tokenizer.json.
@@ -243,7 +245,18 @@ func (c *cutter) at(text string, i int) bool {
 	case cutSpaces:
 		ok = strings.ContainsRune(c.spaces, b) && c.endsWord(a, text[i:])
 	}
-	return ok && !c.inAdded(text, i)
+	return (ok || c.beforeAdded(text[i:], a)) && !c.inAdded(text, i)
+}
+
+// beforeAdded says whether an added token begins rest, which follows a: the text is taken apart there in any case.
+func (c *cutter) beforeAdded(rest string, a rune) bool {
+	for j := range c.added {
+		t := &c.added[j]
+		if strings.HasPrefix(rest, t.Content) && !t.SingleWord && !t.Normalized && !(t.Special && c.literal) {
+			return !unicode.IsSpace(a)
+		}
+	}
+	return false
 }
 
 // inAdded says whether an added token could reach over a cut before byte i, or look beyond it.

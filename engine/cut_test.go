@@ -60,7 +60,9 @@ func newTestTokenizer(t testing.TB, file map[string]jsontext.Value, asText bool)
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = one.close() })
-	one.cuts.addSpaces(one.whole)
+	if err := one.prepareCuts(file, asText); err != nil {
+		t.Fatal(err)
+	}
 	return one
 }
 
@@ -107,6 +109,10 @@ var cutFamilies = []cutFamily{
 	{name: "xlm-roberta, spaces joined", file: "xlm_roberta", kind: cutSpaces, change: map[string]string{
 		"normalizer":    `{"type":"Sequence","normalizers":[{"type":"NFKC"},{"type":"Strip","strip_left":false,"strip_right":true},{"type":"Replace","pattern":{"Regex":" {2,}"},"content":"▁"}]}`,
 		"pre_tokenizer": `{"type":"Metaspace","replacement":"▁","prepend_scheme":"first","split":true}`}},
+	{name: "xlm-roberta, charsmap", file: "xlm_roberta", kind: cutSpaces, change: map[string]string{"normalizer": "charsmap"}},
+	{name: "xlm-roberta, charsmap, metaspace alone", file: "xlm_roberta", kind: cutSpaces, change: map[string]string{
+		"normalizer":    "charsmap",
+		"pre_tokenizer": `{"type":"Metaspace","replacement":"▁","prepend_scheme":"always","split":true}`}},
 	{name: "camembert", file: "camembert", kind: cutSpaces},
 	{name: "unknown", file: "xlm_roberta", kind: cutNever, change: map[string]string{
 		"pre_tokenizer": `{"type":"Metaspace","replacement":"▁","prepend_scheme":"always","split":false}`}},
@@ -118,6 +124,9 @@ func (f *cutFamily) open(t testing.TB) *tokenizer {
 	t.Helper()
 	file := tokenizerFile(t, f.file)
 	for key, value := range f.change {
+		if value == "charsmap" {
+			value = `{"type":"Precompiled","precompiled_charsmap":"` + readCharsmap(t) + `"}`
+		}
 		file[key] = jsontext.Value(value)
 	}
 	one := newTestTokenizer(t, file, f.asText)
@@ -125,6 +134,17 @@ func (f *cutFamily) open(t testing.TB) *tokenizer {
 		t.Fatalf("%s: cut by rule %d, want %d", f.name, one.cuts.kind, f.kind)
 	}
 	return one
+}
+
+// readCharsmap returns a small charsmap that SentencePiece 0.2 compiled from rules that a normaliser can have: white space
+// to a space, characters to nothing, to several, to marks, and pairs of them.
+func readCharsmap(t testing.TB) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("testdata", "charsmap.base64"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(data))
 }
 
 // scripts are what texts of the tests are made of: whole words and single characters.
@@ -295,5 +315,60 @@ func TestLongStretches(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The best pieces of a word are the library's, ties included.
+func FuzzUnigram(f *testing.F) {
+	one := newTestTokenizer(f, tokenizerFile(f, "xlm_roberta"), false)
+	for _, word := range []string{"aaaaaaaaa", "thethethe", "the", "x", "東京", "東京the京", "ththhthththe", strings.Repeat("ilit", 50)} {
+		f.Add(word)
+	}
+	f.Fuzz(func(t *testing.T, word string) {
+		word = strings.Map(func(r rune) rune {
+			if unicode.IsSpace(r) || r == '▁' || r == '<' || r == 0xfffd {
+				return -1
+			}
+			return r
+		}, clean(word))
+		got, err := one.long.model.encode(t.Context(), nil, metaspace+word)
+		if want := appendIDs(nil, one.whole(word)); word != "" && (err != nil || !slices.Equal(got, want)) {
+			t.Errorf("%q: %v, want %v: %v", word, got, want, err)
+		}
+	})
+}
+
+func TestUnigramHasTheLibrarysPieces(t *testing.T) {
+	one := newTestTokenizer(t, tokenizerFile(t, "xlm_roberta"), false)
+	r := rand.New(rand.NewPCG(7, 8))
+	for range 3000 {
+		alphabet := []rune("thenilrasoæ東1.")[:1+r.IntN(14)]
+		var word strings.Builder
+		for range 1 + r.IntN(200) {
+			word.WriteRune(alphabet[r.IntN(len(alphabet))])
+		}
+		got, err := one.long.model.encode(t.Context(), nil, metaspace+word.String())
+		if want := appendIDs(nil, one.whole(word.String())); err != nil || !slices.Equal(got, want) {
+			t.Fatalf("%q: %v, want %v: %v", word.String(), got, want, err)
+		}
+	}
+}
+
+func TestSerdeFloat(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		want float64
+	}{
+		{"0", 0}, {"-2.5", -2.5}, {"1e3", 1000}, {"-12E-1", -1.2}, {"12345678901234567890123", 1.2345678901234568e22}, {"0.1", 0.1},
+		{"-3.2564409173042796", -32564409173042796. / 1e16}, {"1e-400", 0}, {"0e999", 0},
+	} {
+		if got, err := serdeFloat(c.text); err != nil || got != c.want {
+			t.Errorf("%s: %g, want %g: %v", c.text, got, c.want, err)
+		}
+	}
+	for _, text := range []string{"x", "1ex", `"1"`, "null"} {
+		if got, err := serdeFloat(text); err == nil {
+			t.Errorf("%s: %g", text, got)
+		}
 	}
 }

@@ -107,6 +107,18 @@ func (t *tokenizer) encodePiece(ctx context.Context, who *caller, piece string, 
 		if !errors.As(err, &stretch) || len(piece) > maxUncutBytes {
 			return ids, whole, err
 		}
+	case t.long != nil:
+		if from == back {
+			need = all
+		}
+		ids, whole, err = t.encodeLongWords(ctx, who, piece, need)
+		var stretch *StretchError
+		if !errors.As(err, &stretch) {
+			return ids, whole, err
+		}
+		if len(piece) > maxUncutBytes {
+			return nil, false, &StretchError{Bytes: len(piece), Limit: maxUncutBytes}
+		}
 	case len(piece) > maxUncutBytes:
 		return nil, false, &StretchError{Bytes: len(piece), Limit: maxUncutBytes}
 	}

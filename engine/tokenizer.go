@@ -22,7 +22,8 @@ type tokenizer struct {
 	maxLength int           // tokens in a pair, special tokens included, as the checkpoint has it
 	prompt    string        // comes before the query, or before a text alone
 	cuts      *cutter
-	joins     bool // byte-pair encoding: see encodeWindows
+	joins     bool       // byte-pair encoding: see encodeWindows
+	long      *longWords // nil: of no use for this tokenizer
 	turns     *turns
 	trims     bool // offsets leave out white space: of byte-level tokenizers
 	info      TokenizerInfo
@@ -74,9 +75,23 @@ func openTokenizer(checkpoint *weights.Checkpoint, specialTokensAsText bool) (*t
 	if t.handle, err = tokenizers.FromBytes(data, options...); err != nil {
 		return nil, fmt.Errorf("engine: tokenizer.json: %w", err)
 	}
-	t.cuts.addSpaces(func(text string) []uint32 { return t.handle.EncodeWithOptions(text, false).IDs })
+	if err := t.prepareCuts(files.tokenizer, len(options) > 0); err != nil {
+		return nil, errors.Join(fmt.Errorf("engine: tokenizer.json: model: %w", err), t.close())
+	}
 	t.info.Vocab, t.info.MaxLength = int(t.handle.VocabSize()), t.maxLength
 	return t, nil
+}
+
+// prepareCuts finds out what can only be asked of the library.
+func (t *tokenizer) prepareCuts(file map[string]jsontext.Value, specialTokensAsText bool) error {
+	t.cuts.literal = specialTokensAsText
+	t.cuts.addSpaces(func(text string) []uint32 { return t.handle.EncodeWithOptions(text, false).IDs })
+	model, err := newUnigram(file["model"])
+	preTokenizers, _ := stages(file["pre_tokenizer"], 0)
+	t.long = newLongWords(preTokenizers, model, func(text string) []string {
+		return t.handle.EncodeWithOptions(text, false, tokenizers.WithReturnTokens()).Tokens
+	})
+	return err
 }
 
 func (t *tokenizer) close() error { return t.handle.Close() }
