@@ -331,9 +331,10 @@ func FuzzUnigram(f *testing.F) {
 			}
 			return r
 		}, clean(word))
-		got, err := one.long.model.encode(t.Context(), nil, metaspace+word)
-		if want := appendIDs(nil, one.whole(word)); word != "" && (err != nil || !slices.Equal(got, want)) {
-			t.Errorf("%q: %v, want %v: %v", word, got, want, err)
+		s := search{model: one.long.model}
+		s.add(metaspace+word, true)
+		if want := appendIDs(nil, one.whole(word)); word != "" && !slices.Equal(s.ids, want) {
+			t.Errorf("%q: %v, want %v", word, s.ids, want)
 		}
 	})
 }
@@ -347,9 +348,10 @@ func TestUnigramHasTheLibrarysPieces(t *testing.T) {
 		for range 1 + r.IntN(200) {
 			word.WriteRune(alphabet[r.IntN(len(alphabet))])
 		}
-		got, err := one.long.model.encode(t.Context(), nil, metaspace+word.String())
-		if want := appendIDs(nil, one.whole(word.String())); err != nil || !slices.Equal(got, want) {
-			t.Fatalf("%q: %v, want %v: %v", word.String(), got, want, err)
+		s := search{model: one.long.model}
+		s.add(metaspace+word.String(), true)
+		if want := appendIDs(nil, one.whole(word.String())); !slices.Equal(s.ids, want) {
+			t.Fatalf("%q: %v, want %v", word.String(), s.ids, want)
 		}
 	}
 }
@@ -369,6 +371,27 @@ func TestSerdeFloat(t *testing.T) {
 	for _, text := range []string{"x", "1ex", `"1"`, "null"} {
 		if got, err := serdeFloat(text); err == nil {
 			t.Errorf("%s: %g", text, got)
+		}
+	}
+}
+
+// A word that is settled part by part has the tokens of one that isn't.
+func TestUnigramSettles(t *testing.T) {
+	one := newTestTokenizer(t, tokenizerFile(t, "xlm_roberta"), false)
+	r := rand.New(rand.NewPCG(9, 10))
+	parts := []string{"the", "then", "ilit", "x", "東京", strings.Repeat("Ж", 3000), strings.Repeat("e", 3000), strings.Repeat("thil", 900), "😀"}
+	for range 40 {
+		s := search{model: one.long.model}
+		word := metaspace
+		s.add(metaspace, false)
+		for len(word) < 40<<10 {
+			part := parts[r.IntN(len(parts))]
+			word += part
+			s.add(part, false)
+		}
+		s.add("", true)
+		if want := appendIDs(nil, one.whole(word)); !slices.Equal(s.ids, want) {
+			t.Fatalf("%.100q: %d tokens, want %d", word, len(s.ids), len(want))
 		}
 	}
 }

@@ -44,70 +44,80 @@ func newLongWords(preTokenizers []stage, model *unigram, tokens func(string) []s
 // errNotClusters says that a stretch can't be taken apart.
 var errNotClusters = &StretchError{}
 
-// encodeLongWords returns the token ids of a stretch.
+// encodeLongWords returns the token ids of a stretch, or at least the first need of them.
 func (t *tokenizer) encodeLongWords(ctx context.Context, who *caller, text string, need int) (ids []int32, whole bool, err error) {
 	if t.long.splits {
 		text = strings.TrimRightFunc(text, unicode.IsSpace)
 	}
-	normal, err := t.normalClusters(ctx, who, text)
+	n, err := t.newNormal(text)
 	if err != nil {
 		return nil, false, err
 	}
-	for normal != "" && len(ids) < need {
-		word := normal // up to the next ▁
-		if i := strings.Index(normal[1:], metaspace); i >= 0 {
-			word = normal[:i+1]
+	s := search{model: t.long.model}
+	for {
+		part, last, err := n.next(ctx, t, who)
+		if err == nil {
+			err = t.turns.wait(ctx, who, len(part))
 		}
-		normal = normal[len(word):]
-		if err := t.turns.wait(ctx, who, len(word)); err != nil {
-			return nil, false, err
-		}
-		ids, err = t.long.model.encode(ctx, ids, word)
-		t.turns.done(who)
 		if err != nil {
 			return nil, false, err
 		}
+		for part != "" {
+			i := strings.Index(part[1:], metaspace) + 1 // where the next word begins
+			if i == 0 {
+				s.add(part, last)
+				break
+			}
+			s.add(part[:i], true)
+			part = part[i:]
+		}
+		t.turns.done(who)
+		if last || len(s.ids) >= need {
+			return s.ids, last, nil
+		}
 	}
-	return ids, normal == "", nil
 }
 
-// normalClusters returns a stretch as the model gets it, with ▁ for white space.
-func (t *tokenizer) normalClusters(ctx context.Context, who *caller, text string) (string, error) {
+// normal reads a stretch as the model gets it, with ▁ for white space.
+type normal struct {
+	text  string // what is left
+	begun bool
+	known map[string]string // clusters
+}
+
+func (t *tokenizer) newNormal(text string) (*normal, error) {
 	for i := range t.cuts.added {
 		if strings.Contains(text, t.cuts.added[i].Content) {
-			return "", errNotClusters
+			return nil, errNotClusters
 		}
 	}
 	last, _ := utf8.DecodeLastRuneInString(text)
-	if strings.Contains(text, metaspace) || unicode.IsSpace(last) {
-		return "", errNotClusters
+	if text == "" || strings.Contains(text, metaspace) || unicode.IsSpace(last) {
+		return nil, errNotClusters
 	}
+	return &normal{text: text, known: map[string]string{}}, nil
+}
+
+// next returns another part. A part that is not the last ends where no word begins.
+func (n *normal) next(ctx context.Context, t *tokenizer, who *caller) (part string, last bool, err error) {
 	var out strings.Builder
-	if first, _ := utf8.DecodeRuneInString(text); !unicode.IsSpace(first) {
+	if first, _ := utf8.DecodeRuneInString(n.text); !n.begun && !unicode.IsSpace(first) {
 		out.WriteString(t.long.prefix)
 	}
-	known := map[string]string{}
-	for at, looked := 0, 0; at < len(text); {
-		if at-looked >= lookEvery {
-			looked = at
-			if ctx.Err() != nil {
-				return "", context.Cause(ctx)
-			}
-		}
-		n := clusterBytes(text[at:])
-		cluster := text[at : at+n]
-		normal, ok := known[cluster]
+	n.begun = true
+	for n.text != "" && out.Len() < maxPieceBytes {
+		cluster := n.text[:clusterBytes(n.text)]
+		normal, ok := n.known[cluster]
 		if !ok {
-			var err error
 			if normal, err = t.normalCluster(ctx, who, cluster); err != nil {
-				return "", err
+				return "", false, err
 			}
-			known[cluster] = normal
+			n.known[cluster] = normal
 		}
 		out.WriteString(normal)
-		at += n
+		n.text = n.text[len(cluster):]
 	}
-	return out.String(), nil
+	return out.String(), n.text == "", nil
 }
 
 // normalCluster asks the library, between two letters, so that nothing is put before it or stripped.

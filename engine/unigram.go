@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -17,10 +16,11 @@ import (
 // unigram finds the best pieces of a long word as models/unigram/model.rs of the Rust library does, with the same sums in
 // the same order, so that ties fall the same way. It takes 16 bytes of memory a byte where that takes a hundred.
 type unigram struct {
-	nodes  []trieNode // the root first
-	scores []float64  // by id
-	unk    int32
-	least  float64 // the score of a character that is no piece
+	nodes   []trieNode // the root first
+	scores  []float64  // by id
+	unk     int32
+	least   float64 // the score of a character that is no piece
+	longest int     // bytes of a piece, or of a character
 }
 
 // trieNode is the end of a prefix that pieces have. Its children are one after another, by label.
@@ -44,7 +44,7 @@ func newUnigram(data jsontext.Value) (*unigram, error) {
 	if json.Unmarshal(data, &m) != nil || m.Type != "Unigram" || m.Unk == nil || m.ByteFallback {
 		return nil, nil
 	}
-	u := &unigram{unk: *m.Unk, least: math.Inf(1)}
+	u := &unigram{unk: *m.Unk, least: math.Inf(1), longest: utf8.UTFMax}
 	ids := make([]int32, len(m.Vocab))
 	pieces := make([]string, len(m.Vocab))
 	for i, entry := range m.Vocab {
@@ -58,6 +58,7 @@ func newUnigram(data jsontext.Value) (*unigram, error) {
 		u.scores = append(u.scores, score)
 		u.least = min(u.least, score)
 		ids[i] = int32(i)
+		u.longest = max(u.longest, len(pieces[i]))
 	}
 	u.least -= unkPenalty
 	slices.SortStableFunc(ids, func(a, b int32) int {
@@ -114,9 +115,9 @@ func (u *unigram) child(n int32, label byte) int32 {
 }
 
 // find returns the id of a piece that is all of text.
-func (u *unigram) find(text string) (id int32, ok bool) {
+func (u *unigram) find(text []byte) (id int32, ok bool) {
 	n := int32(0)
-	for i := range len(text) {
+	for i := range text {
 		if n = u.child(n, text[i]); n < 0 {
 			return 0, false
 		}
@@ -124,64 +125,121 @@ func (u *unigram) find(text string) (id int32, ok bool) {
 	return u.nodes[n].id, u.nodes[n].id >= 0
 }
 
-// lookEvery is after how many bytes a loop looks whether it is still wanted.
-const lookEvery = 1 << 16
+// bestEnd is the best way to a place of a word.
+type bestEnd struct {
+	score  float64
+	id     int32
+	length int32 // of the piece that ends here; 0: none does
+}
 
-// encode appends the ids of the best pieces of a word.
-func (u *unigram) encode(ctx context.Context, ids []int32, word string) ([]int32, error) {
-	type best struct {
-		score  float64
-		id     int32
-		length int32 // of the piece that ends here; 0: none does
+// search looks for the best pieces of a word, which comes in parts. Where no piece reaches over a place, all that is
+// before it is settled.
+type search struct {
+	model *unigram
+	word  []byte    // that is not settled
+	ends  []bestEnd // by place, one more than word has bytes
+	at    int       // the next place to go on from
+	reach int       // the last place that a piece ends at
+	ids   []int32   // of what is settled
+	open  bool      // that ends with unknown characters, of which the word may have more
+}
+
+// settleBytes is how much of a word has to be there to be settled.
+const settleBytes = 4 << 10
+
+// add takes a part of the word. After the last part nothing may follow but another word.
+func (s *search) add(part string, last bool) {
+	if len(s.ends) == 0 {
+		s.ends = append(s.ends, bestEnd{})
 	}
-	ends := make([]best, len(word)+1)
-	reach := func(from, to int, id int32, score float64) {
-		if score += ends[from].score; ends[to].length == 0 || score > ends[to].score {
-			ends[to] = best{score, id, int32(to - from)}
+	s.word = append(s.word, part...)
+	s.ends = append(s.ends, make([]bestEnd, len(part))...)
+	for s.at < len(s.word) && (last || len(s.word)-s.at >= s.model.longest) {
+		if s.at == s.reach && s.at >= settleBytes && s.maySettle() {
+			s.settle()
+		}
+		s.step()
+	}
+	if last {
+		s.ids = s.back(len(s.word))
+		*s = search{model: s.model, ids: s.ids, word: s.word[:0], ends: s.ends[:0]}
+	}
+}
+
+// step goes on from one place with every piece that begins there.
+func (s *search) step() {
+	u, i := s.model, s.at
+	_, size := utf8.DecodeRune(s.word[i:])
+	single := false
+	n := int32(0)
+	for j := i; j < len(s.word); j++ {
+		if n = u.child(n, s.word[j]); n < 0 {
+			break
+		}
+		if id := u.nodes[n].id; id >= 0 {
+			s.try(i, j+1, id, u.scores[id])
+			single = single || j+1 == i+size
 		}
 	}
-	for i := 0; i < len(word); {
-		if i%lookEvery < utf8.UTFMax && ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-		_, size := utf8.DecodeRuneInString(word[i:])
-		single := false
-		n := int32(0)
-		for j := i; j < len(word); j++ {
-			if n = u.child(n, word[j]); n < 0 {
-				break
-			}
-			if id := u.nodes[n].id; id >= 0 {
-				reach(i, j+1, id, u.scores[id])
-				single = single || j+1 == i+size
-			}
-		}
-		if !single {
-			reach(i, i+size, u.unk, u.least)
-		}
-		i += size
+	if !single {
+		s.try(i, i+size, u.unk, u.least)
 	}
-	begin, unknown := len(ids), 0 // unknown ends a run of unknown characters, which are one token
-	for i := len(word); i > 0; {
-		e := ends[i]
+	s.at += size
+}
+
+func (s *search) try(from, to int, id int32, score float64) {
+	if score += s.ends[from].score; s.ends[to].length == 0 || score > s.ends[to].score {
+		s.ends[to] = bestEnd{score, id, int32(to - from)}
+	}
+	s.reach = max(s.reach, to)
+}
+
+// maySettle says whether what is before the place that the search is at has its tokens whatever comes. Unknown characters in
+// a row are one token, which may be a piece if they are few.
+func (s *search) maySettle() bool {
+	i := s.at
+	for i > 0 && s.ends[i].id == s.model.unk && s.at-i <= s.model.longest {
+		i -= int(s.ends[i].length)
+	}
+	return i == s.at || s.at-i > s.model.longest || i == 0 && s.open
+}
+
+// settle forgets what is before the place that the search is at, but for its score.
+func (s *search) settle() {
+	s.ids = s.back(s.at)
+	s.open = s.ends[s.at].id == s.model.unk
+	s.ends[s.at].length = 0
+	s.word = s.word[:copy(s.word, s.word[s.at:])]
+	s.ends = s.ends[:copy(s.ends, s.ends[s.at:])]
+	s.at, s.reach = 0, 0
+}
+
+// back appends the ids of the pieces on the best way to a place. Unknown characters in a row are one token.
+func (s *search) back(to int) []int32 {
+	u, begin, unknown := s.model, len(s.ids), 0 // unknown is where a run of unknown characters ends
+	for i := to; i > 0; {
+		e := s.ends[i]
 		at := i - int(e.length)
-		if e.id == u.unk {
+		id := e.id
+		if id == u.unk {
 			unknown = max(unknown, i)
-		}
-		if next := ends[at]; e.id != u.unk || at == 0 || next.id != u.unk {
-			id := e.id
-			if e.id == u.unk {
-				if whole, ok := u.find(word[at:unknown]); ok {
-					id = whole
-				}
-				unknown = 0
+			if at > 0 && s.ends[at].id == u.unk {
+				i = at
+				continue
 			}
-			ids = append(ids, id)
+			if at == 0 && s.open {
+				break // they belong to the token before
+			}
+			if whole, ok := u.find(s.word[at:unknown]); ok {
+				id = whole
+			}
+			unknown = 0
 		}
+		s.ids = append(s.ids, id)
 		i = at
 	}
-	slices.Reverse(ids[begin:])
-	return ids, nil
+	slices.Reverse(s.ids[begin:])
+	return s.ids
 }
 
 // serdeFloat reads a number as Rust's serde_json does, whose last bit may differ from that of the nearest float64.
