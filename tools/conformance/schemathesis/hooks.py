@@ -1,7 +1,8 @@
 """What a request must keep to that JSON Schema has no words for.
 
 Schemathesis wants every request that fits the schema to be accepted. These are changed before they are sent, and then
-fit: a query and a text that are both empty, two sides of different lengths, rank_fields that a document doesn't have.
+fit: a query and a text that are both empty, two sides of different lengths, rank_fields that a document doesn't have, a limit
+of tokens where nothing may be cut.
 Whole numbers lose the .0 with which JSON Schema, unlike other readers of JSON, calls them integers. And no time is too
 short: 504 would be a right answer, but a server error.
 """
@@ -40,11 +41,19 @@ def patient(headers):
             headers[name] = str(PATIENCE)
 
 
+def refuses_cuts(body):
+    """Tells whether a body forbids to cut what is too long, in one of the ways to write false."""
+    false = {"false", "f", "no", "n", "off", "0"}
+    return any(body.get(name, "") is not None and str(body.get(name, "")).lower() in false | {"0.0"} for name in ("truncate", "truncation"))
+
+
 def fit(body):
     """Changes a body in place."""
     texts = [text for name in ("texts", "documents") if isinstance(body.get(name), list) for text in body[name]]
     if body.get("query") == "" and any(text == "" or isinstance(text, dict) and text.get("text") == "" for text in texts):
         body["query"] = "q"
+    if refuses_cuts(body):
+        body.pop("truncate_prompt_tokens", None)
     if body.get("rank_fields") and any(isinstance(text, dict) for text in texts):
         del body["rank_fields"]
     if "query" in body:
