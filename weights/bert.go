@@ -193,10 +193,7 @@ func (r *resolver) verdict() error {
 		return unsupportedf("%s: auto_map: the model is custom code (%s), which is not supported: tensor %q is missing, as "+
 			"are %d more of %d; nearest is %s", configFile, shorten(code), r.prefix+first, len(r.missing)-1, r.wanted, likeBGE)
 	case hasEmbeddings && slices.Contains(r.missing, classifier):
-		return &kindError{
-			"no " + classifier + ": this looks like an embedding model, not a cross-encoder",
-			[]error{ErrNotCrossEncoder},
-		}
+		return r.c.notCrossEncoder(classifier)
 	case first == pooler && r.family.poolerInBase:
 		return invalidf("no %s: the score of a BERT cross-encoder is computed from the pooled [CLS] row", r.prefix+first)
 	case inHead:

@@ -27,12 +27,15 @@ type Checkpoint struct {
 	name string
 
 	mu       sync.RWMutex
-	closed   bool           // guarded by mu
-	src      *source        // guarded by mu
-	config   Config         // immutable
-	sentence Sentence       // immutable
-	tensors  []Tensor       // guarded by mu; sorted by name
-	index    map[string]int // guarded by mu; name -> place in tensors
+	closed   bool     // guarded by mu
+	src      *source  // guarded by mu
+	config   Config   // immutable after load
+	sentence Sentence // immutable
+	modules  []string // immutable; classes of modules.json, without their packages
+	// sentenceModel is immutable; sentence-transformers' class that saved the folder, "CrossEncoder"; may be empty.
+	sentenceModel string
+	tensors       []Tensor       // guarded by mu; sorted by name
+	index         map[string]int // guarded by mu; name -> place in tensors
 }
 
 // Open opens a checkpoint folder: config.json with model.safetensors, or with model.safetensors.index.json and its
@@ -84,8 +87,13 @@ func (c *Checkpoint) load() error {
 	if err := c.src.findGGUF(); err != nil {
 		return err
 	}
+	if err := c.refuseAdapter(); err != nil {
+		return err
+	}
 	data, err := c.src.read(configFile, maxConfigBytes)
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) {
+		return c.src.explainConfig(err)
+	} else if err != nil {
 		return err
 	}
 	if c.config, err = ParseConfig(data); err != nil {
@@ -101,6 +109,10 @@ func (c *Checkpoint) load() error {
 	c.index = make(map[string]int, len(c.tensors))
 	for i, t := range c.tensors {
 		c.index[t.Name] = i
+	}
+	classifier := familyOf(c.config.ModelType, "").classifier + ".weight"
+	if t, ok := c.lookup(classifier); ok && c.config.LabelsUnstated && len(t.Shape) == 2 && t.Shape[0] == 1 {
+		c.config.Labels = numberedLabels(1)
 	}
 	return nil
 }
@@ -153,28 +165,5 @@ func (s *source) loadTensors(config Config) ([]Tensor, error) {
 			return tensors, err
 		}
 	}
-	return nil, s.explain(names)
-}
-
-// explain turns the absence of model.safetensors into advice.
-func (s *source) explain(names []string) error {
-	const convert = "; convert it with transformers: " +
-		"AutoModelForSequenceClassification.from_pretrained(...).save_pretrained(...)"
-	for _, other := range []struct{ pattern, advice string }{
-		{"pytorch_model-*.bin", "a shard, but no " + pickleIndexFile},
-		{"model-*-of-*.safetensors", "a shard, but no " + indexFile},
-		{"adapter_model.safetensors", "an adapter, want the whole model: merge it into its base model"},
-		{"*.safetensors", "want it to be called " + weightsFile},
-		{"tf_model*.h5", "TensorFlow weights" + convert + " with from_tf=True in transformers 4"},
-		{"flax_model*.msgpack", "Flax weights" + convert + " with from_flax=True in transformers 4"},
-		{"*.onnx", "ONNX is not read; use the safetensors checkpoint that it was made from"},
-		{"onnx", "ONNX is not read; use the safetensors checkpoint that it was made from"},
-	} {
-		for _, name := range names {
-			if ok, _ := filepath.Match(other.pattern, name); ok {
-				return unsupportedf("%s: no %s, only %s: %s", s.place, weightsFile, quote(name), other.advice)
-			}
-		}
-	}
-	return s.missing(weightsFile)
+	return nil, s.explainWeights(names)
 }

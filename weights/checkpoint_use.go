@@ -1,6 +1,11 @@
 package weights
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
 
 // Config returns what config.json says, with the defaults filled in. Its Quantization must not be changed.
 func (c *Checkpoint) Config() Config {
@@ -21,6 +26,21 @@ func (c *Checkpoint) File(name string) ([]byte, error) {
 		return nil, ErrClosed
 	}
 	return c.src.read(name, maxFileBytes)
+}
+
+// JSON reads a file that holds an object, for json.Unmarshal's rules. Errors are File's, or [ErrInvalid].
+func (c *Checkpoint) JSON(name string, to any) error {
+	data, err := c.File(name)
+	if err != nil {
+		return err
+	}
+	if jsontext.Value(data).Kind() != '{' {
+		return invalidf("%s: begins with %s, want a JSON object", name, quote(data[:min(len(data), 20)]))
+	}
+	if err := json.Unmarshal(data, to); err != nil {
+		return headerError(name, err)
+	}
+	return nil
 }
 
 // Tensors returns all tensors, sorted by name; none after Close.

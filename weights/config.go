@@ -2,6 +2,9 @@ package weights
 
 import (
 	"bytes"
+	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -33,8 +36,12 @@ type Config struct {
 	LayerNormEps float64
 	Activation   Activation // of the feed-forward block
 
-	Labels      []string // by label id; at least one
-	ProblemType string   // "regression", "single_label_classification", ...; empty where the config has none
+	Labels []string // by label id; at least one
+	// LabelsUnstated is set where nothing says how many labels there are. transformers takes 2 then, CrossEncoder 1
+	// (base/modules/transformer.py in sentence-transformers 6.2.0); here it is 1 where [Open] finds weights of one.
+	LabelsUnstated bool
+
+	ProblemType string // "regression", "single_label_classification", ...; empty where the config has none
 
 	// ScoreActivation is what sentence-transformers stored to turn logits into scores, a Python path such as
 	// "torch.nn.modules.activation.Sigmoid"; empty if nothing was stored. [Open] also looks into
@@ -78,8 +85,16 @@ func ParseConfig(data []byte) (Config, error) {
 		return Config{}, f.err
 	}
 	c.ModelType = family.modelType
+	c.TokenizerClass, c.CustomCode = f.text("tokenizer_class", ""), f.customCode()
+	f.refuse(c.CustomCode)
 	whole := func(key string, absent, largest int) int {
-		return f.whole(family.key(key), family.absent(key, absent), largest)
+		absent = family.absent(key, absent)
+		if own := family.key(key); own != key && slices.Contains(family.aliases, key) {
+			absent = f.whole(own, absent, largest) // the general name goes before the family's
+		} else {
+			key = own
+		}
+		return f.whole(key, absent, largest)
 	}
 	c.HiddenSize = whole("hidden_size", 768, maxHidden)
 	c.Layers = whole("num_hidden_layers", 12, maxLayers)
@@ -90,13 +105,13 @@ func ParseConfig(data []byte) (Config, error) {
 	c.Activation = f.activation(family.key("hidden_act"), GELU)
 	f.quirks(&c, family)
 	c.Labels = f.labels()
+	c.LabelsUnstated = !strings.HasSuffix(c.Architecture, "ForSequenceClassification") && !f.has("id2label") && !f.has("num_labels")
 	c.ProblemType = f.text("problem_type", "")
 	c.ScoreActivation = f.scoreActivation()
 	c.Quantization = f.quantization()
-	c.TokenizerClass, c.CustomCode = f.text("tokenizer_class", ""), f.customCode()
-	f.refuse()
 	if f.err == nil && c.HiddenSize%c.Heads != 0 {
-		f.err = invalidf("%s: hidden_size: %d, want a multiple of num_attention_heads, %d", configFile, c.HiddenSize, c.Heads)
+		f.err = invalidf("%s: %s: %d, want a multiple of %s, %d", configFile, family.key("hidden_size"), c.HiddenSize,
+			family.key("num_attention_heads"), c.Heads)
 	}
 	if f.err != nil {
 		return Config{}, f.err
@@ -114,7 +129,7 @@ func (f *fields) family(architecture string) *family {
 	case model == "":
 		f.err = invalidf("%s: no model_type, want one of: %s", f.file, familyNames())
 	default:
-		f.err = f.notRun(model)
+		f.err = f.notRun(model, architecture)
 	}
 	return found
 }
@@ -141,11 +156,15 @@ func (f *fields) quirks(c *Config, family *family) {
 	}
 }
 
-// refuse rejects the switches of BertConfig that change the forward pass to one that is not implemented.
-func (f *fields) refuse() {
+// refuse rejects what changes the model to one that is not implemented, or says that the files are others.
+func (f *fields) refuse(customCode string) {
 	// Gone from transformers 5, but old checkpoints with relative positions still carry it (and more tensors).
 	if p := f.text("position_embedding_type", "absolute"); f.err == nil && p != "absolute" {
-		f.err = unsupportedf("%s: position_embedding_type: %s, want \"absolute\"", f.file, quote(p))
+		code := ""
+		if customCode != "" {
+			code = fmt.Sprintf(" (custom code, auto_map: %s)", shorten(customCode))
+		}
+		f.err = unsupportedf("%s: position_embedding_type: %s%s, want \"absolute\"; nearest is %s", f.file, quote(p), code, likeBGE)
 	}
 	if v, ok := f.get("per_layer_config"); ok && !isEmpty(v) {
 		f.err = unsupportedf("%s: per_layer_config is not supported, want all layers alike", f.file)
@@ -153,6 +172,28 @@ func (f *fields) refuse() {
 	for _, key := range []string{"is_decoder", "add_cross_attention"} {
 		if f.flag(key) && f.err == nil {
 			f.err = unsupportedf("%s: %s: true, want false: a cross-encoder reads in both directions", f.file, key)
+		}
+	}
+	f.refuseNames("configuration_files", configFile, "what it says should be in "+configFile)
+	f.refuseNames("transformers_weights", weightsFile, "the weights should be in "+weightsFile)
+	f.refuseNames("processor_class", "", "the model takes more than text")
+}
+
+// refuseNames rejects a name, or a list of names, with any but one.
+func (f *fields) refuseNames(key, but, why string) {
+	v, ok := f.get(key)
+	if !ok {
+		return
+	}
+	var names []string
+	if v.Kind() != '[' {
+		names = []string{f.text(key, "")}
+	} else if json.Unmarshal(v, &names) != nil {
+		f.fail(key, v, "an array of strings")
+	}
+	for _, name := range names {
+		if name != but && f.err == nil {
+			f.err = unsupportedf("%s: %s: %s is not supported: %s", f.file, key, quote(name), why)
 		}
 	}
 }

@@ -24,6 +24,8 @@ func (f *fields) get(key string) (jsontext.Value, bool) {
 	return v, ok && v.Kind() != 'n' && f.err == nil
 }
 
+func (f *fields) has(key string) bool { _, ok := f.get(key); return ok }
+
 // fail records what a value is and what it should be, unless something failed before.
 func (f *fields) fail(key string, got jsontext.Value, want string) {
 	if f.err == nil {
@@ -122,16 +124,11 @@ func (f *fields) activation(key string, absent Activation) Activation {
 	return a
 }
 
-// labels reads id2label, {"0": "no", "1": "yes"}. Without it, num_labels says how many there are, 2 if that is
-// absent too, and they are called LABEL_0, LABEL_1, ... (PreTrainedConfig.__post_init__ in transformers 5.23.0).
-// With it, num_labels does not count.
+// labels reads id2label, {"0": "no", "1": "yes"}. Without it, and where num_labels says another number of them, that many
+// are called LABEL_0, LABEL_1, ...; 2 if both are absent (PreTrainedConfig.__post_init__ in transformers 5.24.0).
 func (f *fields) labels() []string {
-	if _, ok := f.get("id2label"); !ok {
-		labels := make([]string, f.whole("num_labels", 2, maxLabels))
-		for i := range labels {
-			labels[i] = "LABEL_" + strconv.Itoa(i)
-		}
-		return labels
+	if !f.has("id2label") {
+		return numberedLabels(f.whole("num_labels", 2, maxLabels))
 	}
 	byID := f.object("id2label")
 	n := len(byID.values)
@@ -148,7 +145,17 @@ func (f *fields) labels() []string {
 		}
 		labels[i] = byID.label(strconv.Itoa(i), v)
 	}
-	f.err = cmp.Or(f.err, byID.err)
+	if f.err = cmp.Or(f.err, byID.err); f.whole("num_labels", n, maxLabels) != n {
+		return numberedLabels(f.whole("num_labels", n, maxLabels))
+	}
+	return labels
+}
+
+func numberedLabels(n int) []string {
+	labels := make([]string, n)
+	for i := range labels {
+		labels[i] = "LABEL_" + strconv.Itoa(i)
+	}
 	return labels
 }
 

@@ -26,7 +26,7 @@ func TestParseConfig(t *testing.T) {
 	minimal := Config{
 		ModelType: "bert", HiddenSize: 768, Layers: 12, Heads: 12, FeedForward: 3072, VocabSize: 30522, MaxPositions: 512,
 		TypeVocab: 2, LayerNormEps: 1e-12, Activation: GELU, Labels: []string{"LABEL_0", "LABEL_1"},
-		EmbeddingSize: 768, TokenTypes: true, PoolerActivation: Tanh,
+		EmbeddingSize: 768, TokenTypes: true, PoolerActivation: Tanh, LabelsUnstated: true,
 	}
 	vary := func(base Config, f func(*Config)) Config { f(&base); return base }
 	for _, c := range []struct {
@@ -37,9 +37,10 @@ func TestParseConfig(t *testing.T) {
 		{`{"model_type":"bert"}`, minimal},
 		{`{"model_type":"bert","hidden_size":null,"id2label":null,"architectures":null,"layer_norm_eps":null}`, minimal},
 		{`{"architectures":["BertModel","X"]}`, vary(minimal, func(c *Config) { c.Architecture = "BertModel" })},
-		{"\n{\"model_type\":\"bert\",\"num_labels\":1}\n ", vary(minimal, func(c *Config) { c.Labels = []string{"LABEL_0"} })},
+		{"\n{\"model_type\":\"bert\",\"num_labels\":1}\n ", vary(minimal, func(c *Config) { c.Labels, c.LabelsUnstated = []string{"LABEL_0"}, false })},
 		{edited("layer_norm_eps", "1E-5"), vary(tiny, func(c *Config) { c.LayerNormEps = 1e-5 })},
-		{edited("id2label", `{"2":"c","0":"a","1":7},"num_labels":9`), vary(tiny, func(c *Config) { c.Labels = []string{"a", "7", "c"} })},
+		{edited("id2label", `{"2":"c","0":"a","1":7},"num_labels":3`), vary(tiny, func(c *Config) { c.Labels = []string{"a", "7", "c"} })},
+		{edited("id2label", `{"0":"a","1":"b"},"num_labels":1`), vary(tiny, func(c *Config) { c.Labels = []string{"LABEL_0"} })},
 		{edited("hidden_act", `"gelu_pytorch_tanh"`), vary(tiny, func(c *Config) { c.Activation = GELUNew })},
 		{edited("hidden_act", `"gelu_fast"`), vary(tiny, func(c *Config) { c.Activation = GELUNew })},
 		{edited("hidden_act", `"relu"`), vary(tiny, func(c *Config) { c.Activation = ReLU })},
@@ -62,12 +63,17 @@ func TestParseConfig(t *testing.T) {
 		{`{"architectures":["XLMRobertaForSequenceClassification"],"max_position_embeddings":8194,"pad_token_id":0}`,
 			vary(minimal, func(c *Config) {
 				c.ModelType, c.Architecture = "xlm-roberta", "XLMRobertaForSequenceClassification"
-				c.MaxPositions, c.PositionOffset, c.TokenTypes = 8193, 1, false
+				c.MaxPositions, c.PositionOffset, c.TokenTypes, c.LabelsUnstated = 8193, 1, false, false
 			})},
 		{`{"model_type":"distilbert","dim":24,"n_heads":3,"hidden_dim":48,"activation":"relu","layer_norm_eps":0.1}`,
 			vary(minimal, func(c *Config) {
 				c.ModelType, c.HiddenSize, c.EmbeddingSize, c.Heads, c.FeedForward, c.Layers = "distilbert", 24, 24, 3, 48, 6
 				c.Activation, c.PoolerActivation, c.TypeVocab, c.TokenTypes = ReLU, ReLU, 1, false
+			})},
+		{`{"model_type":"distilbert","dim":24,"hidden_size":36,"num_attention_heads":3,"num_hidden_layers":2,"intermediate_size":5}`,
+			vary(minimal, func(c *Config) {
+				c.ModelType, c.HiddenSize, c.EmbeddingSize, c.Heads, c.FeedForward, c.Layers = "distilbert", 36, 36, 3, 3072, 2
+				c.PoolerActivation, c.TypeVocab, c.TokenTypes = ReLU, 1, false
 			})},
 		{edited("sentence_transformers", `{"version":"4"},"sbert_ce_default_activation_function":"x"`),
 			vary(tiny, func(c *Config) { c.ScoreActivation = "x" })},
@@ -87,7 +93,7 @@ func TestParseConfigErrors(t *testing.T) {
 		{`null`, `want a JSON object`},
 		{`[]`, `want a JSON object`},
 		{"\xef\xbb\xbf{}", `begins with a byte order mark, want plain UTF-8`},
-		{`{`, `not valid JSON: jsontext: unexpected EOF after offset 1`},
+		{`{`, `the JSON ends in the middle: a download or a copy was cut off`},
 		{`{} {}`, `not valid JSON: jsontext: invalid character '{' after top-level value after offset 3`},
 		{`{"a":1,"a":2}`, `key "a" appears twice`},
 		{`{"a":NaN}`, `not valid JSON: jsontext: invalid character 'N' at start of value within "/a" after offset 5`},
@@ -147,9 +153,23 @@ func TestParseConfigUnsupported(t *testing.T) {
 		{`{"model_type":"new","auto_map":{"AutoModel":"modeling.NewModel"}}`, `model_type: "new" (GTE's "new" BERT: rotary positions, gated feed-forward, ` +
 			`custom code) is not supported; nearest is BAAI/bge-reranker-v2-m3 (xlm-roberta); want one of: ` + familyNames()},
 		{`{"model_type":"own","auto_map":{"AutoModel":"modeling.Own"}}`,
-			`model_type: "own" is custom code (auto_map) and is not supported; want one of: ` + familyNames()},
+			`model_type: "own" (custom code, auto_map) is not supported; nearest is BAAI/bge-reranker-v2-m3 (xlm-roberta); want one of: ` + familyNames()},
+		{`{"model_type":"olmo9","architectures":["Olmo9ForCausalLM"]}`,
+			`model_type: "olmo9" (a language model) is not supported; nearest is BAAI/bge-reranker-v2-m3 (xlm-roberta); want one of: ` + familyNames()},
+		{`{"model_type":"qwen3","architectures":["Qwen3ForCausalLM"]}`, `model_type: "qwen3" (Qwen: a language model, which answers yes or no) ` +
+			`is not supported; nearest is BAAI/bge-reranker-v2-m3 (xlm-roberta); want one of: ` + familyNames()},
+		{`{"model_type":"modernbert"}`, `model_type: "modernbert" (ModernBERT: rotary positions, gated feed-forward, local attention) ` +
+			`is not supported; nearest is BAAI/bge-reranker-v2-m3 (xlm-roberta); want one of: ` + familyNames()},
 		{`{"model_type":"bert","per_layer_config":{"0":{"num_attention_heads":2}}}`, `per_layer_config is not supported, want all layers alike`},
-		{edited("position_embedding_type", `"relative_key"`), `position_embedding_type: "relative_key", want "absolute"`},
+		{edited("position_embedding_type", `"relative_key"`), `position_embedding_type: "relative_key", want "absolute"; ` +
+			`nearest is BAAI/bge-reranker-v2-m3 (xlm-roberta)`},
+		{`{"model_type":"bert","position_embedding_type":"alibi","auto_map":{"AutoModelForSequenceClassification":"jinaai/x--modeling_bert.JinaBert"}}`,
+			`position_embedding_type: "alibi" (custom code, auto_map: jinaai/x--modeling_bert.JinaBert), want "absolute"; ` +
+				`nearest is BAAI/bge-reranker-v2-m3 (xlm-roberta)`},
+		{edited("configuration_files", `["config.json","config.4.0.0.json"]`), `configuration_files: "config.4.0.0.json" is not supported: ` +
+			`what it says should be in config.json`},
+		{edited("transformers_weights", `"w.safetensors"`), `transformers_weights: "w.safetensors" is not supported: the weights should be in model.safetensors`},
+		{edited("processor_class", `"XProcessor"`), `processor_class: "XProcessor" is not supported: the model takes more than text`},
 		{edited("is_decoder", `true`), `is_decoder: true, want false: a cross-encoder reads in both directions`},
 		{edited("add_cross_attention", `true`), `add_cross_attention: true, want false: a cross-encoder reads in both directions`},
 		{edited("hidden_act", `"quick_gelu"`), `hidden_act: "quick_gelu", want one of: gelu, gelu_python, gelu_new, gelu_fast, ` +

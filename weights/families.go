@@ -17,6 +17,8 @@ type family struct {
 	names []string
 	// keys are the same for the keys of config.json.
 	keys map[string]string
+	// aliases are those of BERT's keys that count as well, and go before the family's own (attribute_map).
+	aliases []string
 	// defaults are those of transformers' config class where they are not BertConfig's.
 	defaults map[string]int
 
@@ -63,6 +65,7 @@ var families = []family{
 			"hidden_size": "dim", "num_hidden_layers": "n_layers", "num_attention_heads": "n_heads",
 			"intermediate_size": "hidden_dim", "hidden_act": "activation",
 		},
+		aliases:  []string{"hidden_size", "num_hidden_layers", "num_attention_heads"},
 		defaults: map[string]int{"num_hidden_layers": 6},
 		pooler:   "pre_classifier", poolerActivation: ReLU, classifier: "classifier",
 		noTypeTable: true, layerNormEpsSet: true,

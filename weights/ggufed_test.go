@@ -104,7 +104,7 @@ func TestGGUFErrors(t *testing.T) {
 		{replaced("\x04\x00\x00\x00\x00\x00\x00\x00bert", "\x04\x00\x00\x00\x00\x00\x00\x00gpt2"),
 			`model.gguf: general.architecture: "gpt2", want "bert"`, ErrUnsupported},
 		{replaced("general.architecture", "general.architectura"), "model.gguf: no general.architecture", ErrInvalid},
-		{replaced("cls.output.weight", "cls.output.height"), "no classifier.out_proj.weight: this looks like an embedding model, not a cross-encoder", ErrNotCrossEncoder},
+		{replaced("cls.output.weight", "cls.output.height"), "no classifier.out_proj.weight: this looks like an embedding model, not a cross-encoder, whose head scores a pair (...ForSequenceClassification); nearest is cross-encoder/ms-marco-MiniLM-L6-v2 (bert)", ErrNotCrossEncoder},
 		{replaced("blk.1.attn_k.bias", "blk.1.attn_x.bias"), `tensor "roberta.encoder.layer.1.attention.self.key.bias": missing, as are 0 more of 41`, ErrInvalid},
 		{with(roberta, "model.gguf", string(lfsPointer)), lfsError("model.gguf").Error()[len("weights: "):], ErrInvalid},
 	} {

@@ -41,16 +41,8 @@ func parseSafetensors(file string, data []byte) ([]Tensor, error) {
 	return layOut(file, infos, data[headerLengthBytes+len(header):])
 }
 
-// lfsError names what a clone without git-lfs leaves in place of a large file.
-func lfsError(file string) error {
-	return invalidf("%s: a Git LFS pointer, want the file itself (git lfs pull)", file)
-}
-
 // safetensorsHeader returns the JSON part of a file.
 func safetensorsHeader(file string, data []byte) ([]byte, error) {
-	if bytes.HasPrefix(data, lfsPointer) {
-		return nil, lfsError(file)
-	}
 	if len(data) < headerLengthBytes {
 		return nil, invalidf("%s: %s, want at least %d", file, sizeText(uint64(len(data))), headerLengthBytes)
 	}
@@ -78,8 +70,11 @@ func layOut(file string, infos []tensorInfo, data []byte) ([]Tensor, error) {
 		bad := func(format string, args ...any) error {
 			return invalidf("%s: tensor %s: %s", file, quote(t.name), fmt.Sprintf(format, args...))
 		}
-		if t.begin > t.end || t.end > uint64(len(data)) {
-			return nil, bad("offsets [%d %d], want them in order and within %s of data", t.begin, t.end, dataText)
+		if t.begin <= t.end && t.end > uint64(len(data)) {
+			return nil, bad("offsets [%d %d], and the file ends after %s of data: a download or a copy was cut off", t.begin, t.end, dataText)
+		}
+		if t.begin > t.end {
+			return nil, bad("offsets [%d %d], want them in order", t.begin, t.end)
 		}
 		size, ok := t.sizeBytes()
 		if !ok {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strconv"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -57,6 +58,12 @@ func headerError(file string, err error) error {
 		if at, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 			return invalidf("%s: key %s appears twice", file, quote(at.JSONPointer.LastToken()))
 		}
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return invalidf("%s: the JSON ends in the middle: a download or a copy was cut off", file)
+	}
+	if _, ok := errors.AsType[*json.SemanticError](err); ok {
+		return invalidf("%s: %s", file, shorten(err.Error()))
 	}
 	return invalidf("%s: not valid JSON: %s", file, shorten(err.Error()))
 }

@@ -29,7 +29,7 @@ func TestSafetensorsHeader(t *testing.T) {
 		{``, `f.safetensors: header begins with "", want "{"`},
 		{` {}`, `f.safetensors: header begins with " ", want "{"`},
 		{`[]`, `f.safetensors: header begins with "[", want "{"`},
-		{`{"a":`, `f.safetensors: not valid JSON: jsontext: unexpected EOF within "/a" after offset 5`},
+		{`{"a":`, `f.safetensors: the JSON ends in the middle: a download or a copy was cut off`},
 		{`{} {}`, `f.safetensors: a second JSON value follows the first`},
 		{`{}x`, `f.safetensors: not valid JSON: jsontext: invalid character 'x' at start of value after offset 2`},
 		{"{\"\xff\":1}", `f.safetensors: not valid JSON: jsontext: invalid UTF-8 after offset 2`},
@@ -69,8 +69,8 @@ func TestSafetensorsHeader(t *testing.T) {
 // TestSafetensorsLayout: JSON is fine, but the tensors do not tile the 8 bytes of data.
 func TestSafetensorsLayout(t *testing.T) {
 	for _, c := range []struct{ header, want string }{
-		{`"a":{"dtype":"F32","shape":[3],"data_offsets":[0,12]}`, `tensor "a": offsets [0 12], want them in order and within 8 bytes of data`},
-		{`"a":{"dtype":"F32","shape":[1],"data_offsets":[8,4]}`, `tensor "a": offsets [8 4], want them in order and within 8 bytes of data`},
+		{`"a":{"dtype":"F32","shape":[3],"data_offsets":[0,12]}`, `tensor "a": offsets [0 12], and the file ends after 8 bytes of data: a download or a copy was cut off`},
+		{`"a":{"dtype":"F32","shape":[1],"data_offsets":[8,4]}`, `tensor "a": offsets [8 4], want them in order`},
 		{`"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}`, `tensor "a": offsets [0 8] hold 8 bytes, want 12 bytes for shape [3] of F32`},
 		{`"a":{"dtype":"F16","shape":[],"data_offsets":[0,8]}`, `tensor "a": offsets [0 8] hold 8 bytes, want 2 bytes for shape [] of F16`},
 		{`"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,8]}`,
@@ -112,8 +112,6 @@ func TestSafetensorsFile(t *testing.T) {
 		{length(math.MaxUint64, 0), "header is 18.4 EB, the file has 8 bytes"},
 		{length(3, 2), "header is 3 bytes, the file has 10 bytes"},
 		{length(100_000_001, 100_000_001), "header is 100 MB, want at most 100 MB"},
-		{[]byte("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 45439210\n"),
-			"a Git LFS pointer, want the file itself (git lfs pull)"},
 	} {
 		_, err := parseSafetensors("f.safetensors", c.file)
 		wantError(t, err, "weights: f.safetensors: "+c.want, ErrInvalid)

@@ -15,8 +15,10 @@ import (
 // Sentence is what the files that sentence-transformers' CrossEncoder saves beside config.json change about the texts of a
 // pair. The zero value changes nothing. docs/checkpoint-fields.md has all fields of those files.
 type Sentence struct {
-	Prompt    string // comes before the query, or before a text alone
-	LowerCase bool   // texts are in lower case before all else
+	Prompt string // comes before the query, or before a text alone
+	// PlainText says that texts go to the tokenizer as they are, even if it has a chat template.
+	PlainText bool
+	LowerCase bool // texts are in lower case before all else
 	// Length is how many tokens a pair may have whatever the tokenizer says; 0: as the tokenizer says.
 	Length int
 	// Tokenizer has fields that go before those of tokenizer_config.json.
@@ -28,6 +30,8 @@ const (
 	sentenceFile = "config_sentence_transformers.json"
 	maxModules   = 64
 	maxPrompt    = 16 << 10 // of the default prompt, in bytes
+
+	classification = "sequence-classification" // the transformer_task of a cross-encoder
 )
 
 // transformerFiles are the names that the file of the Transformer module has had; the first that is there counts
@@ -47,7 +51,8 @@ func (c *Checkpoint) Sentence() Sentence {
 
 // readSentence reads sentence-transformers' files as CrossEncoder does (base/model.py and base/modules/transformer.py in
 // 6.2.0). Without modules.json, and in the folder of an embedding model, it reads none of them; the activation is read
-// here all the same, since folders without modules.json have it from earlier versions of "metalrank pull".
+// here all the same, since folders without modules.json have it from earlier versions of "metalrank pull". It takes a
+// folder without model_type for an embedding model's; here its Transformer may say that it is for classification.
 func (c *Checkpoint) readSentence() error {
 	config, err := c.optionalFields(sentenceFile)
 	if err != nil {
@@ -57,28 +62,38 @@ func (c *Checkpoint) readSentence() error {
 	if a := config.text("activation_fn", ""); strings.HasPrefix(a, "torch.") {
 		c.config.ScoreActivation = a
 	}
-	model := config.text("model_type", "")
-	if config.err != nil || model != "" && model != "CrossEncoder" {
+	c.sentenceModel = config.text("model_type", "")
+	crossEncoder := c.sentenceModel == "CrossEncoder"
+	if config.err != nil || c.sentenceModel != "" && !crossEncoder {
 		return config.err
 	}
-	saved, err := c.readModules(model != "")
+	saved, err := c.readModules(crossEncoder)
 	if err != nil || !saved {
 		return err
 	}
-	if c.sentence.Prompt = config.prompt(); config.err != nil {
+	f, err := c.transformerFields()
+	if err != nil {
+		return err
+	}
+	if !crossEncoder && f.text("transformer_task", "") != classification {
+		return f.err
+	}
+	c.sentence.PlainText = true
+	c.sentence.Prompt = config.prompt()
+	if f.transformer(&c.sentence); config.err != nil {
 		return config.err
 	}
+	return f.err
+}
+
+// transformerFields reads the first file of the Transformer that says anything.
+func (c *Checkpoint) transformerFields() (*fields, error) {
 	for _, name := range transformerFiles {
-		f, err := c.optionalFields(name)
-		if err != nil {
-			return err
-		}
-		if len(f.values) > 0 {
-			f.transformer(&c.sentence)
-			return f.err
+		if f, err := c.optionalFields(name); err != nil || len(f.values) > 0 {
+			return f, err
 		}
 	}
-	return nil
+	return &fields{}, nil
 }
 
 // optionalFields reads a JSON object; a file that isn't there has no fields.
@@ -112,6 +127,7 @@ func (c *Checkpoint) readModules(crossEncoder bool) (bool, error) {
 	for i, m := range modules {
 		names[i] = m.Type[strings.LastIndexByte(m.Type, '.')+1:]
 	}
+	c.modules = names
 	first := modules[0]
 	own := names[0] != "Transformer" || !strings.HasPrefix(first.Type, "sentence_transformers.")
 	switch {
@@ -156,7 +172,7 @@ var hubArguments = []string{
 
 // transformer reads the file of the Transformer module.
 func (f *fields) transformer(s *Sentence) {
-	f.only("transformer_task", "sequence-classification")
+	f.only("transformer_task", classification)
 	f.only("module_output_name", "scores")
 	if name := f.text("tokenizer_name_or_path", ""); name != "" && f.err == nil {
 		f.err = unsupportedf("%s: tokenizer_name_or_path: %s, want the tokenizer in the folder itself", f.file, quote(name))

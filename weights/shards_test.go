@@ -64,7 +64,7 @@ func TestIndexErrors(t *testing.T) {
 		want  string
 		kind  error
 	}{
-		{index(``), `weights: model.safetensors.index.json: not valid JSON: EOF`, ErrInvalid},
+		{index(``), `weights: model.safetensors.index.json: empty, want the file itself: a download or a copy was cut off`, ErrInvalid},
 		{index(`[]`), `weights: model.safetensors.index.json: got "[", want an object`, ErrInvalid},
 		{index(`{}`), `weights: model.safetensors.index.json: no weight_map`, ErrInvalid},
 		{index(`{"weight_map":{}}`), `weights: model.safetensors.index.json: no weight_map`, ErrInvalid},
@@ -92,7 +92,7 @@ func TestIndexErrors(t *testing.T) {
 			with(shardedFiles(), two, string(writeSafetensors(all[19:]))),
 			fmt.Sprintf("weights: tensor %q: in both %s and %s", all[19].Name, one, two), ErrInvalid,
 		},
-		{with(shardedFiles(), two, ""), "weights: " + two + ": 0 bytes, want at least 8", ErrInvalid},
+		{with(shardedFiles(), two, ""), "weights: " + two + ": empty, want the file itself: a download or a copy was cut off", ErrInvalid},
 	} {
 		_, err := FromMemory("fixture", c.files)
 		wantError(t, err, c.want, c.kind)

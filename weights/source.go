@@ -1,7 +1,6 @@
 package weights
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"io/fs"
@@ -30,17 +29,6 @@ func (s *source) missing(name string) error {
 	return causef(fs.ErrNotExist, "%s: no %s", s.place, name)
 }
 
-// lfsPointer begins the small text file that a clone without git-lfs leaves in place of any large one.
-var lfsPointer = []byte("version https://git-lfs.github.com/spec/")
-
-// notPointer returns data, or says that they are a Git LFS pointer.
-func notPointer(file string, data []byte) ([]byte, error) {
-	if bytes.HasPrefix(data, lfsPointer) {
-		return nil, lfsError(file)
-	}
-	return data, nil
-}
-
 // read returns the whole of a small file. Symbolic links are followed wherever they lead: the cache of
 // huggingface_hub is made of links into ../../blobs.
 func (s *source) read(name string, maxBytes int64) ([]byte, error) {
@@ -55,7 +43,7 @@ func (s *source) read(name string, maxBytes int64) ([]byte, error) {
 		if int64(len(data)) > maxBytes {
 			return nil, s.tooLarge(name, int64(len(data)), maxBytes)
 		}
-		return notPointer(name, data)
+		return inPlace(name, data)
 	}
 	f, size, err := s.open(name)
 	if err != nil {
@@ -69,7 +57,7 @@ func (s *source) read(name string, maxBytes int64) ([]byte, error) {
 	if _, err := io.ReadFull(f, data); err != nil {
 		return nil, causef(err, "%s", filepath.Join(s.dir, name))
 	}
-	return notPointer(name, data)
+	return inPlace(name, data)
 }
 
 // tooLarge is the error for a file that would be read into memory whole, but is no file of its kind.
@@ -122,7 +110,7 @@ func (s *source) mapped(name string) ([]byte, error) {
 		if !ok {
 			return nil, s.missing(name)
 		}
-		return notPointer(name, data)
+		return inPlace(name, data)
 	}
 	f, size, err := s.open(name)
 	if err != nil {
@@ -130,14 +118,14 @@ func (s *source) mapped(name string) ([]byte, error) {
 	}
 	defer f.Close() // the mapping outlives the descriptor
 	if size == 0 {  // no system maps an empty file
-		return nil, nil
+		return inPlace(name, nil)
 	}
 	data, err := mapFile(f, size)
 	if err != nil {
 		return nil, causef(err, "%s", filepath.Join(s.dir, name))
 	}
 	s.maps = append(s.maps, data)
-	return notPointer(name, data)
+	return inPlace(name, data)
 }
 
 // names lists what is in the folder, sorted; nothing if it cannot be read.

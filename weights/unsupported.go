@@ -69,23 +69,60 @@ var otherFamilies = []struct{ modelType, is, nearest string }{
 	{"whisper", "speech", likeMiniLM},
 }
 
+// otherHeads are the kinds of models by the end of their class, for those that are in no family.
+var otherHeads = []struct{ suffix, is string }{
+	{"ForCausalLM", "a language model"},
+	{"ForConditionalGeneration", "an encoder with a decoder, or a model of more than text"},
+	{"ForImageClassification", "a model of images"},
+	{"ForAudioClassification", "a model of sound"},
+}
+
 // notRun makes the error for a model of another family: what it is, that it isn't supported, and the nearest that is.
-func (f *fields) notRun(model string) error {
-	text := ""
-	longest := 0
+func (f *fields) notRun(model, architecture string) error {
+	is, nearest, longest := "", likeBGE, 0
+	for _, head := range otherHeads {
+		if strings.HasSuffix(architecture, head.suffix) {
+			is = head.is
+		}
+	}
 	for _, other := range otherFamilies {
 		if strings.HasPrefix(strings.ToLower(model), other.modelType) && len(other.modelType) > longest {
-			longest = len(other.modelType)
-			text = " (" + other.is + ") is not supported; nearest is " + other.nearest
+			is, nearest, longest = other.is, other.nearest, len(other.modelType)
 		}
 	}
-	if text == "" {
-		text = " is not supported"
-		if _, custom := f.get("auto_map"); custom {
-			text = " is custom code (auto_map) and is not supported"
-		}
+	if is == "" && f.has("auto_map") {
+		is = "custom code, auto_map"
 	}
-	return unsupportedf("%s: model_type: %s%s; want one of: %s", f.file, quote(model), text, familyNames())
+	if is != "" {
+		is = " (" + is + ")"
+	}
+	return unsupportedf("%s: model_type: %s%s is not supported; nearest is %s; want one of: %s",
+		f.file, quote(model), is, nearest, familyNames())
+}
+
+// notCrossEncoder makes the error for a model without a head that scores pairs, as far as its files say what it is.
+func (c *Checkpoint) notCrossEncoder(missing string) error {
+	nearest := likeMiniLM
+	if c.config.ModelType == "xlm-roberta" {
+		nearest = likeBGE
+	}
+	class := c.config.Architecture
+	otherHead := slices.ContainsFunc(
+		[]string{"ForMaskedLM", "ForPreTraining", "ForNextSentencePrediction", "ForQuestionAnswering", "ForMultipleChoice"},
+		func(suffix string) bool { return strings.HasSuffix(class, suffix) })
+	is := "this looks like an embedding model, not a cross-encoder"
+	switch {
+	case c.sentenceModel == "SparseEncoder":
+		is = "this is a sparse encoder (SPLADE), not a cross-encoder"
+	case c.sentenceModel == "MultiVectorEncoder" || strings.HasSuffix(class, "ColBERT"):
+		is = "this is a model of late interaction (ColBERT), not a cross-encoder"
+	case otherHead && len(c.modules) == 0:
+		is = "this is a " + shorten(class) + ", which needs training to become a cross-encoder"
+	}
+	return &kindError{
+		"no " + missing + ": " + is + ", whose head scores a pair (...ForSequenceClassification); nearest is " + nearest,
+		[]error{ErrNotCrossEncoder},
+	}
 }
 
 // customCode returns the module of auto_map that computes the model, "modeling_x.XForSequenceClassification"; "" if there
