@@ -17,7 +17,7 @@ import (
 type fieldCase struct {
 	Name   string         `json:"name"`
 	Base   string         `json:"base"`
-	Files  map[string]any `json:"files"` // patches
+	Files  map[string]any `json:"files"` // patches, or texts
 	Pairs  []goldenPair   `json:"pairs"`
 	Refuse string         `json:"refuse"`
 	Fails  string         `json:"fails"` // the error there
@@ -72,6 +72,12 @@ func (c *fieldCase) write(t *testing.T) string {
 		path := filepath.Join(dir, name)
 		if patch == nil {
 			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if text, ok := patch.(string); ok {
+			if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 				t.Fatal(err)
 			}
 			continue

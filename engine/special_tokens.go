@@ -59,8 +59,8 @@ func (t *tokenizerFiles) named(known map[string]tokenEntry) (map[string]tokenEnt
 	}
 	for key, value := range t.fields {
 		if !strings.HasSuffix(key, "_token") || value.Kind() != '"' && value.Kind() != '{' {
-			if _, needed := all[key]; needed && value.Kind() == 'n' {
-				return nil, fmt.Errorf("%s: %s: null, want a token", tokenizerConfigFile, key)
+			if _, needed := all[key]; needed || value.Kind() != 'n' && slices.Contains(namedTokens, key) {
+				return nil, fmt.Errorf("%s: %s: %.80s, want a token", tokenizerConfigFile, key, value)
 			}
 			continue
 		}
@@ -86,6 +86,9 @@ func (t *tokenizerFiles) extras(named map[string]tokenEntry) ([]tokenEntry, erro
 	if v := string(t.fields[key]); v == "" || v == "null" || v == "[]" || v == "{}" {
 		key = "additional_special_tokens" // its name until transformers 4
 	}
+	if err := t.namedExtras("model_specific_special_tokens", named); err != nil {
+		return nil, err
+	}
 	var extras []tokenEntry
 	switch value := t.fields[key]; value.Kind() {
 	case '[':
@@ -101,16 +104,8 @@ func (t *tokenizerFiles) extras(named map[string]tokenEntry) ([]tokenEntry, erro
 			extras = append(extras, token)
 		}
 	case '{':
-		byName := map[string]jsontext.Value{}
-		if err := json.Unmarshal(value, &byName); err != nil {
-			return nil, fmt.Errorf("%s: %s: %w", tokenizerConfigFile, key, err)
-		}
-		for name, item := range byName {
-			token, err := parseToken(key, item)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", tokenizerConfigFile, err)
-			}
-			named[name] = token
+		if err := t.namedExtras(key, named); err != nil {
+			return nil, err
 		}
 	default: // none are listed, unless by an empty list
 		for _, content := range t.class.extras {
@@ -118,6 +113,26 @@ func (t *tokenizerFiles) extras(named map[string]tokenEntry) ([]tokenEntry, erro
 		}
 	}
 	return extras, nil
+}
+
+// namedExtras puts the special tokens of an object of names into named.
+func (t *tokenizerFiles) namedExtras(key string, named map[string]tokenEntry) error {
+	value := t.fields[key]
+	if len(value) == 0 || value.Kind() == 'n' {
+		return nil
+	}
+	byName := map[string]jsontext.Value{}
+	if err := json.Unmarshal(value, &byName); err != nil {
+		return fmt.Errorf("%s: %s: %w", tokenizerConfigFile, key, err)
+	}
+	for name, item := range byName {
+		token, err := parseToken(key, item)
+		if err != nil {
+			return fmt.Errorf("%s: %w", tokenizerConfigFile, err)
+		}
+		named[name] = token
+	}
+	return nil
 }
 
 // decoded returns the added tokens in the order of their ids: those of added_tokens_decoder, or those of

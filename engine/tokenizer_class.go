@@ -108,9 +108,20 @@ func (t *tokenizerFiles) build(lowerCase bool) error {
 		}
 	}
 	if lowerCase {
-		return t.lowerCase()
+		if err := t.lowerCase(); err != nil {
+			return err
+		}
 	}
-	return nil
+	return t.refuseDropout()
+}
+
+// refuseDropout refuses a model that leaves merges out by chance.
+func (t *tokenizerFiles) refuseDropout() error {
+	data := t.model["dropout"]
+	if t.class.build != nil || len(data) == 0 || data.Kind() == 'n' || string(data) == "0" || string(data) == "0.0" {
+		return nil
+	}
+	return fmt.Errorf("%s: model: dropout: %.80s, want null: scores would differ from call to call", tokenizerJSON, data)
 }
 
 type object = map[string]any

@@ -45,6 +45,9 @@ type tokenizerConfig struct {
 	SplitSpecialTokens   bool                   `json:"split_special_tokens"`
 	AddedTokensDecoder   map[string]*tokenEntry `json:"added_tokens_decoder"`
 	FastTokenizerFiles   []string               `json:"fast_tokenizer_files"`
+	ProcessorClass       string                 `json:"processor_class"`
+	InitInputs           []jsontext.Value       `json:"init_inputs"`
+	ChatTemplate         jsontext.Value         `json:"chat_template"`
 }
 
 const (
@@ -52,20 +55,18 @@ const (
 	tokenizerConfigFile = "tokenizer_config.json"
 	specialTokensFile   = "special_tokens_map.json"
 	addedTokensFile     = "added_tokens.json"
+	chatTemplateFile    = "chat_template.jinja"
 )
 
 func readTokenizerFiles(checkpoint *weights.Checkpoint) (*tokenizerFiles, error) {
 	t := &tokenizerFiles{}
-	data, err := checkpoint.File(tokenizerJSON)
+	err := checkpoint.JSON(tokenizerJSON, &t.tokenizer)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("%s: %w (a checkpoint that has only vocab.txt needs converting: "+
-			"AutoTokenizer.from_pretrained(…).save_pretrained(…) in transformers writes it)", tokenizerJSON, err)
+		return nil, fmt.Errorf("%w (a checkpoint that has only vocab.txt, or sentencepiece.bpe.model, needs converting: "+
+			"AutoTokenizer.from_pretrained(…).save_pretrained(…) in transformers writes it)", err)
 	case err != nil:
 		return nil, err
-	}
-	if err := json.Unmarshal(data, &t.tokenizer); err != nil {
-		return nil, fmt.Errorf("%s: %w", tokenizerJSON, err)
 	}
 	t.fields = map[string]jsontext.Value{}
 	if err := optionalJSON(checkpoint, tokenizerConfigFile, &t.fields); err != nil {
@@ -92,6 +93,9 @@ func readTokenizerFiles(checkpoint *weights.Checkpoint) (*tokenizerFiles, error)
 	if err := t.checkConfig(); err != nil {
 		return nil, fmt.Errorf("%s: %w", tokenizerConfigFile, err)
 	}
+	if err := t.refuseChat(checkpoint); err != nil {
+		return nil, err
+	}
 	config := checkpoint.Config()
 	t.class, err = chooseTokenizerClass(config.ModelType, t.config.TokenizerClass, config.TokenizerClass)
 	return t, err
@@ -103,17 +107,17 @@ var overridable = []string{
 	"split_special_tokens", "padding_side", "model_input_names", "clean_up_tokenization_spaces",
 }
 
+// ownArguments are what transformers passes to its tokenizers itself, and takes from tokenizer_config.json as well. No
+// file that it writes has them.
+var ownArguments = []string{
+	"tokenizer_object", "tokenizer_truncation", "_json_truncation", "post_processor", "gguf_file", "_spm_precompiled_charsmap",
+	"fix_mistral_regex",
+}
+
 // optionalJSON reads a file that need not be there.
 func optionalJSON(checkpoint *weights.Checkpoint, name string, to any) error {
-	data, err := checkpoint.File(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err == nil {
-		err = json.Unmarshal(data, to)
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+	if err := checkpoint.JSON(name, to); !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	return nil
 }
@@ -164,6 +168,33 @@ func (t *tokenizerFiles) checkConfig() error {
 		if name != tokenizerJSON {
 			return fmt.Errorf("fast_tokenizer_files: %.80q is not supported, want %s alone", name, tokenizerJSON)
 		}
+	}
+	if len(t.config.InitInputs) > 0 {
+		return errors.New("init_inputs: arguments by position are not supported, want them by name")
+	}
+	for _, key := range ownArguments {
+		if value, ok := t.fields[key]; ok && value.Kind() != 'n' && value.Kind() != 'f' {
+			return fmt.Errorf("%s is not supported, want it in %s", key, tokenizerJSON)
+		}
+	}
+	if t.config.ProcessorClass != "" {
+		return fmt.Errorf("processor_class: %.80q is not supported: the model takes more than text", t.config.ProcessorClass)
+	}
+	return nil
+}
+
+// refuseChat refuses a chat template where sentence-transformers joins the texts of a pair with it (infer_modalities in
+// base/modules/transformer.py of 6.2.0), which gives other scores than the pair as it is.
+func (t *tokenizerFiles) refuseChat(checkpoint *weights.Checkpoint) error {
+	if checkpoint.Sentence().PlainText {
+		return nil
+	}
+	const why = "is not supported: sentence-transformers joins a pair's texts with it; remove it if the model was trained on pairs as they are"
+	if data := t.config.ChatTemplate; len(data) > 0 && data.Kind() != 'n' {
+		return fmt.Errorf("%s: chat_template %s", tokenizerConfigFile, why)
+	}
+	if slices.Contains(checkpoint.Files(), chatTemplateFile) {
+		return fmt.Errorf("%s %s", chatTemplateFile, why)
 	}
 	return nil
 }

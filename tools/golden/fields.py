@@ -5,8 +5,8 @@ weights say something else. docs/checkpoint-fields.md lists the fields.
   venv/bin/pip install -r tools/golden/requirements-fields.txt
   venv/bin/python tools/golden/fields.py DIR/random_f32 [CASE ...]
 
-A case is a checkpoint of the tests with patches to its files, by RFC 7396 (null takes a key out). With names of cases,
-those are printed and nothing is written.
+A case is a checkpoint of the tests with patches to its files, by RFC 7396 (null takes a key out), or with whole texts.
+With names of cases, those are printed and nothing is written.
 """
 
 import copy
@@ -97,6 +97,20 @@ for every in BERT, ROBERTA, XLMR, CAMEMBERT, ELECTRA, DISTIL:
     case("do_lower_case of sentence_bert_config", every, saved({"do_lower_case": True}))
     case("max_seq_length", every, saved({"max_seq_length": 20}))
     case("prompt", every, saved(**PROMPTS))
+    case("model_specific_special_tokens", every, tokenizer(model_specific_special_tokens={"x_token": one}))
+    case("defaults of calls", every, tokenizer(max_length=12, stride=3, truncation_strategy="only_second", pad_to_multiple_of=8, pad_token_type_id=1, padding="max_length", errors="strict", trim_offsets=False))
+    case("attributes", every, tokenizer(backend="x", is_local=True, local_files_only=True, name_or_path="x", verbose=True, clean_up_tokenization_spaces=True, clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output=True, response_schema={}, response_template="x", chat_control_tokens=["he"], files_loaded=["x"], init_inputs=[], vocab_file="x", merges_file="x", use_fast=False, legacy=False, sp_model_kwargs={}, keep_accents=True, remove_space=True, unk_id=1, my_own=7))
+    case("auto_map of the tokenizer", every, tokenizer(auto_map={"AutoTokenizer": ["tokenization_x.X", None]}))
+    case("fast_tokenizer_files", every, tokenizer(fast_tokenizer_files=["tokenizer.json"]))
+    case("tokenizer.json's padding, decoder, version", every, {"tokenizer.json": {"version": "1.0", "padding": {"strategy": {"Fixed": 40}, "direction": "Left", "pad_to_multiple_of": None, "pad_id": 3, "pad_type_id": 0, "pad_token": "he"}, "decoder": None}})
+    case("saved with a chat template", every, saved() | tokenizer(chat_template="{{ messages[0].content }}"))
+    case("chat template", every, tokenizer(chat_template="{{ messages[0].content }} at"), refuse="chat_template")
+    case("chat template of its own file", every, {"chat_template.jinja": "{{ messages[0].content }} at"}, refuse="chat_template.jinja")
+    case("init_inputs", every, tokenizer(init_inputs=[{}]), refuse="init_inputs")
+    case("processor_class", every, tokenizer(processor_class="XProcessor"), refuse="processor_class")
+    case("other fast_tokenizer_files", every, tokenizer(fast_tokenizer_files=["tokenizer.4.0.0.json"]), refuse="fast_tokenizer_files")
+    case("truncation_side up", every, tokenizer(truncation_side="up"), refuse="truncation_side")
+    case("an adapter", every, {"adapter_config.json": {"peft_type": "LORA", "base_model_name_or_path": "x/y"}}, refuse="adapter_config.json")
 
 case("do_lower_case of sentence_bert_config, cased", BERT, {**saved({"do_lower_case": True}), **tokenizer(do_lower_case=False)})
 case("do_lower_case of sentence_bert_config, cased without accents", BERT, {**saved({"do_lower_case": True}), **tokenizer(do_lower_case=False, strip_accents=True)})
@@ -146,6 +160,19 @@ case("lstrip of mask", ROBERTA, tokenizer(mask_token={"__type": "AddedToken", **
 case("Metaspace alone", XLMR, {"tokenizer.json": {"pre_tokenizer": {"type": "Metaspace", "pretokenizers": None, "replacement": "▁", "prepend_scheme": "always", "split": True}}})
 case("Metaspace alone and generic", XLMR, {"tokenizer.json": {"pre_tokenizer": {"type": "Metaspace", "pretokenizers": None, "replacement": "▁", "prepend_scheme": "always", "split": True}}, **tokenizer(**GENERIC)})
 case("byte fallback of XLM-R", XLMR, {"tokenizer.json": {"model": {"unk_id": 1}}})
+case("dropout of merges", ROBERTA, {"tokenizer.json": {"model": {"dropout": 0.5}}})
+case("dropout of merges and generic", ROBERTA, {"tokenizer.json": {"model": {"dropout": 0.5}}, **tokenizer(**GENERIC)}, refuse="dropout")
+case("BPE's other fields", ROBERTA, {"tokenizer.json": {"model": {"unk_token": "<unk>", "fuse_unk": True, "byte_fallback": True, "ignore_merges": True, "continuing_subword_prefix": "@", "end_of_word_suffix": "he"}}})
+case("BPE's other fields and generic", ROBERTA, {"tokenizer.json": {"model": {"unk_token": "<unk>", "fuse_unk": True, "ignore_merges": True}}, **tokenizer(**GENERIC)})
+case("byte fallback", XLMR, {"tokenizer.json": {"model": {"byte_fallback": True}}})
+case("another tokenizer class", XLMR, tokenizer(tokenizer_class="LlamaTokenizer"), refuse="tokenizer_class")
+case("continuing_subword_prefix", BERT, {"tokenizer.json": {"model": {"continuing_subword_prefix": "a"}}})
+case("continuing_subword_prefix and generic", BERT, {"tokenizer.json": {"model": {"continuing_subword_prefix": "a"}}, **tokenizer(**GENERIC)})
+for key, value in {
+    "tokenizer_object": {}, "tokenizer_truncation": {"max_length": 9}, "_json_truncation": {"max_length": 9}, "post_processor": {},
+    "gguf_file": "x.gguf", "_spm_precompiled_charsmap": "AAAA", "fix_mistral_regex": True,
+}.items():
+    case("an argument of transformers' own: " + key, BERT, tokenizer(**{key: value}), refuse=key)
 case("one row of types", BERT, {"config.json": {"type_vocab_size": 1}}, refuse="type_vocab_size")
 case("types of a template, unused", ROBERTA, {"tokenizer.json": {"post_processor": {"type": "BertProcessing", "trim_offsets": None, "add_prefix_space": None}}, **tokenizer(**GENERIC)})
 
@@ -180,6 +207,10 @@ for name, more, why in [
     ("model_args", {"model_args": {"variant": "fp16"}}, "model_args.variant"),
 ]:
     case("sentence_bert_config: " + name, BERT, saved(more), refuse=why)
+case("sentence_bert_config: query_expansion", BERT, saved({"query_expansion": None, "backend": None}))
+case("config_sentence_transformers: other keys", BERT, saved(similarity_fn_name="cosine", truncate_dim=3, requirements={"transformers": ">=4"}, __version__={"sentence_transformers": "6.2.0", "transformers": "5.24.0", "pytorch": "2.15.0"}))
+case("files without model_type", BERT, saved({"transformer_task": None, "max_seq_length": 16}, model=None, **PROMPTS))
+case("modules.json: other keys", BERT, saved(modules=[{**MODULES[0], "idx": 7, "name": "x", "kwargs": ["task"]}]))
 case("prompt without a name", BERT, saved(prompts=PROMPTS["prompts"]))
 case("prompt empty", BERT, saved(prompts={"query": ""}, default_prompt_name="query"))
 case("prompt by a name that is not there", BERT, saved(prompts={"a": "b"}, default_prompt_name="query"), refuse="default_prompt_name")
@@ -205,6 +236,38 @@ for every, files, name, why in [
     (BERT, {"pruned_heads": {}}, "no pruned heads", None),
     (BERT, {"pruned_heads": {"0": [1]}}, "pruned heads", None),
     (BERT, {"layer_norm_eps": 0.1}, "layer_norm_eps", None),
+    (BERT, {"architectures": None, "id2label": None, "label2id": None}, "no labels", None),
+    (BERT, {"num_labels": 3}, "num_labels beside id2label", "classifier"),
+    (BERT, {"id2label": None, "label2id": None, "num_labels": 1}, "num_labels", None),
+    (BERT, {"id2label": {"0": "no", "1": "yes"}, "num_labels": 1}, "num_labels beside another id2label", None),
+    (BERT, {"dtype": "float32", "transformers_version": "9.9.9", "_commit_hash": "x", "output_hidden_states": True}, "dtype", None),
+    (BERT, {"temperature": 2.0, "repetition_penalty": 3.0, "num_beams": 4}, "parameters of generation", None),
+    (BERT, {"fusion_config": None, "experts_implementation": None, "rope_theta": 7.0, "tie_last_hidden_states": True}, "other models' fields", None),
+    (BERT, {"sentence_transformers": {"version": "6.2.0", "activation_fn": "torch.nn.modules.linear.Identity"}}, "activation_fn", None),
+    (BERT, {"sbert_ce_default_activation_function": "torch.nn.modules.linear.Identity"}, "activation_fn of old", None),
+    (BERT, {"sbert_ce_default_activation_function": "torch.nn.modules.activation.SELU"}, "another activation_fn", "SELU"),
+    (BERT, {"sbert_ce_default_activation_function": "my.own"}, "an activation_fn of its own", "my.own"),
+    (BERT, {"configuration_files": ["config.json"]}, "configuration_files", None),
+    (BERT, {"configuration_files": ["config.4.0.0.json"]}, "other configuration_files", "configuration_files"),
+    (BERT, {"transformers_weights": "other.safetensors"}, "transformers_weights", "transformers_weights"),
+    (BERT, {"processor_class": "XProcessor"}, "processor_class", "processor_class"),
+    (BERT, {"quantization_config": {"quant_method": "bitsandbytes", "load_in_8bit": True}}, "quantization_config", "quant_method"),
+    (BERT, {"max_position_embeddings": 100}, "max_position_embeddings", "position_embeddings"),
+    (BERT, {"vocab_size": 100}, "vocab_size", "word_embeddings"),
+    (BERT, {"hidden_size": 30}, "hidden_size", "hidden_size"),
+    (BERT, {"num_attention_heads": 2}, "num_attention_heads", None),
+    (BERT, {"num_hidden_layers": 1}, "num_hidden_layers", None),
+    (BERT, {"intermediate_size": 7}, "intermediate_size", "intermediate"),
+    (BERT, {"type_vocab_size": 3}, "type_vocab_size", "token_type_embeddings"),
+    (BERT, {"embedding_size": 7}, "embedding_size of others", None),
+    (ELECTRA, {"embedding_size": 7}, "embedding_size", "word_embeddings"),
+    (ELECTRA, {"hidden_act": "relu"}, "hidden_act", None),
+    (DISTIL, {"dim": 4, "hidden_size": 48, "n_heads": 1, "num_attention_heads": 2, "n_layers": 9, "num_hidden_layers": 1}, "BERT's names", None),
+    (DISTIL, {"n_layers": 1}, "n_layers", None),
+    (DISTIL, {"dropout": 0.9, "attention_dropout": 0.9, "layer_norm_eps": 0.1, "type_vocab_size": 9}, "dropout", None),
+    (DISTIL, {"hidden_dim": 7}, "hidden_dim", "ffn.lin1"),
+    (DISTIL, {"dim": 30}, "dim", "dim: 30"),
+    (DISTIL, {"n_heads": 1}, "n_heads", None),
     (BERT, {"hidden_act": "relu"}, "hidden_act", None),
     (BERT, {"hidden_act": "silu"}, "other hidden_act", "hidden_act"),
     (BERT, {"position_embedding_type": "relative_key"}, "position_embedding_type", "position_embedding_type"),
@@ -246,11 +309,67 @@ def write(folder, source, files):
     shutil.copytree(source, folder)
     for name, patch in files.items():
         path = folder / name
+        if isinstance(patch, str):
+            path.write_text(patch)
+            continue
         if patch is None:
             path.unlink()
             continue
         old = json.loads(path.read_text()) if path.exists() else {}
         path.write_text(json.dumps(merge(old, patch)))
+
+
+def keys_read():
+    """The keys that the loaders read, by file, as far as their signatures, their fields and their sources tell."""
+    import dataclasses
+    import inspect
+
+    import tokenizers
+    import transformers
+    from sentence_transformers.base.model import BaseModel
+    from sentence_transformers.base.modules import Transformer
+    from transformers import GenerationConfig, PreTrainedConfig, PreTrainedTokenizerBase, TokenizersBackend
+    from transformers.models.auto import configuration_auto, processing_auto, tokenization_auto
+
+    def within(*sources, names):
+        """What is asked of the dictionaries of these names."""
+        text = "\n".join(inspect.getsource(s) for s in sources)
+        found = set(re.findall(rf"""\b(?:{names})(?:\.get|\.pop|\.setdefault)?[\[(]["'](\w+)["']""", text))
+        found |= set(re.findall(rf"""["'](\w+)["'] (?:not )?in (?:{names})\b""", text))
+        return found | set(re.findall(rf"""(?:getattr|hasattr)\((?:{names}), ["'](\w+)["']""", text))
+
+    def arguments(*calls):
+        found = {p.name for c in calls for p in inspect.signature(c).parameters.values() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
+        return found - {"self", "cls", "model_name_or_path"}
+
+    config_classes = [getattr(transformers, c + "Config") for c in ("Bert", "Electra", "Roberta", "XLMRoberta", "Camembert", "DistilBert")]
+    config = {f.name for c in config_classes for f in dataclasses.fields(c)} | {k for c in config_classes for k in c.attribute_map}
+    config |= within(PreTrainedConfig.__post_init__, PreTrainedConfig.get_config_dict, names="kwargs|config_dict")
+    config |= within(configuration_auto.AutoConfig, names="config_dict")
+    config |= within(tokenization_auto.AutoTokenizer, processing_auto.AutoProcessor, CrossEncoder, Transformer.__init__, names="config")
+    config |= within(transformers.PreTrainedModel.from_pretrained, names="config") | {"quantization_config", "auto_map"}
+    classes = [transformers.BertTokenizer, transformers.DistilBertTokenizer, transformers.RobertaTokenizer, transformers.XLMRobertaTokenizer, transformers.CamembertTokenizer]
+    of_tokenizer = arguments(*(c.__init__ for c in classes)) | set(PreTrainedTokenizerBase.SPECIAL_TOKENS_ATTRIBUTES)
+    of_tokenizer |= within(PreTrainedTokenizerBase.__init__, PreTrainedTokenizerBase._from_pretrained, TokenizersBackend.__init__, names="kwargs|init_kwargs")
+    of_tokenizer |= within(PreTrainedTokenizerBase.from_pretrained, tokenization_auto.AutoTokenizer, names="tokenizer_config")
+    of_tokenizer |= within(processing_auto.AutoProcessor, names="config_dict")
+    saved_by = BaseModel._load_config_modules, BaseModel._get_model_type, BaseModel._parse_model_config, CrossEncoder._parse_model_config
+    empty = [tokenizers.models.WordPiece(), tokenizers.models.BPE(), tokenizers.models.Unigram()]
+    files = [json.loads(tokenizers.Tokenizer(m).to_str()) for m in empty]
+    token = tokenizers.Tokenizer(empty[0])
+    token.add_tokens(["x"])
+    read = {
+        # Without what is of calls and of auto_map, though it is asked of dictionaries of these names.
+        "config.json": config - set(GenerationConfig._get_default_generation_params())
+        - {"AutoConfig", "AutoProcessor", "activation_fn", "cache_dir", "keep_in_fp32_modules", "local_files_only", "revision", "token"},
+        "tokenizer_config.json": of_tokenizer - {"AutoProcessor"},
+        "tokenizer.json": {k for f in files for k in f} | {"model." + k for f in files for k in f["model"]}
+        | {"added_tokens." + k for k in json.loads(token.to_str())["added_tokens"][0]},
+        "modules.json": within(BaseModel._load_config_modules, names="module_config"),
+        "config_sentence_transformers.json": within(*saved_by, names="model_config|config") - {"sentence_transformers"},
+        "sentence_bert_config.json": arguments(Transformer.__init__) | within(Transformer._load_init_kwargs, Transformer.load_config, names="config") | {"model_args", "tokenizer_args", "config_args"},
+    }
+    return {file: sorted(keys) for file, keys in read.items()}
 
 
 def hash_of(ids):
@@ -307,7 +426,7 @@ def main():
     for row in failed:
         print("fails:", row["base"], row["name"], row["fails"], file=sys.stderr)
     if not wanted:
-        text = json.dumps({"source": pinned, "cases": rows}, ensure_ascii=False, indent=1)
+        text = json.dumps({"source": pinned, "keys": keys_read(), "cases": rows}, ensure_ascii=False, indent=1)
         (OUT / "fields.json").write_text(text + "\n", encoding="utf-8")
     print(len(rows), "cases,", len(failed), "fail there", file=sys.stderr)
 
