@@ -1,10 +1,13 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/go-json-experiment/json"
 
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
@@ -87,5 +90,69 @@ func TestConvert(t *testing.T) {
 	}
 	if left, err := os.ReadDir(filepath.Dir(made)); err != nil || len(left) != 4 {
 		t.Errorf("left beside the folder: %v, %v", left, err)
+	}
+}
+
+// What can't be opened is not converted, whether the target is there or not: nothing is written, and the error is that of
+// opening.
+func TestConvertResolvesTheModelFirst(t *testing.T) {
+	spec := weightstest.Specs()[0]
+	for name, change := range map[string][2]string{ // a file, and what it becomes; a key and its value are added to JSON
+		"custom code":       {"config.json", `"auto_map": {"AutoModelForSequenceClassification": "modeling_x.X"}, "num_hidden_layers": 3`},
+		"another family":    {"config.json", `"model_type": "modernbert"`},
+		"types":             {"config.json", `"type_vocab_size": 1`},
+		"activation":        {"config.json", `"sbert_ce_default_activation_function": "my.own"`},
+		"modules":           {"modules.json", `[{"type": "a.Transformer", "path": ""}, {"type": "a.Dense", "path": "1"}]`},
+		"sentence":          {"config_sentence_transformers.json", `{"model_type": "CrossEncoder", "activation_fn": 1}`},
+		"no tokenizer":      {"tokenizer.json", ""},
+		"tokenizer in LFS":  {"tokenizer.json", "version https://git-lfs.github.com/spec/v1\n"},
+		"tokenizer's class": {"tokenizer_config.json", `{"tokenizer_class": "LlamaTokenizer"}`},
+		"tokenizer's side":  {"tokenizer_config.json", `{"truncation_side": "up"}`},
+		"special tokens":    {"special_tokens_map.json", `{"cls_token": 1}`},
+		"adapter":           {"adapter_config.json", `{}`},
+		"weights":           {"model.safetensors", "<html></html>"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			model := checkpoint(t, spec)
+			file, text := filepath.Join(model, change[0]), change[1]
+			if change[0] == "config.json" {
+				data, err := os.ReadFile(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				fields := map[string]any{}
+				if err := errors.Join(json.Unmarshal(data, &fields), json.Unmarshal([]byte("{"+text+"}"), &fields)); err != nil {
+					t.Fatal(err)
+				}
+				if data, err = json.Marshal(fields); err != nil {
+					t.Fatal(err)
+				}
+				text = string(data)
+			}
+			if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if name == "modules" {
+				if err := os.WriteFile(filepath.Join(model, "config_sentence_transformers.json"), []byte(`{"model_type": "CrossEncoder"}`), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			status, _, opening := execute(t, t.Context(), "", "info", model)
+			if status != exitFailed || opening == "" {
+				t.Fatalf("info: status %d, stderr %q", status, opening)
+			}
+			there := t.TempDir()
+			for _, target := range []string{filepath.Join(there, "deep", "made"), there} {
+				for _, args := range [][]string{{"--dtype=fp16"}, {"--dtype=int4"}, {"--dtype=int8", "--scheme=w8a8"}, {"--dtype=int8", "--calibrate=no/such/file"}} {
+					status, stdout, stderr := execute(t, t.Context(), "", append([]string{"convert", model, target}, args...)...)
+					if status != exitFailed || stderr != opening || stdout != "" {
+						t.Errorf("%v: status %d, stdout %q, stderr\n got %q\nwant %q", args, status, stdout, stderr, opening)
+					}
+				}
+			}
+			if left, err := os.ReadDir(there); err != nil || len(left) != 0 {
+				t.Errorf("written: %v, %v", left, err)
+			}
+		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,7 +22,8 @@ var (
 		"config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt",
 		"added_tokens.json", "config_sentence_transformers.json", "modules.json", "sentence_bert_config.json",
 		"sentence_roberta_config.json", "sentence_distilbert_config.json", "sentence_camembert_config.json",
-		"sentence_xlm-roberta_config.json", "README.md",
+		"sentence_albert_config.json", "sentence_xlm-roberta_config.json", "sentence_xlnet_config.json", "chat_template.jinja",
+		"adapter_config.json", "README.md",
 	}
 	weightFiles = []string{
 		"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json",
@@ -79,6 +81,9 @@ func (c *client) pull(ctx context.Context, n Name, progress func(done, total int
 
 // chooseWeights picks the weights that are fetched.
 func chooseWeights(n Name, all []string) (string, error) {
+	if slices.Contains(all, "adapter_config.json") {
+		return "", fmt.Errorf("%w: %s is an adapter (PEFT), want a whole model: that in which it is merged into its base model", ErrNotFound, n)
+	}
 	if !slices.Contains(all, "config.json") {
 		return "", fmt.Errorf("%w: %s has no config.json: want the repository of a model for transformers", ErrNotFound, n)
 	}
@@ -87,7 +92,17 @@ func chooseWeights(n Name, all []string) (string, error) {
 			return name, nil
 		}
 	}
-	return "", fmt.Errorf("%w: %s has none of %s", ErrNotFound, n, strings.Join(weightFiles, ", "))
+	var others []string
+	for _, name := range all {
+		if slices.Contains([]string{".onnx", ".gguf", ".h5", ".msgpack", ".bin", ".safetensors", ".pt"}, path.Ext(name)) && len(others) < 3 {
+			others = append(others, fmt.Sprintf("%.80q", name))
+		}
+	}
+	err := fmt.Errorf("%w: %s has none of %s", ErrNotFound, n, strings.Join(weightFiles, ", "))
+	if len(others) > 0 {
+		err = fmt.Errorf("%w; what it has, %s, is not fetched: want the checkpoint that it was made from", err, strings.Join(others, ", "))
+	}
+	return "", err
 }
 
 // shardsOf reads the names of the shards from an index. They become paths, so they are plain names.

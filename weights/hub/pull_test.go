@@ -426,3 +426,22 @@ func FuzzAnswers(f *testing.F) {
 		}
 	})
 }
+
+// What can't be fetched is named, with what would do.
+func TestChooseWeights(t *testing.T) {
+	for _, c := range []struct {
+		files []string
+		want  string
+	}{
+		{[]string{"README.md"}, "a/b@ has no config.json"},
+		{[]string{"adapter_config.json", "adapter_model.safetensors"}, "a/b@ is an adapter (PEFT), want a whole model"},
+		{[]string{"adapter_config.json", "config.json", "model.safetensors"}, "a/b@ is an adapter (PEFT), want a whole model"},
+		{[]string{"config.json"}, "pytorch_model.bin.index.json"},
+		{[]string{"config.json", "onnx/model.onnx", "tf_model.h5"}, `what it has, "onnx/model.onnx", "tf_model.h5", is not fetched`},
+	} {
+		_, err := chooseWeights(Name{Owner: "a", Model: "b"}, c.files)
+		if !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q: error %v, want a part %q", c.files, err, c.want)
+		}
+	}
+}
