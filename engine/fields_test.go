@@ -2,8 +2,10 @@ package engine
 
 import (
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -23,12 +25,15 @@ type fieldCase struct {
 	Fails  string         `json:"fails"` // the error there
 }
 
+type fieldGoldens struct {
+	Keys  map[string][]string `json:"keys"` // that the loaders read, by file
+	Cases []fieldCase         `json:"cases"`
+}
+
 // The fields of the small files mean what they mean to transformers and sentence-transformers; see
 // tools/golden/fields.py and docs/checkpoint-fields.md.
 func TestFieldsAgainstSentenceTransformers(t *testing.T) {
-	var golden struct {
-		Cases []fieldCase `json:"cases"`
-	}
+	var golden fieldGoldens
 	readGolden(t, "fields.json", &golden)
 	if len(golden.Cases) < 300 {
 		t.Fatalf("%d cases, want at least 300", len(golden.Cases))
@@ -52,8 +57,109 @@ func TestFieldsAgainstSentenceTransformers(t *testing.T) {
 				t.Errorf("%v; sentence-transformers: %v", err, c.Fails)
 			default:
 				compareGoldens(t, e, c.Pairs, logitTolerance)
+				compareScores(t, e, c.Pairs)
 			}
 		})
+	}
+}
+
+// docs/checkpoint-fields.md lists what the loaders read and nothing that no case has; what it says of a field is so in one.
+func TestFieldsAreListed(t *testing.T) {
+	var golden fieldGoldens
+	readGolden(t, "fields.json", &golden)
+	listed := listedFields(t)
+	for file, keys := range golden.Keys {
+		for _, key := range keys {
+			if listed[file][key] == "" {
+				t.Errorf("%s: %s is not listed", file, key)
+			}
+		}
+	}
+	refused, taken := map[string]bool{}, map[string]bool{}
+	for _, c := range golden.Cases {
+		for file, patch := range c.Files {
+			for _, key := range patched("", patch) {
+				if c.Refuse != "" {
+					refused[file+" "+key] = true
+				} else {
+					taken[file+" "+key] = true
+				}
+			}
+		}
+	}
+	for file, keys := range listed {
+		for key, verdict := range keys {
+			at := file + " " + key
+			if verdict == "refused" && !refused[at] || verdict == "no effect" && !taken[at] || !refused[at] && !taken[at] {
+				t.Errorf("%s: %s: %s is said, and no case has it", file, key, verdict)
+			}
+		}
+	}
+}
+
+var (
+	fieldSection = regexp.MustCompile("(?m)^## `(.+)`$")
+	fieldRow     = regexp.MustCompile(`(?m)^\| ([^|]+) \| (applied|refused|no effect) \|`)
+	fieldName    = regexp.MustCompile("`([^`]+)`")
+)
+
+// listedFields reads the tables: what is said of a field, by file and field.
+func listedFields(t *testing.T) map[string]map[string]string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("..", "docs", "checkpoint-fields.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(data)
+	listed := map[string]map[string]string{}
+	sections := fieldSection.FindAllStringSubmatchIndex(text, -1)
+	for i, s := range sections {
+		end := len(text)
+		if i+1 < len(sections) {
+			end = sections[i+1][0]
+		}
+		fields := map[string]string{}
+		for _, row := range fieldRow.FindAllStringSubmatch(text[s[1]:end], -1) {
+			for _, name := range fieldName.FindAllStringSubmatch(row[1], -1) {
+				fields[name[1]] = row[2]
+			}
+		}
+		listed[text[s[2]:s[3]]] = fields
+	}
+	return listed
+}
+
+// patched returns the fields that a patch has, "model.dropout" for those within another.
+func patched(path string, patch any) []string {
+	var all []string
+	switch patch := patch.(type) {
+	case []any:
+		for _, item := range patch {
+			all = append(all, patched(path, item)...)
+		}
+	case map[string]any:
+		for key, value := range patch {
+			all = append(all, path+key)
+			all = append(all, patched(path+key+".", value)...)
+		}
+	}
+	return all
+}
+
+// compareScores wants the scores after the checkpoint's activation, where they are recorded.
+func compareScores(t *testing.T, e *Engine, golden []goldenPair) {
+	t.Helper()
+	for i, g := range golden {
+		if g.Score == nil {
+			continue
+		}
+		scores, err := e.Score(t.Context(), []Pair{{Query: g.Query, Document: g.Document}}, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := scores.Row(0)[0]; !(math.Abs(got-*g.Score) <= logitTolerance) {
+			t.Errorf("pair %d: score %v, want %v", i, got, *g.Score)
+		}
 	}
 }
 

@@ -31,6 +31,7 @@ type goldenPair struct {
 	Types    string    `json:"type_ids_sha256"` // absent in those of the embedded model
 	Logit    float64   `json:"logit"`
 	Logits   []float64 `json:"logits"`
+	Score    *float64  `json:"score"` // of the checkpoint's own activation; nil where it isn't compared
 }
 
 func readGolden(t *testing.T, name string, to any) {

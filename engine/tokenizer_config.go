@@ -110,8 +110,8 @@ var overridable = []string{
 // ownArguments are what transformers passes to its tokenizers itself, and takes from tokenizer_config.json as well. No
 // file that it writes has them.
 var ownArguments = []string{
-	"tokenizer_object", "tokenizer_truncation", "_json_truncation", "post_processor", "gguf_file", "_spm_precompiled_charsmap",
-	"fix_mistral_regex",
+	"tokenizer_object", "tokenizer_truncation", "_json_truncation", "tokenizer_padding", "_json_padding", "post_processor",
+	"gguf_file", "_spm_precompiled_charsmap", "fix_mistral_regex",
 }
 
 // optionalJSON reads a file that need not be there.

@@ -113,6 +113,9 @@ func (s *source) explainWeights(names []string) error {
 		{"*.safetensors", "want it to be called " + weightsFile},
 		{"tf_model*.h5", "TensorFlow weights" + convert + " with from_tf=True in transformers 4"},
 		{"flax_model*.msgpack", "Flax weights" + convert + " with from_flax=True in transformers 4"},
+		{"*.pt", "want what save_pretrained of transformers writes"},
+		{"*.pth", "want what save_pretrained of transformers writes"},
+		{"*.ckpt*", "want what save_pretrained of transformers writes"},
 		{"*.onnx", "ONNX is not read; use the safetensors checkpoint that it was made from"},
 		{"onnx", "ONNX is not read; use the safetensors checkpoint that it was made from"},
 		{"openvino", "OpenVINO is not read; use the safetensors checkpoint that it was made from"},
@@ -152,6 +155,13 @@ func inPlace(file string, data []byte) ([]byte, error) {
 		return nil, invalidf("%s: a web page (HTML), want the file itself: a download got a login or an error page", file)
 	case len(data) == 0:
 		return nil, invalidf("%s: empty, want the file itself: a download or a copy was cut off", file)
+	case (path.Ext(file) == ".safetensors" || path.Ext(file) == pickleSuffix) && isText(data):
+		return nil, invalidf("%s: text, %s, want the file itself: a download got an error message", file, quote(data))
 	}
 	return data, nil
+}
+
+// isText tells an error message from weights, which begin with a length or a magic number.
+func isText(data []byte) bool {
+	return len(data) < 4<<10 && !slices.ContainsFunc(data, func(c byte) bool { return c < ' ' && c != '\n' && c != '\r' && c != '\t' || c > '~' })
 }

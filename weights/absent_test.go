@@ -1,6 +1,7 @@
 package weights
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -43,6 +44,10 @@ func TestInPlaceOfCheckpoints(t *testing.T) {
 		{"weights in LFS", with(ok, weightsFile, pointer), "model.safetensors" + lfs, ErrInvalid},
 		{"pickle in LFS", with(with(ok, weightsFile, "-"), pickleFile, pointer), "pytorch_model.bin" + lfs, ErrInvalid},
 		{"an index in LFS", with(with(ok, weightsFile, "-"), index, pointer), index + lfs, ErrInvalid},
+		{"weights are a message", with(ok, weightsFile, "Entry not found\n"),
+			`model.safetensors: text, "Entry not found\n", want the file itself: a download got an error message`, ErrInvalid},
+		{"pickle alone", with(with(ok, weightsFile, "-"), "model.pt", "x"),
+			`no model.safetensors, only "model.pt": want what save_pretrained of transformers writes`, ErrUnsupported},
 		{"modules.json in LFS", with(ok, modulesFile, pointer), "modules.json" + lfs, ErrInvalid},
 		{"modules.json cut off", with(ok, modulesFile, `[{"type":`), "modules.json: want an array of modules, each with type and path", ErrInvalid},
 		{"config.json cut off", with(ok, configFile, `{"model_type": "be`), "config.json: the JSON ends in the middle" + cut, ErrInvalid},
@@ -73,6 +78,26 @@ func TestInPlaceOfCheckpoints(t *testing.T) {
 			}
 			wantError(t, err, err.Error(), c.kind)
 		})
+	}
+}
+
+// A file that need not be there is not missed where a link to it leads nowhere: it was not copied.
+func TestDanglingLinks(t *testing.T) {
+	for _, name := range []string{configFile, weightsFile, modulesFile, "tokenizer_config.json"} {
+		dir := writeFolder(t, tinyFiles())
+		path := filepath.Join(dir, name)
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+		if err := os.Symlink("../blobs/0123", path); err != nil {
+			t.Fatal(err)
+		}
+		c, err := Open(dir)
+		if err == nil {
+			_, err = c.File(name)
+			defer c.Close()
+		}
+		wantError(t, err, "weights: "+path+`: a link to "../blobs/0123", which is not there`, ErrInvalid)
 	}
 }
 

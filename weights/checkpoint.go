@@ -53,7 +53,7 @@ func Open(dir string) (*Checkpoint, error) {
 		folder, file := filepath.Dir(dir), filepath.Base(dir)
 		return load(strings.TrimSuffix(file, ggufSuffix), &source{place: folder, dir: folder, gguf: file})
 	case !info.IsDir():
-		return nil, invalidf("%s: a file, want the folder that holds %s and %s", dir, configFile, weightsFile)
+		return nil, invalidf("%s: a file, want the folder that holds %s and %s: %s", dir, configFile, weightsFile, filepath.Dir(dir))
 	}
 	name := dir
 	if abs, err := filepath.Abs(dir); err == nil {

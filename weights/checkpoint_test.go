@@ -109,7 +109,7 @@ func TestOpenErrors(t *testing.T) {
 		{with(with(none, configFile, "-"), "m.gguf", "GGUF"), `DIR: no config.json beside "m.gguf", want config.json and tokenizer.json of the checkpoint that it was made from: file does not exist`, os.ErrNotExist},
 		{with(none, "model.onnx", ""), `DIR: no model.safetensors, only "model.onnx": ONNX is not read; use the safetensors checkpoint that it was made from`, ErrUnsupported},
 		{with(none, indexFile, `{"weight_map":{"a":"b.safetensors"}}`), "DIR: no b.safetensors: file does not exist", os.ErrNotExist},
-		{with(ok, "config_sentence_transformers.json", `[]`), "config_sentence_transformers.json: want a JSON object", ErrInvalid},
+		{with(ok, "config_sentence_transformers.json", `[]`), `config_sentence_transformers.json: begins with "[]", want a JSON object`, ErrInvalid},
 		{with(ok, "config_sentence_transformers.json", `{"activation_fn":1}`), "config_sentence_transformers.json: activation_fn: 1, want a string", ErrInvalid},
 	} {
 		dir := writeFolder(t, c.files)
@@ -124,7 +124,7 @@ func TestOpenPaths(t *testing.T) {
 	dir := writeFolder(t, tinyFiles())
 	file := filepath.Join(dir, weightsFile)
 	_, err := Open(file)
-	wantError(t, err, "weights: "+file+": a file, want the folder that holds config.json and model.safetensors", ErrInvalid)
+	wantError(t, err, "weights: "+file+": a file, want the folder that holds config.json and model.safetensors: "+dir, ErrInvalid)
 	_, err = Open(filepath.Join(dir, "gone"))
 	wantError(t, err, `weights: no folder "`+filepath.Join(dir, "gone")+`": file does not exist`, os.ErrNotExist)
 	_, err = Open("")

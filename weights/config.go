@@ -127,7 +127,7 @@ func (f *fields) family(architecture string) *family {
 	case f.err != nil:
 	case found != nil:
 	case model == "":
-		f.err = invalidf("%s: no model_type, want one of: %s", f.file, familyNames())
+		f.err = invalidf("%s: no model_type, want a model's config of transformers with one of: %s", f.file, familyNames())
 	default:
 		f.err = f.notRun(model, architecture)
 	}
@@ -224,7 +224,7 @@ func parseFields(file string, data []byte) (*fields, error) {
 	}
 	f := &fields{file: file}
 	if kind := jsontext.Value(data).Kind(); kind != '{' {
-		return nil, invalidf("%s: want a JSON object", file)
+		return nil, invalidf("%s: begins with %s, want a JSON object", file, quote(data[:min(len(data), 20)]))
 	}
 	if err := json.Unmarshal(data, &f.values); err != nil {
 		return nil, headerError(file, err)

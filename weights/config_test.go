@@ -89,9 +89,9 @@ func TestParseConfig(t *testing.T) {
 
 func TestParseConfigErrors(t *testing.T) {
 	for _, c := range []struct{ json, want string }{
-		{``, `want a JSON object`},
-		{`null`, `want a JSON object`},
-		{`[]`, `want a JSON object`},
+		{``, `begins with "", want a JSON object`},
+		{`null`, `begins with "null", want a JSON object`},
+		{`[]`, `begins with "[]", want a JSON object`},
 		{"\xef\xbb\xbf{}", `begins with a byte order mark, want plain UTF-8`},
 		{`{`, `the JSON ends in the middle: a download or a copy was cut off`},
 		{`{} {}`, `not valid JSON: jsontext: invalid character '{' after top-level value after offset 3`},
@@ -100,8 +100,8 @@ func TestParseConfigErrors(t *testing.T) {
 		{`{"model_type":"roberta","max_position_embeddings":2}`, `max_position_embeddings: 2, want more than pad_token_id + 1, 2`},
 		{`{"model_type":"roberta","pad_token_id":-1}`, `pad_token_id: -1, want a whole number from 0 to 1048576`},
 		{`{"model_type":"distilbert","dim":0}`, `dim: 0, want a whole number from 1 to 65536`},
-		{`{}`, `no model_type, want one of: ` + familyNames()},
-		{`{"model_type":""}`, `no model_type, want one of: ` + familyNames()},
+		{`{}`, `no model_type, want a model's config of transformers with one of: ` + familyNames()},
+		{`{"model_type":""}`, `no model_type, want a model's config of transformers with one of: ` + familyNames()},
 		{`{"model_type":7}`, `model_type: 7, want a string`},
 		{`{"architectures":"Bert"}`, `architectures: "Bert", want an array of strings`},
 		{edited("hidden_size", `0`), `hidden_size: 0, want a whole number from 1 to 65536`},

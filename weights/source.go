@@ -74,6 +74,10 @@ func (s *source) open(name string) (*os.File, int64, error) {
 	}
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
+		// Files that need not be there must not go unnoticed with a folder that was copied without what it links to.
+		if target, err := os.Readlink(path); err == nil {
+			return nil, 0, invalidf("%s: a link to %s, which is not there", path, quote(target))
+		}
 		return nil, 0, s.missing(name)
 	} else if err != nil {
 		return nil, 0, causef(err, "%s", s.place)

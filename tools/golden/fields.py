@@ -106,6 +106,7 @@ for every in BERT, ROBERTA, XLMR, CAMEMBERT, ELECTRA, DISTIL:
     case("saved with a chat template", every, saved() | tokenizer(chat_template="{{ messages[0].content }}"))
     case("chat template", every, tokenizer(chat_template="{{ messages[0].content }} at"), refuse="chat_template")
     case("chat template of its own file", every, {"chat_template.jinja": "{{ messages[0].content }} at"}, refuse="chat_template.jinja")
+    case("pad_token", every, tokenizer(pad_token=one))
     case("init_inputs", every, tokenizer(init_inputs=[{}]), refuse="init_inputs")
     case("processor_class", every, tokenizer(processor_class="XProcessor"), refuse="processor_class")
     case("other fast_tokenizer_files", every, tokenizer(fast_tokenizer_files=["tokenizer.4.0.0.json"]), refuse="fast_tokenizer_files")
@@ -152,7 +153,7 @@ for every in ROBERTA, XLMR, CAMEMBERT:
     case("unk_token", every, tokenizer(unk_token="<mask>"))
     case("normalizer in tokenizer.json", every, {"tokenizer.json": {"normalizer": {"type": "Lowercase"}}})
     case("normalizer and generic", every, {"tokenizer.json": {"normalizer": {"type": "Lowercase"}}, **tokenizer(**GENERIC)})
-    case("special_tokens_map", every, {"special_tokens_map.json": {"eos_token": "<mask>", "sep_token": "<mask>"}})
+    case("special_tokens_map", every, {"special_tokens_map.json": {"bos_token": "<s>", "eos_token": "<mask>", "sep_token": "<mask>"}})
     case("model_input_names with types", every, tokenizer(model_input_names=["input_ids", "token_type_ids", "attention_mask"]))
 case("pre_tokenizer add_prefix_space", ROBERTA, {"tokenizer.json": {"pre_tokenizer": {"add_prefix_space": True}}})
 case("pre_tokenizer add_prefix_space and generic", ROBERTA, {"tokenizer.json": {"pre_tokenizer": {"add_prefix_space": True}}, **tokenizer(**GENERIC)})
@@ -165,11 +166,16 @@ case("dropout of merges and generic", ROBERTA, {"tokenizer.json": {"model": {"dr
 case("BPE's other fields", ROBERTA, {"tokenizer.json": {"model": {"unk_token": "<unk>", "fuse_unk": True, "byte_fallback": True, "ignore_merges": True, "continuing_subword_prefix": "@", "end_of_word_suffix": "he"}}})
 case("BPE's other fields and generic", ROBERTA, {"tokenizer.json": {"model": {"unk_token": "<unk>", "fuse_unk": True, "ignore_merges": True}}, **tokenizer(**GENERIC)})
 case("byte fallback", XLMR, {"tokenizer.json": {"model": {"byte_fallback": True}}})
+case("merges", ROBERTA, {"tokenizer.json": {"model": {"merges": []}}})
+case("vocab", BERT, {"tokenizer.json": {"model": {"vocab": {"at": 9}}}})
+case("another type of model", BERT, {"tokenizer.json": {"model": {"type": "WordLevel"}}}, refuse="WordLevel")
 case("another tokenizer class", XLMR, tokenizer(tokenizer_class="LlamaTokenizer"), refuse="tokenizer_class")
 case("continuing_subword_prefix", BERT, {"tokenizer.json": {"model": {"continuing_subword_prefix": "a"}}})
 case("continuing_subword_prefix and generic", BERT, {"tokenizer.json": {"model": {"continuing_subword_prefix": "a"}}, **tokenizer(**GENERIC)})
+case("arguments that transformers overwrites", BERT, tokenizer(vocab={"x": 0}, merges=["x y"], tokenizer_file="x", tokenizer="x", _commit_hash="x"))
+case("arguments that transformers overwrites, generic", BERT, tokenizer(**GENERIC, vocab={"x": 0}, merges=["x y"], tokenizer_file="x", tokenizer="x", _commit_hash="x"))
 for key, value in {
-    "tokenizer_object": {}, "tokenizer_truncation": {"max_length": 9}, "_json_truncation": {"max_length": 9}, "post_processor": {},
+    "tokenizer_object": {}, "tokenizer_truncation": {"max_length": 9}, "_json_truncation": {"max_length": 9}, "tokenizer_padding": {}, "_json_padding": {}, "post_processor": {},
     "gguf_file": "x.gguf", "_spm_precompiled_charsmap": "AAAA", "fix_mistral_regex": True,
 }.items():
     case("an argument of transformers' own: " + key, BERT, tokenizer(**{key: value}), refuse=key)
@@ -188,6 +194,7 @@ for name, more in {
     "processing_kwargs padding": {"processing_kwargs": {"text": {"padding": "max_length", "pad_to_multiple_of": 8}}},
     "query_length": {"query_length": 8, "document_length": 8},
     "modality_config": {"modality_config": {"text": {"method": "forward", "method_output_name": "logits"}}},
+    "config_kwargs": {"config_kwargs": {"revision": "main"}, "model_kwargs": {"dtype": "float32"}},
     "unpad_inputs": {"unpad_inputs": False}, "model_args": {"model_args": {"attn_implementation": "eager"}},
     "hub's arguments": {"config_kwargs": {"trust_remote_code": True}, "tokenizer_args": {"use_fast": True}},
 }.items():
@@ -205,12 +212,19 @@ for name, more, why in [
     ("other tokenizer", {"tokenizer_name_or_path": "bert-base-uncased"}, "tokenizer_name_or_path"),
     ("config_args", {"config_args": {"layer_norm_eps": 1}}, "config_args.layer_norm_eps"),
     ("model_args", {"model_args": {"variant": "fp16"}}, "model_args.variant"),
+    ("config_kwargs", {"config_kwargs": {"layer_norm_eps": 1}}, "config_kwargs.layer_norm_eps"),
+    ("model_kwargs", {"model_kwargs": {"variant": "fp16"}}, "model_kwargs.variant"),
 ]:
     case("sentence_bert_config: " + name, BERT, saved(more), refuse=why)
 case("sentence_bert_config: query_expansion", BERT, saved({"query_expansion": None, "backend": None}))
 case("config_sentence_transformers: other keys", BERT, saved(similarity_fn_name="cosine", truncate_dim=3, requirements={"transformers": ">=4"}, __version__={"sentence_transformers": "6.2.0", "transformers": "5.24.0", "pytorch": "2.15.0"}))
 case("files without model_type", BERT, saved({"transformer_task": None, "max_seq_length": 16}, model=None, **PROMPTS))
 case("modules.json: other keys", BERT, saved(modules=[{**MODULES[0], "idx": 7, "name": "x", "kwargs": ["task"]}]))
+IDENTITY = "torch.nn.modules.linear.Identity"
+case("config_sentence_transformers: activation_fn", BERT, saved(activation_fn=IDENTITY))
+case("config_sentence_transformers: activation_fn null", BERT, saved(activation_fn=None) | {"config.json": {"sentence_transformers": {"activation_fn": IDENTITY}}})
+case("config_sentence_transformers: activation_fn and another", BERT, saved(activation_fn="torch.nn.modules.activation.Tanh") | {"config.json": {"sentence_transformers": {"activation_fn": IDENTITY}}})
+case("config_sentence_transformers: activation_fn of its own", BERT, saved(activation_fn="my.own") | {"config.json": {"sentence_transformers": {"activation_fn": IDENTITY}}})
 case("prompt without a name", BERT, saved(prompts=PROMPTS["prompts"]))
 case("prompt empty", BERT, saved(prompts={"query": ""}, default_prompt_name="query"))
 case("prompt by a name that is not there", BERT, saved(prompts={"a": "b"}, default_prompt_name="query"), refuse="default_prompt_name")
@@ -247,6 +261,7 @@ for every, files, name, why in [
     (BERT, {"sbert_ce_default_activation_function": "torch.nn.modules.linear.Identity"}, "activation_fn of old", None),
     (BERT, {"sbert_ce_default_activation_function": "torch.nn.modules.activation.SELU"}, "another activation_fn", "SELU"),
     (BERT, {"sbert_ce_default_activation_function": "my.own"}, "an activation_fn of its own", "my.own"),
+    (BERT, {"model_type": "modernbert"}, "another family", "modernbert"),
     (BERT, {"configuration_files": ["config.json"]}, "configuration_files", None),
     (BERT, {"configuration_files": ["config.4.0.0.json"]}, "other configuration_files", "configuration_files"),
     (BERT, {"transformers_weights": "other.safetensors"}, "transformers_weights", "transformers_weights"),
@@ -282,10 +297,12 @@ for every, files, name, why in [
     (BERT, {"per_layer_config": {"0": {"num_attention_heads": 2}}}, "per_layer_config", "per_layer_config"),
     (BERT, {"model_max_length": 12, "max_length": 12, "tokenizer_class": "BertTokenizer"}, "generation", None),
     (BERT, {"prefix": "x ", "bos_token_id": 3, "eos_token_id": 3, "sep_token_id": 4}, "ids", None),
+    (BERT, {"model_name": "x", "_name_or_path": "x", "rope_theta": 7.0, "rope_scaling": {"rope_type": "linear", "factor": 2.0}}, "names and rotary positions", None),
+    (BERT, {"layer_types": ["full_attention", "full_attention"]}, "layer_types", None),
     (BERT, {"attn_implementation": "eager", "_attn_implementation": "eager", "name_or_path": "x"}, "attention", None),
     (DISTIL, {"sinusoidal_pos_embds": True}, "sinusoidal positions", None),
     (DISTIL, {"activation": "relu", "qa_dropout": 0.9, "seq_classif_dropout": 0.9}, "activation", None),
-    (ELECTRA, {"summary_type": "mean", "summary_activation": "relu", "summary_use_proj": False}, "summary", None),
+    (ELECTRA, {"summary_type": "mean", "summary_last_dropout": 0.9, "summary_activation": "relu", "summary_use_proj": False}, "summary", None),
     (ROBERTA, {"pad_token_id": 0}, "pad_token_id", "pad_token_id"),
     (ROBERTA, {"pad_token_id": 4}, "another pad_token_id", None),
 ]:
@@ -367,7 +384,8 @@ def keys_read():
         | {"added_tokens." + k for k in json.loads(token.to_str())["added_tokens"][0]},
         "modules.json": within(BaseModel._load_config_modules, names="module_config"),
         "config_sentence_transformers.json": within(*saved_by, names="model_config|config") - {"sentence_transformers"},
-        "sentence_bert_config.json": arguments(Transformer.__init__) | within(Transformer._load_init_kwargs, Transformer.load_config, names="config") | {"model_args", "tokenizer_args", "config_args"},
+        "sentence_bert_config.json": arguments(Transformer.__init__) | within(Transformer._load_init_kwargs, Transformer.load_config, names="config") 
+        - {"trust_remote_code"} | {"model_args", "tokenizer_args", "config_args"},
     }
     return {file: sorted(keys) for file, keys in read.items()}
 
@@ -377,7 +395,7 @@ def hash_of(ids):
 
 
 @torch.inference_mode()
-def run(folder, pairs):
+def run(folder, pairs, scored):
     model = CrossEncoder(str(folder), device="cpu", model_kwargs={"dtype": torch.float32})
     rows = []
     for query, document in pairs:
@@ -388,6 +406,7 @@ def run(folder, pairs):
         types = inputs["token_type_ids"][0][mask].tolist() if typed else [0] * len(ids)
         logits = model.predict([(query, document)], activation_fn=torch.nn.Identity(), convert_to_tensor=True)[0]
         rows.append({
+            **({"score": float(model.predict([(query, document)])[0])} if scored else {}),
             "query": query, "document": document, "n_tokens": len(ids), "ids_sha256": hash_of(ids),
             "type_ids_sha256": hash_of(types), "logits": [float(f"{x:.7g}") for x in logits.reshape(-1).tolist()],
         })
@@ -413,7 +432,7 @@ def main():
             write(folder, source, each["files"])
             row = {key: each[key] for key in ("name", "base", "files")}
             try:
-                row["pairs"] = run(folder, each["pairs"])
+                row["pairs"] = run(folder, each["pairs"], "activation_fn" in each["name"])
             except Exception as e:  # noqa: BLE001: which it is is what is recorded
                 row["fails"] = f"{type(e).__name__}: {e}".replace(str(folder), "model").split("\n")[0][:160]
             if each["refuse"]:
