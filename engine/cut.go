@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"unicode"
@@ -25,6 +26,7 @@ type cutter struct {
 	blankOnly bool // words are cut at white space alone
 	composes  bool // the normaliser may join a character to the one before
 	added     []addedToken
+	begins    [256]bool // of the bytes that an added token begins with
 }
 
 // cutKind is a family of rules.
@@ -58,6 +60,7 @@ type stage struct {
 	Lowercase        *bool          `json:"lowercase"`
 	StripLeft        bool           `json:"strip_left"` // of Strip
 	Pattern          jsontext.Value `json:"pattern"`    // of Replace
+	Content          string         `json:"content"`    // likewise
 	AddPrefixSpace   *bool          `json:"add_prefix_space"`
 	UseRegex         *bool          `json:"use_regex"` // of ByteLevel
 	Split            *bool          `json:"split"`     // of Metaspace
@@ -97,16 +100,19 @@ func newCutter(file map[string]jsontext.Value) *cutter {
 	if !ok || !also || len(file["added_tokens"]) > 0 && json.Unmarshal(file["added_tokens"], &c.added) != nil {
 		return c
 	}
+	c.added = slices.DeleteFunc(c.added, func(t addedToken) bool { return t.Content == "" }) // the library has no such
 	c.kind = c.choose(normalizers, preTokenizers)
 	if c.kind == cutWords {
 		c.words = newWordClasses(&normalizers[0], file["model"], c.added)
 	}
 	for _, t := range c.added {
+		c.begins[t.Content[0]] = true
+		normalized := t.Normalized && len(normalizers) > 0 // inAdded doesn't know the text's normal form
 		switch {
 		case strings.ContainsFunc(t.Content, unicode.IsSpace), // it is found across white space
-			t.Normalized && t.RStrip && c.kind != cutWords:
+			normalized && t.RStrip && c.kind != cutWords:
 			c.kind = cutNever
-		case t.Normalized: // inAdded doesn't know the text's normal form
+		case normalized:
 			c.blankOnly = true
 		}
 	}
@@ -142,7 +148,7 @@ func (c *cutter) choose(normalizers, preTokenizers []stage) cutKind {
 				return cutNever
 			}
 		case "Replace":
-			if string(n.Pattern) != `{"Regex":" {2,}"}` {
+			if !n.joinsSpaces() {
 				return cutNever
 			}
 		default:
@@ -160,6 +166,14 @@ func (c *cutter) choose(normalizers, preTokenizers []stage) cutKind {
 	}
 	c.bytes = slices.ContainsFunc(preTokenizers, func(s stage) bool { return s.Type == "ByteLevel" })
 	return splitsAtSpaces(preTokenizers)
+}
+
+// joinsSpaces says whether a Replace makes one space, or ▁, of each run of spaces.
+func (s *stage) joinsSpaces() bool {
+	var pattern struct {
+		Regex string `json:"Regex"`
+	}
+	return json.Unmarshal(s.Pattern, &pattern) == nil && pattern.Regex == " {2,}" && (s.Content == " " || s.Content == metaspace)
 }
 
 // splitsAtSpaces says whether words end where white space begins, whatever is before the one and after the other.
@@ -203,8 +217,11 @@ func trimsOffsets(data jsontext.Value) bool {
 	return (p.Type == "RobertaProcessing" || p.Type == "ByteLevel") && orTrue(p.TrimOffsets)
 }
 
-// after returns the first place to cut at or after size, or the length of text.
-func (c *cutter) after(text string, size int) int {
+// lookBytes is how much text is looked over before a context is asked.
+const lookBytes = 64 << 10
+
+// after returns the first place to cut at or after size, or the length of text. Once ctx has ended it may return that, too.
+func (c *cutter) after(ctx context.Context, text string, size int) int {
 	if c.kind == cutNever {
 		return len(text)
 	}
@@ -212,18 +229,24 @@ func (c *cutter) after(text string, size int) int {
 		if c.at(text, i) {
 			return i
 		}
+		if i%lookBytes == 0 && ctx.Err() != nil {
+			break
+		}
 	}
 	return len(text)
 }
 
-// before returns the last place to cut at or before size, or 0.
-func (c *cutter) before(text string, size int) int {
+// before returns the last place to cut at or before size, or 0. Once ctx has ended it may return that, too.
+func (c *cutter) before(ctx context.Context, text string, size int) int {
 	if c.kind == cutNever {
 		return 0
 	}
 	for i := size; i > 0; i-- {
 		if c.at(text, i) {
 			return i
+		}
+		if i%lookBytes == 0 && ctx.Err() != nil {
+			break
 		}
 	}
 	return 0
@@ -234,25 +257,33 @@ func (c *cutter) at(text string, i int) bool {
 	if !utf8.RuneStart(text[i]) {
 		return false
 	}
-	a, _ := utf8.DecodeLastRuneInString(text[:i])
-	b, _ := utf8.DecodeRuneInString(text[i:])
-	var ok bool
-	switch c.kind {
-	case cutWords:
-		ok = (c.words.separates(a) || c.words.separates(b)) && (!c.blankOnly || isBlank(a) || isBlank(b))
-	case cutClasses:
-		ok = c.classesDiffer(a, b)
-	case cutSpaces:
-		ok = strings.ContainsRune(c.spaces, b) && c.endsWord(a, text[i:])
-	}
-	return (ok || c.beforeAdded(text[i:], a)) && !c.inAdded(text, i)
+	return (c.byRule(text, i) || c.begins[text[i]] && c.beforeAdded(text, i)) && !c.inAdded(text, i)
 }
 
-// beforeAdded says whether an added token begins rest, which follows a: the text is taken apart there in any case.
-func (c *cutter) beforeAdded(rest string, a rune) bool {
+// byRule says whether the pre-tokeniser allows a cut before byte i, where a character begins.
+func (c *cutter) byRule(text string, i int) bool {
+	b, _ := utf8.DecodeRuneInString(text[i:])
+	if c.kind == cutSpaces && !strings.ContainsRune(c.spaces, b) {
+		return false
+	}
+	a, _ := utf8.DecodeLastRuneInString(text[:i])
+	switch c.kind {
+	case cutWords:
+		return (c.words.separates(a) || c.words.separates(b)) && (!c.blankOnly || isBlank(a) || isBlank(b))
+	case cutClasses:
+		return c.classesDiffer(a, b)
+	case cutSpaces:
+		return c.endsWord(a, text[i:])
+	}
+	return false
+}
+
+// beforeAdded says whether an added token begins before byte i: the text is taken apart there in any case.
+func (c *cutter) beforeAdded(text string, i int) bool {
 	for j := range c.added {
 		t := &c.added[j]
-		if strings.HasPrefix(rest, t.Content) && !t.SingleWord && !t.Normalized && !(t.Special && c.literal) {
+		if strings.HasPrefix(text[i:], t.Content) && !t.SingleWord && !t.Normalized && !(t.Special && c.literal) {
+			a, _ := utf8.DecodeLastRuneInString(text[:i])
 			return !unicode.IsSpace(a)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -84,6 +85,11 @@ const awkwardAdded = `[{"id":1,"content":"<mask>","single_word":false,"lstrip":t
 	{"id":2,"content":"!a","single_word":true,"lstrip":false,"rstrip":false,"normalized":false,"special":false},
 	{"id":3,"content":"[SEP]","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true}]`
 
+// normalizedAdded are as in the files of RoBERTa and XLM-RoBERTa on the Hub, which have some tokens found in the normal form.
+const normalizedAdded = `[{"id":0,"content":"<s>","single_word":false,"lstrip":false,"rstrip":false,"normalized":true,"special":true},
+	{"id":2,"content":"</s>","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true},
+	{"id":4,"content":"<mask>","single_word":false,"lstrip":true,"rstrip":false,"normalized":true,"special":true}]`
+
 var cutFamilies = []cutFamily{
 	{name: "bert", kind: cutWords},
 	{name: "bert, special tokens as text", asText: true, kind: cutWords},
@@ -100,14 +106,19 @@ var cutFamilies = []cutFamily{
 	{name: "roberta, prefix", file: "roberta", kind: cutClasses, change: map[string]string{
 		"pre_tokenizer": `{"type":"ByteLevel","add_prefix_space":true,"trim_offsets":true,"use_regex":true}`}},
 	{name: "roberta, awkward tokens", file: "roberta", kind: cutClasses, change: map[string]string{"added_tokens": awkwardAdded}},
+	{name: "roberta, normalized tokens", file: "roberta", kind: cutClasses, change: map[string]string{"added_tokens": normalizedAdded}},
+	{name: "roberta, NFC, normalized tokens", file: "roberta", kind: cutSpaces, change: map[string]string{
+		"normalizer": `{"type":"NFC"}`, "added_tokens": normalizedAdded}},
 	{name: "roberta, NFC", file: "roberta", kind: cutClasses, change: map[string]string{"normalizer": `{"type":"NFC"}`}},
 	{name: "roberta, NFKC and lower case", file: "roberta", kind: cutSpaces, change: map[string]string{
 		"normalizer": `{"type":"Sequence","normalizers":[{"type":"NFKC"},{"type":"Lowercase"}]}`}},
 	{name: "xlm-roberta", file: "xlm_roberta", kind: cutSpaces},
+	{name: "xlm-roberta, NFKC, normalized tokens", file: "xlm_roberta", kind: cutSpaces, change: map[string]string{
+		"normalizer": `{"type":"NFKC"}`, "added_tokens": normalizedAdded}},
 	{name: "xlm-roberta, metaspace alone", file: "xlm_roberta", kind: cutSpaces, change: map[string]string{
 		"pre_tokenizer": `{"type":"Metaspace","replacement":"▁","prepend_scheme":"always","split":true}`}},
 	{name: "xlm-roberta, spaces joined", file: "xlm_roberta", kind: cutSpaces, change: map[string]string{
-		"normalizer":    `{"type":"Sequence","normalizers":[{"type":"NFKC"},{"type":"Strip","strip_left":false,"strip_right":true},{"type":"Replace","pattern":{"Regex":" {2,}"},"content":"▁"}]}`,
+		"normalizer":    `{"type":"Sequence","normalizers":[{"type":"NFKC"},{"type":"Strip","strip_left":false,"strip_right":true},{"type":"Replace","pattern": { "Regex": " {2,}" },"content":"▁"}]}`,
 		"pre_tokenizer": `{"type":"Metaspace","replacement":"▁","prepend_scheme":"first","split":true}`}},
 	{name: "xlm-roberta, charsmap", file: "xlm_roberta", kind: cutSpaces, change: map[string]string{"normalizer": "charsmap"}},
 	{name: "xlm-roberta, charsmap, metaspace alone", file: "xlm_roberta", kind: cutSpaces, change: map[string]string{
@@ -156,7 +167,7 @@ var scripts = [][]string{
 	{"\u0301", "\u0308", "\u0316", "\u0345", "\u1dfe", "\u200d", "\u200c", "\u200b", "\ufeff", "\u00ad", "\u0338", "\u0d4e", "\u0600", "\u20dd", "\u1abf"},
 	{" ", "  ", "\t", "\n", "\r\n", "\u00a0", "\u3000", "\u2028", "\u0085", "\u000b", "\u1680", "   ", " ", " ", "\n\n"},
 	{"\u0001", "\u001f", "\u007f", "\ufffd", "\ue000", "\U000f0000", "\u0378", "\U0001f9ff", "\U0001fae8", "▁", "\U00020000", "\U0002b830"},
-	strings.Fields("[SEP] [CLS] [MASK] <s> </s> <mask> <pad> <unk> [DOC] [doc] [SE P] !a a!a !a! '' ''s 's 't 'S ' \" ## ##ing [ ] < >"),
+	strings.Fields("[SEP] [CLS] [MASK] <s> </s> <mask> <pad> <unk> [DOC] [doc] [SE P] !a a!a !a! '' ''s 's 't 'S ' \" ## ##ing [ ] < > ＜mask＞ ＜s＞"),
 	strings.Fields("0 1 12 123 4567 ٣ ๓ x1 1x a1b2 1.5 -7 $9 50% # @me http://a.b/c?d=e&f=g"),
 	{strings.Repeat("x", 99), strings.Repeat("y", 100), strings.Repeat("z", 101), strings.Repeat("é", 101), strings.Repeat("か", 60), strings.Repeat("a\u0301", 60)},
 }
@@ -191,9 +202,9 @@ func checkPieces(t *testing.T, one *tokenizer, text string, size int, from end) 
 	rest := text
 	for rest != "" {
 		var piece string
-		piece, rest = one.cuts.take(rest, size, from)
+		piece, rest = one.cuts.take(t.Context(), rest, size, from)
 		if one.cuts.kind == cutWords {
-			piece = one.cuts.words.compact(piece)
+			piece = one.cuts.words.compact(t.Context(), piece)
 		}
 		got = append(got, one.whole(piece))
 	}
@@ -315,6 +326,33 @@ func TestLongStretches(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// An added token that appears only in the normal form of a stretch, at any place of its parts, is found there.
+func TestNormalizedTokenInLongStretch(t *testing.T) {
+	i := slices.IndexFunc(cutFamilies, func(f cutFamily) bool { return f.name == "xlm-roberta, NFKC, normalized tokens" })
+	one := cutFamilies[i].open(t)
+	for pad := range 20 {
+		before := strings.Repeat("x", pad) + strings.Repeat("東京", maxPieceBytes/len("東京")-3)
+		text := before + "＜mask＞" + strings.Repeat("の天気", 2000)
+		ids, whole, err := one.encode(t.Context(), &caller{}, text, all, front)
+		if want := appendIDs(nil, one.whole(text)); err != nil || !whole || !slices.Equal(ids, want) || !slices.Contains(ids, 4) {
+			t.Errorf("after %d bytes: %d ids, whole %t, want the %d of the whole: %v", len(before), len(ids), whole, len(want), err)
+		}
+	}
+}
+
+// A word of a megabyte that is never settled takes a few bytes of memory a byte.
+func TestUnigramTakesLittleMemory(t *testing.T) {
+	one := newTestTokenizer(t, tokenizerFile(t, "xlm_roberta"), false)
+	text := strings.Repeat("the", 1<<20/3)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	ids, _, err := one.encodeLongWords(t.Context(), &caller{}, text, all)
+	runtime.ReadMemStats(&after)
+	if got := (after.TotalAlloc - before.TotalAlloc) >> 20; err != nil || len(ids) < len(text)/3 || got > 64 {
+		t.Errorf("%d ids with %d MiB of memory: %v", len(ids), got, err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -147,15 +148,20 @@ var libraryDiffers = &unicode.RangeTable{R16: []unicode.Range16{
 
 // compact leaves out of a text what has no part in its tokens: of each stretch that is certainly one word and longer than
 // words may be, all but its beginning, which makes the same unknown token; and of each run of white space, and of
-// characters that are dropped, all but the first.
-func (w *wordClasses) compact(text string) string {
+// characters that are dropped, all but the first. Once ctx has ended it may return any text.
+func (w *wordClasses) compact(ctx context.Context, text string) string {
 	if !w.plain {
 		return text
 	}
 	var out strings.Builder
 	var word, dropped, blank int // of the stretch, and of the runs, that text[:i] ends in
-	kept := 0
+	kept, look := 0, lookBytes
 	for i, r := range text {
+		if i >= look {
+			if look += lookBytes; ctx.Err() != nil {
+				return ""
+			}
+		}
 		keep := true
 		switch w.of(r) {
 		case classWord:

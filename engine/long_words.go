@@ -62,6 +62,9 @@ func (t *tokenizer) encodeLongWords(ctx context.Context, who *caller, text strin
 		if err != nil {
 			return nil, false, err
 		}
+		if strings.HasPrefix(part, metaspace) {
+			s.add("", true)
+		}
 		for part != "" {
 			i := strings.Index(part[1:], metaspace) + 1 // where the next word begins
 			if i == 0 {
@@ -78,11 +81,17 @@ func (t *tokenizer) encodeLongWords(ctx context.Context, who *caller, text strin
 	}
 }
 
+// maxKnown is how many clusters are remembered: more than there are characters in any one script.
+const maxKnown = 1 << 16
+
 // normal reads a stretch as the model gets it, with ▁ for white space.
 type normal struct {
 	text  string // what is left
 	begun bool
 	known map[string]string // clusters
+	added []string          // tokens that the library would find in the normal form
+	held  string            // the end of the normal form so far, where one of them may begin
+	hold  int               // how much that is
 }
 
 func (t *tokenizer) newNormal(text string) (*normal, error) {
@@ -95,10 +104,17 @@ func (t *tokenizer) newNormal(text string) (*normal, error) {
 	if text == "" || strings.Contains(text, metaspace) || unicode.IsSpace(last) {
 		return nil, errNotClusters
 	}
-	return &normal{text: text, known: map[string]string{}}, nil
+	n := &normal{text: text, known: map[string]string{}}
+	for i := range t.cuts.added {
+		if t.cuts.added[i].Normalized {
+			n.added = append(n.added, t.cuts.added[i].Content)
+			n.hold = max(n.hold, len(t.cuts.added[i].Content)-1)
+		}
+	}
+	return n, nil
 }
 
-// next returns another part. A part that is not the last ends where no word begins.
+// next returns another part.
 func (n *normal) next(ctx context.Context, t *tokenizer, who *caller) (part string, last bool, err error) {
 	var out strings.Builder
 	if first, _ := utf8.DecodeRuneInString(n.text); !n.begun && !unicode.IsSpace(first) {
@@ -112,12 +128,28 @@ func (n *normal) next(ctx context.Context, t *tokenizer, who *caller) (part stri
 			if normal, err = t.normalCluster(ctx, who, cluster); err != nil {
 				return "", false, err
 			}
+			if len(n.known) >= maxKnown {
+				clear(n.known)
+			}
 			n.known[cluster] = normal
 		}
 		out.WriteString(normal)
 		n.text = n.text[len(cluster):]
 	}
-	return out.String(), n.text == "", nil
+	part, last, n.held = n.held+out.String(), n.text == "", ""
+	for _, token := range n.added {
+		if strings.Contains(part, token) {
+			return "", false, errNotClusters
+		}
+	}
+	if !last {
+		i := max(0, len(part)-n.hold)
+		for i > 0 && i < len(part) && !utf8.RuneStart(part[i]) {
+			i--
+		}
+		part, n.held = part[:i], part[i:]
+	}
+	return part, last, nil
 }
 
 // normalCluster asks the library, between two letters, so that nothing is put before it or stripped.

@@ -51,7 +51,10 @@ func (t *tokenizer) encode(ctx context.Context, who *caller, text string, need i
 	have := 0
 	for text != "" && have < need {
 		var piece string
-		piece, text = t.cuts.take(text, pieceBytes(need-have), from)
+		piece, text = t.cuts.take(ctx, text, pieceBytes(need-have), from)
+		if ctx.Err() != nil {
+			return nil, false, context.Cause(ctx)
+		}
 		got, whole, err := t.encodePiece(ctx, who, piece, need-have, from)
 		if err != nil {
 			return nil, false, err
@@ -78,15 +81,15 @@ func pieceBytes(need int) int {
 
 // take cuts a piece of about size bytes off text, at least that where it is followed by another. It is longer where the
 // text can't be cut.
-func (c *cutter) take(text string, size int, from end) (piece, rest string) {
+func (c *cutter) take(ctx context.Context, text string, size int, from end) (piece, rest string) {
 	switch {
 	case len(text) <= size:
 		return text, ""
 	case from == back:
-		i := c.before(text, len(text)-size)
+		i := c.before(ctx, text, len(text)-size)
 		return text[i:], text[:i]
 	}
-	i := c.after(text, size)
+	i := c.after(ctx, text, size)
 	return text[:i], text[i:]
 }
 
@@ -94,7 +97,7 @@ func (c *cutter) take(text string, size int, from end) (piece, rest string) {
 // the library should get at once.
 func (t *tokenizer) encodePiece(ctx context.Context, who *caller, piece string, need int, from end) (ids []int32, whole bool, err error) {
 	if t.cuts.kind == cutWords && len(piece) > minPieceBytes {
-		piece = t.cuts.words.compact(piece)
+		piece = t.cuts.words.compact(ctx, piece)
 	}
 	switch {
 	case len(piece) <= 2*maxPieceBytes:

@@ -42,7 +42,10 @@ func (e *Engine) Tokenize(ctx context.Context, text string, specialTokens bool, 
 	text = clean(text)
 	w := walk{text: text}
 	for at := 0; at < len(text); {
-		piece, _ := e.tokenizer.cuts.take(text[at:], maxPieceBytes, front)
+		piece, _ := e.tokenizer.cuts.take(ctx, text[at:], maxPieceBytes, front)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 		if len(piece) > maxUncutBytes {
 			return nil, &StretchError{Bytes: len(piece), Limit: maxUncutBytes}
 		}
