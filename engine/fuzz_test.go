@@ -1,9 +1,15 @@
 package engine
 
 import (
+	"maps"
+	"os"
+	"path/filepath"
 	"testing"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/metalrank/metalrank/weights"
 )
 
 // A tokenizer.json is somebody else's: whatever its post_processor says, either it is refused, or pairs can be put
@@ -32,6 +38,63 @@ func FuzzPairTemplate(f *testing.F) {
 			if id < 0 || got.types[i] < 0 {
 				t.Fatalf("token %d is %d of type %d", i, id, got.types[i])
 			}
+		}
+	})
+}
+
+// The small files beside a tokenizer are somebody else's, too: either they are refused, or texts can be encoded.
+func FuzzTokenizerFiles(f *testing.F) {
+	families := []string{"roberta", "xlm_roberta", "camembert", "electra", "distilbert"}
+	all := make([]map[string][]byte, len(families))
+	for i, family := range families {
+		all[i] = map[string][]byte{}
+		dir := filepath.Join("testdata", "families", family)
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, e := range entries {
+			if all[i][e.Name()], err = os.ReadFile(filepath.Join(dir, e.Name())); err != nil {
+				f.Fatal(err)
+			}
+		}
+		f.Add(i, `{}`, `{}`, `{}`, `{}`)
+		f.Add(i, `{"cls_token":"","added_tokens_decoder":{"3":{"content":"a","lstrip":true}}}`, `{"sep_token":{"content":"b"}}`, `{"x":7}`,
+			`{"added_tokens":[{"id":1,"content":"c","special":true}]}`)
+		f.Add(i, `{"tokenizer_class":"PreTrainedTokenizerFast","extra_special_tokens":{"a":"b"},"truncation_side":"left"}`, `{}`, `{}`,
+			`{"normalizer":{"type":"Lowercase"},"truncation":{"direction":"Left"}}`)
+		f.Add(i, `{"model_max_length":1e30,"add_prefix_space":false,"model_input_names":["a"]}`, `{"additional_special_tokens":["a"]}`, `{}`,
+			`{"model":{"unk_id":9}}`)
+	}
+	f.Fuzz(func(t *testing.T, family int, config, special, added, patch string) {
+		files := maps.Clone(all[uint(family)%uint(len(all))])
+		files[tokenizerConfigFile], files[specialTokensFile], files[addedTokensFile] = []byte(config), []byte(special), []byte(added)
+		var old, changes any
+		if json.Unmarshal([]byte(patch), &changes) == nil && json.Unmarshal(files[tokenizerJSON], &old) == nil {
+			patched, err := json.Marshal(mergePatch(old, changes))
+			if err != nil {
+				t.Fatal(err)
+			}
+			files[tokenizerJSON] = patched
+		}
+		checkpoint, err := weights.FromMemory("fuzz", files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := checkpoint.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
+		tokenizer, err := openTokenizer(checkpoint, false)
+		if err != nil {
+			return
+		}
+		if ids := tokenizer.handle.EncodeWithOptions("a b c", false).IDs; tokenizer.maxLength < minMaxLength || len(ids) > 1<<10 {
+			t.Errorf("%d ids, at most %d tokens", len(ids), tokenizer.maxLength)
+		}
+		if err := tokenizer.close(); err != nil {
+			t.Error(err)
 		}
 	})
 }

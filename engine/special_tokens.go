@@ -72,6 +72,9 @@ func (t *tokenizerFiles) named(known map[string]tokenEntry) (map[string]tokenEnt
 	}
 	for _, name := range namedTokens {
 		if token, ok := all[name]; ok {
+			if _, needed := t.class.tokens[name]; needed && token.Content == "" {
+				return nil, fmt.Errorf("%s: %s: empty, want a token", tokenizerConfigFile, name)
+			}
 			if whole, ok := known[token.Content]; ok {
 				all[name] = whole
 			}

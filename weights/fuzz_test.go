@@ -102,3 +102,31 @@ func FuzzCard(f *testing.F) {
 		_, _ = parseCard([]byte(readme))
 	})
 }
+
+// FuzzSentence is of the files of sentence-transformers.
+func FuzzSentence(f *testing.F) {
+	files := smallestFiles()
+	module := `[{"type":"sentence_transformers.base.modules.transformer.Transformer","path":""}]`
+	for _, seed := range [][3]string{
+		{module, `{"model_type":"CrossEncoder","prompts":{"a":"b"},"default_prompt_name":"a"}`, `{"max_seq_length":9,"do_lower_case":true}`},
+		{module, `{}`, `{"transformer_task":"sequence-classification","processing_kwargs":{"text":{"max_length":9},"common":{"truncation":true}}}`},
+		{module, `{"model_type":"CrossEncoder"}`, `{"modality_config":{"text":{"method":"forward"}},"tokenizer_args":{"model_max_length":9}}`},
+		{`[{"type":"a.Transformer"},{"type":"Dense","path":"1"}]`, `{"activation_fn":"torch.nn.Tanh"}`, `{"model_args":{"x":null}}`},
+	} {
+		f.Add(seed[0], seed[1], seed[2])
+	}
+	f.Fuzz(func(t *testing.T, modules, config, transformer string) {
+		files := with(with(with(files, modulesFile, modules), sentenceFile, config), transformerFiles[0], transformer)
+		checkOpen(t, len(modules)+len(config)+len(transformer), files)
+		c, err := FromMemory("fuzz", files)
+		if err != nil {
+			return
+		}
+		if s := c.Sentence(); s.Length < 0 || len(s.Prompt) > maxPrompt {
+			t.Errorf("%+v", s)
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -26,7 +26,7 @@ func TestConvert(t *testing.T) {
 	if rows := strings.Split(strings.TrimSpace(stdout), "\n"); status != 0 || len(rows) != 3 {
 		t.Errorf("status %d, stdout %q, stderr %q", status, stdout, stderr)
 	}
-	status, stdout, stderr = execute(t, t.Context(), "", "info", "--model", made, "--tensors", "--against", model)
+	status, stdout, stderr = execute(t, t.Context(), "", "info", made, "--tensors", "--against", model)
 	for _, want := range []string{
 		"4 bits in groups of 64, 2 layers otherwise", "[64 64]", "int4/64 F16", "int8/64 F16", "2304 bytes", "max |Δ| 0.0", "relative RMS 0",
 	} {

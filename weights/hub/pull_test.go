@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -442,6 +443,23 @@ func TestChooseWeights(t *testing.T) {
 		_, err := chooseWeights(Name{Owner: "a", Model: "b"}, c.files)
 		if !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q: error %v, want a part %q", c.files, err, c.want)
+		}
+	}
+}
+
+// Every file that changes scores is fetched; the page lists them by its headings, and the names of the Transformer's file.
+func TestFilesThatCountAreFetched(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "checkpoint-fields.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := regexp.MustCompile("(?m)^## `(.+)`$|`(sentence_[^`]+_config.json)`").FindAllSubmatch(page, -1)
+	if len(names) < 15 {
+		t.Errorf("%d files, want at least 15", len(names))
+	}
+	for _, name := range names {
+		if file := string(name[1]) + string(name[2]); !slices.Contains(besideWeights, file) {
+			t.Errorf("%s is not fetched", file)
 		}
 	}
 }
