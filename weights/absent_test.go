@@ -95,7 +95,9 @@ func TestDanglingLinks(t *testing.T) {
 		c, err := Open(dir)
 		if err == nil {
 			_, err = c.File(name)
-			defer c.Close()
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
 		}
 		wantError(t, err, "weights: "+path+`: a link to "../blobs/0123", which is not there`, ErrInvalid)
 	}
