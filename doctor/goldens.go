@@ -13,13 +13,13 @@ import (
 
 // shortTokens is the longest pair that goes through the simulator unless everything is asked for: it takes seconds for a
 // pair of 512 tokens.
-const shortTokens = 64
+const shortTokens = 32
 
 // system is a backend at a precision, and how far its logits may be from transformers' in fp32.
 type system struct {
 	backend, precision string
 	// allowed: for fp32 on a CPU what the order of additions makes of fp32; ten times that in the kernels, where sums have
-	// another order on each device; for fp16, its rounding through six layers; for int8, whose activations are rounded to
+	// another order on each device; for fp16, its rounding through twelve layers; for int8, whose activations are rounded to
 	// 256 steps a token, twice the largest difference seen on the embedded model's evaluation set.
 	allowed float64
 }

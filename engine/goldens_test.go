@@ -97,68 +97,112 @@ func compareGoldens(t *testing.T, e *Engine, golden []goldenPair, tolerance floa
 }
 
 func TestEmbeddedModelAgainstTransformers(t *testing.T) {
-	golden := embeddedGoldens(t, true)
-	compareGoldens(t, openConfig(t, Config{Backend: BackendCPU}), golden, logitTolerance)
+	compareGoldens(t, openConfig(t, Config{Backend: BackendCPU}), embeddedGoldens(t, 512), logitTolerance)
+	golden := embeddedGoldens(t, 64)
 	if testing.Short() {
 		golden = golden[:4]
 	}
 	compareGoldens(t, openConfig(t, Config{Backend: BackendReference}), golden, logitTolerance)
 }
 
-// embeddedGoldens are the pairs of the embedded model; without long ones, those of at most 64 tokens: full-length pairs
-// take seconds each in float64, and in the simulator.
-func embeddedGoldens(t *testing.T, long bool) []goldenPair {
+// TestPublishedScores holds the embedded model to what is published of the one that it was quantised from, in fp32. The
+// allowance is what the card states as the cost of that quantisation, where logits spread over 20; arithmetic in int8 may
+// cost as much again.
+func TestPublishedScores(t *testing.T) {
+	allowed := map[string]float64{PrecisionFP32: 0.2, PrecisionInt8: 0.4}
+	golden := embeddedGoldens(t, 512)
+	for _, published := range []struct {
+		pair   int
+		logit  float64
+		source string
+	}{
+		{0, 9.2189, "sentence-transformers, in the card of cross-encoder/ms-marco-MiniLM-L-12-v2"},
+		{1, -4.0780, "the same"},
+		{2, 9.4506, "transformers.js, unquantised, in the card of Xenova/ms-marco-MiniLM-L-12-v2"},
+		{3, -11.1605, "the same"},
+	} {
+		for precision, allowed := range allowed {
+			g := golden[published.pair]
+			scores, err := openConfig(t, Config{Backend: BackendCPU, Precision: precision}).
+				Score(t.Context(), []Pair{{Query: g.Query, Document: g.Document}}, raw)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := scores.Row(0)[0]; !(math.Abs(got-published.logit) <= allowed) {
+				t.Errorf("%s: %.60q: logit %v, published %v (%s)", precision, g.Document, got, published.logit, published.source)
+			}
+		}
+	}
+}
+
+// embeddedGoldens are the pairs of the embedded model that have at most so many tokens: full-length pairs take seconds
+// each in float64, and in the simulator.
+func embeddedGoldens(t *testing.T, longest int) []goldenPair {
 	t.Helper()
 	recorded, err := builtin.Goldens()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(recorded) != 32 {
-		t.Fatalf("%d pairs, want 32", len(recorded))
+	if len(recorded) != 36 {
+		t.Fatalf("%d pairs, want 36", len(recorded))
 	}
 	var golden []goldenPair
 	for _, g := range recorded {
-		if long || g.Tokens <= 64 {
+		if g.Tokens <= longest {
 			golden = append(golden, goldenPair{Query: g.Query, Document: g.Document, Tokens: g.Tokens, IDs: g.IDs, Logit: g.Logit})
 		}
 	}
 	return golden
 }
 
-func TestRandomModelsAgainstTransformers(t *testing.T) {
+// randomModel is a checkpoint of weightstest, and what transformers makes of it.
+type randomModel struct {
+	Name      string            `json:"name"`
+	Files     map[string]string `json:"files"`
+	MaxLength int               `json:"max_length"`
+	Pairs     []goldenPair      `json:"pairs"`
+
+	dir string // where it has been written
+}
+
+// randomGoldens writes the checkpoints, whose files must be those that the goldens were made with.
+func randomGoldens(t *testing.T) []randomModel {
+	t.Helper()
 	var golden struct {
-		Models []struct {
-			Name      string            `json:"name"`
-			Files     map[string]string `json:"files"`
-			MaxLength int               `json:"max_length"`
-			Pairs     []goldenPair      `json:"pairs"`
-		} `json:"models"`
+		Models []randomModel `json:"models"`
 	}
 	readGolden(t, "goldens_random.json", &golden)
-	if len(golden.Models) != len(weightstest.Specs()) {
-		t.Fatalf("%d models, want %d", len(golden.Models), len(weightstest.Specs()))
-	}
 	specs := map[string]weightstest.Spec{}
 	for _, spec := range weightstest.Specs() {
 		specs[spec.Name] = spec
 	}
-	for _, model := range golden.Models {
-		t.Run(model.Name, func(t *testing.T) {
-			dir := t.TempDir()
-			if err := weightstest.Write(dir, specs[model.Name]); err != nil {
+	if len(golden.Models) != len(specs) {
+		t.Fatalf("%d models, want %d", len(golden.Models), len(specs))
+	}
+	for i := range golden.Models {
+		model := &golden.Models[i]
+		model.dir = t.TempDir()
+		if err := weightstest.Write(model.dir, specs[model.Name]); err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range model.Files {
+			data, err := os.ReadFile(filepath.Join(model.dir, name))
+			if err != nil {
 				t.Fatal(err)
 			}
-			for name, want := range model.Files {
-				data, err := os.ReadFile(filepath.Join(dir, name))
-				if err != nil {
-					t.Fatal(err)
-				}
-				if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != want {
-					t.Fatalf("%s is not the file that the goldens were made with", name)
-				}
+			if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != want {
+				t.Fatalf("%s: %s is not the file that the goldens were made with", model.Name, name)
 			}
+		}
+	}
+	return golden.Models
+}
+
+func TestRandomModelsAgainstTransformers(t *testing.T) {
+	for _, model := range randomGoldens(t) {
+		t.Run(model.Name, func(t *testing.T) {
 			for _, backend := range []string{BackendCPU, BackendReference} {
-				e := openConfig(t, Config{Model: dir, Backend: backend})
+				e := openConfig(t, Config{Model: model.dir, Backend: backend})
 				if got := e.Info().MaxLength; got != model.MaxLength {
 					t.Errorf("max length %d, want %d", got, model.MaxLength)
 				}

@@ -14,8 +14,8 @@ import (
 	"github.com/metalrank/metalrank/engine/gpu"
 	"github.com/metalrank/metalrank/metal/sim/simtest"
 	"github.com/metalrank/metalrank/weights"
-	"github.com/metalrank/metalrank/weights/builtin"
 	"github.com/metalrank/metalrank/weights/convert"
+	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
 // What a logit may differ by on Metal: design's allowance for fp16; for fp32 ten times that of the CPU; and for quantised
@@ -45,18 +45,31 @@ func openSim(t *testing.T, config Config) *Engine {
 	return e
 }
 
-// TestKernelsAgainstTransformers runs the embedded model through the product's own kernels.
+// TestKernelsAgainstTransformers runs the embedded model through the product's own kernels: its short pairs, unless there
+// is time for all.
 func TestKernelsAgainstTransformers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the simulator takes its time")
 	}
-	t.Run("fp16", func(t *testing.T) {
-		golden := embeddedGoldens(t, true)
-		compareOrder(t, golden, compareGoldens(t, openSim(t, Config{}), golden, halfTolerance))
-	})
-	t.Run("fp32", func(t *testing.T) {
-		compareGoldens(t, openSim(t, Config{Precision: PrecisionFP32}), embeddedGoldens(t, simtest.Long()), floatTolerance)
-	})
+	longest := 40
+	if simtest.Long() {
+		longest = 512
+	}
+	golden := embeddedGoldens(t, longest)
+	compareOrder(t, golden, compareGoldens(t, openSim(t, Config{}), golden, halfTolerance))
+	if simtest.Long() {
+		compareGoldens(t, openSim(t, Config{Precision: PrecisionFP32}), golden, floatTolerance)
+	}
+}
+
+// TestRandomModelsOnKernels runs small checkpoints with every activation through the kernels, at their full length.
+func TestRandomModelsOnKernels(t *testing.T) {
+	for _, model := range randomGoldens(t) {
+		t.Run(model.Name, func(t *testing.T) {
+			compareGoldens(t, openSim(t, Config{Model: model.dir}), model.Pairs, halfTolerance)
+			compareGoldens(t, openSim(t, Config{Model: model.dir, Precision: PrecisionFP32}), model.Pairs, floatTolerance)
+		})
+	}
 }
 
 // compareOrder sorts the documents of each golden query by their logits: the order must be transformers'.
@@ -96,15 +109,17 @@ func TestFamiliesOnKernels(t *testing.T) {
 	}
 }
 
-// TestQuantisedOnKernels converts the embedded model to 8 and 4 bits, and compares the kernels, which multiply by the
+// TestQuantisedOnKernels converts a MiniLM of two layers to 8 and 4 bits, and compares the kernels, which multiply by the
 // codes, with float64 over the same weights dequantised.
 func TestQuantisedOnKernels(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the simulator takes its time")
 	}
-	pairs := make([]Pair, 0, 8)
-	for _, g := range embeddedGoldens(t, false)[:cap(pairs)] {
-		pairs = append(pairs, Pair{Query: g.Query, Document: g.Document})
+	var pairs []Pair
+	for _, g := range randomGoldens(t)[0].Pairs { // of a checkpoint with the same words
+		if g.Tokens <= 40 && len(pairs) < 8 {
+			pairs = append(pairs, Pair{Query: g.Query, Document: g.Document})
+		}
 	}
 	for _, bits := range []int{8, 4} {
 		t.Run(fmt.Sprintf("%d bits", bits), func(t *testing.T) {
@@ -130,10 +145,14 @@ func TestQuantisedOnKernels(t *testing.T) {
 	}
 }
 
-// quantised converts the embedded model; the result is its folder.
+// quantised converts a MiniLM of two layers; the result is its folder.
 func quantised(t *testing.T, bits int) string {
 	t.Helper()
-	checkpoint, err := builtin.Open()
+	files, err := weightstest.Files(weightstest.MiniLM(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkpoint, err := weights.FromMemory("random", files)
 	if err != nil {
 		t.Fatal(err)
 	}

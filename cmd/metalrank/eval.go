@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -20,11 +21,11 @@ import (
 
 type evalCommand struct {
 	Model     []string `help:"Models to compare: folders, OWNER/MODEL, or \"builtin\". The first is what the others are compared with." default:"builtin" sep:"," placeholder:"DIR"`
-	Backend   string   `help:"What computes: ${enum}." enum:"auto,reference" default:"auto"`
+	Backend   string   `help:"What computes: ${enum}." enum:"${backends}" default:"auto"`
 	Precision []string `help:"Arithmetic of each model, as of rerank; several: each model at each. Default: the backend's own." sep:"," placeholder:"P"`
 	MaxLength int      `help:"Tokens in a pair; longer pairs are truncated. Default: what the model takes." placeholder:"N"`
 	Format    string   `help:"How to print: ${enum}." enum:"table,json" default:"table"`
-	File      string   `arg:"" help:"Queries as JSON lines, {\"query\":…, \"docs\":[…], \"relevant\":[indexes of docs]}; \"-\" is standard input."`
+	File      string   `arg:"" help:"Queries as JSON lines, {\"query\":…, \"docs\":[…], \"relevant\":[indexes of docs]}, or with a grade of relevance for each document, \"grades\":[0, 2, …]; \"-\" is standard input."`
 }
 
 // judged is a query with documents, and how relevant each is.
@@ -57,10 +58,8 @@ func (c *evalCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	var (
-		rows      []evaluation
-		reference [][]float64
-	)
+	rows := []evaluation{asGiven(queries)}
+	var reference [][]float64
 	precisions := c.Precision
 	if len(precisions) == 0 {
 		precisions = []string{""}
@@ -110,26 +109,44 @@ func (c *evalCommand) read(ctx context.Context, std streams) ([]judged, error) {
 	return queries, in.Close()
 }
 
-const judgedForm = `{"query": text, "docs": [texts], "relevant": [indexes of docs]}`
+// mostGrade bounds a grade: gains are powers of two of it, and judgements rarely go beyond 4.
+const mostGrade = 16
+
+const judgedForm = `{"query": text, "docs": [texts], "relevant": [indexes of docs]}, or "grades": [one for each of docs]`
 
 func parseJudged(l jsonl.Line) (judged, error) {
 	var row struct {
-		Query    string   `json:"query"`
-		Docs     []string `json:"docs"`
-		Relevant []int    `json:"relevant"`
+		Query    string    `json:"query"`
+		Docs     []string  `json:"docs"`
+		Relevant []int     `json:"relevant"`
+		Grades   []float64 `json:"grades"`
 	}
 	if err := json.Unmarshal(l.Text, &row); err != nil {
 		return judged{}, fmt.Errorf("line %d: want %s, got: %s", l.Number, judgedForm, strings.TrimPrefix(err.Error(), "jsontext: "))
 	}
-	if row.Query == "" || len(row.Docs) == 0 || len(row.Relevant) == 0 {
-		return judged{}, fmt.Errorf("line %d: want query, docs and relevant, none empty", l.Number)
+	if row.Query == "" || len(row.Docs) == 0 || (len(row.Relevant) == 0) == (len(row.Grades) == 0) {
+		return judged{}, fmt.Errorf("line %d: want query, docs, and either relevant or grades, none empty", l.Number)
 	}
-	q := judged{row.Query, row.Docs, make([]float64, len(row.Docs))}
+	q := judged{row.Query, row.Docs, row.Grades}
+	if q.grades == nil {
+		q.grades = make([]float64, len(row.Docs))
+	}
 	for _, i := range row.Relevant {
 		if i < 0 || i >= len(row.Docs) {
 			return judged{}, fmt.Errorf("line %d: relevant: %d, want an index of docs, 0 to %d", l.Number, i, len(row.Docs)-1)
 		}
 		q.grades[i] = 1
+	}
+	if len(q.grades) != len(q.documents) {
+		return judged{}, fmt.Errorf("line %d: grades: %d, want one for each of %d docs", l.Number, len(q.grades), len(q.documents))
+	}
+	for i, grade := range q.grades {
+		if !(grade >= 0 && grade <= mostGrade) {
+			return judged{}, fmt.Errorf("line %d: grades: number %d is %g, want 0 to %d", l.Number, i, grade, mostGrade)
+		}
+	}
+	if slices.Max(q.grades) == 0 {
+		return judged{}, fmt.Errorf("line %d: grades: all are 0, so that every order is as good", l.Number)
 	}
 	return q, nil
 }
@@ -149,7 +166,6 @@ func (c *evalCommand) score(ctx context.Context, model, precision string, querie
 	for _, d := range e.Info().DTypes {
 		row.WeightMB += float64(d.Bytes) / 1e6
 	}
-	n := float64(len(queries))
 	for _, q := range queries {
 		ranking, err := e.Rerank(ctx, q.query, q.documents, engine.Options{RawScores: true})
 		if err != nil {
@@ -159,13 +175,33 @@ func (c *evalCommand) score(ctx context.Context, model, precision string, querie
 		for _, r := range ranking.Results {
 			scores[r.Index] = r.Score
 		}
-		row.NDCG += metrics.NDCG(scores, q.grades, evalDepth) / n
-		row.MRR += metrics.ReciprocalRank(scores, q.grades, evalDepth) / n
-		row.Recall1 += metrics.Recall(scores, q.grades, 1) / n
-		row.Recall10 += metrics.Recall(scores, q.grades, evalDepth) / n
+		row.add(scores, q.grades, len(queries))
 		logits = append(logits, scores)
 	}
 	return row, logits, nil
+}
+
+// asGiven is the row of the order that the documents have in the file. Where that is a search engine's, a model has to
+// do better to be worth its time. There are no logits to compare.
+func asGiven(queries []judged) evaluation {
+	row := evaluation{Model: "(order given)"}
+	for _, q := range queries {
+		scores := make([]float64, len(q.documents))
+		for i := range scores {
+			scores[i] = -float64(i)
+		}
+		row.add(scores, q.grades, len(queries))
+	}
+	return row
+}
+
+// add adds one of so many queries to the means.
+func (e *evaluation) add(scores, grades []float64, queries int) {
+	n := float64(queries)
+	e.NDCG += metrics.NDCG(scores, grades, evalDepth) / n
+	e.MRR += metrics.ReciprocalRank(scores, grades, evalDepth) / n
+	e.Recall1 += metrics.Recall(scores, grades, 1) / n
+	e.Recall10 += metrics.Recall(scores, grades, evalDepth) / n
 }
 
 // compare fills in how far logits are from those of the reference.
@@ -190,10 +226,14 @@ func (e *evaluation) compare(logits, reference [][]float64) {
 func printEvaluations(w io.Writer, rows []evaluation) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	_, err := fmt.Fprintln(table, "model\tMB\tNDCG@10\tMRR@10\trecall@1\trecall@10\ttau\tmean |Δ|\tmax |Δ|\t")
-	for _, r := range rows {
+	for i, r := range rows {
+		size, compared := fmt.Sprintf("%.1f", r.WeightMB), fmt.Sprintf("%.4f\t%.2g\t%.2g", r.Tau, r.MeanDelta, r.MaxDelta)
+		if i == 0 { // no model
+			size, compared = "", "\t\t"
+		}
 		if err == nil {
-			_, err = fmt.Fprintf(table, "%s\t%.1f\t%.4f\t%.4f\t%.4f\t%.4f\t%.4f\t%.2g\t%.2g\t\n",
-				oneLine(r.Model), r.WeightMB, r.NDCG, r.MRR, r.Recall1, r.Recall10, r.Tau, r.MeanDelta, r.MaxDelta)
+			_, err = fmt.Fprintf(table, "%s\t%s\t%.4f\t%.4f\t%.4f\t%.4f\t%s\t\n",
+				oneLine(r.Model), size, r.NDCG, r.MRR, r.Recall1, r.Recall10, compared)
 		}
 	}
 	return errors.Join(err, table.Flush())

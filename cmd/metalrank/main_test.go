@@ -337,8 +337,8 @@ func TestInfo(t *testing.T) {
 	if status != 0 {
 		t.Fatal(stderr)
 	}
-	for _, want := range []string{"BertForSequenceClassification", "12 of 32", "30522", "I8 (39 tensors, 22.7 MB), F16 (105 tensors, 0.2 MB)", "8 bits, a scale for each row",
-		"LABEL_0", "WordPiece", "apache-2.0", "cpu (", "float32"} {
+	for _, want := range []string{"BertForSequenceClassification", "12 of 32", "30522", "I8 (75 tensors, 33.3 MB), F32 (201 tensors, 0.5 MB)", "8 bits, a scale for each row",
+		"LABEL_0", "WordPiece", "apache-2.0", "cross-encoder/ms-marco-MiniLM-L-12-v2", "cpu (", "float32"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("info lacks %q:\n%s", want, stdout)
 		}

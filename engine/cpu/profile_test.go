@@ -7,23 +7,19 @@ import (
 	"time"
 
 	"github.com/metalrank/metalrank/engine/cost"
-	"github.com/metalrank/metalrank/weights/builtin"
+	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
-// profiled runs a pass of the embedded model and returns where its time went.
+// profiled runs a pass of a MiniLM of six layers and returns where its time went.
 func profiled(t *testing.T, options Options, lengths ...int) (Profile, func() Profile) {
 	t.Helper()
-	checkpoint, err := builtin.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = checkpoint.Close() })
-	b, err := New(checkpoint, options)
+	c := checkpoint(t, weightstest.MiniLM(6))
+	b, err := New(c, options)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = b.Close() })
-	batch := modelOf(checkpoint.Config()).Batch(lengths...)
+	batch := modelOf(c.Config()).Batch(lengths...)
 	plain, out := make([]float32, len(lengths)), make([]float32, len(lengths))
 	if err := b.Forward(t.Context(), batch, plain); err != nil {
 		t.Fatal(err)

@@ -10,14 +10,6 @@ import (
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
-// miniLM is the shape of the embedded model, with a small vocabulary and as many layers as there is time for.
-func miniLM(layers int) weightstest.Spec {
-	spec := weightstest.Specs()[0]
-	spec.Hidden, spec.Heads, spec.FeedForward, spec.Layers, spec.MaxPositions = 384, 12, 1536, layers, 512
-	spec.DType, spec.Activation, spec.TokenizerKeys = "F16", "gelu", nil
-	return spec
-}
-
 // mixed are the lengths of 32 pairs with a heavy tail, mean 107: what a search engine sends (log-normal, as the workload
 // of that name in tools/peers).
 func mixed() []int {
@@ -46,7 +38,7 @@ func TestArithmetic(t *testing.T) {
 	if !simtest.Long() {
 		lengths = lengths[:24] // 1,526 tokens
 	}
-	r := newRig(t, sim.Config{}, written(t, miniLM(layers)), gpu.Config{})
+	r := newRig(t, sim.Config{}, written(t, weightstest.MiniLM(layers)), gpu.Config{})
 	r.forward(t, r.gpu, r.batch(9, lengths...))
 	reports := r.device.reports()
 	if want := 5*layers + 3; len(reports) != want {
@@ -77,7 +69,7 @@ func TestTraffic(t *testing.T) {
 		lengths[i] = 64
 	}
 	tokens := 64 * sequences
-	r := newRig(t, sim.Config{Checked: true}, written(t, miniLM(layers)), gpu.Config{})
+	r := newRig(t, sim.Config{Checked: true}, written(t, weightstest.MiniLM(layers)), gpu.Config{})
 	r.forward(t, r.gpu, r.batch(10, lengths...))
 	var moved, all uint64
 	for _, report := range r.device.reports() {

@@ -1,6 +1,26 @@
-"""The hand-written texts: every one was written for this project."""
+"""The texts of the goldens. All but PUBLISHED were written for this project."""
 
-# ---- weights/builtin/goldens.json: 32 (query, document) pairs for the embedded model
+# ---- weights/builtin/goldens.json: 36 (query, document) pairs for the embedded model
+
+# The examples in the card of cross-encoder/ms-marco-MiniLM-L-12-v2 on the hub: that of sentence-transformers, and that of
+# transformers.js in the card of Xenova's conversion, with scores of the unquantised model.
+PUBLISHED = [
+    (
+        "How many people live in Berlin?",
+        "Berlin had a population of 3,520,031 registered inhabitants in an area of 891.82 square "
+        "kilometers.",
+    ),
+    ("How many people live in Berlin?", "Berlin is well known for its museums."),
+    (
+        "How many people live in Berlin?",
+        "Berlin has a population of 3,520,031 registered inhabitants in an area of 891.82 square "
+        "kilometers.",
+    ),
+    (
+        "How many people live in Berlin?",
+        "New York City is famous for the Metropolitan Museum of Art.",
+    ),
+]
 
 _SENTENCES = [
     "The harbour master keeps a ledger of every boat that ties up at the stone pier.",
@@ -26,6 +46,7 @@ _BOILING = "What is the boiling point of water at sea level?"
 _LAMP = "The lighthouse lamp turns once every twelve seconds and reaches nineteen miles."
 
 MINILM = [
+    *PUBLISHED,
     # relevant, misleading and off the subject
     (
         _COFFEE,
@@ -110,7 +131,7 @@ MINILM = [
         "dry.",
     ),
 ]
-assert len(MINILM) == 32
+assert len(MINILM) == 36
 
 # ---- goldens_random.json: pairs for each random checkpoint (their max_length: 49, 64 or 128)
 

@@ -18,7 +18,6 @@ import (
 	"github.com/metalrank/metalrank/tools/peers/python"
 	"github.com/metalrank/metalrank/tools/peers/wire"
 	"github.com/metalrank/metalrank/tools/peers/workload"
-	"github.com/metalrank/metalrank/tools/train"
 )
 
 // scripts is where the workers' scripts are, from the root of the repository.
@@ -81,7 +80,7 @@ func compareAll(o options, out, errOut io.Writer) error {
 
 // writeRequests generates the workloads to a file.
 func (b *bench) writeRequests(path string) error {
-	corpus, err := workload.ReadCorpus(train.Texts)
+	corpus, err := workload.ReadCorpus()
 	if err != nil {
 		return err
 	}

@@ -220,7 +220,7 @@ func (r *report) scoreTable(text *strings.Builder) {
 		row(text, s.String(), fmt.Sprintf("%.2g", difference), fmt.Sprintf("%.4f", tau),
 			fmt.Sprintf("%.2g", fixtureDifference), fmt.Sprintf("%.4f", fixtureTau))
 	}
-	text.WriteString("\nTau is the mean over requests. The fixtures are those of tools/train/eval.")
+	text.WriteString("\nTau is the mean over requests. The fixtures are everyday and synthetic of tools/quality.")
 	text.WriteString(" Standard deviation of the reference's logits:")
 	seen := map[string]bool{}
 	for _, a := range r.Scores {

@@ -12,7 +12,7 @@ import (
 	"github.com/metalrank/metalrank/tools/versus/workload"
 )
 
-// MiniLM-L6, the embedded model's sizes.
+// MiniLM's sizes, with six layers.
 const (
 	layers, hidden, heads, headSize, feedForward   = 6, 384, 12, 32, 1536
 	vocabulary, maxPositions, typeCount, modelMask = 30522, 512, 2, -1e4
@@ -21,7 +21,7 @@ const (
 // newForward is the whole pass over lengths. usefulFLOPs counts the matrix products that each token of each sequence needs,
 // with all queries in every layer, and none of padding.
 func newForward(lengths []int) *problem {
-	p := &problem{name: fmt.Sprintf("MiniLM-L6, one pass over %d sequences", len(lengths)), kind: onePass, lengths: lengths}
+	p := &problem{name: fmt.Sprintf("MiniLM of six layers, one pass over %d sequences", len(lengths)), kind: onePass, lengths: lengths}
 	for _, l := range lengths {
 		t := float64(l)
 		p.usefulFLOPs += layers * (2*t*(4*hidden*hidden+2*hidden*feedForward) + 4*t*t*hidden)

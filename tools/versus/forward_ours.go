@@ -11,16 +11,21 @@ import (
 	"github.com/metalrank/metalrank/engine/reference"
 	"github.com/metalrank/metalrank/metal"
 	"github.com/metalrank/metalrank/metal/sim"
-	"github.com/metalrank/metalrank/weights/builtin"
+	"github.com/metalrank/metalrank/weights"
+	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
 // logitAllowed is what logits of a pass in half precision may differ by from float64, as in the tests of engine/gpu.
 const logitAllowed = 2e-2
 
-// forward runs the embedded model's pass over p's lengths as engine/gpu does, packed and whole: nothing is extrapolated.
+// forward runs a pass of MiniLM, with random weights, over p's lengths as engine/gpu does, packed and whole: nothing is extrapolated.
 // Logits are held to engine/reference.
 func (o ourKernels) forward(p *problem) (e entry, err error) {
-	checkpoint, err := builtin.Open()
+	files, err := weightstest.Files(weightstest.MiniLM(layers))
+	if err != nil {
+		return entry{}, err
+	}
+	checkpoint, err := weights.FromMemory("random MiniLM", files)
 	if err != nil {
 		return entry{}, err
 	}

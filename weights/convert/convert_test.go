@@ -118,8 +118,36 @@ func TestBuiltinAgainstMLX(t *testing.T) {
 			_ = binary.Write(values, binary.LittleEndian, decode(w)) // a hash takes everything
 		}
 		got := [2]string{hex.EncodeToString(parts.Sum(nil)), hex.EncodeToString(values.Sum(nil))}
-		if got != want || quantised != 6*6+3 {
+		if got != want || quantised != 12*6+3 {
 			t.Errorf("%s: %d tensors, parts and weights %s, want %s", name, quantised, got, want)
+		}
+	}
+}
+
+// TestCodesAreKept: int8 that was decoded to floats gets its codes and scales back, whatever the type of the scales, so
+// that nothing is rounded twice.
+func TestCodesAreKept(t *testing.T) {
+	for _, spec := range weightstest.Specs() {
+		for _, float := range []weights.DType{weights.F32, weights.F16, weights.BF16} {
+			o := Options{Bits: 8, Scheme: W8A8, Float: float, EmbeddingLevels: MaxEmbeddingLevels}
+			first := converted(t, source(t, spec), o)
+			again := converted(t, converted(t, first, Options{Float: weights.F32}), o)
+			want, compared := logical(t, first), 0
+			for name, w := range logical(t, again) {
+				if w.Channel == nil {
+					continue
+				}
+				compared++
+				before := decode(want[name])
+				for i, v := range decode(w) {
+					if math.Abs(float64(v-before[i])) > 2.5e-7*math.Abs(float64(before[i])) {
+						t.Fatalf("%s, %s: %s: weight %d is %g, was %g", spec.Name, float, name, i, v, before[i])
+					}
+				}
+			}
+			if compared != 6*spec.Layers+3 {
+				t.Errorf("%s: %d tensors in int8, want %d", spec.Name, compared, 6*spec.Layers+3)
+			}
 		}
 	}
 }

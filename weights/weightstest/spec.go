@@ -5,6 +5,8 @@
 // It must not know the packages it tests: it imports nothing of ours.
 package weightstest
 
+import "fmt"
+
 // Spec says everything about one checkpoint folder. Its values depend on Seed and on the tensor names alone.
 type Spec struct {
 	Name string
@@ -80,6 +82,20 @@ func Specs() []Spec {
 			TokenizerKeys: map[string]any{"model_max_length": nil},
 			Vocab:         vocabulary(false, 1<<20, "[MASK]", "[CLS]", "[UNK]", "[PAD]", "[SEP]"),
 		},
+	}
+}
+
+// MiniLM returns a checkpoint of MiniLM's shape with so many layers: six are those of ms-marco-MiniLM-L-6-v2, twelve those
+// of the embedded model. It stands in for them where weights don't matter and time does; so its vocabulary is small.
+func MiniLM(layers int) Spec {
+	return Spec{
+		Name: fmt.Sprintf("random_minilm_l%d", layers), Seed: 5, Hidden: 384, Layers: layers, Heads: 12, FeedForward: 1536,
+		MaxPositions: 512, TypeVocab: 2, Labels: 1,
+		Activation: "gelu", DType: "F16", Prefix: "bert.", Shards: 1,
+		LabelNames:    []string{"LABEL_0"},
+		Metadata:      map[string]string{"format": "pt"},
+		TokenizerKeys: map[string]any{"model_max_length": 512},
+		Vocab:         vocabulary(false, 7, "[CLS]", "[MASK]", "[PAD]", "[SEP]", "[UNK]"),
 	}
 }
 

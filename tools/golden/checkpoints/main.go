@@ -1,6 +1,6 @@
 // Command checkpoints writes checkpoint folders for golden.py to run transformers on: the random ones of
-// weights/weightstest into DIR, one folder each, or with -builtin the embedded model in fp32 as DIR, or with -base a
-// random one of the size of bert-base.
+// weights/weightstest into DIR, one folder each, or with -builtin the embedded model in fp32 as DIR, or with -base or
+// -minilm a random one of the size of bert-base, or of MiniLM with six layers.
 package main
 
 import (
@@ -24,16 +24,17 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("checkpoints", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.Usage = func() { fmt.Fprintln(stderr, "usage: checkpoints [-builtin | -base] DIR") }
+	flags.Usage = func() { fmt.Fprintln(stderr, "usage: checkpoints [-builtin | -base | -minilm] DIR") }
 	embedded := flags.Bool("builtin", false, "")
 	base := flags.Bool("base", false, "")
+	miniLM := flags.Bool("minilm", false, "")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return 0
 		}
 		return 2
 	}
-	if flags.NArg() != 1 || *embedded && *base {
+	if flags.NArg() != 1 || flags.NFlag() > 1 {
 		flags.Usage()
 		return 2
 	}
@@ -42,7 +43,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case *embedded:
 		write = writeBuiltin
 	case *base:
-		write = writeBase
+		write = func(dir string, stdout io.Writer) error { return writeSized(dir, stdout, bertBase()) }
+	case *miniLM:
+		write = func(dir string, stdout io.Writer) error { return writeSized(dir, stdout, weightstest.MiniLM(6)) }
 	}
 	if err := write(flags.Arg(0), stdout); err != nil {
 		fmt.Fprintln(stderr, "checkpoints:", err)
@@ -62,8 +65,18 @@ func writeRandom(dir string, stdout io.Writer) error {
 	return nil
 }
 
-// writeBase has the vocabulary of the embedded model, so that its texts have as many tokens.
-func writeBase(dir string, stdout io.Writer) error {
+func bertBase() weightstest.Spec {
+	return weightstest.Spec{
+		Name: "random_base", Seed: 5, Hidden: 768, Layers: 12, Heads: 12, FeedForward: 3072,
+		MaxPositions: 512, TypeVocab: 2, Labels: 1,
+		Activation: "gelu", DType: "F32", Prefix: "bert.", Shards: 1,
+		LabelNames: []string{"LABEL_0"}, Metadata: map[string]string{"format": "pt"},
+		TokenizerKeys: map[string]any{"model_max_length": 512},
+	}
+}
+
+// writeSized gives the checkpoint the vocabulary of the embedded model, so that texts have as many tokens for both.
+func writeSized(dir string, stdout io.Writer, spec weightstest.Spec) error {
 	checkpoint, err := builtin.Open()
 	if err != nil {
 		return err
@@ -81,18 +94,12 @@ func writeBase(dir string, stdout io.Writer) error {
 	if err := json.Unmarshal(data, &tokenizer); err != nil {
 		return err
 	}
-	pieces := make([]string, len(tokenizer.Model.Vocab))
+	spec.Vocab = make([]string, len(tokenizer.Model.Vocab))
 	for piece, id := range tokenizer.Model.Vocab {
-		pieces[id] = piece
+		spec.Vocab[id] = piece
 	}
 	fmt.Fprintln(stdout, dir)
-	return weightstest.Write(dir, weightstest.Spec{
-		Name: "random_base", Seed: 5, Hidden: 768, Layers: 12, Heads: 12, FeedForward: 3072,
-		MaxPositions: 512, TypeVocab: 2, Labels: 1,
-		Activation: "gelu", DType: "F32", Prefix: "bert.", Shards: 1,
-		LabelNames: []string{"LABEL_0"}, Metadata: map[string]string{"format": "pt"},
-		TokenizerKeys: map[string]any{"model_max_length": 512}, Vocab: pieces,
-	})
+	return weightstest.Write(dir, spec)
 }
 
 // writeBuiltin decodes: transformers doesn't know the embedded model's layout.

@@ -2,11 +2,19 @@ package workload
 
 import (
 	"bufio"
+	"embed"
 	"encoding/json"
 	"fmt"
 	"io/fs"
 	"strings"
+
+	"github.com/metalrank/metalrank/tools/quality"
 )
+
+// byHand has hand.tsv: 80 questions and answers that were written for this project, a tab between.
+//
+//go:embed hand.tsv
+var byHand embed.FS
 
 // Topic is a query with sentences about it or near it.
 type Topic struct {
@@ -14,18 +22,18 @@ type Topic struct {
 	Docs  []string `json:"docs"`
 }
 
-// Corpus is the text that workloads are made of: this project's own, from tools/train.
+// Corpus is the text that workloads are made of. All of it was written for this project.
 type Corpus struct {
 	evaluation []Topic  // the fixtures, which also are a workload as they are
 	topics     []Topic  // those, and the pairs written by hand
 	sentences  []string // of all topics
 }
 
-// ReadCorpus reads the texts of tools/train: eval/*.jsonl and hand.tsv.
-func ReadCorpus(texts fs.FS) (*Corpus, error) {
+// ReadCorpus reads two sets of tools/quality, and the pairs written by hand.
+func ReadCorpus() (*Corpus, error) {
 	c := &Corpus{}
 	for _, name := range []string{"everyday.jsonl", "synthetic.jsonl"} {
-		err := eachLine(texts, "eval/"+name, func(line string) error {
+		err := eachLine(quality.Sets, name, func(line string) error {
 			var t Topic
 			if err := json.Unmarshal([]byte(line), &t); err != nil {
 				return err
@@ -41,7 +49,7 @@ func ReadCorpus(texts fs.FS) (*Corpus, error) {
 		}
 	}
 	c.topics = append(c.topics, c.evaluation...)
-	err := eachLine(texts, "hand.tsv", func(line string) error {
+	err := eachLine(byHand, "hand.tsv", func(line string) error {
 		query, answer, found := strings.Cut(line, "\t")
 		if !found {
 			return fmt.Errorf("no tab in %.60q", line)

@@ -22,7 +22,7 @@ type Spec struct {
 // Names of workloads that are not timed as the others are.
 const (
 	Latency     = "latency"     // small requests, of which the median time counts
-	Evaluation  = "evaluation"  // the fixtures of tools/train/eval, for scores alone
+	Evaluation  = "evaluation"  // two sets of tools/quality as they are, for scores alone
 	Calibration = "calibration" // for quantisation, never timed or compared
 )
 

@@ -9,12 +9,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/metalrank/metalrank/tools/peers/wire"
-	"github.com/metalrank/metalrank/tools/train"
 )
 
 func generate(t *testing.T, seed uint64) (map[string][]wire.Request, *Counter) {
 	t.Helper()
-	corpus, err := ReadCorpus(train.Texts)
+	corpus, err := ReadCorpus()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,6 @@ import (
 
 	"github.com/metalrank/metalrank/record"
 	"github.com/metalrank/metalrank/tools/peers/workload"
-	"github.com/metalrank/metalrank/tools/train"
 )
 
 // Request is a query with the documents to score against it.
@@ -90,7 +89,7 @@ func (s *Set) open(name string) error {
 		return s.readFile(name)
 	}
 	var err error
-	if s.corpus, err = workload.ReadCorpus(train.Texts); err != nil {
+	if s.corpus, err = workload.ReadCorpus(); err != nil {
 		return err
 	}
 	s.topics = s.corpus.Topics(s.counter, s.shape.minQuery, s.shape.maxQuery)

@@ -13,7 +13,6 @@ import (
 	"github.com/metalrank/metalrank/tools/peers/wire"
 	"github.com/metalrank/metalrank/tools/peers/workload"
 	"github.com/metalrank/metalrank/tools/sweep/peers"
-	"github.com/metalrank/metalrank/tools/train"
 	"github.com/metalrank/metalrank/weights"
 	"github.com/metalrank/metalrank/weights/builtin"
 	"github.com/metalrank/metalrank/weights/convert"
@@ -114,7 +113,7 @@ func modelFolder(ctx context.Context, cache, model string) (string, error) {
 
 // prepare converts the model for the runtimes that want files of their own.
 func prepare(kit python.Kit, model string, say func(string, ...any)) (artifacts string, err error) {
-	corpus, err := workload.ReadCorpus(train.Texts)
+	corpus, err := workload.ReadCorpus()
 	if err != nil {
 		return "", err
 	}
