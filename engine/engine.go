@@ -121,7 +121,8 @@ func (e *Engine) load(ctx context.Context) error {
 		return err
 	}
 	e.info = e.describe()
-	return nil
+	// Not half of one model and half of another, which somebody was copying over it.
+	return e.checkpoint.Changed()
 }
 
 // Close refuses new calls, waits for those under way, then frees what Open loaded. It may be called more than once.

@@ -57,22 +57,25 @@ func (b *badWeight) find(checkpoint *weights.Checkpoint) {
 	b.once.Do(func() {
 		tensors, err := checkpoint.Weights()
 		if err != nil {
-			return // the backend has read them
+			return // the backend has found none
 		}
-		chunk := make([]float32, 1<<14)
+		const chunk = 1 << 14
 		for _, t := range tensors {
 			if !t.IsNumeric() {
 				continue
 			}
-			for start := 0; start < t.Len(); start += len(chunk) {
-				part := chunk[:min(len(chunk), t.Len()-start)]
-				t.Float32s(part, start)
-				for i, v := range part {
-					if !isFinite(v) {
-						b.tensor, b.element, b.value = t.Name, start+i, v
-						return
-					}
+			start := 0
+			for piece, err := range checkpoint.Pieces(t, chunk) {
+				if err != nil {
+					return // the file has changed since
 				}
+				values := make([]float32, piece.Len())
+				piece.Float32s(values, 0)
+				if i := slices.IndexFunc(values, func(v float32) bool { return !isFinite(v) }); i >= 0 {
+					b.tensor, b.element, b.value = t.Name, start+i, values[i]
+					return
+				}
+				start += len(values)
 			}
 		}
 	})

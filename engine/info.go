@@ -10,7 +10,8 @@ import (
 
 // Info describes a loaded model.
 type Info struct {
-	Model        string // the folder's name, or the embedded model's
+	Model        string // the folder's name, that of the hub for a folder of its cache, or the embedded model's
+	Revision     string // the commit on the hub, of a folder of its cache; else empty
 	Architecture string // "BertForSequenceClassification"
 	Config       weights.Config
 	Parameters   int64 // elements of all tensors, quantised ones counted as what they stand for
@@ -40,7 +41,7 @@ func (e *Engine) describe() Info {
 	card, cardErr := e.checkpoint.Card()
 	config := e.checkpoint.Config()
 	info := Info{
-		Model: e.checkpoint.Name(), Architecture: config.Architecture, Config: config, Labels: config.Labels,
+		Model: e.checkpoint.Name(), Revision: e.checkpoint.Revision(), Architecture: config.Architecture, Config: config, Labels: config.Labels,
 		Activation: e.activation.name, MaxLength: e.config.MaxLength,
 		MaxBatchTokens: e.config.MaxBatchTokens, Tokenizer: e.tokenizer.info,
 		Card: card, CardErr: cardErr, Backend: e.replicas[0].backend.Info(),
@@ -48,9 +49,9 @@ func (e *Engine) describe() Info {
 	counts := map[string]DTypeCount{}
 	for _, t := range e.checkpoint.Tensors() {
 		c := counts[t.StoredAs()]
-		counts[t.StoredAs()] = DTypeCount{DType: t.StoredAs(), Tensors: c.Tensors + 1, Bytes: c.Bytes + int64(len(t.Bytes()))}
+		counts[t.StoredAs()] = DTypeCount{DType: t.StoredAs(), Tensors: c.Tensors + 1, Bytes: c.Bytes + int64(t.SizeBytes())}
 	}
-	if whole, err := e.checkpoint.Weights(); err == nil { // it can be read: the backend has done so
+	if whole, err := e.checkpoint.Weights(); err == nil { // it is fine: the backend has read it
 		for _, t := range whole {
 			info.Parameters += int64(t.Len())
 		}

@@ -42,6 +42,10 @@ func TestObserve(t *testing.T) {
 	}
 	values := func(x weights.Tensor) []float32 {
 		v := make([]float32, x.Len())
+		x, err := c.Read(x)
+		if err != nil {
+			t.Fatal(err)
+		}
 		x.Float32s(v, 0)
 		return v
 	}

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/metalrank/metalrank/weights"
 )
 
 // Pool serves several models by name. They share the devices: each gets its part of the time, by weight, whatever the
@@ -37,8 +39,7 @@ type ModelConfig struct {
 }
 
 func (c *ModelConfig) validate() error {
-	weights := slices.Collect(maps.Values(c.Weights))
-	for _, weight := range append(weights, cmp.Or(c.Weight, 1)) {
+	for _, weight := range append(slices.Collect(maps.Values(c.Weights)), cmp.Or(c.Weight, 1)) {
 		if !(weight >= 1./maxWeight && weight <= maxWeight) {
 			return &ValueError{Field: "Weight", Value: weight, Min: 1. / maxWeight, Max: maxWeight}
 		}
@@ -51,6 +52,9 @@ func (c *ModelConfig) validate() error {
 
 // ErrNoModel is returned by the methods of a Model that was unloaded, and by Unload for a name that isn't there.
 var ErrNoModel = errors.New("engine: no such model")
+
+// ErrReload marks a model that was unloaded for being idle and can't be loaded again.
+var ErrReload = errors.New("engine: the model can't be loaded again")
 
 // NewPool returns a Pool without models. The caller closes it.
 func NewPool() *Pool {
@@ -178,10 +182,19 @@ type Model struct {
 	current atomic.Pointer[Engine] // nil while it is unloaded
 	config  ModelConfig            // guarded by turn
 	gone    atomic.Bool            // unloaded for good
-	info    atomic.Pointer[Info]   // of what is or was last loaded
+	last    atomic.Pointer[loaded] // what is loaded now, or was last
 	asked   atomic.Int64           // when it was last wanted, on the dispatcher's clock
 	idle    *time.Timer            // guarded by turn; nil: never unloaded
 }
+
+// loaded is what stays known of an engine that is closed.
+type loaded struct {
+	model      string // Config.Model
+	info       Info
+	checkpoint *weights.Checkpoint
+}
+
+func loadedOf(e *Engine) *loaded { return &loaded{e.config.Model, e.info, e.checkpoint} }
 
 // Name is what the model is served as.
 func (m *Model) Name() string { return m.name }
@@ -213,7 +226,26 @@ func (m *Model) Full(client string) error {
 }
 
 // Info describes what is loaded, or was last.
-func (m *Model) Info() Info { return *m.info.Load() }
+func (m *Model) Info() Info { return m.last.Load().info }
+
+// Changed returns an error that names the first file of what is loaded, or was last, that is no longer on disk as it was
+// read. What is loaded stays as it was.
+func (m *Model) Changed() error { return m.last.Load().checkpoint.Changed() }
+
+// Ready returns an error if the model is unloaded for being idle and its files are such that it can't be loaded again.
+func (m *Model) Ready() error {
+	if m.current.Load() != nil || m.Changed() == nil {
+		return nil
+	}
+	checkpoint, err := openCheckpoint(m.last.Load().model)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrReload, err)
+	}
+	if _, err = checkpoint.BERT(); err != nil {
+		err = fmt.Errorf("%w: %w", ErrReload, err)
+	}
+	return errors.Join(err, checkpoint.Close())
+}
 
 // Counters are those of what is loaded now, and whether anything is.
 func (m *Model) Counters() (counters Counters, loaded bool) {
@@ -257,9 +289,13 @@ func (m *Model) engine(ctx context.Context) (*Engine, error) {
 	}
 	e, err := openOn(ctx, m.config.Config, m.pool.dispatcher)
 	if err != nil {
+		if ctx.Err() == nil {
+			err = fmt.Errorf("%w: %w", ErrReload, err)
+		}
 		return nil, err
 	}
 	e.attach(m.config.Weight)
+	m.last.Store(loadedOf(e)) // files may have changed, so that it is another one
 	m.current.Store(e)
 	m.watch()
 	return e, nil
@@ -274,7 +310,7 @@ func (m *Model) become(e *Engine, config *ModelConfig) (old *Engine, ok bool) {
 	}
 	m.config = *config
 	m.asked.Store(int64(m.pool.dispatcher.now()))
-	m.info.Store(&e.info)
+	m.last.Store(loadedOf(e))
 	old = m.current.Swap(e)
 	m.watch()
 	return old, true

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -16,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/metalrank/metalrank/engine/backend"
+	"github.com/metalrank/metalrank/weights"
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
@@ -196,6 +199,73 @@ func TestIdleModelIsUnloaded(t *testing.T) {
 				t.Error("it scores without being loaded")
 			}
 		}
+	})
+}
+
+// TestIdleModelOfOtherFiles: a model that is loaded again is all that its files are by then, or says that it can't be.
+func TestIdleModelOfOtherFiles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const idleAfter = time.Minute
+		p := poolOf(t)
+		folder := tinyModel(t)
+		config := ModelConfig{Config: Config{Model: folder}, IdleAfter: idleAfter}
+		m, err := p.Load(t.Context(), "m", config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		idle := func() {
+			t.Helper()
+			time.Sleep(3 * idleAfter)
+			synctest.Wait()
+			if _, loaded := m.Counters(); loaded {
+				t.Error("it is not unloaded")
+			}
+		}
+		ready := func(changed bool, want error) {
+			t.Helper()
+			if err := m.Changed(); errors.Is(err, weights.ErrChanged) != changed {
+				t.Errorf("Changed: %v", err)
+			}
+			if err := m.Ready(); !errors.Is(err, want) {
+				t.Errorf("Ready: %v, want %v", err, want)
+			}
+		}
+		ready(false, nil)
+
+		other := weightstest.Tiny()
+		other.Labels, other.LabelNames, other.Layers = 3, []string{"a", "b", "c"}, other.Layers+1
+		put := func() {
+			t.Helper()
+			if err := weightstest.Write(folder, other); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.RemoveAll(folder); err != nil {
+			t.Fatal(err)
+		}
+		ready(true, nil) // loaded, it needs no files
+		idle()
+		ready(true, ErrReload)
+		ready(true, fs.ErrNotExist)
+		if _, err := m.Score(t.Context(), mixedPairs(3), raw); !errors.Is(err, ErrReload) || !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("without files: %v", err)
+		}
+		put()
+		ready(true, nil)
+		scores, err := m.Score(t.Context(), mixedPairs(3), raw)
+		if err != nil || len(scores.Labels) != 3 {
+			t.Fatal(scores, err)
+		}
+		if info := m.Info(); len(info.Labels) != 3 || info.Config.Layers != other.Layers {
+			t.Errorf("%d labels and %d layers are shown, of the files before", len(info.Labels), info.Config.Layers)
+		}
+		ready(false, nil)
+
+		idle()
+		if err := os.Truncate(filepath.Join(folder, "model.safetensors"), 100); err != nil {
+			t.Fatal(err)
+		}
+		ready(true, ErrReload)
 	})
 }
 

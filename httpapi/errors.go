@@ -148,6 +148,8 @@ func engineFailure(err error, c *call) *failure {
 			value = &engine.ValueError{Field: "`" + truncatePromptTokens + "`", Value: value.Value, Min: value.Min, Max: value.Max}
 		}
 		return failf(kindValidation, "%s is %g, want %g to %g", value.Field, value.Value, value.Min, value.Max)
+	case errors.Is(err, engine.ErrReload):
+		return unloadedFailure(err)
 	case errors.Is(err, engine.ErrNoModel):
 		return failf(kindModel, "the model has been unloaded")
 	case errors.Is(err, context.DeadlineExceeded):

@@ -1,14 +1,14 @@
 package httpapi
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"runtime"
 	"strconv"
 
 	"github.com/go-json-experiment/json"
 	"github.com/valyala/fasthttp"
-
-	"github.com/metalrank/metalrank/engine"
 )
 
 // infoBody is the answer to GET /info: the fields of text-embeddings-inference, and backend. Where a field of its
@@ -30,6 +30,14 @@ type infoBody struct {
 	SHA                   *string     `json:"sha"`
 	DockerLabel           *string     `json:"docker_label"`
 	Backend               backendBody `json:"backend"`
+	// FilesChanged says that the files on disk are no longer those that were loaded.
+	FilesChanged bool `json:"files_changed,omitzero"`
+}
+
+// filed is a model that was loaded from files and may be loaded again; an *engine.Model is one.
+type filed interface {
+	Changed() error
+	Ready() error
 }
 
 // modelType has one of its fields; clients take the kind of model from the name of the first.
@@ -48,14 +56,15 @@ type backendBody struct {
 	Device string `json:"device"`
 }
 
-func encodeInfo(name string, model *engine.Info, config *Config) ([]byte, error) {
+func (s *Server) encodeInfo(served *served) ([]byte, error) {
+	model, config := served.Info(), &s.config
 	labels := &labelsBody{ID2Label: map[string]string{}, Label2ID: map[string]int{}}
 	for i, label := range model.Labels {
 		labels.ID2Label[strconv.Itoa(i)] = label
 		labels.Label2ID[label] = i
 	}
 	body := infoBody{
-		ModelID: model.Model, ServedModelName: name, ModelDType: model.Backend.DType,
+		ModelID: model.Model, ServedModelName: served.name, ModelDType: model.Backend.DType,
 		MaxConcurrentRequests: config.MaxConcurrentRequests, MaxInputLength: model.MaxLength,
 		MaxBatchTokens: model.MaxBatchTokens, MaxClientBatchSize: config.MaxTexts, AutoTruncate: !config.NoAutoTruncate,
 		TokenizationWorkers: runtime.GOMAXPROCS(0), // the engine's bound
@@ -66,6 +75,12 @@ func encodeInfo(name string, model *engine.Info, config *Config) ([]byte, error)
 		body.ModelType.Reranker = labels
 	} else {
 		body.ModelType.Classifier = labels
+	}
+	if model.Revision != "" {
+		body.ModelSHA = &model.Revision
+	}
+	if files, ok := served.Model.(filed); ok {
+		body.FilesChanged = files.Changed() != nil
 	}
 	data, err := json.Marshal(&body, json.Deterministic(true))
 	if err != nil {
@@ -83,17 +98,39 @@ func (s *Server) showInfo(ctx *fasthttp.RequestCtx) *failure {
 			return f
 		}
 	}
+	info, err := s.encodeInfo(model)
+	if err != nil {
+		return internalFailure(err)
+	}
 	ctx.SetContentType(contentTypeJSON)
-	ctx.SetBody(model.info)
+	ctx.SetBody(info)
 	return nil
 }
 
-// ready answers GET /readyz: as health, until the server is about to stop.
+// ready answers GET /readyz: as health, until the server is about to stop, and while a model that is unloaded can't be
+// loaded again.
 func (s *Server) ready(*fasthttp.RequestCtx) *failure {
 	if s.leaving.Load() {
 		return failf(kindUnhealthy, "the server is stopping")
 	}
+	for _, name := range s.names {
+		if files, ok := s.models[name].Model.(filed); ok {
+			if err := files.Ready(); err != nil {
+				return unloadedFailure(err)
+			}
+		}
+	}
 	return nil
+}
+
+// unloadedFailure says why a model can't be loaded again, without the folders of this machine.
+func unloadedFailure(err error) *failure {
+	why := "its files are damaged or can't be read"
+	if errors.Is(err, fs.ErrNotExist) {
+		why = "its files are gone"
+	}
+	return &failure{kind: kindUnhealthy, cause: err, message: fmt.Sprintf(
+		"a model was unloaded for being idle and can't be loaded again: %s; the server's log has the cause", why)}
 }
 
 // health answers GET /health: 200 and nothing else, as load balancers and clients of text-embeddings-inference want

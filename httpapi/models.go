@@ -37,11 +37,12 @@ type modelsBody struct {
 
 // describe says what a model is.
 func (s *Server) describe(model *served) modelBody {
+	info := model.Info()
 	body := modelBody{
-		ID: model.name, Object: "model", Created: s.begun.Unix(), OwnedBy: "metalrank", Root: model.root, MaxModelLen: model.maxLength,
+		ID: model.name, Object: "model", Created: s.begun.Unix(), OwnedBy: "metalrank", Root: info.Model, MaxModelLen: info.MaxLength,
 		Capabilities: []string{"rerank"}, ModelType: "rerank",
 	}
-	if len(model.labels) != 1 {
+	if len(info.Labels) != 1 {
 		body.Capabilities, body.ModelType = []string{"classify"}, "classify"
 	}
 	return body

@@ -112,7 +112,7 @@ func (s *Server) predict(ctx context.Context, model *served, c *call, w *writer)
 
 // score answers /score.
 func (s *Server) score(ctx context.Context, model *served, c *call, w *writer) (engine.Stats, error) {
-	if len(model.labels) != 1 {
+	if len(model.Info().Labels) != 1 {
 		return engine.Stats{}, engine.ErrNotReranker
 	}
 	scores, err := model.Score(ctx, c.pairs(), c.options)

@@ -57,15 +57,12 @@ type Server struct {
 	serving   sync.WaitGroup // calls of Serve; Add only with mu held and retired false
 }
 
-// served is a model and what doesn't change about it.
+// served is a model and what doesn't change about it. All else that its Info has may: its files may have changed when it is
+// loaded again.
 type served struct {
 	Model
 	name        string
-	labels      []string
-	info        []byte // the answer to GET /info
 	computeType []byte
-	root        string // what the checkpoint calls itself
-	maxLength   int
 }
 
 // New returns a Server that answers from models, which must outlive it.
@@ -90,12 +87,7 @@ func New(models Models, config Config) (*Server, error) {
 		if !ok {
 			return nil, fmt.Errorf("httpapi: there is no model %q, though it is among the names", name)
 		}
-		info := model.Info()
-		encoded, err := encodeInfo(name, &info, &config)
-		if err != nil {
-			return nil, err
-		}
-		s.models[name] = &served{model, name, info.Labels, encoded, []byte(info.Backend.Name), info.Model, info.MaxLength}
+		s.models[name] = &served{model, name, []byte(model.Info().Backend.Name)}
 	}
 	var err error
 	if s.cors, err = newCORS(config.CORSOrigins); err != nil {

@@ -51,12 +51,15 @@ func (s *source) explainConfig(absent error) error {
 
 // explainGGUF tells apart a file that lacks its neighbours and one of a model that is not run whatever is beside it.
 func (s *source) explainGGUF(absent error) error {
-	data, err := s.mapped(s.gguf)
+	b, err := s.open(s.gguf)
 	if err != nil {
 		return err
 	}
-	parsed, err := gguf.Parse(data)
-	if err != nil {
+	parsed, parseErr := gguf.Parse(b, b.size)
+	if err := b.close(); err != nil {
+		return err
+	}
+	if parseErr != nil {
 		return absent
 	}
 	if v, ok := parsed.Value("general.architecture"); ok {
@@ -140,28 +143,32 @@ func lfsError(file string) error {
 // checkedSuffixes are of files that are neither empty nor HTML.
 var checkedSuffixes = []string{".json", ".safetensors", pickleSuffix, ggufSuffix}
 
-// inPlace returns the data of a file, or says what stands in place of it: what a clone or a download that failed leaves.
-func inPlace(file string, data []byte) ([]byte, error) {
+// maxStandInBytes is more than what stands in place of a file has.
+const maxStandInBytes = 4 << 10
+
+// checkInPlace says what stands in place of a file, given its first maxStandInBytes: what a clone or a download that failed
+// leaves.
+func checkInPlace(file string, data []byte) error {
 	if bytes.HasPrefix(data, lfsPointer) {
-		return nil, lfsError(file)
+		return lfsError(file)
 	}
 	if !slices.Contains(checkedSuffixes, path.Ext(file)) {
-		return data, nil
+		return nil
 	}
 	start := bytes.ToLower(bytes.TrimLeft(data[:min(len(data), 256)], " \t\r\n\ufeff"))
 	isHTML := func(tag string) bool { return bytes.HasPrefix(start, []byte(tag)) }
 	switch {
 	case slices.ContainsFunc([]string{"<!doctype", "<html", "<head", "<?xml"}, isHTML):
-		return nil, invalidf("%s: a web page (HTML), want the file itself: a download got a login or an error page", file)
+		return invalidf("%s: a web page (HTML), want the file itself: a download got a login or an error page", file)
 	case len(data) == 0:
-		return nil, invalidf("%s: empty, want the file itself: a download or a copy was cut off", file)
+		return invalidf("%s: empty, want the file itself: a download or a copy was cut off", file)
 	case (path.Ext(file) == ".safetensors" || path.Ext(file) == pickleSuffix) && isText(data):
-		return nil, invalidf("%s: text, %s, want the file itself: a download got an error message", file, quote(data))
+		return invalidf("%s: text, %s, want the file itself: a download got an error message", file, quote(data))
 	}
-	return data, nil
+	return nil
 }
 
 // isText tells an error message from weights, which begin with a length or a magic number.
 func isText(data []byte) bool {
-	return len(data) < 4<<10 && !slices.ContainsFunc(data, func(c byte) bool { return c < ' ' && c != '\n' && c != '\r' && c != '\t' || c > '~' })
+	return len(data) < maxStandInBytes && !slices.ContainsFunc(data, func(c byte) bool { return c < ' ' && c != '\n' && c != '\r' && c != '\t' || c > '~' })
 }

@@ -30,7 +30,7 @@ func (a *AffineTensor) Float32s(dst []float32, start int) {
 		g, skip := start/size, start%size
 		a.Scales.Float32s(scale[:], g)
 		a.Biases.Float32s(shift[:], g)
-		codes := a.Codes.data[g*sizeBytes : (g+1)*sizeBytes]
+		codes := a.Codes.Bytes()[g*sizeBytes : (g+1)*sizeBytes]
 		for i := range sizeBytes / 4 {
 			words[i] = binary.LittleEndian.Uint32(codes[4*i:])
 		}
@@ -48,7 +48,7 @@ func (a *AffineTensor) Float32s(dst []float32, start int) {
 
 // SizeBytes returns what codes, scales and biases occupy in the file.
 func (a *AffineTensor) SizeBytes() int {
-	return len(a.Codes.data) + len(a.Scales.data) + len(a.Biases.data)
+	return a.Codes.SizeBytes() + a.Scales.SizeBytes() + a.Biases.SizeBytes()
 }
 
 // affine makes one tensor of a layer's three, given the codes and the scales.
@@ -67,7 +67,8 @@ func (c *Checkpoint) affine(layer string, codes, scales Tensor) (Tensor, error) 
 	if err := a.check(out, in); err != nil {
 		return codes, err
 	}
-	return Tensor{Name: codes.Name, DType: U32, Shape: []int{out, in}, Quant: a, data: codes.data}, nil
+	codes.Shape, codes.Quant = []int{out, in}, a
+	return codes, nil
 }
 
 // check compares types and shapes with what a matrix [out, in] has, in being derived from the codes.

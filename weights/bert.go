@@ -45,7 +45,7 @@ type BERT struct {
 
 // BERT finds the model's tensors by name and checks them against the config. Names may come with the prefix of the
 // family ("bert.") or without, and layer norms may be called gamma and beta as in checkpoints of 2018; tensors that the model
-// does not use are ignored. Without a classifier the error is [ErrNotCrossEncoder].
+// does not use are ignored. Their data are still to be read. Without a classifier the error is [ErrNotCrossEncoder].
 func (c *Checkpoint) BERT() (*BERT, error) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -84,7 +84,7 @@ func (r *resolver) bert(cfg Config) *BERT {
 		PositionEmbeddings: r.base("embeddings.position_embeddings.weight", cfg.PositionOffset+cfg.MaxPositions, e),
 	}
 	if b.PositionEmbeddings.Shape != nil && r.err == nil {
-		b.PositionEmbeddings = b.PositionEmbeddings.rowsFrom(cfg.PositionOffset)
+		b.PositionEmbeddings = b.PositionEmbeddings.Rows(cfg.PositionOffset, b.PositionEmbeddings.Shape[0])
 	}
 	if r.family.noTypeTable {
 		b.TypeEmbeddings = Tensor{Name: "no token types", DType: F32, Shape: []int{1, e}, data: make([]byte, 4*e)}

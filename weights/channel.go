@@ -19,13 +19,13 @@ func (c *ChannelTensor) Float32s(dst []float32, start int) {
 		row, column := start/in, start%in
 		n := min(len(dst), in-column)
 		c.Scales.Float32s(scale[:], row)
-		quant.DecodeChannel(dst[:n], c.Codes.data[start:start+n], scale[0])
+		quant.DecodeChannel(dst[:n], c.Codes.Bytes()[start:start+n], scale[0])
 		dst, start = dst[n:], start+n
 	}
 }
 
 // SizeBytes returns what codes and scales occupy in the file.
-func (c *ChannelTensor) SizeBytes() int { return len(c.Codes.data) + len(c.Scales.data) }
+func (c *ChannelTensor) SizeBytes() int { return c.Codes.SizeBytes() + c.Scales.SizeBytes() }
 
 // channel makes one tensor of a layer's two.
 func (c *Checkpoint) channel(codes, scales Tensor) (Tensor, error) {
@@ -38,8 +38,7 @@ func (c *Checkpoint) channel(codes, scales Tensor) (Tensor, error) {
 	if len(scales.Shape) != 2 || scales.Shape[0] != codes.Shape[0] || scales.Shape[1] != 1 {
 		return codes, invalidf("tensor %s: shape %d, want [%d 1]", quote(scales.Name), scales.Shape, codes.Shape[0])
 	}
-	return Tensor{
-		Name: codes.Name, DType: I8, Shape: codes.Shape, data: codes.data,
-		Channel: &ChannelTensor{Codes: codes, Scales: scales},
-	}, nil
+	whole := codes
+	whole.Channel = &ChannelTensor{Codes: codes, Scales: scales}
+	return whole, nil
 }

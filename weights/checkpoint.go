@@ -1,7 +1,8 @@
 // Package weights reads checkpoints of Hugging Face's layout: config.json beside model.safetensors or
-// pytorch_model.bin, whole or in shards, or beside a GGUF file. Files are memory-mapped and nothing is copied until it is
-// used. Everything in them was written by someone else, so everything is checked before it is believed: input gives
-// errors, never panics.
+// pytorch_model.bin, whole or in shards, or beside a GGUF file. Opening reads what files say of their tensors; the data
+// are read when [Checkpoint.Read] asks for them, into memory that no other process can write to. Everything in files
+// was written by someone else, so everything is checked before it is believed: input gives errors, never panics. A file
+// that changes while the checkpoint is open gives [ErrChanged], never a mixture of two.
 //
 // The package must not know devices, HTTP or tokens, and imports nothing of this module but weights/quant,
 // weights/pickle and weights/gguf.
@@ -22,9 +23,10 @@ import (
 const maxFileBytes = 512 << 20
 
 // Checkpoint is an open model: its config, its tensors, and the small files beside them. Methods may be called from
-// several goroutines; what they return is borrowed and must not be used during or after Close.
+// several goroutines.
 type Checkpoint struct {
-	name string
+	name     string
+	revision string
 
 	mu       sync.RWMutex
 	closed   bool     // guarded by mu
@@ -59,7 +61,12 @@ func Open(dir string) (*Checkpoint, error) {
 	if abs, err := filepath.Abs(dir); err == nil {
 		name = abs // Base of "." is "."
 	}
-	return load(filepath.Base(name), &source{place: dir, dir: dir})
+	name, revision := nameOf(name)
+	c, err := load(name, &source{place: dir, dir: dir})
+	if err == nil {
+		c.revision = revision
+	}
+	return c, err
 }
 
 // FromMemory makes the same checks on files held in memory, by name. It keeps the slices without copying them, so
@@ -72,12 +79,11 @@ func FromMemory(name string, files map[string][]byte) (*Checkpoint, error) {
 	return load(name, &source{place: name, files: files})
 }
 
-// load opens a checkpoint from any source, which is closed again if it fails: mappings must not outlive an error.
+// load opens a checkpoint from any source.
 func load(name string, src *source) (*Checkpoint, error) {
 	c := &Checkpoint{name: name, src: src}
-	err := c.load()
-	if err != nil {
-		return nil, errors.Join(err, src.close())
+	if err := c.load(); err != nil {
+		return nil, err
 	}
 	return c, nil
 }
@@ -144,21 +150,17 @@ func (s *source) findGGUF() error {
 // do about a folder that has them in another.
 func (s *source) loadTensors(config Config) ([]Tensor, error) {
 	if s.gguf != "" {
-		data, err := s.mapped(s.gguf)
-		if err != nil {
-			return nil, err
-		}
-		return parseGGUF(s.gguf, data, config)
+		return s.loadFile(s.gguf, config)
 	}
 	names := s.names()
 	for _, form := range []struct {
 		file string
 		load func() ([]Tensor, error)
 	}{
-		{weightsFile, func() ([]Tensor, error) { return s.loadFile(weightsFile) }},
-		{indexFile, func() ([]Tensor, error) { return s.loadShards(indexFile, ".safetensors") }},
-		{pickleFile, func() ([]Tensor, error) { return s.loadFile(pickleFile) }},
-		{pickleIndexFile, func() ([]Tensor, error) { return s.loadShards(pickleIndexFile, pickleSuffix) }},
+		{weightsFile, func() ([]Tensor, error) { return s.loadFile(weightsFile, config) }},
+		{indexFile, func() ([]Tensor, error) { return s.loadShards(indexFile, ".safetensors", config) }},
+		{pickleFile, func() ([]Tensor, error) { return s.loadFile(pickleFile, config) }},
+		{pickleIndexFile, func() ([]Tensor, error) { return s.loadShards(pickleIndexFile, pickleSuffix, config) }},
 	} {
 		tensors, err := form.load()
 		if !errors.Is(err, fs.ErrNotExist) || slices.Contains(names, form.file) { // an index may be there without a shard

@@ -1,7 +1,10 @@
 package weights
 
 import (
+	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -14,8 +17,24 @@ func (c *Checkpoint) Config() Config {
 	return config
 }
 
-// Name returns the folder's base name, or the name given to [FromMemory].
+// Name returns the folder's base name, OWNER/MODEL for a folder of huggingface_hub's cache, or the name given to
+// [FromMemory].
 func (c *Checkpoint) Name() string { return c.name }
+
+// Revision returns the commit on the hub, for a folder of huggingface_hub's cache; else nothing.
+func (c *Checkpoint) Revision() string { return c.revision }
+
+// snapshotPattern is where huggingface_hub's cache has a checkpoint: models--OWNER--MODEL/snapshots/COMMIT. Owners of the
+// hub's first days have no name.
+var snapshotPattern = regexp.MustCompile(`(?:^|/)models--([^/]+)/snapshots/([0-9a-f]{40})$`)
+
+// nameOf returns what a folder's model is called, and its commit, given the folder's absolute path.
+func nameOf(path string) (name, revision string) {
+	if parts := snapshotPattern.FindStringSubmatch(filepath.ToSlash(path)); parts != nil {
+		return strings.ReplaceAll(parts[1], "--", "/"), parts[2]
+	}
+	return filepath.Base(path), ""
+}
 
 // File returns a file of the folder whole, such as tokenizer.json; it must not be changed. name is a plain file
 // name. The error wraps [io/fs.ErrNotExist] if there is none, and is [ErrInvalid] above 512 MiB.
@@ -66,23 +85,6 @@ func (c *Checkpoint) lookup(name string) (Tensor, bool) {
 	return c.tensors[i], true
 }
 
-// Pages returns the memory pages that hold a tensor's bytes, the same for all tensors of a file, and where in them the
-// bytes begin: what a device needs to read a mapped file without a copy. They are borrowed and read-only, as
-// [Tensor.Bytes] are. false if the tensor is not in a mapped file.
-func (c *Checkpoint) Pages(t Tensor) (pages []byte, offset int, ok bool) {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	if c.closed {
-		return nil, 0, false
-	}
-	for _, m := range c.src.maps {
-		if pages, offset, ok := wholePages(m, t.data); ok {
-			return pages, offset, true
-		}
-	}
-	return nil, 0, false
-}
-
 // Files lists the names of the files beside the weights, sorted; none after Close.
 func (c *Checkpoint) Files() []string {
 	c.mu.RLock()
@@ -93,27 +95,18 @@ func (c *Checkpoint) Files() []string {
 	return c.src.names()
 }
 
-// Forget tells the system that what was read of the weights need not be kept in this process's memory. They stay
-// readable. For one who goes through all of them once.
-func (c *Checkpoint) Forget() {
+// Changed returns an [ErrChanged] that names the first file, of those that were read, that is no longer on disk as it was
+// when it was first read. What was read stays as it was.
+func (c *Checkpoint) Changed() error {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	if c.closed {
-		return
-	}
-	for _, m := range c.src.maps {
-		forgetFile(m)
-	}
+	return c.src.changed()
 }
 
-// Close unmaps the files; tensors and their bytes are gone then, and touching them ends the process. A second call
-// does nothing.
+// Close has later calls return [ErrClosed]. Data that were read stay readable. A second call does nothing.
 func (c *Checkpoint) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed {
-		return nil
-	}
-	c.closed, c.tensors, c.index = true, nil, nil
-	return c.src.close()
+	c.closed, c.tensors, c.index, c.src.files = true, nil, nil, nil
+	return nil
 }

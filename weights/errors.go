@@ -16,6 +16,8 @@ var (
 	ErrUnsupported = errors.New("weights: unsupported checkpoint")
 	// ErrNotCrossEncoder marks a BERT without a classification head, most often an embedding model.
 	ErrNotCrossEncoder = errors.New("weights: not a cross-encoder")
+	// ErrChanged marks a file that was replaced, removed or written to since it was first read.
+	ErrChanged = errors.New("weights: a file of the checkpoint has changed")
 	// ErrClosed is returned by every method that is called after Close.
 	ErrClosed = errors.New("weights: checkpoint is closed")
 )
@@ -43,6 +45,13 @@ func unsupportedf(format string, args ...any) error {
 func causef(cause error, format string, args ...any) error {
 	return &kindError{fmt.Sprintf(format, args...) + ": " + cause.Error(), []error{cause}}
 }
+
+// changedf makes an [ErrChanged] that names the file.
+func changedf(format string, args ...any) error {
+	return &kindError{fmt.Sprintf(format, args...) + ": was written to or replaced since it was first read", []error{ErrChanged}}
+}
+
+var errNoMemory = errors.New("no memory")
 
 // maxQuoted bounds what an error repeats of a file: a name in a header may be megabytes long.
 const maxQuoted = 200

@@ -36,22 +36,26 @@ var ggufNames = []string{
 type ggufFile struct {
 	*gguf.File
 
+	blob   *blob
 	name   string
 	config Config
 	family *family
 }
 
-// parseGGUF returns the tensors of a file that llama.cpp made of a checkpoint with this config. They borrow data, but for
-// the positions of a RoBERTa, of which llama.cpp leaves out the rows before the first token's.
-func parseGGUF(file string, data []byte, config Config) ([]Tensor, error) {
-	parsed, err := gguf.Parse(data)
+// parseGGUF returns the tensors of a file that llama.cpp made of a checkpoint with this config. Their data are still to be
+// read, but for the positions of a RoBERTa, of which llama.cpp leaves out the rows before the first token's.
+func parseGGUF(b *blob, config Config) ([]Tensor, error) {
+	file := b.name
+	parsed, err := gguf.Parse(b, b.size)
 	switch {
 	case errors.Is(err, gguf.ErrUnsupported):
 		return nil, unsupportedf("%s: %v", file, err)
-	case err != nil:
+	case errors.Is(err, gguf.ErrInvalid):
 		return nil, invalidf("%s: %v", file, err)
+	case err != nil:
+		return nil, causef(err, "%s", file)
 	}
-	f := &ggufFile{parsed, file, config, familyOf(config.ModelType, "")}
+	f := &ggufFile{parsed, b, file, config, familyOf(config.ModelType, "")}
 	if err := f.check(); err != nil {
 		return nil, err
 	}
@@ -108,7 +112,7 @@ func (f *ggufFile) disagrees(key string, got gguf.Value, want any) error {
 
 // tensor gives a tensor the name and the shape that it has in transformers.
 func (f *ggufFile) tensor(t gguf.Tensor) (Tensor, error) {
-	made := Tensor{Name: f.nameOf(t.Name), Shape: t.Shape, data: t.Data}
+	made := f.blob.tensor(f.nameOf(t.Name), U8, t.Shape, t.Offset, t.Size)
 	if t.Format.IsFloat() {
 		dtype, ok := parseDType(t.Format.Name)
 		if !ok {
@@ -116,7 +120,7 @@ func (f *ggufFile) tensor(t gguf.Tensor) (Tensor, error) {
 		}
 		made.DType = dtype
 	} else {
-		made.DType, made.Blocks = U8, t.Format
+		made.Blocks = t.Format
 	}
 	// ggml has no dimensions of 1 at the front: the classifier of one label is a vector there.
 	if strings.HasSuffix(made.Name, weightSuffix) && len(t.Shape) == 1 && !strings.Contains(strings.ToLower(made.Name), "norm") {
@@ -130,12 +134,16 @@ func (f *ggufFile) tensor(t gguf.Tensor) (Tensor, error) {
 
 // withRowsBefore copies a matrix behind rows of zeros, which nothing reads, to be as long as transformers wants it.
 func (f *ggufFile) withRowsBefore(t Tensor, rows int) (Tensor, error) {
-	if len(t.Shape) != 2 || t.Shape[0] < rows || len(t.data) > maxPositionBytes {
+	if len(t.Shape) != 2 || t.Shape[0] < rows || t.sizeBytes > maxPositionBytes {
 		return t, invalidf("%s: tensor %s: shape %d in %s, want two dimensions, at least %d rows and at most %s",
-			f.name, quote(t.Name), t.Shape, sizeText(uint64(len(t.data))), rows, sizeText(maxPositionBytes))
+			f.name, quote(t.Name), t.Shape, sizeText(uint64(t.sizeBytes)), rows, sizeText(maxPositionBytes))
 	}
-	before := len(t.data) / t.Shape[0] * rows
-	t.data = append(make([]byte, before, before+len(t.data)), t.data...)
+	data, err := f.blob.bytes(t.offset, t.sizeBytes, nil)
+	if err != nil {
+		return t, err
+	}
+	t.data = append(make([]byte, len(data)/t.Shape[0]*rows), data...)
+	t.sizeBytes = int64(len(t.data))
 	t.Shape = []int{t.Shape[0] + rows, t.Shape[1]}
 	return t, nil
 }

@@ -12,14 +12,17 @@ const (
 	pickleIndexFile = "pytorch_model.bin.index.json"
 )
 
-// parsePickle returns the tensors of a file that torch.save wrote. They borrow data.
-func parsePickle(file string, data []byte) ([]Tensor, error) {
-	stored, err := pickle.Parse(data)
+// parsePickle returns the tensors of a file that torch.save wrote.
+func parsePickle(b *blob) ([]Tensor, error) {
+	file := b.name
+	stored, err := pickle.Parse(b, b.size)
 	switch {
 	case errors.Is(err, pickle.ErrUnsafe):
 		return nil, unsupportedf("%s: %v", file, err)
-	case err != nil:
+	case errors.Is(err, pickle.ErrInvalid):
 		return nil, invalidf("%s: %v", file, err)
+	case err != nil:
+		return nil, causef(err, "%s", file)
 	}
 	tensors := make([]Tensor, len(stored))
 	for i, t := range stored {
@@ -27,7 +30,7 @@ func parsePickle(file string, data []byte) ([]Tensor, error) {
 		if !ok {
 			panic("BUG: weights: dtype " + t.DType)
 		}
-		tensors[i] = Tensor{Name: t.Name, DType: dtype, Shape: t.Shape, data: t.Data}
+		tensors[i] = b.tensor(t.Name, dtype, t.Shape, t.Offset, t.Size)
 	}
 	return tensors, nil
 }

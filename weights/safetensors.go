@@ -1,7 +1,6 @@
 package weights
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/binary"
 	"fmt"
@@ -27,50 +26,58 @@ const (
 	maxRank = 64
 )
 
-// parseSafetensors checks a whole file and returns its tensors, ordered by offset. They borrow data.
-func parseSafetensors(file string, data []byte) ([]Tensor, error) {
-	header, err := safetensorsHeader(file, data)
+// parseSafetensors checks a whole file but for its data and returns its tensors, ordered by offset.
+func parseSafetensors(b *blob) ([]Tensor, error) {
+	header, err := safetensorsHeader(b)
 	if err != nil {
 		return nil, err
 	}
-	// The header is copied: a mapped file may change while it is read, and what was checked must be what is used.
-	infos, err := parseHeader(file, bytes.Clone(header))
+	infos, err := parseHeader(b.name, header)
 	if err != nil {
 		return nil, err
 	}
-	return layOut(file, infos, data[headerLengthBytes+len(header):])
+	return layOut(b, infos, headerLengthBytes+int64(len(header)))
 }
 
 // safetensorsHeader returns the JSON part of a file.
-func safetensorsHeader(file string, data []byte) ([]byte, error) {
-	if len(data) < headerLengthBytes {
-		return nil, invalidf("%s: %s, want at least %d", file, sizeText(uint64(len(data))), headerLengthBytes)
+func safetensorsHeader(b *blob) ([]byte, error) {
+	if b.size < headerLengthBytes {
+		return nil, invalidf("%s: %s, want at least %d", b.name, sizeText(uint64(b.size)), headerLengthBytes)
 	}
-	n := binary.LittleEndian.Uint64(data)
-	if n > uint64(len(data)-headerLengthBytes) {
-		return nil, invalidf("%s: header is %s, the file has %s", file, sizeText(n), sizeText(uint64(len(data))))
+	length, err := b.bytes(0, headerLengthBytes, nil)
+	if err != nil {
+		return nil, err
+	}
+	n := binary.LittleEndian.Uint64(length)
+	if n > uint64(b.size-headerLengthBytes) {
+		return nil, invalidf("%s: header is %s, the file has %s", b.name, sizeText(n), sizeText(uint64(b.size)))
 	}
 	if n > maxHeaderBytes {
-		return nil, invalidf("%s: header is %s, want at most %s", file, sizeText(n), sizeText(maxHeaderBytes))
+		return nil, invalidf("%s: header is %s, want at most %s", b.name, sizeText(n), sizeText(maxHeaderBytes))
 	}
-	header := data[headerLengthBytes : headerLengthBytes+int(n)]
+	header, err := b.bytes(headerLengthBytes, int64(n), nil)
+	if err != nil {
+		return nil, err
+	}
 	if len(header) == 0 || header[0] != '{' {
-		return nil, invalidf("%s: header begins with %s, want \"{\"", file, quote(header[:min(1, len(header))]))
+		return nil, invalidf("%s: header begins with %s, want \"{\"", b.name, quote(header[:min(1, len(header))]))
 	}
 	return header, nil
 }
 
-// layOut checks every tensor against the data and against its neighbours, and gives each its bytes.
-func layOut(file string, infos []tensorInfo, data []byte) ([]Tensor, error) {
+// layOut checks every tensor against the data, which begin at an offset, and against its neighbours, and gives each its
+// place.
+func layOut(b *blob, infos []tensorInfo, dataAt int64) ([]Tensor, error) {
 	slices.SortFunc(infos, func(a, b tensorInfo) int {
 		return cmp.Or(cmp.Compare(a.begin, b.begin), cmp.Compare(a.end, b.end))
 	})
-	tensors, covered, last, dataText := make([]Tensor, 0, len(infos)), uint64(0), "", sizeText(uint64(len(data)))
+	dataBytes := uint64(b.size - dataAt)
+	tensors, covered, last, dataText := make([]Tensor, 0, len(infos)), uint64(0), "", sizeText(dataBytes)
 	for _, t := range infos {
 		bad := func(format string, args ...any) error {
-			return invalidf("%s: tensor %s: %s", file, quote(t.name), fmt.Sprintf(format, args...))
+			return invalidf("%s: tensor %s: %s", b.name, quote(t.name), fmt.Sprintf(format, args...))
 		}
-		if t.begin <= t.end && t.end > uint64(len(data)) {
+		if t.begin <= t.end && t.end > dataBytes {
 			return nil, bad("offsets [%d %d], and the file ends after %s of data: a download or a copy was cut off", t.begin, t.end, dataText)
 		}
 		if t.begin > t.end {
@@ -90,11 +97,11 @@ func layOut(file string, infos []tensorInfo, data []byte) ([]Tensor, error) {
 		if t.begin > covered {
 			return nil, bad("offsets [%d %d], want [%d ...]: the data before belong to no tensor", t.begin, t.end, covered)
 		}
-		tensors = append(tensors, t.tensor(data))
+		tensors = append(tensors, t.tensor(b, dataAt))
 		covered, last = t.end, t.name
 	}
-	if covered != uint64(len(data)) {
-		return nil, invalidf("%s: %s of data, want %s: the end belongs to no tensor", file, dataText, sizeText(covered))
+	if covered != dataBytes {
+		return nil, invalidf("%s: %s of data, want %s: the end belongs to no tensor", b.name, dataText, sizeText(covered))
 	}
 	return tensors, nil
 }
@@ -121,11 +128,11 @@ func (t tensorInfo) sizeBytes() (uint64, bool) {
 	return lo / 8, hi == 0 && lo <= math.MaxInt && lo%8 == 0
 }
 
-// tensor cuts the bytes out of data; offsets and shape have been checked.
-func (t tensorInfo) tensor(data []byte) Tensor {
+// tensor gives the entry its place in the file; offsets and shape have been checked.
+func (t tensorInfo) tensor(b *blob, dataAt int64) Tensor {
 	shape := make([]int, len(t.shape))
 	for i, d := range t.shape {
 		shape[i] = int(d)
 	}
-	return Tensor{Name: t.name, DType: t.dtype, Shape: shape, data: data[t.begin:t.end:t.end]}
+	return b.tensor(t.name, t.dtype, shape, dataAt+int64(t.begin), int64(t.end-t.begin))
 }

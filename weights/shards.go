@@ -14,7 +14,7 @@ const (
 	weightsFile = "model.safetensors"
 	indexFile   = "model.safetensors.index.json"
 
-	// maxShards bounds the mappings that one index can ask for; the largest public checkpoints have about 200.
+	// maxShards bounds the files that one index can ask for; the largest public checkpoints have about 200.
 	maxShards     = 1024
 	maxIndexBytes = maxHeaderBytes
 )
@@ -64,7 +64,7 @@ func isPlainName(name string) bool {
 
 // loadShards opens every shard that the index names and checks that both agree. Tensors that the index does not
 // list are taken as well, as transformers does; one that is in two shards is refused.
-func (s *source) loadShards(indexFile, suffix string) ([]Tensor, error) {
+func (s *source) loadShards(indexFile, suffix string, config Config) ([]Tensor, error) {
 	data, err := s.read(indexFile, maxIndexBytes)
 	if err != nil {
 		return nil, err
@@ -80,7 +80,7 @@ func (s *source) loadShards(indexFile, suffix string) ([]Tensor, error) {
 	var tensors []Tensor
 	foundIn := map[string]string{}
 	for _, shard := range shards {
-		part, err := s.loadFile(shard)
+		part, err := s.loadFile(shard, config)
 		if err != nil {
 			return nil, err
 		}

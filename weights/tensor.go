@@ -6,7 +6,7 @@ import (
 	"github.com/metalrank/metalrank/weights/gguf"
 )
 
-// Tensor is a named array in a checkpoint. Its data stay where they are in the file until they are decoded.
+// Tensor is a named array in a checkpoint. Its data stay in the file until [Checkpoint.Read] has read them.
 type Tensor struct {
 	Name  string
 	DType DType
@@ -23,7 +23,10 @@ type Tensor struct {
 	// tensor then, DType is U8 and Bytes are the blocks.
 	Blocks *gguf.Format
 
-	data []byte // little-endian; borrowed from the checkpoint, at any alignment
+	data      []byte // little-endian, at any alignment; nil while they are in the file
+	file      string // that has the data, if they are not here
+	offset    int64  // in the file
+	sizeBytes int64  // in the file
 }
 
 // Len returns the number of elements: the product of the shape, 1 for a scalar.
@@ -35,9 +38,14 @@ func (t Tensor) Len() int {
 	return n
 }
 
-// Bytes returns the stored elements, little-endian and row-major. They are borrowed until [Checkpoint.Close] and
-// lie in a read-only mapping: writing to them kills the process.
-func (t Tensor) Bytes() []byte { return t.data }
+// Bytes returns the stored elements, little-endian and row-major, which must not be changed. Of a tensor whose data were
+// not read the call is a bug of the caller and panics.
+func (t Tensor) Bytes() []byte {
+	if t.data == nil && t.sizeBytes > 0 {
+		panic(fmt.Sprintf("BUG: weights: tensor %s is used before it is read", quote(t.Name)))
+	}
+	return t.data
+}
 
 // SizeBytes returns what the tensor occupies in the file; a quantised one with its scales and biases.
 func (t Tensor) SizeBytes() int {
@@ -46,6 +54,9 @@ func (t Tensor) SizeBytes() int {
 		return t.Quant.SizeBytes()
 	case t.Channel != nil:
 		return t.Channel.SizeBytes()
+	}
+	if t.data == nil {
+		return int(t.sizeBytes)
 	}
 	return len(t.data)
 }
@@ -64,8 +75,8 @@ func (t Tensor) StoredAs() string {
 }
 
 // Float32s decodes len(dst) elements into dst, the first being element start. The conversion is exact; of a quantised
-// tensor it is [AffineTensor.Float32s], or that of its kind. Of a tensor that is not IsNumeric, or for a range outside
-// the tensor, the call is a bug of the caller and panics.
+// tensor it is [AffineTensor.Float32s], or that of its kind. Of a tensor that is not IsNumeric or not
+// read, or for a range outside the tensor, the call is a bug of the caller and panics.
 func (t Tensor) Float32s(dst []float32, start int) {
 	if n := t.Len(); start < 0 || start > n || len(dst) > n-start {
 		panic(fmt.Sprintf("BUG: weights: tensor %s: elements [%d, %d) of %d", quote(t.Name), start, start+len(dst), n))
@@ -78,33 +89,12 @@ func (t Tensor) Float32s(dst []float32, start int) {
 		t.Channel.Float32s(dst, start)
 		return
 	case t.Blocks != nil:
-		t.Blocks.Float32s(dst, t.data, start)
+		t.Blocks.Float32s(dst, t.Bytes(), start)
 		return
 	}
 	size := t.DType.Size()
 	if !t.DType.IsFloat() {
 		panic(fmt.Sprintf("BUG: weights: tensor %s: %s read as float32", quote(t.Name), t.DType))
 	}
-	t.DType.Decode(dst, t.data[size*start:size*(start+len(dst))])
-}
-
-// rowsFrom returns the matrix without its first rows, in the same memory.
-func (t Tensor) rowsFrom(first int) Tensor {
-	if first == 0 {
-		return t
-	}
-	if t.Quant != nil {
-		parts := *t.Quant
-		parts.Codes, parts.Scales, parts.Biases = parts.Codes.rowsFrom(first), parts.Scales.rowsFrom(first), parts.Biases.rowsFrom(first)
-		t.Quant = &parts
-	}
-	if t.Channel != nil {
-		parts := *t.Channel
-		parts.Codes, parts.Scales = parts.Codes.rowsFrom(first), parts.Scales.rowsFrom(first)
-		t.Channel = &parts
-	}
-	rows := t.Shape[0]
-	t.data = t.data[len(t.data)/rows*first:]
-	t.Shape = append([]int{rows - first}, t.Shape[1:]...)
-	return t
+	t.DType.Decode(dst, t.Bytes()[size*start:size*(start+len(dst))])
 }

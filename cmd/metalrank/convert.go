@@ -126,11 +126,11 @@ func (c *convertCommand) report(std streams, elapsed time.Duration) error {
 	}
 	var before, after int64
 	for _, t := range made.Tensors() {
-		after += int64(len(t.Bytes()))
+		after += int64(t.SizeBytes())
 	}
 	if source, err := openSource(c.Source); err == nil {
 		for _, t := range source.Tensors() {
-			before += int64(len(t.Bytes()))
+			before += int64(t.SizeBytes())
 		}
 		if err := source.Close(); err != nil {
 			return err

@@ -89,6 +89,8 @@ func (c *serveCommand) serve(
 		_ = server.Shutdown(ctx) // nobody was told of it yet
 		return err
 	}
+	stopWatch := watchFiles(models, logger)
+	defer stopWatch()
 	for _, m := range models {
 		logger.Info("serving", "address", listener.Addr().String(), "model", m.Name(), "backend", m.Info().Backend.Name)
 	}

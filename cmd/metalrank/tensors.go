@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"math"
 	"slices"
 	"text/tabwriter"
@@ -27,8 +28,9 @@ func printTensors(w io.Writer, model, against string) (err error) {
 		return err
 	}
 	source := map[string]weights.Tensor{}
+	var original *weights.Checkpoint
 	if against != "" {
-		original, err := openSource(against)
+		original, err = openSource(against)
 		if err != nil {
 			return err
 		}
@@ -43,8 +45,13 @@ func printTensors(w io.Writer, model, against string) (err error) {
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, t := range tensors {
-		if _, err := fmt.Fprintf(table, "%s\t%d\t%s\t%d bytes%s\n",
-			oneLine(t.Name), t.Shape, storedAs(t), t.SizeBytes(), difference(t, source)); err != nil {
+		far := ""
+		if other, ok := source[t.Name]; ok && slices.Equal(other.Shape, t.Shape) && t.IsNumeric() && other.IsNumeric() {
+			if far, err = difference(made, original, t, other); err != nil {
+				return err
+			}
+		}
+		if _, err := fmt.Fprintf(table, "%s\t%d\t%s\t%d bytes%s\n", oneLine(t.Name), t.Shape, storedAs(t), t.SizeBytes(), far); err != nil {
 			return err
 		}
 	}
@@ -62,25 +69,26 @@ func storedAs(t weights.Tensor) string {
 	return t.StoredAs()
 }
 
-// difference compares a tensor with the one of its name in the source; empty if there is none.
-func difference(t weights.Tensor, source map[string]weights.Tensor) string {
-	original, ok := source[t.Name]
-	if !ok || !slices.Equal(original.Shape, t.Shape) || !t.IsNumeric() || !original.IsNumeric() {
-		return ""
-	}
+// difference compares a tensor with the one of its name and shape in the source.
+func difference(made, original *weights.Checkpoint, t, source weights.Tensor) (string, error) {
 	const block = 1 << 16
 	var largest, squares, norm float64
-	a, b := make([]float32, block), make([]float32, block)
-	for i := 0; i < t.Len(); i += block {
-		n := min(block, t.Len()-i)
-		t.Float32s(a[:n], i)
-		original.Float32s(b[:n], i)
-		for j, v := range b[:n] {
+	next, stop := iter.Pull2(original.Pieces(source, block))
+	defer stop()
+	for piece, err := range made.Pieces(t, block) {
+		other, otherErr, _ := next()
+		if err := errors.Join(err, otherErr); err != nil {
+			return "", err
+		}
+		a, b := make([]float32, piece.Len()), make([]float32, piece.Len())
+		piece.Float32s(a, 0)
+		other.Float32s(b, 0)
+		for j, v := range b {
 			d := float64(a[j]) - float64(v)
 			largest = max(largest, math.Abs(d))
 			squares += d * d
 			norm += float64(v) * float64(v)
 		}
 	}
-	return fmt.Sprintf("\tmax |Δ| %.2g\trelative RMS %.2g", largest, math.Sqrt(squares/max(norm, math.SmallestNonzeroFloat64)))
+	return fmt.Sprintf("\tmax |Δ| %.2g\trelative RMS %.2g", largest, math.Sqrt(squares/max(norm, math.SmallestNonzeroFloat64))), nil
 }

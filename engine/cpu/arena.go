@@ -28,9 +28,9 @@ import (
 // the system can back them with huge pages: panels of weights would otherwise miss the TLB in every row of a tile.
 type arena struct {
 	blocks []arenaBlock
-	used   int // bytes of the last block
-	total  int // bytes handed out
-	err    error
+	used   int   // bytes of the last block
+	total  int   // bytes handed out
+	err    error // the first of taking, or of reading what was to be put there
 }
 
 type arenaBlock struct {

@@ -71,8 +71,7 @@ type Backend struct {
 	calls   chan *call // idle ones
 }
 
-// New packs the weights of an open checkpoint, which must stay open as long as the backend: word embeddings are read
-// from it.
+// New packs the weights of an open checkpoint, which the backend does not need afterwards.
 func New(checkpoint *weights.Checkpoint, options Options) (*Backend, error) {
 	if options.Precision == "" {
 		options.Precision = FP32
@@ -95,7 +94,7 @@ func New(checkpoint *weights.Checkpoint, options Options) (*Backend, error) {
 		return nil, err
 	}
 	b := &Backend{config: checkpoint.Config()}
-	if err := b.load(bert, kernels, options); err != nil {
+	if err := b.load(checkpoint, bert, kernels, options); err != nil {
 		b.free()
 		return nil, err
 	}
@@ -119,15 +118,20 @@ func choosePrecision(kernels *C.struct_kernels, precision Precision, why string)
 	return "", "", fmt.Errorf("cpu: Precision is %q, want %q, %q or %q", precision, FP32, BF16, Int8)
 }
 
-func (b *Backend) load(bert *weights.BERT, kernels *C.struct_kernels, options Options) error {
-	l := &loader{arena: &b.arena, config: b.config, kernels: kernels, precision: options.Precision}
+func (b *Backend) load(checkpoint *weights.Checkpoint, bert *weights.BERT, kernels *C.struct_kernels, options Options) error {
+	l := &loader{checkpoint: checkpoint, arena: &b.arena, config: b.config, kernels: kernels, precision: options.Precision}
 	model, err := l.load(bert)
 	if err != nil {
 		return err
 	}
-	words := bert.WordEmbeddings
 	b.info = backend.Info{
-		Name: "cpu", DType: dtypes[options.Precision], WeightBytes: int64(b.arena.total + len(words.Bytes())), Overlap: overlap,
+		Name: "cpu", DType: dtypes[options.Precision], Overlap: overlap,
+		WeightBytes: int64(b.arena.total + bert.WordEmbeddings.SizeBytes()),
+	}
+	// Word embeddings stay as they are stored; a pass decodes the rows of its tokens.
+	words, err := checkpoint.ReadTo(func(n int) []byte { return takeSlice[byte](&b.arena, n) }, bert.WordEmbeddings)
+	if err != nil {
+		return cmp.Or(b.arena.err, err)
 	}
 	capacity := max(2*chunkTokens, b.config.MaxPositions)
 	b.calls = make(chan *call, overlap)

@@ -14,10 +14,11 @@ import (
 
 // loader packs a checkpoint into an arena.
 type loader struct {
-	arena     *arena
-	config    weights.Config
-	kernels   *C.struct_kernels
-	precision Precision
+	checkpoint *weights.Checkpoint
+	arena      *arena
+	config     weights.Config
+	kernels    *C.struct_kernels
+	precision  Precision
 }
 
 // pad is the multiple that rows are padded to; PAD of kernels.h.
@@ -35,6 +36,14 @@ func (l *loader) matmul() *C.struct_matmul {
 	default:
 		return &l.kernels.f32
 	}
+}
+
+// read returns a tensor with its data. After a failure its arena has the error.
+func (l *loader) read(t weights.Tensor) (weights.Tensor, bool) {
+	if l.arena.err == nil {
+		t, l.arena.err = l.checkpoint.Read(t)
+	}
+	return t, l.arena.err == nil
 }
 
 // load returns the model in C's memory, all of it in the arena.
@@ -137,6 +146,13 @@ func (l *loader) linear(m *C.struct_matmul, parts ...weights.Linear) C.struct_li
 	w.bias, w.panels = (*C.float)(unsafe.SliceData(bias)), panels
 	row, bytes := make([]float32, in), make([]int8, in)
 	for i, part := range parts {
+		var ok bool
+		if part.Weight, ok = l.read(part.Weight); !ok {
+			return w
+		}
+		if part.Bias, ok = l.read(part.Bias); !ok {
+			return w
+		}
 		first := i * roundUp(out, pad)
 		part.Bias.Float32s(bias[first:first+out], 0)
 		for o := range out {
@@ -188,7 +204,8 @@ func (l *loader) table(t weights.Tensor, width int) *C.float {
 	padded := roundUp(width, pad)
 	rows := t.Len() / width
 	to := takeSlice[float32](l.arena, rows*padded)
-	if to == nil {
+	t, ok := l.read(t)
+	if !ok {
 		return nil
 	}
 	for i := range rows {

@@ -32,6 +32,10 @@ func TestInt8Row(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, w := range []weights.Tensor{bert.WordEmbeddings, bert.Layers[0].Query.Weight, bert.Layers[1].Output.Weight} {
+			w, err := c.from.Read(w)
+			if err != nil {
+				t.Fatal(err)
+			}
 			out, in := w.Shape[0], w.Shape[1]
 			row, want, q := make([]float32, in), make([]float32, in), make([]int8, in)
 			for o := range out {

@@ -45,8 +45,8 @@ type Backend struct {
 	late    sync.WaitGroup // passes whose callers have left
 }
 
-// Open opens a device and puts the weights of an open checkpoint into its memory. The checkpoint must stay open as long
-// as the backend. Errors: ErrNoDevice, sizes that the kernels cannot take, weights that half precision cannot hold, and
+// Open opens a device and puts the weights of an open checkpoint into its memory, which the backend does not need
+// afterwards. Errors: ErrNoDevice, sizes that the kernels cannot take, weights that half precision cannot hold, and
 // the device's.
 func Open(open Opener, checkpoint *weights.Checkpoint, config Config) (*Backend, error) {
 	if open == nil {

@@ -134,25 +134,6 @@ func TestContract(t *testing.T) {
 	backendtest.Contract(t, r.gpu, backendtest.Model{Limits: limits, Labels: len(r.config.Labels)})
 }
 
-// TestNoCopy holds that a mapped file of the right type is read where it lies, but for what is joined, and for vectors,
-// which are always f32.
-func TestNoCopy(t *testing.T) {
-	spec := weightstest.Specs()[1] // F16
-	spec.Hidden, spec.Heads = 128, 2
-	spec.Prefix = "bert." // else the classifier's two bytes come first, and nothing after them is aligned
-	r := newRig(t, sim.Config{}, written(t, spec), gpu.Config{})
-	h, f, layers := spec.Hidden, spec.FeedForward, spec.Layers
-	want := 2 * layers * 3 * h * h // queries, keys and values
-	want += 4 * (2*h + layers*(3*h+3*h+f+3*h) + h + spec.Labels*(h+1))
-	got := 0
-	for _, sizeBytes := range r.device.copied[:len(r.device.copied)-2] { // the last two are of activations
-		got += sizeBytes
-	}
-	if got != want {
-		t.Errorf("%d bytes of weights were copied, want %d", got, want)
-	}
-}
-
 func TestErrors(t *testing.T) {
 	if _, err := gpu.Open(nil, nil, gpu.Config{Driver: "sim"}); !errors.Is(err, gpu.ErrNoDevice) {
 		t.Errorf("without a driver: %v", err)

@@ -13,19 +13,18 @@ import (
 	"github.com/metalrank/metalrank/weights"
 )
 
-// memory puts a checkpoint's tensors where the device can read them: where they lie, if they are in a mapped file, have
-// the right type and begin where kernels can read them; else in a copy.
+// memory reads a checkpoint's tensors into buffers of the device. It does not have the device read the file's own pages:
+// somebody may write to a file while it is mapped.
 type memory struct {
 	device     metal.Device
 	checkpoint *weights.Checkpoint
 	dtype      kernels.DType
-	mapped     map[*byte]metal.Buffer // by the first byte of a file's pages
 	buffers    []metal.Buffer
-	sizeBytes  int64 // that weights occupy, copied or not
+	sizeBytes  int64
 }
 
 func newMemory(device metal.Device, checkpoint *weights.Checkpoint, dtype kernels.DType) *memory {
-	return &memory{device: device, checkpoint: checkpoint, dtype: dtype, mapped: map[*byte]metal.Buffer{}}
+	return &memory{device: device, checkpoint: checkpoint, dtype: dtype}
 }
 
 func (m *memory) close() error {
@@ -37,58 +36,44 @@ func (m *memory) close() error {
 	return errors.Join(errs...)
 }
 
-// inPlace finds a tensor in a mapped file. false: it has to be copied.
-func (m *memory) inPlace(t weights.Tensor, alignment int) (metal.Binding, bool) {
-	pages, offset, ok := m.checkpoint.Pages(t)
-	if !ok || offset%alignment != 0 {
-		return metal.Binding{}, false
+// put fills a buffer with tensors, one behind the other, whose elements become d where they are floats.
+func (m *memory) put(d kernels.DType, tensors ...weights.Tensor) (metal.Binding, error) {
+	size := 0
+	for _, t := range tensors {
+		size += sizeAs(d, t)
 	}
-	buffer, ok := m.mapped[&pages[0]]
-	if !ok {
-		var err error
-		if buffer, err = m.device.NewBufferNoCopy(pages); err != nil {
-			return metal.Binding{}, false // its pages are smaller than the device's, say
-		}
-		m.mapped[&pages[0]] = buffer
-		m.buffers = append(m.buffers, buffer)
-	}
-	m.sizeBytes += int64(len(t.Bytes()))
-	return metal.At(buffer, offset), true
-}
-
-// copied puts data into a buffer of its own.
-func (m *memory) copied(data []byte) (metal.Binding, error) {
-	buffer, err := m.device.NewBuffer(len(data))
+	buffer, err := m.device.NewBuffer(size)
 	if err != nil {
 		return metal.Binding{}, err
 	}
 	m.buffers = append(m.buffers, buffer)
-	m.sizeBytes += int64(len(data))
-	copy(buffer.Bytes(), data)
+	m.sizeBytes += int64(size)
+	to := buffer.Bytes()
+	for _, t := range tensors {
+		start := 0
+		for piece, err := range m.checkpoint.Pieces(t, chunk) {
+			if err == nil {
+				err = encode(to[:sizeAs(d, piece)], d, piece, start)
+			}
+			if err != nil {
+				return metal.Binding{}, err
+			}
+			to, start = to[sizeAs(d, piece):], start+piece.Len()
+		}
+	}
 	return metal.At(buffer, 0), nil
 }
 
-// stored is how a tensor lies in its file when kernels can read it as it is.
-func (m *memory) stored() weights.DType {
-	if m.dtype == kernels.F32 {
-		return weights.F32
+// sizeAs is how many bytes a tensor has as d; codes stay as they are.
+func sizeAs(d kernels.DType, t weights.Tensor) int {
+	if !t.IsNumeric() {
+		return t.SizeBytes()
 	}
-	return weights.F16
+	return t.Len() * d.Size()
 }
 
 // table puts a tensor into the device's memory as elements of the library's dtype.
-func (m *memory) table(t weights.Tensor) (metal.Binding, error) {
-	if t.Quant == nil && t.DType == m.stored() {
-		if at, ok := m.inPlace(t, m.dtype.Alignment()); ok {
-			return at, nil
-		}
-	}
-	data, err := encode(nil, m.dtype, t)
-	if err != nil {
-		return metal.Binding{}, err
-	}
-	return m.copied(data)
-}
+func (m *memory) table(t weights.Tensor) (metal.Binding, error) { return m.put(m.dtype, t) }
 
 // matrix puts tensors [n, K], one under the other, into the device's memory: as codes if all are quantised alike in a
 // way that kernels take, else decoded.
@@ -101,17 +86,7 @@ func (m *memory) matrix(tensors ...weights.Tensor) (kernels.Matrix, error) {
 		return w, m.codes(&w, tensors)
 	}
 	var err error
-	if len(tensors) == 1 {
-		w.Data, err = m.table(tensors[0])
-		return w, err
-	}
-	var data []byte
-	for _, t := range tensors {
-		if data, err = encode(data, m.dtype, t); err != nil {
-			return w, err
-		}
-	}
-	w.Data, err = m.copied(data)
+	w.Data, err = m.put(m.dtype, tensors...)
 	return w, err
 }
 
@@ -125,9 +100,6 @@ func quantisedAlike(tensors []weights.Tensor) bool {
 	}
 	return true
 }
-
-// codeAlignment is what kernels ask of codes, which they read four or two bytes at a time, and more than of scales.
-const codeAlignment = 4
 
 // codes puts the parts of quantised tensors into the device's memory.
 func (m *memory) codes(w *kernels.Matrix, tensors []weights.Tensor) error {
@@ -145,66 +117,41 @@ func (m *memory) codes(w *kernels.Matrix, tensors []weights.Tensor) error {
 			parts[i] = part.of(t.Quant)
 		}
 		var err error
-		if *part.at, err = m.part(parts); err != nil {
+		if *part.at, err = m.put(kernels.F16, parts...); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// part puts codes, or scales as f16, one tensor's under the other's, into the device's memory.
-func (m *memory) part(tensors []weights.Tensor) (metal.Binding, error) {
-	if t := tensors[0]; len(tensors) == 1 && (t.DType == weights.F16 || t.DType == weights.U32) {
-		if at, ok := m.inPlace(t, codeAlignment); ok {
-			return at, nil
-		}
-	}
-	var data []byte
-	for _, t := range tensors {
-		if t.DType == weights.U32 {
-			data = append(data, t.Bytes()...)
-			continue
-		}
-		var err error
-		if data, err = encode(data, kernels.F16, t); err != nil {
-			return metal.Binding{}, err
-		}
-	}
-	return m.copied(data)
-}
-
 // vectors puts tensors, one behind the other, into the device's memory as f32.
 func (m *memory) vectors(tensors ...weights.Tensor) (metal.Binding, error) {
-	var data []byte
-	for _, t := range tensors {
-		var err error
-		if data, err = encode(data, kernels.F32, t); err != nil {
-			return metal.Binding{}, err
-		}
-	}
-	return m.copied(data)
+	return m.put(kernels.F32, tensors...)
 }
 
-// chunk is how many elements are decoded at a time.
-const chunk = 1 << 14
+// chunk is about how many elements are read and decoded at a time.
+const chunk = 1 << 18
 
-// encode appends a tensor's elements as d. Errors: a number that a half cannot hold.
-func encode(data []byte, d kernels.DType, t weights.Tensor) ([]byte, error) {
-	values := make([]float32, min(chunk, t.Len()))
-	for start := 0; start < t.Len(); start += chunk {
-		part := values[:min(chunk, t.Len()-start)]
-		t.Float32s(part, start)
-		for i, v := range part {
-			if d == kernels.F32 {
-				data = binary.LittleEndian.AppendUint32(data, math.Float32bits(v))
-				continue
-			}
-			h := float16.Fromfloat32(v)
-			if h.IsInf(0) && !math.IsInf(float64(v), 0) {
-				return nil, fmt.Errorf("gpu: tensor %q: element %d is %g, which half precision cannot hold: use fp32", t.Name, start+i, v)
-			}
-			data = binary.LittleEndian.AppendUint16(data, h.Bits())
-		}
+// encode stores a tensor's elements as d, or its codes as they are; its first element is number start of the whole.
+// Errors: a number that a half cannot hold.
+func encode(to []byte, d kernels.DType, t weights.Tensor, start int) error {
+	if same := map[kernels.DType]weights.DType{kernels.F32: weights.F32, kernels.F16: weights.F16}[d]; !t.IsNumeric() ||
+		t.DType == same && t.Quant == nil && t.Channel == nil && t.Blocks == nil {
+		copy(to, t.Bytes())
+		return nil
 	}
-	return data, nil
+	values := make([]float32, t.Len())
+	t.Float32s(values, 0)
+	for i, v := range values {
+		if d == kernels.F32 {
+			binary.LittleEndian.PutUint32(to[4*i:], math.Float32bits(v))
+			continue
+		}
+		h := float16.Fromfloat32(v)
+		if h.IsInf(0) && !math.IsInf(float64(v), 0) {
+			return fmt.Errorf("gpu: tensor %q: element %d is %g, which half precision cannot hold: use fp32", t.Name, start+i, v)
+		}
+		binary.LittleEndian.PutUint16(to[2*i:], h.Bits())
+	}
+	return nil
 }

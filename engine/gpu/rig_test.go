@@ -28,15 +28,6 @@ type recording struct {
 	*sim.Device
 	mu      sync.Mutex
 	pending []*sim.Pending // guarded by mu
-	copied  []int          // guarded by mu; sizes of its own buffers
-}
-
-// NewBuffer implements metal.Device.
-func (r *recording) NewBuffer(sizeBytes int) (metal.Buffer, error) {
-	r.mu.Lock()
-	r.copied = append(r.copied, sizeBytes)
-	r.mu.Unlock()
-	return r.Device.NewBuffer(sizeBytes)
 }
 
 // Submit implements metal.Device.

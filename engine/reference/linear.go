@@ -27,15 +27,26 @@ func (b *Backend) newLinear(l weights.Linear) linear {
 	return linear{name: strings.TrimSuffix(l.Weight.Name, ".weight"), weight: b.widen(l.Weight), bias: b.widen(l.Bias), out: l.Weight.Shape[0], in: l.Weight.Shape[1]}
 }
 
-// widen decodes a whole tensor to float64 and counts its bytes.
+// widen reads and decodes a whole tensor to float64 and counts its bytes.
 func (b *Backend) widen(t weights.Tensor) []float64 {
 	narrow, wide := make([]float32, t.Len()), make([]float64, t.Len())
+	if t = b.read(t); b.err != nil {
+		return wide
+	}
 	t.Float32s(narrow, 0)
 	for i, v := range narrow {
 		wide[i] = float64(v)
 	}
 	b.weightSizeBytes += int64(8 * len(wide))
 	return wide
+}
+
+// read returns a tensor with its data. After a failure it returns one without: New looks at err in the end.
+func (b *Backend) read(t weights.Tensor) weights.Tensor {
+	if b.err == nil {
+		t, b.err = b.checkpoint.Read(t)
+	}
+	return t
 }
 
 // apply computes y [n, out] from x [n, in].

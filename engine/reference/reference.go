@@ -21,6 +21,9 @@ import (
 // Backend holds one model's weights, widened to float64, except for the embedding tables, of which only the
 // rows that a batch names are read.
 type Backend struct {
+	checkpoint *weights.Checkpoint // until New returns
+	err        error               // the first of reading
+
 	config          weights.Config
 	words           weights.Tensor // [vocabulary, E]
 	positions       weights.Tensor // [positions, E]
@@ -64,15 +67,15 @@ type layer struct {
 	outputNorm                         norm
 }
 
-// New widens the weights of an open checkpoint. The checkpoint must stay open as long as the backend.
+// New reads and widens the weights of an open checkpoint, which the backend does not need afterwards.
 func New(checkpoint *weights.Checkpoint) (*Backend, error) {
 	model, err := checkpoint.BERT()
 	if err != nil {
 		return nil, err
 	}
 	config := checkpoint.Config()
-	b := &Backend{config: config,
-		words: model.WordEmbeddings, positions: model.PositionEmbeddings, types: model.TypeEmbeddings}
+	b := &Backend{checkpoint: checkpoint, config: config}
+	b.words, b.positions, b.types = b.read(model.WordEmbeddings), b.read(model.PositionEmbeddings), b.read(model.TypeEmbeddings)
 	if b.activation, err = activationFunc(config.Activation); err != nil {
 		return nil, err
 	}
@@ -95,6 +98,10 @@ func New(checkpoint *weights.Checkpoint) (*Backend, error) {
 	for _, table := range []weights.Tensor{b.words, b.positions, b.types} {
 		b.weightSizeBytes += int64(table.SizeBytes())
 	}
+	if b.err != nil {
+		return nil, b.err
+	}
+	b.checkpoint = nil
 	return b, nil
 }
 

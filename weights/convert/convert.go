@@ -174,6 +174,9 @@ func Folder(ctx context.Context, src *weights.Checkpoint, dst string, options Op
 	if err := options.writeWeights(ctx, src, plan, folder); err != nil {
 		return err
 	}
+	if err := src.Changed(); err != nil { // parts of what was written are of another checkpoint
+		return err
+	}
 	return folder.publish()
 }
 
@@ -197,9 +200,6 @@ func (o Options) calibrate(plan []tensorPlan) error {
 	}
 	return nil
 }
-
-// forgetBytes is how much is read between two hints that the mapped source need not stay in memory.
-const forgetBytes = 64 << 20
 
 // writeWeights makes model.safetensors.
 func (o Options) writeWeights(ctx context.Context, src *weights.Checkpoint, plan []tensorPlan, folder *folder) (err error) {
@@ -228,13 +228,10 @@ func (o Options) writeWeights(ctx context.Context, src *weights.Checkpoint, plan
 	}
 	var done atomic.Int64
 	err = parallel.For(ctx, len(tasks), 0, func(i int) error {
-		if err := tasks[i].run(out); err != nil {
+		if err := tasks[i].run(src, out); err != nil {
 			return err
 		}
-		before := done.Add(tasks[i].sizeBytes()) - tasks[i].sizeBytes()
-		if now := before + tasks[i].sizeBytes(); before/forgetBytes != now/forgetBytes {
-			src.Forget()
-		}
+		done.Add(tasks[i].sizeBytes())
 		if o.Progress != nil {
 			o.Progress(min(done.Load(), total), total)
 		}

@@ -65,7 +65,9 @@ func logical(t *testing.T, c *weights.Checkpoint) map[string]weights.Tensor {
 	}
 	byName := map[string]weights.Tensor{}
 	for _, w := range all {
-		byName[w.Name] = w
+		if byName[w.Name], err = c.Read(w); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return byName
 }

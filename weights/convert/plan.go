@@ -121,13 +121,17 @@ func (t *task) sizeBytes() int64 {
 	return int64(t.source.SizeBytes()) * int64(t.end-t.begin) * int64(t.width) / int64(t.source.Len())
 }
 
-// run converts the rows and writes them.
-func (t *task) run(out *weights.Writer) error {
+// run reads the rows, converts them and writes them.
+func (t *task) run(src *weights.Checkpoint, out *weights.Writer) error {
+	rows, err := src.Read(t.source.Rows(t.begin, t.end))
+	if err != nil {
+		return err
+	}
 	if t.form == asIs {
-		return out.WriteAt(t.source.Name, t.source.Bytes(), 0)
+		return out.WriteAt(t.source.Name, rows.Bytes(), 0)
 	}
 	w := make([]float32, (t.end-t.begin)*t.width)
-	t.source.Float32s(w, t.begin*t.width)
+	rows.Float32s(w, 0)
 	if err := t.checkRange(w); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"math/bits"
 	"slices"
@@ -28,7 +29,7 @@ func unsupportedf(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrUnsupported, fmt.Sprintf(format, args...))
 }
 
-// File is what a file holds. It borrows the bytes that it was parsed from.
+// File is what a file says of its tensors.
 type File struct {
 	Tensors []Tensor // in the file's order
 
@@ -39,8 +40,9 @@ type File struct {
 type Tensor struct {
 	Name   string
 	Format *Format
-	Shape  []int  // row-major: the last dimension is that of a row, which GGUF names first
-	Data   []byte // len = elements / Format.Elements · Format.Bytes
+	Shape  []int // row-major: the last dimension is that of a row, which GGUF names first
+	Offset int64 // of the data in the file
+	Size   int64 // in bytes: elements / Format.Elements · Format.Bytes
 }
 
 // Value returns a piece of metadata; false if there is none of that key. Arrays are not kept.
@@ -52,6 +54,7 @@ func (f *File) Value(key string) (Value, bool) {
 const (
 	magic            = "GGUF"
 	maxHeaderBytes   = 64 << 20 // all before the data; a vocabulary of 250,000 pieces has 6 MB
+	firstHeaderBytes = 8 << 20  // as much is read at first
 	maxKeys          = 1 << 12  // a file of llama.cpp has some 40
 	maxTensors       = 1 << 16
 	maxNameBytes     = 64 // GGML_MAX_NAME
@@ -61,9 +64,31 @@ const (
 	maxAlignment     = 1 << 20
 )
 
-// Parse reads a whole file. Tensors borrow data, and so do texts of the metadata.
-func Parse(data []byte) (*File, error) {
-	c := &cursor{data: data[:min(len(data), maxHeaderBytes)], whole: len(data)}
+// Parse reads what a file of some bytes says of its tensors, and checks it. It does not read the data.
+func Parse(r io.ReaderAt, size int64) (*File, error) {
+	for n := min(size, firstHeaderBytes); ; n = min(size, maxHeaderBytes) {
+		header := make([]byte, n)
+		if read, err := r.ReadAt(header, 0); err != nil && read < len(header) {
+			return nil, err
+		}
+		c := &cursor{data: header}
+		f, err := c.parse(size)
+		if !c.ended || n == size || n == maxHeaderBytes {
+			return f, c.explain(err, size)
+		}
+	}
+}
+
+// explain says of a header that ends too soon whether the file does, too.
+func (c *cursor) explain(err error, size int64) error {
+	if c.ended && int64(len(c.data)) < size {
+		return invalidf("its header is longer than %d MB", maxHeaderBytes>>20)
+	}
+	return err
+}
+
+// parse reads the header of a file of some bytes.
+func (c *cursor) parse(size int64) (*File, error) {
 	keys, tensors, err := c.preamble()
 	if err != nil {
 		return nil, err
@@ -87,10 +112,10 @@ func Parse(data []byte) (*File, error) {
 		return nil, err
 	}
 	begin := (uint64(c.at) + alignment - 1) / alignment * alignment
-	if len(places) > 0 && begin > uint64(len(data)) {
+	if len(places) > 0 && begin > uint64(size) {
 		return nil, invalidf("the file ends before its data, at %d", begin)
 	}
-	if err := f.cut(places, data[min(begin, uint64(len(data))):], alignment); err != nil {
+	if err := f.cut(places, min(begin, uint64(size)), uint64(size), alignment); err != nil {
 		return nil, err
 	}
 	return f, nil
@@ -178,8 +203,9 @@ func (c *cursor) tensor() (place, error) {
 	return p, nil
 }
 
-// cut gives each tensor its bytes, no byte to two of them.
-func (f *File) cut(places []place, data []byte, alignment uint64) error {
+// cut gives each tensor its bytes of the data, which are from begin to end of the file, no byte to two of them.
+func (f *File) cut(places []place, begin, end, alignment uint64) error {
+	dataBytes := end - begin
 	names := make(map[string]bool, len(places))
 	for _, p := range places {
 		switch {
@@ -187,11 +213,11 @@ func (f *File) cut(places []place, data []byte, alignment uint64) error {
 			return invalidf("tensor %q appears twice", p.Name)
 		case p.offset%alignment != 0:
 			return invalidf("tensor %q: offset %d, want a multiple of %d", p.Name, p.offset, alignment)
-		case p.size > uint64(len(data)) || p.offset > uint64(len(data))-p.size:
-			return invalidf("tensor %q: bytes [%d, +%d), the data have %d", p.Name, p.offset, p.size, len(data))
+		case p.size > dataBytes || p.offset > dataBytes-p.size:
+			return invalidf("tensor %q: bytes [%d, +%d), the data have %d", p.Name, p.offset, p.size, dataBytes)
 		}
 		names[p.Name] = true
-		p.Data = data[p.offset : p.offset+p.size : p.offset+p.size]
+		p.Offset, p.Size = int64(begin+p.offset), int64(p.size)
 		f.Tensors = append(f.Tensors, p.Tensor)
 	}
 	slices.SortFunc(places, func(a, b place) int { return cmp.Compare(a.offset, b.offset) })

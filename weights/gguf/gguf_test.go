@@ -23,10 +23,16 @@ func read(tb testing.TB, name string) []byte {
 	return data
 }
 
+func parse(data []byte) (*File, error) { return Parse(bytes.NewReader(data), int64(len(data))) }
+
+// dataOf cuts a tensor's data out of its file.
+func dataOf(file []byte, x Tensor) []byte { return file[x.Offset:][:x.Size] }
+
 // TestTypes: two rows of each type stand for the very numbers that llama.cpp's Python package makes of them, wherever one
 // begins to read. See tools/golden/ggufs.py.
 func TestTypes(t *testing.T) {
-	file, err := Parse(read(t, "types.gguf"))
+	data := read(t, "types.gguf")
+	file, err := parse(data)
 	if err != nil || len(file.Tensors) != len(formats) {
 		t.Fatalf("%d tensors, %v", len(file.Tensors), err)
 	}
@@ -49,7 +55,7 @@ func TestTypes(t *testing.T) {
 		got := make([]float32, n)
 		for _, part := range [][2]int{{0, n}, {0, 1}, {31, 2}, {255, 258}, {300, 40}, {n - 1, 1}, {n, 0}} {
 			begin, end := part[0], part[0]+part[1]
-			x.Format.Float32s(got[begin:end], x.Data, begin)
+			x.Format.Float32s(got[begin:end], dataOf(data, x), begin)
 			if !slices.Equal(got[begin:end], want[begin:end]) {
 				t.Errorf("%s: elements %d to %d: %v, want %v", x.Name, begin, end, got[begin:end], want[begin:end])
 			}
@@ -59,7 +65,7 @@ func TestTypes(t *testing.T) {
 }
 
 func TestMetadata(t *testing.T) {
-	file, err := Parse(read(t, "types.gguf"))
+	file, err := parse(read(t, "types.gguf"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,12 +162,12 @@ func TestRefuses(t *testing.T) {
 		`tensors "a" and "b" overlap`:                         begun(2, 0).listed("a", f32, 32, 8).listed("b", f32, 32, 8).ended(64),
 		"the file ends before its data":                       begun(1, 0).listed("a", f32, 0, 1).Bytes(),
 	} {
-		_, err := Parse(data)
+		_, err := parse(data)
 		if err == nil || !strings.Contains(err.Error(), want) || errors.Is(err, ErrInvalid) == errors.Is(err, ErrUnsupported) {
 			t.Errorf("%v, want %s", err, want)
 		}
 	}
-	if f, err := Parse(begun(2, 0).listed("a", f32, 32, 8).listed("b", f32, 0, 8).ended(64)); err != nil || len(f.Tensors) != 2 {
+	if f, err := parse(begun(2, 0).listed("a", f32, 32, 8).listed("b", f32, 0, 8).ended(64)); err != nil || len(f.Tensors) != 2 {
 		t.Errorf("tensors in another order: %v", err)
 	}
 }
@@ -169,14 +175,14 @@ func TestRefuses(t *testing.T) {
 // TestCut: a file that ends too soon is refused wherever it ends.
 func TestCut(t *testing.T) {
 	data := read(t, "types.gguf")
-	whole, err := Parse(data)
+	whole, err := parse(data)
 	if err != nil {
 		t.Fatal(err)
 	}
-	last := whole.Tensors[len(whole.Tensors)-1].Data
+	last := dataOf(data, whole.Tensors[len(whole.Tensors)-1])
 	padding := (defaultAlignment - len(last)%defaultAlignment) % defaultAlignment // which nothing needs
 	for n := range len(data) - padding {
-		if _, err := Parse(data[:n]); err == nil {
+		if _, err := parse(data[:n]); err == nil {
 			t.Fatalf("cut to %d of %d bytes: no error", n, len(data))
 		}
 	}
@@ -207,7 +213,7 @@ func TestHostile(t *testing.T) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		start := time.Now()
-		_, err := Parse(data)
+		_, err := parse(data)
 		elapsed := time.Since(start)
 		runtime.ReadMemStats(&after)
 		cost := after.TotalAlloc - before.TotalAlloc
@@ -225,7 +231,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(begun(2, 1).add("general.alignment", uint32(4), uint32(64)).listed("a", 0, 64, 8).listed("b", 2, 0, 32).ended(128))
 	f.Add(begun(0, 2).add("a", uint32(9), uint32(8), uint64(2), "x", "", "b", uint32(12), 0.5).Bytes())
 	f.Fuzz(func(t *testing.T, data []byte) {
-		file, err := Parse(data)
+		file, err := parse(data)
 		if err != nil {
 			if errors.Is(err, ErrInvalid) == errors.Is(err, ErrUnsupported) {
 				t.Fatalf("an error of no kind: %v", err)
@@ -238,11 +244,12 @@ func FuzzParse(f *testing.F) {
 			for _, d := range x.Shape {
 				n *= d
 			}
-			if n%x.Format.Elements != 0 || len(x.Data) != n/x.Format.Elements*x.Format.Bytes {
-				t.Fatalf("%q: %d bytes for %d of %s", x.Name, len(x.Data), x.Shape, x.Format.Name)
+			content := dataOf(data, x)
+			if n%x.Format.Elements != 0 || len(content) != n/x.Format.Elements*x.Format.Bytes {
+				t.Fatalf("%q: %d bytes for %d of %s", x.Name, len(content), x.Shape, x.Format.Name)
 			}
-			if total += len(x.Data); !x.Format.IsFloat() {
-				x.Format.Float32s(make([]float32, n), x.Data, 0)
+			if total += len(content); !x.Format.IsFloat() {
+				x.Format.Float32s(make([]float32, n), content, 0)
 			}
 		}
 		if total > len(data) {

@@ -120,6 +120,7 @@ func (c *cursor) skipArray(key string) error {
 	size, fixed := fixedBytes[kind]
 	switch {
 	case fixed && n > uint64(len(c.data)-c.at)/uint64(size):
+		c.ended = true
 		return invalidf("key %q: an array of %d, the header ends before", key, n)
 	case fixed:
 		c.take(int(n) * size)
@@ -137,7 +138,7 @@ func (c *cursor) skipArray(key string) error {
 type cursor struct {
 	data  []byte
 	at    int
-	whole int // length of the file
+	ended bool // the data were too short
 	err   error
 }
 
@@ -147,10 +148,7 @@ func (c *cursor) take(n int) []byte {
 		return nil
 	}
 	if n > len(c.data)-c.at {
-		c.err = invalidf("it ends in the middle of its header")
-		if c.whole > len(c.data) {
-			c.err = invalidf("its header is longer than %d MB", maxHeaderBytes>>20)
-		}
+		c.err, c.ended = invalidf("it ends in the middle of its header"), true
 		return nil
 	}
 	c.at += n

@@ -5,26 +5,68 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 )
 
-// value is what a pickle can make here: nil, bool, int64, float64, string, tuple, *list, *dict, global, *storage or
-// *tensor. None of them copies another, so that memory grows with the program alone.
+// value is what a pickle can make here: nil, bool, int64, float64, string, *tuple, *list, *dict, global, *storage or
+// *tensor. None of them copies another, so that memory grows with the program alone. Containers share what they hold, of
+// which a text would have a copy for each way to it: error texts name kinds.
 type value any
 
 type (
-	tuple  []value
-	list   struct{ items []value }
-	dict   struct{ items [][2]value }
+	tuple struct {
+		container
+
+		items []value
+	}
+	list struct {
+		container
+
+		items []value
+	}
+	dict struct {
+		container
+
+		items [][2]value
+	}
 	global string // "module name"
 )
+
+// container counts how deep what it holds goes.
+type container struct {
+	depth int
+	held  bool // by another container, so that it must not become deeper
+}
+
+func (c *container) counted() *container { return c }
+
+// hold has the container hold items.
+func (c *container) hold(items []value) error {
+	if c.held {
+		return invalidf("the pickle adds to what is in another container already")
+	}
+	for _, item := range items {
+		inner, ok := item.(interface{ counted() *container })
+		if !ok {
+			continue
+		}
+		within := inner.counted()
+		within.held = true
+		if c.depth = max(c.depth, within.depth+1); c.depth > maxDepth {
+			return invalidf("containers in containers, want at most %d", maxDepth)
+		}
+	}
+	return nil
+}
 
 // storage is a flat array, of which tensors are views.
 type storage struct {
 	dtype    string
-	size     int    // bytes of an element
-	elements int    // as the pickle says
-	data     []byte // nil until it is found, in the old format
+	size     int // bytes of an element
+	elements int // as the pickle says
+	data     span
+	found    bool // in the old format
 }
 
 // tensor is a view of a storage.
@@ -40,20 +82,32 @@ func kindOf(v value) string {
 		return "None"
 	case global:
 		return "a reference to " + string(v)
-	case tuple, *list:
+	case *tuple, *list:
 		return "a sequence"
 	case *dict:
 		return "a dict"
+	case *storage:
+		return "a storage"
+	case *tensor:
+		return "a tensor"
 	default:
 		return fmt.Sprintf("%T", v)
 	}
 }
 
+// show is kindOf, or the number.
+func show(v value) string {
+	if n, ok := v.(int64); ok {
+		return strconv.FormatInt(n, 10)
+	}
+	return kindOf(v)
+}
+
 // machine runs pickles: the opcodes of Lib/pickletools.py (CPython 3.13) that torch.save emits under protocols 2 to 4,
 // on a stack with marks and a memo.
 type machine struct {
-	storage func(key string) ([]byte, bool) // in a zip
-	legacy  map[string]*storage             // by key, in the old format; nil in a zip
+	storage func(key string) (span, bool) // in a zip
+	legacy  map[string]*storage           // by key, in the old format; nil in a zip
 
 	code   []byte
 	at     int
@@ -65,12 +119,6 @@ type machine struct {
 
 // run executes one pickle, and returns its result and its length.
 func (m *machine) run(code []byte) (value, int, error) {
-	if len(code) > maxProgramBytes {
-		if m.legacy == nil {
-			return nil, 0, invalidf("a pickle of %d bytes, want at most %d", len(code), maxProgramBytes)
-		}
-		code = code[:maxProgramBytes] // the data follow
-	}
 	m.code, m.at, m.stack, m.marks, m.memo = code, 0, nil, nil, map[uint32]value{}
 	for {
 		op := m.byte()
@@ -113,6 +161,9 @@ func (m *machine) line() string {
 }
 
 func (m *machine) push(v value) error {
+	if len(m.stack) >= maxStack {
+		return invalidf("more than %d values at a time", maxStack)
+	}
 	m.stack = append(m.stack, v)
 	return nil
 }
@@ -168,6 +219,9 @@ func (m *machine) step(op byte) error {
 		m.take(8)
 		return nil
 	case '(': // MARK
+		if len(m.marks) >= maxStack {
+			return invalidf("more than %d marks at a time", maxStack)
+		}
 		m.marks = append(m.marks, len(m.stack))
 		return nil
 	case 'q', 'r', 0x94: // BINPUT, LONG_BINPUT, MEMOIZE
@@ -224,7 +278,7 @@ func (m *machine) constant(op byte) error {
 	case ']':
 		return m.push(&list{})
 	case ')':
-		return m.push(tuple{})
+		return m.push(&tuple{})
 	case 'J':
 		return m.push(int64(int32(m.uint32())))
 	case 'K':
@@ -282,7 +336,11 @@ func (m *machine) container(op byte) error {
 		return err
 	}
 	if op != 'a' && op != 'e' && op != 's' && op != 'u' {
-		return m.push(tuple(items))
+		t := &tuple{items: items}
+		if err := t.hold(items); err != nil {
+			return err
+		}
+		return m.push(t)
 	}
 	if len(m.stack) <= m.floor() {
 		return invalidf("the pickle takes from an empty stack")
@@ -290,11 +348,17 @@ func (m *machine) container(op byte) error {
 	switch into := m.stack[len(m.stack)-1].(type) {
 	case *list:
 		if op == 'a' || op == 'e' {
+			if err := into.hold(items); err != nil {
+				return err
+			}
 			into.items = append(into.items, items...)
 			return nil
 		}
 	case *dict:
 		if (op == 's' || op == 'u') && len(items)%2 == 0 {
+			if err := into.hold(items); err != nil {
+				return err
+			}
 			for i := 0; i < len(items); i += 2 {
 				into.items = append(into.items, [2]value{items[i], items[i+1]})
 			}

@@ -82,7 +82,11 @@ func (m *machine) global(module, name string) error {
 // call makes what a function of a state dict would return.
 func call(function, arguments value) (value, error) {
 	name, _ := function.(global)
-	args, ok := arguments.(tuple)
+	t, ok := arguments.(*tuple)
+	if !ok {
+		t = &tuple{}
+	}
+	args := t.items
 	switch {
 	case !ok:
 	case name == orderedDict && len(args) == 0:
@@ -98,25 +102,26 @@ func call(function, arguments value) (value, error) {
 }
 
 // newTensor is _rebuild_tensor_v2(storage, offset, size, stride, requires_grad, backward_hooks, …).
-func newTensor(args tuple) (value, error) {
+func newTensor(args []value) (value, error) {
 	s, isStorage := args[0].(*storage)
 	offset, isInt := args[1].(int64)
 	shape, shaped := dimensions(args[2])
 	strides, strided := dimensions(args[3])
 	if !isStorage || !isInt || offset < 0 || !shaped || !strided || len(shape) != len(strides) {
-		return nil, invalidf("a tensor of %s with offset %v, size %.100v, stride %.100v", kindOf(args[0]), args[1], args[2], args[3])
+		return nil, invalidf("a tensor of %s with offset %s, size %s, stride %s; want a storage, a whole number and two tuples of at most %d",
+			kindOf(args[0]), show(args[1]), kindOf(args[2]), kindOf(args[3]), maxRank)
 	}
 	return &tensor{storage: s, offset: uint64(offset), shape: shape, strides: strides}, nil
 }
 
 // dimensions reads a tuple of whole numbers from 0 up.
 func dimensions(v value) ([]int, bool) {
-	t, ok := v.(tuple)
-	if !ok || len(t) > maxRank {
+	t, ok := v.(*tuple)
+	if !ok || len(t.items) > maxRank {
 		return nil, false
 	}
-	all := make([]int, len(t))
-	for i, item := range t {
+	all := make([]int, len(t.items))
+	for i, item := range t.items {
 		n, ok := item.(int64)
 		if !ok || n < 0 || n > math.MaxInt32<<8 {
 			return nil, false
@@ -128,7 +133,10 @@ func dimensions(v value) ([]int, bool) {
 
 // persistent finds ("storage", class, key, location, elements), which in the old format has a sixth part, None.
 func (m *machine) persistent(id value) (value, error) {
-	t, _ := id.(tuple)
+	var t []value
+	if all, ok := id.(*tuple); ok {
+		t = all.items
+	}
 	if len(t) < 5 || len(t) > 6 || t[0] != value("storage") || len(t) == 6 && t[5] != nil {
 		return nil, invalidf("a persistent id that is no whole storage")
 	}
@@ -137,7 +145,7 @@ func (m *machine) persistent(id value) (value, error) {
 	key, isString := t[2].(string)
 	elements, isInt := t[4].(int64)
 	if !known || !isString || !isInt || elements < 0 || elements > math.MaxInt64/16 {
-		return nil, invalidf("storage %.80q of %s with %v elements", key, kindOf(t[1]), t[4])
+		return nil, invalidf("storage %.80q of %s with %s elements", key, kindOf(t[1]), show(t[4]))
 	}
 	s := &storage{dtype: kind.dtype, size: kind.size, elements: int(elements)}
 	if m.legacy != nil {
@@ -151,9 +159,10 @@ func (m *machine) persistent(id value) (value, error) {
 		return s, nil
 	}
 	data, ok := m.storage(key)
-	if !ok || len(data) < s.elements*s.size {
-		return nil, invalidf("storage %.80q: %d bytes, want %d of %s", key, len(data), s.elements, s.dtype)
+	want := int64(s.elements) * int64(s.size)
+	if !ok || data.size < want {
+		return nil, invalidf("storage %.80q: %d bytes, want %d of %s", key, data.size, s.elements, s.dtype)
 	}
-	s.data = data[:s.elements*s.size]
+	s.data = span{data.offset, want}
 	return s, nil
 }

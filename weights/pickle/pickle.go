@@ -32,33 +32,51 @@ type Tensor struct {
 	Name  string
 	DType string // "F32", "I64", …, as safetensors has it
 	Shape []int  // row-major
-	Data  []byte // little-endian; borrowed from the file
+
+	Offset, Size int64 // where in the file its data are, little-endian, in bytes
 }
 
 const (
 	maxProgramBytes   = 1 << 20 // of the pickle itself, each of which may cost 90; that of 1,000 tensors has 150 kB
 	maxDirectoryBytes = 8 << 20 // of the zip's list of files
 	maxRank           = 64
+	maxDepth          = 16      // of containers in containers; a state dict has 3
+	maxStack          = 1 << 13 // values at a time; torch.save collects 1,000 pairs
 )
 
-// Parse returns the tensors of a file, in its order. They borrow data.
-func Parse(data []byte) ([]Tensor, error) {
-	if bytes.HasPrefix(data, []byte("PK\x03\x04")) {
-		return parseZip(data)
+// Parse returns the tensors of a file of some bytes, in its order. It does not read their data.
+func Parse(file io.ReaderAt, size int64) ([]Tensor, error) {
+	r := io.NewSectionReader(file, 0, size)
+	const local = "PK\x03\x04" // begins a zip
+	start, err := readPart(r, 0, min(size, int64(len(local))))
+	if err != nil {
+		return nil, err
 	}
-	return parseLegacy(data)
+	if string(start) == local {
+		return parseZip(r)
+	}
+	return parseLegacy(r)
+}
+
+// readPart returns bytes that the file has.
+func readPart(r *io.SectionReader, offset, size int64) ([]byte, error) {
+	data := make([]byte, size)
+	if n, err := r.ReadAt(data, offset); err != nil && n < len(data) {
+		return nil, err
+	}
+	return data, nil
 }
 
 // parseZip reads an archive NAME/data.pkl, NAME/data/KEY, NAME/byteorder, …, all of them stored without compression.
-func parseZip(data []byte) ([]Tensor, error) {
-	archive, err := zip.NewReader(&limitedReader{bytes.NewReader(data), maxDirectoryBytes}, int64(len(data)))
+func parseZip(r *io.SectionReader) ([]Tensor, error) {
+	archive, err := zip.NewReader(&limitedReader{r, maxDirectoryBytes}, r.Size())
 	if err != nil {
 		return nil, invalidf("zip: %v", err)
 	}
-	entries := map[string][]byte{}
+	entries := map[string]span{}
 	root := ""
 	for _, f := range archive.File {
-		stored, err := storedBytes(f, data)
+		stored, err := storedAt(f, r)
 		if err != nil {
 			return nil, err
 		}
@@ -70,14 +88,31 @@ func parseZip(data []byte) ([]Tensor, error) {
 		}
 		entries[f.Name] = stored
 	}
-	program, ok := entries[root+"data.pkl"]
-	if !ok {
-		return nil, invalidf("zip: no data.pkl")
+	content := func(name string, atMost int64) ([]byte, bool, error) {
+		e, ok := entries[root+name]
+		if !ok {
+			return nil, false, nil
+		}
+		if e.size > atMost {
+			return nil, true, invalidf("%s of %d bytes, want at most %d", name, e.size, atMost)
+		}
+		data, err := readPart(r, e.offset, e.size)
+		return data, true, err
 	}
-	if order, ok := entries[root+"byteorder"]; ok && string(order) != "little" {
+	program, ok, err := content("data.pkl", maxProgramBytes)
+	if err == nil && !ok {
+		err = invalidf("zip: no data.pkl")
+	}
+	if err != nil {
+		return nil, err
+	}
+	const maxOrderBytes = 64
+	if order, ok, err := content("byteorder", maxOrderBytes); err != nil {
+		return nil, err
+	} else if ok && string(order) != "little" {
 		return nil, invalidf("byte order %.20q, want little", order)
 	}
-	m := &machine{storage: func(key string) ([]byte, bool) { s, ok := entries[root+"data/"+key]; return s, ok }}
+	m := &machine{storage: func(key string) (span, bool) { s, ok := entries[root+"data/"+key]; return s, ok }}
 	top, _, err := m.run(program)
 	if err != nil {
 		return nil, err
@@ -85,26 +120,29 @@ func parseZip(data []byte) ([]Tensor, error) {
 	return stateDict(top)
 }
 
-// storedBytes returns the content of an entry. torch.save does not compress, so what is compressed is no checkpoint, and
-// need not be unpacked to know that.
-func storedBytes(f *zip.File, data []byte) ([]byte, error) {
+// span is a part of a file.
+type span struct{ offset, size int64 }
+
+// storedAt returns where the content of an entry is. torch.save does not compress, so what is compressed is no checkpoint,
+// and need not be unpacked to know that.
+func storedAt(f *zip.File, r *io.SectionReader) (span, error) {
 	offset, err := f.DataOffset()
 	if err != nil {
-		return nil, invalidf("zip: %.200q: %v", f.Name, err)
+		return span{}, invalidf("zip: %.200q: %v", f.Name, err)
 	}
-	size := f.UncompressedSize64
+	size, whole := f.UncompressedSize64, r.Size()
 	if f.Method != zip.Store || f.CompressedSize64 != size {
-		return nil, invalidf("zip: %.200q is compressed", f.Name)
+		return span{}, invalidf("zip: %.200q is compressed", f.Name)
 	}
-	if offset < 0 || uint64(offset) > uint64(len(data)) || size > uint64(len(data))-uint64(offset) {
-		return nil, invalidf("zip: %.200q: %d bytes at %d, the file has %d", f.Name, size, offset, len(data))
+	if offset < 0 || offset > whole || size > uint64(whole-offset) {
+		return span{}, invalidf("zip: %.200q: %d bytes at %d, the file has %d", f.Name, size, offset, whole)
 	}
-	return data[offset : uint64(offset)+size : uint64(offset)+size], nil
+	return span{offset, int64(size)}, nil
 }
 
 // limitedReader stops a list of files that has no end in sight: each of its entries costs more memory than it has bytes.
 type limitedReader struct {
-	*bytes.Reader
+	*io.SectionReader
 
 	left int
 }
@@ -112,7 +150,7 @@ type limitedReader struct {
 var errDirectory = errors.New("the list of files is too long")
 
 func (r *limitedReader) ReadAt(p []byte, offset int64) (int, error) {
-	n, err := r.Reader.ReadAt(p, offset)
+	n, err := r.SectionReader.ReadAt(p, offset)
 	if r.left -= n; r.left < 0 {
 		return 0, errDirectory
 	}
@@ -124,8 +162,13 @@ const legacyMagic = "\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 
 // parseLegacy reads five pickles, of magic number, protocol version, system, state dict and the keys of the storages,
 // and then each storage: its number of elements in 8 bytes, and its data.
-func parseLegacy(data []byte) ([]Tensor, error) {
-	rest, ok := bytes.CutPrefix(data, []byte(legacyMagic))
+func parseLegacy(r *io.SectionReader) ([]Tensor, error) {
+	// The pickles are read at once, and what may follow them: each is bounded, and so are all.
+	head, err := readPart(r, 0, min(r.Size(), maxProgramBytes))
+	if err != nil {
+		return nil, err
+	}
+	rest, ok := bytes.CutPrefix(head, []byte(legacyMagic))
 	if !ok {
 		return nil, invalidf("want a zip archive, or the magic number of PyTorch before 1.6")
 	}
@@ -142,16 +185,19 @@ func parseLegacy(data []byte) ([]Tensor, error) {
 	if !ok {
 		return nil, invalidf("no list of storages")
 	}
+	at := int64(len(head) - len(rest))
 	for _, item := range keys.items {
 		key, _ := item.(string)
 		s := m.legacy[key]
-		if s == nil || s.data != nil {
+		if s == nil || s.found {
 			return nil, invalidf("storage %.80q is unknown or there twice", key)
 		}
-		if len(rest) < 8 || uint64(len(rest)-8)/uint64(s.size) < uint64(s.elements) {
+		left := r.Size() - at - 8 // after its number of elements
+		if left < 0 || left/int64(s.size) < int64(s.elements) {
 			return nil, invalidf("storage %.80q: %d elements, the file ends before", key, s.elements)
 		}
-		s.data, rest = rest[8:8+s.elements*s.size], rest[8+s.elements*s.size:]
+		s.found, s.data = true, span{at + 8, int64(s.elements) * int64(s.size)}
+		at += 8 + s.data.size
 	}
 	return stateDict(results[2])
 }
@@ -196,12 +242,15 @@ func (v *tensor) cut(name string) (Tensor, error) {
 		}
 		n = lo
 	}
-	elements := uint64(len(v.storage.data) / v.storage.size)
+	elements := uint64(v.storage.data.size) / uint64(v.storage.size)
 	if n > elements || v.offset > elements-n {
 		return Tensor{}, invalidf("tensor %.200q: elements [%d, +%d) of a storage of %d", name, v.offset, n, elements)
 	}
-	begin, end := v.offset*uint64(v.storage.size), (v.offset+n)*uint64(v.storage.size)
-	return Tensor{Name: name, DType: v.storage.dtype, Shape: v.shape, Data: v.storage.data[begin:end:end]}, nil
+	size := int64(v.storage.size)
+	return Tensor{
+		Name: name, DType: v.storage.dtype, Shape: v.shape,
+		Offset: v.storage.data.offset + int64(v.offset)*size, Size: int64(n) * size,
+	}, nil
 }
 
 var _ io.ReaderAt = (*limitedReader)(nil)

@@ -28,8 +28,10 @@ func read(tb testing.TB, name string) []byte {
 	return data
 }
 
+func parse(data []byte) ([]Tensor, error) { return Parse(bytes.NewReader(data), int64(len(data))) }
+
 // numbers decodes a tensor, by itself.
-func numbers(t *testing.T, x Tensor) []float64 {
+func numbers(t *testing.T, file []byte, x Tensor) []float64 {
 	t.Helper()
 	decode := map[string]struct {
 		size int
@@ -48,7 +50,7 @@ func numbers(t *testing.T, x Tensor) []float64 {
 		t.Fatalf("%s: dtype %s", x.Name, x.DType)
 	}
 	all := []float64{}
-	for chunk := range slices.Chunk(x.Data, decode.size) {
+	for chunk := range slices.Chunk(file[x.Offset:][:x.Size], decode.size) {
 		all = append(all, decode.f(chunk))
 	}
 	return all
@@ -64,14 +66,15 @@ func TestFormats(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"zip.bin", "protocol4.bin", "legacy.bin"} {
-		got, err := Parse(read(t, name))
+		file := read(t, name)
+		got, err := parse(file)
 		if err != nil || len(got) != len(want) || len(got) < 12 {
 			t.Fatalf("%s: %d tensors, %v", name, len(got), err)
 		}
 		for _, x := range got {
 			w, ok := want[x.Name]
-			if !ok || !slices.Equal(x.Shape, w.Shape) || !slices.Equal(numbers(t, x), w.Values) {
-				t.Errorf("%s: %q: shape %d, values %v, want %d, %v", name, x.Name, x.Shape, numbers(t, x), w.Shape, w.Values)
+			if !ok || !slices.Equal(x.Shape, w.Shape) || !slices.Equal(numbers(t, file, x), w.Values) {
+				t.Errorf("%s: %q: shape %d, values %v, want %d, %v", name, x.Name, x.Shape, numbers(t, file, x), w.Shape, w.Values)
 			}
 		}
 	}
@@ -87,15 +90,22 @@ func TestRefuses(t *testing.T) {
 		"refused_number.bin":     {`want tensors by name, got int64 for "a"`, ErrInvalid},
 		"refused_list.bin":       {`want a dict of tensors, got a sequence`, ErrInvalid},
 	} {
-		if _, err := Parse(read(t, name)); !errors.Is(err, want.kind) || !strings.HasSuffix(err.Error(), want.text) {
+		if _, err := parse(read(t, name)); !errors.Is(err, want.kind) || !strings.HasSuffix(err.Error(), want.text) {
 			t.Errorf("%s: %v, want %s", name, err, want.text)
 		}
 	}
+	// A pair of a pair of a pair …, each twice the same: as text it would have 2¹⁵ parts.
+	shared := "K\x01" + strings.Repeat("q\x00h\x00\x86", 15)
 	for program, want := range map[string]string{
-		"\x80\x02cos\nsystem\nX\x02\x00\x00\x00ls\x85R.": `it names "system" of module "os"`,
-		"\x80\x04\x8c\x02os\x8c\x06system\x93.":          `it names "system" of module "os"`,
-		"\x80\x02ctorch.storage\n_load_from_bytes\n.":    `it names "_load_from_bytes"`,
-		"\x80\x02ccollections\nOrderedDict\nK\x01\x85R.": "with other arguments than torch.save writes",
+		"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(N" + shared + "))\x89NtR.":                       "a tensor of None with offset a sequence, size a sequence, stride a sequence; want",
+		"\x80\x02(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000N" + shared + "tQ.": `storage "0" of a reference to torch FloatStorage with a sequence elements`,
+		"\x80\x02" + shared + strings.Repeat("\x85", 3) + ".":                                         "containers in containers, want at most 16",
+		"\x80\x02]q\x00h\x00ah\x00a.":                                                                 "adds to what is in another container",
+		"\x80\x02]q\x00\x85h\x00Na.":                                                                  "adds to what is in another container",
+		"\x80\x02cos\nsystem\nX\x02\x00\x00\x00ls\x85R.":                                              `it names "system" of module "os"`,
+		"\x80\x04\x8c\x02os\x8c\x06system\x93.":                                                       `it names "system" of module "os"`,
+		"\x80\x02ctorch.storage\n_load_from_bytes\n.":                                                 `it names "_load_from_bytes"`,
+		"\x80\x02ccollections\nOrderedDict\nK\x01\x85R.":                                              "with other arguments than torch.save writes",
 		"\x80\x02.":                  "takes from an empty stack",
 		"\x80\x02}":                  "ends in the middle",
 		"\x80\x02(.":                 "takes from an empty stack",
@@ -110,7 +120,7 @@ func TestRefuses(t *testing.T) {
 		"\x80\x02X\xff\xff\xff\xffa": "ends in the middle",
 		"\x80\x02cos":                "a name without an end",
 	} {
-		if _, err := Parse(archive(t, map[string]string{"a/data.pkl": program}, zip.Store)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := parse(archive(t, map[string]string{"a/data.pkl": program}, zip.Store)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", program, err, want)
 		}
 	}
@@ -121,7 +131,7 @@ func TestRefuses(t *testing.T) {
 		"want a zip archive":                []byte("\x80\x02}."),
 		"zip: ":                             []byte("PK\x03\x04 and no more"),
 	} {
-		if _, err := Parse(data); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), name) {
+		if _, err := parse(data); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), name) {
 			t.Errorf("%v, want %s", err, name)
 		}
 	}
@@ -169,7 +179,7 @@ func TestHostile(t *testing.T) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		start := time.Now()
-		_, err := Parse(data)
+		_, err := parse(data)
 		elapsed := time.Since(start)
 		runtime.ReadMemStats(&after)
 		cost := after.TotalAlloc - before.TotalAlloc
@@ -187,7 +197,7 @@ func FuzzParse(f *testing.F) {
 	}
 	sizes := map[string]int{"F32": 4, "F64": 8, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		tensors, err := Parse(data)
+		tensors, err := parse(data)
 		if err != nil && !errors.Is(err, ErrInvalid) && !errors.Is(err, ErrUnsafe) {
 			t.Fatalf("an error of no kind: %v", err)
 		}
@@ -196,8 +206,8 @@ func FuzzParse(f *testing.F) {
 			for _, d := range x.Shape {
 				n *= d
 			}
-			if len(x.Data) != n {
-				t.Fatalf("%q: %d bytes for %d of %s", x.Name, len(x.Data), x.Shape, x.DType)
+			if len(data[x.Offset:][:x.Size]) != n {
+				t.Fatalf("%q: %d bytes for %d of %s", x.Name, x.Size, x.Shape, x.DType)
 			}
 		}
 	})
@@ -208,8 +218,8 @@ func FuzzProgram(f *testing.F) {
 	f.Add([]byte("\x80\x02}q\x00X\x01\x00\x00\x00aq\x01ctorch._utils\n_rebuild_tensor_v2\nq\x02((X\x07\x00\x00\x00storagectorch\n" +
 		"FloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x04tQK\x00K\x02\x85K\x01\x85\x89ccollections\nOrderedDict\n)RtRs."))
 	f.Fuzz(func(t *testing.T, program []byte) {
-		data := make([]byte, 16)
-		m := &machine{storage: func(string) ([]byte, bool) { return data, true }}
+		data := span{100, 16}
+		m := &machine{storage: func(string) (span, bool) { return data, true }}
 		top, read, err := m.run(program)
 		if err != nil {
 			return
@@ -219,8 +229,8 @@ func FuzzProgram(f *testing.F) {
 		}
 		tensors, _ := stateDict(top)
 		for _, x := range tensors {
-			if len(x.Data) > len(data) {
-				t.Fatalf("%q: %d bytes of %d", x.Name, len(x.Data), len(data))
+			if x.Size < 0 || x.Offset < data.offset || x.Offset+x.Size > data.offset+data.size {
+				t.Fatalf("%q: %d bytes at %d of %v", x.Name, x.Size, x.Offset, data)
 			}
 		}
 	})

@@ -75,7 +75,9 @@ func openEmbedded(ctx context.Context, o Options) (_ Target, err error) {
 		return nil, err
 	}
 	defer checkpoint.Close()
-	e.system.Hash = hashWeights(checkpoint)
+	if e.system.Hash, err = hashWeights(checkpoint); err != nil {
+		return nil, err
+	}
 	config := engine.Config{
 		Model: o.Model, Backend: o.Backend, Precision: how.precision, MaxLength: o.MaxLength,
 		MaxConcurrentRequests: 1 << 20, MaxQueueTokens: 1 << 40, // a sweep is there to see what happens, not to be refused

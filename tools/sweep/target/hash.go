@@ -11,13 +11,18 @@ import (
 
 // hashWeights hashes names, types and bytes of all tensors, in the order of their names: what the checkpoint is,
 // in whichever files.
-func hashWeights(c *weights.Checkpoint) string {
+func hashWeights(c *weights.Checkpoint) (string, error) {
 	tensors := c.Tensors()
 	slices.SortFunc(tensors, func(a, b weights.Tensor) int { return strings.Compare(a.Name, b.Name) })
 	hash := sha256.New()
 	for _, t := range tensors {
 		hash.Write([]byte(t.Name + " " + t.StoredAs() + "\n"))
-		hash.Write(t.Bytes())
+		for piece, err := range c.Pieces(t, 1<<20) {
+			if err != nil {
+				return "", err
+			}
+			hash.Write(piece.Bytes())
+		}
 	}
-	return hex.EncodeToString(hash.Sum(nil))
+	return hex.EncodeToString(hash.Sum(nil)), nil
 }

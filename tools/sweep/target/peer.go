@@ -90,7 +90,8 @@ func identify(asked, folder string) (name, hash string, err error) {
 	if asked == "" {
 		name = builtin.Name
 	}
-	return name, hashWeights(checkpoint), nil
+	hash, err = hashWeights(checkpoint)
+	return name, hash, err
 }
 
 // modelFolder returns a folder with the checkpoint. The embedded model, whose layout only metalrank reads, is written to
@@ -104,7 +105,11 @@ func modelFolder(ctx context.Context, cache, model string) (string, error) {
 		return "", err
 	}
 	defer checkpoint.Close()
-	folder := filepath.Join(cache, builtin.Name+"-"+hashWeights(checkpoint)[:12])
+	hash, err := hashWeights(checkpoint)
+	if err != nil {
+		return "", err
+	}
+	folder := filepath.Join(cache, builtin.Name+"-"+hash[:12])
 	if _, err := os.Stat(folder); err == nil {
 		return folder, nil
 	}
