@@ -111,7 +111,7 @@ var overridable = []string{
 // file that it writes has them.
 var ownArguments = []string{
 	"tokenizer_object", "tokenizer_truncation", "_json_truncation", "tokenizer_padding", "_json_padding", "post_processor",
-	"gguf_file", "_spm_precompiled_charsmap", "fix_mistral_regex",
+	"gguf_file", "_spm_precompiled_charsmap",
 }
 
 // optionalJSON reads a file that need not be there.

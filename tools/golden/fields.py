@@ -99,7 +99,7 @@ for every in BERT, ROBERTA, XLMR, CAMEMBERT, ELECTRA, DISTIL:
     case("prompt", every, saved(**PROMPTS))
     case("model_specific_special_tokens", every, tokenizer(model_specific_special_tokens={"x_token": one}))
     case("defaults of calls", every, tokenizer(max_length=12, stride=3, truncation_strategy="only_second", pad_to_multiple_of=8, pad_token_type_id=1, padding="max_length", errors="strict", trim_offsets=False))
-    case("attributes", every, tokenizer(backend="x", is_local=True, local_files_only=True, name_or_path="x", verbose=True, clean_up_tokenization_spaces=True, clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output=True, response_schema={}, response_template="x", chat_control_tokens=["he"], files_loaded=["x"], init_inputs=[], vocab_file="x", merges_file="x", use_fast=False, legacy=False, sp_model_kwargs={}, keep_accents=True, remove_space=True, unk_id=1, my_own=7))
+    case("attributes", every, tokenizer(backend="x", is_local=True, local_files_only=True, name_or_path="x", verbose=True, clean_up_tokenization_spaces=True, clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output=True, response_schema={}, response_template="x", chat_control_tokens=["he"], files_loaded=["x"], init_inputs=[], vocab_file="x", merges_file="x", use_fast=False, legacy=False, sp_model_kwargs={}, keep_accents=True, remove_space=True, unk_id=1, fix_mistral_regex=True, my_own=7))
     case("auto_map of the tokenizer", every, tokenizer(auto_map={"AutoTokenizer": ["tokenization_x.X", None]}))
     case("fast_tokenizer_files", every, tokenizer(fast_tokenizer_files=["tokenizer.json"]))
     case("tokenizer.json's padding, decoder, version", every, {"tokenizer.json": {"version": "1.0", "padding": {"strategy": {"Fixed": 40}, "direction": "Left", "pad_to_multiple_of": None, "pad_id": 3, "pad_type_id": 0, "pad_token": "he"}, "decoder": None}})
@@ -176,7 +176,7 @@ case("arguments that transformers overwrites", BERT, tokenizer(vocab={"x": 0}, m
 case("arguments that transformers overwrites, generic", BERT, tokenizer(**GENERIC, vocab={"x": 0}, merges=["x y"], tokenizer_file="x", tokenizer="x", _commit_hash="x"))
 for key, value in {
     "tokenizer_object": {}, "tokenizer_truncation": {"max_length": 9}, "_json_truncation": {"max_length": 9}, "tokenizer_padding": {}, "_json_padding": {}, "post_processor": {},
-    "gguf_file": "x.gguf", "_spm_precompiled_charsmap": "AAAA", "fix_mistral_regex": True,
+    "gguf_file": "x.gguf", "_spm_precompiled_charsmap": "AAAA",
 }.items():
     case("an argument of transformers' own: " + key, BERT, tokenizer(**{key: value}), refuse=key)
 case("one row of types", BERT, {"config.json": {"type_vocab_size": 1}}, refuse="type_vocab_size")
