@@ -132,7 +132,7 @@ func (c Config) Validate() error {
 		whatZeroMeans string
 	}{
 		{"MaxBatchTokens", c.MaxBatchTokens, maxMaxBatchTokens, strconv.Itoa(defaultMaxBatchTokens)},
-		{"MaxQueueTokens", c.MaxQueueTokens, maxMaxQueueTokens, fmt.Sprintf("%d times MaxBatchTokens", queueBatches)},
+		{"MaxQueueTokens", c.MaxQueueTokens, maxMaxQueueTokens, fmt.Sprintf("%d batches", queueBatches)},
 		{"MaxConcurrentRequests", c.MaxConcurrentRequests, maxMaxConcurrentRequests, strconv.Itoa(defaultMaxConcurrentRequests)},
 		{"MaxClientBatch", c.MaxClientBatch, math.MaxInt32, "no limit"},
 		{"Replicas", c.Replicas, maxReplicas, "1"},

@@ -10,7 +10,9 @@ import (
 // collects no garbage. The zero value works.
 type trimmer struct {
 	now, peak atomic.Int64 // bytes that clients cause
+	done      atomic.Int64 // bytes that they have caused since memory was given back
 	planned   atomic.Bool
+	free      func() // nil: debug.FreeOSMemory
 }
 
 const (
@@ -25,11 +27,30 @@ func (t *trimmer) add(bytes int64) {
 	for now > peak && !t.peak.CompareAndSwap(peak, now) {
 		peak = t.peak.Load()
 	}
-	if bytes < 0 && peak >= trimFrom && now < peak/4 && t.planned.CompareAndSwap(false, true) {
-		time.AfterFunc(trimAfter, func() {
-			t.planned.Store(false)
-			t.peak.Store(t.now.Load())
-			debug.FreeOSMemory()
-		})
+	if bytes >= 0 {
+		return
 	}
+	done := t.done.Add(-bytes)
+	burst := peak >= trimFrom && now < peak/4
+	if (burst || done >= trimFrom) && t.planned.CompareAndSwap(false, true) {
+		t.plan(burst, done)
+	}
+}
+
+// plan gives memory back in a while: after a burst in any case, else once nothing has been done since.
+func (t *trimmer) plan(burst bool, done int64) {
+	time.AfterFunc(trimAfter, func() {
+		if now := t.done.Load(); !burst && now != done {
+			t.plan(t.peak.Load() >= trimFrom && t.now.Load() < t.peak.Load()/4, now)
+			return
+		}
+		t.planned.Store(false)
+		t.peak.Store(t.now.Load())
+		t.done.Store(0)
+		if t.free != nil {
+			t.free()
+			return
+		}
+		debug.FreeOSMemory()
+	})
 }

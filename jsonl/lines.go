@@ -11,6 +11,7 @@ import (
 	"iter"
 	"os"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 )
@@ -56,7 +57,8 @@ func Name(path string) string {
 	return path
 }
 
-// Lines yields the lines of r that aren't blank, without line ends and without a byte order mark. It reads on a
+// Lines yields the lines of r that aren't blank, without line ends and without a byte order mark. A line that is not UTF-8 is
+// an error. It reads on a
 // goroutine of its own, because a read of a terminal can't be interrupted: when ctx ends, that goroutine is left
 // behind, for as long as the read lasts.
 func Lines(ctx context.Context, r io.Reader) iter.Seq2[Line, error] {
@@ -105,6 +107,10 @@ func scan(r io.Reader, yield func(Line, error) bool) {
 		}
 		if len(bytes.TrimSpace(text)) == 0 {
 			continue
+		}
+		if !utf8.Valid(text) {
+			yield(Line{}, fmt.Errorf("line %d: want UTF-8", number))
+			return
 		}
 		if !yield(Line{number, bytes.Clone(text)}, nil) {
 			return

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strconv"
 	"time"
 
@@ -71,6 +72,9 @@ func (c *Config) options() (*server.Options, error) {
 	}
 	if o.StoreDir == "" {
 		return nil, errors.New("nats-server: no folder for JetStream")
+	}
+	if info, err := os.Stat(o.StoreDir); err == nil && !info.IsDir() { // the server would wait for the folder
+		return nil, fmt.Errorf("nats-server: JetStream's folder %s is a file", o.StoreDir)
 	}
 	if c.MaxStoreBytes > 0 {
 		o.JetStreamMaxStore = c.MaxStoreBytes

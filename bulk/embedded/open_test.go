@@ -8,6 +8,17 @@ import (
 	"testing"
 )
 
+// A server whose folder is a file says so at once.
+func TestStoreIsAFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := Start(Config{Listen: "127.0.0.1:0", Store: path}); err == nil || !strings.Contains(err.Error(), path+" is a file") {
+		t.Errorf("%v, error %v", s, err)
+	}
+}
+
 // A server that other machines reach wants to know who comes in, on each of its listeners, unless it is told not to.
 func TestOpenAddressNeedsProof(t *testing.T) {
 	const users = "authorization { users: [ { user: ann, password: secret } ] }\n"

@@ -2,12 +2,14 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"reflect"
 	"strings"
 	"syscall"
 	"time"
@@ -75,6 +77,8 @@ func Run(ctx context.Context, p Program, args []string, out, errOut io.Writer, o
 		kong.Writers(shown, errOut),
 		kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(decodeDuration)),
+		kong.NamedMapper("path", pathMapper(false)), kong.NamedMapper("existingfile", pathMapper(true)),
 	}
 	if p.Environment != "" {
 		common = append(common, kong.DefaultEnvars(p.Environment))
@@ -91,7 +95,7 @@ func Run(ctx context.Context, p Program, args []string, out, errOut io.Writer, o
 		parsed = wrong.Context
 	}
 	if err == nil {
-		err = refuseUseless(parsed)
+		err = cmp.Or(refuseEmpty(parsed), refuseUseless(parsed))
 	}
 	if err != nil {
 		tell(errOut, fmt.Sprintf("%s: %s\nRun \"%s --help\" for usage.\n", program, describe(err, parsed), p.Name))

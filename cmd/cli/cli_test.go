@@ -28,6 +28,12 @@ type plain struct {
 	Needy          string      `needs:"other"`
 	Picky          string      `needs:"kind=int*,other=*.txt"`
 	Fail           string
+	May            string `empty:""`
+	File           string `type:"path"`
+	Existing       string `type:"existingfile"`
+	List           []string
+	Wait           time.Duration
+	Arg            string `arg:"" optional:""`
 }
 
 func (p *plain) Run() error {
@@ -75,6 +81,20 @@ func TestErrors(t *testing.T) {
 		{"", "", []string{"plain", "--weight=a=1", "--weight=a=2"}, "a is set twice, to 1 and to 2"},
 		{"", "", []string{"plain", "--weight=a=1;b=2", "--weight=a=1"}, ""},
 		{"", "", []string{"plain", "--weight==1"}, `"=1": want NAME=VALUE`},
+		{"", "", []string{"plain", "--other="}, "prog: --other is empty\n"},
+		{"", "", []string{"plain", "--other", ""}, "prog: --other is empty\n"},
+		{"", "", []string{"plain", "--file="}, "prog: --file is empty\n"},
+		{"", "", []string{"plain", "--existing="}, "prog: --existing is empty\n"},
+		{"", "", []string{"plain", "--existing=."}, "is a folder, want a file"},
+		{"", "", []string{"plain", "--existing=missing"}, "no such file"},
+		{"", "", []string{"plain", "--list="}, "prog: --list is empty\n"},
+		{"", "", []string{"plain", ""}, "prog: <arg> is empty\n"},
+		{"", "", []string{"plain", "--may=", "--file=x", "--existing=cli_test.go", "--list=a,b", "x"}, ""},
+		{"PROG_OTHER", "", []string{"plain"}, ""}, // compose files and unit files set what is unset so
+		{"PROG_FILE", "", []string{"plain"}, ""},
+		{"PROG_EXISTING", "", []string{"plain"}, ""},
+		{"", "", []string{"plain", "--wait=1"}, "--wait: \"1\" is no duration, want a number with its unit, as 30s or 1h30m\n"},
+		{"PROG_WAIT", "soon", []string{"plain"}, "\"soon\" is no duration"},
 		{"PROG_WEIGHT", "a=1;a=2", []string{"plain"}, "set twice"},
 	} {
 		t.Run(fmt.Sprint(c.args, c.variable), func(t *testing.T) {

@@ -6,9 +6,11 @@ import (
 	"maps"
 	"os"
 	"path"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/alecthomas/kong"
@@ -126,6 +128,72 @@ func refuseUseless(parsed *kong.Context) error {
 		}
 	}
 	return nil
+}
+
+// refuseEmpty refuses an empty text on the command line, such as a script leaves of a variable that it hasn't set: --api-key ""
+// would let everybody in. A flag or argument that may be empty has the tag empty. An empty environment variable counts as none.
+func refuseEmpty(parsed *kong.Context) error {
+	for _, step := range parsed.Path {
+		switch {
+		case step.Flag != nil && !step.Resolved && isEmpty(step.Flag.Value):
+			return fmt.Errorf("--%s is empty", step.Flag.Name)
+		case step.Positional != nil && step.Positional.Set && isEmpty(step.Positional):
+			return fmt.Errorf("<%s> is empty", step.Positional.Name)
+		}
+	}
+	return nil
+}
+
+func isEmpty(value *kong.Value) bool {
+	if value.Tag.Has("empty") {
+		return false
+	}
+	switch target := value.Target; target.Kind() {
+	case reflect.String:
+		return target.Len() == 0
+	case reflect.Slice:
+		texts, ok := target.Interface().([]string)
+		return ok && (len(texts) == 0 || slices.Contains(texts, ""))
+	}
+	return false
+}
+
+// decodeDuration is a kong.MapperFunc.
+func decodeDuration(ctx *kong.DecodeContext, target reflect.Value) error {
+	token, err := ctx.Scan.PopValue("duration")
+	if err != nil {
+		return err
+	}
+	d, err := time.ParseDuration(fmt.Sprint(token.Value))
+	if err != nil {
+		return fmt.Errorf("%q is no duration, want a number with its unit, as 30s or 1h30m", token.Value)
+	}
+	target.SetInt(int64(d))
+	return nil
+}
+
+// pathMapper reads a path as kong does, but leaves an empty one empty, which kong takes for the current folder.
+func pathMapper(exists bool) kong.MapperFunc {
+	return func(ctx *kong.DecodeContext, target reflect.Value) error {
+		var path string
+		if err := ctx.Scan.PopValueInto("file", &path); err != nil {
+			return err
+		}
+		if path != "" && path != "-" {
+			path = kong.ExpandPath(path)
+		}
+		if exists && path != "" && path != "-" {
+			info, err := os.Stat(path)
+			if err == nil && info.IsDir() {
+				err = fmt.Errorf("%s is a folder, want a file", path)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		target.SetString(path)
+		return nil
+	}
 }
 
 // Assignments are the values of a flag that is given as NAME=VALUE, as often as one likes.

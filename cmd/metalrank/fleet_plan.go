@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -53,7 +54,11 @@ func (c *fleetPlanCommand) Validate() error {
 	if err != nil {
 		return err
 	}
-	return load.Validate()
+	err = load.Validate()
+	if wrong, ok := errors.AsType[*plan.BoundsError](err); ok && wrong.Field != "utilisation" {
+		return fmt.Errorf("--%s is %s, want %s", wrong.Field, wrong.Got, wrong.Want)
+	}
+	return err
 }
 
 func (c *fleetPlanCommand) load() (plan.Load, error) {

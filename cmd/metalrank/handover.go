@@ -148,14 +148,22 @@ func receiveSockets(c *net.UnixConn) (received []socket, err error) {
 func listenerOf(descriptor int) (net.Listener, error) {
 	file := os.NewFile(uintptr(descriptor), fdPrefix+strconv.Itoa(descriptor))
 	if file == nil {
-		return nil, fmt.Errorf("%s%d: no such descriptor", fdPrefix, descriptor)
+		return nil, errors.New("no such descriptor")
 	}
 	defer file.Close()
 	ln, err := net.FileListener(file)
 	if err != nil {
-		return nil, fmt.Errorf("%s%d is not a listening socket: %w", fdPrefix, descriptor, err)
+		return nil, fmt.Errorf("not a listening socket: %w", withoutAddress(err))
 	}
 	return ln, nil
+}
+
+// withoutAddress is what net has to say of an address that is named already.
+func withoutAddress(err error) error {
+	if wrong, ok := errors.AsType[*net.OpError](err); ok {
+		return wrong.Err
+	}
+	return err
 }
 
 // listen returns the predecessor's socket for the address of a flag, or opens one.
@@ -168,7 +176,7 @@ func (s *sockets) listen(ctx context.Context, flag, address string) (net.Listene
 		ln, err = listen(ctx, address)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w", flag, address, err)
+		return nil, fmt.Errorf("%s %s: %w", flag, address, withoutAddress(err))
 	}
 	s.used = append(s.used, socket{address, ln})
 	return ln, nil

@@ -16,7 +16,7 @@ import (
 
 type rerankCommand struct {
 	cli.ModelFlags
-	Query     string `help:"What the documents should answer." required:"" short:"q"`
+	Query     string `help:"What the documents should answer." required:"" short:"q" empty:""`
 	TopN      int    `help:"Print only the N best." placeholder:"N"`
 	RawScores bool   `help:"Print logits, without the model's activation."`
 	Format    string `help:"How to print: ${enum}." enum:"table,json,tsv" default:"table"`

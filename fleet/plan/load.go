@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -39,6 +40,8 @@ type Load struct {
 // Bounds of a Load.
 const (
 	maxRate      = 1e6
+	leastP99     = time.Millisecond
+	mostP99      = time.Hour
 	maxDocuments = 10_000
 	maxTokens    = 8192
 	maxSurvive   = 1000
@@ -69,28 +72,40 @@ func (r Routing) router() simulate.Router {
 	return nil
 }
 
-// Validate names the first field that is out of its bounds.
+// BoundsError says that a field of a Load has a value that it can't have.
+type BoundsError struct {
+	Field, Got, Want string
+}
+
+// Error implements error.
+func (e *BoundsError) Error() string {
+	return fmt.Sprintf("plan: %s is %s, want %s", e.Field, e.Got, e.Want)
+}
+
+// Validate returns a *BoundsError for the first field that is out of its bounds.
 func (l *Load) Validate() error {
 	in := func(field string, value, least, most float64) error {
 		if value >= least && value <= most {
 			return nil
 		}
-		return fmt.Errorf("plan: %s is %g, want %g to %g", field, value, least, most)
+		return &BoundsError{field, fmt.Sprintf("%g", value), fmt.Sprintf("%g to %g", least, most)}
 	}
-	if l.Rate <= 0 {
-		return fmt.Errorf("plan: rate is %g, want above 0", l.Rate)
+	if !(l.Rate > 0 && l.Rate <= maxRate) {
+		return &BoundsError{"rate", fmt.Sprintf("%g", l.Rate), fmt.Sprintf("above 0, to %g", float64(maxRate))}
 	}
 	if l.MostDocuments < l.LeastDocuments {
-		return fmt.Errorf("plan: documents are %d to %d, want the smaller first", l.LeastDocuments, l.MostDocuments)
+		return &BoundsError{"documents", fmt.Sprintf("%d to %d", l.LeastDocuments, l.MostDocuments), "the smaller first"}
 	}
 	if l.Routing.router() == nil {
-		return fmt.Errorf("plan: routing is %q, want %s, %s or %s", l.Routing, LeastRequests, RoundRobin, Random)
+		return &BoundsError{"routing", fmt.Sprintf("%q", l.Routing), fmt.Sprintf("%s, %s or %s", LeastRequests, RoundRobin, Random)}
 	}
-	return errors.Join(
-		in("rate", l.Rate, 0, maxRate), in("dispersion", l.Dispersion, 1, maxDispersion),
+	if l.P99 < leastP99 || l.P99 > mostP99 {
+		return &BoundsError{"p99", l.P99.String(), fmt.Sprintf("%v to %v", leastP99, mostP99)}
+	}
+	return cmp.Or(
+		in("dispersion", l.Dispersion, 1, maxDispersion),
 		in("documents", float64(l.LeastDocuments), 1, maxDocuments), in("documents", float64(l.MostDocuments), 1, maxDocuments),
 		in("tokens", l.Tokens, 4, maxTokens),
-		in("p99 in seconds", l.P99.Seconds(), 1e-3, 3600),
 		in("utilisation", l.MaxUtilisation, 1e-3, 0.95),
 		in("survive", float64(l.Survive), 0, maxSurvive),
 	)

@@ -1,0 +1,40 @@
+package httpapi
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// Memory goes back after a burst, and after many requests one after another, though none of these was large; not while they
+// come, and not for a few.
+func TestTrimmer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		freed := 0
+		trim := &trimmer{free: func() { freed++ }}
+		check := func(what string, want int) {
+			t.Helper()
+			synctest.Wait()
+			if freed != want {
+				t.Errorf("%s: memory went back %d times, want %d", what, freed, want)
+			}
+			freed = 0
+		}
+		request := func(bytes int64) { trim.add(bytes); trim.add(-bytes) }
+		request(trimFrom / 2)
+		time.Sleep(10 * trimAfter)
+		check("one request", 0)
+		request(2 * trimFrom)
+		time.Sleep(2 * trimAfter)
+		check("a burst", 1)
+		for range 40 {
+			request(trimFrom / 4)
+			time.Sleep(trimAfter / 4)
+		}
+		check("while requests come", 0)
+		time.Sleep(3 * trimAfter)
+		check("after them", 1)
+		time.Sleep(100 * trimAfter)
+		check("for a long time", 0)
+	})
+}
