@@ -14,8 +14,8 @@ type pullCommand struct {
 
 // Help is called by kong.
 func (*pullCommand) Help() string {
-	return "The cache is huggingface_hub's (HF_HOME, HF_HUB_CACHE), and so are HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE. " +
-		"What was cut off is taken up again. The folder is printed."
+	return "The cache is huggingface_hub's (HF_HOME, HF_HUB_CACHE), and so are HF_ENDPOINT, HF_TOKEN, the token of `hf auth login` and " +
+		"HF_HUB_OFFLINE. What was cut off is taken up again. If the hub doesn't answer, what is in the cache is used. The folder is printed."
 }
 
 // Validate is called by kong.
@@ -31,8 +31,14 @@ func (c *pullCommand) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	bar := newProgress(std)
-	dir, err := hub.FromEnvironment(os.Getenv).Pull(ctx, name, bar.set)
-	bar.finish(err == nil)
+	var instead error
+	dir, err := hub.FromEnvironment(os.Getenv).Pull(ctx, name, bar.set, func(reason error) { instead = reason })
+	bar.finish(err == nil && instead == nil)
+	if instead != nil {
+		if _, err := fmt.Fprintf(std.err, "metalrank: using what is in the cache: %v\n", instead); err != nil {
+			return err
+		}
+	}
 	if err != nil {
 		return err
 	}

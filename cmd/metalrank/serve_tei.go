@@ -221,6 +221,10 @@ func (c *serveCommand) settleHub(from cli.Sources) error {
 		}
 		c.ignored[from["huggingface-hub-cache"]] = reason
 	}
+	if from.FromVariable("huggingface-hub-cache") && os.Getenv("HF_HUB_CACHE") != "" { // as in huggingface_hub
+		c.HuggingfaceHubCache = ""
+		c.ignored[from["huggingface-hub-cache"]] = "HF_HUB_CACHE is set"
+	}
 	if c.Revision == "" {
 		return nil
 	}

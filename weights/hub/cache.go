@@ -60,18 +60,33 @@ func complete(dir string) bool {
 	return has("config.json") && slices.ContainsFunc(weightFiles, has)
 }
 
-// link makes snapshots/COMMIT/FILE point to a blob, in one step.
-func (s Settings) link(n Name, commit, file, etag string) error {
-	dir := s.snapshot(n, commit)
+// placed says whether a snapshot has a file itself and no link, as where there are no links, or after they were resolved by a
+// copy.
+func (s Settings) placed(n Name, commit string, f remoteFile) bool {
+	info, err := os.Lstat(filepath.Join(s.snapshot(n, commit), f.name))
+	return err == nil && info.Mode().IsRegular() && info.Size() == f.size
+}
+
+// link makes snapshots/COMMIT/FILE point to a blob, in one step. Where the file system has no links (exFAT), the blob becomes
+// the file, as huggingface_hub does it.
+func (c *client) link(n Name, commit string, f remoteFile) error {
+	dir := c.snapshot(n, commit)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("hub: %w", err)
 	}
-	target, path := filepath.Join("..", "..", "blobs", etag), filepath.Join(dir, file)
+	target, path := filepath.Join("..", "..", "blobs", f.etag), filepath.Join(dir, f.name)
 	if current, err := os.Readlink(path); err == nil && current == target {
 		return nil
 	}
 	temporary := path + "." + rand.Text() + ".tmp"
-	if err := errors.Join(os.Symlink(target, temporary), os.Rename(temporary, path)); err != nil {
+	if err := c.symlink(target, temporary); err != nil {
+		// Another process may have moved the blob at the same time.
+		if moveErr := os.Rename(c.blob(n, f.etag), path); moveErr != nil && !c.placed(n, commit, f) {
+			return fmt.Errorf("hub: %w", errors.Join(err, moveErr))
+		}
+		return nil
+	}
+	if err := os.Rename(temporary, path); err != nil {
 		return errors.Join(fmt.Errorf("hub: %w", err), removeIfThere(temporary))
 	}
 	return nil

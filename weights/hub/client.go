@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -16,7 +17,7 @@ import (
 
 const (
 	maxInfoBytes  = 64 << 20 // a repository of thousands of files has a few MB
-	attempts      = 5        // in a row without a byte of progress
+	attempts      = 5
 	firstWait     = 500 * time.Millisecond
 	longestWait   = 30 * time.Second
 	stalledWithin = 60 * time.Second // no byte for so long: the connection is given up
@@ -26,8 +27,11 @@ const (
 type client struct {
 	Settings
 
-	http *http.Client
-	wait time.Duration // before the second attempt; doubles
+	http    *http.Client
+	warn    func(reason error)              // nil: nobody wants to know that the cache is used instead
+	symlink func(target, path string) error // os.Symlink
+	wait    time.Duration                   // before the second attempt; doubles
+	most    int                             // attempts in a row without a byte of progress
 }
 
 func newClient(s Settings) (*client, error) {
@@ -39,7 +43,7 @@ func newClient(s Settings) (*client, error) {
 		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, TLSHandshakeTimeout: stalledWithin,
 		ResponseHeaderTimeout: stalledWithin, IdleConnTimeout: stalledWithin, MaxIdleConnsPerHost: connections,
 	}
-	return &client{Settings: s, wait: firstWait, http: &http.Client{
+	return &client{Settings: s, wait: firstWait, most: attempts, symlink: os.Symlink, http: &http.Client{
 		Transport: transport,
 		CheckRedirect: func(to *http.Request, via []*http.Request) error {
 			if len(via) >= 10 {
@@ -106,16 +110,16 @@ func refusal(r *http.Response) error {
 	case r.StatusCode == http.StatusRequestedRangeNotSatisfiable:
 		return errRange
 	case code == "GatedRepo":
-		return fmt.Errorf("%w: %s is gated: ask for access on its page, and set HF_TOKEN", ErrDenied, what)
+		return fmt.Errorf("%w: %s is gated: ask for access on its page, and set HF_TOKEN or log in with hf auth login", ErrDenied, what)
 	case code == "RevisionNotFound":
-		return fmt.Errorf("%w: %s: no such revision", ErrNotFound, what)
+		return fmt.Errorf("%w: %s", errNoRevision, what)
 	case r.StatusCode == http.StatusNotFound:
 		return fmt.Errorf("%w: %s", ErrNotFound, what)
 	case r.StatusCode == http.StatusUnauthorized:
 		// The hub says 401 for repositories that do not exist, too.
-		return fmt.Errorf("%w: %s: no such repository, or a private one: set HF_TOKEN", ErrDenied, what)
+		return fmt.Errorf("%w: %s: no such repository, or a private one: set HF_TOKEN or log in with hf auth login", ErrDenied, what)
 	case r.StatusCode == http.StatusForbidden:
-		return fmt.Errorf("%w: %s: the token in HF_TOKEN does not allow this", ErrDenied, what)
+		return fmt.Errorf("%w: %s: the token does not allow this", ErrDenied, what)
 	case r.StatusCode == http.StatusTooManyRequests || r.StatusCode >= 500:
 		seconds, _ := strconv.Atoi(r.Header.Get("Retry-After"))
 		return &temporaryError{fmt.Errorf("hub: %s: %s", what, r.Status), time.Duration(seconds) * time.Second}
@@ -123,6 +127,8 @@ func refusal(r *http.Response) error {
 		return fmt.Errorf("hub: %s: %s", what, r.Status)
 	}
 }
+
+var errNoRevision = fmt.Errorf("%w: no such revision", ErrNotFound)
 
 var errRange = errors.New("hub: the server cannot resume there")
 
@@ -138,7 +144,7 @@ func (c *client) retry(ctx context.Context, f func() (progress bool, err error))
 		if progress {
 			wait, failed = c.wait, 0
 		}
-		if failed++; failed >= attempts {
+		if failed++; failed >= c.most {
 			return fmt.Errorf("%w (%d attempts)", err, failed)
 		}
 		pause := min(max(wait, temporary.after), longestWait)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -34,25 +35,75 @@ type Settings struct {
 	Offline  bool   // nothing is fetched
 }
 
-// FromEnvironment reads HF_ENDPOINT, HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME, HF_TOKEN and HF_HUB_OFFLINE as
-// huggingface_hub does (constants.py in 1.4).
+// FromEnvironment reads what huggingface_hub reads, with the same precedence (constants.py and utils/_auth.py in 2.4):
+// HF_ENDPOINT, HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE, HF_HOME, XDG_CACHE_HOME, HF_TOKEN, HUGGING_FACE_HUB_TOKEN, HF_TOKEN_PATH,
+// the token file that `hf auth login` writes, HF_HUB_DISABLE_IMPLICIT_TOKEN, HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE. A variable that
+// is empty counts as not set.
 func FromEnvironment(getenv func(string) string) Settings {
-	home := getenv("HF_HOME")
-	if home == "" {
-		cache := getenv("XDG_CACHE_HOME")
-		if cache == "" {
-			user, _ := os.UserHomeDir() // without one, paths are relative
-			cache = filepath.Join(user, ".cache")
-		}
-		home = filepath.Join(cache, "huggingface")
+	user := getenv("HOME")
+	if user == "" {
+		user, _ = os.UserHomeDir() // without one, paths are relative
 	}
-	offline := strings.ToUpper(getenv("HF_HUB_OFFLINE"))
+	path := func(or string, names ...string) string {
+		for _, name := range names {
+			if value := getenv(name); value != "" {
+				return expand(value, user, getenv)
+			}
+		}
+		return or
+	}
+	cache := cmp.Or(getenv("XDG_CACHE_HOME"), filepath.Join(user, ".cache"))
+	home := path(expand(filepath.Join(cache, "huggingface"), user, getenv), "HF_HOME")
+	token := cleanToken(cmp.Or(getenv("HF_TOKEN"), getenv("HUGGING_FACE_HUB_TOKEN")))
+	if token == "" {
+		token = readToken(path(filepath.Join(home, "token"), "HF_TOKEN_PATH"))
+	}
+	if isTrue(getenv("HF_HUB_DISABLE_IMPLICIT_TOKEN")) {
+		token = ""
+	}
 	return Settings{
 		Endpoint: strings.TrimRight(cmp.Or(getenv("HF_ENDPOINT"), "https://huggingface.co"), "/"),
-		Cache:    cmp.Or(getenv("HF_HUB_CACHE"), filepath.Join(home, "hub")),
-		Token:    strings.TrimSpace(getenv("HF_TOKEN")),
-		Offline:  offline == "1" || offline == "ON" || offline == "YES" || offline == "TRUE",
+		Cache:    path(filepath.Join(home, "hub"), "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"),
+		Token:    token,
+		Offline:  isTrue(cmp.Or(getenv("HF_HUB_OFFLINE"), getenv("TRANSFORMERS_OFFLINE"))),
 	}
+}
+
+func isTrue(value string) bool {
+	return slices.Contains([]string{"1", "ON", "YES", "TRUE"}, strings.ToUpper(value))
+}
+
+// expand puts in what ~ at the beginning stands for, and variables that there are; others stay as they are.
+func expand(path, user string, getenv func(string) string) string {
+	if rest, ok := strings.CutPrefix(path, "~"); ok && (rest == "" || os.IsPathSeparator(rest[0])) {
+		path = user + rest
+	}
+	return variablePattern.ReplaceAllStringFunc(path, func(text string) string {
+		return cmp.Or(getenv(strings.Trim(text, "${}")), text)
+	})
+}
+
+var variablePattern = regexp.MustCompile(`\$(?:\w+|\{\w+\})`)
+
+// maxTokenBytes bounds what is read of a token file; a token has some 40 bytes.
+const maxTokenBytes = 64 << 10
+
+// readToken returns what is in a file, or nothing if it can't be read: most models need no token.
+func readToken(path string) string {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() || info.Size() > maxTokenBytes {
+		return ""
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	return cleanToken(string(data))
+}
+
+// cleanToken drops what files and editors add to a token.
+func cleanToken(token string) string {
+	return strings.TrimSpace(strings.NewReplacer("\r", "", "\n", "").Replace(token))
 }
 
 // Name is a repository of models at a revision.

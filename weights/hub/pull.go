@@ -38,8 +38,9 @@ const (
 )
 
 // Pull fetches a checkpoint and returns its folder in the cache. What is there already is not fetched again, and what
-// was cut off is taken up. progress, if not nil, may be called from several goroutines. Offline, it is Find.
-func (s Settings) Pull(ctx context.Context, n Name, progress func(done, total int64)) (string, error) {
+// was cut off is taken up. progress, if not nil, may be called from several goroutines. Offline, it is Find, and so it is when
+// the hub doesn't answer or refuses, if the cache has the checkpoint; warn, if not nil, is told why.
+func (s Settings) Pull(ctx context.Context, n Name, progress func(done, total int64), warn func(reason error)) (string, error) {
 	if s.Offline {
 		return s.Find(n)
 	}
@@ -47,12 +48,24 @@ func (s Settings) Pull(ctx context.Context, n Name, progress func(done, total in
 	if err != nil {
 		return "", err
 	}
+	c.warn = warn
 	return c.pull(ctx, n, progress)
 }
 
 func (c *client) pull(ctx context.Context, n Name, progress func(done, total int64)) (string, error) {
+	cached, cacheErr := c.Find(n)
+	if cacheErr == nil {
+		c.most = 1 // there is no need to insist
+	}
 	commit, all, err := c.list(ctx, n)
-	if err != nil {
+	c.most = attempts
+	switch {
+	case err != nil && cacheErr == nil && ctx.Err() == nil && !errors.Is(err, errNoRevision):
+		if c.warn != nil {
+			c.warn(err)
+		}
+		return cached, nil
+	case err != nil:
 		return "", err
 	}
 	weights, err := chooseWeights(n, all)
@@ -162,10 +175,14 @@ func (c *client) files(ctx context.Context, n Name, commit string, names []strin
 	}
 	var done atomic.Int64
 	return parallel.For(ctx, len(remote), connections, func(i int) error {
+		if c.placed(n, commit, remote[i]) {
+			progress(done.Add(remote[i].size), total)
+			return nil
+		}
 		err := c.fetch(ctx, n, remote[i], func(bytes int64) { progress(done.Add(bytes), total) })
 		if err != nil {
 			return errors.Join(err, ctx.Err())
 		}
-		return c.link(n, commit, remote[i].name, remote[i].etag)
+		return c.link(n, commit, remote[i])
 	})
 }

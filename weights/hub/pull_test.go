@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -258,7 +259,7 @@ func TestPullErrors(t *testing.T) {
 		kind       error
 	}{
 		{"401", "org/model", status(401), "no such repository, or a private one: set HF_TOKEN", ErrDenied},
-		{"403", "org/model", status(403), "the token in HF_TOKEN does not allow this", ErrDenied},
+		{"403", "org/model", status(403), "the token does not allow this", ErrDenied},
 		{"gated", "org/model", status(403, "X-Error-Code", "GatedRepo"), "is gated: ask for access", ErrDenied},
 		{"404", "org/other", nil, "no such revision", ErrNotFound},
 		{"500", "org/model", status(500), "500 Internal Server Error (5 attempts)", nil},
@@ -352,12 +353,12 @@ func TestOffline(t *testing.T) {
 	s := settings(t, h)
 	s.Offline = true
 	n := Name{"org", "model", "main"}
-	if _, err := s.Pull(t.Context(), n, nil); !errors.Is(err, ErrNotCached) {
+	if _, err := s.Pull(t.Context(), n, nil, nil); !errors.Is(err, ErrNotCached) {
 		t.Errorf("%v, want ErrNotCached", err)
 	}
 	if dir, err := pull(t.Context(), s, "org/model", nil); err != nil {
 		t.Fatal(err)
-	} else if again, err := s.Pull(t.Context(), n, nil); err != nil || again != dir {
+	} else if again, err := s.Pull(t.Context(), n, nil, nil); err != nil || again != dir {
 		t.Errorf("%s, %v", again, err)
 	}
 	ref := filepath.Join(s.Cache, "models--org--model", "refs", "main")
@@ -391,23 +392,138 @@ func TestParseName(t *testing.T) {
 	}
 }
 
+// TestFromEnvironment has the values of huggingface_hub 2.4.0: constants.py and get_token under each environment.
 func TestFromEnvironment(t *testing.T) {
-	env := func(pairs map[string]string) Settings {
-		return FromEnvironment(func(key string) string { return pairs[key] })
+	home := t.TempDir()
+	write := func(path, text string) {
+		t.Helper()
+		path = filepath.Join(home, path)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if s := env(map[string]string{"HF_HOME": "/h", "HF_ENDPOINT": "http://mirror/", "HF_TOKEN": " t\n", "HF_HUB_OFFLINE": "yes"}); s !=
-		(Settings{"http://mirror", filepath.FromSlash("/h/hub"), "t", true}) {
-		t.Errorf("%+v", s)
-	}
-	if s := env(map[string]string{"XDG_CACHE_HOME": "/x", "HF_HUB_OFFLINE": "0"}); s !=
-		(Settings{Endpoint: "https://huggingface.co", Cache: filepath.FromSlash("/x/huggingface/hub")}) {
-		t.Errorf("%+v", s)
-	}
-	if s := env(map[string]string{"HF_HUB_CACHE": "/c", "HF_HOME": "/h"}); s.Cache != "/c" {
-		t.Errorf("%+v", s)
+	write(".cache/huggingface/token", "hf_default\n")
+	write("h/token", " hf_of\r\n_home \n")
+	write("elsewhere", "hf_elsewhere")
+	at := func(path string) string { return filepath.Join(home, filepath.FromSlash(path)) }
+	const endpoint = "https://huggingface.co"
+	usual := Settings{endpoint, at(".cache/huggingface/hub"), "hf_default", false}
+	with := func(change func(*Settings)) Settings { s := usual; change(&s); return s }
+	cache := func(path string) Settings { return with(func(s *Settings) { s.Cache = path }) }
+	token := func(token string) Settings { return with(func(s *Settings) { s.Token = token }) }
+	for env, want := range map[string]Settings{
+		"":                                           usual,
+		"HF_ENDPOINT=http://mirror/":                 with(func(s *Settings) { s.Endpoint = "http://mirror" }),
+		"HF_HOME=~/h":                                {endpoint, at("h/hub"), "hf_of_home", false},
+		"HF_HOME=$HOME/h":                            {endpoint, at("h/hub"), "hf_of_home", false},
+		"HF_HOME=${HOME}/h XDG_CACHE_HOME=/x":        {endpoint, at("h/hub"), "hf_of_home", false},
+		"XDG_CACHE_HOME=/x":                          {endpoint, filepath.FromSlash("/x/huggingface/hub"), "", false},
+		"XDG_CACHE_HOME=~/x":                         {endpoint, at("x/huggingface/hub"), "", false},
+		"HF_HUB_CACHE=/c":                            cache("/c"),
+		"HF_HUB_CACHE=~/c":                           cache(at("c")),
+		"HF_HUB_CACHE=/c/$NONE/${NONE}":              cache("/c/$NONE/${NONE}"),
+		"HF_HUB_CACHE=/c/~":                          cache("/c/~"),
+		"HUGGINGFACE_HUB_CACHE=~/old":                cache(at("old")),
+		"HUGGINGFACE_HUB_CACHE=/old HF_HUB_CACHE=/c": cache("/c"),
+		"HUGGINGFACE_HUB_CACHE=/old HF_HOME=~/h":     {endpoint, "/old", "hf_of_home", false},
+		"HF_TOKEN=a":                                 token("a"),
+		"HUGGING_FACE_HUB_TOKEN=b":                   token("b"),
+		"HF_TOKEN=a HUGGING_FACE_HUB_TOKEN=b":        token("a"),
+		"HF_TOKEN=\n":                                usual,
+		"HF_TOKEN_PATH=~/elsewhere":                  token("hf_elsewhere"),
+		"HF_TOKEN_PATH=~/none":                       token(""),
+		"HF_TOKEN_PATH=~/h":                          token(""),
+		"HF_TOKEN_PATH=~/elsewhere HF_TOKEN=a":       token("a"),
+		"HF_TOKEN=a HF_HUB_DISABLE_IMPLICIT_TOKEN=1": token(""),
+		"HF_HUB_OFFLINE=yes":                         with(func(s *Settings) { s.Offline = true }),
+		"HF_HUB_OFFLINE=0":                           usual,
+		"TRANSFORMERS_OFFLINE=1":                     with(func(s *Settings) { s.Offline = true }),
+		"TRANSFORMERS_OFFLINE=1 HF_HUB_OFFLINE=0":    usual,
+	} {
+		pairs := map[string]string{"HOME": home}
+		for pair := range strings.SplitSeq(env, " ") {
+			name, value, _ := strings.Cut(pair, "=")
+			pairs[name] = value
+		}
+		if got := FromEnvironment(func(key string) string { return pairs[key] }); got != want {
+			t.Errorf("%s: %+v, want %+v", env, got, want)
+		}
 	}
 	if _, err := newClient(Settings{Endpoint: "ftp://x"}); err == nil {
 		t.Error("an ftp endpoint is taken")
+	}
+}
+
+// TestUnreachable: the cache does where the hub doesn't answer or refuses, unless it knows that there is no such revision.
+func TestUnreachable(t *testing.T) {
+	h := newHub(t, someFiles())
+	s, n := settings(t, h), Name{"org", "model", "main"}
+	answer := func(status int, code string) {
+		h.fault = func(w http.ResponseWriter, _ *http.Request, _ string) bool {
+			w.Header().Set("X-Error-Code", code)
+			w.WriteHeader(status)
+			return true
+		}
+	}
+	answer(404, "RepoNotFound")
+	if _, err := s.Pull(t.Context(), n, nil, nil); !errors.Is(err, ErrNotFound) {
+		t.Errorf("with nothing cached: %v", err)
+	}
+	h.fault = nil
+	dir, err := pull(t.Context(), s, "org/model", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	try := func(what string, want error) {
+		t.Helper()
+		var warned error
+		again, err := s.Pull(t.Context(), n, nil, func(reason error) { warned = reason })
+		if !errors.Is(err, want) || err == nil && (again != dir || warned == nil) {
+			t.Errorf("%s: %s, %v, warned of %v", what, again, err, warned)
+		}
+	}
+	answer(500, "")
+	try("500", nil)
+	answer(401, "GatedRepo")
+	try("gated", nil)
+	answer(404, "RevisionNotFound")
+	try("no such revision", ErrNotFound)
+	h.fault = nil
+	h.Close()
+	try("gone", nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.Pull(ctx, n, nil, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+}
+
+// TestNoLinks: on a file system without symbolic links the snapshot has the files, none is fetched twice, and a cache that was
+// copied so is taken, too.
+func TestNoLinks(t *testing.T) {
+	h := newHub(t, someFiles())
+	c, err := newClient(settings(t, h))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.symlink = func(string, string) error { return &os.LinkError{Op: "symlink", Err: syscall.EOPNOTSUPP} }
+	for range 2 {
+		dir, err := c.pull(t.Context(), Name{"org", "model", "main"}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries, err := os.ReadDir(dir)
+		if err != nil || len(entries) == 0 {
+			t.Fatal(entries, err)
+		}
+		for _, e := range entries {
+			if data, err := os.ReadFile(filepath.Join(dir, e.Name())); err != nil || string(data) != h.files[e.Name()] || !e.Type().IsRegular() {
+				t.Errorf("%s: %v, %d bytes, %v", e.Name(), e.Type(), len(data), err)
+			}
+			if n := h.count(e.Name()); n > 1 {
+				t.Errorf("%s was fetched %d times", e.Name(), n)
+			}
+		}
 	}
 }
 
