@@ -167,7 +167,7 @@ func TestWithoutDevices(t *testing.T) {
 			t.Fatalf("%d goldens, %d speeds, want 2 of each", len(r.Goldens), len(r.Speeds))
 		}
 		for i, g := range r.Goldens {
-			if !g.Right() || g.Pairs != 32 || g.System != r.Speeds[i].System || r.Speeds[i].Rounds != speedRounds || r.Speeds[i].PairsPerSecond <= 0 {
+			if !g.Right() || g.Pairs != 36 || g.System != r.Speeds[i].System || r.Speeds[i].Rounds != speedRounds || r.Speeds[i].PairsPerSecond <= 0 {
 				t.Errorf("%+v; %+v", g, r.Speeds[i])
 			}
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/metalrank/metalrank/kernels/kerneltest"
 	"github.com/metalrank/metalrank/metal/sim"
 	"github.com/metalrank/metalrank/metal/sim/simtest"
+	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
 // kprof runs the command and returns its standard output.
@@ -31,10 +32,15 @@ func kprof(t *testing.T, args ...string) string {
 	return out.String()
 }
 
+// profileOf profiles a MiniLM of six layers.
 func profileOf(t *testing.T, args ...string) *profile {
 	t.Helper()
+	dir := t.TempDir()
+	if err := weightstest.Write(dir, weightstest.MiniLM(6)); err != nil {
+		t.Fatal(err)
+	}
 	var p profile
-	if err := json.Unmarshal([]byte(kprof(t, append(args, "--json")...)), &p); err != nil {
+	if err := json.Unmarshal([]byte(kprof(t, append(args, "--json", "--model="+dir)...)), &p); err != nil {
 		t.Fatal(err)
 	}
 	return &p
@@ -51,7 +57,7 @@ func (p *profile) row(t *testing.T, layer int, name cost.Name) *row {
 	return nil
 }
 
-// TestCPU holds a profile of the embedded model (H 384, F 1536) to a count by hand, and its times to the whole pass. Another
+// TestCPU holds a profile of MiniLM (H 384, F 1536) to a count by hand, and its times to the whole pass. Another
 // program can keep the machine from it for a while, so that the best of some tries counts.
 func TestCPU(t *testing.T) {
 	const tokens, sequences, h, f = 4 * 96, 4, 384, 1536
@@ -74,10 +80,11 @@ func TestCPU(t *testing.T) {
 				t.Errorf("%s in layer %d: %+v, want %g FLOPs", want.name, want.layer, r, want.flops)
 			}
 		}
-		// Bytes of weights are one each; every call has its rows, and weights once.
+		// Weights and inputs have one byte each, or two where the CPU multiplies nothing smaller than 16 bits (AVX2); every
+		// call has its rows, and weights once.
 		qkv := p.row(t, 2, cost.QKV)
-		if want := float64(qkv.Calls)*(3*h*h+4*3*h) + tokens*h; qkv.Bytes < want+2*tokens*3*h || qkv.Bytes > want+4*tokens*3*h {
-			t.Errorf("qkv moves %g bytes, want %g and results of 2 to 4 bytes each", qkv.Bytes, want)
+		if want := float64(qkv.Calls)*(3*h*h+4*3*h) + tokens*h; qkv.Bytes < want+2*tokens*3*h || qkv.Bytes > 2*want+4*tokens*3*h {
+			t.Errorf("qkv moves %g bytes, want once or twice %g and results of 2 to 4 bytes each", qkv.Bytes, want)
 		}
 		for _, r := range byKernel(p.Rows) {
 			// No bound above: another program may have had the cores while peaks were measured.
