@@ -121,7 +121,7 @@ const defaultStopTime = 5 * time.Second
 
 func stopTime(parsed *kong.Context) time.Duration {
 	if command := parsed.Selected(); command != nil {
-		if timer, ok := command.Target.Addr().Interface().(StopTimer); ok {
+		if timer, ok := reflect.TypeAssert[StopTimer](command.Target.Addr()); ok {
 			return timer.StopTime()
 		}
 	}

@@ -152,7 +152,7 @@ func isEmpty(value *kong.Value) bool {
 	case reflect.String:
 		return target.Len() == 0
 	case reflect.Slice:
-		texts, ok := target.Interface().([]string)
+		texts, ok := reflect.TypeAssert[[]string](target)
 		return ok && (len(texts) == 0 || slices.Contains(texts, ""))
 	}
 	return false

@@ -189,19 +189,19 @@ func TestMakeImpossible(t *testing.T) {
 
 func TestValidate(t *testing.T) {
 	for want, change := range map[string]func(*Load){
-		"rate is 0":             func(l *Load) { l.Rate = 0 },
-		"rate is 1e+07":         func(l *Load) { l.Rate = 1e7 },
-		"dispersion is 0.5":     func(l *Load) { l.Dispersion = 0.5 },
-		"dispersion is +Inf":    func(l *Load) { l.Dispersion = math.Inf(1) },
-		`routing is "best"`:     func(l *Load) { l.Routing = "best" },
-		"rate is NaN":           func(l *Load) { l.Rate = math.NaN() },
-		"documents is 0":        func(l *Load) { l.LeastDocuments = 0 },
+		"rate is 0":            func(l *Load) { l.Rate = 0 },
+		"rate is 1e+07":        func(l *Load) { l.Rate = 1e7 },
+		"dispersion is 0.5":    func(l *Load) { l.Dispersion = 0.5 },
+		"dispersion is +Inf":   func(l *Load) { l.Dispersion = math.Inf(1) },
+		`routing is "best"`:    func(l *Load) { l.Routing = "best" },
+		"rate is NaN":          func(l *Load) { l.Rate = math.NaN() },
+		"documents is 0":       func(l *Load) { l.LeastDocuments = 0 },
 		"documents is 20 to 3": func(l *Load) { l.MostDocuments = 3 },
-		"tokens is 3":           func(l *Load) { l.Tokens = 3 },
-		"p99 is 0s":   func(l *Load) { l.P99 = 0 },
-		"utilisation is 1":      func(l *Load) { l.MaxUtilisation = 1 },
-		"survive is -1":         func(l *Load) { l.Survive = -1 },
-		"documents is 1e+06":    func(l *Load) { l.MostDocuments = 1e6 },
+		"tokens is 3":          func(l *Load) { l.Tokens = 3 },
+		"p99 is 0s":            func(l *Load) { l.P99 = 0 },
+		"utilisation is 1":     func(l *Load) { l.MaxUtilisation = 1 },
+		"survive is -1":        func(l *Load) { l.Survive = -1 },
+		"documents is 1e+06":   func(l *Load) { l.MostDocuments = 1e6 },
 	} {
 		l := load()
 		change(&l)
