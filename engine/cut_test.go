@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -48,7 +50,7 @@ func tokenizerFile(t testing.TB, family string) map[string]jsontext.Value {
 // newTestTokenizer makes a tokenizer of a file that is changed before; asText: special tokens in a text are text.
 func newTestTokenizer(t testing.TB, file map[string]jsontext.Value, asText bool) *tokenizer {
 	t.Helper()
-	one := &tokenizer{turns: newTurns(2)}
+	one := &tokenizer{turns: newTurns(2), stretches: newStretchTurns()}
 	data, err := one.prepare(file)
 	if err != nil {
 		t.Fatal(err)
@@ -340,6 +342,38 @@ func TestNormalizedTokenInLongStretch(t *testing.T) {
 		if want := appendIDs(nil, one.whole(text)); err != nil || !whole || !slices.Equal(ids, want) || !slices.Contains(ids, 4) {
 			t.Errorf("after %d bytes: %d ids, whole %t, want the %d of the whole: %v", len(before), len(ids), whole, len(want), err)
 		}
+	}
+}
+
+// Only so many stretches are encoded at once, and one that is too long is refused.
+func TestStretchesTakeTurns(t *testing.T) {
+	one := newTestTokenizer(t, tokenizerFile(t, "xlm_roberta"), false)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	long := strings.Repeat("x", maxUncutBytes+1)
+	for i := range longStretches {
+		if err := one.stretches.long.wait(ctx, &caller{client: fmt.Sprint(i)}, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := one.encode(ctx, &caller{}, long[1:], all, front); err != nil {
+		t.Errorf("a shorter stretch waits for longer ones: %v", err)
+	}
+	why := errors.New("why")
+	ended := make(chan error)
+	go func() {
+		_, _, err := one.encode(ctx, &caller{}, long, all, front)
+		ended <- err
+	}()
+	cancel(why)
+	if err := <-ended; !errors.Is(err, why) {
+		t.Errorf("one more stretch than may be encoded at once: %v", err)
+	}
+	if room := one.stretches.long.free; room != 0 {
+		t.Errorf("room for %d more, want none", room)
+	}
+	var stretch *StretchError
+	if _, _, err := one.encode(t.Context(), &caller{}, strings.Repeat("x", maxStretchBytes+1), 1, front); !errors.As(err, &stretch) || stretch.Limit != maxStretchBytes {
+		t.Errorf("a stretch over the limit: %v", err)
 	}
 }
 

@@ -22,6 +22,11 @@ const (
 	tokenBytes = 5
 	// maxUncutBytes is how much goes to the library at once where the text can't be cut. More is a *StretchError.
 	maxUncutBytes = 64 << 10
+	// maxStretchBytes is the same for a tokenizer whose stretches are encoded in windows, or whose words are found here.
+	maxStretchBytes = 2 << 20
+	// A stretch takes up to 20 bytes of memory a byte, and all requests that have one under way take turns. So only so many are
+	// encoded at once of those up to maxUncutBytes, and of longer ones.
+	shortStretches, longStretches = 64, 4
 )
 
 // StretchError says that a text has a stretch that is too long for the tokenizer and can't be cut.
@@ -99,22 +104,46 @@ func (t *tokenizer) encodePiece(ctx context.Context, who *caller, piece string, 
 	if t.cuts.kind == cutWords && len(piece) > minPieceBytes {
 		piece = t.cuts.words.compact(ctx, piece)
 	}
+	if len(piece) > 2*maxPieceBytes {
+		return t.encodeStretch(ctx, who, piece, need, from)
+	}
+	ids, err = t.call(ctx, who, piece)
+	return ids, true, err
+}
+
+// stretchTurns share the stretches among clients, up to maxUncutBytes and longer ones.
+type stretchTurns struct{ short, long *turns }
+
+func newStretchTurns() stretchTurns {
+	return stretchTurns{newTurns(shortStretches), newTurns(longStretches)}
+}
+
+// encodeStretch is encodePiece for a piece that is longer than the library should get, as a rule.
+func (t *tokenizer) encodeStretch(ctx context.Context, who *caller, piece string, need int, from end) (ids []int32, whole bool, err error) {
+	limit, room := maxUncutBytes, t.stretches.short
+	var encode func(ctx context.Context, who *caller, text string, need int) (ids []int32, whole bool, err error)
 	switch {
-	case len(piece) <= 2*maxPieceBytes:
 	case t.cuts.kind == cutClasses && t.joins:
-		if from == back {
-			need = all
-		}
-		ids, whole, err = t.encodeWindows(ctx, who, piece, need)
-		var stretch *StretchError
-		if !errors.As(err, &stretch) || len(piece) > maxUncutBytes {
-			return ids, whole, err
-		}
+		limit, encode = maxStretchBytes, t.encodeWindows
 	case t.long != nil:
+		limit, encode = maxStretchBytes, t.encodeLongWords
+	}
+	if len(piece) > limit {
+		return nil, false, &StretchError{Bytes: len(piece), Limit: limit}
+	}
+	if len(piece) > maxUncutBytes {
+		room = t.stretches.long
+	}
+	turn := &caller{client: who.client, weight: who.weight}
+	if err := room.wait(ctx, turn, len(piece)); err != nil {
+		return nil, false, err
+	}
+	defer room.done(turn)
+	if encode != nil {
 		if from == back {
 			need = all
 		}
-		ids, whole, err = t.encodeLongWords(ctx, who, piece, need)
+		ids, whole, err = encode(ctx, who, piece, need)
 		var stretch *StretchError
 		if !errors.As(err, &stretch) {
 			return ids, whole, err
@@ -122,8 +151,6 @@ func (t *tokenizer) encodePiece(ctx context.Context, who *caller, piece string, 
 		if len(piece) > maxUncutBytes {
 			return nil, false, &StretchError{Bytes: len(piece), Limit: maxUncutBytes}
 		}
-	case len(piece) > maxUncutBytes:
-		return nil, false, &StretchError{Bytes: len(piece), Limit: maxUncutBytes}
 	}
 	ids, err = t.call(ctx, who, piece)
 	return ids, true, err

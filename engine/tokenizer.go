@@ -25,6 +25,7 @@ type tokenizer struct {
 	joins     bool       // byte-pair encoding: see encodeWindows
 	long      *longWords // nil: of no use for this tokenizer
 	turns     *turns
+	stretches stretchTurns
 	trims     bool // offsets leave out white space: of byte-level tokenizers
 	info      TokenizerInfo
 
@@ -47,6 +48,7 @@ func openTokenizer(checkpoint *weights.Checkpoint, specialTokensAsText bool) (*t
 	config, sentence := checkpoint.Config(), checkpoint.Sentence()
 	t := &tokenizer{
 		turns:     newTurns(runtime.GOMAXPROCS(0)), // a call holds an operating-system thread
+		stretches: newStretchTurns(),
 		prompt:    sentence.Prompt,
 		maxLength: files.maxLength(sentence.Length, config.MaxPositions),
 	}
