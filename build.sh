@@ -13,7 +13,7 @@ root=$PWD
 # The Go module that links libtokenizers.a, and the crate that we build that library with.
 tokenizers=github.com/daulet/tokenizers
 crate=tools/libtokenizers
-crate_files='Cargo.toml Cargo.lock tiktoken-rs/Cargo.toml tiktoken-rs/lib.rs'
+crate_files='Cargo.toml Cargo.lock lib.rs tiktoken-rs/Cargo.toml tiktoken-rs/lib.rs'
 
 # What `check` runs. A newer version may find new faults: raise these on purpose, with the fixes.
 golangci_lint_version=v2.15.0
@@ -345,7 +345,7 @@ locate_library() {
         return
     fi
     # shellcheck disable=SC2086 # a list of words
-    key=$({ (cd "$crate" && cat $crate_files) && cat "$module_dir/src/lib.rs"; } | sha256 | cut -c1-12)
+    key=$({ (cd "$crate" && cat $crate_files) && unwinding <"$module_dir/src/lib.rs"; } | sha256 | cut -c1-12)
     library_dir=$(cache_dir)/libtokenizers/$module_version-$(go env GOOS)-$(go env GOARCH)-$key
 }
 
@@ -357,6 +357,14 @@ use_given_library() {
     grep -q "$version_symbol" "$library_dir/libtokenizers.a" ||
         die "LIBTOKENIZERS_DIR: $library_dir/libtokenizers.a is of another version: it lacks $version_symbol," \
             "which $tokenizers links"
+    grep -q 'the tokenizers library panicked' "$library_dir/libtokenizers.a" ||
+        say "$library_dir/libtokenizers.a was not built by this script: a hostile tokenizer.json may end the process"
+}
+
+# unwinding: makes of the Go module's src/lib.rs what $crate/lib.rs says of it. The version symbol stays as it is.
+unwinding() {
+    sed -e '/^#\[no_mangle\]$/{' -e N -e '/tokenizers_version_/!s/^.*\npub extern "C" fn /pub fn /' -e '}' \
+        -e 's/std::ffi::CString::new(\(.*\))\.unwrap()/crate::c_string(\1)/'
 }
 
 # build_library: makes $library_dir/libtokenizers.a from the Go module's own Rust source and our crate.
@@ -378,9 +386,9 @@ build_library() {
         same_machine "$host"
         say 'building libtokenizers.a, once for this version: about a minute on two cores'
         work=$library_dir/build.$$
-        mkdir -p "$work/src" "$work/tiktoken-rs"
+        mkdir -p "$work/tiktoken-rs"
         for file in $crate_files; do cat "$crate/$file" >"$work/$file"; done
-        cat "$module_dir/src/lib.rs" >"$work/src/lib.rs" # not cp: in the module cache it is read-only
+        unwinding <"$module_dir/src/lib.rs" >"$work/upstream.rs"
         # The target is named so that a build.target in the user's cargo configuration changes nothing.
         (cd "$work" && cargo build --release --locked --target "$host" --target-dir target) >"$work/log" 2>&1 || {
             cat "$work/log" >&2

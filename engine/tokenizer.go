@@ -109,7 +109,10 @@ func (t *tokenizer) prepare(file map[string]jsontext.Value) ([]byte, error) {
 			return nil, fmt.Errorf("tokenizer.json: model: %w", err)
 		}
 	}
-	var err error
+	err := checkBounds(file)
+	if err != nil {
+		return nil, err
+	}
 	if t.pair, t.single, err = parseTemplates(file["post_processor"]); err != nil {
 		return nil, err
 	}
