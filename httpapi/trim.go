@@ -17,6 +17,7 @@ type trimmer struct {
 
 const (
 	trimFrom  = 16 << 20 // bytes
+	trimRest  = 1 << 20
 	trimAfter = 2 * time.Second
 )
 
@@ -45,8 +46,12 @@ func (t *trimmer) plan(burst bool, done int64) {
 			return
 		}
 		t.planned.Store(false)
-		t.peak.Store(t.now.Load())
+		now := t.now.Load()
+		t.peak.Store(now)
 		t.done.Store(0)
+		if now >= trimRest {
+			t.done.Store(trimFrom) // what is still under way will leave memory, too
+		}
 		if t.free != nil {
 			t.free()
 			return

@@ -27,6 +27,13 @@ func TestTrimmer(t *testing.T) {
 		request(2 * trimFrom)
 		time.Sleep(2 * trimAfter)
 		check("a burst", 1)
+		trim.add(2 * trimFrom)
+		trim.add(trimFrom/4 - 2*trimFrom)
+		time.Sleep(2 * trimAfter)
+		check("most of a burst", 1)
+		trim.add(-trimFrom / 4)
+		time.Sleep(2 * trimAfter)
+		check("the rest of it", 1)
 		for range 40 {
 			request(trimFrom / 4)
 			time.Sleep(trimAfter / 4)
