@@ -138,7 +138,7 @@ func engineFailure(err error, c *call) *failure {
 			c.list.name, length.Index, length.Count(), query, length.Limit)
 	case errors.As(err, &stretch):
 		return failf(kindTooLarge, "a text has a stretch of %d bytes that this model's tokenizer can't take in parts, the limit is %d: "+
-			"put white space into it", stretch.Bytes, stretch.Limit)
+			"it wants words with a space between them", stretch.Bytes, stretch.Limit)
 	case errors.As(err, &overload):
 		f := failf(kindOverloaded, "the server is overloaded: %s would be %d, the limit is %d", overload.Limit, overload.Value, overload.Max)
 		f.header, f.value = fasthttp.HeaderRetryAfter, seconds(overload.RetryAfter)

@@ -79,6 +79,10 @@ func (o *options) check(rest []string) error {
 		return fmt.Errorf("--backend is %q, want cpu, sim or metal", o.backend)
 	case o.rounds < 1 || o.rounds > maxRounds:
 		return fmt.Errorf("--rounds is %d, want 1 to %d", o.rounds, maxRounds)
+	case o.workers < 0 || o.workers > maxWorkers:
+		return fmt.Errorf("--workers is %d, want 0 to %d", o.workers, maxWorkers)
+	case o.backend == "cpu" && !slices.Contains([]string{"", "fp32", "bf16", "int8"}, o.precision):
+		return fmt.Errorf("--precision is %q, want fp32, bf16 or int8 on the CPU", o.precision)
 	case o.backend == "cpu" && (o.shapes || o.sweep):
 		return errors.New("--shapes and --sweep-tiles are of the Metal kernels: they want --backend sim or metal")
 	case o.update && !o.budget:
@@ -91,7 +95,10 @@ func (o *options) check(rest []string) error {
 	return nil
 }
 
-const maxRounds = 1000
+const (
+	maxRounds  = 1000
+	maxWorkers = 1024 // that the CPU backend takes
+)
 
 func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	o, err := parse(args, errOut)

@@ -258,6 +258,8 @@ func TestUsage(t *testing.T) {
 		"--backend=abacus":               "want cpu, sim or metal",
 		"--lengths=3x":                   "--lengths",
 		"--rounds=0":                     "--rounds is 0",
+		"--workers=-1":                   "--workers is -1, want 0 to 1024",
+		"--precision=fp16":               `--precision is "fp16", want fp32, bf16 or int8`,
 		"--shapes":                       "--backend sim or metal",
 		"--backend=sim --roofline=x":     "the simulator has none",
 		"--update":                       "--update goes with --budget",

@@ -433,3 +433,12 @@ func TestWrongUsage(t *testing.T) {
 	call(t, exitUsage, "run")
 	call(t, exitUsage, "measure")
 }
+
+// The help of a flag that may be left out doesn't list nothing as a choice.
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	out, _ := call(t, 0, "run", "--help")
+	if text := strings.Join(strings.Fields(out), " "); strings.Contains(text, ",.") || !strings.Contains(text, "fp32,fp16") {
+		t.Errorf("an empty choice, or none, in\n%s", out)
+	}
+}

@@ -29,7 +29,7 @@ type runCommand struct {
 
 	Backend string `help:"Of embedded: ${enum}. sim is for checking, not for speed." enum:"${backends}" default:"auto"`
 	Model   string `help:"Checkpoint folder, instead of the experiment's. Default: the embedded model." placeholder:"DIR"`
-	DType   string `name:"dtype" help:"Instead of the experiment's: ${enum}." enum:"${dtypes}," default:"" placeholder:"TYPE"`
+	DType   string `name:"dtype" help:"Instead of the experiment's: ${dtypes}." enum:"${dtypes}," default:"" placeholder:"TYPE"`
 	Threads int    `help:"That a peer may use. Default: one a core." placeholder:"N"`
 
 	URL         string `name:"url" help:"Of http." placeholder:"URL"`
