@@ -111,6 +111,17 @@ func (f Format) attention(layer int, h, queries, pairs, keys float64) Operation 
 	return Operation{layer, Attention, 4 * pairs * h, (2*queries*h + 2*keys*h) * f.Activation}
 }
 
+// Pair is the arithmetic that each two tokens of a sequence add, as a part of all that a token needs besides: a sequence of
+// n tokens takes n + Pair n² times that.
+func Pair(s Shape) float64 {
+	flops := func(tokens int) float64 {
+		sum, _ := Total(Pass(s, []int{tokens}, Format{}))
+		return sum
+	}
+	pair := (flops(3) - 2*flops(2) + flops(1)) / 2
+	return pair / (flops(2) - flops(1) - 3*pair)
+}
+
 // Total adds up.
 func Total(operations []Operation) (flops, bytes float64) {
 	for _, o := range operations {

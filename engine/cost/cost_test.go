@@ -40,3 +40,12 @@ func TestPass(t *testing.T) {
 		t.Errorf("with embeddings of 2: %+v", o)
 	}
 }
+
+// TestPair counts by hand: a token of the first of two layers needs 2 (12 + 4 + 8 + 8) 4 operations, one of the last, where
+// only keys and values are of all tokens, 2 8 4 and 4 4 for its score; two tokens of the first need 4 4.
+func TestPair(t *testing.T) {
+	shape := Shape{Layers: 2, Hidden: 4, FeedForward: 8, Embedding: 4, Labels: 1}
+	if got, want := Pair(shape), 16./(256+64+16); got != want {
+		t.Errorf("a pair is %g of a token, want %g", got, want)
+	}
+}

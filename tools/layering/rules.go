@@ -38,7 +38,7 @@ var allowed = []rule{
 	{"bulk/embedded", nil},
 	{"jsonl", []string{"engine"}},
 	{"engine", []string{
-		"engine/backend", "engine/schedule", "engine/trace", "engine/reference", "engine/cpu", "engine/gpu", "parallel",
+		"engine/backend", "engine/cost", "engine/schedule", "engine/trace", "engine/reference", "engine/cpu", "engine/gpu", "parallel",
 		"weights", "weights/builtin", "metal/open", // which opens the system's device where nobody chose one
 	}},
 
