@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/metalrank/metalrank/engine/cost"
 	"github.com/metalrank/metalrank/engine/schedule"
 	"github.com/metalrank/metalrank/weights"
 	"github.com/metalrank/metalrank/weights/builtin"
@@ -74,6 +75,7 @@ func openOn(ctx context.Context, config Config, d *dispatcher) (*Engine, error) 
 		queue: schedule.NewQueue(schedule.Limits{
 			BatchTokens: config.MaxBatchTokens, QueueTokens: config.MaxQueueTokens,
 			Requests: config.MaxConcurrentRequests, MaxWait: config.MaxWait,
+			Pair: cost.Pair(cost.ShapeOf(checkpoint.Config())),
 		}),
 	}
 	if err := e.load(ctx); err != nil {

@@ -95,7 +95,8 @@ type Stats struct {
 	FirstBatch uint64        // BatchStats.ID of the first
 }
 
-// Score scores every pair. A deadline of ctx counts: what has not begun by then is not computed. Errors: ErrClosed,
+// Score scores every pair. A deadline of ctx counts: a call that can't make it by the estimate is refused with an
+// *OverloadError, and one that no longer can is not computed. Errors: ErrClosed,
 // ErrTokenizer, ErrBackend, a *NonFiniteError, an *OverloadError, a *LengthError, a *ValueError, ctx's.
 func (e *Engine) Score(ctx context.Context, pairs []Pair, options Options) (*Scores, error) {
 	timer := e.config.Trace.Request()

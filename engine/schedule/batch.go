@@ -7,6 +7,8 @@ type Batch struct {
 	Spans     []Span // one a request
 	Tokens    int
 	Sequences int
+	// Work is that of the sequences; see Limits.
+	Work float64
 	// ID counts the batches of a device, from 1.
 	ID uint64
 	// Expired are requests that Next found to be past their deadline and dropped. They are in no span.
@@ -34,19 +36,15 @@ func (b *Batch) reset() {
 	*b = Batch{Spans: b.Spans[:0], Expired: b.Expired[:0]}
 }
 
-// add takes sequences of a request from those that wait. A request's sequences are one span, however many turns it has.
-func (b *Batch) add(r *Request, to, tokens int) {
-	if r.take == b.Queue.takes {
-		b.Spans[r.span].To = to
-	} else {
-		r.take, r.span = b.Queue.takes, len(b.Spans)
-		b.Spans = append(b.Spans, Span{r, r.next, to})
-		if r.batches == 0 {
-			r.started, r.firstRun = b.started, b.ID
-		}
-		r.batches++
+// add takes sequences of a request from those that wait.
+func (b *Batch) add(r *Request, to, tokens int, work float64) {
+	b.Spans = append(b.Spans, Span{r, r.next, to})
+	if r.batches == 0 {
+		r.started, r.firstRun = b.started, b.ID
 	}
+	r.batches++
 	b.Tokens += tokens
+	b.Work += work
 	b.Sequences += to - r.next
 	r.running += to - r.next
 	r.tokens -= tokens

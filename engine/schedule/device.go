@@ -1,29 +1,31 @@
 package schedule
 
 import (
-	"cmp"
+	"slices"
 	"time"
 )
 
 // Device is what runs batches: one after another, though the next may be handed over while one runs.
 type Device struct {
 	config  DeviceConfig
-	models  ring[*seat]
-	on      *seat // the model of what runs
+	seats   []*seat
+	clock   float64 // the turn of the model that was served last
+	on      *seat   // the model of what runs
 	running int
 	batches uint64
 	last    time.Duration // when a batch was done last
-	// As far as the rate of late tells: the time that all running batches take, the time that the newest of them takes,
-	// and when they should be done.
-	ahead, newest float64
-	end           time.Duration
+	// As far as the time of late batches tells: the time that all running batches take, when they should be done, and how
+	// long before that the next is handed over.
+	ahead float64
+	end   time.Duration
+	lead  time.Duration
 }
 
 // DeviceConfig says how batches overlap.
 type DeviceConfig struct {
 	// Overlap is how many batches may be handed over and not done, at least 1: while one runs the next is packed.
 	Overlap int
-	// Lead is how long before the end of what runs the next is handed over, as a part of the time of what runs. Earlier
+	// Lead is how long before the end of what runs the next is handed over, as a part of the time of a full batch. Earlier
 	// is no use to the device, and what arrives later must wait for it. 1 or more: at once.
 	Lead float64
 }
@@ -31,50 +33,56 @@ type DeviceConfig struct {
 // DefaultDevice is chosen by simulation (RATIONALE.md, "Scheduling").
 func DefaultDevice() DeviceConfig { return DeviceConfig{Overlap: 2, Lead: 0.2} }
 
-// seat is a model's place on a device.
+// seat is a model's place on a device. Models take the device in turn, batch by batch: next is the one that has had the
+// least of its time by weight (start-time fair queueing: Goyal, Vin and Cheng, 1996).
 type seat struct {
-	share  share[*seat]
 	device *Device
 	queue  *Queue
+	weight float64
+	turn   float64 // device time that it has had, by weight; no less than the clock of the device when it began to wait
 	paused bool
-	// Sums that decay, so that their ratio is the time of a token of late.
-	time, tokens float64
+	took   fit
 }
 
-// modelQuantum is the device time of a model's turn.
-const modelQuantum = 20 * time.Millisecond
+// fit is a line through the work and the time of batches of late, by least squares. Its sums decay, so that about twenty
+// batches count.
+type fit struct{ n, x, y, xx, xy float64 }
 
-// decay is how much of a seat's sums is left after a batch: about ten batches count.
-const decay = 0.9
+const decay = 0.95
+
+func (f *fit) add(x, y float64) {
+	f.n, f.x, f.y = decay*f.n+1, decay*f.x+x, decay*f.y+y
+	f.xx, f.xy = decay*f.xx+x*x, decay*f.xy+x*y
+}
+
+// at is the time of a batch of some work, in nanoseconds; 0 at first.
+func (f *fit) at(x float64) float64 {
+	if f.x == 0 {
+		return 0
+	}
+	if spread := f.n*f.xx - f.x*f.x; spread > 0.01*f.x*f.x {
+		if slope := (f.n*f.xy - f.x*f.y) / spread; slope > 0 && slope*f.x < f.y {
+			return (f.y-slope*f.x)/f.n + slope*x
+		}
+	}
+	return f.y / f.x * x
+}
 
 // NewDevice returns a device without models.
-func NewDevice(config DeviceConfig) *Device {
-	d := &Device{config: config}
-	quantum := float64(modelQuantum)
-	d.models.config = ringConfig{total: quantum, least: quantum, first: quantum, newcomers: quantum}
-	return d
-}
+func NewDevice(config DeviceConfig) *Device { return &Device{config: config} }
 
 // Attach lets a device run a queue's requests. Weight is how much more of the device's time than others the model gets;
 // 0: 1.
 func (d *Device) Attach(q *Queue, weight float64) {
-	s := &seat{device: d, queue: q}
-	s.share.owner, s.share.weight = s, cmp.Or(weight, 1)
+	s := &seat{device: d, queue: q, weight: weightOf(weight), turn: d.clock}
+	d.seats = append(d.seats, s)
 	q.seats = append(q.seats, s)
-	if q.waiting > 0 {
-		d.models.join(&s.share, float64(modelQuantum))
-	}
 }
 
 // Detach undoes Attach. What runs goes on.
 func (d *Device) Detach(q *Queue) {
-	for i, s := range q.seats {
-		if s.device == d {
-			d.models.leave(&s.share)
-			q.seats = append(q.seats[:i], q.seats[i+1:]...)
-			return
-		}
-	}
+	d.seats = slices.DeleteFunc(d.seats, func(s *seat) bool { return s.queue == q })
+	q.seats = slices.DeleteFunc(q.seats, func(s *seat) bool { return s.device == d })
 }
 
 // Pause keeps a device from a queue's requests, or lets it have them again.
@@ -85,6 +93,9 @@ func (d *Device) Pause(q *Queue, pause bool) {
 		}
 	}
 }
+
+// join is called when something begins to wait.
+func (s *seat) join() { s.turn = max(s.turn, s.device.clock) }
 
 // Running is how many batches are handed over and not done.
 func (d *Device) Running() int { return d.running }
@@ -97,25 +108,30 @@ func (d *Device) Next(b *Batch, now time.Duration) (ok bool, again time.Duration
 	if d.running >= d.config.Overlap {
 		return false, 0
 	}
-	if at := d.end - time.Duration(d.config.Lead*d.newest); d.running > 0 && d.config.Lead < 1 && at > now {
+	if at := d.end - d.lead; d.running > 0 && d.config.Lead < 1 && at > now {
 		return false, at
 	}
 	for {
-		s := d.models.first(func(s *seat) bool {
-			due := s.due()
-			if due > now && (again == 0 || due < again) {
-				again = due
+		var next *seat
+		for _, s := range d.seats {
+			if s.queue.waiting == 0 || s.paused {
+				continue
 			}
-			return !s.paused && due <= now
-		})
-		if s == nil {
+			if due := s.due(); due > now {
+				if again == 0 || due < again {
+					again = due
+				}
+			} else if next == nil || s.turn < next.turn {
+				next = s
+			}
+		}
+		if next == nil {
 			return false, again
 		}
-		if d.running > 0 && s.owner != d.on {
+		if d.running > 0 && next != d.on {
 			return false, 0 // batches of two models at once would each seem to take the other's time, too
 		}
-		d.models.reach(s)
-		if d.start(b, s.owner, now); b.Sequences > 0 {
+		if d.start(b, next, now); b.Sequences > 0 {
 			return true, 0
 		}
 	}
@@ -139,11 +155,12 @@ func (d *Device) start(b *Batch, s *seat, now time.Duration) {
 	d.batches++
 	d.running++
 	b.seat, d.on = s, s
-	b.charged = float64(b.Tokens) * s.perToken()
-	d.models.charge(&s.share, b.charged)
-	d.newest = b.charged
-	d.ahead += d.newest
-	d.end = max(d.end, now) + time.Duration(d.newest)
+	b.charged = s.took.at(b.Work)
+	d.clock = s.turn
+	s.turn += b.charged / s.weight
+	d.lead = time.Duration(d.config.Lead * s.fullBatch())
+	d.ahead += b.charged
+	d.end = max(d.end, now) + time.Duration(b.charged)
 }
 
 // Done says that a batch has run, or failed. It returns how long the device had it: from when it began, or the batch
@@ -159,9 +176,8 @@ func (d *Device) Done(b *Batch, now time.Duration) time.Duration {
 	}
 	used := now - max(b.started, d.last)
 	s := b.seat
-	d.models.charge(&s.share, float64(used)-b.charged)
-	s.time = decay*s.time + float64(used)
-	s.tokens = decay*s.tokens + float64(b.Tokens)
+	s.turn += (float64(used) - b.charged) / s.weight
+	s.took.add(b.Work, float64(used))
 	d.last = now
 	d.ahead -= b.charged
 	if d.running--; d.running == 0 {
@@ -171,23 +187,20 @@ func (d *Device) Done(b *Batch, now time.Duration) time.Duration {
 	return used
 }
 
-// perToken is the time of a token of late, in nanoseconds; 0 at first.
-func (s *seat) perToken() float64 {
-	if s.tokens == 0 {
-		return 0
-	}
-	return s.time / s.tokens
-}
+// fullBatch is the time of a batch that is full, in nanoseconds; 0 at first.
+func (s *seat) fullBatch() float64 { return s.took.at(float64(s.queue.limits.BatchTokens)) }
 
-// rate is the tokens a nanosecond that the device gives the model, while other models wait that wait now.
+// rate is the work a nanosecond that the device does in full batches of the model, as others wait now.
 func (s *seat) rate() float64 {
-	cost := s.perToken()
-	if cost == 0 {
+	full := s.fullBatch()
+	if full == 0 {
 		return 0
 	}
-	all := s.device.models.weight
-	if !s.share.joined() {
-		all += s.share.weight
+	all := 0.
+	for _, other := range s.device.seats {
+		if other.queue.waiting > 0 || other == s {
+			all += other.weight
+		}
 	}
-	return s.share.weight / all / cost
+	return s.weight / all * float64(s.queue.limits.BatchTokens) / full
 }

@@ -1,60 +1,35 @@
 package schedule
 
-import "time"
+import (
+	"time"
+)
 
 // Queue holds the requests of one model.
 type Queue struct {
 	limits  Limits
-	turns   ringConfig
-	clients ring[*client]
 	named   map[string]*client
+	sharing clock         // of clients, by weight, however many requests each has
+	flat    clock         // of requests, by the weights of their clients
+	ready   heap[*client] // those with requests that wait, in the order of service
+	latest  float64       // client.taken of all that ever were
 	seats   []*seat
 
-	tokens   int           // that wait
-	reserved int           // that requests are expected to have which are still to be pushed
-	waiting  int           // requests of which something waits
-	requests int           // between Enter and Leave
-	takes    uint64        // calls of take
-	idle     int           // names from which on those without requests are forgotten
+	tokens   int     // that wait
+	work     float64 // that waits
+	reserved int     // that requests are expected to have which are still to be pushed
+	waiting  int     // requests of which something waits
+	requests int     // between Enter and Leave
+	idle     int     // names from which on those without requests are forgotten
+	arrivals arrivals
 	since    time.Duration // when what waits began to, or was last taken from
 }
 
-// client is a name that requests share.
-type client struct {
-	share    share[*client]
-	requests ring[*Request]
-	tokens   int // that wait
-	reserved int // as in Queue
-}
-
-// Tuning is how turns are cut, in parts of BatchTokens.
-type Tuning struct {
-	// First is a newcomer's credit.
-	First float64
-	// Newcomers is what newcomers may put before the others in a round, which has another whole one for those.
-	Newcomers float64
-	// Least keeps a turn from being so short that turns are all there is.
-	Least float64
-}
-
-// DefaultTuning is chosen by simulation (RATIONALE.md, "Scheduling"). A request of eight documents of a hundred words is
-// done in one turn.
-func DefaultTuning() Tuning { return Tuning{First: 0.25, Newcomers: 3, Least: 1. / 64} }
-
-// minIdleClients is how many clients are remembered at least, for what they took of this round, though they may have no
-// requests.
+// minIdleClients is how many clients are remembered at least, though they may have no requests.
 const minIdleClients = 4096
 
 // NewQueue returns an empty queue. Limits must hold to their bounds.
-func NewQueue(limits Limits) *Queue { return NewTunedQueue(limits, DefaultTuning()) }
-
-// NewTunedQueue is NewQueue for those who try what DefaultTuning should be.
-func NewTunedQueue(limits Limits, t Tuning) *Queue {
-	total := float64(limits.BatchTokens)
-	q := &Queue{limits: limits, named: map[string]*client{}, idle: minIdleClients}
-	q.turns = ringConfig{total: total, least: t.Least * total, first: t.First * total, newcomers: t.Newcomers * total}
-	q.clients.config = q.turns
-	return q
+func NewQueue(limits Limits) *Queue {
+	return &Queue{limits: limits, named: map[string]*client{}, idle: minIdleClients}
 }
 
 // Limits returns what NewQueue was given.
@@ -71,7 +46,7 @@ func (q *Queue) Requests() int { return q.requests }
 func (q *Queue) Enter() error {
 	if q.requests >= q.limits.Requests {
 		each := float64(q.tokens) / float64(max(q.waiting, 1))
-		return &OverloadError{Limit: "Requests", Value: q.requests + 1, Max: q.limits.Requests, RetryAfter: q.timeFor(each)}
+		return &OverloadError{Limit: "Requests", Value: q.requests + 1, Max: q.limits.Requests, RetryAfter: q.tokensTime(each)}
 	}
 	q.requests++
 	return nil
@@ -109,9 +84,10 @@ func (q *Queue) Full(client string) error {
 
 // Push accepts all of a request, or nothing: then the error is an *OverloadError.
 func (q *Queue) Push(r *Request, now time.Duration) error {
-	tokens := 0
+	tokens, work := 0, 0.
 	for _, n := range r.Lengths {
 		tokens += int(n)
+		work += q.workOf(n)
 	}
 	c := q.client(r.Client)
 	// Without what is reserved: that was admitted, and this was.
@@ -121,27 +97,27 @@ func (q *Queue) Push(r *Request, now time.Duration) error {
 	if len(r.Lengths) == 0 {
 		return nil
 	}
+	if err := q.inTime(c, work, r.Deadline, now); err != nil {
+		return err
+	}
 	r.client = c
 	c.tokens += tokens
-	r.tokens, r.pushed, r.state = tokens, now, queued
-	r.share.owner, r.share.weight, r.share.deadline = r, r.Weight, r.Deadline
-	r.client.requests.join(&r.share, float64(tokens))
-	if !r.client.share.joined() {
-		r.client.share.weight = r.ClientWeight
-		q.clients.join(&r.client.share, float64(tokens))
-	} else if r.share.fresh {
-		q.clients.hurry(&r.client.share)
-	}
+	r.tokens, r.work, r.left, r.pushed, r.state = tokens, work, work, now, queued
 	if q.waiting == 0 {
 		q.since = now
 		for _, s := range q.seats {
-			s.device.models.join(&s.share, float64(modelQuantum))
+			s.join()
 		}
 	}
 	q.waiting++
 	q.tokens += tokens
+	q.arrivals.add(work, now)
+	q.join(r)
 	return nil
 }
+
+// workOf is the work of a sequence of n tokens.
+func (q *Queue) workOf(n int32) float64 { return float64(n) * (1 + q.limits.Pair*float64(n)) }
 
 // roomPart is how many times what is free a client may have waiting, when it isn't the only one: so that whoever sends too
 // much finds the queue full before the others do, and yet one alone can fill 8/9 of it. Switches that share memory between
@@ -154,14 +130,14 @@ func (q *Queue) admit(waiting, own, tokens int) error {
 	if sum := waiting + tokens; sum > q.limits.QueueTokens && waiting > 0 {
 		over := min(sum-q.limits.QueueTokens, waiting)
 		return &OverloadError{
-			Limit: "QueueTokens", Value: sum, Max: q.limits.QueueTokens, RetryAfter: q.timeFor(float64(over)),
+			Limit: "QueueTokens", Value: sum, Max: q.limits.QueueTokens, RetryAfter: q.tokensTime(float64(over)),
 		}
 	}
 	most := roomPart * (q.limits.QueueTokens - waiting)
 	if sum := own + tokens; sum > most && own > 0 && len(q.named) > 1 {
 		over := min(sum-most, own)
 		return &OverloadError{
-			Limit: "QueueTokens of one client", Value: sum, Max: most, RetryAfter: q.timeFor(float64(over)),
+			Limit: "QueueTokens of one client", Value: sum, Max: most, RetryAfter: q.tokensTime(float64(over)),
 		}
 	}
 	return nil
@@ -174,8 +150,7 @@ func (q *Queue) client(name string) *client {
 		if len(q.named) >= q.idle {
 			q.forget()
 		}
-		c = &client{requests: ring[*Request]{config: q.turns}}
-		c.share.owner = c
+		c = &client{weight: 1}
 		q.named[name] = c
 	}
 	return c
@@ -185,7 +160,7 @@ func (q *Queue) client(name string) *client {
 // that it costs little for each.
 func (q *Queue) forget() {
 	for name, c := range q.named {
-		if !c.share.joined() && c.reserved == 0 {
+		if c.ready == 0 && c.due == 0 && c.taken <= q.sharing.time && c.reserved == 0 {
 			delete(q.named, name)
 		}
 	}
@@ -202,93 +177,49 @@ func (q *Queue) Drop(r *Request) {
 	q.tokens -= r.tokens
 	r.client.tokens -= r.tokens
 	r.tokens = 0
-	if r.share.joined() {
-		q.remove(r)
+	if r.place > 0 {
+		q.cancel(r)
 	}
 }
 
 // Clear drops every request of which something waits, and calls f with each.
 func (q *Queue) Clear(f func(*Request)) {
 	for q.waiting > 0 {
-		r := q.clients.members[0].owner.requests.members[0].owner
+		r := q.ready.first().value.waiting.first().value
 		q.Drop(r)
 		f(r)
-	}
-}
-
-// remove takes a request of which nothing waits from its rings.
-func (q *Queue) remove(r *Request) {
-	r.client.requests.leave(&r.share)
-	if r.client.requests.Len() == 0 {
-		q.clients.leave(&r.client.share)
-	} else {
-		q.calm(r.client)
-	}
-	q.waiting--
-	if q.waiting == 0 {
-		for _, s := range q.seats {
-			s.device.models.leave(&s.share)
-		}
-	}
-}
-
-// calm lets a client go before others only while it has a newcomer.
-func (q *Queue) calm(c *client) {
-	if !c.requests.members[0].fresh {
-		q.clients.calm(&c.share)
 	}
 }
 
 // take fills b with up to the limit of tokens.
 func (q *Queue) take(b *Batch, now time.Duration) {
 	b.Queue, b.started = q, now
-	q.takes++
-	for full := false; !full && q.waiting > 0; {
-		c := q.clients.next().owner
-		r := c.requests.next().owner
-		if r.Deadline != 0 && r.Deadline <= now {
+	for q.waiting > 0 {
+		r := q.ready.first().value.waiting.first().value
+		// The last one runs whatever the estimate says, or that would never be corrected.
+		if r.Deadline != 0 && (r.Deadline <= now || q.waiting > 1 && now+q.leastTime(r) > r.Deadline) {
 			q.Drop(r)
 			b.Expired = append(b.Expired, r)
 			continue
 		}
-		turn := r.share.credit
-		if !c.share.fresh {
-			turn = min(turn, c.share.credit)
-		}
-		to, taken := r.next, 0
-		for to < len(r.Lengths) && float64(taken) < turn {
-			n := int(r.Lengths[to])
-			if full = b.Tokens+taken+n > q.limits.BatchTokens && b.Tokens+taken > 0; full {
+		to, tokens, work := r.next, 0, 0.
+		for to < len(r.Lengths) {
+			n := r.Lengths[to]
+			if sum := b.Tokens + tokens; sum > 0 && sum+int(n) > q.limits.BatchTokens {
 				break
 			}
-			taken += n
+			tokens += int(n)
+			work += q.workOf(n)
 			to++
 		}
-		if taken == 0 {
-			continue // full
+		// A part of a request is no use to it yet, and delays the others in the batch: it must save a batch at least.
+		if tokens == 0 || to < len(r.Lengths) && b.Sequences > 0 && q.tokens < q.limits.BatchTokens {
+			break
 		}
-		b.add(r, to, taken)
-		q.tokens -= taken
-		c.tokens -= taken
-		c.requests.charge(&r.share, float64(taken))
-		q.clients.charge(&c.share, float64(taken))
-		if to == len(r.Lengths) {
-			q.remove(r)
-		} else {
-			q.calm(c)
-		}
+		b.add(r, to, tokens, work)
+		q.tokens -= tokens
+		r.client.tokens -= tokens
+		q.charge(r, work)
 	}
 	q.since = now
-}
-
-// timeFor is how long the model's devices take for tokens, as they are shared now.
-func (q *Queue) timeFor(tokens float64) time.Duration {
-	rate := 0.
-	for _, s := range q.seats {
-		rate += s.rate()
-	}
-	if rate == 0 {
-		return 0
-	}
-	return time.Duration(tokens / rate)
 }

@@ -14,22 +14,25 @@ type Request struct {
 	ClientWeight, Weight float64
 	// Value is its owner's, to find what the request belongs to.
 	Value any
-	// Deadline, if not 0, is when the answer is of no more use: what has not begun by then is Dropped.
+	// Deadline, if not 0, is when the answer is of no more use: what can no longer make it is Dropped.
 	Deadline time.Duration
 
 	client   *client
-	share    share[*Request]
-	tokens   int // that wait
-	next     int // the first sequence that waits
-	running  int // sequences in batches
-	done     int // sequences that came back
+	tokens   int     // that wait
+	work     float64 // of all sequences
+	left     float64 // of work, to be taken
+	tag      float64 // finish tag in client.sharing
+	place    int     // in client.waiting
+	flat     int     // place in Queue.flat.due
+	claim    int     // place in client.claims
+	next     int     // the first sequence that waits
+	running  int     // sequences in batches
+	done     int     // sequences that came back
 	state    state
 	pushed   time.Duration
 	started  time.Duration // when the first batch with a part of it began
 	batches  int
 	firstRun uint64
-	take     uint64 // the queue's that took of it last, and the span in that
-	span     int
 }
 
 type state uint8

@@ -1,9 +1,8 @@
 // Package schedule decides which sequences run next, on which device.
 //
-// A Queue holds the requests of one model. A Device takes batches from the queues that are attached to it. Who is served
-// is settled three times by deficit round robin: a device's time is shared by its models, a model's tokens by its
-// clients, a client's tokens by its requests. Work is cut between sequences, so that a request of thousands gives way to
-// one of eight; whoever has just arrived takes its first turn before those that have had one.
+// A Queue holds the requests of one model. A Device takes batches from the queues that are attached to it. Requests are
+// served in the order in which weighted sharing would finish them (fair sojourn protocol; RATIONALE.md, "Scheduling"): of a
+// model's tokens among clients, and of a client's among its requests. Models take turns, batch by batch.
 //
 // Everything here is a state machine: it has no goroutine, no lock and no clock. Its caller holds a lock and says what
 // time it is, on any clock that doesn't go back. The engine drives it with a real one, simulate with one of its own, and
@@ -45,6 +44,9 @@ type Limits struct {
 	QueueTokens int
 	// Requests is how many requests may be under way, from Enter to Leave.
 	Requests int
+	// Pair is the work of attention that two tokens of a sequence cause, as a part of all other work of a token: a sequence
+	// of n tokens is n + Pair n² of work.
+	Pair float64
 	// MaxWait is how long a batch that isn't full waits for more to come while its device is idle. 0: not at all.
 	MaxWait time.Duration
 }

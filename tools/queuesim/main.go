@@ -1,8 +1,9 @@
 // Command queuesim compares the scheduler with the usual policies, in simulated time (engine/schedule/simulate): fixed-window
-// dynamic batching, and FIFO with a budget of tokens.
+// dynamic batching, FIFO with a budget of tokens, shortest remaining work, and taking turns.
 //
 //	go run ./tools/queuesim [-only NAMES] [-full] [-seed N]          a table, or with -full one for each scenario
-//	go run ./tools/queuesim -sweep first=0.1,0.25,0.5 [-only NAMES]  ours with other parameters
+//	go run ./tools/queuesim -sweep lead=0.1,0.2,0.5 [-only NAMES]    ours with other parameters
+//	go run ./tools/queuesim -grid                                    uniform requests, ours beside FIFO
 //	go run ./tools/queuesim -trace FILE                              a recorded trace; simulate.Recorded has the format
 //
 // Tables are Markdown, on standard output. Exit status: 0 fine, 1 a run failed, 2 wrong usage.
@@ -30,6 +31,7 @@ type options struct {
 	window time.Duration
 	sweep  string
 	trace  string
+	grid   bool
 
 	parameter parameter // that is swept
 	values    []float64
@@ -63,8 +65,9 @@ func parse(args []string, errOut io.Writer) (*options, error) {
 	flags.BoolVar(&o.full, "full", false, "every table of every scenario")
 	flags.Uint64Var(&o.seed, "seed", 1, "of the traces")
 	flags.DurationVar(&o.window, "window", 50*time.Millisecond, "of dynamic batching")
-	flags.StringVar(&o.sweep, "sweep", "", "a parameter of the scheduler and values, as in first=0.1,0.5: "+
+	flags.StringVar(&o.sweep, "sweep", "", "a parameter of the scheduler and values, as in lead=0.1,0.5: "+
 		strings.Join(parameterNames(), ", "))
+	flags.BoolVar(&o.grid, "grid", false, "ours and FIFO where all requests have as many documents, by load and clients")
 	flags.StringVar(&o.trace, "trace", "", "a file with a recorded trace, to run on one model and one device")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
@@ -74,6 +77,9 @@ func parse(args []string, errOut io.Writer) (*options, error) {
 	}
 	if o.window <= 0 {
 		return nil, fmt.Errorf("-window is %v, want more than 0", o.window)
+	}
+	if o.grid && (*only != "" || o.sweep != "" || o.trace != "" || o.full) {
+		return nil, errors.New("-grid goes with no other table")
 	}
 	if o.trace != "" && (*only != "" || o.sweep != "") {
 		return nil, errors.New("-trace goes with neither -only nor -sweep")
@@ -105,6 +111,8 @@ func (o *options) policies() []policy {
 		{"ours", simulate.Ours},
 		{fmt.Sprintf("window of %v", o.window), simulate.Window(o.window)},
 		{"FIFO", simulate.FIFO},
+		{"shortest", simulate.Shortest},
+		{"turns", simulate.Turns},
 	}
 }
 
@@ -117,6 +125,8 @@ type result struct {
 
 func (o *options) print(out, errOut io.Writer) error {
 	switch {
+	case o.grid:
+		return printGrid(out)
 	case o.trace != "":
 		return o.printRecorded(out)
 	case o.sweep != "":

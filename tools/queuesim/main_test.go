@@ -81,8 +81,9 @@ func TestUsage(t *testing.T) {
 		{[]string{"-window", "0s"}, "-window is 0s"},
 		{[]string{"-trace", "x", "-only", "light"}, "-trace goes with neither"},
 		{[]string{"-sweep", "none=1"}, `no parameter "none"`},
-		{[]string{"-sweep", "first"}, `a value of first is ""`},
-		{[]string{"-sweep", "first=1,-1"}, `a value of first is "-1"`},
+		{[]string{"-sweep", "lead"}, `a value of lead is ""`},
+		{[]string{"-sweep", "lead=1,-1"}, `a value of lead is "-1"`},
+		{[]string{"-grid", "-full"}, "-grid goes with no other table"},
 		{[]string{"-unknown"}, "not defined"},
 	} {
 		if out, errOut, status := do(test.args...); status != 2 || !strings.Contains(errOut, test.want) || out != "" {

@@ -18,9 +18,6 @@ type parameter struct {
 
 func parameters() []parameter {
 	return []parameter{
-		{"first", func(c *simulate.Config, v float64) { c.Tuning.First = v }},
-		{"newcomers", func(c *simulate.Config, v float64) { c.Tuning.Newcomers = v }},
-		{"least", func(c *simulate.Config, v float64) { c.Tuning.Least = v }},
 		{"lead", func(c *simulate.Config, v float64) { c.Overlap.Lead = v }},
 		{"overlap", func(c *simulate.Config, v float64) { c.Overlap.Overlap = int(v) }},
 	}
@@ -59,7 +56,7 @@ func (o *options) printSweep(out io.Writer) error {
 	for _, s := range o.scenarios() {
 		for _, v := range o.values {
 			report, err := s.Run(o.seed, simulate.Ours, func(c *simulate.Config) {
-				c.Tuning, c.Overlap = schedule.DefaultTuning(), schedule.DefaultDevice()
+				c.Overlap = schedule.DefaultDevice()
 				o.parameter.set(c, v)
 			})
 			if err != nil {

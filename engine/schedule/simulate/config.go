@@ -14,8 +14,6 @@ type Config struct {
 	Devices []Device
 	// Overlap is how batches are handed over. The zero value is schedule.DefaultDevice.
 	Overlap schedule.DeviceConfig
-	// Tuning cuts turns. The zero value is schedule.DefaultTuning.
-	Tuning schedule.Tuning
 	// Route picks the model of each request. Nil: the trace has done so.
 	Route Router
 	// Seed is for the jitter of devices, and for routing.
@@ -44,9 +42,6 @@ func (c *Config) prepare() error {
 	}
 	if c.Overlap == (schedule.DeviceConfig{}) {
 		c.Overlap = schedule.DefaultDevice()
-	}
-	if c.Tuning == (schedule.Tuning{}) {
-		c.Tuning = schedule.DefaultTuning()
 	}
 	all := make([]int, len(c.Devices))
 	for i := range all {

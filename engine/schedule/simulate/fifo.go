@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"slices"
 	"sort"
 	"time"
 
@@ -19,6 +20,8 @@ type fifo struct {
 	ready func(l *line, now time.Duration) (bool, time.Duration)
 	// whole keeps a request together if it fits a batch.
 	whole bool
+	// shortest keeps entries in the order of the tokens that wait of them, and not of arrival.
+	shortest bool
 	// drops takes out what a client that has gone still waits for.
 	drops bool
 }
@@ -67,6 +70,15 @@ func Window(window time.Duration) NewPolicy {
 	}
 }
 
+// Shortest serves the request first that has the least work left (shortest remaining processing time): no policy has a
+// shorter mean, and large ones may wait for ever.
+func Shortest(c *Config) Policy {
+	p := newFIFO(c)
+	p.drops, p.shortest = true, true
+	p.ready = func(*line, time.Duration) (bool, time.Duration) { return true, 0 }
+	return p
+}
+
 func newFIFO(c *Config) *fifo {
 	n := len(c.Devices)
 	p := &fifo{models: make([][]int, n), turn: make([]int, n), has: make([]int, n)}
@@ -86,7 +98,11 @@ func (p *fifo) Push(r *Request, _ time.Duration) error {
 	}
 	l.requests++
 	l.tokens += r.tokens
-	l.entries = append(l.entries, entry{request: r, id: r.id, tokens: r.tokens})
+	at := len(l.entries)
+	if p.shortest {
+		at = l.first + sort.Search(at-l.first, func(i int) bool { return l.entries[l.first+i].tokens > r.tokens })
+	}
+	l.entries = slices.Insert(l.entries, at, entry{request: r, id: r.id, tokens: r.tokens})
 	return nil
 }
 
@@ -97,6 +113,14 @@ func (p *fifo) Drop(r *Request) bool {
 		return false
 	}
 	l := &p.lines[r.Model]
+	if p.shortest {
+		if i := slices.IndexFunc(l.entries, func(e entry) bool { return e.request == r }); i >= 0 {
+			l.tokens -= l.entries[i].tokens
+			l.entries = slices.Delete(l.entries, i, i+1)
+		}
+		l.skip()
+		return true
+	}
 	// They are in the order of arrival, as ids are.
 	i := l.first + sort.Search(len(l.entries)-l.first, func(i int) bool { return l.entries[l.first+i].id >= r.id })
 	if i < len(l.entries) && l.entries[i].id == r.id {

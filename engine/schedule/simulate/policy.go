@@ -37,7 +37,7 @@ func Ours(c *Config) Policy {
 		p.devices = append(p.devices, schedule.NewDevice(c.Overlap))
 	}
 	for _, m := range c.Models {
-		q := schedule.NewTunedQueue(m.Limits, c.Tuning)
+		q := schedule.NewQueue(m.Limits)
 		for _, d := range m.Devices {
 			p.devices[d].Attach(q, m.Weight)
 		}

@@ -100,7 +100,7 @@ type Quantiles struct{ histogram *hdrhistogram.Histogram }
 
 func (q *Quantiles) add(v int64) {
 	if q.histogram == nil {
-		q.histogram = hdrhistogram.New(1, int64(30*24*time.Hour), 2)
+		q.histogram = hdrhistogram.New(1, int64(30*24*time.Hour), 3)
 	}
 	// Nothing is above: a run would have to last for a month.
 	_ = q.histogram.RecordValue(max(v, 1))

@@ -73,6 +73,8 @@ func Scenarios() []Scenario {
 			trace(5*time.Minute, at(0.2, m, Stream{Documents: searches(), Clients: 16}))},
 		{"heavy", "90 % load, half of it requests of 2,000 and 4,096 documents", OneModel,
 			trace(30*time.Minute, at(0.9, m, Stream{Documents: heavyTailed(), Clients: 16}))},
+		{"rag", "85 % load, 20 to 200 documents", OneModel,
+			trace(20*time.Minute, at(0.85, m, Stream{Documents: []Part{{Of: 1, Least: 20, Most: 200}}, Clients: 16}))},
 		{"bursts", "60 % load in bursts of 2 s every 4 s, a tenth of clients gives up after 200 ms", OneModel,
 			trace(5*time.Minute, at(0.6, m, Stream{
 				Documents: heavyTailed(), Clients: 16, On: 2 * time.Second, Off: 2 * time.Second,
@@ -94,6 +96,17 @@ func Scenarios() []Scenario {
 			trace(24*time.Hour, at(0.45, m, Stream{
 				Documents: heavyTailed(), Clients: 16, Daily: true, Cancels: 0.01, Patience: time.Second,
 			}))},
+	}
+}
+
+// Uniform is requests that all have as many documents, at a load, of so many clients that send alike.
+func Uniform(documents int, load float64, clients int) Scenario {
+	s := at(load, small(), Stream{Documents: []Part{{Of: 1, Least: documents, Most: documents}}, Clients: clients})
+	requests := max(6000, min(100_000, 3_000_000/documents))
+	return Scenario{
+		Name: fmt.Sprintf("uniform %d, %.0f %%, %d clients", documents, 100*load, clients), Config: OneModel,
+		About: fmt.Sprintf("%.0f %% load, %d documents each, %d clients", 100*load, documents, clients),
+		Trace: trace(time.Duration(float64(requests)/s.Rate*float64(time.Second)), s),
 	}
 }
 

@@ -114,7 +114,7 @@ func TestNothingIsLost(t *testing.T) {
 				Deadline: time.Duration(rapid.IntRange(0, 1).Draw(t, "deadline")) * 50 * time.Millisecond,
 			}))
 		}
-		for _, p := range []NewPolicy{Ours, Window(20 * time.Millisecond), FIFO} {
+		for _, p := range []NewPolicy{Ours, Window(20 * time.Millisecond), FIFO, Shortest, Turns} {
 			var made Policy
 			r, err := Run(c, func(c *Config) Policy { made = p(c); return made }, s.Trace())
 			if err != nil {
@@ -137,6 +137,11 @@ func left(p Policy) (tokens, requests int) {
 		for _, q := range p.queues {
 			tokens += q.Tokens()
 			requests += q.Requests()
+		}
+	case *turns:
+		for _, l := range p.lines {
+			tokens += l.tokens
+			requests += l.requests + len(l.entries)
 		}
 	case *fifo:
 		for _, l := range p.lines {

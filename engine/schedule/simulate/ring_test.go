@@ -1,4 +1,4 @@
-package schedule
+package simulate
 
 import (
 	"math/rand/v2"

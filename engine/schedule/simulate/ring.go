@@ -1,4 +1,4 @@
-package schedule
+package simulate
 
 import (
 	"container/heap"
@@ -98,17 +98,6 @@ func (r *ring[T]) reach(s *share[T]) *share[T] {
 		r.begin(s.round)
 	}
 	return s
-}
-
-// first is next among the members that ok holds for.
-func (r *ring[T]) first(ok func(T) bool) *share[T] {
-	var best *share[T]
-	for _, s := range r.members {
-		if (best == nil || s.before(best)) && ok(s.owner) {
-			best = s
-		}
-	}
-	return best
 }
 
 // hurry puts a member that has had its turn before the others again, as it was when it was a newcomer, if it is due no later

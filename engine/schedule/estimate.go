@@ -1,0 +1,112 @@
+package schedule
+
+import (
+	"math"
+	"time"
+)
+
+// arrivals are how much work has come of late, by size of request: [k] has those of work from 2^(k-1) to 2^k. The past
+// counts less and less.
+type arrivals struct {
+	work [32]float64
+	last time.Duration
+}
+
+// memory is the time after which an arrival counts 1/e.
+const memory = 10 * time.Second
+
+func (a *arrivals) add(work float64, now time.Duration) {
+	if past := now - a.last; past > memory/100 {
+		a.last = now
+		for i := range a.work {
+			a.work[i] *= math.Exp(-float64(past) / float64(memory))
+		}
+	}
+	a.work[a.class(work)] += work
+}
+
+func (a *arrivals) class(work float64) int {
+	_, exponent := math.Frexp(work)
+	return min(exponent, len(a.work)-1)
+}
+
+// upTo is the work that comes in a unit of time, of requests no larger than one of some work.
+func (a *arrivals) upTo(work float64) float64 {
+	sum := 0.
+	for _, w := range a.work[:a.class(work)+1] {
+		sum += w
+	}
+	return sum / float64(memory)
+}
+
+// inTime refuses a request that would miss its deadline, by the estimate, or make a larger one of its client miss the
+// deadline for which a part of it has been run already.
+func (q *Queue) inTime(c *client, work float64, deadline, now time.Duration) error {
+	if deadline == 0 || q.waiting == 0 {
+		return nil
+	}
+	left, needed := deadline-now, q.expect(c, work)
+	if r := c.started; r != nil && work < r.left {
+		// The other half is for requests that come later, of others too.
+		if t := 2 * q.timeFor(c.work+work); now+t > r.Deadline {
+			needed = max(needed, left+now+t-r.Deadline)
+		}
+	}
+	if needed <= left {
+		return nil
+	}
+	return &OverloadError{
+		Limit: "milliseconds before the deadline", Value: int(needed.Milliseconds()), Max: int(left.Milliseconds()),
+		RetryAfter: needed - left,
+	}
+}
+
+// expect estimates how long a client's request would take that came now: no longer than everything that waits, and no longer
+// than sharing.
+func (q *Queue) expect(c *client, work float64) time.Duration {
+	alone := work * (q.flat.weights + c.weight) / c.weight
+	before := min(c.lead(q)+c.work, float64(len(c.ahead)+c.waiting.len())*work)
+	shared := (before + work) * max(q.sharing.weights, c.weight) / c.weight
+	return q.timeAmong(min(q.work+work, max(alone, shared)), work)
+}
+
+// timeAmong is the time for work while requests up to a size go before it, which come as they did of late.
+func (q *Queue) timeAmong(work, size float64) time.Duration {
+	rate := q.rate()
+	if rate == 0 {
+		return 0
+	}
+	load := q.arrivals.upTo(size) / rate
+	return time.Duration(work / rate / max(1-load, 0.05))
+}
+
+// leastTime is how long what is left of a request takes at least.
+func (q *Queue) leastTime(r *Request) time.Duration {
+	if r.batches == 0 {
+		return q.timeAmong(r.left, r.work) // so that it isn't begun in vain
+	}
+	return q.timeFor(r.left)
+}
+
+// timeFor is how long the model's devices take for work, as they are shared now; 0 when nothing has run yet.
+func (q *Queue) timeFor(work float64) time.Duration {
+	rate := q.rate()
+	if rate == 0 {
+		return 0
+	}
+	return time.Duration(work / rate)
+}
+
+// tokensTime is timeFor of tokens like those that wait.
+func (q *Queue) tokensTime(tokens float64) time.Duration {
+	return q.timeFor(tokens * max(q.work, 1) / float64(max(q.tokens, 1)))
+}
+
+// rate is the work a nanosecond that the model's devices do, as they are shared now; 0 when nothing has run yet.
+func (q *Queue) rate() float64 {
+	sum := 0.
+	for _, s := range q.seats {
+		sum += s.rate()
+	}
+	return sum
+}
