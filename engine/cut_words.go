@@ -162,7 +162,7 @@ func (w *wordClasses) compact(ctx context.Context, text string) string {
 				return ""
 			}
 		}
-		keep := true
+		var keep bool
 		switch w.of(r) {
 		case classWord:
 			word, dropped, blank = word+1, 0, 0

@@ -144,8 +144,7 @@ func (t *tokenizer) encodeStretch(ctx context.Context, who *caller, piece string
 			need = all
 		}
 		ids, whole, err = encode(ctx, who, piece, need)
-		var stretch *StretchError
-		if !errors.As(err, &stretch) {
+		if _, uncut := errors.AsType[*StretchError](err); !uncut {
 			return ids, whole, err
 		}
 		if len(piece) > maxUncutBytes {

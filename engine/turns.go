@@ -19,7 +19,7 @@ type turns struct {
 // turnClient is what a client has had. All is guarded by the lock of its turns.
 type turnClient struct {
 	had     float64 // bytes by weight
-	begun   int     // what the last of its requests to begin a call had had
+	begun   int     // what the last of its requests to begin a call had got
 	waiting []*turn
 	calls   int // waiting or under way
 }

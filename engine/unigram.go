@@ -43,7 +43,7 @@ func newUnigram(data jsontext.Value) (*unigram, error) {
 		ByteFallback bool                `json:"byte_fallback"`
 	}
 	if json.Unmarshal(data, &m) != nil || m.Type != "Unigram" || m.Unk == nil || m.ByteFallback {
-		return nil, nil
+		return nil, nil //nolint:nilerr // what is wrong with the file is for the library to say
 	}
 	u := &unigram{unk: *m.Unk, least: math.Inf(1), longest: utf8.UTFMax}
 	ids := make([]int32, len(m.Vocab))
@@ -302,11 +302,11 @@ func serdeFloat(text string) (float64, error) {
 		}
 	}
 	if i < len(text) {
-		if more, err := strconv.Atoi(text[i+1:]); err == nil {
-			exponent += more
-		} else {
+		more, err := strconv.Atoi(text[i+1:])
+		if err != nil {
 			return 0, errors.New("a score is not a number")
 		}
+		exponent += more
 	}
 	f := float64(digits)
 	for ; exponent < -308 && f != 0; exponent += 308 {
