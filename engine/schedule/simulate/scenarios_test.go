@@ -141,6 +141,14 @@ func TestOverload(t *testing.T) {
 	if got := r.Classes[0].Batches.At(0.99); got > 300 {
 		t.Errorf("the p99 of small requests is %.2f batches", float64(got)/100)
 	}
+	if part := float64(r.Wasted) / float64(r.Tokens); part > 0.02 {
+		t.Errorf("%.4f of the tokens were of requests that expired", part)
+	}
+	for name, c := range r.Clients {
+		if strings.HasPrefix(name, "modest") && c.Refused > 0 {
+			t.Errorf("%d requests of %s were refused", c.Refused, name)
+		}
+	}
 	if r.Late > r.Answered/1000 {
 		t.Errorf("%d of %d were answered after their deadline", r.Late, r.Answered)
 	}
