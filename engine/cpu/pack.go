@@ -58,7 +58,7 @@ func quantiseRow(row []float32, q []int8) (scale float32, sum int32) {
 // bfloat16 rounds to nearest, ties to even. A NaN stays one.
 func bfloat16(v float32) uint16 {
 	bits := math.Float32bits(v)
-	if v != v {
+	if math.IsNaN(float64(v)) {
 		return uint16(bits>>16) | 0x40
 	}
 	return uint16((bits + 0x7fff + bits>>16&1) >> 16)

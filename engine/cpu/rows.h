@@ -87,7 +87,8 @@ static void normalise_rows(const struct normalise* a) {
         squares[0] = vf_fma(d, d, squares[0]);
         float variance = vf_sum(squares[0] + squares[1]) / a->h;
         // A variance that has overflowed gives NaN: its inverse root alone, 0, would give beta.
-        vf inverse = vf_or_nan(vf_set(1 / __builtin_sqrtf(variance + a->epsilon)), vf_set(variance));
+        vf inverse =
+            vf_or_nan(vf_set(1 / __builtin_sqrtf(variance + a->epsilon)), vf_set(variance));
         for (int i = 0; i < padded; i += W) {
             vf y = (vf_load(x + i) - mean) * inverse;
             vf_store(x + i, vf_fma(y, vf_load(a->gamma + i), vf_load(a->beta + i)));
