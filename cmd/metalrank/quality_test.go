@@ -69,7 +69,7 @@ func TestQualityOnKernels(t *testing.T) {
 	}
 }
 
-// sample is every so-manieth query of a set.
+// sample returns one query of a set in so many, as lines.
 func sample(t *testing.T, set string, every int) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "..", "tools", "quality", set+".jsonl"))

@@ -35,7 +35,7 @@ func watchFiles(models served, logger *slog.Logger) (stop func()) {
 	}
 }
 
-// logChange logs that a model's files have changed, once for each change; said has what was logged.
+// logChange logs that a model's files have changed, once for each change; said holds the changes that were logged before.
 func logChange(model string, changed error, said map[string]string, logger *slog.Logger) {
 	if changed == nil {
 		delete(said, model)

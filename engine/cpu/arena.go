@@ -30,7 +30,7 @@ type arena struct {
 	blocks []arenaBlock
 	used   int   // bytes of the last block
 	total  int   // bytes handed out
-	err    error // the first of taking, or of reading what was to be put there
+	err    error // the first error of reserving memory, or of reading weights into it
 }
 
 type arenaBlock struct {

@@ -1,10 +1,10 @@
-// Package quality embeds the queries with judged documents that rankings are measured by. What is in each set, and where
-// it comes from, README.md says.
+// Package quality has queries with judged documents, by which rankings are measured. README.md describes each set and its
+// source. The two sets that other tools take texts from are embedded.
 package quality
 
 import "embed"
 
-// Sets are everyday.jsonl, synthetic.jsonl and livemed.jsonl, as "metalrank eval" reads them.
+// Sets are everyday.jsonl and synthetic.jsonl, as "metalrank eval" reads them.
 //
-//go:embed *.jsonl
+//go:embed everyday.jsonl synthetic.jsonl
 var Sets embed.FS

@@ -66,13 +66,9 @@ func writeRandom(dir string, stdout io.Writer) error {
 }
 
 func bertBase() weightstest.Spec {
-	return weightstest.Spec{
-		Name: "random_base", Seed: 5, Hidden: 768, Layers: 12, Heads: 12, FeedForward: 3072,
-		MaxPositions: 512, TypeVocab: 2, Labels: 1,
-		Activation: "gelu", DType: "F32", Prefix: "bert.", Shards: 1,
-		LabelNames: []string{"LABEL_0"}, Metadata: map[string]string{"format": "pt"},
-		TokenizerKeys: map[string]any{"model_max_length": 512},
-	}
+	spec := weightstest.MiniLM(12)
+	spec.Name, spec.Hidden, spec.FeedForward, spec.DType = "random_base", 768, 3072, "F32"
+	return spec
 }
 
 // writeSized gives the checkpoint the vocabulary of the embedded model, so that texts have as many tokens for both.
