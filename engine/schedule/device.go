@@ -31,7 +31,7 @@ type DeviceConfig struct {
 }
 
 // DefaultDevice is chosen by simulation (RATIONALE.md, "Scheduling").
-func DefaultDevice() DeviceConfig { return DeviceConfig{Overlap: 2, Lead: 0.2} }
+func DefaultDevice() DeviceConfig { return DeviceConfig{Overlap: 2, Lead: 0.25} }
 
 // seat is a model's place on a device. Models take the device in turn, batch by batch: next is the one that has had the
 // least of its time by weight (start-time fair queueing: Goyal, Vin and Cheng, 1996).

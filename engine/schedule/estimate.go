@@ -39,16 +39,15 @@ func (a *arrivals) upTo(work float64) float64 {
 	return sum / float64(memory)
 }
 
-// inTime refuses a request that would miss its deadline, by the estimate, or make a larger one of its client miss the
-// deadline for which a part of it has been run already.
-func (q *Queue) inTime(c *client, work float64, deadline, now time.Duration) error {
+// inTime refuses a request that would miss its deadline, by the estimate, or that would go before one of its client that has
+// begun, and make that miss its own.
+func (q *Queue) inTime(c *client, work, own float64, deadline, now time.Duration) error {
 	if deadline == 0 || q.waiting == 0 {
 		return nil
 	}
 	left, needed := deadline-now, q.expect(c, work)
-	if r := c.started; r != nil && work < r.left {
-		// The other half is for requests that come later, of others too.
-		if t := 2 * q.timeFor(c.work+work); now+t > r.Deadline {
+	if r := c.started; r != nil && c.sharing.time+q.counted(work)/own < c.waiting.key(r.place) {
+		if t := q.timeAmong(q.work+work, r.work); now+t > r.Deadline {
 			needed = max(needed, left+now+t-r.Deadline)
 		}
 	}
@@ -65,7 +64,7 @@ func (q *Queue) inTime(c *client, work float64, deadline, now time.Duration) err
 // than sharing.
 func (q *Queue) expect(c *client, work float64) time.Duration {
 	alone := work * (q.flat.weights + c.weight) / c.weight
-	before := min(c.lead(q)+c.work, float64(len(c.ahead)+c.waiting.len())*work)
+	before := min(c.lead(q)+c.work, c.shared(q, work)+float64(c.waiting.len())*work)
 	shared := (before + work) * max(q.sharing.weights, c.weight) / c.weight
 	return q.timeAmong(min(q.work+work, max(alone, shared)), work)
 }

@@ -47,12 +47,12 @@ func TestRefusesWhatIsTooLate(t *testing.T) {
 	push(t, q, &Request{Lengths: ones(500)}, now)
 }
 
-// Once a part of a request has run, smaller ones of its client that would make it miss its deadline are refused; those of
-// others are not.
+// Once a part of a request has run, those of its client that would go before it and make it miss its deadline are refused;
+// those of others are not.
 func TestProtectsWhatHasBegun(t *testing.T) {
 	q, d := measured(t)
 	now := 10 * time.Millisecond
-	push(t, q, &Request{Client: "a", Lengths: ones(50), Deadline: now + 110*time.Millisecond}, now)
+	push(t, q, &Request{Client: "a", Lengths: ones(50), Deadline: now + 60*time.Millisecond}, now)
 	var b Batch
 	d.Next(&b, now)
 	now += 10 * time.Millisecond
@@ -61,7 +61,7 @@ func TestProtectsWhatHasBegun(t *testing.T) {
 		return q.Push(&Request{Client: client, Lengths: ones(20), Deadline: now + time.Second}, now)
 	}
 	if err := small("a"); !errors.Is(err, ErrOverloaded) {
-		t.Errorf("20 ms of the same client, where 40 of 100 are left for one that has begun: %v", err)
+		t.Errorf("20 ms of the same client, where 40 of 50 are left for one that has begun: %v", err)
 	}
 	if err := small("b"); err != nil {
 		t.Errorf("20 ms of another client: %v", err)

@@ -97,7 +97,7 @@ func (q *Queue) Push(r *Request, now time.Duration) error {
 	if len(r.Lengths) == 0 {
 		return nil
 	}
-	if err := q.inTime(c, work, r.Deadline, now); err != nil {
+	if err := q.inTime(c, work, weightOf(r.Weight), r.Deadline, now); err != nil {
 		return err
 	}
 	r.client = c
@@ -212,8 +212,9 @@ func (q *Queue) take(b *Batch, now time.Duration) {
 			work += q.workOf(n)
 			to++
 		}
-		// A part of a request is no use to it yet, and delays the others in the batch: it must save a batch at least.
-		if tokens == 0 || to < len(r.Lengths) && b.Sequences > 0 && q.tokens < q.limits.BatchTokens {
+		// A part of a request is no use to it yet, and delays the others in the batch. It saves a batch where enough waits;
+		// the larger the part, the more must wait for that to be worth the delay.
+		if tokens == 0 || to < len(r.Lengths) && b.Sequences > 0 && q.tokens < q.limits.BatchTokens+2*tokens {
 			break
 		}
 		b.add(r, to, tokens, work)

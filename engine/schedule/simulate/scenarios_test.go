@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -138,10 +139,10 @@ func TestOverload(t *testing.T) {
 	if r.Offered < 1.3 || r.Utilisation() < 0.98 {
 		t.Errorf("%.2f was offered, busy for %.3f of the time", r.Offered, r.Utilisation())
 	}
-	if got := r.Classes[0].Batches.At(0.99); got > 300 {
+	if got := r.Classes[0].Batches.At(0.99); got > 400 {
 		t.Errorf("the p99 of small requests is %.2f batches", float64(got)/100)
 	}
-	if part := float64(r.Wasted) / float64(r.Tokens); part > 0.02 {
+	if part := float64(r.Wasted) / float64(r.Tokens); part > 0.01 {
 		t.Errorf("%.4f of the tokens were of requests that expired", part)
 	}
 	for name, c := range r.Clients {
@@ -168,7 +169,7 @@ func TestDay(t *testing.T) {
 	}
 }
 
-// Where all requests have as many documents, ours is no worse than FIFO: with one client by 4 % at most in p99, and with
+// Where all requests have as many documents, ours is no worse than FIFO: with one client by 3 % at most, and with
 // several, whose parts are kept, by a quarter at most.
 func TestUniform(t *testing.T) {
 	for _, c := range []struct {
@@ -184,25 +185,35 @@ func TestUniform(t *testing.T) {
 			}
 			p50[i], p99[i] = float64(r.Latency.At(0.5)), float64(r.Latency.At(0.99))
 		}
-		most := 1.04
+		median, most := 1.03, 1.03
 		if c.clients > 1 {
-			most = 1.25
+			median, most = 1, 1.25
 		}
-		if p50[0] > 1.01*p50[1] || p99[0] > most*p99[1] {
+		if p50[0] > median*p50[1] || p99[0] > most*p99[1] {
 			t.Errorf("%s: p50 %.1f ms, FIFO's %.1f; p99 %.1f ms, FIFO's %.1f", s.Name, p50[0]/1e6, p50[1]/1e6, p99[0]/1e6, p99[1]/1e6)
 		}
 	}
 }
 
-// Where requests have 20 to 200 documents, those up to 128 are quicker than by FIFO. The others pay for it, by twice its p99 at
-// most.
+// Where requests have 20 to 200 documents, those up to 128 are quicker than by FIFO. The others pay for it, by half
+// as much again as its p99 at most.
 func TestRAG(t *testing.T) {
-	ours := mustScenario(t, "rag", 0, 1, Ours, nil)
-	fifo := mustScenario(t, "rag", 0, 1, FIFO, nil)
-	at := func(r *Report, class int, p float64) int64 { return r.Classes[class].Latency.At(p) }
-	if at(ours, 1, 0.5) > at(fifo, 1, 0.5) || at(ours, 1, 0.99) > at(fifo, 1, 0.99) || at(ours, 2, 0.99) > 2*at(fifo, 2, 0.99) {
-		t.Errorf("up to 128: p50 %d, FIFO's %d, p99 %d, FIFO's %d; above: p99 %d, FIFO's %d", at(ours, 1, 0.5), at(fifo, 1, 0.5),
-			at(ours, 1, 0.99), at(fifo, 1, 0.99), at(ours, 2, 0.99), at(fifo, 2, 0.99))
+	var ratios [3][3]float64 // p50 and p99 of those up to 128, p99 of the others; by seed
+	for seed := range uint64(3) {
+		ours := mustScenario(t, "rag", 0, seed+1, Ours, nil)
+		fifo := mustScenario(t, "rag", 0, seed+1, FIFO, nil)
+		for i, at := range []struct {
+			class int
+			p     float64
+		}{{1, 0.5}, {1, 0.99}, {2, 0.99}} {
+			ratios[i][seed] = float64(ours.Classes[at.class].Latency.At(at.p)) / float64(fifo.Classes[at.class].Latency.At(at.p))
+		}
+	}
+	for i, most := range []float64{1, 1, 1.5} {
+		slices.Sort(ratios[i][:])
+		if ratios[i][1] > most {
+			t.Errorf("times FIFO's: %.3f of three seeds, want a median of %g at most", ratios[i], most)
+		}
 	}
 }
 
