@@ -46,7 +46,7 @@ func (q *Queue) inTime(c *client, work, own float64, deadline, now time.Duration
 		return nil
 	}
 	left, needed := deadline-now, q.expect(c, work)
-	if r := c.started; r != nil && c.sharing.time+q.counted(work)/own < c.waiting.key(r.place) {
+	if r := c.started; r != nil && q.flat.time+q.counted(work)/own < c.waiting.key(r.place) {
 		if t := q.timeAmong(q.work+work, r.work); now+t > r.Deadline {
 			needed = max(needed, left+now+t-r.Deadline)
 		}

@@ -106,28 +106,31 @@ func TestWorkGrowsWithLength(t *testing.T) {
 func TestCancelledLeavesNoTrace(t *testing.T) {
 	q := NewQueue(Limits{BatchTokens: 10, QueueTokens: 1 << 20, Requests: 10})
 	push(t, q, &Request{Client: "a", Lengths: ones(100)}, 0)
-	c := q.named["a"]
-	backlog, own, flat, claims := c.backlog, c.sharing.weights, q.flat.weights, c.claims.len()
 	r := &Request{Client: "a", Lengths: ones(50)}
 	push(t, q, r, 0)
-	if c.backlog != backlog+50 {
-		t.Errorf("50 more of work move the finish tag from %g to %g", backlog, c.backlog)
+	if q.flat.weights != 2 || q.sharing.weights != 1 {
+		t.Errorf("two requests of a client weigh %g, the client %g, want 2 and 1", q.flat.weights, q.sharing.weights)
 	}
 	q.Drop(r)
 	q.flat.advance(0) // which removes those that are done
-	if c.backlog != backlog || c.sharing.weights != own || q.flat.weights != flat || c.claims.len() != claims || c.work != 100 {
-		t.Errorf("finish tag %g, weights %g and %g, %d claims, %g of work; were %g, %g, %g, %d, 100",
-			c.backlog, c.sharing.weights, q.flat.weights, c.claims.len(), c.work, backlog, own, flat, claims)
+	if q.flat.weights != 1 || q.sharing.weights != 1 || q.flat.due.len() != 1 || q.named["a"].work != 100 || q.work != 100 {
+		t.Errorf("weights %g and %g, %d tags, %g of work; want 1, 1, 1, 100",
+			q.flat.weights, q.sharing.weights, q.flat.due.len(), q.work)
 	}
 }
 
-// A client whose weight doubles needs half the virtual time for what it has waiting.
+// A client whose weight changes is ahead of its share by as much work as before.
 func TestWeightChanges(t *testing.T) {
 	q := NewQueue(Limits{BatchTokens: 10, QueueTokens: 1 << 20, Requests: 10})
+	d := NewDevice(DeviceConfig{Overlap: 1, Lead: 1})
+	d.Attach(q, 1)
 	push(t, q, &Request{Client: "a", Lengths: ones(100)}, 0)
+	push(t, q, &Request{Client: "b", Lengths: ones(100)}, 0)
+	var b Batch
+	d.Next(&b, 0)
 	push(t, q, &Request{Client: "a", ClientWeight: 2, Lengths: ones(20)}, 0)
-	if c := q.named["a"]; c.backlog != 60 || q.sharing.weights != 2 {
-		t.Errorf("120 of work at weight 2: finish tag %g, weights %g, want 60 and 2", c.backlog, q.sharing.weights)
+	if lead := q.named["a"].lead(q); lead != 5 || q.sharing.weights != 3 {
+		t.Errorf("the first of two took 10, and weighs 2 now: ahead by %g, weights %g, want 5 and 3", lead, q.sharing.weights)
 	}
 }
 

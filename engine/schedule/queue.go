@@ -8,9 +8,9 @@ import (
 type Queue struct {
 	limits  Limits
 	named   map[string]*client
-	sharing clock         // of clients, by weight, however many requests each has
-	flat    clock         // of requests, by the weights of their clients
-	ready   heap[*client] // those with requests that wait, in the order of service
+	flat    clock         // of requests, as if each were a client
+	sharing clock         // of clients that have something waiting, however many requests each has; without tags
+	ready   heap[*client] // those clients, in the order of service
 	latest  float64       // client.taken of all that ever were
 	seats   []*seat
 
@@ -97,7 +97,7 @@ func (q *Queue) Push(r *Request, now time.Duration) error {
 	if len(r.Lengths) == 0 {
 		return nil
 	}
-	if err := q.inTime(c, work, weightOf(r.Weight), r.Deadline, now); err != nil {
+	if err := q.inTime(c, work, weightOf(r.ClientWeight)*weightOf(r.Weight), r.Deadline, now); err != nil {
 		return err
 	}
 	r.client = c
@@ -160,7 +160,7 @@ func (q *Queue) client(name string) *client {
 // that it costs little for each.
 func (q *Queue) forget() {
 	for name, c := range q.named {
-		if c.ready == 0 && c.due == 0 && c.taken <= q.sharing.time && c.reserved == 0 {
+		if c.ready == 0 && c.taken <= q.sharing.time && c.reserved == 0 {
 			delete(q.named, name)
 		}
 	}
@@ -214,7 +214,7 @@ func (q *Queue) take(b *Batch, now time.Duration) {
 		}
 		// A part of a request is no use to it yet, and delays the others in the batch. It saves a batch where enough waits;
 		// the larger the part, the more must wait for that to be worth the delay.
-		if tokens == 0 || to < len(r.Lengths) && b.Sequences > 0 && q.tokens < q.limits.BatchTokens+2*tokens {
+		if tokens == 0 || to < len(r.Lengths) && b.Sequences > 0 && q.tokens < max(q.limits.BatchTokens, 7*tokens/2) {
 			break
 		}
 		b.add(r, to, tokens, work)

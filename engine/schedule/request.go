@@ -21,10 +21,9 @@ type Request struct {
 	tokens   int     // that wait
 	work     float64 // of all sequences
 	left     float64 // of work, to be taken
-	tag      float64 // finish tag in client.sharing
 	place    int     // in client.waiting
 	flat     int     // place in Queue.flat.due
-	claim    int     // place in client.claims
+	weight   float64 // its client's and its own
 	next     int     // the first sequence that waits
 	running  int     // sequences in batches
 	done     int     // sequences that came back

@@ -36,22 +36,12 @@ func (c *clock) clear() {
 
 // client is a name that requests share.
 type client struct {
-	weight float64
-	work   float64 // that waits
-	ready  int     // place in Queue.ready
-
-	// What Queue.sharing gives the client.
-	backlog float64 // finish tag of all work that came
-	due     int     // place in Queue.sharing.due
-	taken   float64 // what backlog would be had no more come than was taken
-	ahead   []ahead // requests that were taken whole, in order; without most of those that are past
-
-	// What Queue.flat gives the client: how much of its work is due by each finish tag, whichever request it is of.
-	claims heap[float64]
-
-	// Requests share what the client gets.
-	sharing clock
+	weight  float64
 	waiting heap[*Request] // of which something is to be taken, by finish tag
+	ready   int            // place in Queue.ready
+	work    float64        // that waits
+	taken   float64        // when its share would have done what was taken of it, by Queue.sharing
+	ahead   []ahead        // requests that were taken whole, in order; without most of those that are past
 	started *Request       // the last that has a deadline and was taken in part
 
 	tokens   int // that wait
@@ -60,7 +50,7 @@ type client struct {
 
 // ahead is a request that was taken before its client's share would have done it.
 type ahead struct {
-	until float64 // client.taken when it was taken: its finish tag in Queue.sharing
+	until float64 // when its share would have: client.taken as it was then
 	work  float64
 }
 
@@ -68,43 +58,33 @@ type ahead struct {
 // of others.
 const burst = 12
 
-// Sizes up to large batches count for less than they are when requests are put in order, down to the part least: the nearer
-// to nothing, the nearer is the order to that of arrival. Requests of 20 to 200 documents are too alike for the large ones
-// to wait for all of the small ones. Beyond, sizes count whole, as small requests would wait too long for large ones.
+// A request of less than large batches counts for less than its size in the order, down to the part least: the less, the
+// nearer is the order to that of arrival. Requests of 20 to 200 documents are too alike for the large ones to wait for all of
+// the small ones. Beyond, sizes count whole: small requests would wait too long for those that are many times as large.
 const (
 	large = 10
-	least = 0.4
+	least = 0.6
 )
 
-// counted is the part of a request's work that counts when requests are put in order.
+// counted is how much of a request's work counts in the order.
 func (q *Queue) counted(work float64) float64 {
 	return work * min(max(work/float64(large*q.limits.BatchTokens), least), 1)
 }
 
 // join lets the clocks know of a request.
 func (q *Queue) join(r *Request) {
-	c, own := r.client, weightOf(r.Weight)
+	c := r.client
 	if weight := weightOf(r.ClientWeight); weight != c.weight {
 		q.reweigh(c, weight)
 	}
-	if c.due == 0 {
-		c.backlog = q.sharing.time
-		q.sharing.weights += c.weight
-		q.sharing.due.push(c.backlog, c.weight, &c.due)
-	}
 	if c.waiting.len() == 0 {
+		q.sharing.weights += c.weight
 		c.taken = max(c.taken, q.sharing.time)
 	}
-	c.backlog += r.work / c.weight
-	// The device may serve equals in another order than sharing ends them: until it is late by a request, a client counts.
-	q.sharing.due.change(c.due, c.backlog+r.work/c.weight)
-	counted := q.counted(r.work)
-	q.flat.weights += c.weight
-	q.flat.due.push(q.flat.time+r.work/c.weight, c.weight, &r.flat)
-	c.claims.push(q.flat.time+counted/c.weight, r.work, &r.claim)
-	c.sharing.weights += own
-	r.tag = c.sharing.time + r.work/own
-	c.waiting.push(c.sharing.time+counted/own, r, &r.place)
+	r.weight = c.weight * weightOf(r.Weight)
+	q.flat.weights += r.weight
+	q.flat.due.push(q.flat.time+r.work/r.weight, r.weight, &r.flat)
+	c.waiting.push(q.flat.time+q.counted(r.work)/r.weight, r, &r.place)
 	c.work += r.work
 	q.work += r.work
 	q.rank(c)
@@ -117,17 +97,8 @@ func (q *Queue) charge(r *Request, work float64) {
 	c.work -= work
 	q.work -= work
 	c.taken += work / c.weight
-	c.sharing.advance(work)
 	q.flat.advance(work)
 	q.sharing.advance(work)
-	for c.claims.len() > 0 && work > 0 {
-		first := c.claims.first()
-		claim := min(first.value, work)
-		work -= claim
-		if first.value -= claim; first.value == 0 {
-			c.claims.remove(1)
-		}
-	}
 	if r.next < len(r.Lengths) {
 		if r.Deadline != 0 {
 			c.started = r
@@ -142,16 +113,8 @@ func (q *Queue) charge(r *Request, work float64) {
 // cancel takes back what is left of a request.
 func (q *Queue) cancel(r *Request) {
 	c := r.client
-	r.tag -= r.left / weightOf(r.Weight)
-	if c.due > 0 {
-		c.backlog -= r.left / c.weight
-		q.sharing.due.change(c.due, q.sharing.due.key(c.due)-r.left/c.weight)
-	}
 	if r.flat > 0 {
-		q.flat.due.change(r.flat, q.flat.due.key(r.flat)-r.left/c.weight)
-	}
-	if r.claim > 0 {
-		c.claims.remove(r.claim)
+		q.flat.due.change(r.flat, q.flat.due.key(r.flat)-r.left/r.weight)
 	}
 	c.work -= r.left
 	q.work -= r.left
@@ -160,33 +123,22 @@ func (q *Queue) cancel(r *Request) {
 
 // leave ends a request of which nothing is to be taken any more. What was taken of it stays in the clocks.
 func (q *Queue) leave(r *Request) {
-	c, own := r.client, weightOf(r.Weight)
+	c := r.client
 	q.flat.due.forget(&r.flat)
-	c.claims.forget(&r.claim)
 	c.waiting.remove(r.place)
 	if c.started == r {
 		c.started = nil
-	}
-	if r.tag > c.sharing.time {
-		c.sharing.due.push(r.tag, own, nil)
-	} else {
-		c.sharing.leave(own)
 	}
 	q.waiting--
 	if c.waiting.len() > 0 {
 		q.rank(c)
 		return
 	}
-	// The client's requests would be done now, too; and so would all if none waits.
 	q.ready.remove(c.ready)
-	if c.due > 0 {
-		q.sharing.due.change(c.due, c.backlog)
-	}
-	c.sharing.clear()
-	c.claims.clear()
+	q.sharing.leave(c.weight)
 	c.work = 0 // and not what rounding left
 	q.latest = max(q.latest, c.taken)
-	if q.waiting == 0 {
+	if q.waiting == 0 { // by sharing, too, all is done
 		q.work = 0
 		q.sharing.clear()
 		q.flat.clear()
@@ -197,13 +149,8 @@ func (q *Queue) leave(r *Request) {
 // reweigh changes a client's weight. What it has waiting, or is ahead by, is as much work as before.
 func (q *Queue) reweigh(c *client, weight float64) {
 	now, ratio := q.sharing.time, c.weight/weight
-	if c.due > 0 {
-		c.backlog = now + (c.backlog-now)*ratio
+	if c.waiting.len() > 0 {
 		q.sharing.weights += weight - c.weight
-		q.sharing.due.items[c.due-1].value = weight
-		if c.waiting.len() == 0 {
-			q.sharing.due.change(c.due, c.backlog)
-		}
 	}
 	c.taken = now + (c.taken-now)*ratio
 	for i := range c.ahead {
@@ -232,15 +179,10 @@ func (c *client) shared(q *Queue, work float64) float64 {
 	return sum
 }
 
-// rank puts a client where its next request belongs. That is by the finish tag in flat, as if each request were a client:
-// equals keep the order of arrival. A client that is ahead of its share by more than the burst is put behind others by as
-// much.
+// rank puts a client where its next request belongs: by its finish tag, as if each request were a client. A client that is
+// ahead of its share by more than the burst is put behind others by as much.
 func (q *Queue) rank(c *client) {
-	r := c.waiting.first().value
-	key := q.flat.time
-	if c.claims.len() > 0 {
-		key = c.claims.first().key
-	}
+	key, r := c.waiting.first().key, c.waiting.first().value
 	over := min(c.lead(q), c.shared(q, r.work)) - burst*r.work
 	if others := q.waiting - c.waiting.len(); over > 0 && others > 0 {
 		key = max(key, q.flat.time+(r.work+over*q.sharing.weights/float64(others))/c.weight)

@@ -135,23 +135,27 @@ func TestFloodHurtsItself(t *testing.T) {
 
 // Overload with deadlines costs the device little that is of no use, and what is small is answered.
 func TestOverload(t *testing.T) {
-	r := mustScenario(t, "overload", time.Minute, 1, Ours, nil)
-	if r.Offered < 1.3 || r.Utilisation() < 0.98 {
-		t.Errorf("%.2f was offered, busy for %.3f of the time", r.Offered, r.Utilisation())
-	}
-	if got := r.Classes[0].Batches.At(0.99); got > 400 {
-		t.Errorf("the p99 of small requests is %.2f batches", float64(got)/100)
-	}
-	if part := float64(r.Wasted) / float64(r.Tokens); part > 0.01 {
-		t.Errorf("%.4f of the tokens were of requests that expired", part)
-	}
-	for name, c := range r.Clients {
-		if strings.HasPrefix(name, "modest") && c.Refused > 0 {
-			t.Errorf("%d requests of %s were refused", c.Refused, name)
+	var wasted []float64 // of three seeds
+	for seed := range uint64(3) {
+		r := mustScenario(t, "overload", 0, seed+1, Ours, nil)
+		wasted = append(wasted, float64(r.Wasted)/float64(r.Tokens))
+		if r.Offered < 1.3 || r.Utilisation() < 0.98 {
+			t.Errorf("%.2f was offered, busy for %.3f of the time", r.Offered, r.Utilisation())
+		}
+		if got := r.Classes[0].Batches.At(0.99); got > 400 {
+			t.Errorf("the p99 of small requests is %.2f batches", float64(got)/100)
+		}
+		for name, c := range r.Clients {
+			if strings.HasPrefix(name, "modest") && c.Refused > 0 {
+				t.Errorf("%d requests of %s were refused", c.Refused, name)
+			}
+		}
+		if r.Late > r.Answered/1000 {
+			t.Errorf("%d of %d were answered after their deadline", r.Late, r.Answered)
 		}
 	}
-	if r.Late > r.Answered/1000 {
-		t.Errorf("%d of %d were answered after their deadline", r.Late, r.Answered)
+	if slices.Sort(wasted); wasted[1] > 0.01 {
+		t.Errorf("%.4f of the tokens were of requests that expired, want a median of 0.01 at most", wasted)
 	}
 }
 
