@@ -110,6 +110,16 @@ func Uniform(documents int, load float64, clients int) Scenario {
 	}
 }
 
+// Loop is so many clients that each send a request of so many documents when the last is answered.
+func Loop(documents, clients int) Scenario {
+	s := Stream{Documents: []Part{{Of: 1, Least: documents, Most: documents}}, Lengths: Passages(), Clients: clients, Closed: true}
+	return Scenario{
+		Name: fmt.Sprintf("loop %d, %d clients", documents, clients), Config: OneModel,
+		About: fmt.Sprintf("%d documents each, %d clients that wait for their answers", documents, clients),
+		Trace: trace(5*time.Minute, s),
+	}
+}
+
 func twoModels() Config {
 	c := Config{Models: []Model{small(), large()}, Devices: []Device{{}}}
 	for i := range c.Models {

@@ -199,6 +199,29 @@ func TestUniform(t *testing.T) {
 	}
 }
 
+// In a closed loop every client has one request at a time, and no policy may make it wait for more than those of the others.
+func TestLoop(t *testing.T) {
+	for _, c := range []struct{ documents, clients int }{{8, 1}, {32, 4}, {96, 12}} {
+		s := Loop(c.documents, c.clients)
+		var p50, p99, rate [2]float64
+		for i, p := range []NewPolicy{Ours, FIFO} {
+			r, err := s.Run(1, p, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p50[i], p99[i] = float64(r.Latency.At(0.5)), float64(r.Latency.At(0.99))
+			rate[i] = float64(r.Answered) / r.Duration.Seconds()
+			if mean := float64(c.clients) / rate[i]; mean < p50[i]/1e9/1.2 || mean > p50[i]/1e9*1.2 { // Little's law
+				t.Errorf("%s, policy %d: %.1f requests/s with a p50 of %.1f ms", s.Name, i, rate[i], p50[i]/1e6)
+			}
+		}
+		if p50[0] > 1.1*p50[1] || p99[0] > 1.25*p99[1] || rate[0] < 0.98*rate[1] {
+			t.Errorf("%s: p50 %.1f ms, FIFO's %.1f; p99 %.1f ms, FIFO's %.1f; %.1f requests/s, FIFO's %.1f", s.Name,
+				p50[0]/1e6, p50[1]/1e6, p99[0]/1e6, p99[1]/1e6, rate[0], rate[1])
+		}
+	}
+}
+
 // Where requests have 20 to 200 documents, those up to 128 are quicker than by FIFO. The others pay for it, by half
 // as much again as its p99 at most.
 func TestRAG(t *testing.T) {

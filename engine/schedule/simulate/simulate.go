@@ -40,6 +40,11 @@ type Trace interface {
 	Next(r *Request) error
 }
 
+// closed is a trace with clients that wait for their answers: after one, Next may have more.
+type closed interface {
+	answered(r *Request, now time.Duration)
+}
+
 // batch is one that a device has.
 type batch struct {
 	schedule.Batch
@@ -65,6 +70,7 @@ type model struct {
 // loop is one run.
 type loop struct {
 	policy  Policy
+	closed  closed // nil if the trace isn't
 	route   Router
 	loads   []int // requests of each model that have not ended
 	models  []model
@@ -97,6 +103,7 @@ func Run(config Config, newPolicy NewPolicy, trace Trace) (*Report, error) {
 		l.models = append(l.models, model{Model: &config.Models[i], devices: config.Models[i].Devices})
 	}
 	l.report = newReport(&config)
+	l.closed, _ = trace.(closed)
 	next := l.request()
 	err := trace.Next(next)
 	for err == nil || len(l.events.heap) > 0 {
@@ -108,7 +115,10 @@ func Run(config Config, newPolicy NewPolicy, trace Trace) (*Report, error) {
 			err = trace.Next(next)
 			continue
 		}
-		l.handle()
+		answered := l.report.Answered
+		if l.handle(); errors.Is(err, io.EOF) && l.report.Answered > answered && l.closed != nil {
+			err = trace.Next(next)
+		}
 	}
 	if !errors.Is(err, io.EOF) {
 		return nil, err
@@ -291,6 +301,9 @@ func (l *loop) done(b *batch) {
 		}
 		if !r.ended {
 			l.report.answered(r, l.now)
+			if l.closed != nil {
+				l.closed.answered(r, l.now)
+			}
 			l.end(r)
 		} else {
 			l.requests = append(l.requests, r)

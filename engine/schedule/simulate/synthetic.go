@@ -31,6 +31,9 @@ type Stream struct {
 	// Clients is how many there are, of names that begin with Client.
 	Clients int
 	Client  string
+	// Closed makes each client send its next request when the last is answered, as a program with so many threads does. Rate
+	// is of no use then. A stream that is closed is the only one of its trace.
+	Closed bool
 	// ClientWeight is of each of them.
 	ClientWeight float64
 	// Deadline, if not 0, is how long after a request comes its answer is of no use.
@@ -103,6 +106,12 @@ type arrivals struct {
 	clients []string
 	next    time.Duration
 	burst   time.Duration // what is left of it, from next
+	idle    []idle        // clients of a closed stream that are to send next, in order
+}
+
+type idle struct {
+	client string
+	since  time.Duration
 }
 
 type synthetic struct {
@@ -119,7 +128,13 @@ func (s *Synthetic) Trace() Trace {
 		for j := range max(a.Clients, 1) {
 			a.clients = append(a.clients, a.Client+strconv.Itoa(j+1))
 		}
-		a.advance()
+		if a.Closed {
+			for _, c := range a.clients {
+				a.idle = append(a.idle, idle{client: c})
+			}
+		} else {
+			a.advance()
+		}
 		t.streams = append(t.streams, a)
 	}
 	return t
@@ -163,17 +178,37 @@ func (t *synthetic) Next(r *Request) error {
 			a = other
 		}
 	}
+	if a.Closed {
+		return t.nextClosed(a, r)
+	}
 	if a.next > t.until {
 		return io.EOF
 	}
-	a.fill(r)
+	a.fill(r, a.clients[a.random.IntN(len(a.clients))])
 	a.advance()
 	return nil
 }
 
-func (a *arrivals) fill(r *Request) {
+// nextClosed returns io.EOF while no client may send: there is more when one has its answer.
+func (t *synthetic) nextClosed(a *arrivals, r *Request) error {
+	if len(a.idle) == 0 || a.idle[0].since > t.until {
+		return io.EOF
+	}
+	a.next = a.idle[0].since
+	a.fill(r, a.idle[0].client)
+	a.idle = a.idle[1:]
+	return nil
+}
+
+func (t *synthetic) answered(r *Request, now time.Duration) {
+	if a := t.streams[0]; a.Closed {
+		a.idle = append(a.idle, idle{r.Client, now})
+	}
+}
+
+func (a *arrivals) fill(r *Request, client string) {
 	r.At, r.Model = a.next, a.Model
-	r.Client, r.ClientWeight = a.clients[a.random.IntN(len(a.clients))], a.ClientWeight
+	r.Client, r.ClientWeight = client, a.ClientWeight
 	if a.Deadline > 0 {
 		r.Deadline = a.next + a.Deadline
 	}
