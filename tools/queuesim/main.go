@@ -2,7 +2,7 @@
 // dynamic batching, FIFO with a budget of tokens, shortest remaining work, and taking turns.
 //
 //	go run ./tools/queuesim [-only NAMES] [-full] [-seed N]          a table, or with -full one for each scenario
-//	go run ./tools/queuesim -sweep lead=0.1,0.2,0.5 [-only NAMES]    ours with other parameters
+//	go run ./tools/queuesim -sweep lead=0.1,0.25,0.5 [-only NAMES]    ours with other parameters
 //	go run ./tools/queuesim -grid                                    uniform requests, ours beside FIFO
 //	go run ./tools/queuesim -trace FILE                              a recorded trace; simulate.Recorded has the format
 //
