@@ -140,7 +140,7 @@ func (d *Device) Next(b *Batch, now time.Duration) (ok bool, again time.Duration
 // due is when the seat's queue has waited long enough for a batch.
 func (s *seat) due() time.Duration {
 	l := &s.queue.limits
-	if l.MaxWait == 0 || s.queue.tokens >= l.BatchTokens {
+	if l.MaxWait == 0 || s.queue.tokens >= s.batchTokens() {
 		return 0
 	}
 	return s.queue.since + l.MaxWait
@@ -148,7 +148,7 @@ func (s *seat) due() time.Duration {
 
 func (d *Device) start(b *Batch, s *seat, now time.Duration) {
 	b.ID = d.batches + 1
-	s.queue.take(b, now)
+	s.queue.take(b, s.batchTokens(), now)
 	if b.Sequences == 0 {
 		return // all had expired
 	}
@@ -185,6 +185,22 @@ func (d *Device) Done(b *Batch, now time.Duration) time.Duration {
 	}
 	d.end = now + time.Duration(d.ahead)
 	return used
+}
+
+// A batch is to take no longer than longest, as what arrives while it runs waits for it, unless it has leastTokens: a device
+// that is slower than that is no quicker with less.
+const (
+	longest     = 250 * time.Millisecond
+	leastTokens = 512
+)
+
+// batchTokens is how many a batch may have: no more than the limit.
+func (s *seat) batchTokens() int {
+	limit := s.queue.limits.BatchTokens
+	if full := s.fullBatch(); full > float64(longest) {
+		return min(limit, max(leastTokens, int(float64(limit)*float64(longest)/full)))
+	}
+	return limit
 }
 
 // fullBatch is the time of a batch that is full, in nanoseconds; 0 at first.

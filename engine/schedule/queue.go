@@ -191,8 +191,8 @@ func (q *Queue) Clear(f func(*Request)) {
 	}
 }
 
-// take fills b with up to the limit of tokens.
-func (q *Queue) take(b *Batch, now time.Duration) {
+// take fills b with up to so many tokens, or a sequence that has more.
+func (q *Queue) take(b *Batch, most int, now time.Duration) {
 	b.Queue, b.started = q, now
 	for q.waiting > 0 {
 		r := q.ready.first().value.waiting.first().value
@@ -205,7 +205,7 @@ func (q *Queue) take(b *Batch, now time.Duration) {
 		to, tokens, work := r.next, 0, 0.
 		for to < len(r.Lengths) {
 			n := r.Lengths[to]
-			if sum := b.Tokens + tokens; sum > 0 && sum+int(n) > q.limits.BatchTokens {
+			if sum := b.Tokens + tokens; sum > 0 && sum+int(n) > most {
 				break
 			}
 			tokens += int(n)
@@ -214,7 +214,7 @@ func (q *Queue) take(b *Batch, now time.Duration) {
 		}
 		// A part of a request is no use to it yet, and delays the others in the batch. It saves a batch where enough waits;
 		// the larger the part, the more must wait for that to be worth the delay.
-		if tokens == 0 || to < len(r.Lengths) && b.Sequences > 0 && q.tokens < max(q.limits.BatchTokens, 7*tokens/2) {
+		if tokens == 0 || to < len(r.Lengths) && b.Sequences > 0 && q.tokens < max(most, 7*tokens/2) {
 			break
 		}
 		b.add(r, to, tokens, work)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -437,5 +438,27 @@ func TestReserve(t *testing.T) {
 	}
 	if err := q.Full("c"); err != nil {
 		t.Errorf("with 30 free: %v", err)
+	}
+}
+
+// On a slow device batches have fewer tokens, so that they take no longer than a quarter of a second; but not below 512.
+func TestSlowDevicesTakeLess(t *testing.T) {
+	for _, test := range []struct {
+		token time.Duration
+		want  int
+	}{{50 * time.Microsecond, 4096}, {100 * time.Microsecond, 2500}, {time.Millisecond, 512}} {
+		q := NewQueue(Limits{BatchTokens: 4096, QueueTokens: 1 << 20, Requests: 10})
+		d := NewDevice(DeviceConfig{Overlap: 1, Lead: 1})
+		d.Attach(q, 1)
+		push(t, q, &Request{Lengths: slices.Repeat([]int32{1}, 500_000)}, 0)
+		var b Batch
+		for now := time.Duration(0); now < 5*time.Second; {
+			d.Next(&b, now)
+			now += time.Duration(b.Tokens) * test.token
+			d.Done(&b, now)
+		}
+		if b.Tokens < test.want-1 || b.Tokens > test.want {
+			t.Errorf("with %v a token, a batch has %d, want %d", test.token, b.Tokens, test.want)
+		}
 	}
 }

@@ -38,7 +38,8 @@ func (e *OverloadError) Is(target error) bool { return target == ErrOverloaded }
 
 // Limits bound a Queue. All are at least 1.
 type Limits struct {
-	// BatchTokens is how many tokens a batch has at most, unless a single sequence has more.
+	// BatchTokens is how many tokens a batch has at most, unless a single sequence has more. Batches that would take longer
+	// than a quarter of a second have less, but not below 512.
 	BatchTokens int
 	// QueueTokens is how many tokens may wait. A request that has more by itself is accepted while none waits.
 	QueueTokens int
