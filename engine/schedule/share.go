@@ -1,5 +1,7 @@
 package schedule
 
+import "slices"
+
 // clock is the virtual time of weighted sharing (generalised processor sharing: Parekh and Gallager, 1993) among members
 // that have work. In a unit of it, a member of weight w gets w of the work done. So its finish tag, the virtual time at
 // which it would be done, is known when its work comes; members that come or go later change how fast the clock runs.
@@ -41,7 +43,7 @@ type client struct {
 	ready   int            // place in Queue.ready
 	work    float64        // that waits
 	taken   float64        // when its share would have done what was taken of it, by Queue.sharing
-	ahead   []ahead        // requests that were taken whole, in order; without most of those that are past
+	ahead   []ahead        // requests that were taken whole, in order; some may be past
 	started *Request       // the last that has a deadline and was taken in part
 
 	tokens   int // that wait
@@ -169,11 +171,9 @@ func (c *client) shared(q *Queue, work float64) float64 {
 	for past < len(c.ahead) && c.ahead[past].until <= q.sharing.time {
 		past++
 	}
-	if 2*past >= len(c.ahead) {
-		c.ahead, past = append(c.ahead[:0], c.ahead[past:]...), 0
-	}
+	c.ahead = slices.Delete(c.ahead, 0, past)
 	sum := 0.
-	for _, a := range c.ahead[past:] {
+	for _, a := range c.ahead {
 		sum += min(a.work, work)
 	}
 	return sum
