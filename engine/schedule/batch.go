@@ -2,7 +2,7 @@ package schedule
 
 import "time"
 
-// Batch is what one forward pass takes.
+// Batch is the sequences of one forward pass.
 type Batch struct {
 	Spans     []Span // one a request
 	Tokens    int

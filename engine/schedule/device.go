@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// Device is what runs batches: one after another, though the next may be handed over while one runs.
+// Device runs batches, one after another. The next may be handed over while one runs.
 type Device struct {
 	config  DeviceConfig
 	seats   []*seat
 	clock   float64 // the turn of the model that was served last
-	on      *seat   // the model of what runs
+	on      *seat   // the model of the running batch
 	running int
 	batches uint64
 	last    time.Duration // when a batch was done last
@@ -25,8 +25,8 @@ type Device struct {
 type DeviceConfig struct {
 	// Overlap is how many batches may be handed over and not done, at least 1: while one runs the next is packed.
 	Overlap int
-	// Lead is how long before the end of what runs the next is handed over, as a part of the time of a full batch. Earlier
-	// is no use to the device, and what arrives later must wait for it. 1 or more: at once.
+	// Lead is how long before the end of the running batch the next is handed over, as a part of the time of a full batch.
+	// Earlier is no use to the device, and requests that arrive later must wait for it. 1 or more: at once.
 	Lead float64
 }
 
@@ -100,7 +100,7 @@ func (s *seat) join() { s.turn = max(s.turn, s.device.clock) }
 // Running is how many batches are handed over and not done.
 func (d *Device) Running() int { return d.running }
 
-// Next fills b with what d should run, and says whether there is anything. If not, and nothing else happens, it should be
+// Next fills b with the batch that d should run, and says whether there is one. If not, and nothing else happens, it should be
 // asked again at the time it returns, unless that is 0. Whoever has b calls Done when it has run. b.Expired may have
 // requests in either case.
 func (d *Device) Next(b *Batch, now time.Duration) (ok bool, again time.Duration) {
@@ -181,14 +181,14 @@ func (d *Device) Done(b *Batch, now time.Duration) time.Duration {
 	d.last = now
 	d.ahead -= b.charged
 	if d.running--; d.running == 0 {
-		d.ahead = 0 // and not what rounding left
+		d.ahead = 0 // without rounding errors
 	}
 	d.end = now + time.Duration(d.ahead)
 	return used
 }
 
-// A batch is to take no longer than longest, as what arrives while it runs waits for it, unless it has leastTokens: a device
-// that is slower than that is no quicker with less.
+// A batch is to take no longer than longest, as requests that arrive while it runs wait for it. It may have leastTokens in any
+// case: smaller batches make no device quicker.
 const (
 	longest     = 250 * time.Millisecond
 	leastTokens = 512

@@ -79,7 +79,7 @@ func (q *Queue) timeAmong(work, size float64) time.Duration {
 	return time.Duration(work / rate / max(1-load, 0.05))
 }
 
-// leastTime is how long what is left of a request takes at least.
+// leastTime is how long the rest of a request takes at least.
 func (q *Queue) leastTime(r *Request) time.Duration {
 	if r.batches == 0 {
 		return q.timeAmong(r.left, r.work) // so that it isn't begun in vain

@@ -21,7 +21,7 @@ type Queue struct {
 	requests int     // between Enter and Leave
 	idle     int     // names from which on those without requests are forgotten
 	arrivals arrivals
-	since    time.Duration // when what waits began to, or was last taken from
+	since    time.Duration // when the queue became non-empty, or a batch was last taken
 }
 
 // minIdleClients is how many clients are remembered at least, though they may have no requests.
@@ -32,7 +32,7 @@ func NewQueue(limits Limits) *Queue {
 	return &Queue{limits: limits, named: map[string]*client{}, idle: minIdleClients}
 }
 
-// Limits returns what NewQueue was given.
+// Limits returns those that NewQueue was given.
 func (q *Queue) Limits() Limits { return q.limits }
 
 // Tokens is how many wait. Requests is how many are between Enter and Leave.
@@ -90,7 +90,7 @@ func (q *Queue) Push(r *Request, now time.Duration) error {
 		work += q.workOf(n)
 	}
 	c := q.client(r.Client)
-	// Without what is reserved: that was admitted, and this was.
+	// Reserved tokens don't count here: they were admitted, and so was this request.
 	if err := q.admit(q.tokens, c.tokens, tokens); err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (q *Queue) Push(r *Request, now time.Duration) error {
 // workOf is the work of a sequence of n tokens.
 func (q *Queue) workOf(n int32) float64 { return float64(n) * (1 + q.limits.Pair*float64(n)) }
 
-// roomPart is how many times what is free a client may have waiting, when it isn't the only one: so that whoever sends too
+// roomPart is how many times the free room a client may have waiting, when it isn't the only one: so that a client that sends too
 // much finds the queue full before the others do, and yet one alone can fill 8/9 of it. Switches that share memory between
 // queues do so (Choudhury and Hahne, "Dynamic queue length thresholds", 1998).
 const roomPart = 8
@@ -167,8 +167,8 @@ func (q *Queue) forget() {
 	q.idle = max(minIdleClients, 2*len(q.named))
 }
 
-// Drop takes what still waits of a request out of the queue. What runs comes back with its batch; until then the
-// request isn't Idle. Dropping twice, or what was never pushed, does nothing.
+// Drop takes the sequences of a request that still wait out of the queue. Those that run come back with their batch; until
+// then the request isn't Idle. Dropping twice, or a request that was never pushed, does nothing.
 func (q *Queue) Drop(r *Request) {
 	if r.state != queued {
 		return
@@ -196,7 +196,7 @@ func (q *Queue) take(b *Batch, most int, now time.Duration) {
 	b.Queue, b.started = q, now
 	for q.waiting > 0 {
 		r := q.ready.first().value.waiting.first().value
-		// The last one runs whatever the estimate says, or that would never be corrected.
+		// The last one runs in any case, or the estimate would never be corrected.
 		if r.Deadline != 0 && (r.Deadline <= now || q.waiting > 1 && now+q.leastTime(r) > r.Deadline) {
 			q.Drop(r)
 			b.Expired = append(b.Expired, r)

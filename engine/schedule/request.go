@@ -7,14 +7,14 @@ import "time"
 type Request struct {
 	// Lengths are the tokens of each sequence, all at least 1.
 	Lengths []int32
-	// Client shares fairly with other clients of the model, whatever number of requests each sends. It may be empty.
+	// Client shares fairly with other clients of the model, however many requests each sends. It may be empty.
 	Client string
 	// ClientWeight and Weight are how much more than others the client gets of its model, and the request of its
 	// client's part. 0: 1.
 	ClientWeight, Weight float64
-	// Value is its owner's, to find what the request belongs to.
+	// Value is its owner's, to find the owner's data of the request.
 	Value any
-	// Deadline, if not 0, is when the answer is of no more use: what can no longer make it is Dropped.
+	// Deadline, if not 0, is when the answer is of no more use. A request that can no longer make it is Dropped.
 	Deadline time.Duration
 
 	client   *client
@@ -39,7 +39,7 @@ type state uint8
 const (
 	idle state = iota
 	queued
-	dropped // cancelled, expired or failed; what runs is still to come back
+	dropped // cancelled, expired or failed; sequences that run are still to come back
 )
 
 // Reset makes an idle request as new, and keeps the memory of Lengths.

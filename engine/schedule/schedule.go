@@ -4,9 +4,9 @@
 // served in the order in which weighted sharing would finish them (fair sojourn protocol; RATIONALE.md, "Scheduling"): of a
 // model's tokens among clients, and of a client's among its requests. Models take turns, batch by batch.
 //
-// Everything here is a state machine: it has no goroutine, no lock and no clock. Its caller holds a lock and says what
-// time it is, on any clock that doesn't go back. The engine drives it with a real one, simulate with one of its own, and
-// so what simulate shows is what the engine does.
+// Everything here is a state machine: it has no goroutine, no lock and no clock. Its caller holds a lock and gives the
+// time, on any clock that doesn't go back. The engine drives it with a real one, and simulate with one of its own: the same
+// code decides in both.
 //
 // The package must not know texts, tokens' values, backends or scores.
 package schedule
@@ -23,7 +23,7 @@ var ErrOverloaded = errors.New("schedule: overloaded")
 // OverloadError says that nothing of a request was accepted, since it would have gone over a limit.
 type OverloadError struct {
 	Limit      string // the limit's name, as in Limits
-	Value, Max int    // what there would have been, and the limit
+	Value, Max int    // the value that the request would have made, and the limit
 	// RetryAfter is when there should be room, at the rate of late; 0 when nothing has run yet.
 	RetryAfter time.Duration
 }

@@ -42,7 +42,7 @@ type client struct {
 	waiting heap[*Request] // of which something is to be taken, by finish tag
 	ready   int            // place in Queue.ready
 	work    float64        // that waits
-	taken   float64        // when its share would have done what was taken of it, by Queue.sharing
+	taken   float64        // virtual time in Queue.sharing when its share would have done the work taken of it
 	ahead   []ahead        // requests that were taken whole, in order; some may be past
 	started *Request       // the last that has a deadline and was taken in part
 
@@ -112,7 +112,7 @@ func (q *Queue) charge(r *Request, work float64) {
 	q.leave(r)
 }
 
-// cancel takes back what is left of a request.
+// cancel takes the rest of a request out of the clocks.
 func (q *Queue) cancel(r *Request) {
 	c := r.client
 	if r.flat > 0 {
@@ -138,7 +138,7 @@ func (q *Queue) leave(r *Request) {
 	}
 	q.ready.remove(c.ready)
 	q.sharing.leave(c.weight)
-	c.work = 0 // and not what rounding left
+	c.work = 0 // without rounding errors
 	q.latest = max(q.latest, c.taken)
 	if q.waiting == 0 { // by sharing, too, all is done
 		q.work = 0
