@@ -119,7 +119,7 @@ func (q *Queue) Push(r *Request, now time.Duration) error {
 // workOf is the work of a sequence of n tokens.
 func (q *Queue) workOf(n int32) float64 { return float64(n) * (1 + q.limits.Pair*float64(n)) }
 
-// roomPart is how many times the free room a client may have waiting, when it isn't the only one: so that a client that sends too
+// roomPart is how many times the free room a client may have waiting when it isn't the only one. So a client that sends too
 // much finds the queue full before the others do, and yet one alone can fill 8/9 of it. Switches that share memory between
 // queues do so (Choudhury and Hahne, "Dynamic queue length thresholds", 1998).
 const roomPart = 8
