@@ -27,8 +27,7 @@ func waitExceededInBursts(n int, offered, dispersion float64) float64 {
 // of dispersion and a mean service time of s with squared coefficient of variation scv. The mean wait of M/M/n, given that
 // there is one, is multiplied as in Allen and Cunneen's approximation for G/G/n (Allen, Probability, Statistics and Queueing
 // Theory, 1990, section 5.3), (dispersion+scv)/2, and taken to be exponential. That is for requests that are served one
-// after another. A node shares its time among those that it has, so that none has to wait for a large one, and all end later:
-// all but what bursts add is doubled.
+// after another, as a node's scheduler serves requests that are alike.
 func waitQuantile(n int, offered, dispersion, s, scv, part float64) float64 {
 	waits := waitExceededInBursts(n, offered, dispersion)
 	if waits <= part {
@@ -37,7 +36,7 @@ func waitQuantile(n int, offered, dispersion, s, scv, part float64) float64 {
 	if offered >= float64(n) {
 		return math.Inf(1)
 	}
-	mean := s / (float64(n) - offered) * (min(dispersion, 1) + max(dispersion-1, 0)/2 + scv)
+	mean := s / (float64(n) - offered) * (dispersion + scv) / 2
 	return mean * math.Log(waits/part)
 }
 
