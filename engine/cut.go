@@ -58,9 +58,10 @@ type stage struct {
 	HandleChinese    *bool          `json:"handle_chinese_chars"`
 	StripAccents     *bool          `json:"strip_accents"`
 	Lowercase        *bool          `json:"lowercase"`
-	StripLeft        bool           `json:"strip_left"` // of Strip
-	Pattern          jsontext.Value `json:"pattern"`    // of Replace
-	Content          string         `json:"content"`    // likewise
+	Charsmap         []byte         `json:"precompiled_charsmap"` // of Precompiled
+	StripLeft        bool           `json:"strip_left"`           // of Strip
+	Pattern          jsontext.Value `json:"pattern"`              // of Replace
+	Content          string         `json:"content"`              // likewise
 	AddPrefixSpace   *bool          `json:"add_prefix_space"`
 	UseRegex         *bool          `json:"use_regex"` // of ByteLevel
 	Split            *bool          `json:"split"`     // of Metaspace

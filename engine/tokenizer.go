@@ -89,8 +89,9 @@ func (t *tokenizer) prepareCuts(file map[string]jsontext.Value, specialTokensAsT
 	t.cuts.literal = specialTokensAsText
 	t.cuts.addSpaces(func(text string) []uint32 { return t.handle.EncodeWithOptions(text, false).IDs })
 	model, err := newUnigram(file["model"])
+	normalizers, _ := stages(file["normalizer"], 0)
 	preTokenizers, _ := stages(file["pre_tokenizer"], 0)
-	t.long = newLongWords(preTokenizers, model, func(text string) []string {
+	t.long = newLongWords(normalizers, preTokenizers, model, func(text string) []string {
 		return t.handle.EncodeWithOptions(text, false, tokenizers.WithReturnTokens()).Tokens
 	})
 	return err

@@ -1,0 +1,212 @@
+package engine
+
+import (
+	"context"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/daulet/tokenizers"
+)
+
+// maxKnown is how many clusters are remembered: more than there are characters in any one script.
+const maxKnown = 1 << 16
+
+// normal reads a stretch as the model gets it, with ▁ for white space.
+type normal struct {
+	text   string            // what is left
+	open   bool              // it begins in a cluster
+	known  map[string]string // clusters
+	one    []byte            // the normal form of a cluster
+	out    []byte            // the normal form that is not returned yet
+	spaces int               // how many ▁ come next, if more comes after them
+	begun  bool              // something came before them
+	odd    bool              // the last of that is white space that is no ▁
+	added  []string          // tokens that the library would find in the normal form
+	hold   int               // in how much of the end of out one of them may begin
+}
+
+func (t *tokenizer) newNormal(text string) (*normal, error) {
+	for i := range t.cuts.added {
+		if strings.Contains(text, t.cuts.added[i].Content) {
+			return nil, errNotClusters
+		}
+	}
+	if strings.Contains(text, metaspace) {
+		return nil, errNotClusters
+	}
+	n := &normal{text: text, known: map[string]string{}}
+	for i := range t.cuts.added {
+		if t.cuts.added[i].Normalized {
+			n.added = append(n.added, t.cuts.added[i].Content)
+			n.hold = max(n.hold, len(t.cuts.added[i].Content)-1)
+		}
+	}
+	return n, nil
+}
+
+// next returns another part.
+func (n *normal) next(ctx context.Context, t *tokenizer, who *caller) (part string, last bool, err error) {
+	w := t.long
+	for left := len(n.text); n.text != "" && len(n.out) < maxPieceBytes+n.hold && left-len(n.text) < lookBytes; {
+		size, ends := clusterBytes(n.text, w.charsmap != nil)
+		cluster := n.text[:size]
+		switch {
+		case w.charsmap != nil && n.mapCluster(w, cluster, ends):
+		case w.charsmap == nil && strings.Trim(cluster, " ") == "":
+			n.addSpaces(w, size)
+		case n.open, !ends, size > maxPieceBytes, w.charsmap != nil && !beginsAlone(cluster):
+			return "", false, errNotClusters
+		default:
+			normal, ok := n.known[cluster]
+			if !ok {
+				if normal, err = t.normalCluster(ctx, who, cluster); err != nil {
+					return "", false, err
+				}
+				if len(n.known) >= maxKnown {
+					clear(n.known)
+				}
+				n.known[cluster] = normal
+			}
+			if w.joins && !w.splits && w.charsmap == nil && n.spaces > 0 && (normal == "" || strings.HasPrefix(normal, metaspace)) {
+				return "", false, errNotClusters // the normaliser may have joined spaces before it made these
+			}
+			n.add(w, normal)
+		}
+		n.open = !ends
+		n.text = n.text[size:]
+	}
+	if last = n.text == ""; last {
+		if err := n.end(w); err != nil {
+			return "", false, err
+		}
+	}
+	for _, token := range n.added {
+		if strings.Contains(string(n.out), token) {
+			return "", false, errNotClusters
+		}
+	}
+	i := len(n.out)
+	if !last {
+		i = max(0, i-n.hold)
+		for i > 0 && i < len(n.out) && !utf8.RuneStart(n.out[i]) {
+			i--
+		}
+	}
+	part = string(n.out[:i])
+	n.out = n.out[:copy(n.out, n.out[i:])]
+	return part, last, nil
+}
+
+// add appends what the library has for a cluster.
+func (n *normal) add(w *longWords, text string) {
+	for text != "" {
+		if rest, ok := strings.CutPrefix(text, metaspace); ok {
+			n.addSpaces(w, 1)
+			text = rest
+			continue
+		}
+		i := strings.Index(text, metaspace)
+		if i < 0 {
+			i = len(text)
+		}
+		if !n.begun && n.spaces == 0 {
+			n.out = append(n.out, w.prefix...)
+		}
+		for ; n.spaces > 0; n.spaces-- {
+			n.out = append(n.out, metaspace...)
+		}
+		n.begun = true
+		n.out = append(n.out, text[:i]...)
+		r, _ := utf8.DecodeLastRuneInString(text[:i])
+		n.odd = unicode.IsSpace(r)
+		text = text[i:]
+	}
+}
+
+func (n *normal) addSpaces(w *longWords, more int) {
+	if n.spaces += more; w.joins {
+		n.spaces = 1
+	}
+}
+
+// end appends what becomes of spaces at the end of the text.
+func (n *normal) end(w *longWords) error {
+	switch {
+	case n.odd && w.last != lastKept, n.spaces > 0 && w.last == lastUnclear:
+		return errNotClusters
+	case w.last == lastKept:
+		n.out = append(n.out, strings.Repeat(metaspace, n.spaces)...)
+	}
+	n.spaces = 0
+	return nil
+}
+
+// mapCluster adds a cluster, or a part of one, by the charsmap. It adds nothing and returns false where that depends on where
+// the cluster's graphemes end. The library looks a grapheme up whole if it is short, and finds the first entry that it begins
+// with. So that matters of characters that an entry begins with, but of those that certainly are a grapheme, or the end of one.
+func (n *normal) mapCluster(w *longWords, cluster string, ends bool) bool {
+	n.one = n.one[:0]
+	for i, r := range cluster {
+		size := utf8.RuneLen(r)
+		bytes, normal, ok := w.charsmap.find(n.text[i:min(i+graphemeBytes, len(n.text))])
+		if !ok {
+			return false
+		}
+		if bytes == 0 {
+			n.one = w.appendRune(n.one, r)
+			continue
+		}
+		first := i == 0 && !n.open
+		grapheme := size + extension(n.text[i+size:])
+		switch {
+		case strings.Contains(normal, metaspace):
+			return false
+		case grapheme > graphemeBytes, !first && extends(r), ends && i+size == len(cluster): // it is looked up alone
+			if bytes > size {
+				normal = cluster[i : i+size]
+			}
+		case first && ends && grapheme == len(cluster):
+			if bytes > grapheme {
+				return false
+			}
+			n.one = w.appendText(n.one, normal)
+			n.add(w, string(n.one))
+			return true
+		default:
+			return false
+		}
+		n.one = w.appendText(n.one, normal)
+	}
+	n.add(w, string(n.one))
+	return true
+}
+
+// appendText appends a part of a charsmap's normal form as the pre-tokeniser has it.
+func (w *longWords) appendText(out []byte, text string) []byte {
+	for _, r := range text {
+		out = w.appendRune(out, r)
+	}
+	return out
+}
+
+// appendRune appends a character of a charsmap's normal form as the pre-tokeniser has it.
+func (w *longWords) appendRune(out []byte, r rune) []byte {
+	if r == ' ' || w.splits && unicode.IsSpace(r) {
+		return append(out, metaspace...)
+	}
+	return utf8.AppendRune(out, r)
+}
+
+// normalCluster asks the library, between two letters, so that nothing is put before it or stripped.
+func (t *tokenizer) normalCluster(ctx context.Context, who *caller, cluster string) (string, error) {
+	encoding, err := t.encodeWith(ctx, who, "a"+cluster+"a", false, tokenizers.WithReturnTokens())
+	if err != nil {
+		return "", err
+	}
+	normal, ok := strings.CutPrefix(strings.Join(encoding.Tokens, ""), t.long.prefix+t.long.letter)
+	if !ok || !strings.HasSuffix(normal, t.long.letter) {
+		return "", errNotClusters
+	}
+	return strings.TrimSuffix(normal, t.long.letter), nil
+}
