@@ -351,6 +351,31 @@ func TestLongStretchesOfScripts(t *testing.T) {
 	}
 }
 
+// Rows of one character, and of a few, have the tokens of the whole whatever their length is, and what they end with.
+func TestRowsInWindows(t *testing.T) {
+	for _, f := range cutFamilies {
+		if f.kind != cutClasses {
+			continue
+		}
+		one := f.open(t)
+		r := rand.New(rand.NewPCG(13, 14))
+		for _, part := range []string{"-", "\n", "'", "''s", "=-", "x", "the", "東", "é", "\u00ad", "'l"} {
+			for _, end := range []string{"", "s", "'s", " a", "'ll", "!"} {
+				text := "a" + strings.Repeat(part, (20<<10+r.IntN(20<<10))/len(part)) + end
+				ids, whole, err := one.encode(t.Context(), &caller{}, text, all, front)
+				if want := appendIDs(nil, one.whole(text)); err != nil || !whole || !slices.Equal(ids, want) {
+					t.Errorf("%s: %d bytes of %q and %q: %d ids, whole %t, want the %d of the whole: %v",
+						f.name, len(text), part, end, len(ids), whole, len(want), err)
+				}
+			}
+		}
+		long := strings.Repeat("'", 2*maxUncutBytes)
+		if _, _, err := one.encode(t.Context(), &caller{}, long, all, front); err != nil {
+			t.Errorf("%s: a row of quotes: %v", f.name, err)
+		}
+	}
+}
+
 // normalText is what the library makes of a text before the model: what its tokens stand for.
 func normalText(one *tokenizer, text string) string {
 	return strings.Join(one.handle.EncodeWithOptions(text, false, tokenizers.WithReturnTokens()).Tokens, "")

@@ -30,6 +30,17 @@ func joins(model jsontext.Value) bool {
 	return json.Unmarshal(model, &m) == nil && m.Type == "BPE" && m.Dropout == nil && m.Prefix == "" && m.Suffix == ""
 }
 
+// windows encodes a stretch.
+type windows struct {
+	tokenizer *tokenizer
+	who       *caller
+	text      string
+	known     map[string]tokenizers.Encoding // of windows: a line of dashes has the same ones again and again
+}
+
+// maxKnownWindows is how many windows are remembered, of up to 160 KiB each.
+const maxKnownWindows = 8
+
 // window is a part of a stretch with its tokens.
 type window struct {
 	at     int // in the stretch
@@ -46,7 +57,8 @@ func (w *window) apart(i int) bool { return i > 0 && w.stop(i-1) <= w.start(i) }
 
 // encodeWindows returns the token ids of a stretch, or at least the first need of them.
 func (t *tokenizer) encodeWindows(ctx context.Context, who *caller, text string, need int) (ids []int32, whole bool, err error) {
-	w, err := t.window(ctx, who, text, 0)
+	s := &windows{tokenizer: t, who: who, text: text, known: map[string]tokenizers.Encoding{}}
+	w, err := s.window(ctx, 0)
 	for {
 		if err != nil {
 			return nil, false, err
@@ -54,7 +66,7 @@ func (t *tokenizer) encodeWindows(ctx context.Context, who *caller, text string,
 		if w.at+w.bytes == len(text) {
 			return appendIDs(ids, w.tokens.IDs[w.from:]), true, nil
 		}
-		next, keep, err := t.nextWindow(ctx, who, text, w)
+		next, keep, err := s.next(ctx, w)
 		if err != nil {
 			return nil, false, err
 		}
@@ -73,39 +85,51 @@ func appendIDs(ids []int32, more []uint32) []int32 {
 	return ids
 }
 
-// window encodes a part of a stretch.
-func (t *tokenizer) window(ctx context.Context, who *caller, text string, at int) (*window, error) {
-	stop := min(at+maxPieceBytes, len(text))
-	for stop < len(text) && (!utf8.RuneStart(text[stop]) || t.cuts.inAdded(text, stop)) {
+// window encodes a part of the stretch.
+func (s *windows) window(ctx context.Context, at int) (*window, error) {
+	stop := min(at+maxPieceBytes, len(s.text))
+	for stop < len(s.text) && (!utf8.RuneStart(s.text[stop]) || s.tokenizer.cuts.inAdded(s.text, stop)) {
 		stop++
 	}
+	part := s.text[at:stop]
 	w := &window{at: at, bytes: stop - at}
+	var ok bool
+	if w.tokens, ok = s.known[part]; ok {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return w, nil
+	}
 	var err error
-	w.tokens, err = t.encodeWith(ctx, who, text[at:stop], false, tokenizers.WithReturnOffsets())
+	w.tokens, err = s.tokenizer.encodeWith(ctx, s.who, part, false, tokenizers.WithReturnOffsets())
 	if err == nil && len(w.tokens.Offsets) != len(w.tokens.IDs) {
 		err = ErrTokenizer
 	}
+	if len(s.known) >= maxKnownWindows {
+		clear(s.known)
+	}
+	s.known[part] = w.tokens
 	return w, err
 }
 
-// nextWindow returns the window after w, and how many tokens of w to keep before it.
-func (t *tokenizer) nextWindow(ctx context.Context, who *caller, text string, w *window) (next *window, keep int, err error) {
+// next returns the window after w, and how many tokens of w to keep before it.
+func (s *windows) next(ctx context.Context, w *window) (next *window, keep int, err error) {
 	for _, overlap := range overlaps {
 		i := len(w.tokens.IDs) - 1
-		for i > w.from && (w.start(i) > w.at+w.bytes-overlap || !w.apart(i) || !t.cuts.mayBegin(text, w.start(i))) {
+		for i > w.from && (w.start(i) > w.at+w.bytes-overlap || !w.apart(i) || !s.tokenizer.cuts.mayBegin(s.text, w.start(i))) {
 			i--
 		}
 		if i <= w.from {
 			break
 		}
-		if next, err = t.window(ctx, who, text, w.start(i)); err != nil {
+		if next, err = s.window(ctx, w.start(i)); err != nil {
 			return nil, 0, err
 		}
 		if keep, ok := next.join(w, i); ok {
 			return next, keep, nil
 		}
 	}
-	return nil, 0, &StretchError{Bytes: len(text), Limit: maxUncutBytes}
+	return nil, 0, &StretchError{Bytes: len(s.text), Limit: maxUncutBytes}
 }
 
 // join finds the first token from i on of the window before that this one has at the same place.
@@ -136,6 +160,7 @@ func (c *cutter) mayBegin(text string, i int) bool {
 	if c.composes && (unicode.IsMark(r) || r >= jamo && r <= jamoEnd || classOf(r) == classUnknown) {
 		return false
 	}
-	const contraction = 3 // bytes of the longest, 'll
-	return !strings.Contains(text[max(0, i-contraction):i+1], "'") && !c.inAdded(text, i)
+	const contraction = 3                                   // bytes of the longest, 'll
+	quotes := i > 0 && strings.HasPrefix(text[i-1:], "'''") // no contraction begins or ends in a row of them
+	return (quotes || !strings.Contains(text[max(0, i-contraction):i+1], "'")) && !c.inAdded(text, i)
 }
