@@ -37,7 +37,7 @@ func apart(a, b rune, graphemes bool) bool {
 	case graphemes && (isControl(a) || isControl(b)):
 		return true
 	}
-	return standsAlone(b) && unicode.IsMark(a) && (b < conjunct || b > conjunctEnd)
+	return standsAlone(b) && (unicode.IsMark(a) || extends(a)) && (b < conjunct || b > conjunctEnd || !unicode.IsLetter(b))
 }
 
 // isControl says whether a character is a grapheme by itself, but for a carriage return before a line feed.
@@ -92,8 +92,8 @@ var joining = &unicode.RangeTable{
 
 // extends says whether a character certainly belongs to the grapheme before it, where that is no control character.
 func extends(r rune) bool {
-	const thaiAm, laoAm, voiced, semiVoiced = 0x0e33, 0x0eb3, 0xff9e, 0xff9f
-	return unicode.In(r, unicode.Mn, unicode.Me) || r == thaiAm || r == laoAm || r == voiced || r == semiVoiced
+	const thaiAm, laoAm, nonJoiner, voiced, semiVoiced = 0x0e33, 0x0eb3, 0x200c, 0xff9e, 0xff9f
+	return unicode.In(r, unicode.Mn, unicode.Me) || r == thaiAm || r == laoAm || r == nonJoiner || r == voiced || r == semiVoiced
 }
 
 // extension returns how many bytes at the beginning of text certainly belong to the grapheme of a character before them that is

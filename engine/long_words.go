@@ -16,6 +16,7 @@ type longWords struct {
 	splits   bool      // WhitespaceSplit comes first, so that white space is not kept
 	prefix   string    // what comes before a word that has no white space before it: ▁
 	letter   string    // what becomes of "a"
+	barrier  string    // a control character that the charsmap drops, so that a grapheme ends before and after it, or nothing
 	joins    bool      // spaces in a row become one ▁
 	last     lastSpace // what becomes of spaces at the end of a text
 }
@@ -47,6 +48,12 @@ func newLongWords(normalizers, preTokenizers []stage, model *unigram, tokens fun
 	w.letter, ok = strings.CutPrefix(word, metaspace)
 	if !ok || w.letter == "" || strings.Contains(w.letter, metaspace) || normal("a a") != word+word {
 		return nil
+	}
+	if w.charsmap != nil {
+		const control = "\x01"
+		if bytes, dropped, _ := w.charsmap.find(control); bytes == len(control) && dropped == "" {
+			w.barrier = control
+		}
 	}
 	two := word + metaspace + metaspace
 	switch normal("a  a") {

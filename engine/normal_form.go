@@ -55,7 +55,7 @@ func (n *normal) next(ctx context.Context, t *tokenizer, who *caller) (part stri
 		case w.charsmap != nil && n.mapCluster(w, cluster, ends):
 		case w.charsmap == nil && strings.Trim(cluster, " ") == "":
 			n.addSpaces(w, size)
-		case n.open, !ends, size > maxPieceBytes, w.charsmap != nil && !beginsAlone(cluster):
+		case n.open, !ends, size > maxPieceBytes, w.charsmap != nil && w.barrier == "" && !beginsAlone(cluster):
 			return "", false, errNotClusters
 		default:
 			normal, ok := n.known[cluster]
@@ -200,7 +200,7 @@ func (w *longWords) appendRune(out []byte, r rune) []byte {
 
 // normalCluster asks the library, between two letters, so that nothing is put before it or stripped.
 func (t *tokenizer) normalCluster(ctx context.Context, who *caller, cluster string) (string, error) {
-	encoding, err := t.encodeWith(ctx, who, "a"+cluster+"a", false, tokenizers.WithReturnTokens())
+	encoding, err := t.encodeWith(ctx, who, "a"+t.long.barrier+cluster+t.long.barrier+"a", false, tokenizers.WithReturnTokens())
 	if err != nil {
 		return "", err
 	}
