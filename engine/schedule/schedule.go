@@ -1,8 +1,8 @@
 // Package schedule decides which sequences run next, on which device.
 //
 // A Queue holds the requests of one model. A Device takes batches from the queues that are attached to it. Requests are
-// served in the order in which weighted sharing would finish them (fair sojourn protocol; RATIONALE.md, "Scheduling"): of a
-// model's tokens among clients, and of a client's among its requests. Models take turns, batch by batch.
+// served in the order in which weighted sharing would finish them (fair sojourn protocol; RATIONALE.md, "Scheduling"). A client
+// that is ahead of its share by more than a burst waits for the others. Models take turns, batch by batch.
 //
 // Everything here is a state machine: it has no goroutine, no lock and no clock. Its caller holds a lock and gives the
 // time, on any clock that doesn't go back. The engine drives it with a real one, and simulate with one of its own: the same
