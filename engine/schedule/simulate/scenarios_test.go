@@ -135,6 +135,9 @@ func TestFloodHurtsItself(t *testing.T) {
 
 // Overload with deadlines costs the device little that is of no use, and what is small is answered.
 func TestOverload(t *testing.T) {
+	if testing.Short() {
+		t.Skip("some seconds, and many under the race detector, which has nothing to find here")
+	}
 	var wasted []float64 // of three seeds
 	for seed := range uint64(3) {
 		r := mustScenario(t, "overload", 0, seed+1, Ours, nil)
@@ -201,6 +204,9 @@ func TestUniform(t *testing.T) {
 
 // In a closed loop every client has one request at a time, and no policy may make it wait for more than those of the others.
 func TestLoop(t *testing.T) {
+	if testing.Short() {
+		t.Skip("some seconds, and many under the race detector, which has nothing to find here")
+	}
 	for _, c := range []struct{ documents, clients int }{{8, 1}, {32, 4}, {96, 12}} {
 		s := Loop(c.documents, c.clients)
 		var p50, p99, rate [2]float64
@@ -225,6 +231,9 @@ func TestLoop(t *testing.T) {
 // Where requests have 20 to 200 documents, those up to 128 are quicker than by FIFO. The others pay for it, by half
 // as much again as its p99 at most.
 func TestRAG(t *testing.T) {
+	if testing.Short() {
+		t.Skip("some seconds, and many under the race detector, which has nothing to find here")
+	}
 	var ratios [3][3]float64 // p50 and p99 of those up to 128, p99 of the others; by seed
 	for seed := range uint64(3) {
 		ours := mustScenario(t, "rag", 0, seed+1, Ours, nil)
