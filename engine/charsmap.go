@@ -5,17 +5,17 @@ import (
 	"strings"
 )
 
-// charsmap is a normaliser of SentencePiece: texts, and what becomes of them. The format is that of spm_precompiled 0.1.4: how
-// many bytes the trie has, the trie, and the texts, each of which ends in NUL.
+// charsmap is a normaliser of SentencePiece. It maps short texts to their normal forms. The format is that of spm_precompiled
+// 0.1.4: the size of the trie in bytes, the trie, and the normal forms, each of which ends in NUL.
 type charsmap struct {
 	units []uint32 // a double array as in Darts: https://github.com/s-yata/darts-clone
-	texts string
+	texts string   // the normal forms
 }
 
-// graphemeBytes is the most that a grapheme has which the library looks up whole (normalizers/precompiled.rs).
+// graphemeBytes is the size of the largest grapheme that the library looks up whole (normalizers/precompiled.rs).
 const graphemeBytes = 5
 
-// newCharsmap returns nil where normalisers do more to a text than a charsmap does, besides its spaces.
+// newCharsmap returns nil if the normalisers do more than one charsmap, apart from stripping and joining spaces.
 func newCharsmap(normalizers []stage) *charsmap {
 	if len(normalizers) == 0 || normalizers[0].Type != "Precompiled" || len(normalizers[0].Charsmap) < 4 {
 		return nil
@@ -37,8 +37,8 @@ func newCharsmap(normalizers []stage) *charsmap {
 	return m
 }
 
-// find returns the shortest entry that text begins with, of 0 bytes where there is none, and what becomes of it. ok is false
-// where the map contradicts itself, which ends the library's call.
+// find looks for the shortest entry at the beginning of text. It returns the entry's length and its normal form; the length is
+// 0 if there is no entry. ok is false if the map contradicts itself, which ends the library's call.
 func (m *charsmap) find(text string) (bytes int, normal string, ok bool) {
 	const leaf, label = 1 << 8, 1<<31 | 0xff
 	offset := func(unit uint32) uint32 { return unit >> 10 << (unit & (1 << 9) >> 6) }

@@ -30,8 +30,8 @@ type Config struct {
 	// truncated. 0: what the checkpoint allows, the smaller of model_max_length (tokenizer_config.json) and
 	// max_position_embeddings (config.json), as in sentence-transformers. Bounds: 8 to what the checkpoint allows.
 	MaxLength int
-	// MaxBatchTokens is how many tokens one forward pass takes at most, unless a single pair has more; less, but not below
-	// 512, where a pass would take over a quarter of a second. 0: 4096. Bounds: 1 to 1,048,576.
+	// MaxBatchTokens is how many tokens one forward pass takes at most, unless a single pair has more. A pass that would last
+	// over a quarter of a second takes fewer, but not below 512. 0: 4096. Bounds: 1 to 1,048,576.
 	MaxBatchTokens int
 	// MaxQueueTokens is how many tokens may wait for the model; a call that would make them more is refused with an
 	// *OverloadError. A call that has more by itself is taken while none waits. 0: 256 times MaxBatchTokens.

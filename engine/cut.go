@@ -93,12 +93,11 @@ func stages(data jsontext.Value, depth int) (all []stage, ok bool) {
 	return all, true
 }
 
-// newCutter reads the parts of a tokenizer.json that decide where its texts may be cut.
-func newCutter(file map[string]jsontext.Value) *cutter {
+// newCutter reads the parts of a tokenizer.json that decide where its texts may be cut. known says whether all of its stages
+// could be read.
+func newCutter(file map[string]jsontext.Value, normalizers, preTokenizers []stage, known bool) *cutter {
 	c := &cutter{spaces: " "}
-	normalizers, ok := stages(file["normalizer"], 0)
-	preTokenizers, also := stages(file["pre_tokenizer"], 0)
-	if !ok || !also || len(file["added_tokens"]) > 0 && json.Unmarshal(file["added_tokens"], &c.added) != nil {
+	if !known || len(file["added_tokens"]) > 0 && json.Unmarshal(file["added_tokens"], &c.added) != nil {
 		return c
 	}
 	c.added = slices.DeleteFunc(c.added, func(t addedToken) bool { return t.Content == "" }) // the library has no such

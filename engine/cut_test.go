@@ -351,7 +351,7 @@ func TestLongStretchesOfScripts(t *testing.T) {
 	}
 }
 
-// Rows of one character, and of a few, have the tokens of the whole whatever their length is, and what they end with.
+// A text that repeats one character, or a few, has the tokens of the whole. Neither its length nor its end matters.
 func TestRowsInWindows(t *testing.T) {
 	for _, f := range cutFamilies {
 		if f.kind != cutClasses {
@@ -376,7 +376,7 @@ func TestRowsInWindows(t *testing.T) {
 	}
 }
 
-// normalText is what the library makes of a text before the model: what its tokens stand for.
+// normalText returns a text as the library passes it to the model: the texts of its tokens, joined.
 func normalText(one *tokenizer, text string) string {
 	return strings.Join(one.handle.EncodeWithOptions(text, false, tokenizers.WithReturnTokens()).Tokens, "")
 }

@@ -6,11 +6,11 @@ import (
 	"unicode/utf8"
 )
 
-// maxClusterBytes is where mapCluster gets a part of a cluster.
+// maxClusterBytes is the size from which mapCluster gets a cluster in parts.
 const maxClusterBytes = 256
 
-// clusterBytes is how long the first cluster of text is. graphemes says that nothing but graphemes matters: then it may be
-// cut, where ends is false.
+// clusterBytes returns the length of the first cluster of text. If graphemes is set, only graphemes matter. Then a long cluster
+// may be cut: ends is false if it goes on.
 func clusterBytes(text string, graphemes bool) (bytes int, ends bool) {
 	a, n := utf8.DecodeRuneInString(text)
 	for n < len(text) {
@@ -43,7 +43,7 @@ func apart(a, b rune, graphemes bool) bool {
 // isControl says whether a character is a grapheme by itself, but for a carriage return before a line feed.
 func isControl(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, breaking) }
 
-// breaking are the characters of Cf that are.
+// breaking are the format characters (Cf) that are graphemes by themselves.
 var breaking = &unicode.RangeTable{R16: []unicode.Range16{
 	{0x00ad, 0x00ad, 1}, {0x061c, 0x061c, 1}, {0x180e, 0x180e, 1}, {0x200b, 0x200b, 1}, {0x200e, 0x200f, 1}, {0x202a, 0x202e, 1},
 	{0x2060, 0x206f, 1}, {0xfeff, 0xfeff, 1}, {0xfff9, 0xfffb, 1},
@@ -78,8 +78,8 @@ func findAlone(r rune) bool {
 	return unicode.In(r, unicode.L, unicode.N, unicode.P, unicode.S, unicode.Zs, unicode.Co) && !unicode.Is(joining, r)
 }
 
-// joining are the letters and symbols that a grapheme has with what is before or after them, or that are Hangul jamo, also in
-// normal form KC.
+// joining are the letters and symbols that may share a grapheme with the character before or after them. Hangul jamo are among
+// them, and characters whose normal form KC is a jamo.
 var joining = &unicode.RangeTable{
 	R16: []unicode.Range16{
 		{0x0d4e, 0x0d4e, 1}, {0x0e33, 0x0e33, 1}, {0x0eb3, 0x0eb3, 1}, {0x1100, 0x11ff, 1}, {0x3131, 0x318e, 1},

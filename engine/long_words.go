@@ -6,22 +6,23 @@ import (
 )
 
 // A page of Chinese is one word of a SentencePiece tokenizer, and its best pieces depend on all of it: they are found
-// here. So is what a charsmap makes of it. Of other normalisers, and where it is not clear what a grapheme is, the library is
-// asked, a cluster at a time: a cluster is what no grapheme and no composition reaches out of, as a rule a character.
+// here. A charsmap is applied here, too. For other normalisers, and where the bounds of graphemes are unclear, the library is
+// asked for the normal form of one cluster at a time. No grapheme and no composition crosses the bounds of a cluster. Most
+// clusters are one character.
 
 // longWords encodes stretches without a place to cut, of a Unigram model behind Metaspace.
 type longWords struct {
 	model    *unigram
 	charsmap *charsmap // nil: the library is asked for all clusters
 	splits   bool      // WhitespaceSplit comes first, so that white space is not kept
-	prefix   string    // what comes before a word that has no white space before it: ▁
-	letter   string    // what becomes of "a"
+	prefix   string    // ▁, which the pre-tokeniser puts before a word without white space before it
+	letter   string    // the normal form of "a"
 	barrier  string    // a control character that the charsmap drops, so that a grapheme ends before and after it, or nothing
 	joins    bool      // spaces in a row become one ▁
-	last     lastSpace // what becomes of spaces at the end of a text
+	last     lastSpace // whether spaces at the end of a text are kept
 }
 
-// lastSpace is what becomes of spaces at the end of a text.
+// lastSpace says whether spaces at the end of a text are kept.
 type lastSpace uint8
 
 const (

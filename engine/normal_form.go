@@ -14,7 +14,7 @@ const maxKnown = 1 << 16
 
 // normal reads a stretch as the model gets it, with ▁ for white space.
 type normal struct {
-	text   string            // what is left
+	text   string            // the rest
 	open   bool              // it begins in a cluster
 	known  map[string]string // clusters
 	one    []byte            // the normal form of a cluster
@@ -98,7 +98,7 @@ func (n *normal) next(ctx context.Context, t *tokenizer, who *caller) (part stri
 	return part, last, nil
 }
 
-// add appends what the library has for a cluster.
+// add appends the normal form of a cluster.
 func (n *normal) add(w *longWords, text string) {
 	for text != "" {
 		if rest, ok := strings.CutPrefix(text, metaspace); ok {
@@ -130,7 +130,7 @@ func (n *normal) addSpaces(w *longWords, more int) {
 	}
 }
 
-// end appends what becomes of spaces at the end of the text.
+// end appends the spaces at the end of the text, if they are kept.
 func (n *normal) end(w *longWords) error {
 	switch {
 	case n.odd && w.last != lastKept, n.spaces > 0 && w.last == lastUnclear:
@@ -142,9 +142,9 @@ func (n *normal) end(w *longWords) error {
 	return nil
 }
 
-// mapCluster adds a cluster, or a part of one, by the charsmap. It adds nothing and returns false where that depends on where
-// the cluster's graphemes end. The library looks a grapheme up whole if it is short, and finds the first entry that it begins
-// with. So that matters of characters that an entry begins with, but of those that certainly are a grapheme, or the end of one.
+// mapCluster adds a cluster, or a part of one, by the charsmap. It adds nothing and returns false if the result depends on
+// grapheme bounds that are unclear. The library looks a short grapheme up whole, and takes the first entry at its beginning. So
+// the bounds matter only at a character that begins an entry, unless that character certainly is or ends a grapheme.
 func (n *normal) mapCluster(w *longWords, cluster string, ends bool) bool {
 	n.one = n.one[:0]
 	for i, r := range cluster {

@@ -84,13 +84,14 @@ func openTokenizer(checkpoint *weights.Checkpoint, specialTokensAsText bool) (*t
 	return t, nil
 }
 
-// prepareCuts finds out what can only be asked of the library.
+// prepareCuts finds the rules for cutting texts, from the file and by questions to the library.
 func (t *tokenizer) prepareCuts(file map[string]jsontext.Value, specialTokensAsText bool) error {
+	normalizers, ok := stages(file["normalizer"], 0)
+	preTokenizers, also := stages(file["pre_tokenizer"], 0)
+	t.cuts = newCutter(file, normalizers, preTokenizers, ok && also)
 	t.cuts.literal = specialTokensAsText
 	t.cuts.addSpaces(func(text string) []uint32 { return t.handle.EncodeWithOptions(text, false).IDs })
 	model, err := newUnigram(file["model"])
-	normalizers, _ := stages(file["normalizer"], 0)
-	preTokenizers, _ := stages(file["pre_tokenizer"], 0)
 	t.long = newLongWords(normalizers, preTokenizers, model, func(text string) []string {
 		return t.handle.EncodeWithOptions(text, false, tokenizers.WithReturnTokens()).Tokens
 	})
@@ -119,7 +120,7 @@ func (t *tokenizer) prepare(file map[string]jsontext.Value) ([]byte, error) {
 	}
 	t.info.Model = model.Type
 	file["truncation"], file["padding"] = jsontext.Value("null"), jsontext.Value("null")
-	t.cuts, t.joins = newCutter(file), joins(file["model"])
+	t.joins = joins(file["model"])
 	t.trims = trimsOffsets(file["post_processor"])
 	data, err := json.Marshal(file)
 	if err != nil {

@@ -105,11 +105,14 @@ func (s *windows) window(ctx context.Context, at int) (*window, error) {
 	if err == nil && len(w.tokens.Offsets) != len(w.tokens.IDs) {
 		err = ErrTokenizer
 	}
+	if err != nil {
+		return nil, err
+	}
 	if len(s.known) >= maxKnownWindows {
 		clear(s.known)
 	}
 	s.known[part] = w.tokens
-	return w, err
+	return w, nil
 }
 
 // next returns the window after w, and how many tokens of w to keep before it.

@@ -67,7 +67,7 @@ type corsFlags struct {
 
 // schedulingFlags say how much is accepted, and how it is batched.
 type schedulingFlags struct {
-	MaxBatchTokens        int           `help:"Tokens in a batch at most; less where a batch would take over a quarter of a second. Default: 4096." placeholder:"N"`
+	MaxBatchTokens        int           `help:"Most tokens in a batch. A batch that would take over a quarter of a second has fewer. Default: 4096." placeholder:"N"`
 	MaxQueueTokens        int           `help:"Tokens that may wait for a model; what would make them more is refused with 429. Default: 256 times --max-batch-tokens." placeholder:"N"`
 	MaxConcurrentRequests int           `help:"Requests under way at once. Default: 512." placeholder:"N"`
 	MaxClientBatchSize    int           `help:"Texts in a request. Default: 1000." placeholder:"N"`

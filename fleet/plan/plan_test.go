@@ -27,7 +27,7 @@ func load() Load {
 // How far the formula may be off: it is there to begin from, and what it says is simulated.
 const (
 	mostBelow = 1.8 // the simulation's p99 as a multiple of the formula's
-	mostAbove = 3.0 // the other way round
+	mostAbove = 2.5 // the other way round
 )
 
 // fleet is one that TestFormula looks at.

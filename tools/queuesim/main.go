@@ -3,7 +3,7 @@
 //
 //	go run ./tools/queuesim [-only NAMES] [-full] [-seed N]          a table, or with -full one for each scenario
 //	go run ./tools/queuesim -sweep lead=0.1,0.25,0.5 [-only NAMES]    ours with other parameters
-//	go run ./tools/queuesim -grid                                    uniform requests, ours beside FIFO
+//	go run ./tools/queuesim -grid                                    requests alike, by load and in closed loops, ours beside FIFO
 //	go run ./tools/queuesim -trace FILE                              a recorded trace; simulate.Recorded has the format
 //
 // Tables are Markdown, on standard output. Exit status: 0 fine, 1 a run failed, 2 wrong usage.
@@ -67,7 +67,7 @@ func parse(args []string, errOut io.Writer) (*options, error) {
 	flags.DurationVar(&o.window, "window", 50*time.Millisecond, "of dynamic batching")
 	flags.StringVar(&o.sweep, "sweep", "", "a parameter of the scheduler and values, as in lead=0.1,0.5: "+
 		strings.Join(parameterNames(), ", "))
-	flags.BoolVar(&o.grid, "grid", false, "ours and FIFO where all requests have as many documents, by load and clients")
+	flags.BoolVar(&o.grid, "grid", false, "ours and FIFO where all requests have as many documents, by load and clients, and in closed loops")
 	flags.StringVar(&o.trace, "trace", "", "a file with a recorded trace, to run on one model and one device")
 	if err := flags.Parse(args); err != nil {
 		return nil, err

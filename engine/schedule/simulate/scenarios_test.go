@@ -145,7 +145,7 @@ func TestOverload(t *testing.T) {
 		if r.Offered < 1.3 || r.Utilisation() < 0.98 {
 			t.Errorf("%.2f was offered, busy for %.3f of the time", r.Offered, r.Utilisation())
 		}
-		if got := r.Classes[0].Batches.At(0.99); got > 400 {
+		if got := r.Classes[0].Batches.At(0.99); got > 300 {
 			t.Errorf("the p99 of small requests is %.2f batches", float64(got)/100)
 		}
 		for name, c := range r.Clients {
