@@ -1,23 +1,35 @@
 package cpu
 
 import (
+	"math"
 	"testing"
 	"time"
 )
 
-// TestPeaks has a peak for every precision that the machine computes in, and caches that are not slower than memory by
-// far.
+// TestPeaks has a rate for every precision that the variant has a chain for, and for every copy. How large they are is the
+// machine's business: another program may have the cores meanwhile.
 func TestPeaks(t *testing.T) {
-	p, err := MeasurePeaks(Options{Workers: 1}, 5*time.Millisecond)
+	rate := func(name string, x float64) {
+		t.Helper()
+		if !(x > 0) || math.IsInf(x, 0) {
+			t.Errorf("%s: %g a second", name, x)
+		}
+	}
+	p, err := MeasurePeaks(Options{Workers: 2}, time.Millisecond)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.Variant != "portable" && (p.FLOPS[FP32] < 1e8 || p.FLOPS[Int8] < p.FLOPS[FP32]/4) {
+	if p.Variant == "" || p.Workers != 2 {
 		t.Errorf("%+v", p)
 	}
-	if p.MemoryCopy < 1e7 || p.CacheCopy < p.MemoryCopy/4 || p.SharedCopy < p.MemoryCopy/4 {
-		t.Errorf("copies: %+v", p)
+	if p.Variant != "portable" {
+		for _, precision := range []Precision{FP32, Int8} {
+			rate(string(precision), p.FLOPS[precision])
+		}
 	}
+	rate("copies in the cache", p.CacheCopy)
+	rate("copies in the shared cache", p.SharedCopy)
+	rate("copies in memory", p.MemoryCopy)
 	if _, err := MeasurePeaks(Options{Variant: "abacus"}, time.Millisecond); err == nil {
 		t.Error("a variant that there is not was measured")
 	}
