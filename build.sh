@@ -38,13 +38,13 @@ usage: ./build.sh VERB [ARGS]
   metallib         on a Mac with Apple's Metal compiler, compile the kernels ahead of time; the next build embeds them
   fuzz [SECONDS]   run every fuzz target for SECONDS (60), one after another
   bench [ARGS]     run the benchmarks: `go test -bench . ARGS`
-  bench peers [FLAGS]   compare with other runtimes on this CPU (tools/peers/README.md); --help lists the flags
-  bench http [FLAGS]   what the endpoint adds to bare fasthttp, by wrk (tools/httpbench); --help lists the flags
-  bulk [FLAGS]     score pairs in bulk while workers and the server are killed (tools/bulktest); --help lists the flags
-  conformance [clients | schemathesis]   run real clients and schemathesis against a server (tools/conformance/README.md)
-  browser [FOLDER]   drive the server's page in headless Chromium; screenshots go to FOLDER (tools/browser)
-  faults [FLAGS]   have thousands of clients, and the machine, misbehave towards a server (tools/faults); four minutes
-  fleet [FLAGS]    three simulated nodes behind HAProxy, in network namespaces: what is lost when one fails (tools/fleet/README.md);
+  bench peers [FLAGS]   compare with other runtimes on this CPU (tools/bench/peers/README.md); --help lists the flags
+  bench http [FLAGS]   what the endpoint adds to bare fasthttp, by wrk (tools/bench/httpbench); --help lists the flags
+  bulk [FLAGS]     score pairs in bulk while workers and the server are killed (tools/system/bulktest); --help lists the flags
+  conformance [clients | schemathesis]   run real clients and schemathesis against a server (tools/system/conformance/README.md)
+  browser [FOLDER]   drive the server's page in headless Chromium; screenshots go to FOLDER (tools/system/browser)
+  faults [FLAGS]   have thousands of clients, and the machine, misbehave towards a server (tools/system/faults); four minutes
+  fleet [FLAGS]    three simulated nodes behind HAProxy, in network namespaces: what is lost when one fails (docs/operations/README.md);
                    on Linux, as root; --help lists the flags
   fleet job        check the Nomad job against the structs of Nomad's API
   env              print what `eval "$(./build.sh env)"` needs so that plain `go test ./...` works
@@ -587,20 +587,20 @@ bench_http() {
         die 'bench http wants wrk (Debian, Ubuntu: sudo apt-get install wrk; Fedora: sudo dnf install wrk; macOS: brew install wrk)'
     set_up
     program=$(cache_dir)/httpbench
-    go build -o "$program" ./tools/httpbench
+    go build -o "$program" ./tools/bench/httpbench
     exec "$program" "$@"
 }
 
 # bench_peers FLAGS: the harness starts the peers in Python and our engine as a program of its own.
 bench_peers() {
     local dir peers model
-    peers=tools/peers dir=$(cache_dir)/peers
+    peers=tools/bench/peers dir=$(cache_dir)/peers
     set_up
     find_python
     make_venv "$dir" $peers/python/requirements.txt 'onnxruntime, OpenVINO, PyTorch and MLX: some minutes, and 5 GB in the cache folder'
     model=$dir/minilm-$(sha256 <weights/builtin/model.safetensors.zst | cut -c1-12)
     [ -d "$model" ] || {
-        go run ./tools/golden/checkpoints -builtin "$model.$$" >&2
+        go run ./tools/model/golden/checkpoints -builtin "$model.$$" >&2
         keep "$model.$$" "$model"
     }
     go build -o "$dir/bin/" ./$peers ./$peers/metalrank
@@ -613,8 +613,8 @@ verb_fleet() {
     dir=$(cache_dir)/fleet
     if [ "${1:-}" = job ]; then
         need_tools
-        cd tools/fleet/jobcheck
-        CGO_ENABLED=0 exec go run . ../ops/metalrank.nomad.hcl
+        cd tools/system/fleet/jobcheck
+        CGO_ENABLED=0 exec go run . ../../../../docs/operations/metalrank.nomad.hcl
     fi
     if [ "$(uname -s)" != Linux ] || [ "$(id -u)" != 0 ]; then
         die 'fleet makes network namespaces: it wants Linux, and root'
@@ -623,7 +623,7 @@ verb_fleet() {
         die 'fleet wants haproxy and ip (Debian, Ubuntu: apt-get install haproxy iproute2; Fedora: dnf install haproxy iproute)'
     fi
     build
-    go build -o "$dir/" ./tools/fleet ./tools/fleet/node
+    go build -o "$dir/" ./tools/system/fleet ./tools/system/fleet/node
     exec "$dir/fleet" -node "$dir/node" -metalrank "$root/bin/metalrank" "$@"
 }
 
@@ -647,13 +647,13 @@ verb_bulk() {
     local program
     build_bulk
     program=$(cache_dir)/bulktest
-    go build -o "$program" ./tools/bulktest
+    go build -o "$program" ./tools/system/bulktest
     exec "$program" -metalrank bin/metalrank "$@"
 }
 
-# verb_conformance: see tools/conformance/README.md.
+# verb_conformance: see tools/system/conformance/README.md.
 verb_conformance() {
-    local dir sources=tools/conformance
+    local dir sources=tools/system/conformance
     dir=$(cache_dir)/conformance
     case ${1:-} in
     clients | schemathesis | '') ;;
@@ -711,11 +711,11 @@ make_node_modules() {
 
 verb_faults() {
     build
-    go build -o "$(cache_dir)/faults" ./tools/faults
+    go build -o "$(cache_dir)/faults" ./tools/system/faults
     exec "$(cache_dir)/faults" -server bin/metalrank "$@"
 }
 
-# verb_browser: the page's own checks are in tools/browser/page.mjs. Chromium is the system's; playwright downloads none.
+# verb_browser: the page's own checks are in tools/system/browser/page.mjs. Chromium is the system's; playwright downloads none.
 verb_browser() {
     local chromium folder
     [ $# -le 1 ] || usage_error 'browser takes one argument: the folder for screenshots'
@@ -733,7 +733,7 @@ verb_browser() {
     fi
     [ -n "$chromium" ] || die 'browser wants Chromium or Chrome (Debian: sudo apt-get install chromium; Fedora: sudo dnf' \
         'install chromium; macOS: brew install --cask google-chrome)'
-    make_node_modules "$(cache_dir)/browser" tools/browser 'playwright-core, 12 MB'
+    make_node_modules "$(cache_dir)/browser" tools/system/browser 'playwright-core, 12 MB'
     exec node "$node_folder/page.mjs" "$root/bin/metalrank" "$chromium" "$folder"
 }
 
@@ -914,9 +914,9 @@ check_shell() {
     "$program" build.sh .ci/run
 }
 
-check_darwin() { go run ./tools/darwincheck; }
+check_darwin() { go run ./tools/check/darwincheck; }
 
-check_darwin_link() { go run ./tools/darwincheck link; }
+check_darwin_link() { go run ./tools/check/darwincheck link; }
 
 verb_darwinlink() {
     no_arguments darwinlink "$@"
@@ -939,7 +939,7 @@ verb_metallib() {
     rm -rf "$objects"
 }
 
-check_metallint() { go run ./tools/metallint -house metal/metaltest/kernels kernels tools/kprof/peaks; }
+check_metallint() { go run ./tools/check/metallint -house metal/metaltest/kernels kernels tools/kprof/peaks; }
 
 check_tidy() { go mod tidy -diff; }
 
@@ -951,7 +951,7 @@ check_size() {
     [ "$size" -le "$most" ] || die "bin/metalrank has $size bytes, want at most $most"
 }
 
-check_layering() { go test -count=1 ./tools/layering; }
+check_layering() { go test -count=1 ./tools/check/layering; }
 
 # tree_state: prints what changes when any file that is not ignored does.
 tree_state() {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/metalrank/metalrank/parallel"
+	"github.com/metalrank/metalrank/internal/parallel"
 )
 
 // sequence is one tokenised pair, special tokens included.

@@ -7,7 +7,7 @@ import (
 )
 
 // Tiny random checkpoints of BERT's relatives, written by transformers with their tokenizers, score as they do there;
-// see tools/golden/families.py.
+// see tools/model/golden/families.py.
 func TestFamiliesAgainstTransformers(t *testing.T) {
 	for _, name := range []string{"electra", "roberta", "xlm_roberta", "distilbert", "camembert"} {
 		for _, backend := range []string{BackendCPU, BackendReference} {

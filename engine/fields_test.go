@@ -31,7 +31,7 @@ type fieldGoldens struct {
 }
 
 // The fields of the small files mean what they mean to transformers and sentence-transformers; see
-// tools/golden/fields.py and docs/checkpoint-fields.md.
+// tools/model/golden/fields.py and docs/checkpoint-fields.md.
 func TestFieldsAgainstSentenceTransformers(t *testing.T) {
 	var golden fieldGoldens
 	readGolden(t, "fields.json", &golden)

@@ -10,7 +10,7 @@ import (
 
 // Checkpoints in all types of GGUF that are read, written with llama.cpp's names by its Python package, score as
 // transformers does with the weights that the package dequantises, and so do the folders that they are converted to; see
-// tools/golden/ggufs.py.
+// tools/model/golden/ggufs.py.
 func TestGGUFAgainstTransformers(t *testing.T) {
 	for _, name := range []string{"roberta", "xlm_roberta", "distilbert"} {
 		t.Run(name, func(t *testing.T) {

@@ -19,7 +19,7 @@ import (
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
-// What transformers computed, as tools/golden recorded it. The tolerance is design's for fp32: it covers the rounding
+// What transformers computed, as tools/model/golden recorded it. The tolerance is design's for fp32: it covers the rounding
 // of transformers' fp32 arithmetic, against which our float64 is nearly exact.
 const logitTolerance = 1e-4
 

@@ -9,7 +9,7 @@ import (
 )
 
 // A checkpoint that MLX's own functions quantised and wrote scores as transformers does with the weights that MLX
-// dequantised; see tools/golden/mlx_model.py.
+// dequantised; see tools/model/golden/mlx_model.py.
 func TestMLXCheckpoint(t *testing.T) {
 	dir := t.TempDir()
 	if err := weightstest.Write(dir, weightstest.Specs()[0]); err != nil { // for the tokenizer

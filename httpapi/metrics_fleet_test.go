@@ -13,7 +13,7 @@ import (
 // TestFleetNamesMetrics wants every metric that the rules, the dashboard and the runbook for fleets name from a server, or
 // else from the rules that record it.
 func TestFleetNamesMetrics(t *testing.T) {
-	const folder = "../tools/fleet/ops"
+	const folder = "../docs/operations"
 	_, address := start(t, &countingRanker{counters: engine.Counters{Batches: 1}}, Config{})
 	rerank(t, address, `{"query":"a","texts":["b"]}`)
 	known := map[string]bool{}

@@ -2,7 +2,7 @@
 //
 // Apple documents simdgroup_matrix but not which lane holds which element. Every Apple GPU so far has used the layout
 // below, which the kernels of MLX rely on too (mlx/backend/metal/kernels/steel/gemm/mma.h); the case `lanes` of
-// kerneltest fails on a device that differs. Knowing it, a kernel fills matrices straight from vectors in registers,
+// selftest fails on a device that differs. Knowing it, a kernel fills matrices straight from vectors in registers,
 // and works on results without a trip through threadgroup memory.
 #pragma once
 

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// ggufFiles reads a checkpoint that tools/golden/ggufs.py wrote.
+// ggufFiles reads a checkpoint that tools/model/golden/ggufs.py wrote.
 func ggufFiles(tb testing.TB, name string) map[string][]byte {
 	tb.Helper()
 	files := map[string][]byte{}

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/metalrank/metalrank/bulk"
-	"github.com/metalrank/metalrank/bulk/table"
+	"github.com/metalrank/metalrank/cmd/metalrank-bulk/bulk"
+	"github.com/metalrank/metalrank/cmd/metalrank-bulk/bulk/table"
 )
 
 type collectCommand struct {

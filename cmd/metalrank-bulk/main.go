@@ -14,8 +14,8 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"github.com/metalrank/metalrank/bulk"
 	"github.com/metalrank/metalrank/cmd/cli"
+	"github.com/metalrank/metalrank/cmd/metalrank-bulk/bulk"
 )
 
 // version is set by the linker; see build.sh.

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/metalrank/metalrank/cmd/cli/jsonl"
 	"github.com/metalrank/metalrank/engine"
-	"github.com/metalrank/metalrank/jsonl"
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
 

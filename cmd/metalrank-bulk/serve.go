@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/metalrank/metalrank/bulk/embedded"
+	"github.com/metalrank/metalrank/cmd/metalrank-bulk/bulk/embedded"
 )
 
 type serveCommand struct {

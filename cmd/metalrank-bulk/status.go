@@ -9,7 +9,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/metalrank/metalrank/bulk"
+	"github.com/metalrank/metalrank/cmd/metalrank-bulk/bulk"
 )
 
 type statusCommand struct {

@@ -7,8 +7,8 @@ import (
 	"os"
 	"time"
 
-	"github.com/metalrank/metalrank/bulk"
-	"github.com/metalrank/metalrank/bulk/table"
+	"github.com/metalrank/metalrank/cmd/metalrank-bulk/bulk"
+	"github.com/metalrank/metalrank/cmd/metalrank-bulk/bulk/table"
 )
 
 type submitCommand struct {

@@ -9,8 +9,8 @@ import (
 	"regexp"
 	"time"
 
-	"github.com/metalrank/metalrank/bulk"
 	"github.com/metalrank/metalrank/cmd/cli"
+	"github.com/metalrank/metalrank/cmd/metalrank-bulk/bulk"
 	"github.com/metalrank/metalrank/engine"
 )
 

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/metalrank/metalrank/cmd/cli"
+	"github.com/metalrank/metalrank/cmd/cli/jsonl"
 	"github.com/metalrank/metalrank/engine"
-	"github.com/metalrank/metalrank/jsonl"
 	"github.com/metalrank/metalrank/weights"
 	"github.com/metalrank/metalrank/weights/builtin"
 	"github.com/metalrank/metalrank/weights/calibrate"

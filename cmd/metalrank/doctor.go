@@ -15,7 +15,7 @@ import (
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 
-	"github.com/metalrank/metalrank/doctor"
+	"github.com/metalrank/metalrank/cmd/metalrank/doctor"
 	"github.com/metalrank/metalrank/engine"
 	"github.com/metalrank/metalrank/metal/open"
 )

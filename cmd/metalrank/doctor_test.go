@@ -8,8 +8,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"github.com/metalrank/metalrank/doctor"
-	"github.com/metalrank/metalrank/record"
+	"github.com/metalrank/metalrank/cmd/metalrank/doctor"
+	"github.com/metalrank/metalrank/internal/record"
 )
 
 func TestDoctor(t *testing.T) {

@@ -14,9 +14,9 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/metalrank/metalrank/cmd/cli"
+	"github.com/metalrank/metalrank/cmd/cli/jsonl"
 	"github.com/metalrank/metalrank/engine"
-	"github.com/metalrank/metalrank/engine/metrics"
-	"github.com/metalrank/metalrank/jsonl"
+	"github.com/metalrank/metalrank/internal/rankmetrics"
 )
 
 type evalCommand struct {
@@ -198,17 +198,17 @@ func asGiven(queries []judged) evaluation {
 // add adds one of so many queries to the means.
 func (e *evaluation) add(scores, grades []float64, queries int) {
 	n := float64(queries)
-	e.NDCG += metrics.NDCG(scores, grades, evalDepth) / n
-	e.MRR += metrics.ReciprocalRank(scores, grades, evalDepth) / n
-	e.Recall1 += metrics.Recall(scores, grades, 1) / n
-	e.Recall10 += metrics.Recall(scores, grades, evalDepth) / n
+	e.NDCG += rankmetrics.NDCG(scores, grades, evalDepth) / n
+	e.MRR += rankmetrics.ReciprocalRank(scores, grades, evalDepth) / n
+	e.Recall1 += rankmetrics.Recall(scores, grades, 1) / n
+	e.Recall10 += rankmetrics.Recall(scores, grades, evalDepth) / n
 }
 
 // compare fills in how far logits are from those of the reference.
 func (e *evaluation) compare(logits, reference [][]float64) {
 	var taus, deltas float64
 	for i, scores := range logits {
-		if tau := metrics.KendallTau(scores, reference[i]); !math.IsNaN(tau) { // one document, or nothing but ties
+		if tau := rankmetrics.KendallTau(scores, reference[i]); !math.IsNaN(tau) { // one document, or nothing but ties
 			e.Tau += tau
 			taus++
 		}

@@ -5,8 +5,8 @@ import (
 	"io"
 	"os"
 
-	"github.com/metalrank/metalrank/fleet"
-	"github.com/metalrank/metalrank/outfile"
+	"github.com/metalrank/metalrank/cmd/metalrank/fleet"
+	"github.com/metalrank/metalrank/internal/outfile"
 )
 
 // fleetCommand groups what helps to run several servers.
@@ -23,7 +23,7 @@ type haproxyCommand struct {
 // Help is called by kong.
 func (*haproxyCommand) Help() string {
 	return "For example:\n\n  nodes:\n    - {name: mini-1, address: 192.0.2.1:8080, agent: 192.0.2.1:8081}\n    - {name: mini-2, address: 192.0.2.2:8080, agent: 192.0.2.2:8081}\n\n" +
-		"tools/fleet/README.md of the source lists all fields. Servers run with --agent-listen and --overloaded-status 503."
+		"docs/operations/README.md of the source lists all fields. Servers run with --agent-listen and --overloaded-status 503."
 }
 
 // Run is called by kong.

@@ -15,8 +15,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/metalrank/metalrank/fleet/plan"
-	"github.com/metalrank/metalrank/record"
+	"github.com/metalrank/metalrank/cmd/metalrank/fleet/plan"
+	"github.com/metalrank/metalrank/internal/record"
 )
 
 // percent is a part that is written "30%".

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/metalrank/metalrank/record"
+	"github.com/metalrank/metalrank/internal/record"
 )
 
 // writeCurve writes a run of a node that takes 2 ms for a request and 20 µs for each of its tokens.

@@ -17,7 +17,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/metalrank/metalrank/outfile"
+	"github.com/metalrank/metalrank/internal/outfile"
 	"github.com/metalrank/metalrank/weights/builtin"
 	"github.com/metalrank/metalrank/weights/weightstest"
 )

@@ -72,7 +72,7 @@ func TestQualityOnKernels(t *testing.T) {
 // sample returns one query of a set in so many, as lines.
 func sample(t *testing.T, set string, every int) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "..", "tools", "quality", set+".jsonl"))
+	text, err := os.ReadFile(filepath.Join("..", "..", "tools", "model", "quality", set+".jsonl"))
 	if err != nil {
 		t.Fatal(err)
 	}

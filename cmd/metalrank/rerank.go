@@ -10,8 +10,8 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/metalrank/metalrank/cmd/cli"
+	"github.com/metalrank/metalrank/cmd/cli/jsonl"
 	"github.com/metalrank/metalrank/engine"
-	"github.com/metalrank/metalrank/jsonl"
 )
 
 type rerankCommand struct {

@@ -9,9 +9,9 @@ import (
 	"os"
 
 	"github.com/metalrank/metalrank/cmd/cli"
+	"github.com/metalrank/metalrank/cmd/cli/jsonl"
 	"github.com/metalrank/metalrank/engine"
-	"github.com/metalrank/metalrank/jsonl"
-	"github.com/metalrank/metalrank/outfile"
+	"github.com/metalrank/metalrank/internal/outfile"
 )
 
 type scoreCommand struct {

@@ -26,7 +26,7 @@ import (
 	"sync"
 
 	"github.com/metalrank/metalrank/engine/backend"
-	"github.com/metalrank/metalrank/machine"
+	"github.com/metalrank/metalrank/internal/machine"
 	"github.com/metalrank/metalrank/weights"
 )
 

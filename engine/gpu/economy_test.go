@@ -11,7 +11,7 @@ import (
 )
 
 // mixed are the lengths of 32 pairs with a heavy tail, mean 107: what a search engine sends (log-normal, as the workload
-// of that name in tools/peers).
+// of that name in tools/bench/peers).
 func mixed() []int {
 	return []int{
 		14, 17, 20, 23, 26, 29, 32, 36, 39, 43, 47, 51, 56, 60, 65, 71, 76, 83, 89, 97, 105, 113, 123, 134, 147, 162,

@@ -5,7 +5,7 @@ import (
 	"math"
 
 	"github.com/metalrank/metalrank/engine/backend"
-	"github.com/metalrank/metalrank/parallel"
+	"github.com/metalrank/metalrank/internal/parallel"
 )
 
 // attention computes, for every sequence and head by itself,

@@ -4,7 +4,7 @@ import (
 	"context"
 	"strings"
 
-	"github.com/metalrank/metalrank/parallel"
+	"github.com/metalrank/metalrank/internal/parallel"
 	"github.com/metalrank/metalrank/weights"
 )
 

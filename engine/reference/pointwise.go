@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/metalrank/metalrank/parallel"
+	"github.com/metalrank/metalrank/internal/parallel"
 	"github.com/metalrank/metalrank/weights"
 )
 

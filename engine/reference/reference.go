@@ -14,7 +14,7 @@ import (
 	"fmt"
 
 	"github.com/metalrank/metalrank/engine/backend"
-	"github.com/metalrank/metalrank/parallel"
+	"github.com/metalrank/metalrank/internal/parallel"
 	"github.com/metalrank/metalrank/weights"
 )
 

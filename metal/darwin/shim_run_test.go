@@ -124,8 +124,8 @@ type world struct {
 	folder  string
 }
 
-// sdk has the headers that tools/darwincheck holds against Apple's.
-const sdk = "../../tools/darwincheck/sdk/System/Library/Frameworks"
+// sdk has the headers that tools/check/darwincheck holds against Apple's.
+const sdk = "../../tools/check/darwincheck/sdk/System/Library/Frameworks"
 
 func newWorld(t *testing.T) *world {
 	t.Helper()

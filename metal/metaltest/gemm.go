@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/metalrank/metalrank/metal"
+	"github.com/metalrank/metalrank/metal/problem"
 )
 
 // gemmArgs is GemmArgs of gemm.metal.
@@ -18,14 +19,14 @@ const gemmTile = 64
 // Allowed: k + 2 additions in f32 in some order round to at most (k+2)·2⁻²⁴·(Σ|a·w| + |bias|); GELU's slope is below
 // 1.13 and its polynomial is off by 1.5e-7·|x|/2 and a few roundings of values near one, 8·2⁻²⁴·|x|; the store rounds
 // once to half.
-func Gemm(m, n, k int, bias, gelu bool) Case {
-	c := Case{
-		Problem: Problem{
+func Gemm(m, n, k int, bias, gelu bool) problem.Case {
+	c := problem.Case{
+		Problem: problem.Problem{
 			Name: fmt.Sprintf("gemm %dx%dx%d, bias %v, gelu %v", m, n, k, bias, gelu),
-			Operands: []Operand{
-				{Name: "a", Half: true, Values: Normal(m*k, 1, uint64(m*k))},
-				{Name: "w", Half: true, Values: Normal(n*k, 1/math.Sqrt(float64(k)), uint64(n*k+1))},
-				{Name: "bias", Values: Normal(n, 1, uint64(n+2))},
+			Operands: []problem.Operand{
+				{Name: "a", Half: true, Values: problem.Normal(m*k, 1, uint64(m*k))},
+				{Name: "w", Half: true, Values: problem.Normal(n*k, 1/math.Sqrt(float64(k)), uint64(n*k+1))},
+				{Name: "bias", Values: problem.Normal(n, 1, uint64(n+2))},
 				{Name: "y", Half: true, SizeBytes: 2 * m * n},
 			},
 			Result: 3,
@@ -33,7 +34,7 @@ func Gemm(m, n, k int, bias, gelu bool) Case {
 		},
 		Source: "gemm.metal", Kernel: "gemm_f16_nt_64x64x32",
 		Constants: []metal.Constant{metal.Bool(0, bias), metal.Bool(1, gelu)},
-		Launches: []Launch{{
+		Launches: []problem.Launch{{
 			Arguments: pack(gemmArgs{uint32(m), uint32(n), uint32(k)}), Operands: []int{0, 1, 2, 3},
 			Groups:  metal.Size{X: uint32((n + gemmTile - 1) / gemmTile), Y: uint32((m + gemmTile - 1) / gemmTile)},
 			Threads: metal.Size{X: 128},
@@ -42,12 +43,12 @@ func Gemm(m, n, k int, bias, gelu bool) Case {
 	if !bias {
 		c.Launches[0].Operands[2] = -1 // the kernel's parameter is absent
 	}
-	c.answer(m, n, k, bias, gelu)
+	answer(&c, m, n, k, bias, gelu)
 	return c
 }
 
 // answer fills in what a Gemm should give.
-func (c *Case) answer(m, n, k int, bias, gelu bool) {
+func answer(c *problem.Case, m, n, k int, bias, gelu bool) {
 	a, w := c.Operands[0].Values, c.Operands[1].Values
 	c.Want, c.Allowed = make([]float64, 0, m*n), make([]float64, 0, m*n)
 	for i := range m {
@@ -62,19 +63,19 @@ func (c *Case) answer(m, n, k int, bias, gelu bool) {
 				sum += c.Operands[2].Values[j]
 				magnitude += math.Abs(c.Operands[2].Values[j])
 			}
-			allowed := float64(k+2) * FloatRoundoff * magnitude
+			allowed := float64(k+2) * problem.FloatRoundoff * magnitude
 			if gelu {
-				allowed = 1.13*allowed + math.Abs(sum)*(0.75e-7+8*FloatRoundoff)
+				allowed = 1.13*allowed + math.Abs(sum)*(0.75e-7+8*problem.FloatRoundoff)
 				sum *= 0.5 * math.Erfc(-sum/math.Sqrt2)
 			}
 			c.Want = append(c.Want, sum)
-			c.Allowed = append(c.Allowed, allowed+math.Abs(sum)*HalfRoundoff+HalfTiny)
+			c.Allowed = append(c.Allowed, allowed+math.Abs(sum)*problem.HalfRoundoff+problem.HalfTiny)
 		}
 	}
 }
 
-func gemmCases() []Case {
-	var cases []Case
+func gemmCases() []problem.Case {
+	var cases []problem.Case
 	for _, shape := range [][3]int{
 		{1, 1, 1}, {1, 64, 32}, {64, 1, 33}, {63, 65, 31}, {64, 64, 32}, {65, 63, 33}, {65, 65, 65}, {37, 61, 7},
 		{7, 131, 101}, {128, 96, 40},

@@ -5,10 +5,11 @@ import (
 	"testing"
 
 	"github.com/metalrank/metalrank/metal"
+	"github.com/metalrank/metalrank/metal/problem"
 )
 
 // Cases are computations of odd sizes by every test kernel: 1, a tile, a tile and one more or less, primes.
-func Cases() []Case {
+func Cases() []problem.Case {
 	cases := reduceCases()
 	cases = append(cases, softmaxCases()...)
 	return append(cases, gemmCases()...)
@@ -21,7 +22,7 @@ func testKernels(t *subtest, r *rig) {
 	defer cancel()
 	for _, c := range Cases() {
 		t.Run(c.Name, func(t *testing.T) {
-			for layout, name := range map[Layout]string{Exact: "exact", Guarded: "guarded"} {
+			for layout, name := range map[problem.Layout]string{problem.Exact: "exact", problem.Guarded: "guarded"} {
 				if _, err := c.Run(ctx, r.device, libraries[c.Source], layout); err != nil {
 					t.Errorf("%s buffers: %v", name, err)
 				}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/metalrank/metalrank/metal"
+	"github.com/metalrank/metalrank/metal/problem"
 )
 
 // softmaxArgs is SoftmaxArgs of softmax.metal.
@@ -18,13 +19,13 @@ type softmaxArgs struct {
 //
 // Allowed: one rounding to half, and in f32 the exponent's rounding, which exp turns into a relative error of
 // |s - most|·2⁻²⁴, a few units of exp itself and of a sum whose terms are all positive: below 64·2⁻²⁴ altogether.
-func Softmax(rows, columns, threads int) Case {
+func Softmax(rows, columns, threads int) problem.Case {
 	const scale = 0.75
-	x := Normal(rows*columns, 3, uint64(rows*columns))
-	c := Case{
-		Problem: Problem{
+	x := problem.Normal(rows*columns, 3, uint64(rows*columns))
+	c := problem.Case{
+		Problem: problem.Problem{
 			Name: fmt.Sprintf("softmax %dx%d by %d threads", rows, columns, threads),
-			Operands: []Operand{
+			Operands: []problem.Operand{
 				{Name: "x", Half: true, Values: x},
 				{Name: "y", Half: true, SizeBytes: 2 * len(x)},
 			},
@@ -32,7 +33,7 @@ func Softmax(rows, columns, threads int) Case {
 			FLOPs:  float64(5 * rows * columns),
 		},
 		Source: "softmax.metal", Kernel: "softmax_f16",
-		Launches: []Launch{{
+		Launches: []problem.Launch{{
 			Arguments: pack(softmaxArgs{uint32(columns), scale}), Operands: []int{0, 1},
 			ThreadgroupMemory: []int{(4*columns + 15) &^ 15},
 			Groups:            metal.Size{X: uint32(rows)}, Threads: metal.Size{X: uint32(threads)},
@@ -46,14 +47,14 @@ func Softmax(rows, columns, threads int) Case {
 		for _, value := range row {
 			y := math.Exp(value*scale-most) / sum
 			c.Want = append(c.Want, y)
-			c.Allowed = append(c.Allowed, y*(HalfRoundoff+64*FloatRoundoff)+HalfTiny)
+			c.Allowed = append(c.Allowed, y*(problem.HalfRoundoff+64*problem.FloatRoundoff)+problem.HalfTiny)
 		}
 	}
 	return c
 }
 
-func softmaxCases() []Case {
-	var cases []Case
+func softmaxCases() []problem.Case {
+	var cases []problem.Case
 	for _, shape := range [][3]int{
 		{1, 1, 32}, {3, 1, 64}, {1, 31, 32}, {2, 32, 32}, {3, 33, 32}, {5, 63, 64}, {2, 64, 64}, {3, 65, 64},
 		{7, 101, 96}, {1, 127, 1024}, {2, 128, 32}, {3, 129, 128}, {1, 1009, 256}, {2, 8000, 1024},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/metalrank/metalrank/metal"
 	"github.com/metalrank/metalrank/metal/metaltest"
+	"github.com/metalrank/metalrank/metal/problem"
 	"github.com/metalrank/metalrank/metal/sim"
 	"github.com/metalrank/metalrank/metal/sim/simtest"
 )
@@ -38,7 +39,7 @@ func TestSchedules(t *testing.T) {
 	if testing.Short() {
 		seeds = 10
 	}
-	cases := []metaltest.Case{
+	cases := []problem.Case{
 		metaltest.Reduce(1031, 97, 97),
 		metaltest.Reduce(300, 300, 256),
 		metaltest.Softmax(3, 33, 64),
@@ -50,7 +51,7 @@ func TestSchedules(t *testing.T) {
 		device := simtest.Open(t, sim.Config{Checked: true, Seed: seed})
 		libraries := metaltest.Libraries(t, device)
 		for i := range cases {
-			pending, err := cases[i].Run(t.Context(), device, libraries[cases[i].Source], metaltest.Exact)
+			pending, err := cases[i].Run(t.Context(), device, libraries[cases[i].Source], problem.Exact)
 			if err != nil {
 				t.Errorf("seed %d: %v", seed, err)
 			}
@@ -80,7 +81,7 @@ func TestKernelFindings(t *testing.T) {
 	device := simtest.Open(t, sim.Config{Checked: true})
 	libraries := metaltest.Libraries(t, device)
 	for _, c := range metaltest.Cases() {
-		pending, err := c.Run(t.Context(), device, libraries[c.Source], metaltest.Exact)
+		pending, err := c.Run(t.Context(), device, libraries[c.Source], problem.Exact)
 		if err != nil {
 			t.Error(err)
 		}
@@ -95,8 +96,8 @@ func TestKernelFindings(t *testing.T) {
 
 // minilmLayer is the work of one layer of MiniLM-L6 over 128 tokens: its four linear layers, and the softmax of its
 // twelve heads.
-func minilmLayer() []metaltest.Case {
-	return []metaltest.Case{
+func minilmLayer() []problem.Case {
+	return []problem.Case{
 		metaltest.Gemm(128, 1152, 384, true, false),
 		metaltest.Gemm(128, 384, 384, true, false),
 		metaltest.Gemm(128, 1536, 384, true, true),
@@ -116,7 +117,7 @@ func BenchmarkMiniLMLayer(b *testing.B) {
 			var flops float64
 			for b.Loop() {
 				for i := range cases {
-					pending, err := cases[i].Run(b.Context(), device, libraries[cases[i].Source], metaltest.Exact)
+					pending, err := cases[i].Run(b.Context(), device, libraries[cases[i].Source], problem.Exact)
 					if err != nil {
 						b.Fatal(err)
 					}

@@ -10,9 +10,9 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/metalrank/metalrank/internal/outfile"
 	"github.com/metalrank/metalrank/kernels"
-	"github.com/metalrank/metalrank/kernels/kerneltest"
-	"github.com/metalrank/metalrank/outfile"
+	"github.com/metalrank/metalrank/kernels/selftest"
 )
 
 // budgetPath is where --update writes, in a checkout.
@@ -40,19 +40,19 @@ var budgeted = []struct {
 const slack = 0.02
 
 // budgetCases are each kernel once, in half precision, on shapes of MiniLM that take the simulator seconds.
-func budgetCases() []kerneltest.Case {
+func budgetCases() []selftest.Case {
 	d := kernels.F16
-	cases := kerneltest.Shapes(d, 64)
+	cases := selftest.Shapes(d, 64)
 	return append(cases,
-		kerneltest.Attention{DType: d, Heads: 12, HeadSize: 32, Lengths: []int{30, 64, 7}, First: true}.Case(),
-		kerneltest.Attention{DType: d, Heads: 4, HeadSize: 64, Lengths: []int{100}}.Case(),
-		kerneltest.Gemm{DType: d, M: 64, N: 384, K: 384, Bits: 4, GroupSize: 64}.Case(),
-		kerneltest.Gemm{DType: d, M: 64, N: 384, K: 384, Bits: 8, GroupSize: 64}.Case(),
-		kerneltest.Gemm{DType: d, M: 32, N: 384, K: 384, Bits: 4, GroupSize: 64, Norm: true, Residual: true}.Case(),
-		kerneltest.Norm{DType: d, M: 64, H: 384, Residual: true}.Case(),
-		kerneltest.Embed{DType: d, T: 64, H: 384}.Case(),
-		kerneltest.Embed{DType: d, T: 64, H: 384, Bits: 4, GroupSize: 64}.Case(),
-		kerneltest.Head{DType: d, B: 16, H: 384, C: 1, Activation: kernels.Tanh, Gather: true}.Case(),
+		selftest.Attention{DType: d, Heads: 12, HeadSize: 32, Lengths: []int{30, 64, 7}, First: true}.Case(),
+		selftest.Attention{DType: d, Heads: 4, HeadSize: 64, Lengths: []int{100}}.Case(),
+		selftest.Gemm{DType: d, M: 64, N: 384, K: 384, Bits: 4, GroupSize: 64}.Case(),
+		selftest.Gemm{DType: d, M: 64, N: 384, K: 384, Bits: 8, GroupSize: 64}.Case(),
+		selftest.Gemm{DType: d, M: 32, N: 384, K: 384, Bits: 4, GroupSize: 64, Norm: true, Residual: true}.Case(),
+		selftest.Norm{DType: d, M: 64, H: 384, Residual: true}.Case(),
+		selftest.Embed{DType: d, T: 64, H: 384}.Case(),
+		selftest.Embed{DType: d, T: 64, H: 384, Bits: 4, GroupSize: 64}.Case(),
+		selftest.Head{DType: d, B: 16, H: 384, C: 1, Activation: kernels.Tanh, Gather: true}.Case(),
 	)
 }
 
@@ -99,7 +99,7 @@ func formatBudget(rows []row) string {
 }
 
 // countBudget runs the cases in the simulator.
-func countBudget(ctx context.Context, r *caseRunner, cases []kerneltest.Case) ([]row, error) {
+func countBudget(ctx context.Context, r *caseRunner, cases []selftest.Case) ([]row, error) {
 	rows := make([]row, len(cases))
 	for i := range cases {
 		var err error

@@ -17,7 +17,7 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgsvg"
 
-	"github.com/metalrank/metalrank/outfile"
+	"github.com/metalrank/metalrank/internal/outfile"
 )
 
 // theme is the colours of a picture.

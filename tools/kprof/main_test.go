@@ -16,7 +16,7 @@ import (
 	"testing"
 
 	"github.com/metalrank/metalrank/engine/cost"
-	"github.com/metalrank/metalrank/kernels/kerneltest"
+	"github.com/metalrank/metalrank/kernels/selftest"
 	"github.com/metalrank/metalrank/metal/sim"
 	"github.com/metalrank/metalrank/metal/sim/simtest"
 	"github.com/metalrank/metalrank/weights/weightstest"
@@ -170,7 +170,7 @@ func TestBudget(t *testing.T) {
 	if found := overruns(rows, again); len(found) != 1 || !strings.Contains(found[0], "device_read") {
 		t.Errorf("3 %% more bytes read: %v", found)
 	}
-	for i := range rows { // distinct bytes are the least there can be, counted by hand in kerneltest
+	for i := range rows { // distinct bytes are the least there can be, counted by hand in selftest
 		if c := rows[i].Counters; c.uniqueBytes() != rows[i].Least {
 			t.Errorf("%s: %g distinct bytes, the least is %g", rows[i].Name, c.uniqueBytes(), rows[i].Least)
 		}
@@ -211,7 +211,7 @@ func TestShapes(t *testing.T) {
 	if strings.Count(text, "\nnorm f16 37x128")+strings.Count(text, " norm f16 37x128") != 2 {
 		t.Errorf("want two cases:\n%s", text)
 	}
-	for _, c := range kerneltest.Cases() {
+	for _, c := range selftest.Cases() {
 		if c.LeastBytes <= 0 {
 			t.Errorf("%s moves %d bytes at least", c.Name, c.LeastBytes)
 		}

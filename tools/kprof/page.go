@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/metalrank/metalrank/outfile"
+	"github.com/metalrank/metalrank/internal/outfile"
 )
 
 //go:embed page.html

@@ -8,7 +8,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/metalrank/metalrank/engine/cost"
-	"github.com/metalrank/metalrank/outfile"
+	"github.com/metalrank/metalrank/internal/outfile"
 )
 
 func writeJSON(out io.Writer, value any) error {

@@ -12,9 +12,9 @@ import (
 
 	"github.com/metalrank/metalrank/engine/cost"
 	"github.com/metalrank/metalrank/kernels"
-	"github.com/metalrank/metalrank/kernels/kerneltest"
+	"github.com/metalrank/metalrank/kernels/selftest"
 	"github.com/metalrank/metalrank/metal"
-	"github.com/metalrank/metalrank/metal/metaltest"
+	"github.com/metalrank/metalrank/metal/problem"
 	"github.com/metalrank/metalrank/metal/sim"
 )
 
@@ -49,7 +49,7 @@ func (r *caseRunner) close() error {
 }
 
 // run checks a case's answer, and returns what it took.
-func (r *caseRunner) run(ctx context.Context, c *kerneltest.Case) (row, error) {
+func (r *caseRunner) run(ctx context.Context, c *selftest.Case) (row, error) {
 	found := row{
 		Layer: cost.NoLayer, Name: c.Name, Calls: 1, FLOPs: c.FLOPs, Executed: c.FLOPs,
 		Bytes: float64(c.LeastBytes), Least: float64(c.LeastBytes),
@@ -57,7 +57,7 @@ func (r *caseRunner) run(ctx context.Context, c *kerneltest.Case) (row, error) {
 	var times []time.Duration
 	for range r.rounds {
 		begin := time.Now()
-		pending, err := c.Run(ctx, r.device, r.libraries[c.DType], metaltest.Exact)
+		pending, err := c.Run(ctx, r.device, r.libraries[c.DType], problem.Exact)
 		if err != nil {
 			return row{}, err
 		}
@@ -85,7 +85,7 @@ func profileShapes(ctx context.Context, o *options, out, _ io.Writer) (err error
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
 	p := &profile{Backend: o.backend, Device: r.device.Info().Name, Rounds: r.rounds}
-	for _, c := range chosenCases(append(kerneltest.Shapes(kernels.F16, 128), kerneltest.Cases()...), o.only) {
+	for _, c := range chosenCases(append(selftest.Shapes(kernels.F16, 128), selftest.Cases()...), o.only) {
 		found, err := r.run(ctx, &c)
 		if err != nil {
 			return err
@@ -113,6 +113,6 @@ func profileShapes(ctx context.Context, o *options, out, _ io.Writer) (err error
 	return nil
 }
 
-func chosenCases(cases []kerneltest.Case, only string) []kerneltest.Case {
-	return slices.DeleteFunc(cases, func(c kerneltest.Case) bool { return !strings.Contains(c.Name, only) })
+func chosenCases(cases []selftest.Case, only string) []selftest.Case {
+	return slices.DeleteFunc(cases, func(c selftest.Case) bool { return !strings.Contains(c.Name, only) })
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/metalrank/metalrank/engine/cost"
 	"github.com/metalrank/metalrank/kernels"
-	"github.com/metalrank/metalrank/kernels/kerneltest"
+	"github.com/metalrank/metalrank/kernels/selftest"
 )
 
 // sweptShape is a product of a model's, over some numbers of rows.
@@ -90,7 +90,7 @@ func (s sweptShape) try(ctx context.Context, r *caseRunner, m int, o *options) (
 		dtype = kernels.F32
 	}
 	norm := s.kernel == "gemm_norm"
-	c := kerneltest.Gemm{DType: dtype, M: m, N: s.n, K: s.k, Norm: norm, Residual: norm}.Case()
+	c := selftest.Gemm{DType: dtype, M: m, N: s.n, K: s.k, Norm: norm, Residual: norm}.Case()
 	var all []tried
 	for _, name := range kernels.Tiles(s.kernel) {
 		r.libraries[dtype].ForceTile(name)

@@ -8,8 +8,8 @@ import (
 	"gonum.org/v1/gonum/stat"
 	"gonum.org/v1/gonum/stat/distuv"
 
-	"github.com/metalrank/metalrank/record"
-	"github.com/metalrank/metalrank/tools/peers/agree"
+	"github.com/metalrank/metalrank/internal/rankmetrics"
+	"github.com/metalrank/metalrank/internal/record"
 	"github.com/metalrank/metalrank/tools/sweep/dataset"
 	"github.com/metalrank/metalrank/tools/sweep/target"
 )
@@ -51,7 +51,7 @@ func (s *sweep) agree(ctx context.Context, j *job, targets []target.Target, set 
 	}
 	a = record.Agreement{
 		Pairs: checkRequests * checkDocuments, Raw: raw,
-		Difference: agree.LargestDifference(scores[0], scores[1]), Tau: agree.MeanTau(scores[0], scores[1]),
+		Difference: rankmetrics.LargestDifference(scores[0], scores[1]), Tau: rankmetrics.MeanTau(scores[0], scores[1]),
 	}
 	return a, mismatch(a, systems, j.experiment.Name)
 }

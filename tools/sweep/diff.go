@@ -9,7 +9,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/metalrank/metalrank/cmd/cli"
-	"github.com/metalrank/metalrank/record"
+	"github.com/metalrank/metalrank/internal/record"
 )
 
 var errSlower = fmt.Errorf("the second run is slower: %w", cli.ErrTold)

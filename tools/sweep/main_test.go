@@ -18,7 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/metalrank/metalrank/record"
+	"github.com/metalrank/metalrank/internal/record"
 	"github.com/metalrank/metalrank/tools/sweep/table"
 )
 

@@ -5,7 +5,7 @@ import (
 	"hash/fnv"
 	"time"
 
-	"github.com/metalrank/metalrank/record"
+	"github.com/metalrank/metalrank/internal/record"
 	"github.com/metalrank/metalrank/tools/sweep/dataset"
 	"github.com/metalrank/metalrank/tools/sweep/load"
 	"github.com/metalrank/metalrank/tools/sweep/target"

@@ -8,8 +8,8 @@ import (
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 
-	"github.com/metalrank/metalrank/outfile"
-	"github.com/metalrank/metalrank/record"
+	"github.com/metalrank/metalrank/internal/outfile"
+	"github.com/metalrank/metalrank/internal/record"
 	"github.com/metalrank/metalrank/tools/sweep/table"
 )
 

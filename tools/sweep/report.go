@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/metalrank/metalrank/outfile"
-	"github.com/metalrank/metalrank/record"
+	"github.com/metalrank/metalrank/internal/outfile"
+	"github.com/metalrank/metalrank/internal/record"
 	"github.com/metalrank/metalrank/tools/sweep/report"
 	"github.com/metalrank/metalrank/tools/sweep/table"
 )

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/metalrank/metalrank/record"
+	"github.com/metalrank/metalrank/internal/record"
 	"github.com/metalrank/metalrank/tools/sweep/experiments"
 	"github.com/metalrank/metalrank/tools/sweep/peers"
 	"github.com/metalrank/metalrank/tools/sweep/target"

@@ -10,13 +10,13 @@ import (
 	"slices"
 	"time"
 
-	"github.com/metalrank/metalrank/machine"
-	"github.com/metalrank/metalrank/record"
+	"github.com/metalrank/metalrank/internal/filelock"
+	"github.com/metalrank/metalrank/internal/machine"
+	"github.com/metalrank/metalrank/internal/record"
 	"github.com/metalrank/metalrank/tools/sweep/dataset"
 	"github.com/metalrank/metalrank/tools/sweep/experiments"
 	"github.com/metalrank/metalrank/tools/sweep/load"
 	"github.com/metalrank/metalrank/tools/sweep/target"
-	"github.com/metalrank/metalrank/weights/filelock"
 )
 
 // Files of a run's folder.

@@ -19,7 +19,7 @@ type Golden struct {
 	Logit    float64 `json:"logit"`
 }
 
-// Goldens returns what tools/golden recorded of the model, so that any machine can be held to it.
+// Goldens returns what tools/model/golden recorded of the model, so that any machine can be held to it.
 func Goldens() ([]Golden, error) {
 	var recorded struct {
 		Pairs []Golden `json:"pairs"`

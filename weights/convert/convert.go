@@ -14,7 +14,7 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"github.com/metalrank/metalrank/parallel"
+	"github.com/metalrank/metalrank/internal/parallel"
 	"github.com/metalrank/metalrank/weights"
 	"github.com/metalrank/metalrank/weights/calibrate"
 	"github.com/metalrank/metalrank/weights/quant"

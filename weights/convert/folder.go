@@ -10,8 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/metalrank/metalrank/internal/filelock"
 	"github.com/metalrank/metalrank/weights"
-	"github.com/metalrank/metalrank/weights/filelock"
 )
 
 // folder is one in the making. It has a name of its own beside its place, and takes the place by being renamed.

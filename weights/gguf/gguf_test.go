@@ -29,7 +29,7 @@ func parse(data []byte) (*File, error) { return Parse(bytes.NewReader(data), int
 func dataOf(file []byte, x Tensor) []byte { return file[x.Offset:][:x.Size] }
 
 // TestTypes: two rows of each type stand for the very numbers that llama.cpp's Python package makes of them, wherever one
-// begins to read. See tools/golden/ggufs.py.
+// begins to read. See tools/model/golden/ggufs.py.
 func TestTypes(t *testing.T) {
 	data := read(t, "types.gguf")
 	file, err := parse(data)

@@ -17,7 +17,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/metalrank/metalrank/weights/filelock"
+	"github.com/metalrank/metalrank/internal/filelock"
 )
 
 // fetch makes sure that the blob of a file is in the cache, whole and with the hash that it is named by. grown is

@@ -13,7 +13,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"github.com/metalrank/metalrank/parallel"
+	"github.com/metalrank/metalrank/internal/parallel"
 )
 
 // Files of a checkpoint by name. Of weightFiles the first that there is counts; the indexes name shards.

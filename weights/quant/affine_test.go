@@ -15,7 +15,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// goldenTensor makes the tensor of a number that tools/golden/quantize.py makes: see there.
+// goldenTensor makes the tensor of a number that tools/model/golden/quantize.py makes: see there.
 func goldenTensor(number, rows, columns int) []float32 {
 	state := uint64(number + 1)
 	uniform := func() float32 {

@@ -1,5 +1,5 @@
 // Package weightstest writes small BERT cross-encoder checkpoints whose values come from a seed, as the folders that
-// Hugging Face's tools write: tests and tools/golden make the same bytes from the same Spec, so the checkpoints
+// Hugging Face's tools write: tests and tools/model/golden make the same bytes from the same Spec, so the checkpoints
 // themselves need not be in the repository.
 //
 // It must not know the packages it tests: it imports nothing of ours.

@@ -18,7 +18,7 @@ import (
 func specs() []Spec { return append(Specs(), Tiny()) }
 
 // The goldens were made from these bytes: whoever changes a checkpoint makes engine/testdata/goldens_random.json anew
-// (tools/golden).
+// (tools/model/golden).
 var wantSHA256 = map[string]map[string]string{
 	"random_f32": {
 		"config.json":             "5bcd97bea32b77aa4f53928e7eec30aabbb255766664342a3ffb9809d5a30a07",

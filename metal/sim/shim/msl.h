@@ -29,7 +29,7 @@
 #include "internals.h"
 #include "entry.h"
 
-// Address spaces. The dialect check (tools/metallint) holds kernels to them; here all memory is one.
+// Address spaces. The dialect check (tools/check/metallint) holds kernels to them; here all memory is one.
 #define device
 #define thread
 #define threadgroup

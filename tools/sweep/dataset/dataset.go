@@ -10,8 +10,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/metalrank/metalrank/record"
-	"github.com/metalrank/metalrank/tools/peers/workload"
+	"github.com/metalrank/metalrank/internal/record"
+	"github.com/metalrank/metalrank/tools/bench/peers/workload"
 )
 
 // Request is a query with the documents to score against it.

@@ -10,7 +10,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/metalrank/metalrank/record"
+	"github.com/metalrank/metalrank/internal/record"
 	"github.com/metalrank/metalrank/tools/sweep/dataset"
 )
 

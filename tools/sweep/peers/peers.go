@@ -20,7 +20,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/metalrank/metalrank/tools/peers/python"
+	"github.com/metalrank/metalrank/tools/bench/peers/python"
 )
 
 //go:embed serve.py requirements-infinity.txt
@@ -40,7 +40,7 @@ func Device(name string) string {
 // ErrNotInstalled says what to do.
 var ErrNotInstalled = errors.New("the peers are not installed: run \"sweep peers install\" first")
 
-// Folder is where peers are installed: the cache of tools/peers, with which it is shared.
+// Folder is where peers are installed: the cache of tools/bench/peers, with which it is shared.
 func Folder() (string, error) {
 	cache, err := os.UserCacheDir()
 	return filepath.Join(cache, "metalrank", "peers"), err

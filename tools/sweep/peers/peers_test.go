@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/metalrank/metalrank/tools/peers/python"
+	"github.com/metalrank/metalrank/tools/bench/peers/python"
 )
 
 func TestStart(t *testing.T) {

@@ -4,7 +4,7 @@ Says {"port": …, "device": …, "versions": {…}} on standard output when it 
 standard input does, so that it never outlives whoever started it. Texts come in, scores go out: tokenising, padding and
 waiting for the model are within what a client measures. A model runs one batch at a time.
 
-The peers themselves are those of tools/peers/python, as used: a request is one batch, padded to its longest pair.
+The peers themselves are those of tools/bench/peers/python, as used: a request is one batch, padded to its longest pair.
 """
 
 import argparse

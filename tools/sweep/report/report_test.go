@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/metalrank/metalrank/record"
+	"github.com/metalrank/metalrank/internal/record"
 	"github.com/metalrank/metalrank/tools/sweep/table"
 )
 

@@ -8,7 +8,7 @@ import (
 	"io"
 	"strconv"
 
-	"github.com/metalrank/metalrank/record"
+	"github.com/metalrank/metalrank/internal/record"
 	"github.com/metalrank/metalrank/tools/sweep/table"
 )
 

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/metalrank/metalrank/engine"
-	"github.com/metalrank/metalrank/record"
+	"github.com/metalrank/metalrank/internal/record"
 	"github.com/metalrank/metalrank/weights"
 	"github.com/metalrank/metalrank/weights/builtin"
 	"github.com/metalrank/metalrank/weights/convert"

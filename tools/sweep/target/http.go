@@ -14,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/metalrank/metalrank/record"
+	"github.com/metalrank/metalrank/internal/record"
 )
 
 // APIs are the dialects that a server may speak. auto goes by the URL's path: /v1/… is Jina's, /v2/… is Cohere's, any

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/metalrank/metalrank/record"
+	"github.com/metalrank/metalrank/internal/record"
 	"github.com/metalrank/metalrank/tools/sweep/peers"
 )
 

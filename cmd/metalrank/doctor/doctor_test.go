@@ -1,0 +1,196 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/metalrank/metalrank/kernels"
+	"github.com/metalrank/metalrank/kernels/selftest"
+	"github.com/metalrank/metalrank/metal"
+	"github.com/metalrank/metalrank/metal/sim"
+	"github.com/metalrank/metalrank/metal/sim/simtest"
+)
+
+// shared lends one simulator to many tests: whoever is examined closes the device.
+type shared struct{ metal.Device }
+
+func (shared) Close() error { return nil }
+
+// simulated is a Config whose "sim" is a simulator, and that has no other driver.
+func simulated(t *testing.T, sources fs.FS) *Config {
+	t.Helper()
+	device := simtest.Open(t, sim.Config{})
+	return &Config{
+		OpenDevice: func(driver string) (metal.Device, error) {
+			if driver != "sim" {
+				return nil, fmt.Errorf("%w: none is called %q", metal.ErrNoDevice, driver)
+			}
+			return shared{device}, nil
+		},
+		Drivers: []string{"sim"}, Kernels: sources, Progress: func(string) {},
+	}
+}
+
+// spoilt are the kernels with old replaced by replacement in one file.
+func spoilt(t *testing.T, file, old, replacement string) fs.FS {
+	t.Helper()
+	files := fstest.MapFS{}
+	err := fs.WalkDir(kernels.Files(), ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		data, err := fs.ReadFile(kernels.Files(), path)
+		files[path] = &fstest.MapFile{Data: data}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(files[file].Data)
+	if strings.Count(text, old) != 1 {
+		t.Fatalf("%s has %q %d times, want once", file, old, strings.Count(text, old))
+	}
+	files[file].Data = []byte(strings.Replace(text, old, replacement, 1))
+	return files
+}
+
+func TestSoundKernels(t *testing.T) {
+	d := examineDriver(t.Context(), simulated(t, kernels.Files()), "sim")
+	if d.Error != "" || d.Absent || len(d.Failures) > 0 || d.Skipped > 0 || d.Cases != len(selftest.Cases()) {
+		t.Errorf("%+v", d)
+	}
+	if d.Device != "simulator" || !d.Simulated || !strings.Contains(d.Compiler, "clang") {
+		t.Errorf("device %q, simulated %v, compiler %q", d.Device, d.Simulated, d.Compiler)
+	}
+}
+
+// A kernel that gets element 3 of its first row wrong is named, with that element.
+func TestBrokenKernel(t *testing.T) {
+	last := "args.epsilon, count, lane);\n"
+	d := examineDriver(t.Context(), simulated(t, spoilt(t, "norm.metal", last, last+"    if (m == 0 && lane == 0) {\n        y[3] = T(1000);\n    }\n")), "sim")
+	norms := len(selftest.Of(selftest.Cases(), "norm.metal"))
+	if d.Error != "" || len(d.Failures) != norms {
+		t.Fatalf("error %q; %d failures, want %d", d.Error, len(d.Failures), norms)
+	}
+	for _, f := range d.Failures {
+		if f.File != "norm.metal" || len(f.Kernels) != 1 || !strings.HasPrefix(f.Kernels[0], "norm_f") {
+			t.Errorf("blamed: %s %v", f.File, f.Kernels)
+		}
+		if f.Element == nil || *f.Element != 3 || f.Got != "1000" || f.Wrong != 1 || math.Abs(f.Want) > 100 {
+			t.Errorf("%+v", f)
+		}
+	}
+	r := Report{Drivers: []Driver{d}}
+	r.judge(&Config{})
+	if r.Healthy() || !strings.Contains(r.Faults[0], "norm_f") || !strings.Contains(r.Faults[0], "element 3 is 1000") {
+		t.Errorf("faults %.200q", r.Faults)
+	}
+}
+
+// A file that doesn't compile is reported once for each dtype, with the compiler's words; the others are examined.
+func TestKernelThatDoesNotCompile(t *testing.T) {
+	d := examineDriver(t.Context(), simulated(t, spoilt(t, "head.metal", `#include "gemm.h"`, "undeclared;\n#include \"gemm.h\"")), "sim")
+	heads := len(selftest.Of(selftest.Cases(), "head.metal"))
+	if d.Error != "" || len(d.Failures) != 2 || d.Skipped != heads-2 || d.Cases+d.Skipped != len(selftest.Cases()) {
+		t.Fatalf("error %q; failures %v; %d cases, %d skipped", d.Error, d.Failures, d.Cases, d.Skipped)
+	}
+	for _, f := range d.Failures {
+		if f.File != "head.metal" || f.Element != nil || !strings.Contains(f.Error, "head.metal:14") {
+			t.Errorf("%+v", f)
+		}
+	}
+}
+
+// A device that hangs ends the examination when ctx does.
+func TestHangingDevice(t *testing.T) {
+	config := simulated(t, kernels.Files())
+	ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second/4, errors.New("out of patience"))
+	defer cancel()
+	open := config.OpenDevice
+	config.OpenDevice = func(driver string) (metal.Device, error) {
+		device, err := open(driver)
+		return hanging{device}, err
+	}
+	d := examineDriver(ctx, config, "sim")
+	if d.Error == "" || d.Cases > 1 {
+		t.Errorf("%d cases, error %q", d.Cases, d.Error)
+	}
+}
+
+// hanging never ends what is submitted.
+type hanging struct{ metal.Device }
+
+func (h hanging) Submit(list *metal.CommandList) (metal.Pending, error) {
+	pending, err := h.Device.Submit(list)
+	if err != nil {
+		return nil, err
+	}
+	return endless{pending}, nil
+}
+
+type endless struct{ metal.Pending }
+
+func (e endless) Wait(ctx context.Context) (metal.Timing, error) {
+	<-ctx.Done()
+	_, err := e.Pending.Wait(context.WithoutCancel(ctx)) // the buffers must outlive it
+	return metal.Timing{}, errors.Join(ctx.Err(), err)
+}
+
+// The whole, where no driver has a device: what is absent is a note, what is needed a fault; the CPU is examined.
+func TestWithoutDevices(t *testing.T) {
+	for _, needed := range [][]string{nil, {"metal"}} {
+		config := Config{
+			Version: "test", Drivers: []string{"metal"}, Needed: needed,
+			OpenDevice: func(string) (metal.Device, error) { return nil, fmt.Errorf("%w: not here", metal.ErrNoDevice) },
+			SpeedTime:  50 * time.Millisecond,
+		}
+		r, err := Examine(t.Context(), config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Healthy() != (needed == nil) {
+			t.Errorf("needed %v: faults %q", needed, r.Faults)
+		}
+		told := slices.Concat(r.Faults, r.Notes)
+		if len(told) != 1 || !strings.Contains(told[0], "not here") {
+			t.Errorf("%q", told)
+		}
+		if len(r.Goldens) != 2 || len(r.Speeds) != 2 {
+			t.Fatalf("%d goldens, %d speeds, want 2 of each", len(r.Goldens), len(r.Speeds))
+		}
+		for i, g := range r.Goldens {
+			if !g.Right() || g.Pairs != 36 || g.System != r.Speeds[i].System || r.Speeds[i].Rounds != speedRounds || r.Speeds[i].PairsPerSecond <= 0 {
+				t.Errorf("%+v; %+v", g, r.Speeds[i])
+			}
+		}
+	}
+}
+
+func TestCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Examine(ctx, Config{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// What is no number is wrong.
+func TestGoldenRight(t *testing.T) {
+	for _, c := range []struct {
+		difference float64
+		right      bool
+	}{{0, true}, {1, true}, {1.1, false}, {finite(math.NaN()), false}, {finite(math.Inf(1)), false}} {
+		g := Golden{Difference: c.difference, Allowed: 1}
+		if g.Right() != c.right {
+			t.Errorf("%v: %v", c.difference, g.Right())
+		}
+	}
+}

@@ -1,0 +1,159 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/metalrank/metalrank/kernels"
+	"github.com/metalrank/metalrank/kernels/selftest"
+	"github.com/metalrank/metalrank/metal"
+	"github.com/metalrank/metalrank/metal/problem"
+)
+
+// caseTime is how long one case may take. They take milliseconds; the first of a kernel also compiles it, which takes
+// the simulator some seconds on a slow machine.
+const caseTime = time.Minute
+
+// Driver is what a device made of the kernels' cases.
+type Driver struct {
+	Name      string   `json:"name"`             // "metal", "sim"
+	Absent    bool     `json:"absent,omitempty"` // there is no such device, and Error says why
+	Device    string   `json:"device,omitempty"`
+	Families  []string `json:"families,omitempty"`
+	Compiler  string   `json:"compiler,omitempty"`
+	Simulated bool     `json:"simulated,omitempty"`
+	// Cases were run, each twice: in buffers that end where their operand does, and among guard words.
+	Cases    int       `json:"cases"`
+	Skipped  int       `json:"skipped,omitempty"` // cases of a file that did not compile
+	Failures []Failure `json:"failures,omitempty"`
+	Error    string    `json:"error,omitempty"` // what kept the rest from being run
+	Seconds  float64   `json:"seconds"`
+}
+
+// Failure is a case whose answer is wrong, or that did not run.
+type Failure struct {
+	Case    string   `json:"case"`
+	File    string   `json:"file"`              // "gemm.metal"
+	Kernels []string `json:"kernels,omitempty"` // that it launched
+	Layout  string   `json:"buffers"`           // "exact" or "guarded"
+	Error   string   `json:"error"`
+	// Where elements are wrong: the worst of them, and how many there are.
+	Element          *int    `json:"element,omitempty"`
+	Got              string  `json:"got,omitempty"` // as text: it may be NaN
+	Want             float64 `json:"want,omitempty"`
+	PercentOfAllowed float64 `json:"percent_of_allowed,omitempty"` // -1: infinite
+	Wrong            int     `json:"wrong,omitempty"`
+	Elements         int     `json:"elements,omitempty"`
+}
+
+// String names the kernel and, if there is one, the worst element.
+func (f Failure) String() string {
+	where := f.File
+	if len(f.Kernels) > 0 {
+		where = strings.Join(f.Kernels, ", ") + " (" + f.File + ")"
+	}
+	if f.Element == nil {
+		return fmt.Sprintf("%s: %s: %s", where, f.Case, f.Error)
+	}
+	return fmt.Sprintf("%s: %s, %s buffers: element %d is %s, want %g; %d of %d elements are wrong",
+		where, f.Case, f.Layout, *f.Element, f.Got, f.Want, f.Wrong, f.Elements)
+}
+
+// layouts are those that each case is run in.
+var layouts = []struct {
+	name   string
+	layout problem.Layout
+}{{"exact", problem.Exact}, {"guarded", problem.Guarded}}
+
+// examineDriver runs every case on a device.
+func examineDriver(ctx context.Context, config *Config, name string) (d Driver) {
+	d.Name = name
+	begin := time.Now()
+	defer func() { d.Seconds = time.Since(begin).Seconds() }()
+	config.Progress("opening " + name)
+	device, err := config.OpenDevice(name)
+	if err != nil {
+		d.Absent, d.Error = errors.Is(err, metal.ErrNoDevice), err.Error()
+		return d
+	}
+	info := device.Info()
+	d.Device, d.Families, d.Compiler, d.Simulated = info.Name, info.Families, info.Compiler, info.Simulated
+	if err := errors.Join(d.run(ctx, config, device), device.Close()); err != nil {
+		d.Error = err.Error()
+	}
+	return d
+}
+
+// run is examineDriver with an open device. An error ends it before all cases were run.
+func (d *Driver) run(ctx context.Context, config *Config, device metal.Device) (err error) {
+	if err := selftest.Lanes(ctx, device); err != nil {
+		return fmt.Errorf("lanes hold matrices otherwise than the kernels take for granted: %w", err)
+	}
+	watched := &selftest.Watched{Device: device}
+	libraries := map[kernels.DType]*kernels.Library{}
+	for _, dtype := range []kernels.DType{kernels.F16, kernels.F32} {
+		libraries[dtype] = kernels.OpenFiles(watched, dtype, config.Kernels)
+	}
+	defer func() {
+		for _, library := range libraries {
+			err = errors.Join(err, library.Close())
+		}
+	}()
+	broken := map[string]bool{} // files that do not compile, with their dtype
+	cases := selftest.Cases()
+	for i := range cases {
+		c := &cases[i]
+		build := c.File + " " + c.DType.String()
+		if broken[build] {
+			d.Skipped++
+			continue
+		}
+		config.Progress(fmt.Sprintf("kernels on %s: case %d of %d", d.Name, i+1, len(cases)))
+		failure, err := runCase(ctx, watched, libraries[c.DType], c)
+		d.Cases++
+		if failure != nil {
+			d.Failures = append(d.Failures, *failure)
+		}
+		if _, ok := errors.AsType[*metal.CompileError](err); ok {
+			broken[build] = true
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// runCase runs a case in each layout, to the first that fails. An error says that the device cannot go on, or that the
+// kernel could not be built.
+func runCase(ctx context.Context, device *selftest.Watched, library *kernels.Library, c *selftest.Case) (*Failure, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, caseTime, fmt.Errorf("%s: %s has not ended within %v", c.File, c.Name, caseTime))
+	defer cancel()
+	for _, l := range layouts {
+		_, err := c.Run(ctx, device, library, l.layout)
+		launched := device.Take()
+		if err == nil {
+			continue
+		}
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		failure := newFailure(c, l.name, launched, err)
+		if _, ok := errors.AsType[*metal.CompileError](err); ok {
+			return failure, err
+		}
+		return failure, nil
+	}
+	return nil, nil
+}
+
+func newFailure(c *selftest.Case, layout string, launched []string, err error) *Failure {
+	f := &Failure{Case: c.Name, File: c.File, Kernels: launched, Layout: layout, Error: err.Error()}
+	if answer, ok := errors.AsType[*problem.AnswerError](err); ok {
+		f.Element, f.Got, f.Want = &answer.Index, fmt.Sprint(answer.Got), answer.Want
+		f.Wrong, f.Elements, f.PercentOfAllowed = answer.Wrong, answer.Count, finite(answer.PercentOfAllowed)
+	}
+	return f
+}

@@ -1,0 +1,173 @@
+package selftest
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/metalrank/metalrank/kernels"
+	"github.com/metalrank/metalrank/metal"
+	"github.com/metalrank/metalrank/metal/problem"
+)
+
+// Attention is attention over packed sequences, with q, k and v side by side as a layer leaves them.
+type Attention struct {
+	DType           kernels.DType
+	Heads, HeadSize int
+	Lengths         []int // of the sequences
+	First           bool  // of the first token of each sequence alone
+	// Falling makes all scores far below zero, and those of every 32 further keys far below the ones before: what an
+	// online softmax that loses its greatest score, or begins with another, does not survive.
+	Falling bool
+}
+
+// starts is [B+1].
+func (a Attention) starts() []int32 {
+	starts := []int32{0}
+	for _, n := range a.Lengths {
+		starts = append(starts, starts[len(starts)-1]+int32(n))
+	}
+	return starts
+}
+
+// queries is how many rows out has.
+func (a Attention) queries() int {
+	if a.First {
+		return len(a.Lengths)
+	}
+	return int(a.starts()[len(a.Lengths)])
+}
+
+// Case makes operands and answer.
+func (a Attention) Case() Case {
+	starts := a.starts()
+	tokens, h := int(starts[len(a.Lengths)]), a.Heads*a.HeadSize
+	seed := uint64(tokens*101 + h)
+	items := kernels.AppendItems(nil, starts)
+	if a.First {
+		items = kernels.AppendFirstItems(nil, starts)
+	}
+	var raw []byte
+	for _, item := range items {
+		for _, v := range []uint32{item.Key, item.Keys, item.Query, item.Queries} {
+			raw = binary.LittleEndian.AppendUint32(raw, v)
+		}
+	}
+	least := (2*tokens+2*a.queries())*h*a.DType.Size() + len(raw)
+	lengths := fmt.Sprint(a.Lengths)
+	if len(a.Lengths) > 8 {
+		lengths = fmt.Sprintf("%d sequences", len(a.Lengths))
+	}
+	c := Case{File: "attention.metal", DType: a.DType, LeastBytes: least, Problem: problem.Problem{
+		Name:   fmt.Sprintf("attention %s %dx%d %s first %v", a.DType, a.Heads, a.HeadSize, lengths, a.First),
+		Result: 3,
+		Operands: []problem.Operand{
+			input("qkv", a.DType, tokens*3*h, 1, seed), input("first q", a.DType, len(a.Lengths)*h, 1, seed+1),
+			{Name: "items", Raw: raw}, output("out", a.DType, a.queries()*h),
+		},
+	}}
+	c.record = func(l *kernels.Library, r *kernels.Recorder, b []metal.Binding) error {
+		op, err := l.NewAttention(a.Heads, a.HeadSize)
+		if err != nil {
+			return err
+		}
+		at := func(columns int) metal.Binding {
+			return metal.At(b[0].Buffer, b[0].OffsetBytes+columns*a.DType.Size())
+		}
+		rows := kernels.AttentionRows{
+			Q: b[0], QueryStride: 3 * h, K: at(h), V: at(2 * h), KeyStride: 3 * h,
+			Items: b[2], Count: len(items), Out: b[3], OutStride: h,
+		}
+		if a.First {
+			rows.Q, rows.QueryStride = b[1], h
+		}
+		return op.Record(r, rows)
+	}
+	if a.Falling {
+		c.Name += " falling"
+		a.fall(&c, starts)
+	}
+	a.answer(&c, starts)
+	return c
+}
+
+// fall adds 4 to all queries and takes multiples of 2 from keys, so that scores fall by 8·√D for every 32 keys.
+func (a Attention) fall(c *Case, starts []int32) {
+	h := a.Heads * a.HeadSize
+	qkv, first := c.Operands[0].Values, c.Operands[1].Values
+	for b := range a.Lengths {
+		for t := int(starts[b]); t < int(starts[b+1]); t++ {
+			for e := range h {
+				qkv[t*3*h+e] = rounded(kernels.F16, qkv[t*3*h+e]+4)
+				step := (t - int(starts[b])) / 32
+				qkv[t*3*h+h+e] = rounded(kernels.F16, qkv[t*3*h+h+e]-float64(2*(step+4)))
+			}
+		}
+	}
+	for i := range first {
+		first[i] = rounded(kernels.F16, first[i]+4)
+	}
+}
+
+func (a Attention) answer(c *Case, starts []int32) {
+	h := a.Heads * a.HeadSize
+	c.Want, c.Allowed = make([]float64, a.queries()*h), make([]float64, a.queries()*h)
+	qkv, first := c.Operands[0].Values, c.Operands[1].Values
+	for b := range a.Lengths {
+		begin, end := int(starts[b]), int(starts[b+1])
+		if a.First {
+			a.row(c, b, first[b*h:(b+1)*h], qkv, begin, end)
+			continue
+		}
+		for i := begin; i < end; i++ {
+			a.row(c, i, qkv[i*3*h:i*3*h+h], qkv, begin, end)
+		}
+	}
+}
+
+// row fills in the answer of one query against keys begin to end.
+//
+// Allowed: a score, D products in f32, is off by (D+2)·2⁻²⁴·Σ|q·k|/√D, which exp turns into a relative error of p; exp2
+// itself is off by 4 ulp and by its argument's rounding, |score - most|·2⁻²³; p is rounded to the dtype, the sums of n
+// terms are f32: all relative to Σ p|v| over the greatest score's 1, at which p is never below. Subnormal halves add
+// their spacing for each key. One rounding at the store.
+func (a Attention) row(c *Case, at int, q, qkv []float64, begin, end int) {
+	h, d := a.Heads*a.HeadSize, a.HeadSize
+	scale := 1 / math.Sqrt(float64(d))
+	scores := make([]float64, end-begin)
+	for head := range a.Heads {
+		column, most, off := head*d, math.Inf(-1), 0.0
+		for j := range scores {
+			var sum, magnitude float64
+			for e := range d {
+				product := q[column+e] * qkv[(begin+j)*3*h+h+column+e]
+				sum, magnitude = sum+product, magnitude+math.Abs(product)
+			}
+			scores[j] = sum * scale
+			most = max(most, scores[j])
+			off = max(off, float64(d+2)*problem.FloatRoundoff*magnitude*scale)
+		}
+		var total float64
+		for j := range scores {
+			total += math.Exp(scores[j] - most)
+		}
+		for e := range d {
+			var sum, allowed float64
+			for j, score := range scores {
+				v, p := qkv[(begin+j)*3*h+2*h+column+e], math.Exp(score-most)
+				relative := 2*off + 2*(most-score)*problem.FloatRoundoff + 8*problem.FloatRoundoff + roundoff(a.DType)
+				sum += p * v
+				allowed += p * math.Abs(v) * (relative + float64(len(scores)+8)*problem.FloatRoundoff)
+				if a.DType == kernels.F16 {
+					allowed += problem.HalfTiny * math.Abs(v)
+				}
+			}
+			// The total, too, is off: by the same relative error at most, without the rounding to the dtype.
+			slack := 2*off + float64(len(scores)+16)*problem.FloatRoundoff
+			c.Want[at*h+column+e] = sum / total
+			c.Allowed[at*h+column+e] = allowed/total + math.Abs(sum/total)*slack + stored(a.DType, sum/total)
+		}
+	}
+	queryKey := 2 * float64(end-begin) * float64(h) // each for q·k and for p·v
+	c.FLOPs += 2 * queryKey
+}

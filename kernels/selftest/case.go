@@ -1,0 +1,115 @@
+// Package selftest is the table of cases of the kernels: operands, launches through package kernels, answers in
+// float64 and what is allowed to differ. Tests, benchmarks, the profiler and `metalrank doctor` all run from it.
+//
+// It knows nothing of any driver: who runs a case opens the device.
+package selftest
+
+import (
+	"context"
+	"errors"
+	"math"
+
+	"github.com/x448/float16"
+
+	"github.com/metalrank/metalrank/kernels"
+	"github.com/metalrank/metalrank/metal"
+	"github.com/metalrank/metalrank/metal/problem"
+)
+
+// A Case is one operation on one shape.
+type Case struct {
+	problem.Problem
+	File  string // of kernels.Files that it runs: "gemm.metal"
+	DType kernels.DType
+	// LeastBytes is what has to move at least: weights once, rows that are read once, results once.
+	LeastBytes int
+	// record records the operation; operands are the Problem's.
+	record func(l *kernels.Library, r *kernels.Recorder, operands []metal.Binding) error
+}
+
+// Run executes the case with kernels of library, which must be of the case's DType, and compares. The Pending, which
+// has ended, is returned for what its driver adds to it; it is nil where nothing was submitted. Errors:
+// *problem.AnswerError, and the driver's.
+func (c *Case) Run(
+	ctx context.Context, device metal.Device, library *kernels.Library, layout problem.Layout,
+) (metal.Pending, error) {
+	if library.DType() != c.DType {
+		return nil, errors.New("selftest: the library is of another dtype")
+	}
+	return c.Solve(ctx, device, layout, func(operands []metal.Binding) (metal.Pending, error) {
+		recorder := kernels.NewRecorder(device)
+		if err := c.record(library, recorder, operands); err != nil {
+			return nil, err
+		}
+		return recorder.Commit()
+	})
+}
+
+// roundoff is that of a dtype.
+func roundoff(d kernels.DType) float64 {
+	if d == kernels.F16 {
+		return problem.HalfRoundoff
+	}
+	return problem.FloatRoundoff
+}
+
+// stored is what storing a value as d may change.
+func stored(d kernels.DType, value float64) float64 {
+	if d == kernels.F16 {
+		return math.Abs(value)*problem.HalfRoundoff + problem.HalfTiny
+	}
+	return math.Abs(value) * problem.FloatRoundoff
+}
+
+// rounded is value as d holds it.
+func rounded(d kernels.DType, value float64) float64 {
+	if d == kernels.F16 {
+		return float64(float16.Fromfloat32(float32(value)).Float32())
+	}
+	return float64(float32(value))
+}
+
+// input is an operand of normally distributed numbers that a half holds exactly.
+func input(name string, d kernels.DType, n int, width float64, seed uint64) problem.Operand {
+	return problem.Operand{Name: name, Half: d == kernels.F16, Values: problem.Normal(n, width, seed)}
+}
+
+// vectors is an f32 operand.
+func vectors(name string, n int, width float64, seed uint64) problem.Operand {
+	return input(name, kernels.F32, n, width, seed)
+}
+
+// output is an operand of n elements that is written.
+func output(name string, d kernels.DType, n int) problem.Operand {
+	return problem.Operand{Name: name, Half: d == kernels.F16, SizeBytes: n * d.Size()}
+}
+
+// activate is the function of a kernel, and the most that its slope is.
+func activate(a kernels.Activation, x float64) float64 {
+	switch a {
+	case kernels.GELU:
+		return 0.5 * x * math.Erfc(-x/math.Sqrt2)
+	case kernels.GELUNew:
+		return 0.5 * x * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x)))
+	case kernels.ReLU:
+		return max(x, 0)
+	case kernels.Tanh:
+		return math.Tanh(x)
+	}
+	return x
+}
+
+// activated is how far act(x) may be off where x may be by allowed: the slope of the GELUs is below 1.13, that of the
+// others at most 1; A&S 7.1.26 is off by 1.5e-7·|x|/2, and the rest is a few roundings of values of the size of |x|
+// (GELU) or of 1 (tanh, whose own error Metal bounds by 5 ulp).
+func activated(a kernels.Activation, x, allowed float64) float64 {
+	switch a {
+	case kernels.GELU:
+		return 1.13*allowed + math.Abs(x)*(0.75e-7+8*problem.FloatRoundoff)
+	case kernels.GELUNew:
+		return 1.13*allowed + math.Abs(x)*16*problem.FloatRoundoff
+	case kernels.Tanh:
+		return allowed + 16*problem.FloatRoundoff
+	}
+	return allowed
+}

@@ -1,0 +1,128 @@
+package selftest
+
+import (
+	"slices"
+
+	"github.com/metalrank/metalrank/kernels"
+)
+
+// Cases are all operations, in both dtypes, at 1, a tile, a tile and one more or less, primes, and real shapes.
+func Cases() []Case {
+	var cases []Case
+	for _, d := range []kernels.DType{kernels.F16, kernels.F32} {
+		cases = append(cases, gemmCases(d)...)
+		cases = append(cases, normCases(d)...)
+		cases = append(cases, embedCases(d)...)
+		cases = append(cases, attentionCases(d)...)
+		cases = append(cases, headCases(d)...)
+		cases = append(cases, nonFiniteCases(d)...)
+	}
+	return cases
+}
+
+// gemmShapes are M, N, K. A threadgroup of gemm has 8, 32 or 64 rows and 128 columns and goes along K by 32; one of
+// gemm_norm has 8, 16 or 32 rows and SIMD-groups of 48 columns.
+var gemmShapes = [][3]int{
+	{1, 2, 4}, {1, 128, 32}, {7, 130, 36}, {8, 126, 28}, {9, 62, 64}, {31, 48, 100}, {33, 96, 8}, {64, 40, 32},
+	{127, 256, 68}, {350, 256, 8}, {640, 256, 12}, {1290, 130, 4}, {16, 384, 384},
+}
+
+func gemmCases(d kernels.DType) []Case {
+	var cases []Case
+	activations := []kernels.Activation{kernels.None, kernels.GELU, kernels.GELUNew, kernels.ReLU, kernels.Tanh}
+	for i, s := range gemmShapes {
+		g := Gemm{DType: d, M: s[0], N: s[1], K: s[2]}
+		cases = append(cases, g.Case())
+		g.Activation, g.Residual = activations[i%len(activations)], i%2 == 0
+		g.GatherA, g.GatherResidual = i%3 == 0, i%3 == 1
+		cases = append(cases, g.Case())
+		g.N, g.Norm, g.Residual = (g.N+7)/8*8, true, true
+		cases = append(cases, g.Case())
+	}
+	for i, s := range []struct{ m, n, k, bits, group int }{
+		{1, 8, 32, 4, 32}, {9, 136, 64, 4, 64}, {33, 96, 128, 4, 128}, {350, 8, 32, 4, 32}, {640, 8, 32, 4, 32}, {1290, 8, 32, 4, 32}, {65, 130, 96, 4, 32},
+		{1, 8, 32, 8, 32}, {7, 128, 128, 8, 64}, {31, 48, 256, 8, 128}, {350, 8, 32, 8, 32}, {640, 8, 32, 8, 32}, {1290, 8, 32, 8, 32}, {64, 384, 64, 8, 64},
+	} {
+		g := Gemm{DType: d, M: s.m, N: s.n, K: s.k, Bits: s.bits, GroupSize: s.group, Residual: i%2 == 0, GatherA: i%3 == 0}
+		cases = append(cases, g.Case())
+		g.N, g.Norm, g.Residual = (g.N+7)/8*8, true, true
+		cases = append(cases, g.Case())
+	}
+	// Wide rows: as many SIMD-groups as a threadgroup may have.
+	cases = append(cases, Gemm{DType: d, M: 3, N: kernels.MaxGemmNormColumns, K: 8, Residual: true, Norm: true}.Case())
+	return append(cases, Gemm{DType: d, M: 700, N: 8, K: 8, Norm: true}.Case())
+}
+
+func normCases(d kernels.DType) []Case {
+	var cases []Case
+	for i, s := range [][2]int{{1, 4}, {3, 124}, {37, 128}, {5, 132}, {7, 384}, {2, 1024}, {1, kernels.MaxHidden}} {
+		n := Norm{DType: d, M: s[0], H: s[1], Residual: i%2 == 0}
+		other := n
+		other.Residual = !n.Residual
+		cases = append(cases, n.Case(), other.Case())
+	}
+	return cases
+}
+
+func embedCases(d kernels.DType) []Case {
+	var cases []Case
+	for _, s := range [][2]int{{1, 4}, {3, 124}, {4, 128}, {5, 132}, {37, 384}, {2, 1024}} {
+		cases = append(cases, Embed{DType: d, T: s[0], H: s[1]}.Case())
+	}
+	for _, s := range [][4]int{{5, 32, 4, 32}, {4, 384, 4, 64}, {9, 128, 8, 128}, {6, 96, 8, 32}} {
+		cases = append(cases, Embed{DType: d, T: s[0], H: s[1], Bits: s[2], GroupSize: s[3]}.Case())
+	}
+	return cases
+}
+
+func attentionCases(d kernels.DType) []Case {
+	every := make([]int, 70)
+	for i := range every {
+		every[i] = i + 1
+	}
+	var cases []Case
+	for _, s := range []struct {
+		heads, size int
+		lengths     []int
+	}{
+		{1, 32, []int{1}}, {2, 32, []int{7, 8, 9}}, {1, 32, []int{15, 16, 17}}, {2, 32, []int{31, 32, 33}},
+		{1, 32, []int{63, 64, 65}}, {1, 32, []int{127, 1, 129}}, {1, 32, every}, {1, 64, []int{1, 33, 64, 65, 5}},
+		{2, 64, []int{31, 32, 97}}, {3, 4, []int{9, 40}}, {1, 20, []int{33, 2}}, {2, 40, []int{17, 70}}, {12, 32, []int{23, 11}},
+	} {
+		a := Attention{DType: d, Heads: s.heads, HeadSize: s.size, Lengths: s.lengths}
+		cases = append(cases, a.Case())
+		a.First = true
+		cases = append(cases, a.Case())
+	}
+	falling := Attention{DType: d, Heads: 2, HeadSize: 32, Lengths: []int{70, 33}, Falling: true}
+	first := falling
+	first.First = true
+	return append(cases, falling.Case(), first.Case())
+}
+
+func headCases(d kernels.DType) []Case {
+	var cases []Case
+	for i, s := range [][3]int{{8, 56, 2}, {7, 48, 2}, {1, 8, 1}, {9, 40, 3}, {33, 384, 1}, {2, 1536, 1}, {3, 1544, 2}} {
+		activation := []kernels.Activation{kernels.Tanh, kernels.GELU, kernels.ReLU}[i%3]
+		cases = append(cases, Head{DType: d, B: s[0], H: s[1], C: s[2], Activation: activation, Gather: i%2 == 0}.Case())
+	}
+	return cases
+}
+
+// Share returns the cases that ordinary tests run in checked mode, too: every fourth.
+func Share(cases []Case) []Case {
+	var share []Case
+	count := map[string]int{}
+	for _, c := range cases {
+		if count[c.File]%4 == 0 {
+			share = append(share, c)
+		}
+		count[c.File]++
+	}
+	return share
+}
+
+// Of returns the cases that run one file.
+func Of(cases []Case, file string) []Case {
+	return slices.DeleteFunc(slices.Clone(cases), func(c Case) bool { return c.File != file })
+}

@@ -1,0 +1,102 @@
+package selftest
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/metalrank/metalrank/kernels"
+	"github.com/metalrank/metalrank/metal"
+	"github.com/metalrank/metalrank/metal/problem"
+)
+
+// Embed is an embedding layer with tables of a few rows.
+type Embed struct {
+	DType     kernels.DType
+	T, H      int
+	Bits      int // of the table of words; 0: not quantised
+	GroupSize int
+}
+
+// Rows of the tables of an Embed.
+const (
+	embedWords     = 11
+	embedPositions = 7
+	embedTypes     = 2
+)
+
+// Case makes operands and answer. Allowed: two additions, and where words are quantised one more, then what normalise
+// says, and one rounding at the store.
+func (e Embed) Case() Case {
+	seed := uint64(e.T*613 + e.H + e.Bits)
+	words := input("words", e.DType, embedWords*e.H, 0.05, seed)
+	table := words.Values
+	scales := problem.Operand{Name: "scales", Raw: []byte{0}}
+	offsets := scales
+	if e.Bits != 0 {
+		q := quantised(kernels.F32, embedWords, e.H, e.Bits, e.GroupSize, 0.05, seed)
+		operands := q.operands()
+		words, scales, offsets, table = operands[0], operands[1], operands[2], q.values
+	}
+	random := rand.New(rand.NewPCG(seed, 2))
+	var columns [3][]int
+	for i, rows := range []int{embedWords, embedPositions, embedTypes} {
+		for range e.T {
+			columns[i] = append(columns[i], random.IntN(rows))
+		}
+	}
+	c := Case{File: "embed.metal", DType: e.DType, Problem: problem.Problem{
+		Name: fmt.Sprintf("embed %s %dx%d q%d/%d", e.DType, e.T, e.H, e.Bits, e.GroupSize), Result: 5,
+		Operands: []problem.Operand{
+			{Name: "tokens", Raw: wordsOf(slices.Concat(columns[:]...))}, words,
+			input("positions", e.DType, embedPositions*e.H, 0.05, seed+1), input("types", e.DType, embedTypes*e.H, 0.05, seed+2),
+			vectors("vectors", 2*e.H, 1, seed+3), output("y", e.DType, e.T*e.H), scales, offsets,
+		},
+	}}
+	c.record, c.LeastBytes = e.record, e.leastBytes(columns)
+	for t := range e.T {
+		row, allowed := make([]float64, e.H), make([]float64, e.H)
+		for h := range row {
+			var magnitude float64
+			for i, values := range [][]float64{table, c.Operands[2].Values, c.Operands[3].Values} {
+				v := values[columns[i][t]*e.H+h]
+				row[h] += v
+				magnitude += math.Abs(v)
+			}
+			allowed[h] = 3 * problem.FloatRoundoff * magnitude
+		}
+		normalise(row, allowed, c.Operands[4].Values[:e.H], c.Operands[4].Values[e.H:])
+		for h, value := range row {
+			c.Want, c.Allowed = append(c.Want, value), append(c.Allowed, allowed[h]+stored(e.DType, value))
+		}
+	}
+	return c
+}
+
+// leastBytes counts rows of tables that several tokens have once.
+func (e Embed) leastBytes(columns [3][]int) int {
+	size := e.DType.Size()
+	least := 4*3*e.T + 4*2*e.H + e.T*e.H*size
+	for i, column := range columns {
+		rows, row := distinct(column), e.H*size
+		if i == 0 && e.Bits != 0 {
+			row = e.H*e.Bits/8 + e.H/e.GroupSize*4
+		}
+		least += rows * row
+	}
+	return least
+}
+
+func (e Embed) record(l *kernels.Library, r *kernels.Recorder, b []metal.Binding) error {
+	op, err := l.NewEmbed(kernels.Embeddings{
+		Words: kernels.Matrix{
+			N: embedWords, K: e.H, Data: b[1], Bits: e.Bits, GroupSize: e.GroupSize, Scales: b[6], Offsets: b[7],
+		},
+		Positions: b[2], Types: b[3], Norm: b[4], Epsilon: epsilon,
+	})
+	if err != nil {
+		return err
+	}
+	return op.Record(r, e.T, b[0], b[5])
+}

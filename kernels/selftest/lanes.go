@@ -1,0 +1,44 @@
+package selftest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/metalrank/metalrank/kernels"
+	"github.com/metalrank/metalrank/metal"
+	"github.com/metalrank/metalrank/metal/problem"
+)
+
+// Lanes asks a device which element of an 8 x 8 matrix each lane holds, by lanes.metal, and compares with what simd.h
+// says, which all products rely on.
+func Lanes(ctx context.Context, device metal.Device) (err error) {
+	source, err := metal.LoadSource(kernels.Files(), "lanes.metal")
+	if err != nil {
+		return err
+	}
+	library, err := device.NewLibrary(source)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, library.Close()) }()
+	c := problem.Case{
+		Problem: problem.Problem{
+			Name: "lanes", Operands: []problem.Operand{{Name: "a"}, {Name: "y", SizeBytes: 4 * 64}}, Result: 1,
+		},
+		Kernel:   "lanes",
+		Launches: []problem.Launch{{Operands: []int{0, 1}, Groups: metal.Size{X: 1}, Threads: metal.Size{X: 32}}},
+	}
+	for i := range 64 {
+		c.Operands[0].Values = append(c.Operands[0].Values, float64(i))
+	}
+	for lane := range 32 {
+		row, column := lane>>4*4+lane>>1&3, lane>>3&1*4+lane&1*2
+		c.Want = append(c.Want, float64(8*row+column), float64(8*row+column+1))
+		c.Allowed = append(c.Allowed, 0.1, 0.1)
+	}
+	if _, err = c.Run(ctx, device, library, problem.Guarded); err != nil {
+		return fmt.Errorf("selftest: this device's lanes hold matrices otherwise than kernels expect: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,97 @@
+package selftest
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/metalrank/metalrank/kernels"
+)
+
+// nonFiniteCases have one NaN, infinity or overflow each. The results that depend on it must not be finite, and all others
+// must be right. min, max and limits of functions are where it could be lost.
+func nonFiniteCases(d kernels.DType) []Case {
+	var cases []Case
+	for _, value := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
+		for _, activation := range []kernels.Activation{kernels.None, kernels.GELU, kernels.GELUNew, kernels.ReLU, kernels.Tanh} {
+			g := Gemm{DType: d, M: 9, N: 16, K: 32, Activation: activation}
+			cases = append(cases, spoil(g.Case(), gemmA, 3*g.K+5, value, oneRow(3, g.N)), spoil(g.Case(), gemmWeights, 6*g.K+1, value, oneColumn(6, g.N)))
+			g.Activation, g.Norm = kernels.None, true
+			cases = append(cases, spoil(g.Case(), gemmA, 3*g.K+5, value, oneRow(3, g.N)))
+			h := Head{DType: d, B: 9, H: 16, C: 2, Activation: activation}
+			cases = append(cases, spoil(h.Case(), 0, 4*h.H+3, value, oneRow(4, h.C)))
+		}
+		for _, bits := range []int{4, 8} {
+			g := Gemm{DType: d, M: 9, N: 16, K: 32, Bits: bits, GroupSize: 32}
+			cases = append(cases, spoil(g.Case(), gemmA, 3*g.K+5, value, oneRow(3, g.N)), spoil(g.Case(), gemmScales, 6, value, oneColumn(6, g.N)))
+		}
+		n := Norm{DType: d, M: 5, H: 132}
+		cases = append(cases, spoil(n.Case(), 0, 2*n.H+131, value, oneRow(2, n.H)), embedSpoilt(d, value))
+		cases = append(cases, attentionSpoilt(d, value)...)
+	}
+	if d == kernels.F16 { // finite until they are stored
+		g := Gemm{DType: d, M: 9, N: 16, K: 32}
+		cases = append(cases, spoil(g.Case(), gemmVectors, 6, 1e6, oneColumn(6, g.N)))
+	}
+	return append(cases, floatOverflows(d)...)
+}
+
+// embedSpoilt spoils the position of the second token, which others may have, too.
+func embedSpoilt(d kernels.DType, value float64) Case {
+	e := Embed{DType: d, T: 5, H: 132}
+	c := e.Case()
+	position := func(t int) int { return int(c.Operands[0].Raw[4*(e.T+t)]) }
+	return spoil(c, 2, position(1)*e.H+7, value, func(i int) bool { return position(i/e.H) == position(1) })
+}
+
+// attentionSpoilt spoil a query, a key and a value of the second of three sequences, in the second of two heads.
+func attentionSpoilt(d kernels.DType, value float64) []Case {
+	a := Attention{DType: d, Heads: 2, HeadSize: 32, Lengths: []int{7, 40, 9}}
+	h := a.Heads * a.HeadSize
+	inHead := func(i int) bool { return i/h >= 7 && i/h < 47 && i%h >= a.HeadSize }
+	return []Case{
+		spoil(a.Case(), 0, 10*3*h+a.HeadSize, value, func(i int) bool { return i/h == 10 && i%h >= a.HeadSize }),
+		spoil(a.Case(), 0, 45*3*h+h+a.HeadSize+4, value, inHead),
+		spoil(a.Case(), 0, 12*3*h+2*h+a.HeadSize+4, value, func(i int) bool { return inHead(i) && i%h == a.HeadSize+4 }),
+	}
+}
+
+// floatOverflows are finite numbers whose squares, or whose products, are beyond f32. A half holds no such number.
+func floatOverflows(d kernels.DType) []Case {
+	if d == kernels.F16 {
+		return nil
+	}
+	g := Gemm{DType: d, M: 9, N: 16, K: 32, Norm: true}
+	n := Norm{DType: d, M: 5, H: 132}
+	a := Attention{DType: d, Heads: 1, HeadSize: 4, Lengths: []int{7, 40}}
+	// The score of query 10 with key 45 is below the least float; its softmax would be 0.
+	below := a.Case()
+	below.Operands[0].Values[45*12+4] = -1e30
+	for i := 7; i < 47; i++ { // queries that don't see that column of the key
+		below.Operands[0].Values[i*12] = 0
+	}
+	a.answer(&below, a.starts())
+	return []Case{
+		spoil(g.Case(), gemmA, 3*g.K+5, 1e25, oneRow(3, g.N)), spoil(n.Case(), 0, 2*n.H, 1e25, oneRow(2, n.H)),
+		spoil(below, 0, 10*12, 1e30, oneRow(10, 4)),
+	}
+}
+
+func oneRow(row, width int) func(int) bool { return func(i int) bool { return i/width == row } }
+
+func oneColumn(column, width int) func(int) bool {
+	return func(i int) bool { return i%width == column }
+}
+
+// spoil puts value into an operand of a case. The results that lost names must not be finite.
+func spoil(c Case, operand, at int, value float64, lost func(i int) bool) Case {
+	c.Name += fmt.Sprintf(" with %s[%d] = %g", c.Operands[operand].Name, at, value)
+	c.Operands[operand].Values = slices.Clone(c.Operands[operand].Values)
+	c.Operands[operand].Values[at] = value
+	for i := range c.Want {
+		if lost(i) {
+			c.Want[i] = math.NaN()
+		}
+	}
+	return c
+}

@@ -1,0 +1,64 @@
+package selftest
+
+import (
+	"math/rand/v2"
+
+	"github.com/metalrank/metalrank/kernels"
+)
+
+// Random is a small case of any operation that a seed picks, the same for the same seed.
+func Random(seed uint64) Case {
+	r := rand.New(rand.NewPCG(seed, 0x6b65726e))
+	upTo := func(n int) int { return 1 + r.IntN(n) }
+	coin := func() bool { return r.IntN(2) == 0 }
+	d := kernels.DType(r.IntN(2))
+	switch r.IntN(6) {
+	case 0:
+		return Norm{DType: d, M: upTo(20), H: 4 * upTo(80), Residual: coin()}.Case()
+	case 1:
+		e := Embed{DType: d, T: upTo(20), H: 4 * upTo(60)}
+		if coin() {
+			e.Bits, e.GroupSize, e.H = 4*upTo(2), 32, 32*upTo(6)
+		}
+		return e.Case()
+	case 2:
+		a := Attention{DType: d, Heads: upTo(3), HeadSize: 4 * upTo(16), First: coin()}
+		for range upTo(5) {
+			a.Lengths = append(a.Lengths, upTo(upTo(80)))
+		}
+		return a.Case()
+	case 3:
+		return Head{
+			DType: d, B: upTo(20), H: 8 * upTo(20), C: upTo(4), Activation: kernels.Activation(r.IntN(5)), Gather: coin(),
+		}.Case()
+	}
+	g := Gemm{
+		DType: d, M: upTo(upTo(150)), N: 2 * upTo(80), K: 4 * upTo(30), Activation: kernels.Activation(r.IntN(5)),
+		Residual: coin(), GatherA: coin(), GatherResidual: coin(),
+	}
+	if coin() {
+		g.Bits, g.GroupSize = 4*upTo(2), kernels.GroupSizes[r.IntN(2)]
+		g.K = g.GroupSize * upTo(4)
+	}
+	if coin() {
+		g.Norm, g.N = true, 8*upTo(30)
+	}
+	return g.Case()
+}
+
+// Shapes are the operations of one layer of MiniLM (H = 384, F = 1536, 12 heads) over a number of tokens, in sequences
+// of at most 64: what benchmarks run.
+func Shapes(d kernels.DType, tokens int) []Case {
+	const h, f = 384, 1536
+	var lengths []int
+	for left := tokens; left > 0; left -= 64 {
+		lengths = append(lengths, min(left, 64))
+	}
+	return []Case{
+		Gemm{DType: d, M: tokens, N: 3 * h, K: h}.Case(),
+		Attention{DType: d, Heads: 12, HeadSize: 32, Lengths: lengths}.Case(),
+		Gemm{DType: d, M: tokens, N: h, K: h, Residual: true, Norm: true}.Case(),
+		Gemm{DType: d, M: tokens, N: f, K: h, Activation: kernels.GELU}.Case(),
+		Gemm{DType: d, M: tokens, N: h, K: f, Residual: true, Norm: true}.Case(),
+	}
+}

@@ -1,0 +1,143 @@
+package selftest_test
+
+import (
+	"io/fs"
+	"regexp"
+	"slices"
+	"testing"
+
+	"github.com/metalrank/metalrank/kernels"
+	"github.com/metalrank/metalrank/kernels/selftest"
+	"github.com/metalrank/metalrank/metal"
+	"github.com/metalrank/metalrank/metal/problem"
+	"github.com/metalrank/metalrank/metal/sim"
+	"github.com/metalrank/metalrank/metal/sim/simtest"
+)
+
+// libraries opens the kernels in each dtype, closed when the test ends.
+func libraries(tb testing.TB, device metal.Device) map[kernels.DType]*kernels.Library {
+	tb.Helper()
+	all := map[kernels.DType]*kernels.Library{}
+	for _, d := range []kernels.DType{kernels.F16, kernels.F32} {
+		all[d] = kernels.Open(device, d)
+		simtest.CloseLater(tb, all[d])
+	}
+	return all
+}
+
+// TestCases runs every case: among guard words, and in buffers that end where their operand does.
+func TestCases(t *testing.T) {
+	device := simtest.Open(t, sim.Config{})
+	library := libraries(t, device)
+	for _, c := range selftest.Cases() {
+		t.Run(c.Name, func(t *testing.T) {
+			for layout, name := range map[problem.Layout]string{problem.Exact: "exact", problem.Guarded: "guarded"} {
+				if _, err := c.Run(t.Context(), device, library[c.DType], layout); err != nil {
+					t.Errorf("%s buffers: %v", name, err)
+				}
+			}
+		})
+	}
+}
+
+// TestChecked runs a fixed share of the cases, in a long test all, in checked mode, out of order: no findings.
+func TestChecked(t *testing.T) {
+	device := simtest.Open(t, sim.Config{Checked: true, Seed: 5})
+	library := libraries(t, device)
+	cases := selftest.Cases()
+	if !simtest.Long() {
+		cases = selftest.Share(cases)
+	}
+	for _, c := range cases {
+		t.Run(c.Name, func(t *testing.T) { check(t, device, library, &c) })
+	}
+}
+
+// check runs a case in buffers without any slack, and reports findings.
+func check(t *testing.T, device metal.Device, library map[kernels.DType]*kernels.Library, c *selftest.Case) {
+	t.Helper()
+	pending, err := c.Run(t.Context(), device, library[c.DType], problem.Exact)
+	if err != nil {
+		t.Errorf("%s: %v", c.Name, err)
+	}
+	if pending == nil {
+		return // nothing ran, and err says why
+	}
+	for _, f := range simtest.Findings(t, pending) {
+		t.Errorf("%s: %v", c.Name, f)
+	}
+}
+
+// TestRandom runs cases that nobody thought of in checked mode, more of them in a long test: no findings, right answers.
+func TestRandom(t *testing.T) {
+	count := 200
+	if simtest.Long() {
+		count = 5000
+	}
+	device := simtest.Open(t, sim.Config{Checked: true, Seed: 7})
+	library := libraries(t, device)
+	for i := range count {
+		c := selftest.Random(uint64(i))
+		check(t, device, library, &c)
+		if t.Failed() {
+			t.Fatalf("case %d of %d", i, count)
+		}
+	}
+}
+
+// TestLanes asks the device how lanes hold matrices: all kernels take that for granted.
+func TestLanes(t *testing.T) {
+	device := simtest.Open(t, sim.Config{})
+	if err := selftest.Lanes(t.Context(), device); err != nil {
+		t.Error(err)
+	}
+}
+
+// BenchmarkCases says how long the simulator takes, which is no word about any GPU.
+func BenchmarkCases(b *testing.B) {
+	device := simtest.Open(b, sim.Config{})
+	library := libraries(b, device)
+	for _, c := range selftest.Shapes(kernels.F16, 128) {
+		b.Run(c.Name, func(b *testing.B) {
+			for b.Loop() {
+				pending, err := c.Run(b.Context(), device, library[c.DType], problem.Exact)
+				if err != nil {
+					b.Fatal(err)
+				}
+				timing, err := pending.Wait(b.Context())
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(c.FLOPs/timing.Elapsed().Seconds()/1e9, "GFLOP/s")
+			}
+		})
+	}
+}
+
+// TestTiles holds the cases to running every variant of every kernel: one that no case picks is not tested.
+func TestTiles(t *testing.T) {
+	device := &selftest.Watched{Device: simtest.Open(t, sim.Config{})}
+	library := libraries(t, device)
+	for _, c := range selftest.Cases() {
+		if _, err := c.Run(t.Context(), device, library[c.DType], problem.Exact); err != nil {
+			t.Errorf("%s: %v", c.Name, err)
+		}
+	}
+	ran := device.Take()
+	text := regexp.MustCompile(`(?:INSTANTIATE\(|host_name\()"(\w+)"`)
+	files, err := fs.Glob(kernels.Files(), "*.metal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		source, err := fs.ReadFile(kernels.Files(), file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range text.FindAllStringSubmatch(string(source), -1) {
+			if !slices.Contains(ran, match[1]) {
+				t.Errorf("%s: no case runs %s", file, match[1])
+			}
+		}
+	}
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/metalrank/metalrank/tools/bench/peers/python"
+	"github.com/metalrank/metalrank/tools/bench/peers/wire"
+	"github.com/metalrank/metalrank/tools/bench/peers/workload"
+)
+
+// bench is one comparison.
+type bench struct {
+	options  options
+	kit      python.Kit
+	progress io.Writer
+	lock     machineLock
+	requests map[string][]wire.Request // by workload
+	workers  map[peerName]*worker
+	systems  []system
+	report   report
+}
+
+const (
+	// replyTimeout bounds a command: a compiler may well take minutes for one's first shapes.
+	replyTimeout = 10 * time.Minute
+	// settle lets the threads of the system before fall asleep: runtimes spin for a few milliseconds after work.
+	settle = 100 * time.Millisecond
+)
+
+func (b *bench) say(format string, arguments ...any) {
+	fmt.Fprintf(b.progress, "peers: "+format+"\n", arguments...)
+}
+
+// measure runs it all: scores, then the tuning of micro-batches, then the rounds.
+func (b *bench) measure() error {
+	if err := b.compareScores(); err != nil {
+		return err
+	}
+	for _, name := range b.options.workloads {
+		all := make([]*series, len(b.systems))
+		for i, s := range b.systems {
+			all[i] = &series{System: s, Workload: name}
+		}
+		if err := b.tune(name, all); err != nil {
+			return err
+		}
+		for round := range b.options.rounds {
+			b.say("%s, round %d of %d", name, round+1, b.options.rounds)
+			if err := b.lock.exclusively(func() error { return b.round(name, round, all) }); err != nil {
+				return err
+			}
+		}
+		b.report.Series = append(b.report.Series, all...)
+		b.report.End = time.Now().UTC()
+		if err := b.report.save(b.options.out); err != nil { // so that a run that is cut short leaves what it has
+			return err
+		}
+	}
+	return nil
+}
+
+// run has one system score the workload's requests once.
+func (b *bench) run(s system, name string, microTokens int, limit time.Duration) (wire.Reply, error) {
+	time.Sleep(settle)
+	requests := b.requests[name]
+	reply, err := b.workers[s.peerName].do(wire.Command{
+		Op: wire.Run, Workload: name, Requests: len(requests), MicroTokens: microTokens, LimitS: limit.Seconds(),
+	}, replyTimeout)
+	if err == nil {
+		err = reply.Check(requests)
+	}
+	if err != nil {
+		return reply, fmt.Errorf("%s, %s: %w", s, name, err)
+	}
+	return reply, nil
+}
+
+// runAlone is run with the machine locked.
+func (b *bench) runAlone(s system, name string, microTokens int, limit time.Duration) (reply wire.Reply, err error) {
+	err = b.lock.exclusively(func() error {
+		reply, err = b.run(s, name, microTokens, limit)
+		return err
+	})
+	return reply, err
+}
+
+// compareScores has every system score everything once, which also warms it up for all shapes, and compares.
+func (b *bench) compareScores() error {
+	names := append(slices.Clone(b.options.workloads), workload.Evaluation)
+	for _, name := range names {
+		want, err := b.runAlone(system{reference, false}, name, 0, replyTimeout)
+		if err != nil {
+			return err
+		}
+		for _, s := range b.systems {
+			b.say("scores of %s on %s", s, name)
+			micro := 0
+			if s.Tuned {
+				micro = b.options.microTokens[0]
+			}
+			got, err := b.runAlone(s, name, micro, b.options.warmUp)
+			if err != nil {
+				return err
+			}
+			a := compare(s, name, got.Logits, want.Logits)
+			if err := a.err(); err != nil {
+				return err
+			}
+			b.report.Scores = append(b.report.Scores, a)
+		}
+	}
+	return nil
+}
+
+// tune finds, for each tuned system, the size of micro-batches that is fastest for this workload.
+func (b *bench) tune(name string, all []*series) error {
+	for _, s := range all {
+		if !s.System.Tuned {
+			continue
+		}
+		s.MicroTokens = b.options.microTokens[0]
+		if len(b.options.microTokens) == 1 {
+			continue
+		}
+		b.say("tuning %s for %s", s.System, name)
+		if err := b.lock.exclusively(func() error { return b.tuneOne(s) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *bench) tuneOne(s *series) error {
+	best := 0.0
+	documents := b.report.documents(s.Workload)
+	for _, micro := range b.options.microTokens {
+		// The first run meets new shapes, for which a runtime may prepare itself.
+		for _, limit := range []time.Duration{b.options.limit / 2, b.options.limit} {
+			reply, err := b.run(s.System, s.Workload, micro, limit)
+			if err != nil {
+				return err
+			}
+			if speed := pairsPerSecond(reply.Seconds, documents); speed > best {
+				best, s.MicroTokens = speed, micro
+			}
+		}
+	}
+	return nil
+}
+
+// round runs every system once, in the round's order.
+func (b *bench) round(name string, round int, all []*series) error {
+	for _, i := range order(len(all), round) {
+		reply, err := b.run(all[i].System, name, all[i].MicroTokens, b.options.limit)
+		if err != nil {
+			return err
+		}
+		all[i].Runs = append(all[i].Runs, reply.Seconds)
+	}
+	for i := range b.report.Products {
+		y := &b.report.Products[i]
+		reply, err := b.workers[y.Name].do(wire.Command{Op: wire.Measure}, replyTimeout)
+		if err != nil {
+			return err
+		}
+		y.GFLOPS = append(y.GFLOPS, reply.GFLOPS)
+	}
+	return nil
+}

@@ -1,0 +1,153 @@
+// Command peers compares metalrank with the runtimes that people would take instead, on the CPU: the same checkpoint, the
+// same pairs, one run, in turns. `./build.sh bench peers` sets it up; README.md says what it does and how to read it.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/metalrank/metalrank/internal/machine"
+	"github.com/metalrank/metalrank/tools/bench/peers/python"
+	"github.com/metalrank/metalrank/tools/bench/peers/wire"
+	"github.com/metalrank/metalrank/tools/bench/peers/workload"
+)
+
+// scripts is where the workers' scripts are, from the root of the repository.
+const scripts = "tools/bench/peers/python"
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+func run(args []string, out, errOut io.Writer) int {
+	o, err := parseOptions(args, errOut)
+	if errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	if err != nil {
+		fmt.Fprintln(errOut, "peers:", err)
+		return 2
+	}
+	if err := compareAll(o, out, errOut); err != nil {
+		fmt.Fprintln(errOut, "peers:", err)
+		return 1
+	}
+	return 0
+}
+
+func compareAll(o options, out, errOut io.Writer) error {
+	b := &bench{options: o, progress: errOut, workers: map[peerName]*worker{}, systems: systemsOf(o.systems)}
+	b.report = report{Begin: time.Now().UTC(), Machine: machine.Describe(), Commit: machine.Commit(), Threads: o.threads, Rounds: o.rounds, Seed: o.seed}
+	b.kit = python.Kit{Interpreter: o.python, Folder: scripts, Cache: o.cache, Threads: o.threads}
+	var err error
+	if b.lock, err = openLock(o.lock); err != nil {
+		return err
+	}
+	defer b.lock.close()
+	if o.out == "" {
+		if o.out, err = os.MkdirTemp("", "peers-"); err != nil {
+			return err
+		}
+	} else if err := os.MkdirAll(o.out, 0o755); err != nil {
+		return err
+	}
+	b.options.out = o.out
+	b.say("results go to %s", o.out)
+	requests := filepath.Join(o.out, "requests.jsonl")
+	if err := b.writeRequests(requests); err != nil {
+		return err
+	}
+	artifacts, err := b.prepare(requests)
+	if err != nil {
+		return err
+	}
+	defer b.stop()
+	if err := b.start(requests, artifacts); err != nil {
+		return err
+	}
+	if err := b.measure(); err != nil {
+		return err
+	}
+	_, err = io.WriteString(out, b.report.markdown())
+	return err
+}
+
+// writeRequests generates the workloads to a file.
+func (b *bench) writeRequests(path string) error {
+	corpus, err := workload.ReadCorpus()
+	if err != nil {
+		return err
+	}
+	counter, err := workload.NewCounter()
+	if err != nil {
+		return err
+	}
+	defer counter.Close()
+	requests, err := workload.Generate(corpus, counter, workload.Specs(), b.options.seed)
+	if err != nil {
+		return err
+	}
+	b.requests = map[string][]wire.Request{}
+	for _, r := range requests {
+		b.requests[r.Workload] = append(b.requests[r.Workload], r)
+	}
+	for _, name := range append(slices.Clone(b.options.workloads), workload.Evaluation) {
+		if most := b.options.requests; most > 0 && name != workload.Evaluation {
+			b.requests[name] = b.requests[name][:most]
+		}
+		b.report.Shapes = append(b.report.Shapes, workload.Measure(counter, b.requests[name]))
+	}
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(wire.WriteRequests(file, requests), file.Close())
+}
+
+// prepare converts the model.
+func (b *bench) prepare(requests string) (artifacts string, err error) {
+	return b.kit.Prepare(b.options.model, requests, b.requests[workload.Calibration], func() {
+		b.say("converting the model for onnxruntime and OpenVINO, once: about a minute on two cores")
+	})
+}
+
+// start starts a worker for each peer, and for the reference whether or not it is timed.
+func (b *bench) start(requests, artifacts string) error {
+	names := slices.Clone(b.options.systems)
+	if !slices.Contains(names, reference) {
+		names = append(names, reference)
+	}
+	for _, name := range names {
+		b.say("loading %s", name)
+		threads := strconv.Itoa(b.options.threads)
+		args := []string{"--precision", name.Precision, "--threads", threads, "--model", b.options.model, "--workloads", requests}
+		var command *exec.Cmd
+		if name.ours() {
+			command = exec.Command(b.options.engine, append(args, "--backend", b.options.backend)...) //nolint:noctx // as above
+		} else {
+			command = b.kit.Command("worker.py", append(args, "--peer", name.Peer, "--artifacts", artifacts)...)
+		}
+		w, err := startWorker(name, command, replyTimeout)
+		if err != nil {
+			return err
+		}
+		b.workers[name] = w
+		b.report.Versions = append(b.report.Versions, version{name, w.details})
+		if name.yardstick() {
+			b.report.Products = append(b.report.Products, product{Name: name})
+		}
+	}
+	return nil
+}
+
+func (b *bench) stop() {
+	for _, w := range b.workers {
+		w.close()
+	}
+}

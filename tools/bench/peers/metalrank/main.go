@@ -1,0 +1,102 @@
+// Command metalrank runs this project's engine as a worker of the harness: wire says how it is spoken to.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/metalrank/metalrank/engine"
+	"github.com/metalrank/metalrank/tools/bench/peers/wire"
+)
+
+func main() { os.Exit(serve(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+func serve(args []string, in io.Reader, out, errOut io.Writer) int {
+	flags := flag.NewFlagSet("metalrank worker", flag.ContinueOnError)
+	flags.SetOutput(errOut)
+	model := flags.String("model", "", "checkpoint folder; the embedded model without one")
+	backend := flags.String("backend", "", "engine.Config.Backend")
+	precision := flags.String("precision", "default", "engine.Config.Precision; default leaves it to the backend")
+	threads := flags.Int("threads", 2, "how many threads may work")
+	workloads := flags.String("workloads", "", "file of requests")
+	if err := flags.Parse(args); err != nil {
+		return 2
+	}
+	runtime.GOMAXPROCS(*threads)
+	config := engine.Config{Model: *model, Backend: *backend}
+	if *precision != "default" {
+		config.Precision = *precision
+	}
+	if err := work(config, *workloads, in, out); err != nil {
+		fmt.Fprintln(errOut, err)
+		return 1
+	}
+	return 0
+}
+
+func work(config engine.Config, path string, in io.Reader, out io.Writer) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	workloads, err := wire.ReadRequests(file)
+	if err != nil {
+		return err
+	}
+	e, err := engine.Open(context.Background(), config)
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	info := e.Info().Backend
+	replies := json.NewEncoder(out)
+	ready := wire.Reply{Ready: true, Details: fmt.Sprintf("backend %s, %s, %s", info.Name, info.DType, info.Device)}
+	if err := replies.Encode(&ready); err != nil {
+		return err
+	}
+	commands := json.NewDecoder(in)
+	for commands.More() {
+		var command wire.Command
+		if err := commands.Decode(&command); err != nil {
+			return err
+		}
+		reply := answer(e, workloads[command.Workload], &command)
+		if err := replies.Encode(&reply); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func answer(e *engine.Engine, requests []wire.Request, command *wire.Command) wire.Reply {
+	if command.Op != wire.Run || command.Requests > len(requests) {
+		return wire.Reply{Error: fmt.Sprintf("cannot %s %d requests of %q", command.Op, command.Requests, command.Workload)}
+	}
+	var reply wire.Reply
+	runtime.GC()
+	begin := time.Now()
+	for _, r := range requests[:command.Requests] {
+		start := time.Now()
+		pairs := make([]engine.Pair, len(r.Documents))
+		for i, document := range r.Documents {
+			pairs[i] = engine.Pair{Query: r.Query, Document: document}
+		}
+		scores, err := e.Score(context.Background(), pairs, engine.Options{RawScores: true})
+		if err != nil {
+			return wire.Reply{Error: err.Error()}
+		}
+		reply.Seconds = append(reply.Seconds, time.Since(start).Seconds())
+		reply.Logits = append(reply.Logits, scores.Values)
+		if time.Since(begin).Seconds() >= command.LimitS {
+			break
+		}
+	}
+	return reply
+}

@@ -1,0 +1,121 @@
+// Package python runs the peers' scripts of this folder, for whoever measures them: it has the scripts, their
+// environment, and what converts a checkpoint for the runtimes that want files of their own. It knows no measurement.
+package python
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/metalrank/metalrank/tools/bench/peers/wire"
+	"github.com/metalrank/metalrank/tools/bench/peers/workload"
+)
+
+// Scripts are the Python files of this folder.
+//
+//go:embed *.py
+var Scripts embed.FS
+
+// Requirements is the list of packages that the scripts run with, for pip.
+//
+//go:embed requirements.txt
+var Requirements []byte
+
+// Kit is what the scripts run with.
+type Kit struct {
+	Interpreter string // of an environment with Requirements
+	Folder      string // of the scripts
+	Cache       string // folder for converted models, and for compilers
+	Threads     int    // that a peer may use
+}
+
+// Command returns a command that runs a script of the folder.
+func (k Kit) Command(script string, args ...string) *exec.Cmd {
+	command := exec.Command(k.Interpreter, append([]string{filepath.Join(k.Folder, script)}, args...)...) //nolint:noctx // it ends with its input
+	threads := strconv.Itoa(k.Threads)
+	command.Env = append(os.Environ(),
+		"OMP_NUM_THREADS="+threads, "OPENBLAS_NUM_THREADS="+threads, "RAYON_NUM_THREADS="+threads,
+		"TOKENIZERS_PARALLELISM=true", "HF_HUB_OFFLINE=1", "PYTHONDONTWRITEBYTECODE=1", "PYTHONWARNINGS=ignore",
+		"TORCHINDUCTOR_CACHE_DIR="+filepath.Join(k.Cache, "inductor"))
+	return command
+}
+
+// Prepare converts the model, once for a checkpoint, its calibration texts and what converts it, and returns the folder
+// of what came of it. requests is a file with the workload Calibration in it; before it begins it calls say.
+func (k Kit) Prepare(model, requests string, calibration []wire.Request, say func()) (artifacts string, err error) {
+	hash := sha256.New()
+	script, err := Scripts.ReadFile("prepare.py")
+	if err != nil {
+		return "", err
+	}
+	hash.Write(script)
+	hash.Write(Requirements)
+	for _, name := range []string{"config.json", "model.safetensors"} {
+		data, err := os.ReadFile(filepath.Join(model, name))
+		if err != nil {
+			return "", err
+		}
+		hash.Write(data)
+	}
+	if err := wire.WriteRequests(hash, calibration); err != nil {
+		return "", err
+	}
+	artifacts = filepath.Join(k.Cache, "models", hex.EncodeToString(hash.Sum(nil)[:6]))
+	if _, err := os.Stat(artifacts); err == nil {
+		return artifacts, nil
+	}
+	say()
+	var log Tail
+	command := k.Command("prepare.py", "--model", model, "--workloads", requests, "--artifacts", artifacts)
+	command.Stdout, command.Stderr = &log, &log
+	if err := command.Run(); err != nil {
+		return "", fmt.Errorf("prepare.py: %w; its last words:\n%s", err, &log)
+	}
+	return artifacts, nil
+}
+
+// Calibration generates the texts that quantisation is calibrated with.
+func Calibration(corpus *workload.Corpus, counter *workload.Counter, seed uint64) ([]wire.Request, error) {
+	requests, err := workload.Generate(corpus, counter, workload.Specs(), seed)
+	if err != nil {
+		return nil, err
+	}
+	var calibration []wire.Request
+	for _, r := range requests {
+		if r.Workload == workload.Calibration {
+			calibration = append(calibration, r)
+		}
+	}
+	return calibration, nil
+}
+
+// Tail keeps the end of what is written to it.
+type Tail struct {
+	mu   sync.Mutex
+	text []byte // guarded by mu
+}
+
+const tailBytes = 4000
+
+// Write implements io.Writer; it never fails.
+func (t *Tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.text = append(t.text, p...)
+	t.text = t.text[max(0, len(t.text)-tailBytes):]
+	return len(p), nil
+}
+
+// String returns the end of what was written.
+func (t *Tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return strings.TrimSpace(string(t.text))
+}

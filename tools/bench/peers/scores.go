@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/metalrank/metalrank/internal/rankmetrics"
+	"github.com/metalrank/metalrank/tools/bench/peers/workload"
+)
+
+// agreement is how near a system's logits are to the reference's.
+type agreement struct {
+	System     system  `json:"system"`
+	Workload   string  `json:"workload"`
+	Requests   int     `json:"requests"` // compared: fewer than all where a system ran out of time
+	Difference float64 `json:"largest_difference"`
+	Tau        float64 `json:"kendall_tau"` // mean over requests
+	Deviation  float64 `json:"deviation"`   // standard deviation of the reference's logits
+}
+
+const (
+	// Orders of summation differ by 1e-5 on these logits; a wrong layer or mask by more than 0.1.
+	maxDifference = 1e-3
+	// What 8 bits or bf16 leave of an order is their quality, to be reported; less than this is a broken conversion.
+	minTau = 0.5
+)
+
+// compare measures logits against the reference's; both are in the order of the workload's requests.
+func compare(s system, name string, logits, want [][]float64) agreement {
+	n := min(len(logits), len(want))
+	return agreement{
+		System: s, Workload: name, Requests: n, Difference: rankmetrics.LargestDifference(want[:n], logits[:n]),
+		Tau: rankmetrics.MeanTau(want[:n], logits[:n]), Deviation: rankmetrics.Deviation(want[:n]),
+	}
+}
+
+// err reports logits so far off that a comparison of speed would be of different things. The fixtures do not count:
+// their requests are so small that one exchange of places is a lot.
+func (a *agreement) err() error {
+	switch {
+	case a.System.Precision == "fp32" && !(a.Difference <= maxDifference), math.IsInf(a.Difference, 1):
+		return fmt.Errorf("%s on %s: logits differ from those of %s by up to %.3g, allowed %g",
+			a.System, a.Workload, reference, a.Difference, maxDifference)
+	case a.Workload != workload.Evaluation && !(a.Tau >= minTau):
+		return fmt.Errorf("%s on %s: Kendall's tau against %s is %.3f, want at least %g",
+			a.System, a.Workload, reference, a.Tau, minTau)
+	}
+	return nil
+}
+
+// worst joins agreements on several workloads: the largest difference, the mean tau.
+func worst(agreements []agreement) (difference, tau float64) {
+	for _, a := range agreements {
+		difference = max(difference, a.Difference)
+		tau += a.Tau / float64(len(agreements))
+	}
+	return difference, tau
+}

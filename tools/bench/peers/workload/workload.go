@@ -1,0 +1,157 @@
+// Package workload makes the requests that the systems are compared on, from a seed: the lengths that people's requests
+// have, with texts of this project. It knows no peer.
+package workload
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+
+	"github.com/metalrank/metalrank/tools/bench/peers/wire"
+)
+
+// Spec describes a workload by the lengths of its pairs in tokens, special tokens included.
+type Spec struct {
+	Name      string
+	Requests  int
+	Documents int     // in a request
+	Mean      float64 // length of a pair
+	Sigma     float64 // of the logarithm of the lengths; 0: all pairs have the mean
+}
+
+// Names of workloads that are not timed as the others are.
+const (
+	Latency     = "latency"     // small requests, of which the median time counts
+	Evaluation  = "evaluation"  // two sets of tools/model/quality as they are, for scores alone
+	Calibration = "calibration" // for quantisation, never timed or compared
+)
+
+// Specs are the workloads that are generated. What padding to the longest document of a request costs follows from
+// sigma: of 32 log-normal lengths the longest is about exp(2.07σ − σ²/2) times the mean.
+func Specs() []Spec {
+	return []Spec{
+		{"equal", 4, 32, 128, 0},
+		{"msmarco", 4, 32, 89, 0.39}, // ×2.0 padded, like MS MARCO's passages
+		{"mixed", 4, 32, 107, 0.78},  // ×3.9 padded: notes beside articles, cut at 512
+		{"short", 8, 32, 33, 0.18},   // ×1.4 padded: titles, product names
+		{Latency, 24, 8, 33, 0.18},
+		{Calibration, 16, 32, 107, 0.78},
+	}
+}
+
+const (
+	minLength = 20
+	maxLength = 512 // what the model takes
+	maxQuery  = 12  // tokens
+	filler    = "so"
+)
+
+// Generate makes the workloads of all specs, and Evaluation. The same seed gives the same texts.
+func Generate(corpus *Corpus, counter *Counter, specs []Spec, seed uint64) ([]wire.Request, error) {
+	if err := checkFiller(counter); err != nil {
+		return nil, err
+	}
+	queries := corpus.Topics(counter, 0, maxQuery)
+	if len(queries) == 0 {
+		return nil, fmt.Errorf("workload: no query of at most %d tokens", maxQuery)
+	}
+	var requests []wire.Request
+	for i, spec := range specs {
+		w := Writer{corpus, counter, rand.New(rand.NewPCG(seed, uint64(i)))}
+		lengths := lengths(w.random, spec.Requests*spec.Documents, spec.Mean, spec.Sigma, minLength, maxLength)
+		for range spec.Requests {
+			t := queries[w.random.IntN(len(queries))]
+			request := wire.Request{Workload: spec.Name, Query: t.Query}
+			used := counter.Text(t.Query) + SpecialTokens
+			for range spec.Documents {
+				request.Documents = append(request.Documents, w.Document(t, lengths[0]-used))
+				lengths = lengths[1:]
+			}
+			requests = append(requests, request)
+		}
+	}
+	for _, t := range corpus.evaluation {
+		requests = append(requests, wire.Request{Workload: Evaluation, Query: t.Query, Documents: t.Docs})
+	}
+	return requests, nil
+}
+
+// Writer writes documents. It is not for several goroutines at once.
+type Writer struct {
+	corpus  *Corpus
+	counter *Counter
+	random  *rand.Rand
+}
+
+// NewWriter returns a Writer that draws from random.
+func NewWriter(corpus *Corpus, counter *Counter, random *rand.Rand) (Writer, error) {
+	return Writer{corpus, counter, random}, checkFiller(counter)
+}
+
+// checkFiller makes sure that a text of any number of tokens can be written.
+func checkFiller(counter *Counter) error {
+	if counter.Text(filler) != 1 {
+		return fmt.Errorf("workload: %q is not one token", filler)
+	}
+	return nil
+}
+
+// Document returns a text of exactly so many tokens: every other one begins with a sentence of the topic, the rest is
+// sentences from anywhere, cut where the tokens are used up.
+func (w Writer) Document(t Topic, tokens int) string {
+	pool := w.corpus.sentences
+	if w.random.IntN(2) == 0 {
+		pool = t.Docs
+	}
+	var words []string
+	for tokens > 0 {
+		for word := range strings.FieldsSeq(pool[w.random.IntN(len(pool))]) {
+			if n := w.counter.word(word); n > tokens {
+				for ; tokens > 0; tokens-- {
+					words = append(words, filler)
+				}
+			} else {
+				words = append(words, word)
+				tokens -= n
+			}
+			if tokens == 0 {
+				break
+			}
+		}
+		pool = w.corpus.sentences
+	}
+	return strings.Join(words, " ")
+}
+
+// Shape is what a workload is in tokens.
+type Shape struct {
+	Name      string  `json:"name"`
+	Documents []int   `json:"documents"` // of each request
+	Pairs     int     `json:"pairs"`
+	Mean      float64 `json:"mean_tokens"` // tokens of a pair
+	Longest   int     `json:"longest_tokens"`
+	Padding   float64 `json:"padding"` // tokens with every pair padded to the longest of its request, over tokens without
+}
+
+// Measure counts the tokens of requests of one workload; longer pairs count as cut to what the model takes.
+func Measure(counter *Counter, requests []wire.Request) Shape {
+	shape := Shape{}
+	tokens, padded := 0, 0
+	for _, r := range requests {
+		shape.Name = r.Workload
+		longest := 0
+		for _, document := range r.Documents {
+			n := min(counter.Pair(r.Query, document), maxLength)
+			tokens += n
+			longest = max(longest, n)
+		}
+		shape.Documents = append(shape.Documents, len(r.Documents))
+		shape.Pairs += len(r.Documents)
+		shape.Longest = max(shape.Longest, longest)
+		padded += longest * len(r.Documents)
+	}
+	if tokens > 0 {
+		shape.Mean, shape.Padding = float64(tokens)/float64(shape.Pairs), float64(padded)/float64(tokens)
+	}
+	return shape
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/metalrank/metalrank/metal/problem"
+	"github.com/metalrank/metalrank/metal/sim"
+	"github.com/metalrank/metalrank/tools/bench/versus/mlx"
+	"github.com/metalrank/metalrank/tools/bench/versus/workload"
+)
+
+// MiniLM's sizes, with six layers.
+const (
+	layers, hidden, heads, headSize, feedForward   = 6, 384, 12, 32, 1536
+	vocabulary, maxPositions, typeCount, modelMask = 30522, 512, 2, -1e4
+)
+
+// newForward is the whole pass over lengths. usefulFLOPs counts the matrix products that each token of each sequence needs,
+// with all queries in every layer, and none of padding.
+func newForward(lengths []int) *operation {
+	p := &operation{name: fmt.Sprintf("MiniLM of six layers, one pass over %d sequences", len(lengths)), kind: onePass, lengths: lengths}
+	for _, l := range lengths {
+		t := float64(l)
+		p.usefulFLOPs += layers * (2*t*(4*hidden*hidden+2*hidden*feedForward) + 4*t*t*hidden)
+	}
+	p.usefulFLOPs += 2 * float64(len(lengths)) * (hidden*hidden + hidden)
+	return p
+}
+
+// forward counts what MLX runs for p: a batch padded to the longest. All sequences of a padded batch are the same work, so
+// one and two of them run, of one layer and of the embedding, and what the second adds is counted for each further one;
+// the head runs over the whole batch. Each part is held to float64.
+func (m mlxKernels) forward(p *operation) (entry, error) {
+	batch, length := len(p.lengths), slices.Max(p.lengths)
+	e := entry{contender: m.name()}
+	for _, part := range []struct {
+		times uint64
+		run   func(r *mlx.Runner, batch, length int) error
+	}{{1, embedPart}, {layers, layerPart}} {
+		var counts [2]sim.Counters
+		var names []string
+		for i := range counts {
+			reports, err := m.part(part.run, i+1, length, batch*length)
+			if err != nil {
+				return entry{}, err
+			}
+			if i > 0 && !slices.Equal(names, mlx.Kernels(reports)) {
+				return entry{}, fmt.Errorf("two sequences run other kernels than one: %v, %v", names, mlx.Kernels(reports))
+			}
+			counts[i], names = total(reports), mlx.Kernels(reports)
+		}
+		e.counters = e.counters.Plus(extrapolate(counts[0], counts[1], batch), part.times)
+		e.dispatches += len(names) * int(part.times)
+		e.kernels += fmt.Sprintf("%d × (%v) ", part.times, names)
+	}
+	reports, err := m.part(headPart, batch, length, 0)
+	if err != nil {
+		return entry{}, err
+	}
+	e.counters = e.counters.Plus(total(reports), 1)
+	e.dispatches += len(reports)
+	e.kernels += fmt.Sprintf("and %v", mlx.Kernels(reports))
+	return e, nil
+}
+
+// extrapolate is what batch sequences count, of which one and two are known, and each further is like the second.
+func extrapolate(one, two sim.Counters, batch int) sim.Counters {
+	further := two.Plus(one, math.MaxUint64) // minus one times, as unsigned numbers wrap
+	return one.Plus(further, uint64(batch-1))
+}
+
+// part runs a part of the pass; routedRows is for mlx.Runner.
+func (m mlxKernels) part(run func(*mlx.Runner, int, int) error, batch, length, routedRows int) ([]sim.Report, error) {
+	r, err := mlx.NewRunner(m.device, m.files, m.gpu)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	r.RoutedRows = routedRows
+	if err := run(r, batch, length); err != nil {
+		return nil, err
+	}
+	return r.Reports()
+}
+
+// words are int32s on the device.
+func words(r *mlx.Runner, values []int) mlx.Array {
+	var data []byte
+	for _, v := range values {
+		data = binary.LittleEndian.AppendUint32(data, uint32(v))
+	}
+	return r.Bytes(data)
+}
+
+func embedPart(r *mlx.Runner, batch, length int) error {
+	t := batch * length
+	ids, positions, types := make([]int, t), make([]int, t), make([]int, t)
+	for i := range t {
+		ids[i], positions[i], types[i] = (i*7919)%vocabulary, i%length, i/20%typeCount
+	}
+	tables := [][]float64{
+		problem.Normal(vocabulary*hidden, 1, 20), problem.Normal(maxPositions*hidden, 1, 21), problem.Normal(typeCount*hidden, 1, 22),
+	}
+	gamma, beta := problem.Normal(hidden, 1, 23), problem.Normal(hidden, 1, 24)
+	y := r.Embed(mlx.EmbeddingWeights{
+		Words: r.Halves(tables[0]), Positions: r.Halves(tables[1]), Types: r.Halves(tables[2]), Gamma: r.Halves(gamma), Beta: r.Halves(beta),
+	}, words(r, ids), words(r, positions), words(r, types), t, hidden, vocabulary, maxPositions, typeCount, layerNormEpsilon)
+	if _, err := r.Reports(); err != nil {
+		return err
+	}
+	got := y.Values(t * hidden)
+	for _, row := range every(t, 61) {
+		sum := make([]float64, hidden)
+		for i := range sum {
+			sum[i] = tables[0][ids[row]*hidden+i] + tables[1][positions[row]*hidden+i] + tables[2][types[row]*hidden+i]
+		}
+		if err := near("embedding", got[row*hidden:], normalised(sum, gamma, beta), 1e-2); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func headPart(r *mlx.Runner, batch, length int) error {
+	x := problem.Normal(batch*length*hidden, 1, 30)
+	pooler, poolerBias := problem.Normal(hidden*hidden, 0.05, 31), problem.Normal(hidden, 1, 32)
+	classifier, bias := problem.Normal(hidden, 0.05, 33), problem.Normal(1, 1, 34)
+	y := r.Head(r.Halves(x), r.Halves(pooler), r.Halves(poolerBias), r.Halves(classifier), r.Halves(bias), batch, length, hidden)
+	if _, err := r.Reports(); err != nil {
+		return err
+	}
+	want := make([]float64, batch)
+	for b := range want {
+		pooled := linearRow(x[b*length*hidden:][:hidden], pooler, poolerBias)
+		for i := range pooled {
+			pooled[i] = math.Tanh(pooled[i])
+		}
+		want[b] = linearRow(pooled, classifier, bias)[0]
+	}
+	return near("head", y.Values(batch), want, 1e-2)
+}
+
+// near holds the first values of got to want.
+func near(what string, got, want []float64, allowed float64) error {
+	for i, w := range want {
+		if difference := math.Abs(got[i] - w); !(difference <= allowed+allowed*math.Abs(w)) {
+			return fmt.Errorf("%s: element %d: %g, want %g", what, i, got[i], w)
+		}
+	}
+	return nil
+}
+
+// mixed is the problem that users' traffic is like.
+func mixed() *operation { return newForward(workload.Mixed()) }

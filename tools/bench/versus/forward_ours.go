@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/metalrank/metalrank/engine/backend"
+	"github.com/metalrank/metalrank/engine/gpu"
+	"github.com/metalrank/metalrank/engine/reference"
+	"github.com/metalrank/metalrank/metal"
+	"github.com/metalrank/metalrank/metal/sim"
+	"github.com/metalrank/metalrank/weights"
+	"github.com/metalrank/metalrank/weights/weightstest"
+)
+
+// logitAllowed is what logits of a pass in half precision may differ by from float64, as in the tests of engine/gpu.
+const logitAllowed = 2e-2
+
+// forward runs a pass of MiniLM, with random weights, over p's lengths as engine/gpu does, packed and whole: nothing is extrapolated.
+// Logits are held to engine/reference.
+func (o ourKernels) forward(p *operation) (e entry, err error) {
+	files, err := weightstest.Files(weightstest.MiniLM(layers))
+	if err != nil {
+		return entry{}, err
+	}
+	checkpoint, err := weights.FromMemory("random MiniLM", files)
+	if err != nil {
+		return entry{}, err
+	}
+	defer func() { err = errors.Join(err, checkpoint.Close()) }()
+	config := checkpoint.Config()
+	var batch backend.Batch
+	for i, length := range p.lengths {
+		random := rand.New(rand.NewPCG(50, uint64(i)))
+		ids, types := make([]int32, length), make([]int32, length)
+		for at := range ids {
+			ids[at], types[at] = int32(random.IntN(config.VocabSize)), int32(at*2/length%config.TypeVocab)
+		}
+		batch.Append(ids, types)
+	}
+	device := &recording{Device: o.device}
+	ours, err := gpu.Open(func(string) (metal.Device, error) { return device, nil }, checkpoint,
+		gpu.Config{Driver: "sim", MaxBatchTokens: batch.Tokens()})
+	if err != nil {
+		return entry{}, err
+	}
+	defer func() { err = errors.Join(err, ours.Close()) }()
+	oracle, err := reference.New(checkpoint)
+	if err != nil {
+		return entry{}, err
+	}
+	defer func() { err = errors.Join(err, oracle.Close()) }()
+	got, want := make([]float32, len(p.lengths)), make([]float32, len(p.lengths))
+	if err := errors.Join(ours.Forward(context.Background(), &batch, got), oracle.Forward(context.Background(), &batch, want)); err != nil {
+		return entry{}, err
+	}
+	worst := 0.0
+	for i := range want {
+		difference := float64(got[i]) - float64(want[i])
+		if !(difference <= logitAllowed && difference >= -logitAllowed) { // in this form, NaN fails
+			return entry{}, fmt.Errorf("%s: logit %d is %v, want %v", p.name, i, got[i], want[i])
+		}
+		worst = max(worst, difference, -difference)
+	}
+	e = o.entry(device.pending.Reports(), nil)
+	e.kernels += fmt.Sprintf("; largest difference of a logit %.2g, allowed %.2g", worst, logitAllowed)
+	return e, nil
+}
+
+// recording is a simulator that keeps what was submitted to it last, and that a backend may close.
+type recording struct {
+	*sim.Device
+	pending *sim.Pending
+}
+
+// Submit implements metal.Device.
+func (r *recording) Submit(list *metal.CommandList) (metal.Pending, error) {
+	pending, err := r.Device.Submit(list)
+	if work, ok := pending.(*sim.Pending); ok {
+		r.pending = work
+	}
+	return pending, err
+}
+
+// Close leaves the simulator to whoever opened it.
+func (r *recording) Close() error { return nil }

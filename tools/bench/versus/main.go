@@ -1,0 +1,100 @@
+// Command versus counts what kernels do, ours beside others': the same operations on the same numbers, executed by the
+// simulator in checked mode, where counts are exact, and held to float64 before they are counted. Counts say nothing
+// of time.
+//
+//	go run ./tools/bench/versus -mlx DIR [-gpu base,max] [-only TEXT]
+//
+// DIR is a checkout of ml-explore/mlx (made for 846d176; nothing is fetched). One Markdown table for each problem goes to
+// standard output. Exit status: 0 fine, 1 something was wrong or not computed, 2 wrong usage or no simulator.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/metalrank/metalrank/metal/sim"
+	"github.com/metalrank/metalrank/tools/bench/versus/mlx"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+func run(args []string, out, errOut io.Writer) int {
+	flags := flag.NewFlagSet("versus", flag.ContinueOnError)
+	flags.SetOutput(errOut)
+	folder := flags.String("mlx", "", "checkout of ml-explore/mlx")
+	gpus := flags.String("gpu", "base,max", "whose choices of kernels MLX makes; empty: ours alone")
+	only := flags.String("only", "", "problems whose name has this text; empty: all")
+	if err := flags.Parse(args); err != nil {
+		return 2
+	}
+	if *folder == "" || flags.NArg() > 0 {
+		fmt.Fprintln(errOut, "versus: want -mlx DIR, and nothing after the flags")
+		return 2
+	}
+	device, err := sim.Open(sim.Config{Checked: true})
+	if err != nil {
+		fmt.Fprintln(errOut, "versus:", err)
+		return 2
+	}
+	defer device.Close()
+	contenders, err := contenders(device, *folder, strings.FieldsFunc(*gpus, func(r rune) bool { return r == ',' }))
+	if err != nil {
+		fmt.Fprintln(errOut, "versus:", err)
+		return 2
+	}
+	status := 0
+	for _, p := range problems() {
+		if !strings.Contains(p.name, *only) {
+			continue
+		}
+		if err := compare(out, p, contenders); err != nil {
+			fmt.Fprintln(errOut, "versus:", err)
+			status = 1
+		}
+	}
+	return status
+}
+
+// contenders returns everyone, ours first.
+func contenders(device *sim.Device, folder string, gpus []string) ([]contender, error) {
+	all := []contender{ourKernels{device}}
+	for _, name := range gpus {
+		i := slices.IndexFunc(mlx.GPUs, func(g mlx.GPU) bool { return g.Name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("-gpu: %q, want base or max", name)
+		}
+		all = append(all, mlxKernels{device, os.DirFS(folder), mlx.GPUs[i]})
+	}
+	return all, nil
+}
+
+// compare writes p's table: of those whose answer is right. Errors: of the others, joined.
+func compare(out io.Writer, p *operation, contenders []contender) error {
+	var entries []entry
+	var errs []error
+	for _, c := range contenders {
+		e, err := c.solve(p)
+		if err == nil && p.kind != onePass {
+			var worst float64
+			worst, err = p.verify(e.output)
+			e.kernels += fmt.Sprintf("; largest error %.0f %% of what is allowed", 100*worst)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", c.name(), err))
+			continue
+		}
+		entries = append(entries, e)
+	}
+	if len(entries) > 0 {
+		table(out, p, entries)
+		if p.kind != onePass {
+			fmt.Fprintf(out, "Allowed: %.1e + %.1e·|want|: %s.\n\n", p.absolute, p.relative, p.reason)
+		}
+	}
+	return errors.Join(errs...)
+}

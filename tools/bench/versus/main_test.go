@@ -1,0 +1,122 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/metalrank/metalrank/metal/sim"
+)
+
+// fixed is a contender with an answer that is given.
+type fixed struct {
+	title  string
+	answer func(p *operation) (entry, error)
+}
+
+func (f fixed) name() string                      { return f.title }
+func (f fixed) solve(p *operation) (entry, error) { return f.answer(p) }
+
+// exact answers with the reference itself, and counts as given.
+func exact(title string, c sim.Counters) fixed {
+	return fixed{title, func(p *operation) (entry, error) {
+		e := entry{contender: title, counters: c, dispatches: 2, kernels: "k", output: make([]float64, p.rows*p.n)}
+		for _, row := range p.sampled {
+			copy(e.output[row*p.n:], p.reference(row))
+		}
+		return e, nil
+	}}
+}
+
+// TestCompare has a right answer in the table with its ratio, and a wrong one and a failure out of it and named.
+func TestCompare(t *testing.T) {
+	p := newLinear(65, 3, 16)
+	wrong := exact("wrong", sim.Counters{})
+	right := wrong.answer
+	wrong.answer = func(p *operation) (entry, error) {
+		e, err := right(p)
+		e.output[64*3+2] += 0.1
+		return e, err
+	}
+	var out bytes.Buffer
+	err := compare(&out, p, []contender{
+		exact("ours", sim.Counters{DeviceReadBytes: 1234567, MatrixMultiplies: 9}),
+		exact("theirs", sim.Counters{DeviceReadBytes: 2469134, MatrixMultiplies: 6}),
+		wrong,
+		fixed{"broken", func(*operation) (entry, error) { return entry{}, errors.New("no such kernel") }},
+	})
+	for _, want := range []string{"wrong: GEMM 65×3×16", "row 64, column 2", "broken: no such kernel"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q in it", err, want)
+		}
+	}
+	for _, want := range []string{
+		"| | ours | theirs |\n|---|---:|---:|\n", "| device bytes read | 1,234,567 | 2,469,134 (×0.50) |",
+		"| MMAs | 9 | 6 (×1.50) |", "| executed ÷ useful matrix FLOPs | 1.477 | 0.985 |",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+	if strings.Contains(out.String(), "wrong:") {
+		t.Errorf("a wrong answer was counted:\n%s", out.String())
+	}
+}
+
+// TestReference holds the references to what can be said without them.
+func TestReference(t *testing.T) {
+	constant := attentionRow([]float64{1, 2, 3, 4}, make([]float64, 12), []float64{1, 2, 3, 4, 3, 4, 5, 6, 5, 6, 7, 8}, 2)
+	for i, want := range []float64{3, 4, 5, 6} { // equal scores: the mean of the values
+		if math.Abs(constant[i]-want) > 1e-12 {
+			t.Errorf("attention %v, element %d want %g", constant, i, want)
+		}
+	}
+	sharp := attentionRow([]float64{100, 0}, []float64{0, 0, 1, 0}, []float64{1, 2, 3, 4}, 1)
+	if math.Abs(sharp[0]-3) > 1e-12 || math.Abs(sharp[1]-4) > 1e-12 {
+		t.Errorf("attention to one key: %v", sharp)
+	}
+	norm := normalised([]float64{1, 3}, []float64{2, 2}, []float64{0, 1}) // mean 2, variance 1
+	if math.Abs(norm[0]+2) > 1e-9 || math.Abs(norm[1]-3) > 1e-9 {
+		t.Errorf("layer norm %v", norm)
+	}
+	if got := linearRow([]float64{1, 2}, []float64{3, 4, 5, 6}, []float64{0, 1}); got[0] != 11 || got[1] != 18 {
+		t.Errorf("linear %v", got)
+	}
+}
+
+// TestQuantizedWeights reads the packed words as MLX's format has them, and gets the weights of the reference.
+func TestQuantizedWeights(t *testing.T) {
+	p := newQuantized(1, 2, 128, 64)
+	for i, want := range p.operands["w"] {
+		nibble := float64(p.packed[i/2] >> (4 * (i % 2)) & 15)
+		if got := p.operands["scales"][i/64]*nibble + p.operands["offsets"][i/64]; got != want {
+			t.Fatalf("weight %d: %g, want %g", i, got, want)
+		}
+	}
+}
+
+func TestAdd(t *testing.T) {
+	a, b := sim.Counters{DeviceReadBytes: 10, Atomics: 1}, sim.Counters{DeviceReadBytes: 3, MatrixMultiplies: 2}
+	if got, want := a.Plus(b, 4), (sim.Counters{DeviceReadBytes: 22, Atomics: 1, MatrixMultiplies: 8}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if got, want := extrapolate(a, a.Plus(b, 1), 5), a.Plus(b, 4); got != want {
+		t.Errorf("a and four times b: %+v, want %+v", got, want)
+	}
+}
+
+func TestUsage(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "want -mlx DIR"}, {[]string{"-mlx", ".", "more"}, "nothing after"}, {[]string{"-gpu"}, "flag needs"},
+	} {
+		var out bytes.Buffer
+		if status := run(c.args, &out, &out); status != 2 || !strings.Contains(out.String(), c.want) {
+			t.Errorf("%q: status %d, %q", c.args, status, out.String())
+		}
+	}
+}

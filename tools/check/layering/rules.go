@@ -1,0 +1,112 @@
+package layering
+
+// A rule says what the packages that match a pattern may import of ours, outside tests. A pattern is a path below the
+// module's, or a path followed by /... for all that is below it; of two that match, the one that spells out more counts.
+//
+// Tests are freer: a test may import whatever stands no higher than its own package, and the test helpers, which are
+// the packages whose name ends in "test".
+type rule struct {
+	packages string
+	imports  []string
+}
+
+// anything, among a rule's imports, stands for every package of ours.
+const anything = "..."
+
+// allowed holds every import edge there may be, from the top down, and says for each folder what belongs there. Two rules
+// need no line: nobody imports cmd, and nobody imports tools.
+var allowed = []rule{
+	// Programs for those who change or measure metalrank. bench measures, check judges the code without a server, model makes
+	// data, system drives or breaks a running server.
+	{"tools/...", []string{anything}},
+
+	// The command `metalrank`: one file for each of its verbs.
+	{"cmd/metalrank", []string{
+		"cmd/cli", "cmd/cli/jsonl", "cmd/metalrank/doctor", "cmd/metalrank/fleet", "cmd/metalrank/fleet/plan",
+		"httpapi", "httpapi/otlp", "engine", "engine/trace", "metal/open", "weights", "weights/builtin", "weights/calibrate",
+		"weights/convert", "weights/hub", "internal/outfile", "internal/rankmetrics", "internal/record",
+	}},
+	// `metalrank doctor`: does this machine compute what it should, and as fast as it should?
+	{"cmd/metalrank/doctor", []string{
+		"engine", "kernels", "kernels/selftest", "metal", "metal/problem", "weights/builtin", "internal/machine", "internal/record",
+	}},
+	{"cmd/metalrank/fleet", nil}, // `metalrank fleet haproxy`: HAProxy's configuration
+	// `metalrank fleet plan`: how many nodes a load takes.
+	{"cmd/metalrank/fleet/plan", []string{"engine/schedule", "engine/schedule/simulate", "internal/record"}},
+	// The command `metalrank-bulk`, which works through large tables.
+	{"cmd/metalrank-bulk", []string{
+		"cmd/cli", "cmd/cli/jsonl", "cmd/metalrank-bulk/bulk", "cmd/metalrank-bulk/bulk/embedded", "cmd/metalrank-bulk/bulk/table",
+		"engine",
+	}},
+	{"cmd/metalrank-bulk/bulk", []string{"engine"}}, // chunks of pairs on a NATS queue, and their workers
+	{"cmd/metalrank-bulk/bulk/table", []string{"cmd/cli/jsonl", "cmd/metalrank-bulk/bulk", "engine", "internal/filelock", "internal/outfile"}},
+	{"cmd/metalrank-bulk/bulk/embedded", nil},      // a NATS server inside the program
+	{"cmd/cli", []string{"engine", "weights/hub"}}, // what every command line needs: exit codes, signals, opening a model
+	{"cmd/cli/jsonl", []string{"engine"}},          // pairs and scores as lines of JSON
+
+	// The endpoint: dialects, limits, keys, metrics, the page.
+	{"httpapi", []string{"engine", "engine/trace", "httpapi/otlp"}},
+	{"httpapi/otlp", nil}, // spans to a collector
+
+	// The public Go interface: texts in, scores out.
+	{"engine", []string{
+		"engine/backend", "engine/cost", "engine/schedule", "engine/trace", "engine/reference", "engine/cpu", "engine/gpu",
+		"weights", "weights/builtin", "internal/parallel", "metal/open", // which opens the system's device where nobody chose one
+	}},
+	// The backends do not know of each other.
+	{"engine/reference", []string{"engine/backend", "weights", "internal/parallel"}}, // float64, slow and obvious
+	{"engine/cpu", []string{"engine/backend", "engine/cost", "weights", "internal/machine", "internal/parallel"}},
+	{"engine/gpu", []string{"engine/backend", "engine/cost", "kernels", "metal", "weights"}},
+	{"engine/cost", []string{"weights"}}, // operations and bytes of a pass
+	{"engine/backend", nil},              // what a backend is
+	{"engine/backend/backendtest", []string{"engine/backend", "weights/weightstest"}},
+	{"engine/schedule", nil}, // which sequences run next
+	{"engine/schedule/simulate", []string{"engine/schedule"}},
+	{"engine/trace", nil}, // where a request's time went
+
+	{"kernels", []string{"metal"}}, // the Metal sources and what launches them
+	// Cases that hold every kernel to a float64 reference, on whatever device there is.
+	{"kernels/selftest", []string{"kernels", "metal", "metal/problem"}},
+	{"metal", nil}, // devices, buffers, command lists: what a driver offers
+	{"metal/open", []string{"metal", "metal/darwin", "metal/sim"}},
+	{"metal/darwin", []string{"metal"}},           // Apple's Metal
+	{"metal/darwin/shimtest", nil},                // a part of the driver's tests, for which cgo needs a package
+	{"metal/sim", []string{"metal", "metal/msl"}}, // the simulator
+	{"metal/sim/simtest", []string{"metal", "metal/sim"}},
+	{"metal/metaltest", []string{"metal", "metal/problem"}}, // what any driver must do
+	{"metal/problem", []string{"metal"}},                    // a computation that an answer is held to
+	{"metal/msl", nil},                                      // Metal's language, as headers for a C++ compiler
+
+	// Checkpoints: files in, tensors and settings out.
+	{"weights", []string{"weights/gguf", "weights/pickle", "weights/quant"}},
+	{"weights/builtin", []string{"weights"}}, // the embedded model and its card
+	{"weights/weightstest", []string{"weights"}},
+	{"weights/gguf", nil},
+	{"weights/pickle", nil},
+	{"weights/quant", nil},
+	{"weights/convert", []string{"weights", "weights/calibrate", "weights/quant", "internal/filelock", "internal/parallel"}},
+	{"weights/calibrate", []string{"weights/quant"}},
+	{"weights/hub", []string{"internal/filelock", "internal/parallel"}}, // Hugging Face's hub and its cache
+
+	// Small things with more than one user, no part of the interface.
+	{"internal/filelock", nil},
+	{"internal/outfile", []string{"internal/filelock"}}, // files that are whole or not there
+	{"internal/parallel", nil},                          // loops over all cores
+	{"internal/record", []string{"internal/outfile"}},   // results of measurements, as files
+	{"internal/machine", []string{"internal/record"}},   // what this machine is
+	{"internal/rankmetrics", nil},                       // NDCG, Kendall's tau and their kin
+}
+
+// mayBeUnsafe names the files that may import "unsafe" or, as cgo, "C": the drivers, the C kernels, and where mapped
+// bytes become numbers. The patterns are path.Match's.
+var mayBeUnsafe = []string{
+	"metal/darwin/*.go",
+	"metal/darwin/shimtest/*.go",
+	"metal/sim/*.go",
+	"engine/cpu/*.go",
+	"weights/mmap*.go",
+	"weights/dtype*.go",
+}
+
+// badNames say nothing about what a package is for, so that anything ends up in it.
+var badNames = []string{"util", "utils", "common", "helper", "helpers", "misc", "shared"}

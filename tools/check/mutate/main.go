@@ -1,0 +1,203 @@
+// Command mutate asks how good our nets are: it puts one defect at a time into the product's kernels, or into the test
+// kernels of metal/metaltest, as people do (a barrier forgotten, an index off by one), and runs each through what tests
+// run: the dialect check, the simulator's checked mode and a comparison with float64. A header is judged through the
+// files that include it. It fails where fewer than 95 % of a set are caught, or where a kernel without a defect is
+// complained of.
+//
+//	go run ./tools/check/mutate [part of a mutant's set, file or name]
+//
+// as in `mutate kernels/gemm`.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"sync"
+	"text/tabwriter"
+)
+
+// leastCaught is the share of mutants, in percent, that must be caught.
+const leastCaught = 95
+
+// nothing is what catches a mutant that is not caught.
+const nothing = "NOTHING"
+
+// judges run at the same time.
+const judges = 2
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := run(ctx, os.Args[1:], os.Stdout)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, out io.Writer) error {
+	if len(args) > 1 {
+		return errors.New("mutate: usage: mutate [part of a mutant's set, file or name]")
+	}
+	found := false
+	var tooFew error
+	for _, s := range sets() {
+		var chosen []mutant
+		for _, m := range s.mutants {
+			if len(args) == 0 || strings.Contains(s.name+"/"+m.file+": "+m.name, args[0]) {
+				chosen = append(chosen, m)
+			}
+		}
+		if len(chosen) == 0 {
+			continue
+		}
+		found = true
+		outcomes, err := judgeAll(ctx, s, chosen)
+		if err != nil {
+			return err
+		}
+		tooFew = errors.Join(tooFew, tabulate(out, s, chosen, outcomes))
+	}
+	if !found {
+		return fmt.Errorf("mutate: no mutant is called %q", args[0])
+	}
+	return tooFew
+}
+
+// outcome is what became of one mutant.
+type outcome struct {
+	defect place
+	verdict
+}
+
+// judgeAll judges the kernels of a set as they are, which must pass, and then the mutants.
+func judgeAll(ctx context.Context, s *set, chosen []mutant) ([]outcome, error) {
+	outcomes := make([]outcome, len(chosen))
+	failures := make(chan error, judges)
+	next := make(chan int, len(chosen))
+	for i := range chosen {
+		next <- i
+	}
+	close(next)
+	if err := passRight(ctx, s, chosen); err != nil {
+		return nil, err
+	}
+	var all sync.WaitGroup
+	for range judges {
+		all.Go(func() { failures <- judgeSome(ctx, s, chosen, next, outcomes) })
+	}
+	all.Wait()
+	close(failures)
+	var err error
+	for failure := range failures {
+		err = errors.Join(err, failure)
+	}
+	return outcomes, err
+}
+
+// judgeSome judges mutants with indices from next until there are none.
+func judgeSome(ctx context.Context, s *set, chosen []mutant, next <-chan int, outcomes []outcome) (err error) {
+	j, err := newJudge()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, j.close()) }()
+	for i := range next {
+		if outcomes[i], err = j.judgeMutant(ctx, s, chosen[i]); err != nil {
+			return fmt.Errorf("mutate: %s: %s: %w", chosen[i].file, chosen[i].name, err)
+		}
+	}
+	return nil
+}
+
+// judgeMutant tries the files that a mutant goes into until one is caught.
+func (j *judge) judgeMutant(ctx context.Context, s *set, m mutant) (outcome, error) {
+	files, defect, err := m.spoil(s.files)
+	if err != nil {
+		return outcome{}, err
+	}
+	shaders, err := s.shaders(m.file)
+	if err != nil {
+		return outcome{}, err
+	}
+	for _, shader := range shaders {
+		if v, err := j.judge(ctx, s, files, shader, defect); err != nil || v.by != "" {
+			return outcome{defect, v}, err
+		}
+	}
+	return outcome{defect: defect}, nil
+}
+
+// passRight fails where a kernel without a defect is complained of.
+func passRight(ctx context.Context, s *set, chosen []mutant) (err error) {
+	j, err := newJudge()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, j.close()) }()
+	seen := map[string]bool{}
+	for _, m := range chosen {
+		shaders, err := s.shaders(m.file)
+		if err != nil {
+			return err
+		}
+		for _, shader := range shaders {
+			if seen[shader] {
+				continue
+			}
+			seen[shader] = true
+			v, err := j.judge(ctx, s, s.files, shader, place{})
+			if err != nil {
+				return fmt.Errorf("mutate: %s: %w", shader, err)
+			}
+			if v.by != "" {
+				return fmt.Errorf("mutate: false alarm: %s: %s, line %d: %s", shader, v.by, v.line, v.what)
+			}
+		}
+	}
+	return nil
+}
+
+// tabulate prints what became of the mutants, and returns an error where too few were caught.
+func tabulate(out io.Writer, s *set, chosen []mutant, outcomes []outcome) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "mutant\tline\tcaught by\tat line\treport")
+	caught, located, exact := map[string]int{}, 0, 0
+	for i, m := range chosen {
+		o := outcomes[i]
+		at := "-"
+		if o.verdict.line > 0 {
+			at = fmt.Sprint(o.verdict.line)
+			located++
+		}
+		if o.exact {
+			exact++
+		}
+		if o.by == "" {
+			o.by = nothing
+		}
+		caught[o.by]++
+		fmt.Fprintf(table, "%s/%s: %s\t%d\t%s\t%s\t%.110s\n", s.name, m.file, m.name, o.defect.line, o.by, at, o.what)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	var by []string
+	for _, net := range slices.Sorted(maps.Keys(caught)) {
+		by = append(by, fmt.Sprintf("%d by %s", caught[net], net))
+	}
+	percent := 100 * float64(len(chosen)-caught[nothing]) / float64(len(chosen))
+	fmt.Fprintf(out, "%.1f %% of %d mutants of %s caught: %s; %d reports name a line, %d of them the defect's own\n",
+		percent, len(chosen), s.name, strings.Join(by, ", "), located, exact)
+	if percent < leastCaught {
+		return fmt.Errorf("mutate: %.1f %% of the mutants of %s were caught, want %d %%", percent, s.name, leastCaught)
+	}
+	return nil
+}

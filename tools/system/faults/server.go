@@ -1,0 +1,161 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"github.com/metalrank/metalrank/tools/system/server"
+)
+
+// running is a running metalrank.
+type running struct {
+	*server.Server
+
+	answered int // lines of the access log with status 200 of /rerank; to be read once it has ended
+}
+
+func (s *running) base() string { return "http://" + s.Address }
+
+var logAnswered = regexp.MustCompile(`msg=request .*path=/rerank status=200`)
+
+// startServer starts the program and returns once it has said where it listens.
+func startServer(program, listen string, flags ...string) (*running, error) {
+	s := &running{}
+	var err error
+	s.Server, err = server.Start(program, func(line string) {
+		if logAnswered.MatchString(line) {
+			s.answered++
+		}
+	}, append([]string{"--listen", listen, "--max-connections", "20000"}, flags...)...) // idle opens 10,000, and others some more
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// use is what a server holds. The heap is what is left after a collection; resident memory, of which Go gives back what it
+// doesn't need as it sees fit, is for the reader alone.
+type use struct{ goroutines, descriptors, heapBytes, residentBytes float64 }
+
+func (u use) String() string {
+	return fmt.Sprintf("%.0f goroutines, %.0f descriptors, heap %.1f MB, resident %.0f MB", u.goroutines, u.descriptors, u.heapBytes/1e6, u.residentBytes/1e6)
+}
+
+// use asks the admin listener, after a collection of garbage.
+func (s *running) use(ctx context.Context) (use, error) {
+	client := newClient()
+	defer client.CloseIdleConnections()
+	for range 2 { // pools let go of what they hold in two steps
+		if _, err := get(ctx, client, "http://"+s.Admin+"/debug/pprof/heap?gc=1"); err != nil {
+			return use{}, err
+		}
+	}
+	text, err := get(ctx, client, "http://"+s.Admin+"/metrics")
+	if err != nil {
+		return use{}, err
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(bytes.NewReader(text))
+	if err != nil {
+		return use{}, err
+	}
+	var values [4]float64
+	for i, name := range [...]string{"go_goroutines", "process_open_fds", "go_memstats_heap_alloc_bytes", "process_resident_memory_bytes"} {
+		metrics := families[name].GetMetric()
+		if len(metrics) != 1 {
+			return use{}, fmt.Errorf("/metrics has %d of %s, want 1", len(metrics), name)
+		}
+		values[i] = metrics[0].GetGauge().GetValue()
+	}
+	return use{values[0], values[1], values[2], values[3]}, nil
+}
+
+func get(ctx context.Context, client *http.Client, address string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: status %d", address, response.StatusCode)
+	}
+	return body, err
+}
+
+const (
+	// settleTimeout is how long a server may take to let go: fasthttp keeps idle workers for ten seconds.
+	settleTimeout = 30 * time.Second
+	spareHeap     = 4e6 // bytes: what a busy server's heap varies by
+	spareOthers   = 4
+)
+
+// settled waits until the server holds no more than before.
+func (s *running) settled(ctx context.Context, before use) (use, error) {
+	before.goroutines += spareOthers
+	before.descriptors += spareOthers
+	before.heapBytes += spareHeap
+	for deadline := time.Now().Add(settleTimeout); ; time.Sleep(250 * time.Millisecond) {
+		now, err := s.use(ctx)
+		if err != nil {
+			return use{}, err
+		}
+		if now.goroutines <= before.goroutines && now.descriptors <= before.descriptors && now.heapBytes <= before.heapBytes {
+			return now, nil
+		}
+		if time.Now().After(deadline) {
+			return now, fmt.Errorf("%v after it, the server holds more than before", settleTimeout)
+		}
+	}
+}
+
+const (
+	readTimeout = 2 * time.Second
+	idleTimeout = 15 * time.Second
+)
+
+// withServer runs a case with a server of its own that is warm, and wants it to hold as much afterwards as before, and to
+// end well. warm is what that server has seen, besides load; nil: nothing.
+func withServer(
+	warm func(ctx context.Context, o *options, s *running) error,
+	run func(ctx context.Context, o *options, c *corpus, s *running) (string, error),
+) func(context.Context, *options, *corpus) (string, error) {
+	return func(ctx context.Context, o *options, c *corpus) (outcome string, err error) {
+		s, err := startServer(o.server, "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--read-timeout", readTimeout.String(), "--idle-timeout", idleTimeout.String())
+		if err != nil {
+			return "", err
+		}
+		defer func() { err = errors.Join(err, s.End(syscall.SIGTERM)) }()
+		if _, err := load(ctx, c, s.base(), 16, time.Second); err != nil { // whatever is kept for later is there now
+			return "", err
+		}
+		if warm != nil {
+			if err := warm(ctx, o, s); err != nil {
+				return "", err
+			}
+		}
+		before, err := s.use(ctx)
+		if err != nil {
+			return "", err
+		}
+		if outcome, err = run(ctx, o, c, s); err != nil {
+			return outcome, err
+		}
+		after, err := s.settled(ctx, before)
+		return fmt.Sprintf("%s; before: %v; after: %v", outcome, before, after), err
+	}
+}

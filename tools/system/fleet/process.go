@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/metalrank/metalrank/tools/bench/peers/python"
+)
+
+const (
+	servePort, agentPort = "8080", "8081"
+	front                = "http://127.0.0.1:8080" // HAProxy's
+	stats                = "http://127.0.0.1:8404/;csv"
+	startTimeout         = 15 * time.Second
+)
+
+// process is one that this program started.
+type process struct {
+	command *exec.Cmd
+	log     python.Tail
+	ended   chan error
+}
+
+func start(o *options, stderr io.Writer, name string, args ...string) (*process, error) {
+	p := &process{command: exec.Command(name, args...), ended: make(chan error, 1)} //nolint:noctx // it is ended by stop or kill
+	p.command.Stdout, p.command.Stderr = &p.log, &p.log
+	if o.verbose {
+		both := io.MultiWriter(&p.log, stderr)
+		p.command.Stdout, p.command.Stderr = both, both
+	}
+	p.command.SysProcAttr = tied()
+	if err := p.command.Start(); err != nil {
+		return nil, err
+	}
+	go func() { p.ended <- p.command.Wait() }()
+	return p, nil
+}
+
+// stop ends it as its keeper would, and wants it to end well.
+func (p *process) stop() error {
+	if err := p.command.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	return p.explain(<-p.ended)
+}
+
+// explain adds the last words of a process that was waited for to err, if that is one.
+func (p *process) explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w; its last words:\n%s", p.command, err, &p.log)
+}
+
+// kill ends it at once.
+func (p *process) kill() error {
+	if err := p.command.Process.Kill(); err != nil {
+		return err
+	}
+	if err := <-p.ended; err == nil {
+		return errors.New("it had ended well before it was killed")
+	}
+	return nil
+}
+
+// startNode starts node i with a model, in its namespace.
+func startNode(o *options, stderr io.Writer, i int, model string) (*process, error) {
+	return start(o, stderr, "ip", "netns", "exec", namespace(i), o.node, "-model", model,
+		"-listen", net.JoinHostPort(address(i), servePort), "-agent-listen", net.JoinHostPort(address(i), agentPort))
+}
+
+// startHAProxy has metalrank write the configuration for so many nodes, has HAProxy check it, and starts HAProxy.
+func startHAProxy(ctx context.Context, o *options, stderr io.Writer, folder string, count int) (*process, error) {
+	var list strings.Builder
+	list.WriteString("slow_start: 2s\nnodes:\n")
+	for i := 1; i <= count; i++ {
+		fmt.Fprintf(&list, "  - {name: node-%d, address: '%s:%s', agent: '%s:%s'}\n", i, address(i), servePort, address(i), agentPort)
+	}
+	file, config := filepath.Join(folder, "nodes.yaml"), filepath.Join(folder, "haproxy.cfg")
+	if err := os.WriteFile(file, []byte(list.String()), 0o600); err != nil {
+		return nil, err
+	}
+	for _, command := range [][]string{
+		{o.metalrank, "fleet", "haproxy", file, "--output", config},
+		{o.haproxy, "-c", "-f", config},
+	} {
+		if out, err := exec.CommandContext(ctx, command[0], command[1:]...).CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("%v: %w: %s", command, err, out)
+		}
+	}
+	p, err := start(o, stderr, o.haproxy, "-f", config)
+	if err != nil {
+		return nil, err
+	}
+	for i := 1; i <= count; i++ {
+		if err := waitUp(ctx, i); err != nil {
+			killed := p.kill()
+			return nil, errors.Join(p.explain(err), killed)
+		}
+	}
+	return p, nil
+}
+
+// waitUp waits until HAProxy sends requests to node i.
+func waitUp(ctx context.Context, i int) error {
+	name := fmt.Sprintf("nodes,node-%d,", i)
+	for begin := time.Now(); time.Since(begin) < startTimeout; time.Sleep(50 * time.Millisecond) {
+		text, err := get(ctx, stats)
+		if err != nil {
+			continue // not yet
+		}
+		for line := range strings.Lines(text) {
+			if strings.HasPrefix(line, name) && strings.Contains(line, ",UP,") && strings.Contains(line, "L7OK") {
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("HAProxy does not call node %d up after %v", i, startTimeout)
+}
+
+func get(ctx context.Context, url string) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return "", err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	return string(text), err
+}
