@@ -34,9 +34,9 @@ func TestQuality(t *testing.T) {
 	}
 	for _, set := range []struct {
 		name  string
-		every int     // a set takes a minute on two cores, and so one query in so many has to do
-		least float64 // of fp32's NDCG
-	}{{"everyday", 1, 0.77}, {"synthetic", 8, 0.98}, {"livemed", 9, 0.85}} {
+		every int     // one query in so many: a set takes a minute on two cores
+		least float64 // of fp32's NDCG, of the sample and of the whole set
+	}{{"everyday", 2, 0.70}, {"synthetic", 16, 0.98}, {"livemed", 18, 0.80}} {
 		t.Run(set.name, func(t *testing.T) {
 			if simtest.Long() {
 				set.every = 1

@@ -65,6 +65,9 @@ func TestKernelsSanitized(t *testing.T) {
 
 // The kernels for ARM, compiled by a cross compiler and run by an emulator.
 func TestKernelsOnEmulatedARM(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the emulator takes most of a minute")
+	}
 	if runtime.GOARCH == "arm64" {
 		t.Skip("TestKernelsSanitized runs them here")
 	}

@@ -81,6 +81,9 @@ func TestSabotaged(t *testing.T) {
 
 // TestSuiteNotices runs the suite over drivers that make one mistake each.
 func TestSuiteNotices(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs the suite once for each sabotage")
+	}
 	simtest.Open(t, sim.Config{}) // skips where there is no simulator
 	for name, sabotage := range sabotages {
 		t.Run(name, func(t *testing.T) {

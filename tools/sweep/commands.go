@@ -102,12 +102,9 @@ func (c *peersInstall) Run(ctx context.Context, std streams) error {
 		if err := peers.Check(name); err != nil {
 			return err
 		}
-		if err := peers.Install(ctx, name, std.err); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		interpreter, err := peers.Installed(ctx, name)
+		interpreter, err := peers.Install(ctx, name, std.err)
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", name, err)
 		}
 		fmt.Fprintf(std.out, "%s\t%s\n", name, interpreter)
 	}

@@ -81,6 +81,9 @@ func decode(w weights.Tensor) []float32 {
 // TestBuiltinAgainstMLX: every conversion of the embedded model has the codes, scales and biases that mx.quantize
 // makes, and stands for the weights that mx.dequantize makes of them.
 func TestBuiltinAgainstMLX(t *testing.T) {
+	if testing.Short() {
+		t.Skip("converts the embedded model eighteen times")
+	}
 	var golden struct{ Cases map[string][2]string }
 	data, err := os.ReadFile("testdata/goldens_builtin.json")
 	if err != nil {

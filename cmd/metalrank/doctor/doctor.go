@@ -110,7 +110,7 @@ func (r *Report) judge(config *Config) {
 				g.System, g.Difference, g.Allowed, g.Worst, g.WorstQuery, g.WorstDocument)
 		}
 		if g.LeftOut > 0 {
-			note("%s: the %d longest of %d pairs were left out; --full takes them, too", g.System, g.LeftOut, g.LeftOut+g.Pairs)
+			note("%s: %d of %d pairs were left out; --full takes them, too", g.System, g.LeftOut, g.LeftOut+g.Pairs)
 		}
 	}
 	for _, s := range r.Speeds {

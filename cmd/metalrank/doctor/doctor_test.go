@@ -150,7 +150,10 @@ func TestWithoutDevices(t *testing.T) {
 		config := Config{
 			Version: "test", Drivers: []string{"metal"}, Needed: needed,
 			OpenDevice: func(string) (metal.Device, error) { return nil, fmt.Errorf("%w: not here", metal.ErrNoDevice) },
-			SpeedTime:  50 * time.Millisecond,
+		}
+		speeds := 0
+		if needed == nil { // what is needed makes no difference to speed
+			config.SpeedTime, speeds = 50*time.Millisecond, 2
 		}
 		r, err := Examine(t.Context(), config)
 		if err != nil {
@@ -163,11 +166,14 @@ func TestWithoutDevices(t *testing.T) {
 		if len(told) != 1 || !strings.Contains(told[0], "not here") {
 			t.Errorf("%q", told)
 		}
-		if len(r.Goldens) != 2 || len(r.Speeds) != 2 {
-			t.Fatalf("%d goldens, %d speeds, want 2 of each", len(r.Goldens), len(r.Speeds))
+		if len(r.Goldens) != 2 || len(r.Speeds) != speeds {
+			t.Fatalf("%d goldens, %d speeds, want 2 and %d", len(r.Goldens), len(r.Speeds), speeds)
 		}
 		for i, g := range r.Goldens {
-			if !g.Right() || g.Pairs != 36 || g.System != r.Speeds[i].System || r.Speeds[i].Rounds != speedRounds || r.Speeds[i].PairsPerSecond <= 0 {
+			if !g.Right() || g.Pairs != 36 {
+				t.Errorf("%+v", g)
+			}
+			if speeds > 0 && (g.System != r.Speeds[i].System || r.Speeds[i].Rounds != speedRounds || r.Speeds[i].PairsPerSecond <= 0) {
 				t.Errorf("%+v; %+v", g, r.Speeds[i])
 			}
 		}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -34,7 +35,10 @@ func run(args []string, out, errOut io.Writer) int {
 		fmt.Fprintln(errOut, "peers:", err)
 		return 2
 	}
-	if err := compareAll(o, out, errOut); err != nil {
+	if err = o.setUp(context.Background(), errOut); err == nil {
+		err = compareAll(o, out, errOut)
+	}
+	if err != nil {
 		fmt.Fprintln(errOut, "peers:", err)
 		return 1
 	}

@@ -28,7 +28,7 @@ type options struct {
 	lock        string
 	out         string
 
-	python, engine, model, cache string // given by build.sh
+	python, engine, model, cache string // set up where they are empty
 }
 
 const usage = `usage: ./build.sh bench peers [FLAGS]
@@ -56,10 +56,10 @@ func parseOptions(args []string, errOut io.Writer) (options, error) {
 	flags.StringVar(&o.backend, "backend", "auto", "metalrank's backend")
 	flags.StringVar(&o.lock, "lock", "", "`FILE` to lock (flock) during each round, for others who share the machine")
 	flags.StringVar(&o.out, "out", "", "`FOLDER` for the results; one below the temporary folder without it")
-	flags.StringVar(&o.python, "python", "", "interpreter that has python/requirements.txt (build.sh gives it)")
-	flags.StringVar(&o.engine, "engine", "", "program of the engine's worker (build.sh gives it)")
+	flags.StringVar(&o.python, "python", "", "interpreter that has python/requirements.txt; made in the cache folder without it")
+	flags.StringVar(&o.engine, "engine", "", "program of the engine's worker; built without it")
 	flags.StringVar(&o.model, "model", "", "checkpoint `FOLDER`; the embedded model without it")
-	flags.StringVar(&o.cache, "cache", "", "`FOLDER` for converted models (build.sh gives it)")
+	flags.StringVar(&o.cache, "cache", "", "`FOLDER` for converted models; one in the cache folder without it")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -104,13 +104,6 @@ func (o *options) complete(systems, workloads, micro string) error {
 	}
 	if o.rounds < 1 || o.threads < 1 {
 		return errors.New("-rounds and -threads must be at least 1")
-	}
-	for name, value := range map[string]string{
-		"-python": o.python, "-engine": o.engine, "-cache": o.cache, "-model": o.model,
-	} {
-		if value == "" {
-			return fmt.Errorf("%s is not given: run this as ./build.sh bench peers", name)
-		}
 	}
 	return nil
 }

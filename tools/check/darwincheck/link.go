@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/metalrank/metalrank/tools/fetched"
 )
 
 const (
@@ -28,7 +30,7 @@ type toolchain struct {
 
 // newToolchain gets what is needed into place.
 func newToolchain(ctx context.Context, progress io.Writer) (*toolchain, error) {
-	cache, err := cacheFolder()
+	cache, err := fetched.Cache()
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +42,7 @@ func newToolchain(ctx context.Context, progress io.Writer) (*toolchain, error) {
 	if err != nil {
 		return nil, err
 	}
-	zig, err := findZig(ctx, cache, progress)
+	zig, err := findZig(ctx, progress)
 	return &toolchain{zig: zig, sdk: sdk, cache: filepath.Join(cache, "zig")}, err
 }
 

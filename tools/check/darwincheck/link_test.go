@@ -24,11 +24,11 @@ func newLinkTest(t *testing.T) *linkTest {
 	if testing.Short() {
 		t.Skip("links a whole program")
 	}
-	cache, err := cacheFolder()
+	zig, err := zigPath()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(zigPath(cache)); err != nil {
+	if _, err := os.Stat(zig); err != nil {
 		const why = "zig is not there: `go run ./tools/check/darwincheck link` fetches it"
 		if os.Getenv("CI") == "true" && runtime.GOOS == "linux" { // a Mac has the real thing
 			t.Fatal(why)

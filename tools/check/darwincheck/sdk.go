@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"embed"
-	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -12,6 +11,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+
+	"github.com/metalrank/metalrank/tools/fetched"
 )
 
 // sdkFiles is the stub SDK: headers, and the text-based stubs (.tbd) that stand for libraries when linking. It has what
@@ -37,10 +38,7 @@ func writeSDK(cache, darwinkit string) (string, error) {
 		fmt.Fprintf(hash, "%s %d\n%s", path, len(files[path]), files[path])
 	}
 	folder := filepath.Join(cache, fmt.Sprintf("darwin-sdk-%x", hash.Sum(nil)[:8]))
-	if _, err := os.Stat(folder); err == nil {
-		return folder, nil
-	}
-	return folder, intoPlace(folder, func(unfinished string) error {
+	return folder, fetched.Once(folder, func(unfinished string) error {
 		for _, path := range paths {
 			full := filepath.Join(unfinished, filepath.FromSlash(path))
 			if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
@@ -52,31 +50,6 @@ func writeSDK(cache, darwinkit string) (string, error) {
 		}
 		return nil
 	})
-}
-
-// intoPlace makes a folder that is either whole or not there: fill fills another one, which is then renamed.
-func intoPlace(folder string, fill func(unfinished string) error) error {
-	if err := os.MkdirAll(filepath.Dir(folder), 0o755); err != nil {
-		return err
-	}
-	unfinished, err := os.MkdirTemp(filepath.Dir(folder), filepath.Base(folder)+".")
-	if err != nil {
-		return err
-	}
-	err = fill(unfinished)
-	if err == nil {
-		err = os.Rename(unfinished, folder)
-	}
-	if err == nil {
-		return nil
-	}
-	if removing := os.RemoveAll(unfinished); removing != nil {
-		return errors.Join(err, removing)
-	}
-	if _, missing := os.Stat(folder); missing == nil { // somebody else was faster
-		return nil
-	}
-	return err
 }
 
 // sdkContent returns the files of the stub SDK, by path within it.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -144,27 +143,5 @@ func TestWriteSDK(t *testing.T) {
 	}
 	if other, err := writeSDK(cache, darwinkit); err != nil || other == folder {
 		t.Errorf("with other protocols: %s and error %v, want another folder", other, err)
-	}
-}
-
-func TestIntoPlace(t *testing.T) {
-	folder := filepath.Join(t.TempDir(), "made")
-	failure := fmt.Errorf("no luck")
-	if err := intoPlace(folder, func(string) error { return failure }); err == nil {
-		t.Error("no error where the folder could not be filled")
-	}
-	if left, err := os.ReadDir(filepath.Dir(folder)); err != nil || len(left) != 0 {
-		t.Errorf("%d entries left and error %v, want none", len(left), err)
-	}
-	fill := func(unfinished string) error {
-		return os.WriteFile(filepath.Join(unfinished, "file"), nil, 0o644)
-	}
-	for range 2 { // whoever comes second finds it made
-		if err := intoPlace(folder, fill); err != nil {
-			t.Error(err)
-		}
-	}
-	if _, err := os.Stat(filepath.Join(folder, "file")); err != nil {
-		t.Error(err)
 	}
 }

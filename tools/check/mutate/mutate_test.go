@@ -68,6 +68,9 @@ func TestShaders(t *testing.T) {
 
 // TestSample runs one mutant of each net that catches any; `go run ./tools/check/mutate` runs all.
 func TestSample(t *testing.T) {
+	if testing.Short() {
+		t.Skip("judges a dozen mutants, half a minute")
+	}
 	want := map[string]string{ // by set, and name
 		"metaltest/pointer without address space":          "lint",
 		"metaltest/barrier removed":                        "checked mode",

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/metalrank/metalrank/tools/bench/peers/python"
+	"github.com/metalrank/metalrank/tools/fetched"
 )
 
 //go:embed serve.py requirements-infinity.txt
@@ -37,114 +38,48 @@ func Device(name string) string {
 	return "cpu"
 }
 
-// ErrNotInstalled says what to do.
-var ErrNotInstalled = errors.New("the peers are not installed: run \"sweep peers install\" first")
-
 // Folder is where peers are installed: the cache of tools/bench/peers, with which it is shared.
 func Folder() (string, error) {
-	cache, err := os.UserCacheDir()
-	return filepath.Join(cache, "metalrank", "peers"), err
+	cache, err := fetched.Cache()
+	return filepath.Join(cache, "peers"), err
 }
 
-// environment is a virtual environment of Python.
-type environment struct {
-	requirements []byte
-	about        string
-}
-
-func environmentOf(name string) (environment, error) {
+// environmentOf returns the environment that a peer runs in.
+func environmentOf(name string) (fetched.Environment, error) {
 	if name == "infinity" {
 		list, err := files.ReadFile("requirements-infinity.txt")
-		return environment{list, "infinity: some minutes, and 5 GB"}, err
+		return fetched.Environment{Requirements: list, About: "infinity: some minutes, and 5 GB"}, err
 	}
-	return environment{python.Requirements, "onnxruntime, OpenVINO, PyTorch and MLX: some minutes, and 5 GB"}, nil
+	return python.Environment, nil
 }
 
-// findPython finds an interpreter that everything pinned has wheels for.
-func findPython(ctx context.Context) (program, version string, err error) {
-	for _, candidate := range []string{"python3.13", "python3.12", "python3.11", "python3"} {
-		out, err := exec.CommandContext(ctx, candidate, "--version").Output()
-		if err != nil {
-			continue
-		}
-		for _, good := range []string{"Python 3.11.", "Python 3.12.", "Python 3.13."} {
-			if strings.HasPrefix(string(out), good) {
-				return candidate, string(out), nil
-			}
-		}
-	}
-	return "", "", errors.New("the peers want Python 3.11, 3.12 or 3.13, with venv, in PATH")
-}
-
-// folder is named as ./build.sh bench peers names it: both use one.
-func (e environment) folder(version string) (string, error) {
-	cache, err := Folder()
-	hash := sha256.Sum256([]byte(version + string(e.requirements)))
-	return filepath.Join(cache, "venv-"+hex.EncodeToString(hash[:])[:12]), err
-}
-
-// Installed returns the interpreter of a peer's environment, or ErrNotInstalled.
+// Installed returns the interpreter of a peer's environment. Errors: fetched.ErrNotInstalled, with the command to run.
 func Installed(ctx context.Context, name string) (interpreter string, err error) {
-	e, err := environmentOf(name)
+	e, cache, err := environmentAndFolder(name)
 	if err != nil {
 		return "", err
 	}
-	_, version, err := findPython(ctx)
-	if err != nil {
-		return "", err
+	if interpreter, err = e.Installed(ctx, cache); errors.Is(err, fetched.ErrNotInstalled) {
+		err = fmt.Errorf("the peers are %w: run \"sweep peers install\" first", err)
 	}
-	folder, err := e.folder(version)
-	if err != nil {
-		return "", err
-	}
-	interpreter = filepath.Join(folder, "bin", "python")
-	if _, err := os.Stat(interpreter); err != nil {
-		return "", ErrNotInstalled
-	}
-	return interpreter, nil
+	return interpreter, err
 }
 
-// Install makes the environment of a peer, unless it is there.
-func Install(ctx context.Context, name string, progress io.Writer) error {
-	if _, err := Installed(ctx, name); !errors.Is(err, ErrNotInstalled) {
-		return err
-	}
-	e, err := environmentOf(name)
+// Install makes the environment of a peer unless it is there, and returns its interpreter.
+func Install(ctx context.Context, name string, progress io.Writer) (interpreter string, err error) {
+	e, cache, err := environmentAndFolder(name)
 	if err != nil {
-		return err
+		return "", err
 	}
-	program, version, err := findPython(ctx)
-	if err != nil {
-		return err
+	return e.Install(ctx, cache, progress)
+}
+
+func environmentAndFolder(name string) (e fetched.Environment, cache string, err error) {
+	if e, err = environmentOf(name); err != nil {
+		return e, "", err
 	}
-	folder, err := e.folder(version)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(progress, "fetching, once, to %s: %s\n", folder, e.about)
-	// Made aside and renamed, so that it is whole or not there.
-	work := fmt.Sprintf("%s.%d", folder, os.Getpid())
-	if err := os.MkdirAll(work, 0o755); err != nil {
-		return err
-	}
-	list := filepath.Join(work, "requirements.txt")
-	if err := os.WriteFile(list, e.requirements, 0o644); err != nil {
-		return err
-	}
-	for _, args := range [][]string{
-		{program, "-m", "venv", work},
-		{
-			filepath.Join(work, "bin", "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps",
-			"--only-binary=:all:", "-r", list,
-		},
-	} {
-		command := exec.CommandContext(ctx, args[0], args[1:]...)
-		command.Stdout, command.Stderr = progress, progress
-		if err := command.Run(); err != nil {
-			return errors.Join(fmt.Errorf("%s: %w", strings.Join(args[:4], " "), err), os.RemoveAll(work))
-		}
-	}
-	return os.Rename(work, folder)
+	cache, err = Folder()
+	return e, cache, err
 }
 
 // Scripts writes serve.py and the peers' modules to a folder of the cache, once for their content.
@@ -168,28 +103,14 @@ func Scripts() (string, error) {
 		}
 	}
 	folder := filepath.Join(cache, "scripts-"+hex.EncodeToString(hash.Sum(nil))[:12])
-	if _, err := os.Stat(folder); err == nil {
-		return folder, nil
-	}
-	if err := os.MkdirAll(cache, 0o755); err != nil {
-		return "", err
-	}
-	work, err := os.MkdirTemp(cache, "scripts-")
-	if err != nil {
-		return "", err
-	}
-	for name, data := range contents {
-		if err := os.WriteFile(filepath.Join(work, name), data, 0o644); err != nil {
-			return "", err
+	return folder, fetched.Once(folder, func(unfinished string) error {
+		for name, data := range contents {
+			if err := os.WriteFile(filepath.Join(unfinished, name), data, 0o644); err != nil {
+				return err
+			}
 		}
-	}
-	if err := os.Rename(work, folder); err != nil {
-		if _, there := os.Stat(folder); there != nil {
-			return "", err
-		}
-		return folder, os.RemoveAll(work) // somebody was faster
-	}
-	return folder, nil
+		return nil
+	})
 }
 
 // Server is a peer under way.

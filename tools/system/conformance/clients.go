@@ -7,12 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/metalrank/metalrank/tools/fetched"
 )
 
 // result is what a client reports: a line of JSON.
@@ -33,25 +36,36 @@ type group struct {
 // groupTimeout is for one group, of which the largest takes half a minute.
 const groupTimeout = 5 * time.Minute
 
-// groups are those whose interpreter is there.
-func (o *options) groups() []group {
-	script := func(name string) string { return filepath.Join(o.sources, "clients", name) }
+// groups returns the groups of clients to run, with the programs installed that they need.
+func (o *options) groups(ctx context.Context, progress io.Writer) ([]group, error) {
+	if !o.clients {
+		return nil, nil
+	}
+	folder := filepath.Join(o.sources, "clients")
 	var groups []group
-	if o.cohere != "" {
-		groups = append(groups, group{"cohere, the newest", []string{o.cohere, script("cohere_own.py")}, ""})
+	for _, c := range []struct{ list, about, name, script string }{
+		{"cohere", "Cohere's client", "cohere, the newest", "cohere_own.py"},
+		{"infinity", "Infinity's client, and LangChain", "Infinity", "infinity.py"},
+		{"frameworks", "LangChain, LlamaIndex, Haystack and LiteLLM: 400 MB", "cohere, as LangChain and LlamaIndex want it", "cohere_own.py"},
+		{"frameworks", "", "frameworks", "frameworks.py"},
+	} {
+		interpreter, err := o.environment(ctx, filepath.Join(folder, "requirements-"+c.list+".txt"), c.about, progress)
+		if err != nil {
+			return nil, err
+		}
+		groups = append(groups, group{c.name, []string{interpreter, filepath.Join(folder, c.script)}, ""})
 	}
-	if o.infinity != "" {
-		groups = append(groups, group{"Infinity", []string{o.infinity, script("infinity.py")}, ""})
+	node, err := fetched.NodeModules(ctx, o.cache, folder, "Cohere and the AI SDK for Node.js, 150 MB", progress)
+	return append(groups, group{"Node.js", []string{"node", "clients.mjs"}, node}), err
+}
+
+// environment returns the interpreter of an environment with the packages of a list.
+func (o *options) environment(ctx context.Context, list, about string, progress io.Writer) (interpreter string, err error) {
+	requirements, err := os.ReadFile(list)
+	if err != nil {
+		return "", err
 	}
-	if o.frameworks != "" {
-		groups = append(groups,
-			group{"cohere, as LangChain and LlamaIndex want it", []string{o.frameworks, script("cohere_own.py")}, ""},
-			group{"frameworks", []string{o.frameworks, script("frameworks.py")}, ""})
-	}
-	if o.node != "" {
-		groups = append(groups, group{"Node.js", []string{"node", "clients.mjs"}, o.node})
-	}
-	return groups
+	return fetched.Environment{Requirements: requirements, About: about}.Install(ctx, o.cache, progress)
 }
 
 // run returns what the clients report. That one of them fails is no error; that the program says nothing is.

@@ -1,5 +1,5 @@
 // Conformance runs the clients that people have, in the versions that its lists pin, against a running server, and
-// schemathesis against the server's OpenAPI document; `./build.sh conformance` sets all of that up. Right results are
+// schemathesis against the server's OpenAPI document; `./build.sh conformance` runs it. Right results are
 // those that the engine gives without a server.
 //
 // It knows how a client is started and what it reports, not what it does: that is in clients/.
@@ -13,22 +13,22 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"github.com/metalrank/metalrank/engine"
+	"github.com/metalrank/metalrank/tools/fetched"
 	"github.com/metalrank/metalrank/tools/system/server"
 )
 
 type options struct {
 	server       string // the program metalrank
 	sources      string // tools/system/conformance
-	cohere       string // Python interpreters, each with the packages of its list; "": without those clients
-	infinity     string
-	frameworks   string
-	node         string // a folder with node_modules; "": without Node.js
-	schemathesis string // a Python interpreter with it; "": without
+	clients      bool   // run the clients
+	schemathesis bool   // run schemathesis
 	examples     int    // schemathesis' --max-examples
 	report       string // where schemathesis' output goes
+	cache        string // folder of the environments
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -39,20 +39,24 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.server, "server", "bin/metalrank", "the program to test")
 	flags.StringVar(&o.sources, "sources", "tools/system/conformance", "the folder of this program")
-	flags.StringVar(&o.cohere, "cohere", "", "Python with clients/requirements-cohere.txt")
-	flags.StringVar(&o.infinity, "infinity", "", "Python with clients/requirements-infinity.txt")
-	flags.StringVar(&o.frameworks, "frameworks", "", "Python with clients/requirements-frameworks.txt")
-	flags.StringVar(&o.node, "node", "", "folder with the node_modules of clients/package.json")
-	flags.StringVar(&o.schemathesis, "schemathesis", "", "Python with schemathesis/requirements.txt")
 	flags.IntVar(&o.examples, "examples", 100, "cases that schemathesis tries for each operation in its last phase")
-	flags.StringVar(&o.report, "report", "", "file for schemathesis' output; none: standard error")
-	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
+	flags.StringVar(&o.report, "report", "", "file for schemathesis' output; one in the cache folder without it")
+	flags.Usage = func() {
+		fmt.Fprintln(stderr, "usage: conformance [FLAGS] [clients | schemathesis]")
+		flags.PrintDefaults()
+	}
+	err := flags.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
 		return 0
-	case err != nil || flags.NArg() > 0:
-		flags.Usage()
+	}
+	only := flags.Arg(0)
+	if err != nil || flags.NArg() > 1 || (only != "" && only != "clients" && only != "schemathesis") {
+		if err == nil {
+			flags.Usage()
+		}
 		return 2
 	}
+	o.clients, o.schemathesis = only != "schemathesis", only != "clients"
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	results, err := conform(ctx, &o, stderr)
@@ -70,6 +74,15 @@ func run(args []string, stdout, stderr io.Writer) int {
 }
 
 func conform(ctx context.Context, o *options, stderr io.Writer) (results []result, err error) {
+	cache, err := fetched.Cache()
+	if err != nil {
+		return nil, err
+	}
+	o.cache = filepath.Join(cache, "conformance")
+	groups, err := o.groups(ctx, stderr)
+	if err != nil {
+		return nil, err
+	}
 	c, model, err := expected(ctx)
 	if err != nil {
 		return nil, err
@@ -81,7 +94,7 @@ func conform(ctx context.Context, o *options, stderr io.Writer) (results []resul
 	defer func() { err = errors.Join(err, s.End(syscall.SIGTERM)) }()
 	env := append(os.Environ(), "BASE=http://"+s.Address, "MODEL="+model, "CASE="+c, "PYTHONDONTWRITEBYTECODE=1",
 		"LITELLM_LOCAL_MODEL_COST_MAP=True", "HAYSTACK_TELEMETRY_ENABLED=False", "DO_NOT_TRACK=1")
-	for _, g := range o.groups() {
+	for _, g := range groups {
 		fmt.Fprintf(stderr, "conformance: %s\n", g.name)
 		of, err := g.run(ctx, env, stderr)
 		results = append(results, of...)
@@ -89,7 +102,7 @@ func conform(ctx context.Context, o *options, stderr io.Writer) (results []resul
 			return results, fmt.Errorf("%s: %w", g.name, err)
 		}
 	}
-	if o.schemathesis != "" {
+	if o.schemathesis {
 		fmt.Fprintln(stderr, "conformance: schemathesis, some minutes")
 		of, err := runSchemathesis(ctx, o, "http://"+s.Address, stderr)
 		if err != nil {

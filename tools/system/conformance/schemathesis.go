@@ -29,6 +29,13 @@ var generated = regexp.MustCompile(`(?m)^ *(\d+) generated`)
 func runSchemathesis(ctx context.Context, o *options, address string, stderr io.Writer) (result, error) {
 	ctx, cancel := context.WithTimeout(ctx, schemathesisTimeout)
 	defer cancel()
+	interpreter, err := o.environment(ctx, filepath.Join(o.sources, "schemathesis", "requirements.txt"), "schemathesis", stderr)
+	if err != nil {
+		return result{}, err
+	}
+	if o.report == "" {
+		o.report = filepath.Join(o.cache, "schemathesis.log")
+	}
 	hooks, err := filepath.Abs(filepath.Join(o.sources, "schemathesis", "hooks.py"))
 	if err != nil {
 		return result{}, err
@@ -38,19 +45,15 @@ func runSchemathesis(ctx context.Context, o *options, address string, stderr io.
 		return result{}, err
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
-	command := exec.CommandContext(ctx, o.schemathesis, "-m", "schemathesis.cli", "run", address+"/openapi.json", "--phases", "examples,coverage,fuzzing",
+	command := exec.CommandContext(ctx, interpreter, "-m", "schemathesis.cli", "run", address+"/openapi.json", "--phases", "examples,coverage,fuzzing",
 		"--max-examples", strconv.Itoa(o.examples), "--seed", "1", "--continue-on-failure", "--no-color", "--request-timeout", "60")
 	command.Env = append(os.Environ(), "SCHEMATHESIS_HOOKS="+hooks, "PYTHONDONTWRITEBYTECODE=1")
 	command.Dir, command.WaitDelay = folder, time.Second
 	var output bytes.Buffer
 	command.Stdout, command.Stderr = &output, &output
 	runErr := command.Run()
-	if o.report != "" {
-		if err := outfile.WriteBytes(o.report, output.Bytes()); err != nil {
-			return result{}, err
-		}
-	} else {
-		_, _ = stderr.Write(output.Bytes())
+	if err := outfile.WriteBytes(o.report, output.Bytes()); err != nil {
+		return result{}, err
 	}
 	cases := 0
 	if match := generated.FindSubmatch(output.Bytes()); match != nil {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/metalrank/metalrank/tools/bench/peers/wire"
 	"github.com/metalrank/metalrank/tools/bench/peers/workload"
+	"github.com/metalrank/metalrank/tools/fetched"
 )
 
 // Scripts are the Python files of this folder.
@@ -23,14 +24,17 @@ import (
 //go:embed *.py
 var Scripts embed.FS
 
-// Requirements is the list of packages that the scripts run with, for pip.
-//
 //go:embed requirements.txt
-var Requirements []byte
+var requirements []byte
+
+// Environment is the virtual environment that the scripts run in.
+var Environment = fetched.Environment{
+	Requirements: requirements, About: "onnxruntime, OpenVINO, PyTorch and MLX: some minutes, and 5 GB",
+}
 
 // Kit is what the scripts run with.
 type Kit struct {
-	Interpreter string // of an environment with Requirements
+	Interpreter string // of Environment
 	Folder      string // of the scripts
 	Cache       string // folder for converted models, and for compilers
 	Threads     int    // that a peer may use
@@ -56,7 +60,7 @@ func (k Kit) Prepare(model, requests string, calibration []wire.Request, say fun
 		return "", err
 	}
 	hash.Write(script)
-	hash.Write(Requirements)
+	hash.Write(requirements)
 	for _, name := range []string{"config.json", "model.safetensors"} {
 		data, err := os.ReadFile(filepath.Join(model, name))
 		if err != nil {
