@@ -12,12 +12,16 @@ import (
 	"github.com/metalrank/metalrank/engine/backend"
 	"github.com/metalrank/metalrank/engine/gpu"
 	"github.com/metalrank/metalrank/engine/trace"
+	"github.com/metalrank/metalrank/weights"
 )
 
-// Config says which model to serve, and how. The zero value serves the embedded model on the best backend.
+// Config says which model to serve, and how. Model or Embedded must be set; the other zero values are the defaults.
 type Config struct {
-	// Model is a checkpoint folder in the layout of the Hugging Face hub, or a GGUF file in such. Empty: the embedded model.
+	// Model is a checkpoint folder in the layout of the Hugging Face hub, or a GGUF file in such. Empty: Embedded.
 	Model string
+	// Embedded opens the model that an empty Model stands for. It is weights/builtin.Open, which links 34 MB of weights into
+	// the program, or a function of the caller's. Nil: Model must name a model.
+	Embedded func() (*weights.Checkpoint, error)
 	// Backend is one of Backends. Empty: "auto", the fastest backend that this machine has.
 	Backend string
 	// Precision is the arithmetic of matrix products, one of Precisions that the backend takes. Empty: fp16 on a GPU;

@@ -1,6 +1,10 @@
 // Package engine scores pairs of texts with a cross-encoder: it opens a model, tokenises, packs batches without
 // padding, runs them on a backend and turns logits into scores.
 //
+// Tokenizers come from a library in Rust, which the linker must find: run `eval "$(./build.sh env)"` in a checkout of
+// metalrank, or put libtokenizers.a of github.com/daulet/tokenizers into a folder and set CGO_LDFLAGS=-LFOLDER. A C and a C++
+// compiler are needed, too.
+//
 // It knows nothing of HTTP.
 package engine
 
@@ -14,7 +18,6 @@ import (
 	"github.com/metalrank/metalrank/engine/cost"
 	"github.com/metalrank/metalrank/engine/schedule"
 	"github.com/metalrank/metalrank/weights"
-	"github.com/metalrank/metalrank/weights/builtin"
 )
 
 // Engine is one loaded model on one backend or on several replicas. Its methods may be called from several goroutines at
@@ -65,7 +68,7 @@ func openOn(ctx context.Context, config Config, d *dispatcher) (*Engine, error) 
 		return nil, err
 	}
 	config = config.WithDefaults()
-	checkpoint, err := openCheckpoint(config.Model)
+	checkpoint, err := config.openCheckpoint()
 	if err != nil {
 		return nil, err
 	}
@@ -91,11 +94,14 @@ func (e *Engine) attach(weight float64) {
 	}
 }
 
-func openCheckpoint(model string) (*weights.Checkpoint, error) {
-	if model == "" {
-		return builtin.Open()
+func (c *Config) openCheckpoint() (*weights.Checkpoint, error) {
+	switch {
+	case c.Model != "":
+		return weights.Open(filepath.Clean(c.Model))
+	case c.Embedded != nil:
+		return c.Embedded()
 	}
-	return weights.Open(filepath.Clean(model))
+	return nil, wrong("Model", c.Model, "a checkpoint folder, where no model is Embedded")
 }
 
 func (e *Engine) load(ctx context.Context) error {

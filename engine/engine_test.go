@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/metalrank/metalrank/engine/backend"
+	"github.com/metalrank/metalrank/weights/builtin"
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
@@ -30,6 +31,7 @@ func openTest(t *testing.T, spec weightstest.Spec, config Config) *Engine {
 
 func openConfig(t *testing.T, config Config) *Engine {
 	t.Helper()
+	config.Embedded = builtin.Open
 	e, err := Open(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
@@ -329,4 +331,12 @@ func TestConcurrentCalls(t *testing.T) {
 		})
 	}
 	group.Wait()
+}
+
+// TestNoModel: without a name and without an embedded model there is nothing to open.
+func TestNoModel(t *testing.T) {
+	_, err := Open(t.Context(), Config{Backend: BackendReference})
+	if wrong, ok := errors.AsType[*ConfigError](err); !ok || wrong.Field != "Model" {
+		t.Errorf("error %v", err)
+	}
 }

@@ -22,8 +22,6 @@ type Info struct {
 	// MaxBatchTokens is how many tokens one forward pass takes at most, unless a single pair has more.
 	MaxBatchTokens int
 	Tokenizer      TokenizerInfo
-	Card           weights.Card // licence and origin, as the checkpoint's README.md states them
-	CardErr        error        // why Card could not be read; a model serves as well without it
 	Backend        backend.Info
 }
 
@@ -37,14 +35,17 @@ type DTypeCount struct {
 // Info returns what was loaded. It may be called on a closed Engine.
 func (e *Engine) Info() Info { return e.info }
 
+// Card reads licence and origin of the model, as the front matter of its README.md states them. Errors: weights.ErrInvalid for
+// a front matter that can't be read, weights.ErrClosed after Close.
+func (e *Engine) Card() (weights.Card, error) { return e.checkpoint.Card() }
+
 func (e *Engine) describe() Info {
-	card, cardErr := e.checkpoint.Card()
 	config := e.checkpoint.Config()
 	info := Info{
 		Model: e.checkpoint.Name(), Revision: e.checkpoint.Revision(), Architecture: config.Architecture, Config: config, Labels: config.Labels,
 		Activation: e.activation.name, MaxLength: e.config.MaxLength,
 		MaxBatchTokens: e.config.MaxBatchTokens, Tokenizer: e.tokenizer.info,
-		Card: card, CardErr: cardErr, Backend: e.replicas[0].backend.Info(),
+		Backend: e.replicas[0].backend.Info(),
 	}
 	counts := map[string]DTypeCount{}
 	for _, t := range e.checkpoint.Tensors() {

@@ -189,12 +189,12 @@ type Model struct {
 
 // loaded is what stays known of an engine that is closed.
 type loaded struct {
-	model      string // Config.Model
+	config     Config
 	info       Info
 	checkpoint *weights.Checkpoint
 }
 
-func loadedOf(e *Engine) *loaded { return &loaded{e.config.Model, e.info, e.checkpoint} }
+func loadedOf(e *Engine) *loaded { return &loaded{e.config, e.info, e.checkpoint} }
 
 // Name is what the model is served as.
 func (m *Model) Name() string { return m.name }
@@ -237,7 +237,8 @@ func (m *Model) Ready() error {
 	if m.current.Load() != nil || m.Changed() == nil {
 		return nil
 	}
-	checkpoint, err := openCheckpoint(m.last.Load().model)
+	config := m.last.Load().config
+	checkpoint, err := config.openCheckpoint()
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrReload, err)
 	}

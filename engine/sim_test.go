@@ -14,6 +14,7 @@ import (
 	"github.com/metalrank/metalrank/engine/gpu"
 	"github.com/metalrank/metalrank/metal/sim/simtest"
 	"github.com/metalrank/metalrank/weights"
+	"github.com/metalrank/metalrank/weights/builtin"
 	"github.com/metalrank/metalrank/weights/convert"
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
@@ -29,7 +30,7 @@ const (
 // openSim opens a model on the simulator. Where there is none the test is skipped, or fails if this is CI.
 func openSim(t *testing.T, config Config) *Engine {
 	t.Helper()
-	config.Backend = BackendSim
+	config.Backend, config.Embedded = BackendSim, builtin.Open
 	e, err := Open(t.Context(), config)
 	if errors.Is(err, gpu.ErrNoDevice) && os.Getenv("CI") != "true" {
 		t.Skipf("no simulator: %v", err)

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/metalrank/metalrank/weights/builtin"
 )
 
 // BenchmarkConcurrentRequests sends the same pairs in one call and as mixed requests of many callers, in turn, and reports
@@ -17,7 +19,7 @@ import (
 func BenchmarkConcurrentRequests(b *testing.B) {
 	for _, precision := range []string{PrecisionFP32, PrecisionInt8} {
 		b.Run(precision, func(b *testing.B) {
-			e, err := Open(b.Context(), Config{Precision: precision, TokenCacheBytes: -1})
+			e, err := Open(b.Context(), Config{Embedded: builtin.Open, Precision: precision, TokenCacheBytes: -1})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/metalrank/metalrank/engine"
+	"github.com/metalrank/metalrank/weights/builtin"
 	"github.com/metalrank/metalrank/weights/hub"
 )
 
@@ -23,7 +24,7 @@ type ModelFlags struct {
 // Config is what the flags ask of the engine.
 func (f *ModelFlags) Config() engine.Config {
 	return engine.Config{
-		Model: f.Model, Backend: f.Backend, Precision: f.Precision,
+		Model: f.Model, Embedded: builtin.Open, Backend: f.Backend, Precision: f.Precision,
 		MaxLength: f.MaxLength, SpecialTokensAsText: f.SpecialTokensAsText,
 	}
 }

@@ -108,7 +108,7 @@ func (c *convertCommand) calibrate(ctx context.Context, std streams) (*calibrate
 	if _, err := fmt.Fprintf(std.err, "calibrating with %d pairs\n", len(pairs)); err != nil {
 		return nil, err
 	}
-	config := engine.Config{}
+	config := engine.Config{Embedded: builtin.Open}
 	if c.Source != "builtin" {
 		if config.Model, err = cli.FindModel(c.Source); err != nil {
 			return nil, err

@@ -38,14 +38,15 @@ func (c *infoCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	err = printInfo(std.out, e.Info())
+	err = printInfo(std.out, e)
 	if err == nil && c.Tensors {
 		err = printTensors(std.out, c.Model, c.Against)
 	}
 	return errors.Join(err, e.Close())
 }
 
-func printInfo(w io.Writer, info engine.Info) error {
+func printInfo(w io.Writer, e *engine.Engine) error {
+	info := e.Info()
 	config := info.Config
 	var dtypes []string
 	for _, d := range info.DTypes {
@@ -75,7 +76,7 @@ func printInfo(w io.Writer, info engine.Info) error {
 		rows = append(rows, [2]string{"  " + d.Operation, fmt.Sprintf("%s (%s)", d.Kernel, d.Why)})
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, row := range append(rows, cardRows(info)...) {
+	for _, row := range append(rows, cardRows(e.Card())...) {
 		if _, err := fmt.Fprintf(table, "%s\t%s\n", row[0], oneLine(row[1])); err != nil {
 			return err
 		}
@@ -96,11 +97,10 @@ func quantisation(info engine.Info) string {
 }
 
 // cardRows tells what the checkpoint's README.md states of its licence and origin.
-func cardRows(info engine.Info) [][2]string {
-	if info.CardErr != nil {
-		return [][2]string{{"licence", "unreadable: " + info.CardErr.Error()}}
+func cardRows(card weights.Card, err error) [][2]string {
+	if err != nil {
+		return [][2]string{{"licence", "unreadable: " + err.Error()}}
 	}
-	card := info.Card
 	if card.License == "" {
 		card.License = "not stated"
 	}

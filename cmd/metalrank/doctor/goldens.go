@@ -129,7 +129,7 @@ func (c *Config) compare(ctx context.Context, s system, g *Golden) (err error) {
 
 func (c *Config) open(ctx context.Context, s system) (*engine.Engine, error) {
 	return engine.Open(ctx, engine.Config{
-		Backend: s.backend, Precision: s.precision, OpenDevice: c.OpenDevice, TokenCacheBytes: -1,
+		Embedded: builtin.Open, Backend: s.backend, Precision: s.precision, OpenDevice: c.OpenDevice, TokenCacheBytes: -1,
 	})
 }
 

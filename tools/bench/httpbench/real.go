@@ -17,11 +17,12 @@ import (
 
 	"github.com/metalrank/metalrank/engine"
 	"github.com/metalrank/metalrank/httpapi"
+	"github.com/metalrank/metalrank/weights/builtin"
 )
 
 // benchReal compares requests over HTTP with calls of the engine, both from as many callers, with the embedded model.
 func benchReal(ctx context.Context, o *options, folder string, stdout, stderr io.Writer) (err error) {
-	e, err := engine.Open(ctx, engine.Config{})
+	e, err := engine.Open(ctx, engine.Config{Embedded: builtin.Open})
 	if err != nil {
 		return err
 	}

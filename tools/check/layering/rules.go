@@ -40,9 +40,9 @@ var allowed = []rule{
 	}},
 	{"cmd/metalrank-bulk/bulk", []string{"engine"}}, // chunks of pairs on a NATS queue, and their workers
 	{"cmd/metalrank-bulk/bulk/table", []string{"cmd/cli/jsonl", "cmd/metalrank-bulk/bulk", "engine", "internal/filelock", "internal/outfile"}},
-	{"cmd/metalrank-bulk/bulk/embedded", nil},      // a NATS server inside the program
-	{"cmd/cli", []string{"engine", "weights/hub"}}, // what every command line needs: exit codes, signals, opening a model
-	{"cmd/cli/jsonl", []string{"engine"}},          // pairs and scores as lines of JSON
+	{"cmd/metalrank-bulk/bulk/embedded", nil},                         // a NATS server inside the program
+	{"cmd/cli", []string{"engine", "weights/builtin", "weights/hub"}}, // what every command line needs: exit codes, signals, opening a model
+	{"cmd/cli/jsonl", []string{"engine"}},                             // pairs and scores as lines of JSON
 
 	// The endpoint: dialects, limits, keys, metrics, the page.
 	{"httpapi", []string{"engine", "engine/trace", "httpapi/otlp"}},
@@ -51,7 +51,7 @@ var allowed = []rule{
 	// The public Go interface: texts in, scores out.
 	{"engine", []string{
 		"engine/backend", "engine/cost", "engine/schedule", "engine/trace", "engine/reference", "engine/cpu", "engine/gpu",
-		"weights", "weights/builtin", "internal/parallel", "metal/open", // which opens the system's device where nobody chose one
+		"weights", "internal/parallel", "metal/open", // which opens the system's device where nobody chose one
 	}},
 	// The backends do not know of each other.
 	{"engine/reference", []string{"engine/backend", "weights", "internal/parallel"}}, // float64, slow and obvious

@@ -79,7 +79,7 @@ func openEmbedded(ctx context.Context, o Options) (_ Target, err error) {
 		return nil, err
 	}
 	config := engine.Config{
-		Model: o.Model, Backend: o.Backend, Precision: how.precision, MaxLength: o.MaxLength,
+		Model: o.Model, Embedded: builtin.Open, Backend: o.Backend, Precision: how.precision, MaxLength: o.MaxLength,
 		MaxConcurrentRequests: 1 << 20, MaxQueueTokens: 1 << 40, // a sweep is there to see what happens, not to be refused
 	}
 	if o.Batching.On {

@@ -19,6 +19,7 @@ import (
 	"github.com/metalrank/metalrank/engine"
 	"github.com/metalrank/metalrank/tools/fetched"
 	"github.com/metalrank/metalrank/tools/system/server"
+	"github.com/metalrank/metalrank/weights/builtin"
 )
 
 type options struct {
@@ -115,7 +116,7 @@ func conform(ctx context.Context, o *options, stderr io.Writer) (results []resul
 
 // expected returns the case that all clients run, as JSON, and the name of the embedded model.
 func expected(ctx context.Context) (encoded, model string, err error) {
-	e, err := engine.Open(ctx, engine.Config{})
+	e, err := engine.Open(ctx, engine.Config{Embedded: builtin.Open})
 	if err != nil {
 		return "", "", err
 	}

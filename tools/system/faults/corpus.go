@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/metalrank/metalrank/engine"
+	"github.com/metalrank/metalrank/weights/builtin"
 )
 
 // corpus has the score of every pair of its queries and documents, so that an answer shows whether it is the one to its
@@ -32,7 +33,7 @@ const (
 
 // newCorpus scores made-up texts with the embedded model.
 func newCorpus(ctx context.Context) (c *corpus, err error) {
-	e, err := engine.Open(ctx, engine.Config{})
+	e, err := engine.Open(ctx, engine.Config{Embedded: builtin.Open})
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/metalrank/metalrank/engine"
 	"github.com/metalrank/metalrank/tools/bench/peers/wire"
+	"github.com/metalrank/metalrank/weights/builtin"
 )
 
 func main() { os.Exit(serve(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
@@ -29,7 +30,7 @@ func serve(args []string, in io.Reader, out, errOut io.Writer) int {
 		return 2
 	}
 	runtime.GOMAXPROCS(*threads)
-	config := engine.Config{Model: *model, Backend: *backend}
+	config := engine.Config{Model: *model, Embedded: builtin.Open, Backend: *backend}
 	if *precision != "default" {
 		config.Precision = *precision
 	}
