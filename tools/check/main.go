@@ -37,6 +37,7 @@ var steps = []step{
 	{"tidy", (*checker).tidy},
 	{"layering", (*checker).layering},
 	{"size", (*checker).size},
+	{"docs", (*checker).docs},
 	{"tree", (*checker).tree},
 }
 

@@ -91,3 +91,40 @@ func TestInterrupted(t *testing.T) {
 		t.Errorf("status %d", status)
 	}
 }
+
+func TestDocs(t *testing.T) {
+	for _, test := range []struct {
+		readme string
+		status int
+		says   string
+	}{
+		{"```sh\ntouch a\ntest -f \\\n  a\n```\n", 0, "ok    docs"},
+		{"text\n\n```sh\ntrue\nfalse\n```\n", 1, "README.md:4: exit status 1"},
+		{"```console\n$ false\nsome output\n```\n", 1, "README.md:2: exit status 1"},
+		{"```console\n$ true\nfalse\n```\n", 0, "ok    docs"},
+		{"```sh norun\nfalse\n```\n", 0, "ok    docs"},
+		{"```json\nfalse\n```\n", 0, "ok    docs"},
+		{"[a](README.md#part), [b](https://example.com/x)\n", 0, "ok    docs"},
+		{"[a](docs/none.md)\n", 1, "a link to docs/none.md, which is not there"},
+		{"```sh\nbin/metalrank serve\n```\n", 1, "it ended before it served"},
+	} {
+		repository(t, map[string]string{"README.md": test.readme})
+		if status, out := check(t, "docs"); status != test.status || !strings.Contains(out, test.says) {
+			t.Errorf("%q: status %d, %s", test.readme, status, out)
+		}
+	}
+	// A server runs until the end of its file.
+	repository(t, map[string]string{
+		"README.md":     "```sh\nbin/metalrank serve --listen x\ntest -f started\n```\n\n```sh\ntest ! -f stopped\n```\n",
+		"bin/metalrank": "#!/bin/bash\ntrap 'touch stopped; exit' TERM\ntouch started\necho msg=serving address=x >&2\nwhile true; do sleep 0.01; done\n",
+	})
+	if err := os.Chmod("bin/metalrank", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if status, out := check(t, "docs"); status != 0 {
+		t.Errorf("status %d, %s", status, out)
+	}
+	if _, err := os.Stat("stopped"); err != nil {
+		t.Error(err)
+	}
+}
