@@ -95,7 +95,7 @@ func quantisation(info engine.Info) string {
 	}
 }
 
-// cardRows tells what the checkpoint's README.md states of its licence and origin.
+// cardRows returns the licence and origin that the checkpoint's README.md states.
 func cardRows(info engine.Info) [][2]string {
 	if info.CardErr != nil {
 		return [][2]string{{"licence", "unreadable: " + info.CardErr.Error()}}

@@ -14,7 +14,7 @@ import (
 // Mach-O, and Apple's libSystem and objc headers, on any system. Build.sh's tools lie in the same place.
 const zigVersion = "0.15.2"
 
-// cacheFolder is the one that build.sh uses, too.
+// cacheFolder returns the folder that build.sh uses, too.
 func cacheFolder() (string, error) {
 	folder, err := os.UserCacheDir()
 	return filepath.Join(folder, "metalrank"), err
@@ -29,7 +29,7 @@ func zigFolder(cache string) string {
 	return filepath.Join(cache, "tools", runtime.GOOS+"-"+runtime.GOARCH, "ziglang-"+zigVersion)
 }
 
-// findZig returns the path of zig; it fetches it where it is not there yet, 90 MB, and says so on progress.
+// findZig returns the path of zig. Where zig is not there yet, it fetches it (90 MB) and says so on progress.
 func findZig(ctx context.Context, cache string, progress io.Writer) (string, error) {
 	path := zigPath(cache)
 	if _, err := os.Stat(path); err == nil {

@@ -1,5 +1,5 @@
 // Package peers installs and starts the runtimes that metalrank is compared with, each as a server on loopback
-// (serve.py). It must not know what they are asked.
+// (serve.py). It must not know the requests that they get.
 package peers
 
 import (
@@ -26,10 +26,10 @@ import (
 //go:embed serve.py requirements-infinity.txt
 var files embed.FS
 
-// Names are the peers. What they are, README.md says.
+// Names are the peers; README.md describes them.
 var Names = []string{"pytorch", "mps", "compiled", "onnx", "mlx", "openvino", "infinity"}
 
-// Device is what a peer runs on here.
+// Device returns the device that a peer runs on here.
 func Device(name string) string {
 	if name == "mps" || (name == "mlx" && runtime.GOOS == "darwin") {
 		return "mps"
@@ -37,10 +37,10 @@ func Device(name string) string {
 	return "cpu"
 }
 
-// ErrNotInstalled says what to do.
+// ErrNotInstalled marks a peer that is not installed. Its text has the command that installs it.
 var ErrNotInstalled = errors.New("the peers are not installed: run \"sweep peers install\" first")
 
-// Folder is where peers are installed: the cache of tools/bench/peers, with which it is shared.
+// Folder returns the folder that peers are installed in: the cache that tools/bench/peers uses, too.
 func Folder() (string, error) {
 	cache, err := os.UserCacheDir()
 	return filepath.Join(cache, "metalrank", "peers"), err
@@ -60,7 +60,7 @@ func environmentOf(name string) (environment, error) {
 	return environment{python.Requirements, "onnxruntime, OpenVINO, PyTorch and MLX: some minutes, and 5 GB"}, nil
 }
 
-// findPython finds an interpreter that everything pinned has wheels for.
+// findPython finds an interpreter for which all pinned packages have wheels.
 func findPython(ctx context.Context) (program, version string, err error) {
 	for _, candidate := range []string{"python3.13", "python3.12", "python3.11", "python3"} {
 		out, err := exec.CommandContext(ctx, candidate, "--version").Output()
@@ -76,7 +76,7 @@ func findPython(ctx context.Context) (program, version string, err error) {
 	return "", "", errors.New("the peers want Python 3.11, 3.12 or 3.13, with venv, in PATH")
 }
 
-// folder is named as ./build.sh bench peers names it: both use one.
+// folder returns the folder of the environment. `./build.sh bench peers` uses the same name, so that both share it.
 func (e environment) folder(version string) (string, error) {
 	cache, err := Folder()
 	hash := sha256.Sum256([]byte(version + string(e.requirements)))
@@ -122,7 +122,7 @@ func Install(ctx context.Context, name string, progress io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(progress, "fetching, once, to %s: %s\n", folder, e.about)
-	// Made aside and renamed, so that it is whole or not there.
+	// Made under another name and renamed, so that it is whole or not there.
 	work := fmt.Sprintf("%s.%d", folder, os.Getpid())
 	if err := os.MkdirAll(work, 0o755); err != nil {
 		return err
@@ -187,12 +187,12 @@ func Scripts() (string, error) {
 		if _, there := os.Stat(folder); there != nil {
 			return "", err
 		}
-		return folder, os.RemoveAll(work) // somebody was faster
+		return folder, os.RemoveAll(work) // another process was faster
 	}
 	return folder, nil
 }
 
-// Server is a peer under way.
+// Server is a running peer.
 type Server struct {
 	Port     int               `json:"port"`
 	Device   string            `json:"device"`
@@ -205,7 +205,7 @@ type Server struct {
 // startTimeout bounds loading: PyTorch's first import after it was installed takes a minute.
 const startTimeout = 5 * time.Minute
 
-// Start runs the command, which is serve.py's, and waits until it serves. An error says why it can't, in its words.
+// Start runs the command, which is serve.py's, and waits until it serves. An error has serve.py's own words.
 func Start(ctx context.Context, command *exec.Cmd) (*Server, error) {
 	process, err := python.Start(command)
 	if err != nil {
@@ -220,7 +220,7 @@ func Start(ctx context.Context, command *exec.Cmd) (*Server, error) {
 		var a answer
 		a.err = json.NewDecoder(process.Output).Decode(&a.server)
 		said <- a
-		_, _ = io.Copy(io.Discard, process.Output) // or the peer waits for its reader
+		_, _ = io.Copy(io.Discard, process.Output) // or the peer blocks when the pipe is full
 	}()
 	timer := time.NewTimer(startTimeout)
 	defer timer.Stop()
@@ -248,7 +248,7 @@ func Start(ctx context.Context, command *exec.Cmd) (*Server, error) {
 // Close ends the peer, and waits for that.
 func (s *Server) Close() error { return s.process.Close() }
 
-// Check reports a name that isn't a peer's.
+// Check returns an error for a name that isn't a peer's.
 func Check(name string) error {
 	if !slices.Contains(Names, name) {
 		return fmt.Errorf("no peer %q: want one of %s", name, strings.Join(Names, ", "))

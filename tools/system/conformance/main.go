@@ -1,8 +1,8 @@
 // Conformance runs the clients that people have, in the versions that its lists pin, against a running server, and
-// schemathesis against the server's OpenAPI document; `./build.sh conformance` sets all of that up. Right results are
-// those that the engine gives without a server.
+// schemathesis against the server's OpenAPI document; `./build.sh conformance` sets all of that up. The right results
+// come from the engine without a server.
 //
-// It knows how a client is started and what it reports, not what it does: that is in clients/.
+// It knows how a client is started and reads its report. The client's requests are in clients/.
 package main
 
 import (
