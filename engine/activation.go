@@ -14,11 +14,11 @@ type scoreActivation struct {
 	apply func(row []float64)
 }
 
-// chooseActivation follows sentence-transformers' CrossEncoder for one label: what config.json names, else the
-// sigmoid. For several labels, where CrossEncoder leaves the logits, it follows transformers' text-classification
+// chooseActivation follows sentence-transformers' CrossEncoder for one label: the activation that config.json names, else
+// the sigmoid. For several labels, where CrossEncoder leaves the logits, it follows transformers' text-classification
 // pipeline: softmax, or a sigmoid for each label where problem_type says that labels don't exclude one another.
 func chooseActivation(config weights.Config) (scoreActivation, error) {
-	// Named by its Python class, as torch.nn.modules.activation.Sigmoid or torch.nn.Sigmoid. Code of others is not run.
+	// A Python class, as torch.nn.modules.activation.Sigmoid or torch.nn.Sigmoid; those of other packages are refused.
 	if path := config.ScoreActivation; path != "" {
 		name, ok := strings.CutPrefix(path, "torch.")
 		if !ok {
@@ -43,14 +43,14 @@ func chooseActivation(config weights.Config) (scoreActivation, error) {
 	return softmaxActivation, nil
 }
 
-// Scale says what scores are, where they aren't logits.
+// Scale selects the activation from logits to scores.
 type Scale int
 
 const (
-	// ScaleModel applies what the checkpoint names: for Identity, scores are logits.
+	// ScaleModel applies the checkpoint's activation: for Identity, scores are logits.
 	ScaleModel Scale = iota
-	// ScaleProbability applies the sigmoid where a model has one label and softmax where it has several, whatever the
-	// checkpoint names, as text-embeddings-inference does.
+	// ScaleProbability applies the sigmoid where a model has one label and softmax where it has several, as
+	// text-embeddings-inference does, and not the checkpoint's activation.
 	ScaleProbability
 )
 
@@ -59,7 +59,7 @@ var (
 	softmaxActivation = scoreActivation{"softmax", softmax}
 )
 
-// scaled applies to a row of logits what options ask for, in place.
+// scaled applies to a row of logits the activation that options ask for, in place.
 func (e *Engine) scaled(row []float64, options *Options) {
 	switch {
 	case options.RawScores:

@@ -53,7 +53,7 @@ func TestActivations(t *testing.T) {
 	}
 }
 
-// TestScale has each scale of each kind of checkpoint, by formulas of their own.
+// TestScale checks each scale of each kind of checkpoint, by formulas of its own.
 func TestScale(t *testing.T) {
 	one, three := []float64{0.5}, []float64{0.5, -1, 2}
 	sum := math.Exp(0.5) + math.Exp(-1) + math.Exp(2)

@@ -8,15 +8,15 @@ import (
 	"sync/atomic"
 )
 
-// tokenCache keeps the token ids of texts that were seen lately: documents come back with other queries. It forgets what
-// was not asked for longest. A nil cache keeps nothing.
+// tokenCache keeps the token ids of recent texts: documents come back with other queries. It evicts the least recently used
+// text. A nil cache keeps nothing.
 type tokenCache struct {
 	seed         maphash.Seed
 	shards       [cacheShards]cacheShard
 	hits, misses atomic.Uint64
 }
 
-// cacheShards are so many that goroutines seldom wait for each other.
+// cacheShards is large enough that goroutines seldom wait for each other.
 const cacheShards = 16
 
 type cacheShard struct {
@@ -33,7 +33,8 @@ type cachedText struct {
 	whole bool // ids are all of the text's, and not only the first
 }
 
-// entryBytes is what an entry takes besides its text and ids: the map's and the list's parts, and allocation overhead.
+// entryBytes is the memory of an entry besides its text and ids: its parts of the map and the list, and allocation
+// overhead.
 const entryBytes = 200
 
 func (c *cachedText) bytes() int { return entryBytes + len(c.text) + 4*len(c.ids) }
@@ -55,7 +56,7 @@ func (c *tokenCache) shard(text string) *cacheShard {
 	return &c.shards[maphash.String(c.seed, text)%cacheShards]
 }
 
-// get returns the ids of text, or at least the first need of them. They must not be changed.
+// get returns the ids of text, or at least the first need of them. The caller must not change them.
 func (c *tokenCache) get(text string, need int) ([]int32, bool) {
 	if c == nil {
 		return nil, false
@@ -74,7 +75,7 @@ func (c *tokenCache) get(text string, need int) ([]int32, bool) {
 	return nil, false
 }
 
-// put keeps ids, which are not to be changed after, and a copy of text.
+// put keeps ids, which the caller must not change any more, and a copy of text.
 func (c *tokenCache) put(text string, ids []int32, whole bool) {
 	if c == nil {
 		return
@@ -82,9 +83,9 @@ func (c *tokenCache) put(text string, ids []int32, whole bool) {
 	e := &cachedText{text: text, ids: ids, whole: whole}
 	s := c.shard(text)
 	if e.bytes() > s.most/4 {
-		return // it would push out much that is more likely to come back
+		return // it would evict many texts that are more likely to come back
 	}
-	e.text = strings.Clone(text) // which may be a part of a request's body
+	e.text = strings.Clone(text) // text may be a part of a request's body
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if element, ok := s.by[text]; ok {

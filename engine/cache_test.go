@@ -11,12 +11,12 @@ import (
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
-// The cache never has more bytes than it may, gives back what was put and nothing else, and no less than was asked for.
+// The cache never has more bytes than it may, returns only tokens that were put, and no fewer than were asked for.
 func TestTokenCache(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		most := rapid.IntRange(cacheShards*entryBytes, 40_000).Draw(t, "bytes")
 		c := newTokenCache(most)
-		truth := make([]int32, 60) // of every text; what is put is its beginning
+		truth := make([]int32, 60) // of every text; put gets a beginning of it
 		for i := range truth {
 			truth[i] = int32(i)
 		}
@@ -64,7 +64,7 @@ func TestTokenCacheForgetsTheOldest(t *testing.T) {
 	}
 }
 
-// Scores are the same with and without the cache, for texts cut in any way, and what was seen is found.
+// Scores are the same with and without the cache, for texts cut in any way, and texts seen before are found.
 func TestScoresWithTheCache(t *testing.T) {
 	cached := openTest(t, weightstest.Tiny(), Config{MaxLength: 12})
 	plain := openTest(t, weightstest.Tiny(), Config{MaxLength: 12, TokenCacheBytes: -1})

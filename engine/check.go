@@ -6,8 +6,8 @@ import (
 	"github.com/metalrank/metalrank/weights"
 )
 
-// Check returns the error that Open would return for what is in a checkpoint, whatever computes it: tensors that are
-// missing, a tokenizer that is not supported. The caller keeps the checkpoint.
+// Check returns the error that Open would return for a checkpoint on any backend: missing tensors, a tokenizer that is not
+// supported. The caller keeps the checkpoint.
 func Check(checkpoint *weights.Checkpoint) error {
 	if _, err := chooseActivation(checkpoint.Config()); err != nil {
 		return err

@@ -31,27 +31,27 @@ type Config struct {
 	// OpenDevice opens the device of the backends "metal" and "sim", by that name. Nil: metal/open.Device does.
 	OpenDevice gpu.Opener
 	// MaxLength is the largest number of tokens in a pair, special tokens included; longer pairs are
-	// truncated. 0: what the checkpoint allows, the smaller of model_max_length (tokenizer_config.json) and
-	// max_position_embeddings (config.json), as in sentence-transformers. Bounds: 8 to what the checkpoint allows.
+	// truncated. 0: the checkpoint's limit, the smaller of model_max_length (tokenizer_config.json) and
+	// max_position_embeddings (config.json), as in sentence-transformers. Bounds: 8 to the checkpoint's limit.
 	MaxLength int
 	// MaxBatchTokens is how many tokens one forward pass takes at most, unless a single pair has more. A pass that would last
 	// over a quarter of a second takes fewer, but not below 512. 0: 4096. Bounds: 1 to 1,048,576.
 	MaxBatchTokens int
-	// MaxQueueTokens is how many tokens may wait for the model; a call that would make them more is refused with an
-	// *OverloadError. A call that has more by itself is taken while none waits. 0: 256 times MaxBatchTokens.
+	// MaxQueueTokens is how many tokens may be queued for the model; a call that would exceed it is refused with an
+	// *OverloadError. A call that has more by itself is accepted while the queue is empty. 0: 256 times MaxBatchTokens.
 	// Bounds: 1 to 2^40.
 	MaxQueueTokens int
 	// MaxConcurrentRequests is how many calls may be under way. 0: 512. Bounds: 1 to 1,048,576.
 	MaxConcurrentRequests int
 	// MaxClientBatch is how many pairs a call may have. 0: as many as memory holds.
 	MaxClientBatch int
-	// MaxWait is how long a batch that is not full waits for more to come while the device is idle. 0, the default: not
-	// at all; what comes while the device is busy makes the next batch. Bounds: 0 to 10 s.
+	// MaxWait is how long a batch that is not full waits for more requests while the device is idle. 0, the default: not at
+	// all; requests that come while the device is busy make the next batch. Bounds: 0 to 10 s.
 	MaxWait time.Duration
 	// Replicas is how many backends run the model, each a batch at a time: on the CPU they divide the cores among them.
 	// 0: 1. Bounds: 1 to 64.
 	Replicas int
-	// TokenCacheBytes bounds the memory in which tokens of texts seen lately are kept. 0: 32 MiB; less than 0: none.
+	// TokenCacheBytes bounds the memory of the cache that keeps the tokens of recent texts. 0: 32 MiB; less than 0: none.
 	TokenCacheBytes int
 	// OnBatch is called after each batch, from the goroutine that ran it. Nil: nothing is called.
 	OnBatch func(BatchStats)
@@ -62,7 +62,7 @@ type Config struct {
 	// switch it on where documents are not trusted.
 	SpecialTokensAsText bool
 
-	wrap func(backend.Backend) (backend.Backend, error) // puts something around each backend that is opened: for tests, and for Observe
+	wrap func(backend.Backend) (backend.Backend, error) // wraps each backend that is opened: for tests, and for Observe
 }
 
 const (
@@ -104,15 +104,15 @@ const (
 // Precisions are the values of Config.Precision.
 var Precisions = []string{PrecisionFP32, PrecisionFP16, PrecisionBF16, PrecisionInt8}
 
-// precisionsOf are those that each backend takes.
+// precisionsOf has the precisions that each backend takes.
 var precisionsOf = map[string][]string{
 	BackendMetal: {PrecisionFP16, PrecisionFP32},
 	BackendSim:   {PrecisionFP16, PrecisionFP32},
 	BackendCPU:   {PrecisionFP32, PrecisionBF16, PrecisionInt8},
 }
 
-// Validate reports the first field that is out of its bounds. What depends on the checkpoint, and on which backend
-// "auto" stands for, is left to Open.
+// Validate reports the first field that is out of its bounds. Open checks the bounds that depend on the checkpoint, or on
+// the backend that "auto" stands for.
 func (c Config) Validate() error {
 	for _, choice := range []struct {
 		field, value string
@@ -155,7 +155,7 @@ func wrong(field string, value any, want string, args ...any) error {
 	return &ConfigError{Package: "engine", Field: field, Value: value, Want: fmt.Sprintf(want, args...)}
 }
 
-// WithDefaults puts in what 0 stands for, apart from what the checkpoint decides.
+// WithDefaults replaces zeros by their defaults, except those that the checkpoint decides.
 func (c Config) WithDefaults() Config {
 	c.MaxBatchTokens = cmp.Or(c.MaxBatchTokens, defaultMaxBatchTokens)
 	c.MaxQueueTokens = cmp.Or(c.MaxQueueTokens, queueBatches*c.MaxBatchTokens)
@@ -165,7 +165,7 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// checkPrecision says whether a backend takes the precision that was asked for.
+// checkPrecision returns an error if a backend doesn't take the precision that was asked for.
 func (c Config) checkPrecision(name string) error {
 	if c.Precision == "" || slices.Contains(precisionsOf[name], c.Precision) {
 		return nil

@@ -2,25 +2,25 @@ package engine
 
 import "time"
 
-// Counters are what an Engine has done since it was opened, and what is in it now.
+// Counters count the work that an Engine has done since it was opened, and the work in flight.
 type Counters struct {
 	Requests  uint64 // answered with scores
 	Refused   uint64 // over a limit
-	Cancelled uint64 // whose context ended before their scores were there
-	Expired   uint64 // whose deadline passed while they waited
-	Failed    uint64 // that met an error of the tokenizer or the backend
-	Pairs     uint64 // scored, whether or not anybody still wanted them
+	Cancelled uint64 // the context ended before the scores were there
+	Expired   uint64 // the deadline passed in the queue
+	Failed    uint64 // by an error of the tokenizer or the backend
+	Pairs     uint64 // scored, those of cancelled requests included
 	Tokens    uint64 // in those pairs, special tokens included
 
 	Batches       uint64
 	FailedBatches uint64
 	Reopened      uint64        // times that a backend was opened again after it had failed
-	Busy          time.Duration // that devices had batches of this model, all devices together
+	Busy          time.Duration // device time of this model's batches, all devices together
 
-	UnderWay    int // requests that are not answered
-	QueueTokens int // tokens that wait for a device
+	UnderWay    int // requests not answered yet
+	QueueTokens int // tokens waiting for a device
 
-	CacheHits, CacheMisses uint64 // of texts whose tokens were wanted
+	CacheHits, CacheMisses uint64 // lookups of a text's tokens
 	CacheBytes             int    // that the token cache holds
 }
 

@@ -16,13 +16,14 @@ import (
 // compares the tokens.
 type cutter struct {
 	kind  cutKind
-	words wordClasses // of cutWords
-	// spaces are the characters that the normaliser makes a space; of cutSpaces.
+	words wordClasses // for cutWords
+	// spaces are the characters that the normaliser turns into a space; for cutSpaces.
 	spaces string
-	// prefixed says that the pre-tokeniser puts a space before a text that has none: a part may then begin only with one.
+	// prefixed says that the pre-tokeniser puts a space before a text that has none: a part may then begin only with a
+	// space.
 	prefixed  bool
 	bytes     bool // the pre-tokeniser knows white space by its bytes
-	literal   bool // special tokens in a text are text
+	literal   bool // special tokens in a text are encoded as text
 	blankOnly bool // words are cut at white space alone
 	composes  bool // the normaliser may join a character to the one before
 	added     []addedToken
@@ -71,7 +72,7 @@ type stage struct {
 
 func orTrue(b *bool) bool { return b == nil || *b }
 
-// stages returns a normaliser or pre-tokeniser as what it does one after another; ok is false for what can't be read.
+// stages returns the stages of a normaliser or pre-tokeniser in order; ok is false if it can't be read.
 func stages(data jsontext.Value, depth int) (all []stage, ok bool) {
 	if len(data) == 0 || data.Kind() == 'n' {
 		return nil, true
@@ -100,7 +101,7 @@ func newCutter(file map[string]jsontext.Value, normalizers, preTokenizers []stag
 	if !known || len(file["added_tokens"]) > 0 && json.Unmarshal(file["added_tokens"], &c.added) != nil {
 		return c
 	}
-	c.added = slices.DeleteFunc(c.added, func(t addedToken) bool { return t.Content == "" }) // the library has no such
+	c.added = slices.DeleteFunc(c.added, func(t addedToken) bool { return t.Content == "" }) // empty: not in the library
 	c.kind = c.choose(normalizers, preTokenizers)
 	if c.kind == cutWords {
 		c.words = newWordClasses(&normalizers[0], file["model"], c.added)
@@ -122,7 +123,7 @@ func newCutter(file map[string]jsontext.Value, normalizers, preTokenizers []stag
 	return c
 }
 
-// addSpaces adds to spaces what the tokenizer has for a space, by what encode makes of it.
+// addSpaces adds to spaces the characters that encode treats as a space.
 func (c *cutter) addSpaces(encode func(text string) []uint32) {
 	if c.kind != cutSpaces || c.bytes {
 		return
@@ -144,7 +145,7 @@ func (c *cutter) choose(normalizers, preTokenizers []stage) cutKind {
 		switch n.Type {
 		case "NFC", "NFD", "NFKC", "NFKD", "Precompiled", "Lowercase", "StripAccents", "BertNormalizer", "Nmt":
 		case "Strip":
-			if n.StripLeft { // it would strip what a part begins with
+			if n.StripLeft { // it would strip the beginning of a part
 				return cutNever
 			}
 		case "Replace":
@@ -176,7 +177,7 @@ func (s *stage) joinsSpaces() bool {
 	return json.Unmarshal(s.Pattern, &pattern) == nil && pattern.Regex == " {2,}" && (s.Content == " " || s.Content == metaspace)
 }
 
-// splitsAtSpaces says whether words end where white space begins, whatever is before the one and after the other.
+// splitsAtSpaces returns cutSpaces if words always end where white space begins, and cutNever if not.
 func splitsAtSpaces(preTokenizers []stage) cutKind {
 	kind := cutNever
 	for i, p := range preTokenizers {
@@ -217,10 +218,11 @@ func trimsOffsets(data jsontext.Value) bool {
 	return (p.Type == "RobertaProcessing" || p.Type == "ByteLevel") && orTrue(p.TrimOffsets)
 }
 
-// lookBytes is how much text is looked over before a context is asked.
+// lookBytes is how much text is scanned between two checks of the context.
 const lookBytes = 64 << 10
 
-// after returns the first place to cut at or after size, or the length of text. Once ctx has ended it may return that, too.
+// after returns the first place to cut at or after size, or the length of text. Once ctx has ended it may return the
+// length, too.
 func (c *cutter) after(ctx context.Context, text string, size int) int {
 	if c.kind == cutNever {
 		return len(text)
@@ -236,7 +238,7 @@ func (c *cutter) after(ctx context.Context, text string, size int) int {
 	return len(text)
 }
 
-// before returns the last place to cut at or before size, or 0. Once ctx has ended it may return that, too.
+// before returns the last place to cut at or before size, or 0. Once ctx has ended it may return 0, too.
 func (c *cutter) before(ctx context.Context, text string, size int) int {
 	if c.kind == cutNever {
 		return 0
@@ -278,7 +280,7 @@ func (c *cutter) byRule(text string, i int) bool {
 	return false
 }
 
-// beforeAdded says whether an added token begins before byte i: the text is taken apart there in any case.
+// beforeAdded says whether an added token begins at byte i: the library splits the text there in any case.
 func (c *cutter) beforeAdded(text string, i int) bool {
 	for j := range c.added {
 		t := &c.added[j]
@@ -290,7 +292,7 @@ func (c *cutter) beforeAdded(text string, i int) bool {
 	return false
 }
 
-// inAdded says whether an added token could reach over a cut before byte i, or look beyond it.
+// inAdded says whether an added token could reach across a cut before byte i, or depend on the text beyond it.
 func (c *cutter) inAdded(text string, i int) bool {
 	for j := range c.added {
 		t := &c.added[j]
@@ -307,11 +309,11 @@ func (c *cutter) inAdded(text string, i int) bool {
 	return false
 }
 
-// maxSpaces is how much white space endsWord looks over for the word that follows.
+// maxSpaces is how many bytes of white space endsWord skips to find the next word.
 const maxSpaces = 64
 
-// endsWord says whether a ends a word, and rest is white space that the normaliser makes spaces, and then a word. A
-// normaliser never works across: no grapheme and no composition has a space in it but as its first character.
+// endsWord says whether a ends a word, and rest is white space, which the normaliser turns into spaces, and then a word. No
+// normaliser acts across that place: graphemes and compositions have a space only as their first character.
 func (c *cutter) endsWord(a rune, rest string) bool {
 	if !inWord(a) && !unicode.Is(unicode.M, a) && !isMarkup(a) {
 		return false
@@ -327,18 +329,18 @@ func (c *cutter) endsWord(a rune, rest string) bool {
 	return false
 }
 
-// isBlank is white space to BERT whatever its normaliser's options are.
+// isBlank says whether r is white space to BERT with all options of its normaliser.
 func isBlank(r rune) bool {
 	return r == ' ' || r == '\t' || r == '\n' || r == '\r' || r >= utf8.RuneSelf && unicode.Is(unicode.Z, r)
 }
 
-// isMarkup is ASCII's punctuation and symbols, and the punctuation of the CJK blocks.
+// isMarkup says whether r is punctuation or a symbol of ASCII, or punctuation of the CJK blocks.
 func isMarkup(r rune) bool {
 	return r > ' ' && r < 0x7f && !inWord(r) || r >= 0x3001 && r <= 0x3003 || r >= 0x3008 && r <= 0x3011 || r >= 0xff01 && r <= 0xff1f
 }
 
-// inWord is limited to what every tokenizer has for a letter or digit and nothing joins to what follows it: the letters
-// that Unicode calls Prepend are left out.
+// inWord says whether r is a letter or digit to every tokenizer, and never joins the character after it. It leaves out the
+// letters that Unicode calls Prepend.
 func inWord(r rune) bool {
 	if r < utf8.RuneSelf {
 		return '0' <= r && r <= '9' || 'a' <= r|0x20 && r|0x20 <= 'z'
@@ -347,16 +349,16 @@ func inWord(r rune) bool {
 	return r <= 0xffff && r != malayalamDotReph && unicode.In(r, unicode.L, unicode.Nd)
 }
 
-// class is what GPT-2's expression tells apart.
+// class is a class of characters in GPT-2's expression.
 type class uint8
 
 const (
-	classUnknown class = iota // that versions of Unicode may disagree on
+	classUnknown class = iota // versions of Unicode may disagree on it
 	classLetter
 	classNumber
 	classSpace
 	classRest
-	classMark // of classRest, but composes with what is before it
+	classMark // of classRest, but composes with the character before it
 )
 
 func classOf(r rune) class {
@@ -375,9 +377,9 @@ func classOf(r rune) class {
 	return classUnknown
 }
 
-// classesDiffer says whether GPT-2's expression (pre_tokenizers/byte_level.rs) ends a match between a and b, and nothing
-// before matters to what follows. White space looks at what is after it and belongs to that, so that a is none. An
-// apostrophe may begin a contraction, of which b is a part.
+// classesDiffer says whether GPT-2's expression (pre_tokenizers/byte_level.rs) ends a match between a and b, and the text
+// before that has no effect on the text after it. a must not be white space, which may belong to the match after it, nor an
+// apostrophe, which may begin a contraction that b is part of.
 func (c *cutter) classesDiffer(a, b rune) bool {
 	before, after := classOf(a), classOf(b)
 	if before == classMark {

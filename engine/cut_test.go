@@ -47,7 +47,8 @@ func tokenizerFile(t testing.TB, family string) map[string]jsontext.Value {
 	return file
 }
 
-// newTestTokenizer makes a tokenizer of a file that is changed before; asText: special tokens in a text are text.
+// newTestTokenizer makes a tokenizer of a file that is changed before; asText: special tokens in a text are encoded as
+// text.
 func newTestTokenizer(t testing.TB, file map[string]jsontext.Value, asText bool) *tokenizer {
 	t.Helper()
 	one := &tokenizer{turns: newTurns(2), stretches: newStretchTurns()}
@@ -82,7 +83,7 @@ type cutFamily struct {
 
 const bertNormalizer = `{"type":"BertNormalizer","clean_text":true,"handle_chinese_chars":%t,"strip_accents":%s,"lowercase":%t}`
 
-// longWords are words that an added token takes part in, with every flag.
+// awkwardAdded are added tokens that may be parts of words, with every flag.
 const awkwardAdded = `[{"id":1,"content":"<mask>","single_word":false,"lstrip":true,"rstrip":true,"normalized":false,"special":true},
 	{"id":2,"content":"!a","single_word":true,"lstrip":false,"rstrip":false,"normalized":false,"special":false},
 	{"id":3,"content":"[SEP]","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true}]`
@@ -160,7 +161,7 @@ func readCharsmap(t testing.TB) string {
 	return strings.TrimSpace(string(data))
 }
 
-// scripts are what texts of the tests are made of: whole words and single characters.
+// scripts are the parts of the tests' texts: whole words and single characters.
 var scripts = [][]string{
 	strings.Fields("the harbour boat can't it's they'll we've 'tis ferry pier. Stone, (lamp) light; storm! wind? a b c naïve Ärger"),
 	strings.Fields("東 京 天 気 水 火 山 川 日 本 の は カ タ ー ト 。 、 「 」 龥 㐀 豈 ｶ ﾞ 한 글 각 ᄀ ᅡ ᆨ"),
@@ -243,7 +244,7 @@ func TestPiecesHaveTheTokensOfTheWhole(t *testing.T) {
 	}
 }
 
-// FuzzPieces looks for a text whose pieces have other tokens than the whole.
+// FuzzPieces looks for a text with pieces that have other tokens than the whole.
 func FuzzPieces(f *testing.F) {
 	var all []*tokenizer
 	for i := range cutFamilies {
@@ -331,7 +332,7 @@ func TestLongStretches(t *testing.T) {
 	}
 }
 
-// Behind a charsmap, stretches of every script have an answer, which is that of the whole.
+// Behind a charsmap, stretches of every script can be encoded, and have the tokens of the whole.
 func TestLongStretchesOfScripts(t *testing.T) {
 	for _, f := range cutFamilies {
 		if f.change["normalizer"] != "charsmap" {
@@ -401,7 +402,7 @@ func awkwardText(r *rand.Rand, n int) string {
 	return clean(out.String())
 }
 
-// The normal form of a stretch is the library's, part for part, or the stretch can't be taken apart.
+// The normal form of a stretch is the library's, part for part, or the stretch can't be split into clusters.
 func TestNormalForm(t *testing.T) {
 	for _, f := range cutFamilies {
 		t.Run(f.name, func(t *testing.T) {

@@ -10,14 +10,14 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// wordClasses say what BERT's normaliser and pre-tokeniser do with a character, by the tables of the Rust library.
+// wordClasses tell how BERT's normaliser and pre-tokeniser treat a character, by the tables of the Rust library.
 type wordClasses struct {
 	clean, chinese, accents bool // options of the normaliser; accents: they are stripped
-	// most is how many characters a word may have, and not be unknown as a whole.
+	// most is how many characters a word may have; a longer one is the unknown token.
 	most int
-	// plain is false where an added token may be inside what looks like a word.
+	// plain says that compact may shorten texts: the model is WordPiece, and no added token may be inside an apparent word.
 	plain bool
-	table []wordClass // of the characters up to U+FFFF: a text may be searched from end to end
+	table []wordClass // of the characters up to U+FFFF, for speed: whole texts are scanned
 }
 
 // newWordClasses reads the options of a BertNormalizer and of a WordPiece model.
@@ -46,8 +46,8 @@ func newWordClasses(normalizer *stage, model jsontext.Value, added []addedToken)
 		w.table[r] = w.find(rune(r))
 	}
 	for _, t := range added {
-		// One between separators has no part of a longer word, and a short one without a dropped character is not what
-		// compact leaves.
+		// A token between separators has no part of a longer word. If it is short and has no dropped character, compact
+		// can't create it.
 		first, _ := utf8.DecodeRuneInString(t.Content)
 		last, _ := utf8.DecodeLastRuneInString(t.Content)
 		w.plain = w.plain && w.separates(first) && w.separates(last) && len(t.Content) <= w.most &&
@@ -56,13 +56,13 @@ func newWordClasses(normalizer *stage, model jsontext.Value, added []addedToken)
 	return w
 }
 
-// wordClass is what becomes of a character.
+// wordClass is how a character is treated.
 type wordClass uint8
 
 const (
 	classUnsure    wordClass = iota
 	classWord                // it stays
-	classDropped             // it goes, and what is on both sides of it is one word
+	classDropped             // it goes, and joins the characters on both sides to one word
 	classSeparator           // it is white space, or a word by itself
 )
 
@@ -123,7 +123,7 @@ func (w *wordClasses) ofASCII(r rune) wordClass {
 	return classSeparator // punctuation and symbols
 }
 
-// isChinese is the library's (normalizers/bert.rs), which leaves a part of extension E out.
+// isChinese has the ranges of the library (normalizers/bert.rs), which leaves out a part of extension E.
 func isChinese(r rune) bool {
 	switch {
 	case r >= 0x4e00 && r <= 0x9fff, r >= 0x3400 && r <= 0x4dbf, r >= 0xf900 && r <= 0xfaff,
@@ -135,7 +135,7 @@ func isChinese(r rune) bool {
 }
 
 // libraryDiffers are the characters up to U+FFFF that the Rust library has in another class than Go's tables: it knows
-// Unicode 8, and decomposes before it looks for punctuation. TestWordClasses finds them.
+// Unicode 8, and decomposes before it looks for punctuation. TestWordClasses finds missing ones.
 var libraryDiffers = &unicode.RangeTable{R16: []unicode.Range16{
 	{0x061d, 0x061d, 1}, {0x07fd, 0x07fd, 1}, {0x0890, 0x0891, 1}, {0x0898, 0x089f, 1}, {0x08ca, 0x08e2, 1},
 	{0x09fd, 0x09fe, 1}, {0x0a76, 0x0a76, 1}, {0x0afa, 0x0aff, 1}, {0x0b55, 0x0b55, 1}, {0x0c04, 0x0c04, 1},
@@ -146,15 +146,15 @@ var libraryDiffers = &unicode.RangeTable{R16: []unicode.Range16{
 	{0xa8c5, 0xa8c5, 1}, {0xa8ff, 0xa8ff, 1}, {0xa9bd, 0xa9bd, 1},
 }}
 
-// compact leaves out of a text what has no part in its tokens: of each stretch that is certainly one word and longer than
-// words may be, all but its beginning, which makes the same unknown token; and of each run of white space, and of
-// characters that are dropped, all but the first. Once ctx has ended it may return any text.
+// compact shortens a text without changing its tokens. Of each stretch that is certainly one word, and longer than words
+// may be, it keeps the beginning, which makes the same unknown token. Of each run of white space, and of characters that
+// are dropped, it keeps the first. Once ctx has ended it may return any text.
 func (w *wordClasses) compact(ctx context.Context, text string) string {
 	if !w.plain {
 		return text
 	}
 	var out strings.Builder
-	var word, dropped, blank int // of the stretch, and of the runs, that text[:i] ends in
+	var word, dropped, blank int // lengths of the stretch and the runs at the end of text[:i]
 	kept, look := 0, lookBytes
 	for i, r := range text {
 		if i >= look {

@@ -12,8 +12,8 @@ import (
 	"github.com/metalrank/metalrank/engine/trace"
 )
 
-// dispatcher has the devices of one Engine, or of all in a Pool, and does what the scheduler says: each device has a
-// goroutine for each batch that may be under way there, which packs it, runs it and hands out its results.
+// dispatcher owns the devices of one Engine, or of all Engines in a Pool, and runs the batches that the scheduler picks. A
+// device has a goroutine for each batch that may be in flight there; it packs the batch, runs it and hands out the results.
 type dispatcher struct {
 	begin time.Time // where the scheduler's clock starts
 	jobs  sync.Pool // of *job
@@ -27,10 +27,10 @@ type dispatcher struct {
 // device is a schedule.Device with the backends that run there, one a model. All is guarded by the dispatcher's lock.
 type device struct {
 	core     *schedule.Device
-	work     sync.Cond // that there may be something to do
+	work     sync.Cond // signalled when there may be work
 	replicas map[*schedule.Queue]*replica
-	timer    *time.Timer // to look again
-	idle     int         // goroutines that wait
+	timer    *time.Timer // wakes a goroutine to ask the scheduler again
+	idle     int         // goroutines waiting on work
 }
 
 func newDispatcher() *dispatcher {
@@ -72,7 +72,7 @@ func (d *dispatcher) attach(r *replica, weight float64) {
 	v.core.Attach(r.queue, weight)
 }
 
-// detach undoes attach and waits for what runs. It is called when no request of the model waits.
+// detach undoes attach and waits for running batches and for a reopen. No request of the model may be queued.
 func (d *dispatcher) detach(r *replica) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -84,7 +84,7 @@ func (d *dispatcher) detach(r *replica) {
 	delete(r.device.replicas, r.queue)
 }
 
-// close ends the goroutines. All models are detached before.
+// close ends the goroutines. The caller has detached all models.
 func (d *dispatcher) close() {
 	d.mu.Lock()
 	d.closed = true
@@ -96,7 +96,7 @@ func (d *dispatcher) close() {
 	d.slots.Wait()
 }
 
-// run has the scheduler run a job, waits for it, and puts it back.
+// run submits a job to the scheduler, waits for it and releases it.
 func (d *dispatcher) run(ctx context.Context, e *Engine, j *job, stats *Stats) error {
 	err := d.submit(e, j)
 	if err == nil {
@@ -135,7 +135,7 @@ func (d *dispatcher) submit(e *Engine, j *job) error {
 	return nil
 }
 
-// wait returns when a submitted job is done or has failed, or takes it back when ctx ends first.
+// wait returns when a submitted job is done or has failed; if ctx ends first, it drops the job from the queue.
 func (d *dispatcher) wait(ctx context.Context, e *Engine, j *job) error {
 	select {
 	case <-j.done:
@@ -144,7 +144,7 @@ func (d *dispatcher) wait(ctx context.Context, e *Engine, j *job) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if j.settled { // at the same moment
+	if j.settled { // just as ctx ended
 		<-j.done
 		return j.err
 	}
@@ -183,13 +183,13 @@ func (d *dispatcher) serve(v *device) {
 			v.idle--
 			continue
 		}
-		v.wake() // there may be more, for another slot
+		v.wake() // there may be more work, for another slot
 		r := v.replicas[s.batch.Queue]
 		r.running++
 		d.mu.Unlock()
 		timer := r.engine.config.Trace.Batch()
 		err := s.run(r.backend, timer)
-		// Before its requests hear of it, so that no recording has those without their batch.
+		// Before finish tells the requests, so that no recording has a request without its batch.
 		timer.End(r.name, s.batch.ID, d.begin.Add(s.batch.Began()), s.batch.Sequences, s.batch.Tokens)
 		d.mu.Lock()
 		stats := d.finish(v, r, &s, err)
@@ -201,7 +201,7 @@ func (d *dispatcher) serve(v *device) {
 	}
 }
 
-// finish hands out what a batch has brought. The lock is held.
+// finish hands a batch's results to its jobs. The dispatcher's lock is held.
 func (d *dispatcher) finish(v *device, r *replica, s *slot, err error) BatchStats {
 	end := d.now()
 	used := v.core.Done(&s.batch, end)
@@ -220,7 +220,7 @@ func (d *dispatcher) finish(v *device, r *replica, s *slot, err error) BatchStat
 			j.ended = end
 			j.settle(nil)
 		}
-		if j.left && j.request.Idle() { // a request has one span in a batch, so that nothing comes after it
+		if j.left && j.request.Idle() { // a request has one span in a batch, so no later span needs j
 			j.recycle()
 		}
 	}
@@ -234,7 +234,7 @@ func (d *dispatcher) finish(v *device, r *replica, s *slot, err error) BatchStat
 	return stats
 }
 
-// slot is what one batch needs while it is under way; it is used again by the next.
+// slot holds one batch in flight and its buffers; the next batch reuses it.
 type slot struct {
 	batch  schedule.Batch
 	packed backend.Batch
@@ -264,7 +264,7 @@ func (s *slot) run(b backend.Backend, timer *trace.BatchTimer) (err error) {
 	} else {
 		s.logits = s.logits[:n]
 	}
-	// A batch belongs to many, so that no one request's context may end it.
+	// A batch serves several requests, so no single request's context may end it.
 	ctx := context.Background()
 	if timer != nil {
 		timer.Packed()

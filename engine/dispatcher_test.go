@@ -20,7 +20,7 @@ import (
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
-// hashing is a backend whose logits are a function of each sequence, and which may fail.
+// hashing is a backend with logits that are a function of each sequence. It may fail.
 type hashing struct {
 	backend.Backend
 	before func() error // nil: nothing; called once a batch
@@ -146,7 +146,7 @@ func TestEveryCallHasOneAnswer(t *testing.T) {
 	}
 }
 
-// What is cancelled while it waits costs no device time.
+// A call that is cancelled while it waits costs no device time.
 func TestCancelledCallsAreNotRun(t *testing.T) {
 	reached, release := make(chan struct{}), make(chan struct{})
 	var batches, sequences atomic.Int64
@@ -266,7 +266,7 @@ func TestSmallCallsPassLargeOnes(t *testing.T) {
 	})
 }
 
-// BenchmarkDispatch is what scheduling costs a call of eight pairs, with a backend that computes nothing.
+// BenchmarkDispatch measures the cost of scheduling a call of eight pairs, with a backend that computes nothing.
 func BenchmarkDispatch(b *testing.B) {
 	null := func(b backend.Backend) (backend.Backend, error) { return nothing{b}, nil }
 	e, err := Open(b.Context(), Config{MaxConcurrentRequests: 1 << 16, wrap: null})

@@ -77,7 +77,7 @@ func (e *Engine) encodeText(ctx context.Context, who *caller, text string, need 
 	return ids, nil
 }
 
-// encodeCut returns at least need tokens of text from where mode keeps them, and at most so many, 0 being no limit.
+// encodeCut returns at least need tokens of text from the end that mode keeps, and at most most; 0: no limit.
 func (e *Engine) encodeCut(ctx context.Context, who *caller, text string, need, most int, mode Truncation) ([]int32, error) {
 	if most > 0 {
 		need = min(need, most)
@@ -93,11 +93,10 @@ func (e *Engine) encodeCut(ctx context.Context, who *caller, text string, need, 
 	return ids, err
 }
 
-// countedTokens is how many tokens of a document are counted for the error that says how many there are too many. More
-// are no use to anybody.
+// countedTokens is how many tokens of a document are counted for a *LengthError. A larger count is of no use.
 const countedTokens = 1 << 14
 
-// encodePair tokenises the document of pair index and joins it with the query's tokens q, of which there are none where the
+// encodePair tokenises the document of pair index and joins it with the query's tokens q, which are empty where the
 // template is of one text.
 func (e *Engine) encodePair(
 	ctx context.Context, who *caller, template *textTemplate, q []int32, document string, index int, options *Options,
@@ -123,13 +122,14 @@ func (e *Engine) encodePair(
 	}
 	keepQ, keepD := longestFirst(len(q), len(d), limit)
 	s := template.assemble(mode.cut(q, keepQ), mode.cut(d, keepD))
-	if len(s.ids) == 0 { // no forward pass takes it, and the scheduler would wait for it to become shorter
+	if len(s.ids) == 0 { // no forward pass takes it, and the scheduler would never run it
 		return sequence{}, fmt.Errorf("%w: pair %d has no tokens, as the texts have none and tokenizer.json adds none", ErrTokenizer, index)
 	}
 	return s, e.checkIDs(s.ids)
 }
 
-// checkIDs finds a token that the model has no embedding of. Here it costs its own request; in a batch it would cost all.
+// checkIDs returns an error for a token that the model has no embedding of. Here only its request fails; in a batch all
+// would.
 func (e *Engine) checkIDs(ids []int32) error {
 	vocab := int32(e.checkpoint.Config().VocabSize)
 	for _, id := range ids {

@@ -59,7 +59,7 @@ func Open(ctx context.Context, config Config) (*Engine, error) {
 	return e, nil
 }
 
-// openOn loads a model for a dispatcher's devices, which attach gives it.
+// openOn loads a model for the devices of d; attach then puts it on them.
 func openOn(ctx context.Context, config Config, d *dispatcher) (*Engine, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
@@ -87,7 +87,7 @@ func openOn(ctx context.Context, config Config, d *dispatcher) (*Engine, error) 
 	return e, nil
 }
 
-// attach gives a loaded model its part of the devices. Weight is how much more than others it gets of them.
+// attach gives a loaded model its share of the devices, by weight.
 func (e *Engine) attach(weight float64) {
 	for _, r := range e.replicas {
 		e.dispatcher.attach(r, weight)
@@ -129,11 +129,12 @@ func (e *Engine) load(ctx context.Context) error {
 		return err
 	}
 	e.info = e.describe()
-	// Not half of one model and half of another, which somebody was copying over it.
+	// If the files changed while they were read, the model may be a mix of two.
 	return e.checkpoint.Changed()
 }
 
-// Close refuses new calls, waits for those under way, then frees what Open loaded. It may be called more than once.
+// Close refuses new calls, waits for those under way, then frees everything that Open loaded. It may be called more than
+// once.
 func (e *Engine) Close() error {
 	e.mu.Lock()
 	e.closed = true
@@ -151,7 +152,7 @@ func (e *Engine) Close() error {
 	return e.closeErr
 }
 
-// release frees in reverse order of load, whatever of it was reached.
+// release frees everything that load opened, in reverse order; load may have stopped part way.
 func (e *Engine) release() error {
 	var errs []error
 	for _, r := range e.replicas {
@@ -174,7 +175,7 @@ func (e *Engine) hold() error {
 	return nil
 }
 
-// enter is hold for a call that wants scores, and counts it and the tokens that are expected of it; the caller calls exit.
+// enter is hold for a scoring call; it also counts the call and reserves its expected tokens. The caller calls exit.
 func (e *Engine) enter(client string, expected int) error {
 	if err := e.hold(); err != nil {
 		return err
@@ -196,8 +197,8 @@ func (e *Engine) enter(client string, expected int) error {
 	return err
 }
 
-// Full says whether a client's call for scores would be refused whatever is in it; the error is an *OverloadError. It lets a
-// server refuse a request that it has not read yet.
+// Full returns an *OverloadError if any scoring call of the client would be refused now. It lets a server refuse a request
+// before reading it.
 func (e *Engine) Full(client string) error {
 	e.dispatcher.mu.Lock()
 	defer e.dispatcher.mu.Unlock()
@@ -208,7 +209,7 @@ func (e *Engine) Full(client string) error {
 	return err
 }
 
-// exit is for each enter that succeeded; err is the call's.
+// exit undoes one successful enter, and counts the call by its error err.
 func (e *Engine) exit(err error) {
 	e.dispatcher.mu.Lock()
 	e.queue.Leave()

@@ -128,7 +128,7 @@ func TestRerankSortsAndKeepsTies(t *testing.T) {
 	}
 }
 
-// saturated is a backend whose logits are all beyond where float32 tells sigmoids apart.
+// saturated is a backend with logits so large that their sigmoids are equal in float32.
 type saturated struct{ backend.Backend }
 
 func (saturated) Forward(_ context.Context, b *backend.Batch, out []float32) error {

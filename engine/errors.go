@@ -22,7 +22,7 @@ var (
 	ErrBackend = errors.New("engine: backend failed")
 )
 
-// OverloadError says that a call was refused, whole, since too much is under way; it is one to try again.
+// OverloadError says that a call was refused as a whole because too much is in flight. The caller may try again.
 type OverloadError = schedule.OverloadError
 
 // ConfigError says that a field of a configuration has a value that it can't have.
@@ -38,7 +38,7 @@ func (e *ConfigError) Error() string {
 	return fmt.Sprintf("%s: %s is %s, want %s", e.Package, e.Field, e.Got(), e.Want)
 }
 
-// Got is the value as error texts have it.
+// Got returns the value as error texts show it.
 func (e *ConfigError) Got() string {
 	if text, ok := e.Value.(string); ok {
 		return strconv.Quote(text)
@@ -48,7 +48,7 @@ func (e *ConfigError) Got() string {
 
 // ValueError says that a call asks for something out of bounds.
 type ValueError struct {
-	Field    string // of Options; or "pairs", of which there are too many
+	Field    string // of Options, or "pairs" if there are too many
 	Value    float64
 	Min, Max float64
 }
@@ -63,7 +63,7 @@ type LengthError struct {
 	Index  int // of the pair or document, from 0
 	Tokens int // special tokens included
 	Limit  int
-	// AtLeast says that there may be more: no further ones were counted.
+	// AtLeast says that the pair may have more tokens: counting stopped there.
 	AtLeast bool
 }
 

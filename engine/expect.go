@@ -5,11 +5,11 @@ import (
 	"sync/atomic"
 )
 
-// A request is admitted by the tokens that its bytes let expect, before it is tokenised: a server that has too much to do
-// refuses at once, and not when most of the work is done. The tokens themselves are admitted after.
+// A request is admitted by an estimate of its tokens from its bytes, before it is tokenised: an overloaded server refuses
+// at once, and not when most of the work is done. The actual tokens are admitted after that.
 
-// tokenRate is how many tokens a byte of late texts made. It is low at first, so that the first requests are not refused
-// for what they don't have.
+// tokenRate is the number of tokens per byte of recent texts. It is low at first, so that the first requests are not
+// refused for tokens that they don't have.
 type tokenRate struct{ bits atomic.Uint64 }
 
 const firstTokenRate = 1. / 8
@@ -21,7 +21,7 @@ func (r *tokenRate) get() float64 {
 	return firstTokenRate
 }
 
-// add lets the last texts count for a tenth. Of two that come at the same moment one may be lost.
+// add lets the last texts count for a tenth. Of two concurrent calls one may be lost.
 func (r *tokenRate) add(tokens, bytes int) {
 	if bytes > 0 {
 		r.bits.Store(math.Float64bits(0.9*r.get() + 0.1*float64(tokens)/float64(bytes)))
@@ -59,7 +59,7 @@ func (e *Engine) learn(pairs []Pair, sequences []sequence) {
 	e.rate.add(tokens, bytes)
 }
 
-// unreserve ends what enter has reserved.
+// unreserve releases the tokens that enter has reserved.
 func (e *Engine) unreserve(client string, expected int) {
 	e.dispatcher.mu.Lock()
 	e.queue.Release(client, expected)

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A request is refused by the tokens that its bytes let expect before it is tokenised.
+// A request is refused by an estimate of its tokens from its bytes, before it is tokenised.
 func TestOverloadIsJudgedBeforeTheWork(t *testing.T) {
 	e := openConfig(t, Config{MaxQueueTokens: 1000})
 	e.dispatcher.mu.Lock()

@@ -14,8 +14,8 @@ import (
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
-// fieldCase is a checkpoint whose small files say something else, with what sentence-transformers computes then, or with
-// a part of the error that the engine refuses it with.
+// fieldCase is a checkpoint with changed small files, with the results of sentence-transformers for it, or with a part of
+// the error that the engine refuses it with.
 type fieldCase struct {
 	Name   string         `json:"name"`
 	Base   string         `json:"base"`
@@ -30,7 +30,7 @@ type fieldGoldens struct {
 	Cases []fieldCase         `json:"cases"`
 }
 
-// The fields of the small files mean what they mean to transformers and sentence-transformers; see
+// The fields of the small files mean the same as to transformers and sentence-transformers; see
 // tools/model/golden/fields.py and docs/checkpoint-fields.md.
 func TestFieldsAgainstSentenceTransformers(t *testing.T) {
 	var golden fieldGoldens
@@ -63,7 +63,8 @@ func TestFieldsAgainstSentenceTransformers(t *testing.T) {
 	}
 }
 
-// docs/checkpoint-fields.md lists what the loaders read and nothing that no case has; what it says of a field is so in one.
+// docs/checkpoint-fields.md lists all fields that the loaders read, and only fields of the cases; each verdict holds in a
+// case.
 func TestFieldsAreListed(t *testing.T) {
 	var golden fieldGoldens
 	readGolden(t, "fields.json", &golden)
@@ -103,7 +104,7 @@ var (
 	fieldName    = regexp.MustCompile("`([^`]+)`")
 )
 
-// listedFields reads the tables: what is said of a field, by file and field.
+// listedFields reads the tables: the verdict on a field, by file and field.
 func listedFields(t *testing.T) map[string]map[string]string {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join("..", "docs", "checkpoint-fields.md"))

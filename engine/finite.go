@@ -13,8 +13,8 @@ import (
 // NonFiniteError says that a pair has no score: a number of its forward pass is NaN or infinite. It is an ErrBackend.
 type NonFiniteError struct {
 	Index int // of the pair or document, from 0; -1: of the pairs that Open tries
-	// Tensor is the first tensor of the checkpoint that is not finite itself, and Element and Value are where. Empty: all
-	// weights are finite, and numbers have become too large for the arithmetic.
+	// Tensor is the first tensor of the checkpoint with a weight that is not finite, and Element and Value are that
+	// weight's index and value. Empty: all weights are finite, and numbers have become too large for the arithmetic.
 	Tensor  string
 	Element int
 	Value   float32
@@ -30,7 +30,7 @@ func (e *NonFiniteError) Error() string {
 	return fmt.Sprintf("%v: %s has no finite score: %s", ErrBackend, pair, e.Reason())
 }
 
-// Reason says what is wrong, and what to do about it.
+// Reason returns the cause and the remedy.
 func (e *NonFiniteError) Reason() string {
 	switch {
 	case e.Tensor != "":
@@ -44,7 +44,7 @@ func (e *NonFiniteError) Reason() string {
 // Unwrap makes it an ErrBackend.
 func (e *NonFiniteError) Unwrap() error { return ErrBackend }
 
-// badWeight is the first element of a checkpoint that is not finite.
+// badWeight is the first weight of a checkpoint that is not finite.
 type badWeight struct {
 	once    sync.Once
 	tensor  string // empty: there is none
@@ -57,7 +57,7 @@ func (b *badWeight) find(checkpoint *weights.Checkpoint) {
 	b.once.Do(func() {
 		tensors, err := checkpoint.Weights()
 		if err != nil {
-			return // the backend has found none
+			return // no error is expected: the backend has read them
 		}
 		const chunk = 1 << 14
 		for _, t := range tensors {
@@ -83,7 +83,7 @@ func (b *badWeight) find(checkpoint *weights.Checkpoint) {
 
 func isFinite(v float32) bool { return v-v == 0 }
 
-// nonFinite returns what is wrong with the first pair whose logits [n, C] are not all finite, and nil where they are.
+// nonFinite returns an error for the first pair with a logit that is not finite, or nil if there is none. logits is [n, C].
 func (e *Engine) nonFinite(logits []float32, dtype string) *NonFiniteError {
 	i := slices.IndexFunc(logits, func(v float32) bool { return !isFinite(v) })
 	if i < 0 {
@@ -94,14 +94,14 @@ func (e *Engine) nonFinite(logits []float32, dtype string) *NonFiniteError {
 	return &NonFiniteError{Index: i / len(e.labels), Tensor: bad.tensor, Element: bad.element, Value: bad.value, DType: dtype}
 }
 
-// plainPairs are what any reranker must be able to score.
+// plainPairs are pairs that any reranker must be able to score.
 var plainPairs = []Pair{
 	{Query: "how big is a panda?", Document: "A panda is a bear."},
 	{Query: "2024-01-01", Document: "東京: {1, 2}"},
 }
 
-// tryPairs runs plainPairs on a GPU, and where activations are narrower than float32: a model whose numbers don't fit fails
-// when it is opened.
+// tryPairs runs plainPairs on a GPU, and where activations are narrower than float32: a model with numbers that don't fit
+// fails when it is opened.
 func (e *Engine) tryPairs(ctx context.Context, b backend.Backend) error {
 	info := b.Info()
 	switch {

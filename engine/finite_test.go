@@ -70,7 +70,7 @@ func TestNonFinitePair(t *testing.T) {
 	}
 }
 
-// overflowing scales the feed-forward blocks so that what is between their halves overflows float16, and nothing else: the
+// overflowing scales the feed-forward blocks so that the values between their halves overflow float16, and no others: the
 // scores are about the same in fp32.
 func overflowing(t *testing.T) string {
 	t.Helper()

@@ -12,8 +12,7 @@ import (
 	"github.com/metalrank/metalrank/weights"
 )
 
-// A tokenizer.json is somebody else's: whatever its post_processor says, either it is refused, or pairs can be put
-// together by it.
+// A tokenizer.json is not trusted: any post_processor is either refused, or pairs can be put together by it.
 func FuzzPairTemplate(f *testing.F) {
 	f.Add([]byte(bertTemplate))
 	f.Add([]byte(`{"type": "BertProcessing", "sep": ["[SEP]", 102], "cls": ["[CLS]", 101]}`))
@@ -42,7 +41,7 @@ func FuzzPairTemplate(f *testing.F) {
 	})
 }
 
-// The small files beside a tokenizer are somebody else's, too: either they are refused, or texts can be encoded.
+// The small files beside a tokenizer are not trusted, either: they are refused, or texts can be encoded.
 func FuzzTokenizerFiles(f *testing.F) {
 	families := []string{"roberta", "xlm_roberta", "camembert", "electra", "distilbert"}
 	all := make([]map[string][]byte, len(families))

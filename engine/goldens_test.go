@@ -19,8 +19,8 @@ import (
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
-// What transformers computed, as tools/model/golden recorded it. The tolerance is design's for fp32: it covers the rounding
-// of transformers' fp32 arithmetic, against which our float64 is nearly exact.
+// logitTolerance is the allowed difference from transformers' logits, as tools/model/golden recorded them. It covers the
+// rounding of transformers' fp32 arithmetic, against which our float64 is nearly exact.
 const logitTolerance = 1e-4
 
 type goldenPair struct {
@@ -105,8 +105,8 @@ func TestEmbeddedModelAgainstTransformers(t *testing.T) {
 	compareGoldens(t, openConfig(t, Config{Backend: BackendReference}), golden, logitTolerance)
 }
 
-// TestPublishedScores holds the embedded model to what is published of the one that it was quantised from, in fp32. The
-// allowance is what the card states as the cost of that quantisation, where logits spread over 20; arithmetic in int8 may
+// TestPublishedScores compares the embedded model with published scores, in fp32, of the model that it was quantised from.
+// The allowance is the cost of that quantisation as the card states it, where logits spread over 20; arithmetic in int8 may
 // cost as much again.
 func TestPublishedScores(t *testing.T) {
 	allowed := map[string]float64{PrecisionFP32: 0.2, PrecisionInt8: 0.4}
@@ -155,7 +155,7 @@ func embeddedGoldens(t *testing.T, longest int) []goldenPair {
 	return golden
 }
 
-// randomModel is a checkpoint of weightstest, and what transformers makes of it.
+// randomModel is a checkpoint of weightstest with the results of transformers for it.
 type randomModel struct {
 	Name      string            `json:"name"`
 	Files     map[string]string `json:"files"`
@@ -165,7 +165,7 @@ type randomModel struct {
 	dir string // where it has been written
 }
 
-// randomGoldens writes the checkpoints, whose files must be those that the goldens were made with.
+// randomGoldens writes the checkpoints. Their files must be those that the goldens were made with.
 func randomGoldens(t *testing.T) []randomModel {
 	t.Helper()
 	var golden struct {
@@ -212,7 +212,7 @@ func TestRandomModelsAgainstTransformers(t *testing.T) {
 	}
 }
 
-// tokenGolden is what transformers makes of a pair at several lengths; one that it can't do has 0 tokens.
+// tokenGolden has transformers' tokens for a pair at several lengths; a length that it can't do has 0 tokens.
 type tokenGolden struct {
 	Kind           string   `json:"kind"`
 	Query          string   `json:"query"`
@@ -297,7 +297,7 @@ func TestTokensAgainstTransformers(t *testing.T) {
 	t.Logf("%d pairs, %d sequences", len(golden), compareTokens(t, header, golden))
 }
 
-// Bytes that no Python string can hold: NUL, and what isn't UTF-8.
+// Bytes that no Python string can hold: NUL, and invalid UTF-8.
 func TestTokensOfInvalidTexts(t *testing.T) {
 	var golden struct {
 		tokenHeader

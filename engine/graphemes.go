@@ -26,9 +26,9 @@ func clusterBytes(text string, graphemes bool) (bytes int, ends bool) {
 	return n, true
 }
 
-// apart says whether a grapheme certainly ends between two characters (Unicode Standard Annex 29), and, but where nothing else
-// matters, whether no composition and no run of white space goes on. Between a mark and a consonant of some scripts there may
-// be a conjunct.
+// apart says whether a grapheme certainly ends between two characters (Unicode Standard Annex 29), and, unless graphemes is
+// set, that no composition and no run of white space crosses that place. Between a mark and a consonant of some scripts
+// there may be a conjunct.
 func apart(a, b rune, graphemes bool) bool {
 	const conjunct, conjunctEnd = 0x0900, 0x0d7f
 	switch {
@@ -40,7 +40,7 @@ func apart(a, b rune, graphemes bool) bool {
 	return standsAlone(b) && (unicode.IsMark(a) || extends(a)) && (b < conjunct || b > conjunctEnd || !unicode.IsLetter(b))
 }
 
-// isControl says whether a character is a grapheme by itself, but for a carriage return before a line feed.
+// isControl says whether a character is a grapheme by itself, except a carriage return before a line feed.
 func isControl(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, breaking) }
 
 // breaking are the format characters (Cf) that are graphemes by themselves.
@@ -54,8 +54,8 @@ func beginsAlone(text string) bool {
 	return standsAlone(r)
 }
 
-// standsAlone says whether a character always begins a grapheme after another of them, or after a mark, and composes with
-// nothing before it.
+// standsAlone says whether a character always begins a grapheme after another such character, or after a mark, and composes
+// with nothing before it.
 func standsAlone(r rune) bool {
 	if r <= 0xffff {
 		return aloneTable()[r]
@@ -79,7 +79,7 @@ func findAlone(r rune) bool {
 }
 
 // joining are the letters and symbols that may share a grapheme with the character before or after them. Hangul jamo are among
-// them, and characters whose normal form KC is a jamo.
+// them, and characters with a jamo as their normal form KC.
 var joining = &unicode.RangeTable{
 	R16: []unicode.Range16{
 		{0x0d4e, 0x0d4e, 1}, {0x0e33, 0x0e33, 1}, {0x0eb3, 0x0eb3, 1}, {0x1100, 0x11ff, 1}, {0x3131, 0x318e, 1},
@@ -90,14 +90,14 @@ var joining = &unicode.RangeTable{
 	},
 }
 
-// extends says whether a character certainly belongs to the grapheme before it, where that is no control character.
+// extends says whether a character certainly belongs to the grapheme before it, unless that is a control character.
 func extends(r rune) bool {
 	const thaiAm, laoAm, nonJoiner, voiced, semiVoiced = 0x0e33, 0x0eb3, 0x200c, 0xff9e, 0xff9f
 	return unicode.In(r, unicode.Mn, unicode.Me) || r == thaiAm || r == laoAm || r == nonJoiner || r == voiced || r == semiVoiced
 }
 
-// extension returns how many bytes at the beginning of text certainly belong to the grapheme of a character before them that is
-// no control character. It looks over no more than matters.
+// extension returns how many bytes at the beginning of text certainly belong to the grapheme of the character before text,
+// which is no control character. It stops once the count is above graphemeBytes.
 func extension(text string) (bytes int) {
 	for _, r := range text {
 		if bytes > graphemeBytes || !extends(r) {

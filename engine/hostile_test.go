@@ -17,7 +17,7 @@ import (
 	"github.com/metalrank/metalrank/weights"
 )
 
-// hostile are parts of a tokenizer.json with values that contradict each other or that nobody expects.
+// hostile are parts of a tokenizer.json with values that contradict each other or are unexpected.
 func hostile() map[string][]string {
 	nested := func(n int, open, inner, end string) string {
 		return strings.Repeat(open, n) + inner + strings.Repeat(end, n)
@@ -103,8 +103,7 @@ func hostile() map[string][]string {
 	}
 }
 
-// TestHostileTokenizers: whatever stands in a tokenizer.json, it is refused, or texts are encoded or refused; nothing ends the
-// process.
+// TestHostileTokenizers: any tokenizer.json is refused, or texts are encoded or refused; nothing ends the process.
 func TestHostileTokenizers(t *testing.T) {
 	texts := []string{
 		"", "a", "aaaaaaaaaaaaaaaaaaaab", "a b c", "\u0000a\u0000", "東京 ﷺ é\u0301 \u200d\U0001F469\u200d\U0001F467", "\xff\xfe",
@@ -172,7 +171,7 @@ func encodeHostile(t *testing.T, files map[string][]byte, texts []string) bool {
 	return true
 }
 
-// TestBounds: what would make gigabytes or minutes of a text is refused, what is in use is not.
+// TestBounds: parts that would make gigabytes or minutes of a text are refused, parts in use are not.
 func TestBounds(t *testing.T) {
 	replace := func(pattern, content string) string {
 		return fmt.Sprintf(`{"type":"Replace","pattern":%s,"content":%q}`, pattern, content)

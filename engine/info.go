@@ -10,11 +10,11 @@ import (
 
 // Info describes a loaded model.
 type Info struct {
-	Model        string // the folder's name, that of the hub for a folder of its cache, or the embedded model's
+	Model        string // the folder's name, the hub's name for a folder of its cache, or the embedded model's name
 	Revision     string // the commit on the hub, of a folder of its cache; else empty
 	Architecture string // "BertForSequenceClassification"
 	Config       weights.Config
-	Parameters   int64 // elements of all tensors, quantised ones counted as what they stand for
+	Parameters   int64 // elements of all tensors, quantised ones counted as dequantised
 	DTypes       []DTypeCount
 	Labels       []string
 	Activation   string // from logits to scores: "sigmoid", "softmax", "identity", "tanh"
@@ -32,7 +32,7 @@ type DTypeCount struct {
 	Bytes   int64
 }
 
-// Info returns what was loaded. It may be called on a closed Engine.
+// Info describes the loaded model. It may be called on a closed Engine.
 func (e *Engine) Info() Info { return e.info }
 
 // Card reads licence and origin of the model, as the front matter of its README.md states them. Errors: weights.ErrInvalid for
@@ -52,7 +52,7 @@ func (e *Engine) describe() Info {
 		c := counts[t.StoredAs()]
 		counts[t.StoredAs()] = DTypeCount{DType: t.StoredAs(), Tensors: c.Tensors + 1, Bytes: c.Bytes + int64(t.SizeBytes())}
 	}
-	if whole, err := e.checkpoint.Weights(); err == nil { // it is fine: the backend has read it
+	if whole, err := e.checkpoint.Weights(); err == nil { // no error: the backend has read it
 		for _, t := range whole {
 			info.Parameters += int64(t.Len())
 		}

@@ -7,8 +7,8 @@ import (
 	"github.com/metalrank/metalrank/engine/trace"
 )
 
-// job is a request on its way through the scheduler. Jobs are used again: a request costs no memory but that of its tokens
-// and its results.
+// job is a request on its way through the scheduler. Jobs are reused: a request allocates memory only for its tokens and
+// its results.
 //
 // From dispatcher.submit on, all but logits is guarded by the dispatcher's lock.
 type job struct {
@@ -17,10 +17,10 @@ type job struct {
 	sequences []sequence // [n]
 	logits    []float32  // [n, C]; a batch writes the rows that it has run
 	ended     time.Duration
-	timer     *trace.RequestTimer // nil as a rule
+	timer     *trace.RequestTimer // nil unless it is recorded
 	err       error
-	settled   bool          // done was sent
-	left      bool          // nobody waits for it: it is put back once the scheduler holds nothing of it
+	settled   bool          // done was sent, or the caller stopped waiting
+	left      bool          // no caller waits for it: it is recycled once the scheduler holds nothing of it
 	done      chan struct{} // has room for one
 }
 
@@ -35,9 +35,9 @@ func jobOf(r *schedule.Request) *job {
 	return j
 }
 
-// newJob returns a job for sequences, of which logits [n, C] is to hold the result.
+// newJob returns a job for sequences; its batches write their results to logits [n, C].
 func (e *Engine) newJob(sequences []sequence, logits []float32) *job {
-	j, _ := e.dispatcher.jobs.Get().(*job) // nor there
+	j, _ := e.dispatcher.jobs.Get().(*job) // nothing else is put there, either
 	j.engine, j.sequences, j.logits = e, sequences, logits
 	for _, s := range sequences {
 		j.request.Lengths = append(j.request.Lengths, int32(len(s.ids)))
@@ -45,7 +45,7 @@ func (e *Engine) newJob(sequences []sequence, logits []float32) *job {
 	return j
 }
 
-// settle tells whoever waits that the job is done, or has failed with err.
+// settle tells the waiting caller that the job is done, or has failed with err.
 func (j *job) settle(err error) {
 	if j.settled {
 		return
@@ -54,7 +54,7 @@ func (j *job) settle(err error) {
 	j.done <- struct{}{}
 }
 
-// release puts the job back, now or when the scheduler holds nothing of it.
+// release recycles the job, now or when the scheduler holds nothing of it.
 func (j *job) release() {
 	j.left = true
 	if j.request.Idle() {
@@ -65,7 +65,7 @@ func (j *job) release() {
 func (j *job) recycle() {
 	j.request.Reset()
 	select {
-	case <-j.done: // nobody had waited for it
+	case <-j.done: // settled, but no caller received it
 	default:
 	}
 	d := j.engine.dispatcher

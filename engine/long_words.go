@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// A page of Chinese is one word of a SentencePiece tokenizer, and its best pieces depend on all of it: they are found
-// here. A charsmap is applied here, too. For other normalisers, and where the bounds of graphemes are unclear, the library is
-// asked for the normal form of one cluster at a time. No grapheme and no composition crosses the bounds of a cluster. Most
+// A page of Chinese is one word of a SentencePiece tokenizer, and its best pieces depend on all of it. longWords finds
+// them, and applies a charsmap. For other normalisers, and where the bounds of graphemes are unclear, the library is asked
+// for the normal form of one cluster at a time. No grapheme and no composition crosses the bounds of a cluster. Most
 // clusters are one character.
 
-// longWords encodes stretches without a place to cut, of a Unigram model behind Metaspace.
+// longWords encodes stretches without a place to cut, for a Unigram model after Metaspace.
 type longWords struct {
 	model    *unigram
 	charsmap *charsmap // nil: the library is asked for all clusters
@@ -33,7 +33,7 @@ const (
 
 const metaspace = "▁"
 
-// newLongWords returns nil for other tokenizers.
+// newLongWords returns nil for tokenizers that longWords can't encode for.
 func newLongWords(normalizers, preTokenizers []stage, model *unigram, tokens func(string) []string) *longWords {
 	n := len(preTokenizers)
 	if model == nil || n == 0 || n > 2 || preTokenizers[n-1].Type != "Metaspace" || n == 2 && preTokenizers[0].Type != "WhitespaceSplit" {
@@ -73,7 +73,7 @@ func newLongWords(normalizers, preTokenizers []stage, model *unigram, tokens fun
 	return w
 }
 
-// errNotClusters says that a stretch can't be taken apart.
+// errNotClusters marks a stretch that can't be split into clusters.
 var errNotClusters = &StretchError{}
 
 // encodeLongWords returns the token ids of a stretch, or at least the first need of them.

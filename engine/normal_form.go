@@ -14,16 +14,16 @@ const maxKnown = 1 << 16
 
 // normal reads a stretch as the model gets it, with ▁ for white space.
 type normal struct {
-	text   string            // the rest
+	text   string            // not read yet
 	open   bool              // it begins in a cluster
 	known  map[string]string // clusters
 	one    []byte            // the normal form of a cluster
 	out    []byte            // the normal form that is not returned yet
-	spaces int               // how many ▁ come next, if more comes after them
-	begun  bool              // something came before them
-	odd    bool              // the last of that is white space that is no ▁
+	spaces int               // pending ▁, which are written if text follows
+	begun  bool              // text came before them
+	odd    bool              // that text ends in white space that is no ▁
 	added  []string          // tokens that the library would find in the normal form
-	hold   int               // in how much of the end of out one of them may begin
+	hold   int               // bytes at the end of out in which one of added may begin
 }
 
 func (t *tokenizer) newNormal(text string) (*normal, error) {
@@ -45,7 +45,7 @@ func (t *tokenizer) newNormal(text string) (*normal, error) {
 	return n, nil
 }
 
-// next returns another part.
+// next returns the next part of the normal form.
 func (n *normal) next(ctx context.Context, t *tokenizer, who *caller) (part string, last bool, err error) {
 	w := t.long
 	for left := len(n.text); n.text != "" && len(n.out) < maxPieceBytes+n.hold && left-len(n.text) < lookBytes; {
@@ -198,7 +198,8 @@ func (w *longWords) appendRune(out []byte, r rune) []byte {
 	return utf8.AppendRune(out, r)
 }
 
-// normalCluster asks the library, between two letters, so that nothing is put before it or stripped.
+// normalCluster asks the library for a cluster's normal form. The cluster is between two letters, so that nothing is put
+// before it or stripped.
 func (t *tokenizer) normalCluster(ctx context.Context, who *caller, cluster string) (string, error) {
 	encoding, err := t.encodeWith(ctx, who, "a"+t.long.barrier+cluster+t.long.barrier+"a", false, tokenizers.WithReturnTokens())
 	if err != nil {

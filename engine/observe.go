@@ -11,8 +11,8 @@ import (
 // observedPairs is how many pairs Observe scores at a time, which keeps a call below the limits of the queue.
 const observedPairs = 64
 
-// Observe scores pairs on the reference backend, whatever config says of backends, and shows f what enters the linear
-// layers of the model meanwhile. f is called from one goroutine at a time, and must not keep the rows.
+// Observe scores pairs on the reference backend, whichever backend config names, and calls f with the inputs of the model's
+// linear layers. f is called from one goroutine at a time, and must not keep the rows.
 func Observe(ctx context.Context, config Config, pairs []Pair, f func(layers []string, rows []float64, width int)) (err error) {
 	config.Backend, config.Precision, config.Replicas = BackendReference, "", 1
 	config.wrap = func(b backend.Backend) (backend.Backend, error) {

@@ -8,7 +8,7 @@ import (
 	"github.com/metalrank/metalrank/weights"
 )
 
-// What is shown is what enters: the pooler's rows, put through pooler and classifier, give the scores.
+// Observe shows the inputs of layers: the pooler's rows, put through pooler and classifier, give the scores.
 func TestObserve(t *testing.T) {
 	model := filepath.Join("testdata", "families", "roberta")
 	pairs := []Pair{{Query: "How many crates?", Document: "ferry flag"}, {Query: "granite", Document: "wall"}}

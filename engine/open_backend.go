@@ -11,7 +11,7 @@ import (
 	"github.com/metalrank/metalrank/metal/open"
 )
 
-// openBackend opens what Config.Backend names.
+// openBackend opens the backend that Config.Backend names.
 func (e *Engine) openBackend() (backend.Backend, error) {
 	b, err := e.chooseBackend()
 	if err == nil && e.config.wrap != nil {
@@ -20,8 +20,8 @@ func (e *Engine) openBackend() (backend.Backend, error) {
 	return b, err
 }
 
-// chooseBackend takes for "auto" Metal where there is a device, and the CPU elsewhere: the simulator is never chosen, as
-// it is there to check kernels.
+// chooseBackend opens for "auto" Metal where there is a device, and the CPU elsewhere. It never chooses the simulator,
+// which serves to check kernels.
 func (e *Engine) chooseBackend() (backend.Backend, error) {
 	switch name := e.config.Backend; name {
 	case BackendMetal, BackendSim:

@@ -11,8 +11,8 @@ import (
 	"github.com/daulet/tokenizers"
 )
 
-// A call of the library can't be cancelled and takes memory in proportion to its text, up to 650 bytes a byte. Most of a
-// long document is going to be cut off, too.
+// A call of the library can't be cancelled and takes memory in proportion to its text, up to 650 bytes a byte. Also, most
+// of a long document is going to be cut off.
 const (
 	// maxPieceBytes is how much text goes to the library at once, where the text can be cut.
 	maxPieceBytes = 8 << 10
@@ -22,10 +22,10 @@ const (
 	tokenBytes = 5
 	// maxUncutBytes is how much goes to the library at once where the text can't be cut. More is a *StretchError.
 	maxUncutBytes = 64 << 10
-	// maxStretchBytes is the same for a tokenizer whose stretches are encoded in windows, or whose words are found here.
+	// maxStretchBytes is the same for stretches that encodeWindows or encodeLongWords encodes.
 	maxStretchBytes = 2 << 20
-	// A stretch takes up to 20 bytes of memory a byte, and all requests that have one under way take turns. So only so many are
-	// encoded at once of those up to maxUncutBytes, and of longer ones.
+	// shortStretches and longStretches bound the stretches encoded at once: those up to maxUncutBytes, and longer ones. A
+	// stretch takes up to 20 bytes of memory a byte, and all requests that have one under way take turns.
 	shortStretches, longStretches = 64, 4
 )
 
@@ -40,7 +40,7 @@ func (e *StretchError) Error() string {
 		"given less, the limit is %d", e.Bytes, e.Limit)
 }
 
-// end is where the tokens that are wanted of a text are.
+// end is the end of a text from which tokens are wanted.
 type end uint8
 
 const (
@@ -65,7 +65,7 @@ func (t *tokenizer) encode(ctx context.Context, who *caller, text string, need i
 			return nil, false, err
 		}
 		if !whole {
-			text = piece // some of it is left
+			text = piece // not all of the piece is encoded
 		}
 		pieces = append(pieces, got)
 		have += len(got)
@@ -98,8 +98,8 @@ func (c *cutter) take(ctx context.Context, text string, size int, from end) (pie
 	return text[:i], text[i:]
 }
 
-// encodePiece returns the token ids of a piece, or at least the first or the last need of them, which may be longer than
-// the library should get at once.
+// encodePiece returns the token ids of a piece, or at least the first or the last need of them. The piece may be longer
+// than the library should get at once.
 func (t *tokenizer) encodePiece(ctx context.Context, who *caller, piece string, need int, from end) (ids []int32, whole bool, err error) {
 	if t.cuts.kind == cutWords && len(piece) > minPieceBytes {
 		piece = t.cuts.words.compact(ctx, piece)
@@ -111,7 +111,7 @@ func (t *tokenizer) encodePiece(ctx context.Context, who *caller, piece string, 
 	return ids, true, err
 }
 
-// stretchTurns share the stretches among clients, up to maxUncutBytes and longer ones.
+// stretchTurns let clients take turns with stretches: short with those up to maxUncutBytes, long with longer ones.
 type stretchTurns struct{ short, long *turns }
 
 func newStretchTurns() stretchTurns {
@@ -184,5 +184,5 @@ func (t *tokenizer) encodeWith(
 	return t.handle.EncodeWithOptions(text, specialTokens, options...), nil
 }
 
-// all is a need that no text has.
+// all is a need that asks for all tokens: no text has so many.
 const all = math.MaxInt

@@ -14,8 +14,8 @@ import (
 	"github.com/metalrank/metalrank/weights"
 )
 
-// Pool serves several models by name. They share the devices: each gets its part of the time, by weight, whatever the
-// others have waiting. Its methods, and those of its Models, may be called from several goroutines at once.
+// Pool serves several models by name. They share the devices: each gets its share of the time, by weight, however much the
+// others have queued. Its methods, and those of its Models, may be called from several goroutines at once.
 type Pool struct {
 	dispatcher *dispatcher
 	loading    sync.WaitGroup // calls of Load, which begin under mu
@@ -28,13 +28,13 @@ type Pool struct {
 // ModelConfig is a model's place in a Pool.
 type ModelConfig struct {
 	Config
-	// Weight is how much more device time than others the model gets while others wait. 0: that of its name in Weights, or 1.
+	// Weight is the model's share of device time relative to others that wait. 0: that of its name in Weights, or 1.
 	// Bounds: 1/16 to 16.
 	Weight float64
-	// Weights are by name, for models whose names their checkpoints decide.
+	// Weights holds weights by model name, for models that are named by their checkpoints.
 	Weights map[string]float64
-	// IdleAfter is how long nobody asks for the model until it is unloaded; the next call loads it again, and waits for
-	// that. 0: never.
+	// IdleAfter is the idle time after which the model is unloaded (0: never); the next call loads it again and waits for
+	// that.
 	IdleAfter time.Duration
 }
 
@@ -61,8 +61,8 @@ func NewPool() *Pool {
 	return &Pool{dispatcher: newDispatcher(), models: map[string]*Model{}}
 }
 
-// Load serves a model under a name; an empty one stands for Info.Model. What was served under that name goes on until this
-// one is ready, then finishes what it has accepted: no call fails because of it.
+// Load serves a model under a name; an empty name stands for Info.Model. A model already served under that name goes on
+// until the new one is ready, then finishes the calls that it has accepted: the swap makes no call fail.
 func (p *Pool) Load(ctx context.Context, name string, config ModelConfig) (*Model, error) {
 	if err := config.validate(); err != nil {
 		return nil, err
@@ -89,7 +89,7 @@ func (p *Pool) Load(ctx context.Context, name string, config ModelConfig) (*Mode
 		if old, ok := m.become(e, &config); ok {
 			return m, closeEngine(old)
 		}
-		// It was unloaded at the same moment, and its name is free.
+		// The old model was unloaded meanwhile, and the name is free.
 	}
 }
 
@@ -103,7 +103,7 @@ func (p *Pool) beginLoading() bool {
 	return !p.closed
 }
 
-// place makes e what is served under a name that is free, or returns what has it.
+// place serves e under a name that is free; otherwise it returns the model that has the name, and placed is false.
 func (p *Pool) place(name string, e *Engine, config *ModelConfig) (m *Model, placed bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -119,7 +119,7 @@ func (p *Pool) place(name string, e *Engine, config *ModelConfig) (m *Model, pla
 	return m, true, nil
 }
 
-// closeEngine closes what a Model had, if it had anything.
+// closeEngine closes e, if it isn't nil.
 func closeEngine(e *Engine) error {
 	if e == nil {
 		return nil
@@ -127,7 +127,7 @@ func closeEngine(e *Engine) error {
 	return e.Close()
 }
 
-// Unload stops serving a name. It returns when what was accepted is answered and the memory is free.
+// Unload stops serving a name. It returns when all accepted calls are answered and the memory is freed.
 func (p *Pool) Unload(name string) error {
 	p.mu.Lock()
 	m := p.models[name]
@@ -139,7 +139,7 @@ func (p *Pool) Unload(name string) error {
 	return m.unload()
 }
 
-// Model finds what is served under a name.
+// Model returns the model served under a name.
 func (p *Pool) Model(name string) (*Model, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -147,14 +147,15 @@ func (p *Pool) Model(name string) (*Model, bool) {
 	return m, ok
 }
 
-// Names lists what is served, sorted.
+// Names returns the names of the models served, sorted.
 func (p *Pool) Names() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Sorted(maps.Keys(p.models))
 }
 
-// Close unloads every model, as Unload does, and waits for those that are being loaded, which fail. It may be called more than once.
+// Close unloads every model, as Unload does, and waits for running calls of Load, which fail. It may be called more than
+// once.
 func (p *Pool) Close() error {
 	p.mu.Lock()
 	wasClosed := p.closed
@@ -173,21 +174,21 @@ func (p *Pool) Close() error {
 	return errors.Join(errs...)
 }
 
-// Model is a name in a Pool, whatever is loaded under it at the time.
+// Model is a name in a Pool. The engine behind it may be swapped, unloaded and loaded again.
 type Model struct {
 	pool *Pool
 	name string
 
-	turn    chan struct{}          // held by whoever changes what follows; has room for one
+	turn    chan struct{}          // held to change the fields below, except asked; has room for one
 	current atomic.Pointer[Engine] // nil while it is unloaded
 	config  ModelConfig            // guarded by turn
 	gone    atomic.Bool            // unloaded for good
-	last    atomic.Pointer[loaded] // what is loaded now, or was last
-	asked   atomic.Int64           // when it was last wanted, on the dispatcher's clock
+	last    atomic.Pointer[loaded] // of the current engine, or of the last one
+	asked   atomic.Int64           // when it was last called or replaced, on the dispatcher's clock
 	idle    *time.Timer            // guarded by turn; nil: never unloaded
 }
 
-// loaded is what stays known of an engine that is closed.
+// loaded is the data kept about an engine after it is closed.
 type loaded struct {
 	config     Config
 	info       Info
@@ -196,28 +197,28 @@ type loaded struct {
 
 func loadedOf(e *Engine) *loaded { return &loaded{e.config, e.info, e.checkpoint} }
 
-// Name is what the model is served as.
+// Name is the name that the model is served under.
 func (m *Model) Name() string { return m.name }
 
-// Score is Engine.Score, and ErrNoModel after Unload.
+// Score is Engine.Score; it returns ErrNoModel after Unload.
 func (m *Model) Score(ctx context.Context, pairs []Pair, options Options) (scores *Scores, err error) {
 	err = m.do(ctx, func(e *Engine) (err error) { scores, err = e.Score(ctx, pairs, options); return err })
 	return scores, err
 }
 
-// Rerank is Engine.Rerank, and ErrNoModel after Unload.
+// Rerank is Engine.Rerank; it returns ErrNoModel after Unload.
 func (m *Model) Rerank(ctx context.Context, query string, documents []string, options Options) (ranking *Ranking, err error) {
 	err = m.do(ctx, func(e *Engine) (err error) { ranking, err = e.Rerank(ctx, query, documents, options); return err })
 	return ranking, err
 }
 
-// Tokenize is Engine.Tokenize, and ErrNoModel after Unload.
+// Tokenize is Engine.Tokenize; it returns ErrNoModel after Unload.
 func (m *Model) Tokenize(ctx context.Context, text string, specialTokens bool, options Options) (tokens []Token, err error) {
 	err = m.do(ctx, func(e *Engine) (err error) { tokens, err = e.Tokenize(ctx, text, specialTokens, options); return err })
 	return tokens, err
 }
 
-// Full is Engine.Full; a model that is unloaded for now has room.
+// Full is Engine.Full; a model unloaded for being idle is never full.
 func (m *Model) Full(client string) error {
 	if e := m.current.Load(); e != nil {
 		return e.Full(client)
@@ -225,14 +226,14 @@ func (m *Model) Full(client string) error {
 	return nil
 }
 
-// Info describes what is loaded, or was last.
+// Info describes the loaded engine, or the last one if none is loaded.
 func (m *Model) Info() Info { return m.last.Load().info }
 
-// Changed returns an error that names the first file of what is loaded, or was last, that is no longer on disk as it was
-// read. What is loaded stays as it was.
+// Changed returns an error that names the first file of the loaded engine, or of the last one, that is no longer on disk as
+// it was read. A loaded engine stays as it was.
 func (m *Model) Changed() error { return m.last.Load().checkpoint.Changed() }
 
-// Ready returns an error if the model is unloaded for being idle and its files are such that it can't be loaded again.
+// Ready returns an error if the model is unloaded for being idle and can't be loaded again from its files.
 func (m *Model) Ready() error {
 	if m.current.Load() != nil || m.Changed() == nil {
 		return nil
@@ -248,7 +249,7 @@ func (m *Model) Ready() error {
 	return errors.Join(err, checkpoint.Close())
 }
 
-// Counters are those of what is loaded now, and whether anything is.
+// Counters are those of the loaded engine; loaded is false if there is none.
 func (m *Model) Counters() (counters Counters, loaded bool) {
 	e := m.current.Load()
 	if e == nil {
@@ -257,7 +258,7 @@ func (m *Model) Counters() (counters Counters, loaded bool) {
 	return e.Counters(), true
 }
 
-// do calls f with what is loaded. When that is replaced at the same moment, f has done nothing, and has another try.
+// do calls f with the loaded engine. If that is closed meanwhile, f has done nothing, and do calls it again with the next.
 func (m *Model) do(ctx context.Context, f func(*Engine) error) error {
 	m.asked.Store(int64(m.pool.dispatcher.now()))
 	for {
@@ -271,7 +272,7 @@ func (m *Model) do(ctx context.Context, f func(*Engine) error) error {
 	}
 }
 
-// engine returns what is loaded, and loads it again if it was unloaded for being idle.
+// engine returns the loaded engine, and loads it again if it was unloaded for being idle.
 func (m *Model) engine(ctx context.Context) (*Engine, error) {
 	if e := m.current.Load(); e != nil {
 		return e, nil
@@ -285,7 +286,7 @@ func (m *Model) engine(ctx context.Context) (*Engine, error) {
 	if m.gone.Load() {
 		return nil, fmt.Errorf("%w: %q", ErrNoModel, m.name)
 	}
-	if e := m.current.Load(); e != nil { // somebody else has loaded it
+	if e := m.current.Load(); e != nil { // another call has loaded it
 		return e, nil
 	}
 	e, err := openOn(ctx, m.config.Config, m.pool.dispatcher)
@@ -296,13 +297,14 @@ func (m *Model) engine(ctx context.Context) (*Engine, error) {
 		return nil, err
 	}
 	e.attach(m.config.Weight)
-	m.last.Store(loadedOf(e)) // files may have changed, so that it is another one
+	m.last.Store(loadedOf(e)) // the files may have changed since the last load
 	m.current.Store(e)
 	m.watch()
 	return e, nil
 }
 
-// become takes e as what is served, and returns what was, which may be nil. It does nothing for a model that is gone.
+// become serves e and returns the engine served before, which may be nil. It does nothing for a model that is unloaded for
+// good.
 func (m *Model) become(e *Engine, config *ModelConfig) (old *Engine, ok bool) {
 	m.turn <- struct{}{}
 	defer func() { <-m.turn }()
@@ -328,7 +330,7 @@ func (m *Model) unload() error {
 	return closeEngine(old)
 }
 
-// watch starts the time after which an idle model is unloaded. The caller holds the turn.
+// watch starts the timer that unloads an idle model. The caller holds the turn.
 func (m *Model) watch() {
 	if m.idle != nil {
 		m.idle.Stop()
@@ -355,5 +357,5 @@ func (m *Model) rest() {
 	}
 	m.current.Store(nil)
 	<-m.turn
-	_ = e.Close() // nobody asked for it, so nobody can be told
+	_ = e.Close() // there is no caller to return the error to
 }

@@ -62,7 +62,7 @@ func (s serial) Forward(_ context.Context, b *backend.Batch, out []float32) erro
 	return nil
 }
 
-// Two models of which one costs four times the other share a device by weight, both having more to do than it can.
+// Two models, one of which costs four times the other, share a device by weight when both have more work than it can do.
 func TestModelsShareDevices(t *testing.T) {
 	for _, weights := range [][2]float64{{1, 1}, {3, 1}} {
 		t.Run(fmt.Sprint(weights), func(t *testing.T) {
@@ -75,7 +75,7 @@ func testShare(t *testing.T, weights [2]float64) {
 	t.Helper()
 	p := poolOf(t)
 	device := make(chan struct{}, 1)
-	names := [2]string{"tiny", "large"} // of the first it is the checkpoint's
+	names := [2]string{"tiny", "large"} // the first name is the checkpoint's
 	for i, name := range names {
 		perToken := []time.Duration{2 * time.Microsecond, 8 * time.Microsecond}[i]
 		config := ModelConfig{Weight: weights[i], Config: Config{
@@ -202,7 +202,8 @@ func TestIdleModelIsUnloaded(t *testing.T) {
 	})
 }
 
-// TestIdleModelOfOtherFiles: a model that is loaded again is all that its files are by then, or says that it can't be.
+// TestIdleModelOfOtherFiles: a model that is loaded again is that of its files by then, or returns an error if they can't
+// be loaded.
 func TestIdleModelOfOtherFiles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const idleAfter = time.Minute
@@ -298,7 +299,7 @@ func TestPoolErrors(t *testing.T) {
 	}
 }
 
-// A model that is being loaded when its pool closes is not served, and has a dispatcher to leave.
+// A model that is being loaded when its pool closes is not served, and its dispatcher stays open until then.
 func TestCloseWhileLoading(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := poolOf(t)

@@ -13,7 +13,7 @@ import (
 // replica is a model's backend on a device. When it fails, it is closed and opened again, and the model's requests wait
 // or run on its other replicas.
 //
-// All but what newReplica sets is guarded by the dispatcher's lock.
+// The dispatcher's lock guards all fields except the first four and closing, which Engine.load sets.
 type replica struct {
 	engine *Engine
 	queue  *schedule.Queue
@@ -26,9 +26,9 @@ type replica struct {
 	running    int             // batches
 	faulty     bool            // a batch has failed, and the backend is not open again
 	reopening  bool
-	down       error         // why it could not be opened again, at the last try
-	quiet      *sync.Cond    // that running or reopening has changed
-	closing    chan struct{} // closed when no batch will follow
+	down       error         // error of the last attempt to reopen; nil: none
+	quiet      *sync.Cond    // broadcast when running is 0 or reopening has ended
+	closing    chan struct{} // closed by detach: no batch will follow
 }
 
 const (
@@ -68,7 +68,7 @@ func (r *replica) reopen() {
 	}
 }
 
-// take has what a try to open has brought: a backend, or the reason why there is none.
+// take records the result of one attempt to open: a backend, or an error.
 func (r *replica) take(opened backend.Backend, err error) {
 	d := r.dispatcher
 	d.mu.Lock()
@@ -80,7 +80,7 @@ func (r *replica) take(opened backend.Backend, err error) {
 		r.engine.counters.Reopened++
 		r.device.core.Pause(r.queue, false)
 		r.device.wake()
-	case r.engine.isDown() != nil: // nothing is left that could run what waits
+	case r.engine.isDown() != nil: // no replica can run the queued requests
 		r.queue.Clear(func(request *schedule.Request) { jobOf(request).settle(r.engine.isDown()) })
 	}
 	if err == nil || errors.Is(err, ErrClosed) {
@@ -89,7 +89,8 @@ func (r *replica) take(opened backend.Backend, err error) {
 	}
 }
 
-// isDown says why no replica can run a batch, or nil while one can or is about to. The dispatcher's lock is held.
+// isDown returns an error if no replica can run a batch, and nil while one can or is about to. The dispatcher's lock is
+// held.
 func (e *Engine) isDown() error {
 	var err error
 	for _, r := range e.replicas {
@@ -101,7 +102,7 @@ func (e *Engine) isDown() error {
 	return fmt.Errorf("%w: it can't be opened again: %w", ErrBackend, err)
 }
 
-// closeBackend frees a backend, and survives one that panics.
+// closeBackend frees a backend; a panic becomes an error.
 func closeBackend(b backend.Backend) (err error) {
 	defer func() {
 		if r := recover(); r != nil {

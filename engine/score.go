@@ -18,8 +18,8 @@ type Pair struct {
 
 // Options of one call. The zero value truncates on the right and applies the model's activation.
 type Options struct {
-	RawScores  bool  // logits, whatever Scale is
-	Scale      Scale // of scores. Default: what the checkpoint names
+	RawScores  bool  // scores are logits; Scale is ignored
+	Scale      Scale // of scores. Default: the checkpoint's activation
 	Truncation Truncation
 	// MaxQueryTokens and MaxDocumentTokens cut the query, and each document, to so many tokens before they are joined.
 	// 0: no limit but the pair's.
@@ -27,10 +27,10 @@ type Options struct {
 	// MaxPairTokens cuts each pair to so many tokens, special ones included, as a smaller Config.MaxLength would. 0: no limit
 	// but that. Bounds: 8 to 2^31-1.
 	MaxPairTokens int
-	// Client is who asks: clients share the model fairly, however many requests each has. It may be empty.
+	// Client names the client. Clients share the model fairly, however many requests each has. It may be empty.
 	Client string
-	// ClientWeight is how much more than others the client gets, and Weight how much more of the client's part the call
-	// gets. 0: 1. Bounds: 1/16 to 16.
+	// ClientWeight is the client's share relative to other clients, and Weight the call's share relative to the client's
+	// other calls. 0: 1. Bounds: 1/16 to 16.
 	ClientWeight, Weight float64
 }
 
@@ -85,7 +85,7 @@ type Result struct {
 	Score float64
 }
 
-// Stats says what one call cost.
+// Stats are the costs of one call.
 type Stats struct {
 	Tokens     int           // scored, special tokens included
 	Tokenize   time.Duration // wall time of tokenising
@@ -95,9 +95,9 @@ type Stats struct {
 	FirstBatch uint64        // BatchStats.ID of the first
 }
 
-// Score scores every pair. A deadline of ctx counts: a call that can't make it by the estimate is refused with an
-// *OverloadError, and one that no longer can is not computed. Errors: ErrClosed,
-// ErrTokenizer, ErrBackend, a *NonFiniteError, an *OverloadError, a *LengthError, a *ValueError, ctx's.
+// Score scores every pair. It keeps to a deadline of ctx: a call that is estimated to miss it is refused with an
+// *OverloadError, and a call that can no longer meet it is not computed. Errors: ErrClosed, ErrTokenizer, ErrBackend, a
+// *NonFiniteError, an *OverloadError, a *LengthError, a *ValueError, ctx's.
 func (e *Engine) Score(ctx context.Context, pairs []Pair, options Options) (*Scores, error) {
 	timer := e.config.Trace.Request()
 	logits, stats, err := e.logits(ctx, pairs, &options, timer)
@@ -132,7 +132,7 @@ func (e *Engine) Rerank(ctx context.Context, query string, documents []string, o
 		e.scaled(values[i:i+1], &options)
 		ranking.Results[i] = Result{Index: i, Score: values[i]}
 	}
-	// By logit and not by score: the activation may make equal what the model told apart.
+	// By logit and not by score: the activation may map different logits to equal scores.
 	slices.SortStableFunc(ranking.Results, func(a, b Result) int {
 		switch x, y := logits[a.Index], logits[b.Index]; {
 		case x > y:

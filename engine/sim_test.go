@@ -19,8 +19,8 @@ import (
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
-// What a logit may differ by on Metal: design's allowance for fp16; for fp32 ten times that of the CPU; and for quantised
-// weights, against float64 over the same weights dequantised, half of fp16's.
+// Allowed differences of a logit on Metal: for fp16; for fp32 ten times that of the CPU; and for quantised weights, against
+// float64 over the same weights dequantised, half of fp16's.
 const (
 	halfTolerance      = 2e-2
 	floatTolerance     = 1e-3

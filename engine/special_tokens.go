@@ -22,7 +22,7 @@ type tokenEntry struct {
 	SingleWord bool   `json:"single_word"`
 	LStrip     bool   `json:"lstrip"`
 	RStrip     bool   `json:"rstrip"`
-	Normalized *bool  `json:"normalized"` // absent: where it isn't special
+	Normalized *bool  `json:"normalized"` // absent: true unless special
 	Special    bool   `json:"special"`
 }
 
@@ -51,7 +51,8 @@ func parseToken(key string, data jsontext.Value) (tokenEntry, error) {
 	return token, nil
 }
 
-// named returns the special tokens by name: the class's, under those of the files, under their entries among known.
+// named returns the special tokens by name: the class's, overridden by those of the files, and those by their entries among
+// known.
 func (t *tokenizerFiles) named(known map[string]tokenEntry) (map[string]tokenEntry, error) {
 	all := map[string]tokenEntry{}
 	for name, content := range t.class.tokens {
@@ -139,7 +140,7 @@ func (t *tokenizerFiles) namedExtras(key string, named map[string]tokenEntry) er
 }
 
 // decoded returns the added tokens in the order of their ids: those of added_tokens_decoder, or those of
-// added_tokens.json under those of tokenizer.json.
+// added_tokens.json, overridden by those of tokenizer.json.
 func (t *tokenizerFiles) decoded(file []tokenEntry) ([]tokenEntry, error) {
 	byID := maps.Clone(t.decoder)
 	if byID != nil {
@@ -163,7 +164,7 @@ func (t *tokenizerFiles) decoded(file []tokenEntry) ([]tokenEntry, error) {
 	return all, nil
 }
 
-// addTokens does what TokenizersBackend.__init__ does about added tokens, and returns the special ones by name.
+// addTokens adds tokens as TokenizersBackend.__init__ does, and returns the special ones by name.
 func (t *tokenizerFiles) addTokens() (map[string]tokenEntry, error) {
 	var file []tokenEntry
 	if data := t.tokenizer["added_tokens"]; len(data) > 0 {
@@ -194,7 +195,7 @@ func (t *tokenizerFiles) addTokens() (map[string]tokenEntry, error) {
 			extras = slices.Insert(extras, len(isNamed)-1, token)
 		}
 	}
-	if t.class.build == nil { // the file's stay
+	if t.class.build == nil { // the file's tokens stay
 		t.added = file
 	}
 	if err := t.readVocab(tokens, extras, file); err != nil {
@@ -253,7 +254,7 @@ func (t *tokenizerFiles) add(token tokenEntry) error {
 	return nil
 }
 
-// tokenID returns the id of a special token, all of which have been added.
+// tokenID returns the id of a special token. All of them have been added before.
 func (t *tokenizerFiles) tokenID(content string) int {
 	i := slices.IndexFunc(t.added, func(a tokenEntry) bool { return a.Content == content })
 	return t.added[i].ID

@@ -79,7 +79,8 @@ type templateSpecials struct {
 	IDs []int64 `json:"ids"`
 }
 
-// parseTemplates reads the post_processor of a tokenizer.json. single is nil where the file has nothing to say of texts alone.
+// parseTemplates reads the post_processor of a tokenizer.json. single is nil where the file has no usable template for a
+// text alone.
 func parseTemplates(data jsontext.Value) (pair, single *textTemplate, err error) {
 	if len(data) == 0 || data.Kind() == 'n' {
 		return nil, nil, errors.New("tokenizer.json: no post_processor, so how a pair is put together is not known")
@@ -104,7 +105,7 @@ func parseTemplates(data jsontext.Value) (pair, single *textTemplate, err error)
 		err = pair.check("pair", 1)
 	}
 	if single != nil && single.check("single", 0) != nil {
-		single = nil // pairs are what a model is for
+		single = nil // optional: a reranker needs pairs only
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("tokenizer.json: post_processor: %w", err)
@@ -117,12 +118,12 @@ func (p *postProcessor) templates() (pair, single *textTemplate, err error) {
 		return pair, nil, err
 	}
 	if single, err = p.template("single", p.Single, document); err != nil {
-		single = nil // pairs are what a model is for
+		single = nil // optional: a reranker needs pairs only
 	}
 	return pair, single, nil
 }
 
-// template reads the pieces of one; first is what sequence A is.
+// template reads the pieces of one template; first is the source of sequence A.
 func (p *postProcessor) template(name string, pieces []templatePiece, first source) (*textTemplate, error) {
 	t := &textTemplate{}
 	for i, part := range pieces {
@@ -174,7 +175,7 @@ func parseSequence(processors []jsontext.Value) (pair, single *textTemplate, err
 	return parseTemplates(adding[0])
 }
 
-// A fixedPair is a template that is a type by itself: the pieces of a pair by "cls", "sep", "query" or "document".
+// A fixedPair is a template that the type of the processor implies; its pieces are "cls", "sep", "query" or "document".
 type fixedPair []struct {
 	piece  string
 	typeID int64
@@ -263,7 +264,7 @@ func (t *textTemplate) withoutTypes() {
 	}
 }
 
-// fits wants the model to have embeddings of the special tokens and of the types.
+// fits returns an error if the model lacks embeddings of the special tokens or of the types.
 func (t *textTemplate) fits(config weights.Config) error {
 	if t == nil {
 		return nil
@@ -282,7 +283,8 @@ func (t *textTemplate) fits(config weights.Config) error {
 	return nil
 }
 
-// check wants a document, so many queries, and few enough special tokens to leave room for both.
+// check returns an error unless the template has one document, that many queries, and few enough special tokens to leave
+// room for both.
 func (t *textTemplate) check(name string, queries int) error {
 	var texts [3]int
 	for _, p := range t.pieces {

@@ -13,7 +13,7 @@ import (
 )
 
 // BenchmarkConcurrentRequests sends the same pairs in one call and as mixed requests of many callers, in turn, and reports
-// the ratio of the times: what scheduling, small requests and their gathering cost on a real backend.
+// the ratio of the times: the cost of scheduling, small requests and their gathering on a real backend.
 //
 //	go test -run '^$' -bench ConcurrentRequests -benchtime 1x ./engine
 func BenchmarkConcurrentRequests(b *testing.B) {

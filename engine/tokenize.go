@@ -18,12 +18,12 @@ type Token struct {
 	Start, Stop int
 }
 
-// MaxTokenizeBytes bounds the text of one call of Tokenize: unlike what is scored, it is encoded whole, and a token takes
+// MaxTokenizeBytes bounds the text of one call of Tokenize: unlike a text to score, it is encoded whole, and a token takes
 // 64 bytes of memory.
 const MaxTokenizeBytes = 256 << 10
 
-// Tokenize returns the tokens of text as the model gets them, uncut, with special tokens round it if asked for. Of the
-// options, those of the client count. Errors: ErrClosed, ErrTokenizer, a *StretchError, ctx's.
+// Tokenize returns the tokens of text as the model gets them, uncut, with special tokens round it if asked for. It uses
+// only the options of the client. Errors: ErrClosed, ErrTokenizer, a *StretchError, ctx's.
 func (e *Engine) Tokenize(ctx context.Context, text string, specialTokens bool, options Options) ([]Token, error) {
 	if err := e.hold(); err != nil {
 		return nil, err
@@ -100,7 +100,7 @@ func (t *tokenizer) specials(ctx context.Context, who *caller, wanted bool) (tok
 	return tokens, before, nil
 }
 
-// walk counts characters up to places of a text. Tokens come in its order, so that one walk over it does.
+// walk counts the characters before places of a text. Tokens come in the text's order, so one walk is enough.
 type walk struct {
 	text              string
 	bytes, characters int

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestTokenize has ids that transformers gives: the embedded model's vocabulary is bert-base-uncased's.
+// TestTokenize wants the ids of transformers: the embedded model's vocabulary is bert-base-uncased's.
 func TestTokenize(t *testing.T) {
 	e := openConfig(t, Config{})
 	hello := []Token{

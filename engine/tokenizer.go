@@ -19,14 +19,14 @@ type tokenizer struct {
 	handle    *tokenizers.Tokenizer
 	pair      *textTemplate
 	single    *textTemplate // nil: tokenizer.json has none
-	maxLength int           // tokens in a pair, special tokens included, as the checkpoint has it
+	maxLength int           // tokens in a pair, special tokens included, the checkpoint's limit
 	prompt    string        // comes before the query, or before a text alone
 	cuts      *cutter
 	joins     bool       // byte-pair encoding: see encodeWindows
-	long      *longWords // nil: of no use for this tokenizer
+	long      *longWords // nil: it can't encode for this tokenizer
 	turns     *turns
 	stretches stretchTurns
-	trims     bool // offsets leave out white space: of byte-level tokenizers
+	trims     bool // offsets leave out white space, as in byte-level tokenizers
 	info      TokenizerInfo
 
 	truncatesLeft bool // unless a call says otherwise
@@ -129,14 +129,14 @@ func (t *tokenizer) prepare(file map[string]jsontext.Value) ([]byte, error) {
 	return data, nil
 }
 
-// clean makes text what the library's C interface can carry: it reads up to the first NUL, and wants UTF-8. Both
-// become U+FFFD, which BERT's normaliser drops as it drops NUL.
+// clean replaces NUL and invalid UTF-8 by U+FFFD: the library's C interface reads up to the first NUL, and wants UTF-8.
+// BERT's normaliser drops U+FFFD as it drops NUL.
 func clean(text string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
 }
 
-// isLatin is limited to characters that every version of Unicode has: BERT drops those that the tables of the Rust
-// side don't know.
+// isLatin says whether r is a letter or digit of Latin-1, which every version of Unicode has: BERT drops characters that
+// the tables of the Rust side don't know.
 func isLatin(r rune) bool {
 	return r <= unicode.MaxLatin1 && (unicode.IsLetter(r) || unicode.IsDigit(r))
 }

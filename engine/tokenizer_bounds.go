@@ -11,14 +11,15 @@ import (
 // maxWordCharacters bounds max_input_chars_per_word, which is 100 in all models in use: WordPiece takes time by the cube of it.
 const maxWordCharacters = 1000
 
-// A text costs memory by what the tokenizer makes of it, and the limits on texts are on what comes in. So a tokenizer.json
-// may not make more than maxGrowth bytes of one; XLM-RoBERTa's makes 34 (U+FDFA has 33 bytes in normal form KC).
+// A text takes memory by its size inside the tokenizer, but the limits on texts are on their size before. So a
+// tokenizer.json may not turn one byte into more than maxGrowth bytes; XLM-RoBERTa's makes 34 (U+FDFA has 33 bytes in
+// normal form KC).
 const (
 	maxGrowth    = 1024
-	maxSequences = 16 // in each other; those in use have 2
+	maxSequences = 16 // nested; files in use have 2
 )
 
-// growing is a normaliser or a pre-tokeniser, as far as it makes texts longer.
+// growing has the fields of a normaliser or a pre-tokeniser that make texts longer.
 type growing struct {
 	Type          string           `json:"type"`
 	Normalizers   []jsontext.Value `json:"normalizers"`   // of a Sequence
@@ -32,8 +33,8 @@ type growing struct {
 	Charsmap []byte `json:"precompiled_charsmap"` // of Precompiled
 }
 
-// checkBounds refuses a tokenizer.json that makes too much of a text, or takes too long over it. What it can't read is for the
-// library to refuse.
+// checkBounds refuses a tokenizer.json that makes texts too long, or takes too long to encode them. It ignores parts that
+// it can't read; the library refuses those.
 func checkBounds(file map[string]jsontext.Value) error {
 	var model struct {
 		Most float64 `json:"max_input_chars_per_word"`
@@ -89,8 +90,8 @@ func grow(growth *float64, data jsontext.Value, depth int) error {
 	return nil
 }
 
-// longestEntry returns the length of the longest text in a charsmap of SentencePiece, and 1 at least: a length, a trie of so
-// many bytes, and texts that end in NUL, to which the trie points (spm_precompiled 0.1.4).
+// longestEntry returns the length of the longest text in a charsmap of SentencePiece, and 1 at least. A charsmap is a
+// length, a trie of so many bytes, and texts that end in NUL, to which the trie points (spm_precompiled 0.1.4).
 func longestEntry(charsmap []byte) int {
 	longest := 1
 	if len(charsmap) < 4 {

@@ -14,7 +14,7 @@ import (
 type tokenizerClass struct {
 	tokenTypes bool              // model_input_names has token_type_ids unless tokenizer_config.json has others
 	tokens     map[string]string // special tokens unless the files have others
-	extras     []string          // the same of those without names
+	extras     []string          // the same for special tokens without names
 	build      func(t *tokenizerFiles, token func(name string) (content string, id int)) (map[string]any, error)
 }
 
@@ -276,8 +276,8 @@ func (t *tokenizerFiles) charsmap() (any, error) {
 	return nil, err
 }
 
-// lowerCase puts a normaliser before the others unless it is among them. BERT's is given the task instead, in which it
-// comes to the same: a BERT's texts can be cut at more places than those of a sequence.
+// lowerCase puts a Lowercase normaliser before the others unless one is among them. A BertNormalizer alone gets lowercase
+// set instead, with the same result, as its texts can be cut at more places than those of a sequence.
 func (t *tokenizerFiles) lowerCase() error {
 	parts, err := t.normalizers()
 	if err != nil {

@@ -20,18 +20,18 @@ import (
 // tokenization_utils_tokenizers.py. docs/checkpoint-fields.md has all of their fields.
 type tokenizerFiles struct {
 	tokenizer map[string]jsontext.Value // tokenizer.json
-	fields    map[string]jsontext.Value // tokenizer_config.json, under what goes before it
+	fields    map[string]jsontext.Value // tokenizer_config.json, overridden by the other files
 	config    tokenizerConfig           // the same
 	class     *tokenizerClass
 
 	decoder   map[int]tokenEntry        // of added_tokens.json; nil where there is added_tokens_decoder
 	model     map[string]jsontext.Value // of tokenizer.json
-	vocab     map[string]int            // ids in the model of those added tokens that it has
+	vocab     map[string]int            // ids of the added tokens that the model's vocabulary has
 	vocabSize int
 	added     []tokenEntry // of the tokenizer that is built
 }
 
-// tokenizerConfig is what counts of tokenizer_config.json besides special tokens.
+// tokenizerConfig has the fields of tokenizer_config.json that are used, besides special tokens.
 type tokenizerConfig struct {
 	TokenizerClass       string                 `json:"tokenizer_class"`
 	ModelMaxLength       *float64               `json:"model_max_length"` // float: transformers writes 1e30 for "no limit"
@@ -107,8 +107,8 @@ var overridable = []string{
 	"split_special_tokens", "padding_side", "model_input_names", "clean_up_tokenization_spaces",
 }
 
-// ownArguments are what transformers passes to its tokenizers itself, and takes from tokenizer_config.json as well. No
-// file that it writes has them.
+// ownArguments are arguments that transformers passes to its tokenizers itself, and takes from tokenizer_config.json as
+// well. No file that it writes has them.
 var ownArguments = []string{
 	"tokenizer_object", "tokenizer_truncation", "_json_truncation", "tokenizer_padding", "_json_padding", "post_processor",
 	"gguf_file", "_spm_precompiled_charsmap",
@@ -199,7 +199,7 @@ func (t *tokenizerFiles) refuseChat(checkpoint *weights.Checkpoint) error {
 	return nil
 }
 
-// maxLength is how many tokens a pair may have: what its calls are given, if not 0, else what the tokenizer has.
+// maxLength is how many tokens a pair may have: call if not 0, else the tokenizer's limit, and at most positions.
 func (t *tokenizerFiles) maxLength(call, positions int) int {
 	length := math.Inf(1)
 	for _, l := range []*float64{t.config.MaxLen, t.config.ModelMaxLength} {

@@ -2,12 +2,12 @@ package engine
 
 import "fmt"
 
-// Truncation says what becomes of a pair that has more tokens than the model takes.
+// Truncation selects how to treat a pair that has more tokens than the model takes.
 type Truncation uint8
 
 const (
-	// TruncateRight cuts tokens off the end, longest text first. It is the default, and gives way to a checkpoint whose
-	// tokenizer_config.json has truncation_side "left".
+	// TruncateRight cuts tokens off the end, longest text first. It is the default; for a checkpoint with truncation_side
+	// "left" in tokenizer_config.json it becomes TruncateLeft.
 	TruncateRight Truncation = iota
 	// TruncateLeft cuts them off the beginning.
 	TruncateLeft
@@ -29,8 +29,8 @@ func (t Truncation) String() string {
 }
 
 // longestFirst returns how many tokens of a query of a tokens and of a document of b tokens are kept when both
-// together may have limit. It gives what the Rust tokenizers library gives for its strategy "longest_first"
-// (truncate_encodings, utils/truncation.rs), in closed form.
+// together may have limit. It is the strategy "longest_first" of the Rust tokenizers library (truncate_encodings,
+// utils/truncation.rs), in closed form.
 //
 // The document's true length b matters up to documentNeed and no further: any larger b gives the same answer.
 func longestFirst(a, b, limit int) (keepA, keepB int) {
@@ -51,10 +51,10 @@ func longestFirst(a, b, limit int) (keepA, keepB int) {
 }
 
 // documentNeed is the number of tokens of a document from which on longestFirst no longer depends on the exact
-// length: past it, the document fills whatever the query leaves, and is known to be the longer one.
+// length: such a document is the longer text, and fills the room that the query leaves.
 func documentNeed(a, limit int) int { return max(a, limit) }
 
-// cut returns the kept tokens of ids, from the side that the direction says.
+// cut returns keep tokens of ids: the last ones for TruncateLeft, else the first ones.
 func (t Truncation) cut(ids []int32, keep int) []int32 {
 	if t == TruncateLeft {
 		return ids[len(ids)-keep:]

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// The lengths that longestFirst keeps are compared with transformers in goldens_test.go; here, exhaustively, what
-// the rest of the package relies on.
+// The lengths that longestFirst keeps are compared with transformers in goldens_test.go. This checks, exhaustively, the
+// properties that the rest of the package relies on.
 func TestLongestFirst(t *testing.T) {
 	for limit := 0; limit <= 13; limit++ {
 		for a := range 30 {
@@ -15,7 +15,7 @@ func TestLongestFirst(t *testing.T) {
 				if keepA < 0 || keepB < 0 || keepA > a || keepB > b || keepA+keepB != min(a+b, limit) {
 					t.Fatalf("longestFirst(%d, %d, %d) = %d, %d", a, b, limit, keepA, keepB)
 				}
-				// Longest first: nothing is taken from a text that is the shorter one of what is left.
+				// Longest first: no token is cut off a text that is already the shorter one.
 				if keepA < a && keepA < keepB-1 || keepB < b && keepB < keepA-1 {
 					t.Fatalf("longestFirst(%d, %d, %d) = %d, %d: cut the shorter text", a, b, limit, keepA, keepB)
 				}

@@ -6,20 +6,21 @@ import (
 	"sync"
 )
 
-// turns shares the calls of the tokenizer library among clients, by start-time fair queueing: the client that has had the
-// least by its weight is next, and of its requests the one that has had the least. What is new begins with what is had
-// by then. So a long text, which takes many calls, delays another request by about one of them.
+// turns shares the calls of the tokenizer library among clients, by start-time fair queueing: the next call goes to the
+// client that has been served least for its weight, and to the least served of its requests. A new client or request starts
+// at the level of the last one that began a call. So a long text, which takes many calls, delays another request by about
+// one call.
 type turns struct {
 	mu      sync.Mutex
 	free    int                    // calls that may begin; guarded by mu
-	begun   float64                // what the last client to begin a call had had; guarded by mu
-	clients map[string]*turnClient // those that have calls waiting or under way; guarded by mu
+	begun   float64                // had of the last client to begin a call; guarded by mu
+	clients map[string]*turnClient // with calls waiting or under way; guarded by mu
 }
 
-// turnClient is what a client has had. All is guarded by the lock of its turns.
+// turnClient is the service that a client has had. All is guarded by the lock of its turns.
 type turnClient struct {
 	had     float64 // bytes by weight
-	begun   int     // what the last of its requests to begin a call had got
+	begun   int     // caller.had of the last of its requests to begin a call
 	waiting []*turn
 	calls   int // waiting or under way
 }
@@ -29,7 +30,7 @@ type caller struct {
 	client string
 	weight float64 // 0: 1
 	had    int     // bytes; guarded by the lock of the turns
-	known  bool    // it has asked before; guarded likewise
+	known  bool    // it has waited before; guarded likewise
 }
 
 // turn is one call that waits.
@@ -74,7 +75,7 @@ func (s *turns) wait(ctx context.Context, who *caller, bytes int) error {
 			return context.Cause(ctx)
 		}
 	}
-	s.free++ // it was let in at the same moment
+	s.free++ // it was admitted just as ctx ended
 	s.leave(who)
 	s.start()
 	return context.Cause(ctx)
@@ -89,7 +90,7 @@ func (s *turns) done(who *caller) {
 	s.start()
 }
 
-// leave forgets a client that has no calls. One that comes back begins with what the others have had by then.
+// leave ends a call, and forgets a client that has no others. A client that comes back starts as a new one.
 func (s *turns) leave(who *caller) {
 	c := s.clients[who.client]
 	if c.calls--; c.calls == 0 {

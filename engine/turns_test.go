@@ -11,7 +11,7 @@ import (
 	"testing/synctest"
 )
 
-// A client's calls that were there first don't keep another client's waiting, and weight counts.
+// Earlier calls of one client don't keep another client's waiting, and weight counts.
 func TestTurnsAreShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newTurns(1)
@@ -54,7 +54,7 @@ func TestTurnsAreShared(t *testing.T) {
 	})
 }
 
-// Of one client's requests a new one doesn't wait for all calls of those before it.
+// A client's new request doesn't wait for all calls of its earlier ones.
 func TestTurnsOfOneClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newTurns(1)
@@ -115,7 +115,7 @@ func TestTurnsEndWithTheirContext(t *testing.T) {
 	})
 }
 
-// No more calls than there is room for are under way at once, whatever ends when.
+// No more calls than there is room for are under way at once, in any order of their ends.
 func TestTurnsUnderLoad(t *testing.T) {
 	const room = 3
 	s := newTurns(room)

@@ -14,7 +14,7 @@ import (
 )
 
 // unigram finds the best pieces of a long word as models/unigram/model.rs of the Rust library does, with the same sums in
-// the same order, so that ties fall the same way. It takes 5 bytes of memory a byte where that takes a hundred.
+// the same order, so that ties fall the same way. It takes 5 bytes of memory a byte of text, the library a hundred.
 type unigram struct {
 	nodes   []trieNode // the root first
 	scores  []float64  // by id
@@ -34,7 +34,8 @@ type trieNode struct {
 // unkPenalty is how much less than the worst piece an unknown character scores.
 const unkPenalty = 10
 
-// newUnigram reads a model of tokenizer.json. It returns nil for one of another type, or one that needs more than is here.
+// newUnigram reads a model of tokenizer.json. It returns nil for a model of another type, or with features that are not
+// implemented here.
 func newUnigram(data jsontext.Value) (*unigram, error) {
 	var m struct {
 		Type         string              `json:"type"`
@@ -43,7 +44,7 @@ func newUnigram(data jsontext.Value) (*unigram, error) {
 		ByteFallback bool                `json:"byte_fallback"`
 	}
 	if json.Unmarshal(data, &m) != nil || m.Type != "Unigram" || m.Unk == nil || m.ByteFallback {
-		return nil, nil //nolint:nilerr // what is wrong with the file is for the library to say
+		return nil, nil //nolint:nilerr // the library reports the errors of the file
 	}
 	u := &unigram{unk: *m.Unk, least: math.Inf(1), longest: utf8.UTFMax}
 	ids := make([]int32, len(m.Vocab))
@@ -78,13 +79,13 @@ func newUnigram(data jsontext.Value) (*unigram, error) {
 
 // build makes the nodes of pieces in their order, those nearest to the root first.
 func (u *unigram) build(ids []int32, pieces []string) {
-	type span struct{ from, to, depth int } // of ids whose pieces have a prefix of depth bytes
+	type span struct{ from, to, depth int } // of ids; their pieces share a prefix of depth bytes
 	u.nodes = []trieNode{{id: -1}}
 	spans := []span{{0, len(ids), 0}}
 	for n := 0; n < len(spans); n++ {
 		s := spans[n]
 		for s.from < s.to && len(pieces[ids[s.from]]) == s.depth {
-			u.nodes[n].id = ids[s.from] // of equal ones the last counts
+			u.nodes[n].id = ids[s.from] // of equal pieces the last counts
 			s.from++
 		}
 		u.nodes[n].first = int32(len(u.nodes))
@@ -127,13 +128,13 @@ func (u *unigram) find(text []byte) (id int32, ok bool) {
 	return u.nodes[n].id, u.nodes[n].id >= 0
 }
 
-// way is the last piece on the best way to a place of a word: its id, or how many bytes a character has that is no piece,
-// negated. No piece ends at a place without a way.
+// way is the last piece on the best way to a place of a word: its id, or for a character that is no piece, its bytes,
+// negated. At a place with noWay no piece ends.
 type way int32
 
 const noWay way = math.MinInt32
 
-// isUnknown says whether a piece ends here that is the unknown token.
+// isUnknown says whether w is the unknown token.
 func (u *unigram) isUnknown(w way) bool { return w < 0 && w != noWay || int32(w) == u.unk }
 
 func (u *unigram) length(w way) int {
@@ -143,23 +144,23 @@ func (u *unigram) length(w way) int {
 	return int(u.lengths[w])
 }
 
-// search looks for the best pieces of a word, which comes in parts. Where no piece reaches over a place, all that is
-// before it is settled. A score counts until the search has left its place.
+// search finds the best pieces of a word, which comes in parts. Where no piece crosses a place, the tokens before it are
+// final and are settled. The score of a place counts until the search has left the place.
 type search struct {
 	model  *unigram
-	word   []byte    // that is not settled
+	word   []byte    // the part that is not settled
 	ways   []way     // by place, one more than word has bytes
-	scores []float64 // a ring, by place: of those that a piece may end at which begins where the search is
+	scores []float64 // a ring, by place: it covers the ends of all pieces that begin at the search's place
 	at     int       // the next place to go on from
 	reach  int       // the last place that a piece ends at
-	ids    []int32   // of what is settled
-	open   bool      // that ends with unknown characters, of which the word may have more
+	ids    []int32   // of the settled part
+	open   bool      // ids end with unknown characters, and more of them may follow
 }
 
-// settleBytes is how much of a word has to be there to be settled.
+// settleBytes is the least part of a word that is settled.
 const settleBytes = 4 << 10
 
-// add takes a part of the word. After the last part nothing may follow but another word.
+// add takes a part of the word. After the last part, add begins another word.
 func (s *search) add(part string, last bool) {
 	if len(s.ways) == 0 {
 		s.ways = append(s.ways, noWay)
@@ -217,8 +218,8 @@ func (s *search) try(to int, w way, score float64) {
 	s.reach = max(s.reach, to)
 }
 
-// maySettle says whether what is before the place that the search is at has its tokens whatever comes. Unknown characters in
-// a row are one token, which may be a piece if they are few.
+// maySettle says whether the tokens before the search's place are final. Unknown characters in a row are one token, which
+// may be a piece if they are few.
 func (s *search) maySettle() bool {
 	u, i := s.model, s.at
 	for i > 0 && u.isUnknown(s.ways[i]) && s.at-i <= u.longest {
@@ -227,7 +228,7 @@ func (s *search) maySettle() bool {
 	return i == s.at || s.at-i > u.longest || i == 0 && s.open
 }
 
-// settle forgets what is before the place that the search is at, but for its score.
+// settle appends the tokens before the search's place to ids, and forgets the word up to there.
 func (s *search) settle() {
 	score := *s.score(s.at)
 	s.ids = s.back(s.at)
@@ -268,7 +269,7 @@ func (s *search) back(to int) []int32 {
 	return s.ids
 }
 
-// serdeFloat reads a number as Rust's serde_json does, whose last bit may differ from that of the nearest float64.
+// serdeFloat reads a number as Rust's serde_json does, so the last bit may differ from that of the nearest float64.
 func serdeFloat(text string) (float64, error) {
 	var (
 		digits   uint64
@@ -315,7 +316,7 @@ func serdeFloat(text string) (float64, error) {
 	if f == 0 {
 		return 0, nil
 	}
-	power, _ := strconv.ParseFloat("1e"+strconv.Itoa(max(exponent, -exponent)), 64) // +Inf is an answer, too
+	power, _ := strconv.ParseFloat("1e"+strconv.Itoa(max(exponent, -exponent)), 64) // +Inf is a valid result, too
 	if exponent >= 0 {
 		f *= power
 	} else {

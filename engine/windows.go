@@ -12,9 +12,9 @@ import (
 )
 
 // A stretch that can't be cut, such as a page of Chinese, is one word of a byte-level tokenizer or few. It is encoded in
-// windows that overlap. Byte-pair encoding allows that: tokens are those of the whole word if each two neighbours are
-// what the two together are encoded as (proved in RATIONALE.md). So two windows may be joined before a token that both
-// have at one place: it has a neighbour before it in the one, and neighbours after it in the other.
+// windows that overlap. Byte-pair encoding allows that: tokens are those of the whole word if the text of each two
+// neighbours, encoded alone, gives the same two (proved in RATIONALE.md). So two windows may be joined before a token that
+// both have at one place: the first has its neighbour before it, and the second its neighbours after it.
 
 // overlaps are how many bytes windows overlap by, tried one after another.
 var overlaps = [...]int{256, 1 << 10, 4 << 10}
@@ -155,8 +155,8 @@ func (w *window) join(before *window, i int) (keep int, ok bool) {
 	return 0, false
 }
 
-// mayBegin says whether the tokenizer sees the words after byte i in the same way without what is before it. It wants a
-// character that composes with none before it, and no contraction near.
+// mayBegin says whether the tokenizer finds the same words after byte i without the text before it. It wants a character
+// that composes with none before it, and no contraction near.
 func (c *cutter) mayBegin(text string, i int) bool {
 	r, _ := utf8.DecodeRuneInString(text[i:])
 	const jamo, jamoEnd = 0x1100, 0x11ff // which compose to syllables

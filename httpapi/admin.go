@@ -9,17 +9,16 @@ import (
 	"github.com/valyala/fasthttp/pprofhandler"
 )
 
-// Admin answers whoever runs a Server, on a listener of its own: with metrics, health, and profiles, which nobody else
-// should be able to ask for. It asks for no keys: the listener should be one that others can't reach. It goes on while
-// the Server stops.
+// Admin serves metrics, health and profiles to the operator of a Server, on a listener of its own. It asks for no keys:
+// clients should not be able to reach that listener. It keeps serving while the Server stops.
 type Admin struct{ http fasthttp.Server }
 
 // pprofPath begins the paths of net/http/pprof.
 const pprofPath = "/debug/pprof/"
 
-// AdminConfig says what an Admin shows besides metrics and health.
+// AdminConfig selects the endpoints of an Admin besides metrics and health.
 type AdminConfig struct {
-	// Profiles are those of net/http/pprof, which show what the process does to whoever asks, and make it do more.
+	// Profiles serves net/http/pprof. Profiles show the process's internals to every client of the listener, and add load.
 	Profiles bool
 }
 
@@ -45,7 +44,7 @@ func (s *Server) NewAdmin(config AdminConfig) *Admin {
 	}}
 }
 
-// Serve answers what ln accepts until Close. It closes ln.
+// Serve answers the connections of ln until Close. It closes ln.
 func (a *Admin) Serve(ln net.Listener) error {
 	if err := a.http.Serve(ln); err != nil {
 		return fmt.Errorf("httpapi: admin on %s: %w", ln.Addr(), err)
@@ -53,5 +52,5 @@ func (a *Admin) Serve(ln net.Listener) error {
 	return nil
 }
 
-// Close stops, and waits until ctx ends for what is under way, such as a profile.
+// Close stops the Admin and waits, until ctx ends, for requests in flight, such as a profile.
 func (a *Admin) Close(ctx context.Context) error { return a.http.ShutdownWithContext(ctx) }

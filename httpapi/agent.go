@@ -7,11 +7,13 @@ import (
 	"time"
 )
 
-// AgentReport says to a load balancer, in the words of HAProxy's agent check, how much of its share this server should get:
-// "up ready 100%" where nothing waits for a device, "drain" once the server is about to stop. It ends in a newline.
+// AgentReport tells a load balancer, in the format of HAProxy's agent check, the percentage of its share that this
+// server should get: "up ready 100%" while nothing waits for a device, "up drain" once the server is about to stop. It
+// ends in a newline.
 //
-// The share is capacity / (capacity + what waits), where capacity is a batch of each model: 50 % where a batch waits, 10 %
-// where nine do. It is never 0, since a server that is the least busy of several should be asked however busy it is.
+// The percentage is capacity / (capacity + queue depth), with a capacity of one batch for each model: 50 % with one
+// batch in the queue, 10 % with nine. It is never 0: the least busy of several servers should get requests even when
+// all are busy.
 func (s *Server) AgentReport() string {
 	if s.leaving.Load() {
 		return "up drain\n"
@@ -29,13 +31,13 @@ func (s *Server) AgentReport() string {
 	return fmt.Sprintf("up ready %d%%\n", max(1, int(100*batches/(batches+waiting))))
 }
 
-// agentTimeout is for sending a report, which a connection's buffer takes at once.
+// agentTimeout bounds the sending of a report, which a connection's buffer takes at once.
 const agentTimeout = time.Second
 
-// ServeAgent gives everybody who connects to ln a report and hangs up, one after another, until ln is closed. It reads
-// nothing, and asks for no keys.
+// ServeAgent sends a report to each connection of ln and closes it, one connection after another, until ln is closed.
+// It reads nothing, and asks for no keys.
 func (s *Server) ServeAgent(ln net.Listener) error {
-	accepting := &listener{Listener: ln, server: s} // these connections are no clients
+	accepting := &listener{Listener: ln, server: s} // these connections do not count as clients
 	for {
 		c, err := accepting.Accept()
 		switch {
@@ -45,7 +47,7 @@ func (s *Server) ServeAgent(ln net.Listener) error {
 			return fmt.Errorf("httpapi: agent on %s: %w", ln.Addr(), err)
 		}
 		if err := c.SetWriteDeadline(time.Now().Add(agentTimeout)); err == nil {
-			_, _ = c.Write([]byte(s.AgentReport())) // who has left needs none
+			_, _ = c.Write([]byte(s.AgentReport())) // a client that has left needs no report
 		}
 		_ = c.Close()
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/metalrank/metalrank/engine"
 )
 
-// waiting is a model for whose device so many tokens wait.
+// waiting is a model with so many tokens in its queue.
 type waiting struct {
 	fakeRanker
 	tokens   int

@@ -13,19 +13,19 @@ import (
 	"github.com/metalrank/metalrank/engine"
 )
 
-// runner has a model do what a call asks for, and writes the answer.
+// runner runs a call on a model and writes the answer.
 type runner func(ctx context.Context, model *served, c *call, w *writer) (engine.Stats, error)
 
-// endpoint is what a path does with a body.
+// endpoint describes how a path handles a body.
 type endpoint struct {
 	form  form
-	check func(*call) *failure // looks at what only the whole body shows
+	check func(*call) *failure // validates the body as a whole
 	run   runner
-	plain bool // what run gives are no scores
-	vllm  bool // what has documents, or pairs, is in vLLM's dialect; see setScale
+	plain bool // the answer has no scores
+	vllm  bool // bodies with documents or pairs are in vLLM's dialect; see setScale
 }
 
-// serve makes the handler of an endpoint.
+// serve returns the handler of an endpoint.
 func (s *Server) serve(e endpoint) handler {
 	return func(ctx *fasthttp.RequestCtx) *failure {
 		if f := checkHeader(&ctx.Request.Header); f != nil {
@@ -64,20 +64,20 @@ func (s *Server) serve(e endpoint) handler {
 	}
 }
 
-// settleLater gives back the memory of a request: at once, or what its answer has once that is written, if it is long. A client
-// that reads slowly, or not at all, must not have the server keep any number of them.
+// settleLater gives back a request's memory. The bytes of a long answer stay counted until it has been written: clients
+// that read slowly, or not at all, must not make the server hold any number of answers.
 func settleLater(ctx *fasthttp.RequestCtx, share *share) {
 	bytes, conn := len(ctx.Response.Body()), framedOf(ctx.Conn())
 	if bytes <= firstBytes || conn == nil {
 		share.keep(0)
 		return
 	}
-	conn.settle() // of a request before, on the same connection
+	conn.settle() // of the previous request on the connection
 	share.keep(int64(bytes))
 	conn.owed.Store(share)
 }
 
-// decodeBody unpacks and decodes a body, of which then nothing is left but what the call has.
+// decodeBody unpacks and decodes a body. It frees the body's buffers; only the texts in the call stay.
 func (s *Server) decodeBody(request *fasthttp.Request, packed *intake, e *endpoint) (*call, *failure) {
 	body, f := s.unpack(request, packed)
 	if f != nil {
@@ -99,7 +99,7 @@ func (s *Server) decodeBody(request *fasthttp.Request, packed *intake, e *endpoi
 }
 
 func (s *Server) answer(ctx *fasthttp.RequestCtx, e *endpoint, c *call) *failure {
-	// text-embeddings-inference ignores the field.
+	// text-embeddings-inference ignores `model`.
 	model, f := s.pick(c.model, c.list.name == "texts")
 	if f != nil {
 		return f
@@ -121,7 +121,7 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx, e *endpoint, c *call) *failure
 	}
 	defer waiting.end()
 	w := newWriter()
-	sending := false // w is the answer, and freed when that is sent
+	sending := false // the response reads from w and frees it once sent
 	defer func() {
 		if !sending {
 			w.free()
@@ -153,7 +153,7 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx, e *endpoint, c *call) *failure
 	return nil
 }
 
-// full refuses a request before its body is read, where the only model would not take it whatever it has.
+// full refuses a request before its body is decoded, if the only model would refuse any request of the client now.
 func (s *Server) full(client string) *failure {
 	if len(s.names) > 1 {
 		return nil
@@ -166,7 +166,7 @@ func (s *Server) full(client string) *failure {
 	return nil
 }
 
-// pick returns the model of a name. lenient takes any name, as AnyModel does.
+// pick returns the model of that name. With lenient, as with AnyModel, an unknown name means the first model.
 func (s *Server) pick(name string, lenient bool) (*served, *failure) {
 	if model, ok := s.models[name]; ok {
 		return model, nil
@@ -177,8 +177,9 @@ func (s *Server) pick(name string, lenient bool) (*served, *failure) {
 	return nil, failf(kindModel, "`model` is %s, which is not served; there are: %s", quote(name), quoteNames(s.names))
 }
 
-// checkHeader wants a body of JSON, by its type, and in an encoding that can be decompressed. Nor may the type be missing: a web page may send
-// a body without one to any address, localhost included, but needs our consent (CORS) to send JSON by its name.
+// checkHeader wants Content-Type to declare JSON, and Content-Encoding to be one that can be decompressed. A missing
+// type is refused, too: a web page may send a body without a type to any address, localhost included, but needs our
+// consent (CORS) to declare JSON.
 func checkHeader(header *fasthttp.RequestHeader) *failure {
 	if value := header.ContentType(); string(value) != contentTypeJSON && !isJSON(string(value)) {
 		if len(value) == 0 {
@@ -190,7 +191,7 @@ func checkHeader(header *fasthttp.RequestHeader) *failure {
 	return f
 }
 
-// isJSON takes application/json and application/*+json, with any parameters, as text-embeddings-inference does.
+// isJSON accepts application/json and application/*+json, with any parameters, as text-embeddings-inference does.
 func isJSON(contentType string) bool {
 	name, _, err := mime.ParseMediaType(contentType)
 	if err != nil {
@@ -200,8 +201,8 @@ func isJSON(contentType string) bool {
 	return ok && (subtype == "json" || strings.HasSuffix(subtype, "+json"))
 }
 
-// setComputeHeaders has the headers of text-embeddings-inference that say something true here. Times are in whole
-// milliseconds; those of the parts are for all texts together, where it gives the mean of a text.
+// setComputeHeaders sets those headers of text-embeddings-inference that are meaningful here. Times are in whole
+// milliseconds. The times of the parts are for all texts together; text-embeddings-inference gives the mean of a text.
 func setComputeHeaders(header *fasthttp.ResponseHeader, model *served, c *call, stats engine.Stats, took time.Duration) {
 	var digits [20]byte
 	set := func(name string, value int64) {

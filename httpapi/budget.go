@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// budget bounds the memory of the bodies of all requests under way: as they came, as they are decompressed, and the texts in them.
-// Large ones may not have all of it, so that they never keep small ones out. Who waits for a part of it gets it in turn; readers
-// that are in the way and slow are sent away first.
+// budget bounds the memory of the bodies of all requests in flight: as received, as decompressed, and as decoded texts.
+// Large requests may not have all of it, so that they never keep small ones out. Requests that do not fit wait in order
+// of arrival. Slow readers of large bodies are evicted to make room for them.
 type budget struct {
 	all, large int64 // bytes
 	trimmer    *trimmer
@@ -16,33 +16,34 @@ type budget struct {
 	mu      sync.Mutex
 	used    int64              // guarded by mu; bytes
 	waiters []*budgetWaiter    // guarded by mu; in the order of their arrival
-	readers map[*share]*reader // guarded by mu; those of large bodies, which can be sent away
+	readers map[*share]*reader // guarded by mu; those of large bodies, which can be evicted
 }
 
 const (
-	// smallShare is the most that a small request has.
+	// smallShare is the most bytes that a small request has.
 	smallShare = 256 << 10
 	// budgetWait is how long a request waits for a part of the budget.
 	budgetWait = 500 * time.Millisecond
-	// budgetLook is how often one that waits looks for slow readers.
+	// budgetLook is how often a waiting request looks for slow readers.
 	budgetLook = 100 * time.Millisecond
-	// slowAfter is how old a reader has to be to be called slow, and slowRest how long it would go on at its speed.
+	// slowAfter is the age from which a reader may count as slow. It does if, at its speed, it would need more than
+	// slowRest for the rest.
 	slowAfter = 250 * time.Millisecond
 	slowRest  = time.Second
 )
 
-// newBudget makes one that has room for the largest body, three times: packed, unpacked, and its texts.
+// newBudget returns a budget with room for the largest body three times: packed, unpacked, and as texts.
 func newBudget(maxBodyBytes int, trimmer *trimmer) *budget {
 	all := max(64<<20, 6*int64(maxBodyBytes))
 	return &budget{all: all, large: all / 4 * 3, trimmer: trimmer, readers: map[*share]*reader{}}
 }
 
-// share is the part of the budget that a request has. It is used by one goroutine at a time.
+// share is a request's part of the budget. It is used by one goroutine at a time.
 type share struct {
 	*budget
 	client  *client // nil: there are no keys
 	bytes   int64   // guarded by the budget's mu
-	evicted bool    // guarded by the budget's mu; its reader was sent away
+	evicted bool    // guarded by the budget's mu; its reader was evicted
 }
 
 type budgetWaiter struct {
@@ -51,7 +52,7 @@ type budgetWaiter struct {
 	granted chan struct{}
 }
 
-// reader is who sends a body.
+// reader is the progress of a body that is being received.
 type reader struct {
 	begun    time.Time
 	whole    int // bytes
@@ -59,7 +60,7 @@ type reader struct {
 	conn     interface{ SetReadDeadline(time.Time) error }
 }
 
-// take takes more bytes, or waits for them and fails.
+// take takes more bytes. If they are not free, it waits for budgetWait at most, and then fails.
 func (s *share) take(bytes int64) *failure {
 	s.mu.Lock()
 	if s.fits(bytes) {
@@ -92,7 +93,7 @@ func (w *budgetWaiter) wait() *failure {
 	}
 }
 
-// giveUp waits no longer, unless the bytes have been granted meanwhile.
+// giveUp ends the wait and refuses the request, unless the bytes have been granted meanwhile.
 func (w *budgetWaiter) giveUp() *failure {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -105,18 +106,18 @@ func (w *budgetWaiter) giveUp() *failure {
 		w.used, w.all)
 }
 
-// fits tells whether a share may have more bytes now. It wants mu held.
+// fits tells whether a share may have so many more bytes now. The caller holds mu.
 func (s *share) fits(bytes int64) bool {
 	if s.bytes+bytes <= smallShare {
 		return s.used+bytes <= s.all
 	}
 	if s.client != nil && s.client.bytes > s.bytes && s.client.bytes+bytes > s.large/2 {
-		return false // others have requests, too
+		return false // leaves room for other clients
 	}
 	return s.used+bytes <= s.large
 }
 
-// add wants mu held.
+// add counts bytes that a share takes, or gives back if negative. The caller holds mu.
 func (s *share) add(bytes int64) {
 	s.bytes += bytes
 	s.used += bytes
@@ -126,7 +127,7 @@ func (s *share) add(bytes int64) {
 	}
 }
 
-// keep gives back all but so many bytes.
+// keep gives back all but so many bytes, and grants the room to waiting requests.
 func (s *share) keep(bytes int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -144,7 +145,7 @@ func (s *share) keep(bytes int64) {
 	})
 }
 
-// reading notes who sends the body; nil: nobody any more.
+// reading registers the reader of the body; nil removes it.
 func (s *share) reading(r *reader) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -155,14 +156,14 @@ func (s *share) reading(r *reader) {
 	s.readers[s] = r
 }
 
-// wasEvicted tells whether the reader was sent away.
+// wasEvicted tells whether the reader was evicted.
 func (s *share) wasEvicted() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.evicted
 }
 
-// evict sends the slowest reader away, where it is slow and somebody waits. It wants mu held.
+// evict ends the slowest reader, if that one is slow. Waiting requests call it. The caller holds mu.
 func (b *budget) evict(now time.Time) {
 	var (
 		slowest *share
@@ -179,6 +180,6 @@ func (b *budget) evict(now time.Time) {
 	}
 	if slowest != nil {
 		slowest.evicted = true
-		_ = b.readers[slowest].conn.SetReadDeadline(time.Unix(1, 0)) // at worst it goes on
+		_ = b.readers[slowest].conn.SetReadDeadline(time.Unix(1, 0)) // on an error the reader goes on
 	}
 }

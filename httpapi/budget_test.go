@@ -18,7 +18,8 @@ import (
 	"github.com/metalrank/metalrank/engine"
 )
 
-// TestBudget has large requests take all that they may, a small one come in between, and one more wait, in vain and not.
+// TestBudget lets a large request take all that large ones may. A small one still fits; another large one waits, first
+// in vain, then with success.
 func TestBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBudget(1, &trimmer{})
@@ -54,7 +55,7 @@ func TestBudget(t *testing.T) {
 	})
 }
 
-// TestBudgetClients lets one client have half of what large requests may have, where it has some already.
+// TestBudgetClients limits a client that already has a request to half of the memory for large ones.
 func TestBudgetClients(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBudget(1, &trimmer{})
@@ -72,7 +73,7 @@ func TestBudgetClients(t *testing.T) {
 	})
 }
 
-// TestEvict sends away the slowest of readers that are in the way, and none that nobody waits for.
+// TestEvict wants the slowest of the readers to be evicted for a waiting request, and none without one.
 func TestEvict(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBudget(1, &trimmer{})
@@ -112,8 +113,8 @@ func (s stopper) SetReadDeadline(time.Time) error {
 	return nil
 }
 
-// TestBudgetHammer takes and gives back from many goroutines: never is there more than all, and nothing is left. They get into
-// each other's way until their wait is over, which takes no time of synctest's clock.
+// TestBudgetHammer takes and gives back bytes from many goroutines: the sum never exceeds the budget, and nothing is
+// left. They block each other until their waits time out, which takes no real time under synctest.
 func TestBudgetHammer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBudget(1, &trimmer{})
@@ -144,8 +145,8 @@ func TestBudgetHammer(t *testing.T) {
 	})
 }
 
-// TestHalfBodies has many clients announce more than there is memory for, and send a part of it: others are answered, and nothing
-// is left of it.
+// TestHalfBodies has many clients announce more bytes than there is memory for, and send a part of them: other clients
+// are answered, and no memory stays taken.
 func TestHalfBodies(t *testing.T) {
 	s, address := start(t, &fakeRanker{}, Config{})
 	const clients = 20
@@ -197,7 +198,7 @@ func waitFor(t *testing.T, condition func() bool, what string) {
 	}
 }
 
-// TestBudgetHolds counts the texts of a request until it is answered.
+// TestBudgetHolds checks that the texts of a request count until it is answered.
 func TestBudgetHolds(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
 	s, address := start(t, &fakeRanker{rerank: func(_ context.Context, q string, d []string, o engine.Options) (*engine.Ranking, error) {
@@ -223,13 +224,13 @@ func TestBudgetHolds(t *testing.T) {
 	}
 }
 
-// TestUnreadAnswers counts a long answer until its client has read it, or has gone.
+// TestUnreadAnswers checks that a long answer counts until its client has read it, or has gone.
 func TestUnreadAnswers(t *testing.T) {
 	s, address := start(t, &fakeRanker{}, Config{})
 	body := `{"query":"a","return_text":true,"texts":["` + strings.Repeat("b", 2_000_000) + strings.Repeat(`","`+strings.Repeat("c", 2_000_000), 6) + `"]}`
 	c := dial(t, address)
 	defer c.Close()
-	if err := c.SetReadBuffer(256 << 10); err != nil { // so that the system takes no whole answer
+	if err := c.SetReadBuffer(256 << 10); err != nil { // too small for a whole answer
 		t.Fatal(err)
 	}
 	raw := request(http.MethodPost, "/rerank", body, typeJSON)
@@ -254,7 +255,7 @@ func TestUnreadAnswers(t *testing.T) {
 	waitFor(t, func() bool { return s.budget.usedNow() == 0 }, "the budget to be free after the client has gone")
 }
 
-// TestMaxConnections refuses a connection too many, and takes one again when another has gone.
+// TestMaxConnections refuses a connection over the limit, and accepts one again after another has closed.
 func TestMaxConnections(t *testing.T) {
 	s, address := start(t, &fakeRanker{}, Config{MaxConnections: 3})
 	var conns []net.Conn
@@ -277,7 +278,7 @@ func TestMaxConnections(t *testing.T) {
 	checkAlive(t, address)
 }
 
-// TestDefaultsGoTogether sends as many documents as are taken, each of 4,096 tokens of four bytes.
+// TestDefaultsGoTogether sends as many documents as are taken, each of 3,990 tokens of four bytes.
 func TestDefaultsGoTogether(t *testing.T) {
 	_, address := start(t, &fakeRanker{}, Config{})
 	document := strings.Repeat("abc ", 3990)
@@ -287,7 +288,7 @@ func TestDefaultsGoTogether(t *testing.T) {
 	}
 }
 
-// TestManyNames bounds what an object's names take, wherever it is.
+// TestManyNames refuses too many names in an object, wherever in the body it is.
 func TestManyNames(t *testing.T) {
 	var many strings.Builder
 	for i := range maxNames + 1 {

@@ -9,8 +9,8 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// Chunked bodies (RFC 9112, 7.1) are read as strictly as headers: what somebody in front of this server may read otherwise ends
-// the connection. Extensions and trailers mean nothing here; they are checked and dropped.
+// Chunked bodies (RFC 9112, 7.1) are read as strictly as headers: bytes that a proxy in front of this server could read
+// differently end the connection. Extensions and trailers have no meaning here; they are checked and dropped.
 
 const (
 	maxChunkDigits  = 15      // of a chunk's size
@@ -19,7 +19,7 @@ const (
 	maxTrailerLines = 64
 )
 
-// chunkError says what is wrong with a chunked body.
+// chunkError is the reason for refusing a chunked body.
 type chunkError string
 
 func (e chunkError) Error() string { return string(e) }
@@ -33,7 +33,7 @@ type chunkReader struct {
 	line   [maxChunkLine]byte
 }
 
-// readChunked reads a body into b. All of it has been read where the error is nil, and fasthttp is to read an empty one.
+// readChunked reads a body into b. On success all of it has been read, and fasthttp is given an empty one to read.
 func (f *framed) readChunked(b *intake) error {
 	r := &chunkReader{framed: f}
 	for {
@@ -58,7 +58,7 @@ func (f *framed) readChunked(b *intake) error {
 	return nil
 }
 
-// some has at least one byte be held.
+// some makes sure that at least one byte is held.
 func (r *chunkReader) some() error {
 	for len(r.held) == 0 {
 		r.drop(0)
@@ -76,7 +76,7 @@ func (r *chunkReader) some() error {
 	return nil
 }
 
-// next reads up to a line feed, and returns what is before the carriage return in front of it.
+// next reads a line and returns it without its carriage return and line feed.
 func (r *chunkReader) next() ([]byte, error) {
 	line := r.line[:0]
 	for {
@@ -104,7 +104,7 @@ func (r *chunkReader) next() ([]byte, error) {
 	}
 }
 
-// size reads the line before a chunk.
+// size reads the line before a chunk and returns the chunk's size in bytes.
 func (r *chunkReader) size() (size uint64, err error) {
 	line, err := r.next()
 	if err != nil {
@@ -134,7 +134,7 @@ func (r *chunkReader) size() (size uint64, err error) {
 	return size, nil
 }
 
-// fitExtensions takes ;NAME, ;NAME=VALUE and ;NAME="VALUE", any number of them and without white space.
+// fitExtensions accepts ;NAME, ;NAME=VALUE and ;NAME="VALUE", any number of them and without white space.
 func fitExtensions(rest []byte) bool {
 	for len(rest) > 0 {
 		if rest[0] != ';' {
@@ -189,10 +189,10 @@ func quoted(b []byte) int {
 	return 0
 }
 
-// fitValueByte takes what can be in a field's value.
+// fitValueByte tells whether c may be in a field's value.
 func fitValueByte(c byte) bool { return c >= ' ' && c != 0x7f || c == '\t' }
 
-// data reads a chunk and the line feed behind it.
+// data reads a chunk, and the carriage return and line feed behind it.
 func (r *chunkReader) data(b *intake, size int) error {
 	for size > 0 {
 		room, err := b.room(size)
@@ -224,8 +224,8 @@ func (r *chunkReader) data(b *intake, size int) error {
 	return nil
 }
 
-// trailers reads the fields behind the last chunk. None of them means anything here; those that would in front of the body are
-// refused, lest somebody else merges them with the headers.
+// trailers reads the fields behind the last chunk. None has a meaning here. Fields that have one among the headers are
+// refused, lest a proxy merges them with the headers.
 func (r *chunkReader) trailers() error {
 	for range maxTrailerLines {
 		line, err := r.next()
@@ -246,7 +246,8 @@ func (r *chunkReader) trailers() error {
 	return chunkError("a chunked body has too many trailers")
 }
 
-// headerFields may not be trailers (RFC 9110, 6.5.1): they say where a message ends, who sends it, and how it is to be read.
+// headerFields may not be trailers (RFC 9110, 6.5.1): they mark the end of a message, identify its sender, or tell how
+// to read it.
 var headerFields = map[string]bool{
 	"transfer-encoding": true, "content-length": true, "content-encoding": true, "content-type": true, "content-range": true,
 	"trailer": true, "te": true, "host": true, "connection": true, "keep-alive": true, "upgrade": true, "expect": true,

@@ -14,7 +14,7 @@ import (
 	"testing/iotest"
 )
 
-// chunkedCases are chunked bodies: what they hold, or that they are refused.
+// chunkedCases are chunked bodies with their contents, or with refused set.
 var chunkedCases = []struct {
 	name, raw string
 	want      string
@@ -79,7 +79,7 @@ var chunkedCases = []struct {
 	{"cut off in the trailers", "3\r\nabc\r\n0\r\nX: y\r\n", "", true},
 }
 
-// dechunk reads a chunked body from what comes in pieces of any size.
+// dechunk reads a chunked body from r, which may return it in pieces of any size; rest is the input behind it.
 func dechunk(r io.Reader, limit int) (body []byte, rest string, err error) {
 	f := &framed{Conn: reading{from: r}}
 	b := &intake{share: &share{budget: newBudget(limit, &trimmer{})}, limit: limit, body: make([]byte, 0, min(limit, 4))}
@@ -92,7 +92,7 @@ func dechunk(r io.Reader, limit int) (body []byte, rest string, err error) {
 	return b.body, rest, err
 }
 
-// reading is a connection that can be read from alone.
+// reading is a connection that can only be read from.
 type reading struct {
 	net.Conn
 	from io.Reader
@@ -132,7 +132,7 @@ func TestChunked(t *testing.T) {
 	}
 }
 
-// TestEndless sends lines that never end: the refusal comes though the client goes on.
+// TestEndless sends lines that never end: the refusal arrives while the client still sends.
 func TestEndless(t *testing.T) {
 	_, address := start(t, &fakeRanker{}, Config{})
 	const header = "POST /rerank HTTP/1.1\r\nHost: x\r\n" + typeJSON + "\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -169,7 +169,8 @@ func TestPipelinedChunks(t *testing.T) {
 	}
 }
 
-// TestUnreadBody refuses by the headers, whether or not the body comes, and goes on where that has a length that isn't much.
+// TestUnreadBody has requests refused by their headers, whether or not the body arrives. The connection stays open only
+// if the body has a known and small length.
 func TestUnreadBody(t *testing.T) {
 	_, address := startWithKeys(t, &fakeRanker{}, nil)
 	for _, c := range []struct {
@@ -199,7 +200,7 @@ func TestUnreadBody(t *testing.T) {
 	checkRefusal(t, got, 401, "Unauthorized")
 }
 
-// FuzzChunked compares with net/http's reader: whatever ours takes, that takes, and finds the same in it.
+// FuzzChunked compares our reader with net/http's, which must accept every body that ours accepts, with the same content.
 func FuzzChunked(f *testing.F) {
 	for _, c := range chunkedCases {
 		f.Add([]byte(c.raw))

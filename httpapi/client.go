@@ -9,7 +9,8 @@ import (
 	"github.com/metalrank/metalrank/engine"
 )
 
-// client is whoever has the API keys of one name. It outlasts their replacement, so that what it has under way counts on.
+// client is the owner of the API keys of one name. It outlasts their replacement, so that its requests in flight
+// still count.
 type client struct {
 	name    string
 	places  places // of its requests
@@ -19,29 +20,29 @@ type client struct {
 	bytes   int64 // of bodies; guarded by the mu of the server's budget
 }
 
-// quota is what a client may have; it belongs to the keys that are there now.
+// quota is a client's limits; it belongs to the current keys.
 type quota struct {
-	concurrency int     // requests under way; 0: no limit of its own
-	share       float64 // of a model, in times of what others get; 0: 1
+	concurrency int     // requests in flight; 0: no limit of its own
+	share       float64 // of a model, as a multiple of the others'; 0: 1
 }
 
-// access is how a request was let in.
+// access is the client and the limits of a request's API key.
 type access struct {
 	*client
 	quota
 }
 
-// accessValue is the key of a context's value for the *access.
+// accessValue is the context key of the *access.
 const accessValue = "access"
 
-// accessOf returns nil where no key was asked for.
+// accessOf returns the access of a request, or nil if it needed no key.
 func accessOf(ctx *fasthttp.RequestCtx) *access {
 	a, _ := ctx.UserValue(accessValue).(*access)
 	return a
 }
 
-// clientOf returns the name of the API key that a request came with, or "" where no key was asked for: all such requests
-// are one client's.
+// clientOf returns the name of the API key that a request came with, or "" if it needed no key: all such requests count
+// as one client's.
 func clientOf(ctx *fasthttp.RequestCtx) string {
 	if a := accessOf(ctx); a != nil {
 		return a.name
@@ -49,7 +50,7 @@ func clientOf(ctx *fasthttp.RequestCtx) string {
 	return ""
 }
 
-// enter takes one of the client's places; leave gives it back. a may be nil: there is nobody to limit.
+// enter takes one of the client's places; leave gives it back. If a is nil, there is no limit.
 func (a *access) enter() *failure {
 	if a == nil {
 		return nil
@@ -71,7 +72,7 @@ func (a *access) leave() {
 	}
 }
 
-// scored counts what a model did for the client.
+// scored counts the pairs and tokens that a model scored for the client.
 func (a *access) scored(c *call, stats engine.Stats) {
 	if a != nil {
 		a.pairs.Add(int64(c.scored()))
@@ -79,10 +80,10 @@ func (a *access) scored(c *call, stats engine.Stats) {
 	}
 }
 
-// clientMetricPrefix begins the names of all of them.
+// clientMetricPrefix begins the names of clientMetrics.
 const clientMetricPrefix = "metalrank_key_"
 
-// clientMetrics are of every name of API keys.
+// clientMetrics exist once for each name of API keys.
 var clientMetrics = []struct {
 	name, help string
 	kind       prometheus.ValueType
@@ -98,7 +99,7 @@ var clientMetrics = []struct {
 		func(c *client) int64 { return c.tokens.Load() }},
 }
 
-// clientCollector reads what the clients of keys have had.
+// clientCollector collects clientMetrics for each client of keys.
 type clientCollector struct {
 	keys *Keys
 	rows []*prometheus.Desc // of clientMetrics

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// Cohere, versions 1 and 2: `documents` are strings or, in version 1, objects, of which `rank_fields` says what counts.
+// Cohere, versions 1 and 2: `documents` are strings or, in version 1, objects, from which `rank_fields` selects fields.
 
 var cohereFields = form{
 	{"documents", readDocuments},
@@ -18,7 +18,7 @@ var cohereFields = form{
 	priorityField,
 }
 
-// readTopN reads how many results there are to be. 0 and less are all of them, as in vLLM; Infinity refuses those.
+// readTopN reads the number of results to return. 0 and less mean all, as in vLLM; Infinity refuses them.
 func readTopN(d *decoder, name string) bool {
 	if d.literal("null") {
 		return true
@@ -33,8 +33,8 @@ func readTopN(d *decoder, name string) bool {
 
 const wantDocuments = "an array of strings or objects"
 
-// readDocuments reads an array of strings and objects. Objects are kept as they are written: which of their fields
-// count may come later.
+// readDocuments reads an array of strings and objects. Objects are kept as they are written: rank_fields may come later
+// in the body.
 func readDocuments(d *decoder, name string) bool {
 	l := &d.list
 	if !d.openList(l, name) {
@@ -68,7 +68,7 @@ func readDocuments(d *decoder, name string) bool {
 	})
 }
 
-// maxRankFields is how many names rank_fields may have. Nobody's documents have as many that count.
+// maxRankFields is the most names that rank_fields may have, more than documents need.
 const maxRankFields = 64
 
 func readRankFields(d *decoder, name string) bool {
@@ -94,7 +94,7 @@ func readRankFields(d *decoder, name string) bool {
 	})
 }
 
-// fillObjects makes texts of the documents that are objects, once it is known which fields count: their values, in
+// fillObjects builds the texts of the documents that are objects, once rank_fields is known: the values of these fields, in
 // the order of rank_fields, each on a line of its own.
 func (d *decoder) fillObjects() bool {
 	if d.list.objects == nil {
@@ -130,7 +130,7 @@ func (d *decoder) fillObjects() bool {
 	return true
 }
 
-// joinValues joins the values that there are; text is nil where there is none.
+// joinValues joins the values that are not nil; text is nil if there are none.
 func (d *decoder) joinValues(values []*string, index int) (text *string, ok bool) {
 	var lines []string
 	characters := -1
@@ -150,8 +150,8 @@ func (d *decoder) joinValues(values []*string, index int) (text *string, ok bool
 	return new(strings.Join(lines, "\n")), true
 }
 
-// fieldValues sets values to those of an object, which is known to be valid, each at its place. Numbers and truth values are as
-// they are written, null is as if it were not there.
+// fieldValues sets values to an object's fields, each at the index in place. The object is known to be valid. Numbers
+// and truth values stay as they are written; null counts as absent.
 func (d *decoder) fieldValues(object []byte, place map[string]int, values []*string, index int) bool {
 	s := &scanner{text: object}
 	return s.object(1, func(name []byte) bool {

@@ -16,16 +16,16 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// acceptedEncodings are those of bodies, for the header that a refusal has (RFC 9110, 12.5.3). There is no brotli,
+// acceptedEncodings are the encodings of bodies, for the header of a refusal (RFC 9110, 12.5.3). Brotli is missing,
 // since klauspost/compress has none.
 const acceptedEncodings = "gzip, deflate, zstd, identity"
 
-// unpackings have the ways to decompress by the names of encodings.
+// unpackings has the decompressor of each encoding, by the encoding's name.
 var unpackings = map[string]func(u *unpacker, packed io.Reader, to io.Writer) error{
 	"gzip": (*unpacker).gzip, "x-gzip": (*unpacker).gzip, "deflate": (*unpacker).deflate, "zstd": (*unpacker).zstd,
 }
 
-// encodingOf returns how the body of a request is to be decompressed; nil: it isn't compressed.
+// encodingOf returns the decompressor for the body of a request; nil: it isn't compressed.
 func encodingOf(header *fasthttp.RequestHeader) (unpack func(*unpacker, io.Reader, io.Writer) error, f *failure) {
 	encoding := string(header.ContentEncoding())
 	name := strings.ToLower(strings.TrimSpace(encoding))
@@ -39,7 +39,7 @@ func encodingOf(header *fasthttp.RequestHeader) (unpack func(*unpacker, io.Reade
 	return unpack, f
 }
 
-// unpack returns a request's body, decompressed within the limit that one that isn't compressed has.
+// unpack returns a request's body, decompressed. The limit is the same as for a body that isn't compressed.
 func (s *Server) unpack(request *fasthttp.Request, packed *intake) (*intake, *failure) {
 	unpack, f := encodingOf(&request.Header)
 	if unpack == nil {
@@ -77,8 +77,8 @@ type unpacker struct {
 	zstdDecoder *zstd.Decoder
 }
 
-// unpackers are for as many bodies at once as there are cores: more would only take memory, of which a few bytes of zstd
-// may demand megabytes. What isn't used goes with the garbage: a decoder keeps the largest window that it has met.
+// unpackers decompress as many bodies at once as there are cores: more would only take memory, and a few bytes of zstd
+// may demand megabytes. Idle ones are left to the garbage collector: a decoder keeps the largest window that it has met.
 type unpackers struct {
 	places chan struct{}
 	idle   sync.Pool
@@ -91,7 +91,7 @@ func newUnpackers() *unpackers {
 	}
 }
 
-// take waits for a place, and fails where it would take long.
+// take returns an unpacker. It waits for a place for budgetWait at most, and then fails.
 func (all *unpackers) take() (*unpacker, *failure) {
 	select {
 	case all.places <- struct{}{}:
@@ -147,7 +147,7 @@ func (u *unpacker) deflate(packed io.Reader, to io.Writer) (err error) {
 	return err
 }
 
-// maxZstdWindow is what every decoder should take (RFC 8878, 3.1.1.1.2): compressors write windows of that size for
+// maxZstdWindow is the window size that every decoder should accept (RFC 8878, 3.1.1.1.2): compressors use it even for
 // bodies that are far smaller.
 const maxZstdWindow = 8 << 20
 
@@ -166,10 +166,10 @@ func (u *unpacker) zstd(packed io.Reader, to io.Writer) (err error) {
 	return err
 }
 
-// minCompressedBytes is the least answer that is compressed: a smaller one fits into one packet as it is.
+// minCompressedBytes is the size of the smallest answer that is compressed: a smaller one fits into one packet as it is.
 const minCompressedBytes = 1400
 
-// setBody makes body the answer, compressed if the client takes it so and there is something to gain.
+// setBody makes body the answer, compressed if the client accepts that and it gets smaller.
 func setBody(ctx *fasthttp.RequestCtx, body []byte) {
 	if len(body) < minCompressedBytes {
 		ctx.SetBody(body)
@@ -217,7 +217,7 @@ func (w *writer) gzip(body []byte) {
 	}
 	defer gzipWriters.Put(g)
 	g.Reset(w)
-	_, _ = g.Write(body) // which can't fail, as w can't
+	_, _ = g.Write(body) // can't fail, as w can't
 	_ = g.Close()
 }
 

@@ -42,7 +42,7 @@ func pack(t *testing.T, encoding string, text io.Reader) string {
 	return packed.String()
 }
 
-// zeros is a stream of n spaces.
+// spaces is a stream of n spaces.
 func spaces(n int64) io.Reader { return io.LimitReader(endless{}, n) }
 
 type endless struct{}
@@ -65,7 +65,7 @@ func TestPackedBodies(t *testing.T) {
 	var group sync.WaitGroup
 	for _, encoding := range []string{"gzip", "x-gzip", "GZIP", "deflate", "zstd"} {
 		group.Go(func() {
-			for range 5 { // readers are used again, after whatever came before
+			for range 5 { // readers are used again, after bodies of every kind
 				if got := send(encoding, pack(t, encoding, strings.NewReader(body))); got.status != 200 ||
 					got.body != `[{"index":1,"score":1},{"index":0,"score":0}]` {
 					t.Errorf("%s: %d %s", encoding, got.status, got.body)
@@ -99,7 +99,7 @@ func TestBombs(t *testing.T) {
 	for _, encoding := range []string{"gzip", "deflate", "zstd"} {
 		bombs[encoding] = pack(t, encoding, spaces(256<<20))
 	}
-	// A frame whose window, of 2 GiB, would have to be there before the first byte: RFC 8878, 3.1.1.1.2.
+	// A frame that needs a window of 2 GiB before the first byte: RFC 8878, 3.1.1.1.2.
 	window := binary.LittleEndian.AppendUint32(nil, 0xFD2FB528)
 	bombs["zstd "] = string(append(window, 0, 21<<3, 1, 0, 0))
 	var before, after runtime.MemStats

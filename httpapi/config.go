@@ -14,69 +14,70 @@ import (
 
 // Config sets limits. The zero value works: 0 in a field stands for its default.
 type Config struct {
-	// MaxBodyBytes is the largest request body, in bytes, before and after decompressing. Default 16,000,000: MaxTexts documents
-	// of 4,096 tokens, to which Cohere cuts them, have about as many. Bounds: 1 to 1 GiB. All bodies of requests under way
-	// together, with what is made of them, have six times as much memory, or 64 MiB.
+	// MaxBodyBytes is the largest request body, in bytes, before and after decompressing. Default 16,000,000: MaxTexts
+	// documents of 4,096 tokens, to which Cohere cuts them, have about as many. Bounds: 1 to 1 GiB. All bodies of
+	// requests in flight together, with their decompressed and decoded forms, have six times as much memory, or 64 MiB
+	// if that is more.
 	MaxBodyBytes int
 	// MaxTexts is how many texts one request may have. Default 1000, the most that Cohere advises its clients to
-	// send: the 32 of text-embeddings-inference refuses what they send in practice. Bounds: 1 to 1,000,000.
+	// send: the 32 of text-embeddings-inference is too few for their requests in practice. Bounds: 1 to 1,000,000.
 	MaxTexts int
-	// MaxQueryCharacters is how long a query may be, in code points. Default 122,880, which is what Infinity takes of
-	// any text. Bounds: 1 to 2^30.
+	// MaxQueryCharacters is how long a query may be, in code points. Default 122,880, Infinity's limit for any text.
+	// Bounds: 1 to 2^30.
 	MaxQueryCharacters int
-	// MaxTextCharacters is likewise for one document. Default 2,000,000: long documents are cut by the model, so that
-	// the body's limit comes first. Bounds: 1 to 2^30.
+	// MaxTextCharacters is how long a document may be, in code points. Default 2,000,000: long documents are cut by the
+	// model, so the body's limit comes first. Bounds: 1 to 2^30.
 	MaxTextCharacters int
-	// AnyModel answers requests that name a model which isn't served from the first one, instead of refusing them:
-	// for clients whose model name can't be changed.
+	// AnyModel answers requests for a model that isn't served from the first model, instead of refusing them: for
+	// clients with a fixed model name.
 	AnyModel bool
-	// AlwaysTruncate cuts what is too long even where a request forbids it.
+	// AlwaysTruncate cuts texts that are too long even where a request forbids it.
 	AlwaysTruncate bool
-	// NoAutoTruncate refuses what is too long where a body of text-embeddings-inference's dialect doesn't say whether to cut
-	// it, instead of cutting it.
+	// NoAutoTruncate refuses texts that are too long, instead of cutting them, where a body in
+	// text-embeddings-inference's dialect doesn't ask for one or the other.
 	NoAutoTruncate bool
 	// TooLargeStatus refuses too many texts and too long ones with 413, as text-embeddings-inference did before 1.9,
 	// instead of 422.
 	TooLargeStatus bool
-	// OverloadedStatus refuses what is too much at the moment with 503 instead of 429: for load balancers that know only by
-	// 503 that another server should be asked.
+	// OverloadedStatus refuses requests under overload with 503 instead of 429: for load balancers that try another
+	// server only after a 503.
 	OverloadedStatus bool
-	// MaxConcurrentRequests is how many rerank requests may be under way at once; one more is refused with 429.
-	// Default 512. Bounds: 1 to 65,536. Unlike in text-embeddings-inference a request counts once, however many
-	// texts it has.
+	// MaxConcurrentRequests is how many rerank requests may be in flight at once; one more is refused with 429. Default
+	// 512. Bounds: 1 to 65,536. Unlike in text-embeddings-inference a request counts once, however many texts it has.
 	MaxConcurrentRequests int
-	// MaxConnections is how many connections may be open; one more is answered with 503 and closed. Each has some 15 KB of memory
-	// while nothing comes. Default 10,000. Bounds: 1 to 1,000,000.
+	// MaxConnections is how many connections may be open; one more is answered with 503 and closed. Each takes some 15
+	// KB of memory while idle. Default 10,000. Bounds: 1 to 1,000,000.
 	MaxConnections int
 	// ReadTimeout is the time from the first byte of a request to the last of its body. Default 30 s.
 	// Bounds, for all three timeouts: 1 ms to 24 h.
 	ReadTimeout time.Duration
 	// WriteTimeout is the time to send a response, from when it is ready. Default 30 s. Scoring has no timeout.
 	WriteTimeout time.Duration
-	// IdleTimeout is how long a connection may wait for its next request. Default 75 s: more than the 60 s after
-	// which common proxies drop one, so that they and not the server decide, and no request meets a closed door.
+	// IdleTimeout is how long a connection may wait for its next request. Default 75 s: more than the 60 s after which
+	// common proxies close one, so that the proxy closes it and not the server, and no request meets a closed connection.
 	IdleTimeout time.Duration
-	// Keys are asked for by whatever needs a model, which /health, /metrics, /docs and their like do not. nil: everybody may.
+	// Keys are the API keys. All paths that need a model require one; /health, /metrics, /docs and their like do not.
+	// nil: no path requires a key.
 	Keys *Keys
-	// CORSOrigins are the origins (SCHEME://HOST[:PORT]) whose pages may use the server from a browser; * is all of them.
+	// CORSOrigins are the origins (SCHEME://HOST[:PORT]) of pages that may use the server from a browser; * is all of them.
 	// nil: none.
 	CORSOrigins []string
-	// TLS is what the server speaks. nil: HTTP in the clear.
+	// TLS makes the server speak HTTPS. nil: plain HTTP.
 	TLS *tls.Config
-	// Metrics count what the server does. nil: it makes its own.
+	// Metrics are the server's metrics. nil: it makes its own.
 	Metrics *Metrics
 	// PrivateMetrics leaves /metrics to an Admin.
 	PrivateMetrics bool
-	// Trace records what an Admin's /debug/trace shows; the models must have the same. nil: there is none.
+	// Trace records traces for an Admin's /debug/trace; the models must have the same recorder. nil: none are recorded.
 	Trace *trace.Recorder
-	// LogLinesDropped is how many lines of the log were lost so far, which /metrics shows. nil: it doesn't.
+	// LogLinesDropped returns how many lines of the log were lost so far, for /metrics. nil: /metrics leaves it out.
 	LogLinesDropped func() int64
-	// Version is what GET /info shows.
+	// Version is the version in GET /info.
 	Version string
-	// AccessLogShare is the share of requests that the log has a line for at info level instead of debug. Bounds: 0 to 1.
+	// AccessLogShare is the share of requests that are logged at info level instead of debug. Bounds: 0 to 1.
 	AccessLogShare float64
-	// Tracer gets spans of the requests whose traceparent says that they are recorded. nil: none are sent; traceparent is passed
-	// on in answers and the log all the same. Who made it closes it, after Shutdown.
+	// Tracer gets spans of the requests with a traceparent that says that they are recorded. nil: none are sent;
+	// answers and the log have the traceparent all the same. The caller closes it, after Shutdown.
 	Tracer *otlp.Exporter
 	// TraceShare is the share of other requests, those without a traceparent, that Tracer gets spans of. Bounds: 0 to 1.
 	TraceShare float64
@@ -147,7 +148,7 @@ func wrong(field string, value any, want string, args ...any) error {
 	return &engine.ConfigError{Package: "httpapi", Field: field, Value: value, Want: fmt.Sprintf(want, args...)}
 }
 
-// WithDefaults puts in what 0 stands for.
+// WithDefaults replaces each 0 by the field's default.
 func (c Config) WithDefaults() Config {
 	c.MaxBodyBytes = cmp.Or(c.MaxBodyBytes, defaultMaxBodyBytes)
 	c.MaxTexts = cmp.Or(c.MaxTexts, defaultMaxTexts)

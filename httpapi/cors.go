@@ -8,8 +8,8 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// cors lets pages of other origins read what the server answers (the Fetch standard, 3.3). nil: none may. Credentials that a
-// browser adds by itself are never asked for: a key is the page's to send.
+// cors lets pages of other origins read the server's answers (the Fetch standard, 3.3). nil: none may. Credentials that
+// a browser adds by itself are never asked for: the page sends the key.
 type cors struct {
 	any     bool
 	origins []string
@@ -17,9 +17,9 @@ type cors struct {
 
 const (
 	anyOrigin = "*"
-	// corsRequestHeaders are those that a page may send.
+	// corsRequestHeaders are the headers that a page may send.
 	corsRequestHeaders = "Authorization, Content-Type, Content-Encoding, X-API-Key, X-Request-Id, X-Request-Timeout, Request-Timeout, traceparent, tracestate"
-	// corsResponseHeaders are those that it may read, besides the few that it always may.
+	// corsResponseHeaders are the headers that it may read, besides the few that it always may.
 	corsResponseHeaders = "Retry-After, Traceparent, WWW-Authenticate, X-Request-Id, X-Compute-Type, X-Compute-Time, X-Total-Time, " +
 		"X-Tokenization-Time, X-Queue-Time, X-Inference-Time, X-Compute-Characters, X-Compute-Tokens"
 	// corsSeconds is how long a browser may remember a preflight. None remembers longer.
@@ -45,13 +45,14 @@ func newCORS(origins []string) (*cors, error) {
 	return c, nil
 }
 
-// isOrigin wants SCHEME://HOST[:PORT] and nothing more. A page without an origin sends null, which any page can do.
+// isOrigin tells whether text is SCHEME://HOST[:PORT] and nothing more. null is none: pages without an origin send it,
+// and any page can.
 func isOrigin(text string) bool {
 	u, err := url.Parse(text)
 	return err == nil && u.Scheme != "" && u.Host != "" && u.Scheme+"://"+u.Host == text
 }
 
-// allow has the answer say who may read it.
+// allow sets the headers that let a page read the answer, and tells whether this page may.
 func (c *cors) allow(ctx *fasthttp.RequestCtx) (allowed bool) {
 	if c == nil {
 		return false
@@ -60,7 +61,7 @@ func (c *cors) allow(ctx *fasthttp.RequestCtx) (allowed bool) {
 	if c.any {
 		header.Set(fasthttp.HeaderAccessControlAllowOrigin, anyOrigin)
 	} else {
-		header.Add(fasthttp.HeaderVary, fasthttp.HeaderOrigin) // whether or not it is one of them
+		header.Add(fasthttp.HeaderVary, fasthttp.HeaderOrigin) // even if the origin is not allowed
 		origin := string(ctx.Request.Header.Peek(fasthttp.HeaderOrigin))
 		if !slices.Contains(c.origins, strings.ToLower(origin)) {
 			return false
@@ -71,8 +72,8 @@ func (c *cors) allow(ctx *fasthttp.RequestCtx) (allowed bool) {
 	return true
 }
 
-// preflight answers a browser that asks whether a page may send a request, and is false where it is no such question or the
-// page may not: then it is a request like others.
+// preflight answers a browser that asks whether a page may send a request. It returns false if the request is no such
+// question, or the page may not: then the request is handled like any other.
 func (c *cors) preflight(ctx *fasthttp.RequestCtx, paths routes) bool {
 	if c == nil || !ctx.IsOptions() || len(ctx.Request.Header.Peek(fasthttp.HeaderAccessControlRequestMethod)) == 0 {
 		return false

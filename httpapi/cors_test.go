@@ -17,7 +17,7 @@ func preflight(t *testing.T, address, path, origin string) reply {
 		"Access-Control-Request-Method: POST", "Access-Control-Request-Headers: authorization,content-type"))
 }
 
-// TestCORSOff lets nobody read.
+// TestCORSOff allows no page to read answers.
 func TestCORSOff(t *testing.T) {
 	_, address := start(t, &fakeRanker{}, Config{})
 	checkRefusal(t, preflight(t, address, "/rerank", page), 405, "MethodNotAllowed")
@@ -29,7 +29,8 @@ func TestCORSOff(t *testing.T) {
 	}
 }
 
-// TestCORS lets pages of one origin read answers and refusals, asks no key before there is one, and lets no other page.
+// TestCORS lets pages of the allowed origins read answers and refusals, asks for no key in a preflight, and allows no
+// other page.
 func TestCORS(t *testing.T) {
 	keys, err := NewKeys([]Key{{Name: "anne", Key: anneKey}})
 	if err != nil {
@@ -86,7 +87,7 @@ func TestCORS(t *testing.T) {
 	}
 }
 
-// TestCORSAny lets every page read; what it may read differs for none.
+// TestCORSAny lets every page read. The header is the same for all pages, so there is no Vary.
 func TestCORSAny(t *testing.T) {
 	_, address := start(t, &fakeRanker{}, Config{CORSOrigins: []string{"*"}})
 	got := send(t, address, http.MethodGet, request(http.MethodGet, "/info", "", fromPage))

@@ -13,14 +13,14 @@ import (
 	"github.com/metalrank/metalrank/engine"
 )
 
-// call is one request, whatever dialect it came in. It owns its texts: they stay valid when the body's bytes are used again.
+// call is one request, in any dialect. It owns its texts: they stay valid when the body's bytes are reused.
 type call struct {
 	model      string // "": none named
 	query      string
 	hasQuery   bool
 	list       list     // documents, or texts to tokenise
-	first      list     // of pairs: one, or as many as list has
-	single     []bool   // by index: the text of list is no pair's but alone; shorter than list where the rest are pairs
+	first      list     // first texts of pairs: one, or as many as list has
+	single     []bool   // by index: the text of list is alone and not in a pair; false beyond its end
 	rankFields []string // of documents that are objects
 
 	topN            int  // 0: all
@@ -39,12 +39,12 @@ type call struct {
 	queryCharacters int
 }
 
-// scored is how many pairs the call asks scores of.
+// scored returns the number of pairs to score.
 func (c *call) scored() int { return max(len(c.list.texts), len(c.first.texts)) }
 
-// list is a field that has texts.
+// list is a field of texts.
 type list struct {
-	name  string // of the field, for messages; "" while none was there
+	name  string // of the field, for messages; "" until it is read
 	texts []string
 	alone bool // one string, and not an array
 	// objects are the entries that are objects, as they are written, by index; nil where all are strings.
@@ -56,14 +56,14 @@ type list struct {
 // ofTEI tells whether a body with the list is in the dialect of text-embeddings-inference.
 func (l *list) ofTEI() bool { return l.name == "texts" || l.name == "inputs" }
 
-// field is one field of a body and the way to read its value, which is next. A reader returns false where the value is
-// not JSON or, having called refuse, not what the field takes.
+// field is one field of a body and its reader, which reads the next value. A reader returns false if the value is not
+// JSON, or if it called refuse because the field does not take the value.
 type field struct {
 	name string
 	read func(d *decoder, name string) bool
 }
 
-// form is all that a body may have; other fields are skipped. At most 64.
+// form lists the fields of a body, at most 64; other fields are skipped.
 type form []field
 
 // limits of a body; see Config.
@@ -80,13 +80,13 @@ type decoder struct {
 	limits  limits
 	written map[int][]byte // documents that are objects, by index, in the body
 	failure *failure       // set by refuse
-	// lenient refuses a value that pydantic takes and text-embeddings-inference doesn't, once it is known that the body is
-	// of the latter's.
+	// lenient is the refusal of a value that pydantic accepts and text-embeddings-inference doesn't. It applies once
+	// the body is known to be in the latter's dialect.
 	lenient *failure
 }
 
 // decode reads a body. It is strict about JSON (no name twice, only valid UTF-8, no lone surrogates) and lenient about
-// what it holds: unknown fields are skipped, and null stands for a field's default.
+// the contents: unknown fields are skipped, and null stands for a field's default.
 func decode(body []byte, f form, l limits) (*call, *failure) {
 	d := &decoder{scanner: scanner{text: body}, limits: l}
 	ok := d.body(f)
@@ -106,7 +106,7 @@ func decode(body []byte, f form, l limits) (*call, *failure) {
 		return nil, d.lenient
 	}
 	switch {
-	case d.noTruncation: // whatever the direction: it says how to cut and not whether
+	case d.noTruncation: // without a cut its direction does not matter
 		d.options.Truncation = engine.TruncateNever
 	case d.left:
 		d.options.Truncation = engine.TruncateLeft
@@ -151,19 +151,19 @@ func (d *decoder) body(f form) bool {
 	return ok && d.next() == 0 && d.at == len(d.text)
 }
 
-// refuse ends the reading. It returns false, for a reader to return.
+// refuse sets the failure and returns false, for a reader to return.
 func (d *decoder) refuse(format string, args ...any) bool {
 	d.failure = failf(kindValidation, format, args...)
 	return false
 }
 
-// wrong refuses the value that is next, unless it isn't even JSON.
+// wrong refuses the next value, unless it isn't even JSON.
 func (d *decoder) wrong(name, want string) bool {
 	value, ok := d.describe()
 	return ok && d.refuse("`%s` is %s, want %s", name, value, want)
 }
 
-// describe names the value that is next in a message: what it is, and what it says where that is short.
+// describe describes the next value for a message: an object or array by its kind, others by their text, shortened.
 func (d *decoder) describe() (string, bool) {
 	switch d.next() {
 	case '{':
@@ -181,7 +181,7 @@ func (d *decoder) describe() (string, bool) {
 	return string(raw), ok // null, true, false
 }
 
-// readText reads a string that is a text, of at most limit characters. index says which entry of name it is; below 0: it
+// readText reads a string that is a text, of at most limit characters. index is the entry of name that it is; below 0: it
 // is no entry.
 func (d *decoder) readText(name string, index, limit int) (string, bool) {
 	value, characters, ok := d.string()
@@ -203,7 +203,7 @@ func entry(name string, index int) string {
 	return fmt.Sprintf("%s[%d]", name, index)
 }
 
-// syntaxFailure says what is wrong with a body that is not JSON. A name twice is grammatical, so it is not malformed.
+// syntaxFailure returns the refusal of a body that is not JSON. A duplicate name is grammatical, so it is not malformed.
 func syntaxFailure(body []byte) *failure {
 	d := jsontext.NewDecoder(bytes.NewBuffer(body)) // reads in place
 	err := d.SkipValue()
@@ -224,7 +224,8 @@ func syntaxFailure(body []byte) *failure {
 	return failf(kindMalformed, "malformed JSON: %s", strings.TrimPrefix(err.Error(), "jsontext: "))
 }
 
-// integer reads a whole number from low to 2^31-1, as pydantic does. Whatever else is next stays next, for wrong to name it.
+// integer reads a whole number from low to 2^31-1, as pydantic does. Any other value stays unread, for wrong to
+// describe it.
 func (d *decoder) integer(low int64) (int64, bool) {
 	at := d.at
 	if value, ok := lax(d, laxInteger); ok && low <= value && value <= math.MaxInt32 {

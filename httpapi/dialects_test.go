@@ -19,7 +19,7 @@ func envelope(prefix, version, results string, tokens string) string {
 		`"},"billed_units":{"search_units":1}}}`
 }
 
-// TestDialects has what each client sends, with every field that it sends, and the bytes of the answer.
+// TestDialects sends the request of each client, with all its fields, and compares the bytes of the answer.
 func TestDialects(t *testing.T) {
 	_, address := start(t, &fakeRanker{}, Config{})
 	const (
@@ -81,7 +81,7 @@ func TestDialects(t *testing.T) {
 			`[{"index":1,"text":"a","score":` + one + `},{"index":0,"text":"b","score":0.5}]`,
 		},
 		{"Dify", "/api/rerank", `{"query":"a","documents":["b","a"],"model":"tiny-reranker","top_n":1}`, envelope("", "1", best+"}", "2")},
-		{ // LiteLLM's huggingface: every text, whatever top_n and model say
+		{ // LiteLLM's huggingface: every text, despite top_n and model
 			"TEI", "/rerank", `{"query":"a","texts":["b","a"],"model":"other","truncate":false,"top_n":1,"return_text":false}`,
 			`[{"index":1,"score":` + one + `},{"index":0,"score":0.5}]`,
 		},
@@ -301,7 +301,7 @@ type named map[string]Model
 func (n named) Model(name string) (Model, bool) { m, ok := n[name]; return m, ok }
 func (n named) Names() []string                 { return []string{"first", "second"} }
 
-// TestModels serves two.
+// TestModels serves two models.
 func TestModels(t *testing.T) {
 	second := &fakeRanker{rerank: func(_ context.Context, _ string, _ []string, _ engine.Options) (*engine.Ranking, error) {
 		return &engine.Ranking{Results: []engine.Result{{Score: 0.25}}}, nil

@@ -14,7 +14,7 @@ import (
 //go:embed pages/docs.html
 var docsSource string
 
-// openAPI is what the page shows of a document of that name.
+// openAPI is the part of an OpenAPI document that the page shows.
 type openAPI struct {
 	Info struct {
 		Title       string `json:"title"`
@@ -68,7 +68,7 @@ type property struct {
 // numberRefs are the schemas of whole numbers.
 var numberRefs = map[string]bool{"Amount": true, "TopN": true, "PairTokens": true, "Priority": true}
 
-// Kind says in words what values a field has.
+// Kind describes the values of a field in words.
 func (p *property) Kind() string {
 	var one string
 	var several []string
@@ -97,7 +97,7 @@ func (p *property) Kind() string {
 	return strings.Join(slices.DeleteFunc(several, func(t string) bool { return t == "null" }), " or ")
 }
 
-// operations are those of a tag, sorted by path.
+// Operations returns the operations of a tag, sorted by path.
 func (o *openAPI) Operations(tag string) []operation {
 	var all []operation
 	for path, methods := range o.Paths {
@@ -112,7 +112,7 @@ func (o *openAPI) Operations(tag string) []operation {
 	return all
 }
 
-// Forms are the schemas of bodies, by name.
+// Forms returns the schemas of bodies, by name.
 func (o *openAPI) Forms() map[string]schema {
 	forms := map[string]schema{}
 	for name, s := range o.Components.Schemas {
@@ -123,7 +123,7 @@ func (o *openAPI) Forms() map[string]schema {
 	return forms
 }
 
-// newDocs is the answer to GET /docs, made of that to GET /openapi.json.
+// newDocs makes the answer to GET /docs from that to GET /openapi.json.
 func newDocs(document []byte) (htmlPage, error) {
 	data := struct {
 		pageParts
@@ -135,7 +135,7 @@ func newDocs(document []byte) (htmlPage, error) {
 	return newPage("docs", docsSource, "", &data)
 }
 
-// showDocs answers GET /docs. The page has no script and asks for nothing.
+// showDocs answers GET /docs. The page has no script and loads nothing.
 func (s *Server) showDocs(ctx *fasthttp.RequestCtx) *failure {
 	s.docs.show(ctx)
 	return nil

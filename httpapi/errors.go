@@ -42,8 +42,8 @@ const (
 	kindDeadline
 )
 
-// kinds is the one table of errors. Where text-embeddings-inference has an error_type, it is that one; the others
-// name what it answers with plain text or nothing.
+// kinds is the one table of errors. An error with an error_type in text-embeddings-inference has the same one here. The
+// others name errors that it answers with plain text or nothing.
 var kinds = [...]struct {
 	status     int
 	errorType  string
@@ -72,7 +72,7 @@ var kinds = [...]struct {
 	kindDeadline:     {status: fasthttp.StatusGatewayTimeout, errorType: "DeadlineExceeded", retryAfter: "1"},
 }
 
-// statusClientClosedRequest is nginx's, for a client that left. It is seen by one that closed its sending side alone.
+// statusClientClosedRequest is nginx's, for a client that left. A client that closed only its sending side sees it.
 const statusClientClosedRequest = 499
 
 // failure is a refused request.
@@ -101,7 +101,7 @@ type errorBody struct {
 // maxMessageBytes bounds a message, which an answer has three times: much of it may be the client's own text.
 const maxMessageBytes = 512
 
-// write makes response the answer that says f, whatever was in it.
+// write replaces response by the refusal f.
 func (f *failure) write(response *fasthttp.Response) {
 	row := &kinds[f.kind]
 	// Can't fail: invalid UTF-8 is the one thing in a string that can't be marshalled.
@@ -119,7 +119,7 @@ func (f *failure) write(response *fasthttp.Response) {
 	response.SetBody(body)
 }
 
-// engineFailure says what an error of a model means to a client.
+// engineFailure returns the refusal for an error of a model.
 func engineFailure(err error, c *call) *failure {
 	var (
 		length   *engine.LengthError
@@ -170,7 +170,7 @@ func engineFailure(err error, c *call) *failure {
 	return internalFailure(err)
 }
 
-// seconds is d as a header has it: whole, and at least one.
+// seconds formats d for a header: whole seconds, rounded up, at least one.
 func seconds(d time.Duration) string {
 	return strconv.FormatInt(max(1, int64((d+time.Second-1)/time.Second)), 10)
 }
@@ -180,7 +180,7 @@ func internalFailure(cause error) *failure {
 	return &failure{kind: kindInternal, message: "internal error; the server's log has the cause", cause: cause}
 }
 
-// quote makes what a client sent fit for a message or the log: short, printable, valid UTF-8.
+// quote makes a client's text fit for a message or the log: short, printable, valid UTF-8.
 func quote(s string) string { return strconv.Quote(clip(s)) }
 
 func clip(s string) string { return cut(s, 64) }

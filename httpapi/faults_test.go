@@ -18,11 +18,12 @@ import (
 const (
 	smuggledBody  = `{"query":"a","texts":["a"]}` // 27 bytes, 0x1b
 	smuggledChunk = "1b\r\n" + smuggledBody + "\r\n0\r\n\r\n"
-	// secondRequest stands behind each request below. It may be answered only after one that was taken.
+	// secondRequest follows each request below. It may be answered only if the first one was taken.
 	secondRequest = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 )
 
-// refusedFraming has requests that others may read otherwise: all that follows the request line, Host and Content-Type.
+// refusedFraming has requests that another server could read differently: the part after the request line, Host
+// and Content-Type.
 var refusedFraming = map[string]string{
 	"CL.TE":                   "Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n" + smuggledChunk,
 	"TE.CL":                   "Transfer-Encoding: chunked\r\ncontent-length: 4\r\n\r\n" + smuggledChunk,
@@ -68,7 +69,7 @@ var refusedFraming = map[string]string{
 	"length in a trailer":     "Transfer-Encoding: chunked\r\n\r\n1b\r\n" + smuggledBody + "\r\n0\r\nContent-Length: 5\r\n\r\n",
 }
 
-// takenFraming has what looks like those and has one reading alone.
+// takenFraming has requests that look like those but can be read in one way only.
 var takenFraming = map[string]string{
 	"chunked":            "Transfer-Encoding: chunked\r\n\r\n" + smuggledChunk,
 	"chunked, upper":     "TRANSFER-ENCODING:\tCHUNKED\r\n\r\n" + smuggledChunk,
@@ -129,7 +130,7 @@ func checkRefusedLast(t *testing.T, address, raw string) {
 	}
 }
 
-// phases are the places in a request, by bytes of it, at which a client may go.
+// phases returns offsets in a request, in bytes, at which a client may leave.
 func phases(raw string) map[string]int {
 	header := strings.Index(raw, "\r\n\r\n") + 4
 	return map[string]int{
@@ -139,7 +140,7 @@ func phases(raw string) map[string]int {
 }
 
 // TestVanishingClients has clients reset or half-close their connections in every phase of a request, some of them sent
-// byte by byte, while another client's answers stay right. Nothing may be left of them.
+// in several parts, while another client's answers stay right. No connection or goroutine of theirs may be left.
 func TestVanishingClients(t *testing.T) {
 	s, address := start(t, &fakeRanker{}, Config{})
 	checkAlive(t, address)
@@ -172,8 +173,8 @@ func TestVanishingClients(t *testing.T) {
 	checkAlive(t, address)
 }
 
-// vanish sends a part of a request and goes. One that half-closes wants an answer, and the end: a refusal for a part, or
-// nothing where it has said nothing.
+// vanish sends a part of a request and leaves. One that half-closes wants status 200, 400 or 499, unless part is empty,
+// and then the end of the connection.
 func vanish(address, part string, reset, slowly bool) error {
 	c, err := net.DialTimeout("tcp", address, patience)
 	if err != nil {
@@ -211,8 +212,8 @@ func vanish(address, part string, reset, slowly bool) error {
 	return nil
 }
 
-// awaitQuiet waits until there is no connection and no request left, and no more goroutines than before but for workers
-// that fasthttp keeps for ten seconds.
+// awaitQuiet waits until no connection is open and no more goroutines run than before, except for idle workers, which
+// fasthttp keeps for ten seconds.
 func awaitQuiet(t *testing.T, s *Server, goroutines int) {
 	t.Helper()
 	for deadline := time.Now().Add(patience + 10*time.Second); ; time.Sleep(5 * time.Millisecond) {
@@ -240,8 +241,8 @@ func idleWorkers(t *testing.T) int {
 	return idle
 }
 
-// TestSlowLoris dribbles headers and bodies, which ends after ReadTimeout however regularly a byte comes, and with a
-// refusal; and opens a connection without a word.
+// TestSlowLoris sends headers and bodies byte by byte. They are refused after ReadTimeout, however regularly a byte
+// arrives. So is a connection that sends nothing.
 func TestSlowLoris(t *testing.T) {
 	const limit = 300 * time.Millisecond
 	s, address := start(t, &fakeRanker{}, Config{ReadTimeout: limit})
@@ -272,7 +273,7 @@ func TestSlowLoris(t *testing.T) {
 	awaitQuiet(t, s, before)
 }
 
-// dribble writes a byte every so often, until done or the other side has had enough.
+// dribble writes a byte every 20 ms, until done or until a write fails. If silent, it writes nothing.
 func dribble(w io.Writer, text string, silent bool, done <-chan struct{}) {
 	for i := range text {
 		select {
@@ -289,7 +290,7 @@ func dribble(w io.Writer, text string, silent bool, done <-chan struct{}) {
 	}
 }
 
-// TestIdleClosed has connections that wait for nothing be closed after IdleTimeout, and not before.
+// TestIdleClosed wants idle connections to be closed after IdleTimeout, and not before.
 func TestIdleClosed(t *testing.T) {
 	const limit = 200 * time.Millisecond
 	s, address := start(t, &fakeRanker{}, Config{IdleTimeout: limit})

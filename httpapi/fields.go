@@ -2,10 +2,10 @@ package httpapi
 
 import "math"
 
-// Readers of fields that several dialects have, and makers of readers. Some things go by several names: whichever of
-// them asks for it gets it, so that it doesn't matter in which order they come.
+// Readers of fields that several dialects have, and makers of readers. Several fields may set the same option: one of
+// them is enough, so their order doesn't matter.
 
-// flag makes a field that is true or false, and sets what of points to where it is when. null is neither.
+// flag makes a field that is true or false. It sets the bool that of returns if the value equals when. null is neither.
 func flag(name string, when bool, of func(*call) *bool) field {
 	return field{name, func(d *decoder, name string) bool {
 		value, is, ok := d.truth(name)
@@ -48,7 +48,7 @@ func laxFlag(name string, when bool, of func(*call) *bool) field {
 	}}
 }
 
-// count makes a field that is a limit: a whole number, of which 0 and null are none. Of two the smaller counts.
+// count makes a field that is a limit: a whole number; 0 and null mean none. Of two fields the smaller counts.
 func count(name string, of func(*call) *int) field {
 	return field{name, func(d *decoder, name string) bool {
 		if d.literal("null") {
@@ -65,7 +65,7 @@ func count(name string, of func(*call) *int) field {
 	}}
 }
 
-// side makes a field that is one of words: true for those that mean the beginning. null is as if it were not there.
+// side makes a field that is one of words: true for those that mean the beginning. null counts as absent.
 func side(name string, words map[string]bool, want string) field {
 	return field{name, func(d *decoder, name string) bool {
 		if d.literal("null") {
@@ -127,8 +127,8 @@ var priorityField = field{"priority", func(d *decoder, name string) bool {
 	return true
 }}
 
-// maxPriorityWeight is how much more the most urgent request gets than one of priority 0, and the least urgent less. The
-// engine shares and doesn't let anybody starve, so that a priority is a part and not a place in a queue.
+// maxPriorityWeight is the weight of the most urgent request, and its inverse that of the least urgent; priority 0 has
+// weight 1. The engine shares by weight and starves no request, so a priority is a share and not a place in a queue.
 const maxPriorityWeight = 16
 
 // weight halves for each step of priority, from 1 at 0; the engine takes no more than maxPriorityWeight either way.

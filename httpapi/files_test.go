@@ -21,8 +21,8 @@ type filedRanker struct {
 func (r *filedRanker) Changed() error { return r.changed }
 func (r *filedRanker) Ready() error   { return r.ready }
 
-// TestFilesOfAModel: what is shown of a model is what it is by then, and a model that can't be loaded again is not ready; the
-// folders of this machine are nobody's business.
+// TestFilesOfAModel wants a model to be shown as it is now, and not to be ready if it can't be loaded again; no answer
+// has a path of this machine.
 func TestFilesOfAModel(t *testing.T) {
 	get := func(ranker *filedRanker, path string) reply {
 		t.Helper()

@@ -7,16 +7,17 @@ import (
 	"sync/atomic"
 )
 
-// framed is a connection of which each Read ends where the headers of a request end. fasthttp's buffer then has nothing of a
-// body when a handler begins, which reads chunks itself, more strictly than fasthttp does.
+// framed is a connection on which no Read goes past the end of a request's headers. fasthttp's buffer then holds
+// nothing of a body when a handler begins. The handler reads chunks itself, more strictly than fasthttp does.
 type framed struct {
 	net.Conn
 	buffer *[heldBytes]byte          // of held; nil while that is empty
-	held   []byte                    // has been read and not yet handed on
+	held   []byte                    // read and not yet handed on
 	tail   [len(headersEnd) - 1]byte // the last bytes that were handed on
-	ended  bool                      // they, with one before them, are the end of headers
-	coming string                    // goes before held: what fasthttp is to read where a chunked body was
-	// owed has the memory of an answer that is being written. fasthttp doesn't say when it has been; it reads again, or closes.
+	ended  bool                      // tail, with the byte before it, is the end of headers
+	coming string                    // goes before held: read by fasthttp in place of a chunked body
+	// owed is the memory of an answer that is being written. fasthttp doesn't report the end of a write; its next Read
+	// or Close shows it.
 	owed atomic.Pointer[share]
 }
 
@@ -59,7 +60,7 @@ func (f *framed) Read(p []byte) (int, error) {
 		f.drop(n)
 		return n, nil
 	}
-	if len(p) > heldBytes { // so that what is held has room
+	if len(p) > heldBytes { // so that held has room for the rest
 		p = p[:heldBytes]
 	}
 	n, err := f.Conn.Read(p)
@@ -83,7 +84,7 @@ func (f *framed) hold() {
 	f.buffer = buffer
 }
 
-// drop drops n bytes of what is held.
+// drop removes the first n bytes of held.
 func (f *framed) drop(n int) {
 	if f.held = f.held[n:]; len(f.held) == 0 && f.buffer != nil {
 		heldBuffers.Put(f.buffer)
@@ -91,11 +92,11 @@ func (f *framed) drop(n int) {
 	}
 }
 
-// upToEnd returns how much of p, which is not empty, goes up to the end of headers, or all of it. A body may have that, too,
-// which does no harm.
+// upToEnd returns the length of p up to the end of headers, or of all p if it has none. p is not empty. A body may have
+// the same bytes, which does no harm.
 func (f *framed) upToEnd(p []byte) int {
 	const before = len(f.tail)
-	var border [2 * before]byte // between what was handed on and p
+	var border [2 * before]byte // tail and the beginning of p
 	copy(border[:], f.tail[:])
 	joined := border[:before+copy(border[before:], p)]
 	end := len(p)

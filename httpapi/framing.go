@@ -6,11 +6,11 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// checkFraming refuses requests whose end, or whose headers, somebody in front of this server may have read otherwise, so
-// that what is one request to them could be two here (request smuggling; RFC 9112, 2.2, 5.2 and 6.3). fasthttp refuses most
-// of those; here is what it lets pass: a Content-Length beside a Transfer-Encoding, lines that are continued (obs-fold),
-// lines that end without a carriage return, and versions that are not HTTP/1. The connection is closed, as what follows
-// on it can't be trusted.
+// checkFraming refuses requests with an end or headers that a proxy in front of this server could read differently, so
+// that one request to the proxy could be two here (request smuggling; RFC 9112, 2.2, 5.2 and 6.3). fasthttp refuses
+// most of those. This refuses the ones that it lets pass: a Content-Length beside a Transfer-Encoding, lines that are
+// continued (obs-fold), lines that end without a carriage return, and versions that are not HTTP/1. The connection is
+// closed, as the bytes that follow can't be trusted.
 func checkFraming(header *fasthttp.RequestHeader) *failure {
 	if version := header.Protocol(); !bytes.HasPrefix(version, []byte("HTTP/1.")) {
 		return framingFailure("the version of HTTP is not 1.1 or 1.0")

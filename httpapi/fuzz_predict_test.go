@@ -53,7 +53,7 @@ func FuzzPredict(f *testing.F) {
 			c.first.texts, c.list.texts = append(c.first.texts, texts[0]), append(c.list.texts, texts[1])
 			c.single = append(c.single, alone)
 		}
-		for len(c.single) > 0 && !c.single[len(c.single)-1] { // which says nothing
+		for len(c.single) > 0 && !c.single[len(c.single)-1] { // a false at the end says nothing
 			c.single = c.single[:len(c.single)-1]
 		}
 		if len(c.single) == 0 {

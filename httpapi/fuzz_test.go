@@ -17,12 +17,12 @@ import (
 	"github.com/metalrank/metalrank/engine"
 )
 
-// Every form is decoded twice: by our decoder, and by go-json-experiment into a struct whose fields are then checked by
-// the rules as they read. Both must take the same bodies and find the same in them.
+// Every form is decoded twice: by our decoder, and by go-json-experiment into a struct, followed by a plain version of
+// the rules. Both must accept the same bodies and find the same values in them.
 
 var fuzzLimits = limits{texts: 4, queryCharacters: 40, textCharacters: 50}
 
-// fuzzForm adds seeds, and compares the decoder of a form with oracle, which returns nil for what is to be refused.
+// fuzzForm adds seeds, and compares the decoder of a form with oracle, which returns nil for bodies to be refused.
 func fuzzForm(f *testing.F, form form, check func(*call) *failure, seeds []string, oracle func([]byte) *call) {
 	f.Helper()
 	for _, body := range append(seeds,
@@ -55,7 +55,7 @@ func fuzzForm(f *testing.F, form form, check func(*call) *failure, seeds []strin
 	})
 }
 
-// checkRefused wants a 4xx, and only calls malformed what is.
+// checkRefused wants a 4xx with JSON, and calls no valid JSON malformed.
 func checkRefused(t *testing.T, body []byte, failure *failure) {
 	t.Helper()
 	var response fasthttp.Response
@@ -87,8 +87,8 @@ type generalOptions struct {
 	Priority          jsontext.Value `json:"priority"`
 }
 
-// apply puts the options into c, and is false where one of them is not what it may be. What pydantic takes for truth values and
-// numbers is tested apart.
+// apply puts the options into c, and returns false if one of them is invalid. The values that pydantic accepts as
+// booleans and numbers have a test of their own.
 func (o *generalOptions) apply(c *call) bool {
 	ok := true
 	is := func(of *bool, value bool) bool { return of != nil && *of == value }
@@ -160,7 +160,7 @@ func (o *generalOptions) apply(c *call) bool {
 	return ok
 }
 
-// generalTexts reads strings of which none is null or too long.
+// generalTexts reads an array of strings; none may be null or too long.
 func generalTexts(value jsontext.Value) ([]string, bool) {
 	var texts []*string
 	if value.Kind() != '[' || json.Unmarshal(value, &texts) != nil {
@@ -208,7 +208,7 @@ func FuzzRerank(f *testing.F) {
 			Documents  []jsontext.Value `json:"documents"`
 			RankFields []*string        `json:"rank_fields"`
 		}
-		// A field of null is refused where it may not be, which a slice doesn't show.
+		// A null field is refused where null is not allowed; a nil slice doesn't show whether the field is there.
 		var fields map[string]jsontext.Value
 		if json.Unmarshal(body, &general) != nil || json.Unmarshal(body, &fields) != nil || general.Query == nil ||
 			utf8.RuneCountInString(*general.Query) > fuzzLimits.queryCharacters {

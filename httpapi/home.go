@@ -16,8 +16,8 @@ var (
 	homeScript string
 )
 
-// newHome makes the page to try the server with. It says only what anybody may know of the settings, so that it need not
-// ask for what would be refused.
+// newHome makes the page for trying the server. It gives the page only settings that anybody may know: the page then
+// sends no request that would be refused.
 func newHome(config *Config) (htmlPage, error) {
 	data := struct {
 		pageParts
@@ -33,11 +33,11 @@ func newHome(config *Config) (htmlPage, error) {
 	return newPage("home", homeSource, homeScript, &data)
 }
 
-// showHome answers GET /: a page to whoever asks for one by name, as browsers do, and what /health does to all others.
+// showHome answers GET /: with the page if Accept names text/html, as browsers do, else as /health does.
 func (s *Server) showHome(ctx *fasthttp.RequestCtx) *failure {
 	ctx.Response.Header.Add(fasthttp.HeaderVary, fasthttp.HeaderAccept)
 	if !wantsHTML(ctx.Request.Header.PeekAll(fasthttp.HeaderAccept)) {
-		ctx.SetContentType("text/plain; charset=utf-8") // of nothing: an answer without a type would need a description of its own
+		ctx.SetContentType("text/plain; charset=utf-8") // empty; without a type it would need its own description
 		return s.health(ctx)
 	}
 	s.home.show(ctx)
@@ -45,7 +45,7 @@ func (s *Server) showHome(ctx *fasthttp.RequestCtx) *failure {
 }
 
 // wantsHTML tells whether Accept names text/html, with a preference that is neither 0 nor less than JSON's. Ranges such as
-// */*, which programs send without thinking, don't count.
+// */*, which programs send by default, don't count.
 func wantsHTML(accept [][]byte) bool {
 	html, json := 0.0, 0.0
 	for _, field := range accept {
@@ -62,8 +62,8 @@ func wantsHTML(accept [][]byte) bool {
 	return html > 0 && html >= json
 }
 
-// preference is the q among the parameters of an entry of Accept (RFC 9110, 12.4.2): 1 where there is none, and 0 for
-// what can't be read.
+// preference returns the q among the parameters of an entry of Accept (RFC 9110, 12.4.2): 1 if there is none, and 0 if
+// it is invalid.
 func preference(parameters string) float64 {
 	for parameter := range strings.SplitSeq(parameters, ";") {
 		name, value, _ := strings.Cut(parameter, "=")

@@ -1,9 +1,9 @@
 package httpapi
 
-// Infinity: no fields of its own. Its clients want a document as a string, where Cohere's and Jina's want an object,
-// and send the same request to the same path; so that has its own prefix.
+// Infinity has no fields of its own. Its clients send the same request to the same path as Cohere's and Jina's, but
+// want a document as a string, not an object; so it has its own prefix.
 
-// infinityDefault is how Infinity's clients say that they name no model.
+// infinityDefault is the model name that Infinity's clients send for no model.
 const infinityDefault = "default/not-specified"
 
 // echoText appends a document as Infinity has it.

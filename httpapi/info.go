@@ -11,8 +11,8 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// infoBody is the answer to GET /info: the fields of text-embeddings-inference, and backend. Where a field of its
-// has nothing to say here, it is null.
+// infoBody is the answer to GET /info: the fields of text-embeddings-inference, and backend. A field that has no value
+// here is null.
 type infoBody struct {
 	ModelID               string      `json:"model_id"`
 	ModelSHA              *string     `json:"model_sha"`
@@ -40,7 +40,7 @@ type filed interface {
 	Ready() error
 }
 
-// modelType has one of its fields; clients take the kind of model from the name of the first.
+// modelType has one of its fields set; clients take the kind of model from the name of the first.
 type modelType struct {
 	Reranker   *labelsBody `json:"reranker,omitzero"`
 	Classifier *labelsBody `json:"classifier,omitzero"`
@@ -107,8 +107,8 @@ func (s *Server) showInfo(ctx *fasthttp.RequestCtx) *failure {
 	return nil
 }
 
-// ready answers GET /readyz: as health, until the server is about to stop, and while a model that is unloaded can't be
-// loaded again.
+// ready answers GET /readyz: as health, but with a refusal once the server is about to stop, or while an unloaded model
+// can't be loaded again.
 func (s *Server) ready(*fasthttp.RequestCtx) *failure {
 	if s.leaving.Load() {
 		return failf(kindUnhealthy, "the server is stopping")
@@ -123,7 +123,7 @@ func (s *Server) ready(*fasthttp.RequestCtx) *failure {
 	return nil
 }
 
-// unloadedFailure says why a model can't be loaded again, without the folders of this machine.
+// unloadedFailure returns the refusal for a model that can't be loaded again, without the folders of this machine.
 func unloadedFailure(err error) *failure {
 	why := "its files are damaged or can't be read"
 	if errors.Is(err, fs.ErrNotExist) {

@@ -12,25 +12,25 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// intake is the buffer of a body. It grows with what comes, and not with what is announced.
+// intake is the buffer of a body. It grows with the bytes received, not with the length announced.
 type intake struct {
 	*share
 	body   []byte
 	limit  int
-	whole  int // bytes, which the share has already; 0: they aren't known
+	whole  int // announced bytes, which the share has already; 0: unknown
 	pooled *[]byte
-	got    atomic.Int64 // len(body), for others
+	got    atomic.Int64 // len(body), for other goroutines
 }
 
-// firstBytes is how large the buffer is at first.
+// firstBytes is the initial size of the buffer.
 const firstBytes = 16 << 10
 
 var firstBuffers = sync.Pool{New: func() any { return new(make([]byte, 0, firstBytes)) }}
 
-// copies is how often the bytes of a body are there at once, when its texts are.
+// copies is how often the bytes of a body are in memory while its texts are decoded.
 const copies = 2
 
-// newIntake returns one for a body of so many bytes; 0: they aren't known.
+// newIntake returns an intake for a body of whole bytes; 0: unknown.
 func newIntake(s *share, limit, whole int) (*intake, *failure) {
 	b := &intake{share: s, limit: limit, whole: whole}
 	if f := s.take(copies * int64(max(whole, firstBytes))); f != nil {
@@ -44,7 +44,7 @@ func newIntake(s *share, limit, whole int) (*intake, *failure) {
 	return b, nil
 }
 
-// free gives the buffer to others.
+// free returns the buffer to the pool.
 func (b *intake) free() {
 	if b.pooled != nil {
 		firstBuffers.Put(b.pooled)
@@ -52,12 +52,12 @@ func (b *intake) free() {
 	}
 }
 
-// shareError is that there is no memory.
+// shareError is a failure of share.take as an error.
 type shareError struct{ *failure }
 
 func (e shareError) Error() string { return e.message }
 
-// room returns where up to so many bytes more may go: at least one.
+// room returns space for up to so many more bytes, and for at least one.
 func (b *intake) room(bytes int) ([]byte, error) {
 	free := b.body[len(b.body):cap(b.body)]
 	if len(free) == 0 {
@@ -75,10 +75,10 @@ func (b *intake) room(bytes int) ([]byte, error) {
 	return free[:min(len(free), bytes)], nil
 }
 
-// len returns how much has come; others may ask.
+// len returns the number of bytes received; other goroutines may call it.
 func (b *intake) len() int { return int(b.got.Load()) }
 
-// took notes that so many bytes went there.
+// took counts bytes that were written into room.
 func (b *intake) took(bytes int) {
 	b.body = b.body[:len(b.body)+bytes]
 	b.got.Add(int64(bytes))
@@ -101,7 +101,7 @@ func (b *intake) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// readBody reads the body of a request, which nobody has done before: the headers have shown that it may come.
+// readBody reads the body of a request. Its headers have been accepted, and nothing of the body has been read yet.
 func (s *Server) readBody(ctx *fasthttp.RequestCtx, share *share) (*intake, *failure) {
 	request := &ctx.Request
 	length := request.Header.ContentLength()
@@ -139,7 +139,7 @@ func (b *intake) readFrom(ctx *fasthttp.RequestCtx, stream io.Reader, length int
 		if err := conn.readChunked(b); err != nil {
 			return err
 		}
-		if _, err := stream.Read(make([]byte, 1)); !errors.Is(err, io.EOF) { // so that fasthttp knows that it has been read
+		if _, err := stream.Read(make([]byte, 1)); !errors.Is(err, io.EOF) { // shows fasthttp that the body has been read
 			return fmt.Errorf("BUG: after a chunked body: %w", err)
 		}
 		return nil
@@ -160,7 +160,7 @@ func (b *intake) readFrom(ctx *fasthttp.RequestCtx, stream io.Reader, length int
 	return nil
 }
 
-// unreadBody says why a body was not read to its end.
+// unreadBody returns the refusal of a request after its body was not read to the end.
 func (s *Server) unreadBody(err error, evicted bool, length int) *failure {
 	var (
 		f       *failure
@@ -190,7 +190,7 @@ func (s *Server) tooSlow() *failure {
 	return failf(kindTimeout, "the request was not complete after %v, which is the limit", s.config.ReadTimeout)
 }
 
-// readValue is the key of a context's value for when the body had been read.
+// readValue is the context key of the time when the body had been read.
 const readValue = "read"
 
 // readAt returns when the last byte of a request had been read.
@@ -201,7 +201,7 @@ func readAt(ctx *fasthttp.RequestCtx) time.Time {
 	return ctx.Time()
 }
 
-// framedOf returns nil where a test has made the connection.
+// framedOf returns c as a *framed, or nil if a test has made the connection.
 func framedOf(c net.Conn) *framed {
 	f, _ := c.(*framed)
 	return f

@@ -20,24 +20,24 @@ import (
 // their hashes.
 type Keys struct{ current atomic.Pointer[keySet] }
 
-// Key is an API key and the name of whoever has it, which metrics show and by which the engine is shared. Several keys may
-// have one name, and one set of limits: it is enough if one of them has it, and those of several have to agree.
+// Key is an API key and the name of its owner. Metrics show the name, and the engine shares by it. Several keys may have
+// one name, and then have one set of limits: one of them is enough to set a limit, and those that set it must agree.
 type Key struct {
 	Name, Key string
-	// Concurrency is how many requests with keys of that name may be under way at once; one more is refused with 429.
+	// Concurrency is how many requests with keys of that name may be in flight at once; one more is refused with 429.
 	// Default: as many as Config.MaxConcurrentRequests. Bounds: 1 to 65,536.
 	Concurrency int
-	// Share is how much more of a busy model than others the name gets. Default 1. Bounds: 1/16 to 16.
+	// Share is the name's share of a busy model, as a multiple of the others'. Default 1. Bounds: 1/16 to 16.
 	Share float64
 }
 
-// String keeps the key out of whatever is printed.
+// String keeps the key out of printed text.
 func (k Key) String() string { return k.Name + ":…" }
 
 // GoString does likewise for %#v.
 func (k Key) GoString() string { return k.String() }
 
-// keySet is all keys of a time.
+// keySet has all keys in use at one time.
 type keySet struct {
 	hashed  []hashedKey
 	clients map[string]*client // by name
@@ -48,13 +48,13 @@ type hashedKey struct {
 	hash   [sha256.Size]byte
 }
 
-// NewKeys returns Keys that are these.
+// NewKeys returns Keys with these keys.
 func NewKeys(keys []Key) (*Keys, error) {
 	k := &Keys{}
 	return k, k.Replace(keys)
 }
 
-// Replace makes keys those that requests are compared with from now on. On an error what there was stays.
+// Replace replaces the keys that requests are compared with. On an error the old ones stay.
 func (k *Keys) Replace(keys []Key) error {
 	if err := checkKeys(keys); err != nil {
 		return err
@@ -91,7 +91,7 @@ func quotasOf(keys []Key) (map[string]quota, error) {
 	return quotas, nil
 }
 
-// checkKeys reports what is wrong with keys without saying what they are.
+// checkKeys returns an error if keys are invalid. The error does not show the keys.
 func checkKeys(keys []Key) error {
 	if len(keys) == 0 {
 		return errors.New("httpapi: there are no API keys")
@@ -115,13 +115,13 @@ func checkKeys(keys []Key) error {
 const (
 	maxKeys        = 1000 // each is compared with every request's: 20 µs at most
 	maxNameBytes   = 64
-	minKeyBytes    = 16 // what nobody guesses
+	minKeyBytes    = 16 // too long to guess
 	maxKeyBytes    = 512
 	maxKeyFileLine = 1 << 10
 	maxShare       = 16 // the engine's bound
 )
 
-// check says nothing of what a name is, either: it is the key where somebody wrote key:name.
+// check validates the key. The error does not show the name either: it is the key if somebody wrote key:name.
 func (k Key) check() error {
 	switch {
 	case k.Name == "" || len(k.Name) > maxNameBytes || strings.ContainsFunc(k.Name, notInName):
@@ -142,8 +142,8 @@ func notInName(r rune) bool {
 	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '.' && r != '-' && r != '_'
 }
 
-// ReadKeys reads lines of name:key, after which concurrency=N and share=W may stand. Empty lines and those that begin with #
-// are skipped. An error says which line it is about, and nothing of what is in it.
+// ReadKeys reads lines of name:key, optionally followed by concurrency=N and share=W. Empty lines and those that
+// begin with # are skipped. An error has the line's number, but no name or key from it.
 func ReadKeys(r io.Reader) ([]Key, error) {
 	var keys []Key
 	lines := bufio.NewScanner(r)
@@ -195,7 +195,7 @@ func (k *Key) readLimit(word string) (err error) {
 	case "share":
 		k.Share, err = strconv.ParseFloat(value, 64)
 		zero = k.Share == 0
-	default: // which may be a part of the key
+	default: // word may be a part of the key
 		return errors.New("the key has white space in it, after which only concurrency=N and share=W may stand")
 	}
 	if err != nil || zero {
@@ -204,7 +204,7 @@ func (k *Key) readLimit(word string) (err error) {
 	return nil
 }
 
-// find returns how a key lets in. How long it takes does not depend on which key it is, or how much of one is right.
+// find returns the access of a key. Its running time does not depend on which key it is, or how much of one is right.
 func (k *Keys) find(key []byte) (a *access, ok bool) {
 	hash := sha256.Sum256(key)
 	keys := k.current.Load().hashed
@@ -218,7 +218,7 @@ func (k *Keys) find(key []byte) (a *access, ok bool) {
 	return &keys[at].access, true
 }
 
-// authorise returns how the key that a request has lets it in. The key is in Authorization, with Bearer before it or, as LlamaIndex
+// authorise returns the access of a request's key. The key is in Authorization, with Bearer before it or, as LlamaIndex
 // sends it, bare; or in X-API-Key.
 func (k *Keys) authorise(header *fasthttp.RequestHeader) (a *access, f *failure) {
 	given := false

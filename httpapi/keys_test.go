@@ -30,7 +30,7 @@ func startWithKeys(t *testing.T, model Model, logger *slog.Logger) (keys *Keys, 
 	return keys, address
 }
 
-// TestKeys asks with all sorts of headers, and looks at whose request the engine thinks it is.
+// TestKeys sends all sorts of headers, and checks the client that the engine gets.
 func TestKeys(t *testing.T) {
 	var client string
 	var log lockedBuffer
@@ -78,7 +78,7 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// TestKeysGuard wants a key for whatever a model answers, and none for the rest.
+// TestKeysGuard wants every path that a model answers to require a key, and no other path.
 func TestKeysGuard(t *testing.T) {
 	s, err := New(only{&fakeRanker{}}, Config{})
 	if err != nil {
@@ -168,8 +168,8 @@ func TestReadKeys(t *testing.T) {
 	}
 }
 
-// TestKeyLimits refuses one request too many of a name, whichever of its keys it comes with, and nobody else's; limits
-// that are replaced count from then on, with what is under way.
+// TestKeyLimits refuses a request over the limit of a name, with any key of the name, and no other name's. Replaced
+// limits apply at once, and count the requests in flight.
 func TestKeyLimits(t *testing.T) {
 	const otherKey = "sk-anne-other-0123456789"
 	limited := func(concurrency int) []Key {
@@ -228,7 +228,7 @@ func TestKeyLimits(t *testing.T) {
 		`metalrank_http_requests_total{key="anne",path="/rerank",status="429"} 3`)
 }
 
-// FuzzReadKeys wants whatever is read to be fit for use.
+// FuzzReadKeys wants every key that is read to be valid.
 func FuzzReadKeys(f *testing.F) {
 	f.Add("anne:" + anneKey + "\n#\nben:" + benKey)
 	f.Add("no colon")

@@ -10,9 +10,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Infinity, vLLM, Jina and Xinference read bodies by pydantic, which takes more than true, false and whole numbers where it
-// wants those, and their clients make use of it. So do we in the fields of these servers; a test has pydantic's own answers
-// (2.14.4, lax mode). text-embeddings-inference takes nothing of the kind.
+// Infinity, vLLM, Jina and Xinference read bodies with pydantic. It accepts more than true, false and whole numbers for
+// a bool or an int, and their clients make use of it. Fields of these servers are read the same way here; a test has
+// pydantic's own answers (2.14.4, lax mode). text-embeddings-inference accepts nothing of the kind.
 
 // laxWords are the strings that are true or false, in any case.
 var laxWords = map[string]bool{
@@ -20,7 +20,7 @@ var laxWords = map[string]bool{
 	"0": false, "f": false, "false": false, "n": false, "no": false, "off": false,
 }
 
-// laxBool returns what pydantic makes of a JSON value where it wants a truth value.
+// laxBool reads a JSON value as pydantic reads a bool.
 func laxBool(raw []byte) (value, ok bool) {
 	switch raw[0] {
 	case '"':
@@ -34,8 +34,7 @@ func laxBool(raw []byte) (value, ok bool) {
 	return number == 1, err == nil && (number == 0 || number == 1)
 }
 
-// laxInteger returns what pydantic makes of a JSON value where it wants a whole number; ok is false, too, where that is not
-// an int64.
+// laxInteger reads a JSON value as pydantic reads an int; ok is also false if the number is no int64.
 func laxInteger(raw []byte) (value int64, ok bool) {
 	switch raw[0] {
 	case '"':
@@ -62,8 +61,8 @@ func laxInteger(raw []byte) (value int64, ok bool) {
 	return int64(number), true
 }
 
-// integerOf reads a string: white space round it, a sign, digits with single underscores between them, and zeros behind a
-// point, may be there.
+// integerOf reads a string as an integer. It may have white space round it, a sign, single underscores between digits,
+// and zeros behind a point.
 func integerOf(text string) (int64, bool) {
 	text = strings.TrimFunc(text, unicode.IsSpace)
 	if whole, zeros, is := strings.Cut(text, "."); is {
@@ -83,7 +82,8 @@ func integerOf(text string) (int64, bool) {
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// lax reads the value that is next by one of the functions above. What they don't take stays next, for wrong to name it.
+// lax reads the next value with one of the functions above. A value that they don't accept stays unread, for wrong to
+// describe it.
 func lax[T any](d *decoder, read func(raw []byte) (T, bool)) (value T, ok bool) {
 	at := d.at
 	if strings.IndexByte(`"-0123456789tf`, d.next()) < 0 {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// laxCases have what pydantic 2.14.4 makes of a JSON value, read by Python's json, where it wants a bool and where it wants an int:
+// laxCases are JSON values, with pydantic 2.14.4's results for a bool and for an int after Python's json has read them:
 // TypeAdapter(bool).validate_python(json.loads(value)), and so on. "" is refused, or an int that is no int64.
 var laxCases = []struct{ value, truth, integer string }{
 	{`true`, "true", "1"},

@@ -1,14 +1,14 @@
 package httpapi
 
-// A server stops in three steps, each of which includes those before it: Leave, Retire, Shutdown. Cancel is for requests that
+// A server stops in three steps: Leave, Retire, Shutdown. Each includes those before it. Cancel is for requests that
 // Shutdown has waited for too long.
 
-// Leave makes GET /readyz answer 503, so that a load balancer sends nobody new, and has answers ask their clients to close
-// the connection and go elsewhere; all else goes on as before.
+// Leave makes GET /readyz answer 503, so that a load balancer sends no new clients. Answers then ask their clients to
+// close the connection and go elsewhere. All else goes on as before.
 func (s *Server) Leave() { s.leaving.Store(true) }
 
-// Retire closes the listeners. Connections that there are go on, each until its next answer: a client that keeps one and
-// sends something now is answered, where Shutdown would close the connection under it.
+// Retire closes the listeners. Open connections go on, each until its next answer: a client that keeps one and sends a
+// request now is answered, where Shutdown would close the connection under it.
 func (s *Server) Retire() {
 	s.Leave()
 	s.mu.Lock()
@@ -22,8 +22,9 @@ func (s *Server) Retire() {
 	}
 }
 
-// Cancel ends the requests under way, and those that still come: each is answered with 503. It may be called more than once.
+// Cancel ends the requests in flight, and those that still come: each is answered with 503. It may be called more
+// than once.
 func (s *Server) Cancel() { s.cancel() }
 
-// Connections is how many are open.
+// Connections returns the number of open connections.
 func (s *Server) Connections() int { return int(s.open.Load()) }

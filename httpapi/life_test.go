@@ -21,7 +21,7 @@ import (
 	"github.com/metalrank/metalrank/engine"
 )
 
-// TestShutdownDrains stops a server that has requests under way: all are answered, and the context that the ranker
+// TestShutdownDrains stops a server that has requests in flight: all are answered, and the context that the ranker
 // has never ends.
 func TestShutdownDrains(t *testing.T) {
 	const clients = 8
@@ -89,7 +89,7 @@ func TestShutdownDrains(t *testing.T) {
 	}
 }
 
-// TestCancel ends requests that are under way, and those that still come.
+// TestCancel ends requests in flight, and those that still come.
 func TestCancel(t *testing.T) {
 	entered := make(chan struct{})
 	s, address := start(t, &fakeRanker{rerank: func(ctx context.Context, _ string, _ []string, _ engine.Options) (*engine.Ranking, error) {
@@ -112,8 +112,8 @@ func TestCancel(t *testing.T) {
 	}
 }
 
-// TestShutdownUnderLoad stops a server while clients keep sending over kept connections. Some find the door closed;
-// whatever reached the ranker is answered.
+// TestShutdownUnderLoad stops a server while clients keep sending over kept connections. Some meet a closed connection;
+// every request that reached the ranker is answered.
 func TestShutdownUnderLoad(t *testing.T) {
 	var scored, answered atomic.Int64
 	s, address := start(t, &fakeRanker{rerank: func(
@@ -151,8 +151,8 @@ func TestShutdownUnderLoad(t *testing.T) {
 	}
 }
 
-// closedIdle is what net/http says of a kept connection that the server closed as a request was about to go out on it; the
-// error itself is not exported.
+// closedIdle is net/http's error text for a kept connection that the server closed as a request was about to go out on
+// it; the error itself is not exported.
 const closedIdle = "http: server closed idle connection"
 
 // brokenOff tells whether a request failed for want of a connection, and not by its answer.
@@ -206,7 +206,7 @@ func TestShutdownFirst(t *testing.T) {
 	if err := ln.Close(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Serve left the listener open: %v", err)
 	}
-	for range 50 { // at the same time, in whatever order
+	for range 50 { // at the same time, in any order
 		s, err := New(only{&fakeRanker{}}, Config{})
 		if err != nil {
 			t.Fatal(err)
@@ -226,7 +226,7 @@ func TestShutdownFirst(t *testing.T) {
 	}
 }
 
-// TestIdleConnections leaves a connection open and idle; Shutdown must not wait for what may never come.
+// TestIdleConnections leaves a connection open and idle; Shutdown must not wait for a request that may never come.
 func TestIdleConnections(t *testing.T) {
 	s, address := start(t, &fakeRanker{}, Config{IdleTimeout: time.Hour})
 	client := &http.Client{Transport: &http.Transport{}}
@@ -290,7 +290,7 @@ func (b *lockedBuffer) String() string {
 	return b.log.String()
 }
 
-// TestAccessLog has one line for each request, whatever became of it, and no texts.
+// TestAccessLog wants one line for each request, answered or refused, and no texts.
 func TestAccessLog(t *testing.T) {
 	var log lockedBuffer
 	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -303,7 +303,7 @@ func TestAccessLog(t *testing.T) {
 	until(t, "not every request has a line", func() bool { return strings.Count(log.String(), "msg=request") >= 5 }) // written after the answer
 	var lines []string
 	for line := range strings.Lines(log.String()) {
-		if strings.Contains(line, "msg=request") { // and not what fasthttp reports
+		if strings.Contains(line, "msg=request") { // and not a line of fasthttp's
 			lines = append(lines, line)
 		}
 	}
@@ -320,7 +320,7 @@ func TestAccessLog(t *testing.T) {
 }
 
 // TestConcurrency hammers the server over kept connections: every answer belongs to its own request, and the texts
-// that the ranker kept are still what was sent.
+// that the ranker kept are unchanged.
 func TestConcurrency(t *testing.T) {
 	var (
 		mu   sync.Mutex
@@ -361,7 +361,7 @@ func TestConcurrency(t *testing.T) {
 	}
 }
 
-// hammer makes one request, of which every third is refused.
+// hammer makes request n. Every third one is malformed and must be refused.
 func hammer(client *http.Client, address, query string, n int) error {
 	texts := make([]string, 1+n%7)
 	for i := range texts {

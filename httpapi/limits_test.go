@@ -16,8 +16,8 @@ import (
 	"github.com/metalrank/metalrank/engine"
 )
 
-// TestBodyTooLarge sends bodies over the limit. The refusal must arrive even though the client is still sending:
-// that is what lingering is for.
+// TestBodyTooLarge sends bodies over the limit. The refusal must arrive even though the client is still sending, which
+// is the purpose of lingering.
 func TestBodyTooLarge(t *testing.T) {
 	_, address := start(t, &fakeRanker{}, Config{MaxBodyBytes: 1000})
 	client := &http.Client{Timeout: patience, Transport: &http.Transport{}}
@@ -55,7 +55,7 @@ func TestBodyTooLarge(t *testing.T) {
 	}
 }
 
-// TestExpect asks before it sends.
+// TestExpect sends Expect: 100-continue and waits before it sends the body.
 func TestExpect(t *testing.T) {
 	_, address := start(t, &fakeRanker{}, Config{MaxBodyBytes: 1000})
 	header := func(length int) string {

@@ -11,16 +11,16 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// listener adds to what fasthttp does with a net.Listener: it outlasts a shortage of descriptors, at which fasthttp
-// would stop serving for good, and its connections can linger.
+// listener survives a shortage of descriptors, at which fasthttp would stop serving for good; and its connections
+// can linger.
 type listener struct {
 	net.Listener
 	server   *Server
-	most     int64        // connections; 0: they are no clients, and not counted
-	refusing atomic.Int64 // connections that are told so
+	most     int64        // connections; 0: they are not clients', and not counted
+	refusing atomic.Int64 // connections that are being answered with a refusal
 }
 
-// acceptPause is how long a shortage is given to pass.
+// acceptPause is the pause before the next Accept after a shortage.
 const acceptPause = 50 * time.Millisecond
 
 // Accept implements net.Listener.
@@ -49,10 +49,11 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// maxRefusing is how many connections at once are told that there are too many; others are closed without a word.
+// maxRefusing is how many refused connections at once get an answer; others are closed without one.
 const maxRefusing = 100
 
-// refuse closes a connection that is one too many. Over TLS it does so without a word, which would take a handshake.
+// refuse answers a connection over the limit with 503 and closes it. Over TLS it closes it without an answer, which
+// would take a handshake.
 func (l *listener) refuse(c net.Conn) {
 	if held, ok := l.server.lines.pass(time.Now()); ok {
 		l.server.logger.Warn("too many connections", "limit", l.most, "leftOut", held)
@@ -73,7 +74,7 @@ func (l *listener) refuse(c net.Conn) {
 		refused.closed.Store(true) // it isn't counted
 		refused.linger.Store(true)
 		if err := c.SetWriteDeadline(time.Now().Add(lingerTime)); err == nil {
-			_, _ = response.WriteTo(c) // who has left needs none
+			_, _ = response.WriteTo(c) // a client that has left needs no answer
 		}
 		_ = refused.Close()
 	}()
@@ -91,17 +92,17 @@ func shortage(err error) bool {
 	return false
 }
 
-// conn is a connection that can linger: one closed while data is still arriving sends a reset, which may reach the
+// conn is a connection that can linger. Closing one while data still arrives sends a reset, which may reach the
 // client before it has read the refusal.
 type conn struct {
 	net.Conn
-	server *Server         // which counts it until it is closed
+	server *Server         // counts it until it is closed
 	closed atomic.Bool     // Close was called
 	linger atomic.Bool     // set before Close where a request was refused before all of it was read
-	raw    syscall.RawConn // for looking whether the client is still there; nil where that can't be done
+	raw    syscall.RawConn // to check whether the client is still there; nil if that is impossible
 }
 
-// connBytes are those of a connection for which nothing comes.
+// connBytes is the memory of an idle connection.
 const connBytes = 15 << 10
 
 func newConn(c net.Conn, server *Server) *conn {

@@ -25,7 +25,7 @@ func textOrTexts(name string, of func(*call) *list) field {
 	}}
 }
 
-// openList refuses a body that has what l is for under two names.
+// openList notes the name of the field for l, and refuses a body that has it under two names.
 func (d *decoder) openList(l *list, name string) bool {
 	if l.name != "" {
 		return d.refuse("`%s` and `%s` are both there, want one of them", l.name, name)
@@ -34,7 +34,7 @@ func (d *decoder) openList(l *list, name string) bool {
 	return true
 }
 
-// fewTexts is how many texts a request has room for at first.
+// fewTexts is the initial capacity for texts.
 const fewTexts = 16
 
 // readTexts reads an array of strings. Texts past the limit are counted and not kept.

@@ -5,13 +5,12 @@ import (
 	"time"
 )
 
-// lineLimit bounds lines of the log that clients can cause, of which they could else fill a disk. The zero value has let nothing
-// pass.
+// lineLimit bounds the log lines that clients can cause, which could fill a disk. The zero value has passed no line yet.
 type lineLimit struct {
 	mu     sync.Mutex
 	since  time.Time // guarded by mu; when the interval began
 	passed int       // guarded by mu; lines in it
-	held   int       // guarded by mu; lines since the last that passed
+	held   int       // guarded by mu; lines held back since the last that passed
 }
 
 const (
@@ -19,7 +18,7 @@ const (
 	lineMost     = 20 // in an interval
 )
 
-// pass tells whether there may be a line now, and how many there were since the last that might not be.
+// pass tells whether a line may be logged now. held is the number of lines held back since the last that passed.
 func (l *lineLimit) pass(now time.Time) (held int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

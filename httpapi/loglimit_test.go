@@ -32,7 +32,7 @@ func TestLineLimit(t *testing.T) {
 	}
 }
 
-// TestErrorLines has a client cause many errors whose texts have lines of their own.
+// TestErrorLines has a client cause many errors with line feeds in their texts.
 func TestErrorLines(t *testing.T) {
 	var log lockedBuffer
 	_, address := start(t, &fakeRanker{rerank: func(_ context.Context, q string, _ []string, _ engine.Options) (*engine.Ranking, error) {
@@ -50,7 +50,7 @@ func TestErrorLines(t *testing.T) {
 	}
 }
 
-// TestMessageSize bounds what an answer repeats of an error that may have the client's text in it.
+// TestMessageSize bounds the size of answers to errors that may have the client's text in them.
 func TestMessageSize(t *testing.T) {
 	_, address := start(t, &fakeRanker{rerank: func(context.Context, string, []string, engine.Options) (*engine.Ranking, error) {
 		return nil, errors.Join(engine.ErrTokenizer, errors.New(strings.Repeat("é", 1<<20)))

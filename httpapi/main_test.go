@@ -22,14 +22,14 @@ import (
 )
 
 // TestMain fails the package when goroutines outlast the tests, but for two of fasthttp's own: its clock, which never
-// stops, and the cleaner of a worker pool, which looks every ten seconds whether to.
+// stops, and the cleaner of a worker pool, which checks only every ten seconds whether to stop.
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"))
 }
 
-// fakeRanker answers by rule, or as rerank says where a test needs something else.
+// fakeRanker answers by the words in the texts, or by rerank if a test sets it.
 type fakeRanker struct {
 	labels []string
 	rerank func(ctx context.Context, query string, documents []string, options engine.Options) (*engine.Ranking, error)
@@ -55,8 +55,8 @@ func (r *fakeRanker) Rerank(
 	return rankByWords(query, documents, options), nil
 }
 
-// Score gives a pair the number of words that both have for each label, less the label's index; a text alone the number of
-// its words, negative.
+// Score gives a pair, for each label, the number of words that both texts have, less the label's index. A text alone
+// has minus the number of its words instead.
 func (r *fakeRanker) Score(_ context.Context, pairs []engine.Pair, options engine.Options) (*engine.Scores, error) {
 	info := r.Info()
 	scores := &engine.Scores{Labels: info.Labels, Stats: engine.Stats{Tokens: 7 * len(pairs)}}
@@ -76,7 +76,7 @@ func (r *fakeRanker) Score(_ context.Context, pairs []engine.Pair, options engin
 	return scores, nil
 }
 
-// Tokenize makes a token of each word, and of its place an id.
+// Tokenize makes a token of each word, with its position as id.
 func (r *fakeRanker) Tokenize(_ context.Context, text string, specialTokens bool, _ engine.Options) ([]engine.Token, error) {
 	var tokens []engine.Token
 	if specialTokens {
@@ -90,7 +90,7 @@ func (r *fakeRanker) Tokenize(_ context.Context, text string, specialTokens bool
 	return tokens, nil
 }
 
-// rankByWords gives a document the number of its words that the query has, too, as its logit.
+// rankByWords gives a document as its logit the number of its words that are also in the query.
 func rankByWords(query string, documents []string, options engine.Options) *engine.Ranking {
 	words := strings.Fields(strings.ToLower(query))
 	ranking := &engine.Ranking{Stats: engine.Stats{Tokenize: 2 * time.Millisecond, Compute: 3 * time.Millisecond}}
@@ -118,7 +118,7 @@ func start(t *testing.T, model Model, config Config) (s *Server, address string)
 	return startAll(t, only{model}, config)
 }
 
-// only has one model, whatever it calls itself.
+// only has one model, under the name tiny-reranker.
 type only struct{ model Model }
 
 func (o only) Model(name string) (Model, bool) { return o.model, name == "tiny-reranker" }
@@ -160,7 +160,7 @@ type reply struct {
 	last   bool // the server closes the connection after it
 }
 
-// patience ends a test that hangs. Nothing is expected to take as long, on a slow and busy machine either.
+// patience ends a test that hangs. Nothing should take as long, even on a slow and busy machine.
 const patience = 2 * time.Minute
 
 // until waits for a condition.

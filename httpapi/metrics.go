@@ -15,8 +15,8 @@ import (
 	"github.com/metalrank/metalrank/engine"
 )
 
-// Metrics are what GET /metrics shows: of requests, counted as they end; of batches, where whoever opens the models calls
-// ObserveBatch; and of models, read when somebody asks. text-embeddings-inference's names (te_…) stand beside our own
+// Metrics are the metrics of GET /metrics. Requests are counted as they end, batches if engine.Config.OnBatch calls
+// ObserveBatch; models are read at each request for metrics. text-embeddings-inference's names (te_…) stand beside our own
 // (metalrank_…). One belongs to one Server.
 type Metrics struct {
 	registry *prometheus.Registry
@@ -24,10 +24,10 @@ type Metrics struct {
 	duration *prometheus.HistogramVec // by path
 	te       teMetrics
 	paths    map[string]*pathMetrics // of a server; isn't changed while that serves
-	other    *pathMetrics            // of all paths that there are not, whose number has no bound
+	other    *pathMetrics            // of all unknown paths together: their number has no bound
 }
 
-// pathMetrics is what requests to a path count towards.
+// pathMetrics counts the requests to a path.
 type pathMetrics struct {
 	label    string
 	duration prometheus.Observer
@@ -35,8 +35,8 @@ type pathMetrics struct {
 	latest   atomic.Pointer[requestCounter]
 }
 
-// requestCounter is the counter of requests to a path that had a status and a key. Most requests count towards the one that
-// the request before did: looking it up by its labels takes longer than counting.
+// requestCounter counts the requests to a path that had one status and one key. Most requests count towards the same
+// one as the request before: looking it up by its labels takes longer than counting.
 type requestCounter struct {
 	status int
 	client string
@@ -78,7 +78,7 @@ func (m *Metrics) newPath(label string) *pathMetrics {
 	return &pathMetrics{label: label, duration: m.duration.WithLabelValues(label)}
 }
 
-// adopt takes the paths and the models of a server.
+// adopt registers the paths and the models of a server.
 func (m *Metrics) adopt(s *Server) error {
 	m.paths = map[string]*pathMetrics{}
 	for path, methods := range s.routes {
@@ -133,7 +133,7 @@ func (m *Metrics) ended(ctx *fasthttp.RequestCtx, f *failure) {
 	}
 }
 
-// unread counts a request that was refused before all of it was read. Its duration would be the client's doing.
+// unread counts a request that was refused before all of it was read. Its duration is left out: it depends on the client.
 func (m *Metrics) unread(ctx *fasthttp.RequestCtx) { m.count(ctx, m.path(ctx)) }
 
 func (m *Metrics) count(ctx *fasthttp.RequestCtx, p *pathMetrics) {
@@ -146,8 +146,8 @@ func (m *Metrics) count(ctx *fasthttp.RequestCtx, p *pathMetrics) {
 	counter.Inc()
 }
 
-// showMetrics answers GET /metrics with all there is, in Prometheus's text format or, for a scraper that asks for it because it wants native
-// histograms, as protobuf.
+// showMetrics answers GET /metrics with all metrics, in Prometheus's text format or, for a scraper that asks for it to
+// get native histograms, as protobuf.
 func (s *Server) showMetrics(ctx *fasthttp.RequestCtx) *failure {
 	families, err := s.metrics.registry.Gather()
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/metalrank/metalrank/engine"
 )
 
-// TestFleetNamesMetrics wants every metric that the rules, the dashboard and the runbook for fleets name from a server, or
-// else from the rules that record it.
+// TestFleetNamesMetrics wants a server, or else a recording rule, to have every metric that the rules, the dashboard
+// and the runbook for fleets name.
 func TestFleetNamesMetrics(t *testing.T) {
 	const folder = "../docs/operations"
 	_, address := start(t, &countingRanker{counters: engine.Counters{Batches: 1}}, Config{})

@@ -6,9 +6,9 @@ import (
 	"github.com/metalrank/metalrank/engine"
 )
 
-// counting is a Model that says what it has done, as an *engine.Model does.
+// counting is a Model with counters, such as an *engine.Model.
 type counting interface {
-	// Counters are those of what is loaded now, and whether anything is.
+	// Counters returns the counters of the loaded model, and whether it is loaded.
 	Counters() (counters engine.Counters, loaded bool)
 }
 
@@ -25,8 +25,8 @@ const (
 	requestsName = "metalrank_model_requests_total"
 )
 
-// modelMetrics are those that a model's counters give. Ratios are for the reader to make: the fill of batches is
-// rate(tokens) / (rate(batches) * batch_token_limit), the share of time that devices are busy rate(device_busy_seconds).
+// modelMetrics come from a model's counters. Ratios are left to the reader: the fill of batches is rate(tokens) /
+// (rate(batches) * batch_token_limit), the share of time that devices are busy rate(device_busy_seconds).
 var modelMetrics = []modelMetric{
 	{requestsName, requestsHelp, "answered", prometheus.CounterValue, func(c *engine.Counters) float64 { return float64(c.Requests) }},
 	{requestsName, requestsHelp, "refused", prometheus.CounterValue, func(c *engine.Counters) float64 { return float64(c.Refused) }},

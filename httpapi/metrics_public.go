@@ -11,8 +11,8 @@ import (
 // keyLabel is the label with the name of an API key.
 const keyLabel = "key"
 
-// showPublicMetrics answers GET /metrics to everybody. The names of API keys, which are those of clients, are for whoever has a
-// key: other answers have one sum for all of them, and no metrics of each.
+// showPublicMetrics answers GET /metrics to everybody. Only clients with a key see the names of API keys, which are
+// those of clients: other answers have one sum for all of them, and no metrics of each.
 func (s *Server) showPublicMetrics(ctx *fasthttp.RequestCtx) *failure {
 	if s.config.Keys == nil {
 		return s.showMetrics(ctx)
@@ -27,7 +27,7 @@ func (s *Server) showPublicMetrics(ctx *fasthttp.RequestCtx) *failure {
 	return writeMetrics(ctx, withoutKeys(families))
 }
 
-// withoutKeys returns families as if all API keys had one empty name. Those that are of keys alone are left out.
+// withoutKeys returns families as if all API keys had one empty name. Families of keys alone are left out.
 func withoutKeys(families []*dto.MetricFamily) []*dto.MetricFamily {
 	return slices.DeleteFunc(families, func(family *dto.MetricFamily) bool {
 		if strings.HasPrefix(family.GetName(), clientMetricPrefix) {
@@ -39,7 +39,7 @@ func withoutKeys(families []*dto.MetricFamily) []*dto.MetricFamily {
 			if at < 0 {
 				return false
 			}
-			metric.Label = slices.Clone(metric.GetLabel()) // which is the registry's
+			metric.Label = slices.Clone(metric.GetLabel()) // the original belongs to the registry
 			metric.Label[at] = &dto.LabelPair{Name: new(keyLabel), Value: new(string)}
 			var others strings.Builder // names and values of its labels
 			for _, label := range metric.GetLabel() {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestPublicMetrics shows the names of keys to who has one, and sums to all others.
+// TestPublicMetrics shows the names of keys to clients with a key, and sums to all others.
 func TestPublicMetrics(t *testing.T) {
 	const alice, bob = "alice's-own-secret-key", "bob's-own-secret-key"
 	keys, err := NewKeys([]Key{{Name: "alice", Key: alice}, {Name: "bob", Key: bob}})

@@ -8,19 +8,20 @@ import (
 	"github.com/metalrank/metalrank/engine"
 )
 
-// teMetrics have the names of text-embeddings-inference, and its meaning but for what Help says: it gives a time for each
-// text, where here a request is the least that has one. Its te_predict_…duration, which are times of one text, have no
-// counterpart. Buckets are its classic ones alone: native ones would cost each request more, and its dashboards don't ask.
+// teMetrics have the names and the meaning of text-embeddings-inference's metrics, except where Help says otherwise: it
+// gives a time for each text, but here a request is the smallest unit with a time. Its te_predict_…duration, which are
+// times of one text, have no counterpart. Buckets are its classic ones alone: native ones would cost each request more,
+// and its dashboards don't use them.
 type teMetrics struct {
 	requests, successes            *prometheus.CounterVec // by method
-	single, batch                  teCounters             // of those, looked up once
+	single, batch                  teCounters             // those of each method, looked up once
 	failures                       *prometheus.CounterVec // by err
 	predictions, predictSuccesses  prometheus.Counter
 	total, tokenize, wait, compute prometheus.Histogram
 	length, batchSize, batchTokens prometheus.Histogram
 }
 
-// The methods of a request. That of one refused before it was read is not known; it counts as a batch.
+// The methods of a request. A request refused before it was read counts as a batch, as its method is not known.
 const (
 	teSingle = "single" // /predict with one pair
 	teBatch  = "batch"
@@ -92,7 +93,7 @@ func (m *teMetrics) scored(c *call, stats engine.Stats, total time.Duration) {
 	m.compute.Observe(stats.Compute.Seconds())
 }
 
-// teFailures has the kinds that text-embeddings-inference counts; it never hears of requests that can't be read.
+// teFailures has the kinds that text-embeddings-inference counts; it does not count requests that can't be read.
 var teFailures = map[kind]string{
 	kindEmpty: "validation", kindValidation: "validation", kindTooLarge: "validation", kindTooMany: "batch_size",
 	kindOverloaded: "overloaded", kindTokenizer: "tokenization", kindBackend: "inference", kindNotReranker: "model_type",

@@ -17,7 +17,7 @@ import (
 	"github.com/metalrank/metalrank/engine"
 )
 
-// countingRanker says of itself what a test wants to see.
+// countingRanker has the counters that a test sets.
 type countingRanker struct {
 	fakeRanker
 	counters engine.Counters
@@ -55,7 +55,7 @@ func expect(t *testing.T, scraped []string, lines ...string) {
 	}
 }
 
-// TestMetricsOfModels has every counter of the engine under its name, and none of a model that isn't loaded.
+// TestMetricsOfModels wants every counter of the engine under its name, and none of a model that isn't loaded.
 func TestMetricsOfModels(t *testing.T) {
 	ranker := &countingRanker{counters: engine.Counters{
 		Requests: 1, Refused: 2, Cancelled: 3, Expired: 4, Failed: 5, Pairs: 6, Tokens: 7, Batches: 8, FailedBatches: 9, Reopened: 10,
@@ -142,7 +142,7 @@ func TestMetricsOfRequests(t *testing.T) {
 	}
 }
 
-// TestNativeHistograms asks as Prometheus does that wants them.
+// TestNativeHistograms asks for metrics like a Prometheus that wants native histograms.
 func TestNativeHistograms(t *testing.T) {
 	_, address := start(t, &fakeRanker{}, Config{})
 	rerank(t, address, `{"query":"a","texts":["b"]}`)
@@ -179,7 +179,7 @@ func TestMetricsBelongToOne(t *testing.T) {
 	}
 }
 
-// TestReady tells who may be sent requests from who is still there.
+// TestReady checks that a leaving server is not ready for new requests, but still healthy.
 func TestReady(t *testing.T) {
 	s, address := start(t, &fakeRanker{}, Config{})
 	for _, leaving := range []bool{false, true} {

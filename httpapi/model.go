@@ -6,7 +6,7 @@ import (
 	"github.com/metalrank/metalrank/engine"
 )
 
-// Model is what the server needs of a loaded model: an *engine.Model has it. Its methods are called from several
+// Model is the server's view of a loaded model: an *engine.Model is one. Its methods are called from several
 // goroutines at once, and may keep the texts they are given for as long as they like.
 type Model interface {
 	// Rerank scores every document against the query and sorts them, best first.
@@ -18,8 +18,8 @@ type Model interface {
 	Info() engine.Info
 }
 
-// Models are the models that a server has, by name. What Names returns doesn't change; the first is the one that
-// answers requests that name none.
+// Models are the models that a server has, by name. The result of Names doesn't change; its first answers requests that
+// name no model.
 type Models interface {
 	Model(name string) (Model, bool)
 	Names() []string
@@ -36,5 +36,5 @@ func (s single) Model(name string) (Model, bool) { return s, name == s.Engine.In
 // Names implements Models.
 func (s single) Names() []string { return []string{s.Engine.Info().Model} }
 
-// Counters returns what the engine has done; it is always loaded.
+// Counters returns the engine's counters; it is always loaded.
 func (s single) Counters() (counters engine.Counters, loaded bool) { return s.Engine.Counters(), true }

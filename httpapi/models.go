@@ -10,15 +10,15 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// modelsPaths list models, and show one where its name follows: in OpenAI's form, as vLLM, llama.cpp, Infinity and Xinference
+// modelsPaths list models, and show one if its name follows: in OpenAI's form, as vLLM, llama.cpp, Infinity and Xinference
 // have it.
 var modelsPaths = [...]string{"/v1/models", "/models", "/infinity/models", "/infinity/v1/models", "/vllm/models", "/vllm/v1/models"}
 
 // anyName stands for the name of a model in a route.
 const anyName = "/{name}"
 
-// modelBody describes a model. Fields below owned_by are not OpenAI's: vLLM's, Infinity's, and the one from which Dify's provider
-// for Xinference learns that a model reranks.
+// modelBody describes a model. Fields below owned_by are not OpenAI's: vLLM's, Infinity's, and the one from which
+// Dify's provider for Xinference learns that a model reranks.
 type modelBody struct {
 	ID           string   `json:"id"`
 	Object       string   `json:"object"`
@@ -35,7 +35,7 @@ type modelsBody struct {
 	Data   []modelBody `json:"data"`
 }
 
-// describe says what a model is.
+// describe returns the description of a model.
 func (s *Server) describe(model *served) modelBody {
 	info := model.Info()
 	body := modelBody{
@@ -72,7 +72,7 @@ func (s *Server) showModel(ctx *fasthttp.RequestCtx) *failure {
 	return answerJSON(ctx, s.describe(model))
 }
 
-// namesIn returns what may be the name of a model at the end of a path: as it was sent and as fasthttp has simplified it, each
+// namesIn returns the possible names of a model at the end of a path: as sent and as fasthttp has simplified it, each
 // with and without a slash at its end. A name may have slashes, escaped or not.
 func namesIn(ctx *fasthttp.RequestCtx) []string {
 	path := string(ctx.Path())
@@ -91,7 +91,7 @@ func namesIn(ctx *fasthttp.RequestCtx) []string {
 	return names
 }
 
-// pattern returns the route that a path is of, if there is one.
+// pattern returns the route of a path, with anyName for a model's name and without a slash at its end.
 func pattern(path []byte) []byte {
 	path = trimSlash(path)
 	for _, prefix := range modelsPaths {

@@ -17,7 +17,7 @@ import (
 //go:embed openapi.yaml
 var openAPISource string
 
-// openAPIJSON is openAPISource as JSON, made once. Limits are still names.
+// openAPIJSON is openAPISource as JSON, made once. Limits are still placeholders.
 var openAPIJSON = sync.OnceValues(func() (string, error) {
 	var document node
 	if err := yaml.Unmarshal([]byte(openAPISource), &document); err != nil {
@@ -31,7 +31,7 @@ var openAPIJSON = sync.OnceValues(func() (string, error) {
 	return string(data), nil
 })
 
-// node is an object of the document. Its methods panic where the document is not as they expect: it is ours.
+// node is an object of the document. Its methods panic if the document is not as they expect: it is ours.
 type node map[string]any
 
 func (n node) at(path ...string) node {
@@ -45,7 +45,7 @@ func (n node) at(path ...string) node {
 	return n
 }
 
-// like takes x-like out of n and returns what it names among others, or nil.
+// like removes x-like from n and returns the object that it names in others, or nil.
 func (n node) like(others node) node {
 	name, ok := n["x-like"].(string)
 	if !ok {
@@ -55,7 +55,7 @@ func (n node) like(others node) node {
 	return others.at(name)
 }
 
-// fill gives n what it lacks of other.
+// fill copies the members of other that n lacks.
 func (n node) fill(other node) {
 	for key, value := range other {
 		if _, ok := n[key]; !ok {
@@ -66,7 +66,7 @@ func (n node) fill(other node) {
 
 func reference(to string) map[string]any { return map[string]any{"$ref": "#/components/" + to} }
 
-// expand writes out what openapi.yaml leaves unsaid.
+// expand adds the parts that openapi.yaml leaves out; the comment at its head names them.
 func (n node) expand() {
 	paths, schemas, headers := n.at("paths"), n.at("components", "schemas"), map[string]any{}
 	for name := range n.at("components", "headers") {
@@ -76,7 +76,7 @@ func (n node) expand() {
 	for i := range kinds {
 		row := &kinds[i]
 		switch {
-		case row.status == fasthttp.StatusMethodNotAllowed: // of other methods than those that there are
+		case row.status == fasthttp.StatusMethodNotAllowed: // for methods that the path does not have
 		case row.status == fasthttp.StatusUnauthorized:
 			refusals[strconv.Itoa(row.status)] = reference("responses/Unauthorized")
 		case row.retryAfter != "":
@@ -107,7 +107,7 @@ func (n node) expand() {
 	}
 }
 
-// encodeOpenAPI is the answer to GET /openapi.json, with the limits of config.
+// encodeOpenAPI returns the answer to GET /openapi.json, with the limits of config.
 func encodeOpenAPI(config *Config) ([]byte, error) {
 	document, err := openAPIJSON()
 	if err != nil {
@@ -135,7 +135,7 @@ func encodeOpenAPI(config *Config) ([]byte, error) {
 	).Replace(document)), nil
 }
 
-// withoutPath leaves a path out of a document.
+// withoutPath removes a path from a document.
 func withoutPath(document, path string) (string, error) {
 	var parsed node
 	if err := json.Unmarshal([]byte(document), &parsed); err != nil {

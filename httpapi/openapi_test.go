@@ -194,7 +194,7 @@ func TestOpenAPILimits(t *testing.T) {
 	}
 }
 
-// TestDocs wants a page that is whole and asks for nothing.
+// TestDocs wants a page that is whole and loads nothing.
 func TestDocs(t *testing.T) {
 	_, address := start(t, &fakeRanker{}, Config{Version: "<b>"})
 	got := send(t, address, http.MethodGet, request(http.MethodGet, "/docs", ""))

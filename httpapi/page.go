@@ -15,7 +15,7 @@ import (
 //go:embed pages/page.css
 var pageStyle string
 
-// pageIcon is the wordmark's. A page without one has the browser ask for /favicon.ico.
+// pageIcon is the wordmark's icon. Without one a browser asks for /favicon.ico.
 const pageIcon = template.URL("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='-1 0 18 16'%3E" +
 	"%3Cpath fill='%23c2602f' d='M1 2h14v3H1zM1 6.5h10v3H1zM1 11h6v3H1z'/%3E%3C/svg%3E")
 
@@ -25,7 +25,7 @@ type htmlPage struct {
 	policy string // Content-Security-Policy: its own style and script, by their hashes, and no others
 }
 
-// pageParts is what every page's template may use.
+// pageParts are the values for every page's template.
 type pageParts struct {
 	Icon  template.URL
 	Style template.CSS
@@ -33,7 +33,7 @@ type pageParts struct {
 
 var commonParts = pageParts{pageIcon, template.CSS(pageStyle)}
 
-// newPage fills a template; script is what the page has as {{.Script}}, or "".
+// newPage fills a template; script is the text for {{.Script}} in the page, or "".
 func newPage(name, source, script string, data any) (htmlPage, error) {
 	parsed, err := template.New(name).Funcs(template.FuncMap{"prose": prose}).Parse(source)
 	if err != nil {
@@ -50,7 +50,7 @@ func newPage(name, source, script string, data any) (htmlPage, error) {
 	return htmlPage{html.Bytes(), policy + "; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"}, nil
 }
 
-// prose has what stands in backquotes as code.
+// prose returns text as HTML, with the parts in backquotes as code.
 func prose(text string) template.HTML {
 	var html strings.Builder
 	for i, part := range strings.Split(text, "`") {

@@ -9,10 +9,10 @@ import (
 	"testing"
 )
 
-// svgNamespace names a language and no address: nobody is asked for it.
+// svgNamespace is a name and no address: no request goes to it.
 const svgNamespace = "http://www.w3.org/2000/svg"
 
-// TestHomeNegotiation has GET / be a page to browsers, and what it has always been to programs.
+// TestHomeNegotiation wants GET / to be a page for browsers, and to stay an empty answer for programs.
 func TestHomeNegotiation(t *testing.T) {
 	_, address := start(t, &fakeRanker{}, Config{})
 	for accept, page := range map[string]bool{
@@ -35,10 +35,11 @@ func TestHomeNegotiation(t *testing.T) {
 	}
 }
 
-// maxPageBytes is what the page may have: it is for a look at a server, and not an application.
+// maxPageBytes is the most bytes of the page: it is for a look at a server, and not an application.
 const maxPageBytes = 40_000
 
-// TestPagePolicies wants the policy of each page to allow its own style and script and nothing else, and the page to be whole.
+// TestPagePolicies wants the policy of each page to allow its own style and script and nothing else, and the page to
+// be whole.
 func TestPagePolicies(t *testing.T) {
 	_, address := start(t, &fakeRanker{}, Config{})
 	for path, scripts := range map[string]int{"/": 1, "/docs": 0} {
@@ -92,7 +93,7 @@ func checkSelfContained(t *testing.T, path, html string) {
 	}
 }
 
-// TestHomeSettings wants the page to know whether a key is asked for, and whether there are metrics to be had.
+// TestHomeSettings wants the page to know whether a key is asked for, and whether it can read metrics.
 func TestHomeSettings(t *testing.T) {
 	keys, err := NewKeys([]Key{{Name: "a", Key: "a-secret-of-sixteen"}})
 	if err != nil {
@@ -114,7 +115,7 @@ func TestHomeSettings(t *testing.T) {
 	}
 }
 
-// TestProse has backquotes become code, and nothing become markup that wasn't.
+// TestProse wants text in backquotes to become code, and all markup to be escaped.
 func TestProse(t *testing.T) {
 	for text, want := range map[string]string{
 		"": "", "a < b": "a &lt; b", "with `texts`, an array": "with <code>texts</code>, an array", "`<b>`": "<code>&lt;b&gt;</code>",

@@ -7,7 +7,7 @@ import (
 )
 
 // closedByPeer tells whether the other side has closed its connection, or its sending side, which looks the same. It
-// sees that behind data which nobody has read yet.
+// sees that even behind unread data.
 func closedByPeer(c syscall.RawConn) bool {
 	closed := false
 	err := c.Control(func(fd uintptr) {

@@ -9,7 +9,7 @@ import (
 )
 
 // closedByPeer tells whether the other side has closed its connection, or its sending side, which looks the same. It
-// doesn't see that behind data which nobody has read yet: a client that sends its next request early counts as there.
+// doesn't see that behind unread data: a client that sends its next request early counts as there.
 func closedByPeer(c syscall.RawConn) bool {
 	closed := false
 	err := c.Control(func(fd uintptr) {

@@ -2,7 +2,7 @@ package httpapi
 
 import "sync/atomic"
 
-// places bounds how many requests are under way at once. The zero value is free.
+// places bounds the number of requests in flight. The zero value is free.
 type places struct{ taken atomic.Int64 }
 
 // take takes a place, unless limit are taken.

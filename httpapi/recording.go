@@ -11,14 +11,14 @@ import (
 	"github.com/metalrank/metalrank/engine/trace"
 )
 
-// How long a trace may be.
+// The default and the most seconds of a trace.
 const (
 	defaultTraceSeconds = 5
 	maxTraceSeconds     = 60
 )
 
-// showTrace records what becomes of requests and batches for ?seconds=, and answers with it: JSON for Perfetto and Chrome,
-// or, as ?format=folded, stacks for flame graphs.
+// showTrace records requests and batches for ?seconds=, and answers with the trace: JSON for Perfetto and Chrome, or,
+// with ?format=folded, stacks for flame graphs.
 func (s *Server) showTrace(ctx *fasthttp.RequestCtx) *failure {
 	if s.config.Trace == nil {
 		return failf(kindNotFound, "this server records no traces")

@@ -140,7 +140,7 @@ func TestRefusedHeaders(t *testing.T) {
 	}
 }
 
-// TestTakenHeaders has what looks odd and is answered.
+// TestTakenHeaders has requests that look odd and are answered.
 func TestTakenHeaders(t *testing.T) {
 	_, address := start(t, &fakeRanker{}, Config{})
 	const body = `{"query":"a","texts":["a"]}`
@@ -166,7 +166,7 @@ func TestTakenHeaders(t *testing.T) {
 	}
 }
 
-// TestRankerErrors has what the engine can return.
+// TestRankerErrors has the errors that the engine can return.
 func TestRankerErrors(t *testing.T) {
 	var result error
 	_, address := start(t, &fakeRanker{rerank: func(

@@ -7,8 +7,8 @@ const (
 	maxRequestIDBytes = 128
 )
 
-// setRequestID has the response say which request it is for, by the client's own id if it has a fit one, so that both
-// sides' logs can be laid side by side.
+// setRequestID sets the response's request id: the client's own if it is fit, else a new one. The logs of both sides
+// can then be compared.
 func (s *Server) setRequestID(ctx *fasthttp.RequestCtx) {
 	id := ctx.Request.Header.Peek(headerRequestID)
 	if !fitID(id) {
@@ -17,7 +17,7 @@ func (s *Server) setRequestID(ctx *fasthttp.RequestCtx) {
 	ctx.Response.Header.SetCanonical([]byte(headerRequestID), id)
 }
 
-// fitID takes what can stand in a header and a log as it is.
+// fitID tells whether id can stand in a header and a log as it is.
 func fitID(id []byte) bool {
 	for _, b := range id {
 		if b <= ' ' || b > '~' {

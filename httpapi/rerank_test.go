@@ -15,7 +15,7 @@ import (
 	"github.com/metalrank/metalrank/engine"
 )
 
-// TestRerank has requests that are answered, and what with.
+// TestRerank has requests and their answers.
 func TestRerank(t *testing.T) {
 	_, address := start(t, &fakeRanker{}, Config{})
 	for _, c := range []struct{ name, body, want string }{
@@ -59,7 +59,7 @@ func TestRerank(t *testing.T) {
 	}
 }
 
-// TestRerankPassesOn checks what reaches the ranker.
+// TestRerankPassesOn checks the arguments that reach the ranker.
 func TestRerankPassesOn(t *testing.T) {
 	var (
 		query   string

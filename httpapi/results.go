@@ -7,27 +7,27 @@ import (
 	"github.com/metalrank/metalrank/engine"
 )
 
-// rerankForm is the body of every path that reranks. The body and not the path says which dialect it is: `texts` is
+// rerankForm is the body of every path that reranks. The body and not the path decides the dialect: `texts` is
 // answered as text-embeddings-inference does, `documents` with the one envelope below.
 var rerankForm = slices.Concat(form{queryField, modelField}, teiFields, cohereFields, jinaFields, vllmFields)
 
 // rootForm is the body of text-embeddings-inference's `/`, which is /rerank or /predict.
 var rootForm = append(slices.Clone(rerankForm), inputsField)
 
-// shape is how a path answers a body with `documents`: one envelope, that the clients of all these servers can read,
-// with the few differences on which they insist.
+// shape is how a path answers a body with `documents`: one envelope that the clients of all these servers can read,
+// with the few differences that they insist on.
 type shape struct {
 	idPrefix string
 	version  string // Cohere's, of the API
 	// echo appends the document at index as a member; nil: this path never does.
 	echo   func(w *writer, c *call, index int)
 	always bool // whether or not return_documents asks for it
-	// topFrom is the least that top_n may be; 0: it may be anything, and nothing above 0 is all.
+	// topFrom is the least that top_n may be; 0: it may be anything, and 0 or less means all.
 	topFrom int
 }
 
 // The clients of Infinity and of vLLM send the same request to /rerank and want different documents in the answer; all
-// take one without. Those that must have documents have prefixes of their own.
+// accept an answer without. Clients that need documents have prefixes of their own.
 var (
 	shapeBare     = shape{version: "1"}
 	shapeV1       = shape{version: "1", echo: echoObject}
@@ -36,7 +36,7 @@ var (
 	shapeVLLM     = shape{version: "1", echo: echoVLLM, idPrefix: "rerank-", always: true}
 )
 
-// check looks at what only the whole body shows.
+// check validates the body as a whole.
 func (s *shape) check(c *call) *failure {
 	if f := checkRerank(c); f != nil {
 		return f
@@ -81,7 +81,7 @@ func checkPredict(c *call) *failure {
 	return nil
 }
 
-// rerank answers every path that reranks.
+// rerank returns the runner of every path that reranks.
 func (s *Server) rerank(shape *shape) runner {
 	return func(ctx context.Context, model *served, c *call, w *writer) (engine.Stats, error) {
 		if c.list.name == "inputs" {

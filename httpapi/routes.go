@@ -17,23 +17,23 @@ import (
 
 const contentTypeJSON = "application/json"
 
-// handler answers one request, or says why not.
+// handler answers one request, or returns the refusal.
 type handler func(*fasthttp.RequestCtx) *failure
 
 // route is a path with a method.
 type route struct {
 	answer handler
-	keys   *Keys // of which the request has to have one; nil: it needs none
+	keys   *Keys // the request needs one of them; nil: it needs none
 	reads  bool  // a body
 }
 
-// routes has what there is by path and method. GET stands for HEAD too.
+// routes has every route, by path and method. GET stands for HEAD too.
 type routes map[string]map[string]*route
 
-// get makes the methods of a path that answers GET alone, and everybody.
+// get makes the methods of a path that answers GET alone, and needs no key.
 func get(h handler) map[string]*route { return map[string]*route{fasthttp.MethodGet: {answer: h}} }
 
-// newRoutes has every path there is.
+// newRoutes returns every path there is.
 func (s *Server) newRoutes() routes {
 	r := routes{
 		"/health": get(s.health), "/ping": get(s.health), "/healthz": get(s.health), "/livez": get(s.health), "/readyz": get(s.ready),
@@ -114,7 +114,7 @@ func trimSlash(path []byte) []byte {
 	return path
 }
 
-// handle is where every request that could be read comes in.
+// handle answers every request that could be read.
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	trace := s.startTrace(ctx)
 	var f *failure
@@ -140,15 +140,15 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	s.log(ctx, f, readAt(ctx))
 }
 
-// hasUnread tells whether a part of a request's body has not been read that is more than fasthttp reads over, or that it would read
-// less strictly than we do.
+// hasUnread tells whether a request has an unread body that is chunked, which fasthttp would read less strictly than we
+// do, or has more bytes than fasthttp should skip.
 func hasUnread(ctx *fasthttp.RequestCtx) bool {
 	const few = 64 << 10
 	length := ctx.Request.Header.ContentLength()
 	return ctx.UserValue(readValue) == nil && ctx.Request.BodyStream() != nil && (length < 0 || length > few)
 }
 
-// closeUnread has the connection end with the answer, which the client gets nevertheless.
+// closeUnread closes the connection after the answer, and lingers so that the client still gets it.
 func (s *Server) closeUnread(ctx *fasthttp.RequestCtx, f *failure) {
 	ctx.SetConnectionClose()
 	if c := ourConn(ctx.Conn()); c != nil && (f == nil || f.kind != kindTimeout) {
@@ -166,7 +166,7 @@ func (s *Server) refuse(ctx *fasthttp.RequestCtx, f *failure) {
 	}
 }
 
-// dispatch turns a panic into a failure: fasthttp has no recovery of its own, so one would end the process.
+// dispatch turns a panic into a failure: fasthttp has no recovery of its own, so a panic would end the process.
 func (s *Server) dispatch(ctx *fasthttp.RequestCtx, routes routes) (f *failure) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -180,8 +180,8 @@ func (s *Server) dispatch(ctx *fasthttp.RequestCtx, routes routes) (f *failure) 
 	return r.answer(ctx)
 }
 
-// admit returns the route of a request, if its headers say that it may be answered. Nothing of its body has been read, and there is
-// no memory for it yet.
+// admit returns the route of a request, if its headers are acceptable. Nothing of its body has been read, and no memory
+// is taken for it yet.
 func (s *Server) admit(ctx *fasthttp.RequestCtx, routes routes) (*route, *failure) {
 	header := &ctx.Request.Header
 	if f := checkFraming(header); f != nil {
@@ -228,10 +228,10 @@ func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) {
 }
 
 // expect answers a client that asks, by Expect: 100-continue, whether to send its body. Without it fasthttp would
-// ask for a body that it is going to refuse.
+// ask for a body that is then refused.
 //
-// fasthttp wants the response left alone here, and means the one to a request that goes on: a final status is sent
-// with whatever body the response has. A test would notice if that changed.
+// fasthttp wants the response left alone here, but that is for a request that goes on: a final status is sent with
+// the body of the response. A test would notice a change.
 func (s *Server) expect(ctx *fasthttp.RequestCtx) int {
 	_, f := s.admit(ctx, s.routes)
 	if f == nil {
@@ -248,7 +248,7 @@ func (s *Server) bodyTooLarge(length int) *failure {
 	return failf(kindBodySize, "the body has %d bytes, the limit is %d", length, s.config.MaxBodyBytes)
 }
 
-// refuseUnread answers a request of which more may be on its way.
+// refuseUnread refuses a request that may not have been read to its end.
 func (s *Server) refuseUnread(ctx *fasthttp.RequestCtx, f *failure) {
 	if c := ourConn(ctx.Conn()); c != nil && f.kind != kindTimeout {
 		c.linger.Store(true)
@@ -260,10 +260,10 @@ func (s *Server) refuseUnread(ctx *fasthttp.RequestCtx, f *failure) {
 	s.log(ctx, f, time.Now())
 }
 
-// maxCauseBytes bounds what the log has of an error: a panic's stack, or a text that it quotes.
+// maxCauseBytes bounds the text of an error in the log, which may be a panic's stack or quote a text.
 const maxCauseBytes = 16 << 10
 
-// responseBytes is how long an answer is. One that is sent from a stream is not read for it.
+// responseBytes returns the length of an answer. It does not read a stream for it.
 func responseBytes(response *fasthttp.Response) int {
 	if response.IsBodyStream() {
 		return response.Header.ContentLength()

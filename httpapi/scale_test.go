@@ -9,7 +9,8 @@ import (
 	"github.com/metalrank/metalrank/engine"
 )
 
-// scaledRanker says in its scores what it was asked for: logits are 8, what the checkpoint names is 4, the sigmoid or softmax 0.5.
+// scaledRanker gives scores that show the scale asked for: 8 for logits, 4 for the checkpoint's function, 0.5 for the
+// sigmoid or softmax.
 type scaledRanker struct{ fakeRanker }
 
 func scaleOf(o engine.Options) float64 {

@@ -11,22 +11,23 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// scanner reads JSON from left to right. It takes exactly what go-json-experiment takes: RFC 8259 with valid UTF-8, no
-// lone surrogates, no name twice in an object, at most maxDepth containers in one another. A fuzz test holds it to that.
+// scanner reads JSON from left to right. It accepts exactly the JSON that go-json-experiment accepts: RFC 8259 with
+// valid UTF-8, no lone surrogates, no name twice in an object, at most maxDepth containers in one another. A fuzz test
+// compares them.
 //
-// Methods that return ok return false where the text is not JSON. Which mistake it was is for jsontext to say, which
-// then reads the body again: a refusal may take its time.
+// Methods that return ok return false if the text is not JSON. jsontext then reads the body again to name the mistake:
+// a refusal may take its time.
 type scanner struct {
-	text []byte // the body, which is somebody else's
+	text []byte // the body, which belongs to the caller
 	at   int
-	// arena has the strings that are kept, one behind the other. It gets its whole size at the first of them and never
-	// grows, so that parts of it stay where they are: no string is longer than it is written.
+	// arena has the kept strings, one behind the other. It gets its whole size with the first of them and never grows,
+	// so its parts stay where they are. The size is enough: no string is longer than it is written.
 	arena   strings.Builder
-	met     int  // names that are kept to tell whether one comes twice
-	crowded bool // they became too many, which ended it all
+	met     int  // names that are kept to find duplicates
+	crowded bool // there were too many names, which ended the reading
 }
 
-// maxDepth is jsontext's.
+// maxDepth is jsontext's limit.
 const maxDepth = 10000
 
 // next returns the first byte that is not white space and stays before it; 0 at the end of the text.
@@ -74,8 +75,8 @@ const (
 	high = each << 7
 )
 
-// printable is false where there is a control in t, or anything that is not UTF-8, and counts characters. It takes eight
-// bytes at a time: subtracting a space from each borrows from the next, and so sets a high bit, where it is a control.
+// printable counts the characters of t. ok is false if t has a control character, or is not UTF-8. It reads eight bytes
+// at a time: subtracting a space from a control character borrows, and so sets a high bit.
 func printable(t []byte) (characters int, ok bool) {
 	i, found := 0, uint64(0)
 	for ; i+32 <= len(t); i += 32 {
@@ -92,7 +93,7 @@ func printable(t []byte) (characters int, ok bool) {
 	return beyondASCII(t)
 }
 
-// beyondASCII is printable for what may hold other characters than those of ASCII.
+// beyondASCII is printable for texts that may have characters beyond ASCII.
 func beyondASCII(t []byte) (characters int, ok bool) {
 	i, controls, continued := 0, uint64(0), 0
 	for ; i+8 <= len(t); i += 8 {
@@ -111,8 +112,8 @@ func beyondASCII(t []byte) (characters int, ok bool) {
 	return len(t) - continued, controls&high == 0 && utf8.Valid(t)
 }
 
-// run steps over bytes that stand for themselves, up to a quote or a backslash, and counts their characters. quote is
-// where the next quote is, if that isn't behind already: finding it once and not after every escape keeps this linear.
+// run steps over bytes that stand for themselves, up to a quote or a backslash, and counts their characters. quote is the
+// position of the next quote, if it is not behind already: finding it once and not after every escape keeps this linear.
 func (s *scanner) run(quote *int) (characters int, ok bool) {
 	if *quote < s.at {
 		i := bytes.IndexByte(s.text[s.at:], '"')
@@ -129,7 +130,7 @@ func (s *scanner) run(quote *int) (characters int, ok bool) {
 	return printable(raw)
 }
 
-// string reads the string that is next, keeps it, and counts its characters.
+// string reads the next string, keeps it, and counts its characters.
 func (s *scanner) string() (value string, characters int, ok bool) {
 	s.at++ // the quote
 	begin, quote := s.at, -1
@@ -141,7 +142,7 @@ func (s *scanner) string() (value string, characters int, ok bool) {
 		s.at++
 		return s.keep(s.text[begin : s.at-1]), characters, true
 	}
-	s.keep(nil) // so that it has its size
+	s.keep(nil) // gives the arena its size
 	from := s.arena.Len()
 	for s.text[s.at] == '\\' {
 		s.arena.Write(s.text[begin:s.at])
@@ -166,7 +167,7 @@ func (s *scanner) string() (value string, characters int, ok bool) {
 	return s.arena.String()[from:], characters, true
 }
 
-// name reads the string that is next and returns it for as long as the body is there, where that can be without a copy.
+// name reads the next string. It returns a part of the body, without a copy, if there are no escapes.
 func (s *scanner) name() (name []byte, ok bool) {
 	begin := s.at
 	escapes, ok := s.over()
@@ -180,7 +181,7 @@ func (s *scanner) name() (name []byte, ok bool) {
 	return name, err == nil
 }
 
-// over steps over the string that is next.
+// over steps over the next string.
 func (s *scanner) over() (escapes, ok bool) {
 	s.at++
 	for quote := -1; ; {
@@ -198,10 +199,10 @@ func (s *scanner) over() (escapes, ok bool) {
 	}
 }
 
-// simple has what the escapes of one letter stand for.
+// simple maps the letter of an escape to its character; 0: none.
 var simple = [256]byte{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
 
-// escape reads the escape that is next: both of them where it is half of a surrogate pair.
+// escape reads the next escape, or both escapes of a surrogate pair.
 func (s *scanner) escape() (rune, bool) {
 	if s.at+1 >= len(s.text) {
 		return 0, false
@@ -243,7 +244,7 @@ func (s *scanner) hex() (rune, bool) {
 	return r, true
 }
 
-// number steps over the number that is next.
+// number steps over the next number.
 func (s *scanner) number() bool {
 	s.step("-")
 	if !s.step("0") && !s.digits() {

@@ -1,7 +1,7 @@
 // Package httpapi serves models over HTTP, in the dialects of text-embeddings-inference, Cohere, Jina, Infinity, vLLM and
 // llama.cpp: each has a file with its fields and its answers, and all are read by one decoder.
 //
-// It knows nothing of tokens or weights: what it decodes goes to a Model, and what comes back is encoded.
+// It knows nothing of tokens or weights: it decodes requests for a Model, and encodes the results.
 package httpapi
 
 import (
@@ -33,7 +33,7 @@ type Server struct {
 	metrics    *Metrics
 	openAPI    []byte   // the answer to GET /openapi.json
 	home, docs htmlPage // those to GET / and /docs
-	places     places   // of requests under way that a model answers
+	places     places   // of requests in flight that a model answers
 	unpackers  *unpackers
 	budget     *budget      // of bodies
 	answers    answerBudget // of answers to /tokenize
@@ -43,7 +43,7 @@ type Server struct {
 	watch      watcher
 	cors       *cors
 	leaving    atomic.Bool     // GET /readyz says no
-	life       context.Context // of all requests under way; ended by Cancel
+	life       context.Context // of all requests in flight; ended by Cancel
 	cancel     context.CancelFunc
 	open       atomic.Int64 // connections
 	trimmer    trimmer
@@ -57,7 +57,7 @@ type Server struct {
 	serving   sync.WaitGroup // calls of Serve; Add only with mu held and retired false
 }
 
-// served is a model and what doesn't change about it. All else that its Info has may: its files may have changed when it is
+// served is a model and its properties that don't change. All others in its Info may: its files may have changed when it is
 // loaded again.
 type served struct {
 	Model
@@ -131,8 +131,8 @@ func (s *Server) configureHTTP() {
 		ErrorHandler:                 s.unreadable,
 		ExpectHandler:                s.expect,
 		Logger:                       printfLogger{s.logger, &s.lines},
-		StreamRequestBody:            true, // so that handlers read bodies, once it is known that they may come
-		MaxRequestBodySize:           1,    // which is what fasthttp reads of them before
+		StreamRequestBody:            true, // so that handlers read bodies, once the headers are accepted
+		MaxRequestBodySize:           1,    // all that fasthttp reads of a body before that
 		ReadTimeout:                  s.config.ReadTimeout,
 		WriteTimeout:                 s.config.WriteTimeout,
 		IdleTimeout:                  s.config.IdleTimeout,
@@ -146,16 +146,16 @@ func (s *Server) configureHTTP() {
 	}
 }
 
-// unlimited is more than there can be: the listener has a limit of its own, and fasthttp would refuse connections above its in
-// plain text.
+// unlimited is more connections than there can be: the listener has a limit of its own, and fasthttp would refuse those
+// above its limit in plain text.
 const unlimited = 1 << 30
 
 // maxHeaderBytes bounds a request's line and headers: fasthttp reads them into one buffer of this size. Its own
 // default of 4 KiB refuses browsers that carry many cookies for localhost.
 const maxHeaderBytes = 16 << 10
 
-// Serve answers what ln accepts until Shutdown, whereupon it returns nil, or until ln fails. It closes ln. Requests
-// may still be under way when it returns: Shutdown waits for them.
+// Serve answers the connections of ln until Shutdown, when it returns nil, or until ln fails. It closes ln. Requests
+// may still be in flight when it returns: Shutdown waits for them.
 func (s *Server) Serve(ln net.Listener) error {
 	s.mu.Lock()
 	if s.retired {
@@ -168,7 +168,7 @@ func (s *Server) Serve(ln net.Listener) error {
 	defer s.serving.Done()
 
 	var accepting net.Listener = &listener{Listener: ln, server: s, most: int64(s.config.MaxConnections)}
-	if s.config.TLS != nil { // round ours, which looks at the connection itself
+	if s.config.TLS != nil { // round our listener, which needs the connection itself
 		accepting = tls.NewListener(accepting, s.config.TLS)
 	}
 	err := s.http.Serve(framedListener{accepting})
@@ -184,7 +184,7 @@ func (s *Server) Serve(ln net.Listener) error {
 // Shutdown stops accepting connections, answers every request that was accepted, and closes idle connections. It
 // waits for that until ctx ends; the answering goes on regardless, and a further call waits again.
 //
-// Work under way isn't cancelled: Cancel does that.
+// Requests in flight aren't cancelled: Cancel does that.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.Retire()
 	s.mu.Lock()
@@ -202,7 +202,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 }
 
-// drain gives fasthttp a context that never ends: where one ends early, fasthttp forgets that it is stopping, lets
+// drain shuts fasthttp down with a context that never ends: if one ends early, fasthttp forgets that it is stopping, lets
 // connections go on and answers the next Shutdown at once.
 func (s *Server) drain(done chan<- struct{}) {
 	s.serving.Wait() // else fasthttp could miss a listener that Serve is about to hand it
@@ -212,8 +212,8 @@ func (s *Server) drain(done chan<- struct{}) {
 	close(done)
 }
 
-// printfLogger carries what fasthttp reports to the log. Connections that clients broke off are their business, and
-// a client must not be able to fill the log with them.
+// printfLogger carries fasthttp's reports to the log. Connections that clients broke off are logged at debug level
+// alone, and all other lines are limited: a client must not be able to fill the log.
 type printfLogger struct {
 	logger *slog.Logger
 	lines  *lineLimit

@@ -38,11 +38,11 @@ func (s *scanner) skipObject(depth int) bool {
 	return ok
 }
 
-// maxNames bounds how many names are kept at once, of an object and of those that it is in: each takes ten times the memory
-// that it takes in the body.
+// maxNames bounds the names kept at once, of an object and of those round it: each takes ten times the memory that it
+// takes in the body.
 const maxNames = 100_000
 
-// meet adds a name to those of an object. It returns false where that is there already, or where there are too many.
+// meet adds a name to seen. It returns false if the name is there already, or if there are too many.
 func (s *scanner) meet(seen *names, name []byte) bool {
 	s.met++
 	if s.met > maxNames {
@@ -59,7 +59,7 @@ func (s *scanner) skipArray(depth int) bool {
 	})
 }
 
-// object reads the object that is next. member reads a value, and returns false to end it all.
+// object reads the next object. member reads a value, and returns false to stop.
 func (s *scanner) object(depth int, member func(name []byte) bool) bool {
 	s.at++ // the brace
 	if depth > maxDepth {
@@ -82,7 +82,7 @@ func (s *scanner) object(depth int, member func(name []byte) bool) bool {
 	}
 }
 
-// array reads the array that is next. entry reads a value, and returns false to end it all.
+// array reads the next array. entry reads a value, and returns false to stop.
 func (s *scanner) array(depth int, entry func() bool) bool {
 	s.at++ // the bracket
 	if depth > maxDepth {
@@ -101,7 +101,7 @@ func (s *scanner) array(depth int, entry func() bool) bool {
 	}
 }
 
-// names are those of one object.
+// names are the names of one object.
 type names struct {
 	few  []string
 	many map[string]bool // instead of few, once a search there would take long
@@ -111,7 +111,7 @@ const fewNames = 16
 
 func (n *names) len() int { return max(len(n.few), len(n.many)) }
 
-// add returns false where name is there already.
+// add returns false if name is there already.
 func (n *names) add(name string) bool {
 	if n.many != nil {
 		if n.many[name] {

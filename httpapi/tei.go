@@ -2,10 +2,10 @@ package httpapi
 
 import "github.com/metalrank/metalrank/engine"
 
-// text-embeddings-inference: a body with `texts` is answered with a bare array, which has every text. What it calls
-// /predict scores pairs, or texts alone, under all labels of the model.
+// text-embeddings-inference: a body with `texts` is answered with a bare array, which has every text. Its /predict
+// scores pairs, or texts alone, under all labels of the model.
 
-// teiFields are those of /rerank.
+// teiFields are the fields of /rerank.
 var teiFields = append(form{
 	textsField("texts"),
 	flag("return_text", true, func(c *call) *bool { return &c.returnTexts }),
@@ -18,14 +18,14 @@ var teiOptions = form{
 		`"Left" or "Right"`),
 }
 
-// readTruncate tells false and true from neither, for which the server decides.
+// readTruncate tells true and false from neither. For neither the server decides.
 func readTruncate(d *decoder, name string) bool {
 	value, is, ok := d.truth(name)
 	d.truncation, d.noTruncation = is && value, d.noTruncation || is && !value
 	return ok
 }
 
-// readRawScores reads what Infinity has, too, which takes more than true and false.
+// readRawScores reads a field that Infinity has, too. Infinity accepts more than true and false; see decoder.lenient.
 func readRawScores(d *decoder, name string) (ok bool) {
 	if d.literal("null") {
 		return true
@@ -44,8 +44,8 @@ func readRawScores(d *decoder, name string) (ok bool) {
 	return true
 }
 
-// appendTEI appends the array that answers a body with `texts`. It keeps the order of the ranking: sorted by logit,
-// from which the scores here may not be told apart.
+// appendTEI appends the array that answers a body with `texts`. It keeps the order of the ranking, by logit: different
+// logits may have equal scores.
 func appendTEI(w *writer, c *call, ranking *engine.Ranking) {
 	w.raw("[")
 	for i, result := range ranking.Results {
@@ -163,7 +163,7 @@ func appendPredict(w *writer, c *call, scores *engine.Scores) {
 	w.raw("]")
 }
 
-// labels appends the scores of pair i, best first; labels with one score keep their order.
+// labels appends the scores of pair i, best first; labels with equal scores keep their order.
 func (w *writer) labels(scores *engine.Scores, i int) {
 	row := scores.Row(i)
 	order := descending(row)

@@ -18,11 +18,11 @@ var tokenizeForm = form{
 }
 
 const (
-	// maxInputsBytes bounds all texts of a request together: what is tokenised here is not cut to a model's length.
+	// maxInputsBytes bounds all texts of a request together: texts are not cut to a model's length here.
 	maxInputsBytes = engine.MaxTokenizeBytes
-	// answerBytes is what a byte of text may become in the answer, where each character is a token.
+	// answerBytes is the most bytes of answer for a byte of text, with a token for each character.
 	answerBytes = 80
-	// maxAnswersBytes bounds the answers that are made or sent at one time: a client may read one as slowly as it likes.
+	// maxAnswersBytes bounds the answers being made or sent at one time: a client may read one as slowly as it likes.
 	maxAnswersBytes = 4 * answerBytes * maxInputsBytes
 )
 
@@ -44,7 +44,7 @@ func (l *list) bytes() int {
 	return n
 }
 
-// answerBudget is the memory of answers that are made or sent. The zero value is free.
+// answerBudget is the memory of answers that are being made or sent. The zero value is free.
 type answerBudget struct{ taken atomic.Int64 }
 
 // take takes n bytes, unless more than limit would be taken.
@@ -105,7 +105,7 @@ func appendTokens(w *writer, tokens []engine.Token) {
 	w.raw("]")
 }
 
-// heldBody is an answer that holds a part of a budget until it is sent, or can't be.
+// heldBody is an answer that holds a part of a budget until it is sent, or sending fails.
 type heldBody struct {
 	bytes.Reader
 	w *writer
@@ -117,8 +117,8 @@ func (b *heldBody) Close() error {
 	return nil
 }
 
-// sendHeld makes w the answer, which is freed when that is sent. It leaves a small one, of which a copy costs less than the
-// client can gain, and one to be compressed to setBody.
+// sendHeld makes w the answer, and frees it once that is sent. It returns false for answers that setBody makes: small
+// ones, which are cheap to copy, and those to be compressed.
 func sendHeld(ctx *fasthttp.RequestCtx, w *writer) bool {
 	request := &ctx.Request.Header
 	if len(w.buffer) < keepWriter || request.HasAcceptEncoding("zstd") || request.HasAcceptEncoding("gzip") {

@@ -26,7 +26,7 @@ func TestTokenizeInputsAreBounded(t *testing.T) {
 	}
 }
 
-// What answers may take is taken before the work, refused when it is used up, and given back on every way out.
+// The budget for an answer is taken before the work, refused when it is used up, and given back on every way out.
 func TestTokenizeAnswersHaveABudget(t *testing.T) {
 	s := &Server{}
 	ranker := &served{Model: &fakeRanker{}}

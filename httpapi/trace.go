@@ -15,29 +15,29 @@ const (
 	headerTracestate  = "Tracestate"
 )
 
-// requestTrace is the part that a request has in a trace, its own or its client's.
+// requestTrace is a request's part in a trace, its own or its client's.
 type requestTrace struct {
 	otlp.Context
 	parent   otlp.SpanID
 	recorded bool // spans are sent
 	decoded  time.Time
-	scored   bool // the fields below are there
+	scored   bool // the fields below are set
 	model    string
 	texts    int
 	stats    engine.Stats
 }
 
-// traceValue is the key of a context's value for the *trace.
+// traceValue is the context key of the *requestTrace.
 const traceValue = "trace"
 
-// traceOf returns nil where a request is in no trace. The methods of a nil *requestTrace do nothing.
+// traceOf returns nil if a request is in no trace. The methods of a nil *requestTrace do nothing.
 func traceOf(ctx *fasthttp.RequestCtx) *requestTrace {
 	t, _ := ctx.UserValue(traceValue).(*requestTrace)
 	return t
 }
 
-// startTrace reads traceparent, or begins a trace where spans are sent. Whether those of a request are is for the client to
-// say, if it says anything.
+// startTrace reads traceparent, or begins a trace if spans are sent. A client's traceparent decides whether those of
+// its request are sent; without one, TraceShare does.
 func (s *Server) startTrace(ctx *fasthttp.RequestCtx) *requestTrace {
 	header := ctx.Request.Header.Peek(headerTraceparent)
 	if len(header) == 0 && s.config.Tracer == nil {
@@ -65,21 +65,21 @@ func (s *Server) startTrace(ctx *fasthttp.RequestCtx) *requestTrace {
 	return t
 }
 
-// decode notes that it is known what is asked for.
+// decode notes the time when the request is decoded.
 func (t *requestTrace) decode() {
 	if t != nil && t.recorded {
 		t.decoded = time.Now()
 	}
 }
 
-// score notes what the model did.
+// score notes the model's work.
 func (t *requestTrace) score(model *served, c *call, stats engine.Stats) {
 	if t != nil && t.recorded {
 		t.scored, t.model, t.texts, t.stats = true, model.name, c.scored(), stats
 	}
 }
 
-// finish has the answer say which span it is, and sends that.
+// finish sets the answer's traceparent, and sends the spans if they are recorded.
 func (t *requestTrace) finish(s *Server, ctx *fasthttp.RequestCtx, f *failure) {
 	if t == nil {
 		return
@@ -90,7 +90,7 @@ func (t *requestTrace) finish(s *Server, ctx *fasthttp.RequestCtx, f *failure) {
 	}
 }
 
-// spans are that of the request, and one for each step of it that was reached.
+// spans returns the span of the request, and one for each step that it reached.
 func (t *requestTrace) spans(s *Server, ctx *fasthttp.RequestCtx, f *failure) []otlp.Span {
 	begin, end := readAt(ctx), time.Now()
 	spans := append(make([]otlp.Span, 0, 6), t.whole(s, ctx, f, begin, end))
@@ -117,8 +117,8 @@ func (t *requestTrace) spans(s *Server, ctx *fasthttp.RequestCtx, f *failure) []
 	return spans
 }
 
-// spanMethod is the method of a request, or what OpenTelemetry's conventions have for those that nobody knows, of which clients
-// could think out any number.
+// spanMethod returns the method of a request, or _OTHER for an unknown one, as OpenTelemetry's conventions have it:
+// clients could invent any number of them.
 func spanMethod(ctx *fasthttp.RequestCtx) string {
 	switch method := string(ctx.Method()); method {
 	case fasthttp.MethodGet, fasthttp.MethodHead, fasthttp.MethodPost, fasthttp.MethodPut, fasthttp.MethodPatch,
@@ -128,7 +128,7 @@ func spanMethod(ctx *fasthttp.RequestCtx) string {
 	return "_OTHER"
 }
 
-// whole is the span of the request, with the attributes that OpenTelemetry's conventions have for HTTP servers.
+// whole returns the span of the request, with the attributes that OpenTelemetry's conventions have for HTTP servers.
 func (t *requestTrace) whole(s *Server, ctx *fasthttp.RequestCtx, f *failure, begin, end time.Time) otlp.Span {
 	method, status := spanMethod(ctx), ctx.Response.StatusCode()
 	span := otlp.Span{Context: t.Context, Parent: t.parent, Name: method, Server: true, Start: begin, End: end}
@@ -151,7 +151,7 @@ func (t *requestTrace) whole(s *Server, ctx *fasthttp.RequestCtx, f *failure, be
 	}
 	if f != nil {
 		say("error.type", kinds[f.kind].errorType)
-		if status >= fasthttp.StatusInternalServerError { // what a client did wrong is no error of the server
+		if status >= fasthttp.StatusInternalServerError { // a client's error is no error of the server
 			span.Error = kinds[f.kind].errorType
 		}
 	}

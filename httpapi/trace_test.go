@@ -25,7 +25,7 @@ const (
 	notRecorded = "traceparent: 00-" + traceID + "-" + parentID + "-00"
 )
 
-// sentSpan is what a test wants to see of a span in a message; package otlp's own tests read all of it.
+// sentSpan has the fields of a sent span that tests look at; package otlp's own tests read all of them.
 type sentSpan struct {
 	TraceID    string `json:"traceId"`
 	SpanID     string `json:"spanId"`
@@ -56,7 +56,7 @@ func (s *sentSpan) attribute(key string) string {
 	return ""
 }
 
-// traced serves with spans until stop is called, which returns them.
+// traced starts a server that sends spans; stop ends it and returns them.
 func traced(t *testing.T, model Model, config Config) (address string, stop func() []sentSpan) {
 	t.Helper()
 	var (
@@ -106,7 +106,7 @@ func traced(t *testing.T, model Model, config Config) (address string, stop func
 	}
 }
 
-// TestTrace has the span of a client's request, and in it one of each step, one after the other.
+// TestTrace wants the span of a client's request, and in it one for each step, one after the other.
 func TestTrace(t *testing.T) {
 	const step = 2 * time.Millisecond
 	var log lockedBuffer
@@ -172,7 +172,7 @@ func TestTrace(t *testing.T) {
 	}
 }
 
-// TestTraceShare records a share of what nobody else decides on.
+// TestTraceShare records a share of the requests without a traceparent.
 func TestTraceShare(t *testing.T) {
 	for share, want := range map[float64]int{0: 0, 1: 20} {
 		address, stop := traced(t, &fakeRanker{}, Config{TraceShare: share})
@@ -190,7 +190,7 @@ func TestTraceShare(t *testing.T) {
 	}
 }
 
-// TestTraceparent is passed on without anybody to send spans to, and what is none isn't.
+// TestTraceparent wants a traceparent to be passed on without a Tracer, unless it is invalid.
 func TestTraceparent(t *testing.T) {
 	var log lockedBuffer
 	_, address := start(t, &fakeRanker{}, Config{Logger: slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// trimmer gives memory back to the system after a burst. Go would do it within minutes, since a server that has nothing to do
+// trimmer gives memory back to the system after a burst. Go alone would take minutes, since an idle server
 // collects no garbage. The zero value works.
 type trimmer struct {
-	now, peak atomic.Int64 // bytes that clients cause
-	done      atomic.Int64 // bytes that they have caused since memory was given back
+	now, peak atomic.Int64 // bytes in use for clients
+	done      atomic.Int64 // bytes that they have released since memory was given back
 	planned   atomic.Bool
 	free      func() // nil: debug.FreeOSMemory
 }
@@ -21,7 +21,7 @@ const (
 	trimAfter = 2 * time.Second
 )
 
-// add notes that clients cause so many bytes more, or less.
+// add counts bytes that clients need, or release if negative.
 func (t *trimmer) add(bytes int64) {
 	now := t.now.Add(bytes)
 	peak := t.peak.Load()
@@ -38,7 +38,7 @@ func (t *trimmer) add(bytes int64) {
 	}
 }
 
-// plan gives memory back in a while: after a burst in any case, else once nothing has been done since.
+// plan gives memory back after trimAfter: after a burst in any case, else once no more is released meanwhile.
 func (t *trimmer) plan(burst bool, done int64) {
 	time.AfterFunc(trimAfter, func() {
 		if now := t.done.Load(); !burst && now != done {
@@ -50,7 +50,7 @@ func (t *trimmer) plan(burst bool, done int64) {
 		t.peak.Store(now)
 		t.done.Store(0)
 		if now >= trimRest {
-			t.done.Store(trimFrom) // what is still under way will leave memory, too
+			t.done.Store(trimFrom) // requests in flight will leave memory, too
 		}
 		if t.free != nil {
 			t.free()

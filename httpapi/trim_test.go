@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// Memory goes back after a burst, and after many requests one after another, though none of these was large; not while they
-// come, and not for a few.
+// Memory goes back after a burst, and after many small requests one after another; not while they come, and not for a few.
 func TestTrimmer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var freed atomic.Int64 // a timer that was set before a check counts after it

@@ -8,7 +8,8 @@ import (
 	"github.com/metalrank/metalrank/engine"
 )
 
-// TestNoAutoTruncate has requests of text-embeddings-inference's refused that don't say whether to truncate, and no others.
+// TestNoAutoTruncate wants texts to be refused, not cut, in requests of text-embeddings-inference's that don't say
+// whether to truncate, and in no others.
 func TestNoAutoTruncate(t *testing.T) {
 	var truncation engine.Truncation
 	model := &fakeRanker{rerank: func(_ context.Context, q string, d []string, o engine.Options) (*engine.Ranking, error) {

@@ -2,7 +2,7 @@ package httpapi
 
 import "github.com/metalrank/metalrank/engine"
 
-// vLLM: /rerank with options of its own, and /score, which scores pairs of texts in the order that they have.
+// vLLM: /rerank with options of its own, and /score, which scores pairs of texts in their order.
 
 var vllmFields = form{
 	{"use_activation", readUseActivation},
@@ -11,7 +11,7 @@ var vllmFields = form{
 	{truncatePromptTokens, readPairTokens},
 }
 
-// readUseActivation tells true and false from neither: a body that has one of them is vLLM's.
+// readUseActivation tells true and false from neither: a body with one of them is vLLM's.
 func readUseActivation(d *decoder, name string) bool {
 	if d.literal("null") {
 		return true
@@ -27,7 +27,7 @@ func readUseActivation(d *decoder, name string) bool {
 // truncatePromptTokens is how many tokens of each pair are kept.
 const truncatePromptTokens = "truncate_prompt_tokens"
 
-// readPairTokens reads a limit, of which -1 is what the model takes, and so none.
+// readPairTokens reads a limit. -1 is the model's own limit, and so none.
 func readPairTokens(d *decoder, name string) bool {
 	if d.literal("null") {
 		return true
@@ -42,7 +42,7 @@ func readPairTokens(d *decoder, name string) bool {
 	return true
 }
 
-// scorePairs are the names that the two sides of /score go by.
+// scorePairs are the names of the two sides of /score.
 var scorePairs = [...]struct{ first, second string }{
 	{"text_1", "text_2"}, {"queries", "documents"}, {"queries", "items"}, {"data_1", "data_2"},
 }
@@ -60,7 +60,7 @@ var scoreForm = append(form{
 func firstSide(c *call) *list  { return &c.first }
 func secondSide(c *call) *list { return &c.list }
 
-// scoreSide makes a field with one side of the pairs; null is as if it were not there.
+// scoreSide makes a field with one side of the pairs; null counts as absent.
 func scoreSide(name string, of func(*call) *list) field {
 	side := textOrTexts(name, of)
 	return field{name, func(d *decoder, name string) bool {
@@ -121,7 +121,7 @@ func (s *Server) appendScores(w *writer, model string, scores *engine.Scores) {
 	w.raw("],").usage(scores.Stats.Tokens).raw("}")
 }
 
-// echoVLLM appends a document as vLLM has it, which is always.
+// echoVLLM appends a document as vLLM has it, in every answer.
 func echoVLLM(w *writer, c *call, index int) {
 	w.raw(`,"document":{"text":`).string(c.list.texts[index]).raw(`,"multi_modal":null}`)
 }

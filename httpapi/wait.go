@@ -15,7 +15,7 @@ import (
 // timeoutHeaders are the names under which a request may say how long it waits.
 var timeoutHeaders = [...]string{"X-Request-Timeout", "Request-Timeout"}
 
-// maxRequestTimeout is a day: who waits longer waits for ever.
+// maxRequestTimeout is a day; a client that waits longer needs no timeout.
 const maxRequestTimeout = 86400 // seconds
 
 // requestTimeout returns the shortest time that headers give, or 0.
@@ -41,17 +41,17 @@ func requestTimeout(header *fasthttp.RequestHeader) (time.Duration, *failure) {
 	return shortest, nil
 }
 
-// wait is how long a request waits: until the client has gone or its time is over.
+// wait is the context of a request. It ends when the client has gone or the request's time is over.
 type wait struct {
 	context.Context
 	waiter
-	watch *watcher // nil: nobody watches the connection
+	watch *watcher // nil: the connection is not watched
 }
 
 // newWait begins a wait; the handler must call end before it returns.
 //
-// Its context is not fasthttp's, which ends as soon as Shutdown begins, and not when the client leaves: what was
-// accepted is answered, unless Cancel is called.
+// Its context is not fasthttp's, which ends as soon as Shutdown begins, and not when the client leaves: an accepted
+// request is answered, unless Cancel is called.
 func (s *Server) newWait(ctx *fasthttp.RequestCtx) (*wait, *failure) {
 	timeout, f := requestTimeout(&ctx.Request.Header)
 	if f != nil {
@@ -77,7 +77,7 @@ func (w *wait) end() {
 	w.cancel()
 }
 
-// ourConn finds our connection under what wraps it.
+// ourConn returns the *conn below c's wrappers, or nil.
 func ourConn(c net.Conn) *conn {
 	for {
 		switch wrapped := c.(type) {
@@ -91,8 +91,8 @@ func ourConn(c net.Conn) *conn {
 	}
 }
 
-// watcher looks now and then whether the clients of requests under way are still there: nobody reads from their
-// connections meanwhile, who would notice. It has one goroutine, while there is any such request.
+// watcher checks now and then whether the clients of requests in flight are still there: nothing reads from their
+// connections meanwhile, so nothing else would notice. It has one goroutine, while there is any such request.
 type watcher struct {
 	mu      sync.Mutex
 	waiters []*waiter // guarded by mu
@@ -107,8 +107,8 @@ type waiter struct {
 }
 
 const (
-	// watchInterval is between looks. A request is not looked at before it has been there for one, so that quick ones
-	// cost no system call.
+	// watchInterval is the time between looks. A request is not looked at before one interval has passed, so that quick
+	// ones cost no system call.
 	watchInterval = 50 * time.Millisecond
 	gone          = -1
 )
@@ -130,7 +130,7 @@ func (w *watcher) remove(one *waiter) {
 	w.drop(one)
 }
 
-// drop wants mu held.
+// drop removes one. The caller holds mu.
 func (w *watcher) drop(one *waiter) {
 	if one.place == gone {
 		return
@@ -152,12 +152,12 @@ func (w *watcher) run() {
 	}
 }
 
-// look cancels the requests of clients that have gone, and is false where there is nobody left to watch. A connection
-// can't be closed while it is looked at: its handler has yet to get past remove.
+// look cancels the requests of clients that have gone, and returns false if no request is left to watch. A connection
+// can't be closed while it is looked at: its handler must get past remove first.
 func (w *watcher) look() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, one := range slices.Backward(w.waiters) { // drop puts in a place what was seen already
+	for _, one := range slices.Backward(w.waiters) { // drop fills the place with a waiter already seen
 		if !one.old {
 			one.old = true
 			continue

@@ -15,7 +15,7 @@ import (
 	"github.com/metalrank/metalrank/engine"
 )
 
-// patientRanker answers when its context ends, with the context's error.
+// patientRanker answers the query slow when its context ends, with the context's error.
 func patientRanker() *fakeRanker {
 	return &fakeRanker{rerank: func(ctx context.Context, q string, d []string, o engine.Options) (*engine.Ranking, error) {
 		if q != "slow" {
@@ -55,8 +55,8 @@ func TestRequestTimeout(t *testing.T) {
 	checkAlive(t, address)
 }
 
-// TestClientGoneCancels has clients that leave while they wait: by closing, by a reset, by closing their sending side,
-// and with a further request on its way. None has to wait for the model.
+// TestClientGoneCancels has clients that leave while they wait: by closing, by a reset, and by closing their sending
+// side. None of their requests waits for the model.
 func TestClientGoneCancels(t *testing.T) {
 	s, address := start(t, patientRanker(), Config{MaxConcurrentRequests: 8})
 	raw := request(http.MethodPost, "/rerank", `{"query":"slow","texts":["a"]}`, typeJSON)
@@ -88,7 +88,7 @@ func TestClientGoneCancels(t *testing.T) {
 	checkAlive(t, address)
 }
 
-// waitFree waits until no request is under way and nobody is watched.
+// waitFree waits until no request is in flight and no connection is watched.
 func waitFree(t *testing.T, s *Server, what string) {
 	t.Helper()
 	until(t, what+": requests are still under way", func() bool {
@@ -98,7 +98,7 @@ func waitFree(t *testing.T, s *Server, what string) {
 	})
 }
 
-// TestPatientClient is looked at several times and gets its answer; so does one whose next request is there already.
+// TestPatientClient looks at a client several times, with its next request sent already; it gets both answers.
 func TestPatientClient(t *testing.T) {
 	var server atomic.Pointer[Server]
 	s, address := start(t, &fakeRanker{rerank: func(ctx context.Context, q string, d []string, o engine.Options) (*engine.Ranking, error) {
@@ -141,7 +141,7 @@ func TestWatcher(t *testing.T) {
 	}
 }
 
-// nowhere is a connection whose descriptor is not to be had.
+// nowhere is a connection without a descriptor.
 type nowhere struct{}
 
 func (nowhere) Control(func(uintptr)) error    { return net.ErrClosed }

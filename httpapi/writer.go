@@ -11,17 +11,17 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// writer appends JSON. Whoever appends knows its grammar; the first error stays.
+// writer appends JSON. The caller follows its grammar; the first error stays.
 type writer struct {
 	buffer []byte
 	err    error
-	held   func() // gives back what the answer holds; nil: nothing
+	held   func() // gives back the answer's part of a budget; nil: none
 }
 
 // writers keeps buffers for the next answer.
 var writers = sync.Pool{New: func() any { return &writer{buffer: make([]byte, 0, 4<<10)} }}
 
-// keepWriter is how large a buffer may have become to be kept.
+// keepWriter is the largest buffer, in bytes, that is kept for the next answer.
 const keepWriter = 1 << 20
 
 func newWriter() *writer {
@@ -33,7 +33,7 @@ func newWriter() *writer {
 	return w
 }
 
-// free gives the buffer away: nothing may use it any more.
+// free puts the writer back into the pool: nothing may use it any more.
 func (w *writer) free() {
 	if w.held != nil {
 		w.held()
@@ -88,7 +88,7 @@ func (w *writer) score(x float64) *writer {
 	return w
 }
 
-// usage appends what a call took; there is nothing but prompts.
+// usage appends the tokens of a call; all are of prompts.
 func (w *writer) usage(tokens int) *writer {
 	return w.raw(`"usage":{"prompt_tokens":`).integer(tokens).raw(`,"total_tokens":`).integer(tokens).raw("}")
 }

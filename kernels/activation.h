@@ -1,11 +1,11 @@
-// activation.h: the functions between linear layers, in f32. What is not finite stays so: the GELUs multiply by x, and to
-// the others, whose limits would hide it, 0 x is added, which is NaN for infinities and NaN.
+// activation.h: the functions between linear layers, in f32. Non-finite values stay non-finite: the GELUs multiply by x;
+// the limits of the others would hide them, so that 0 x is added, which is NaN for infinities and NaN.
 #pragma once
 
 #include "params.h"
 
 // gelu is x Phi(x), Phi being the normal distribution. erf is Abramowitz and Stegun 7.1.26, |error| <= 1.5e-7, which is
-// below what rounding to half leaves and near what f32 can hold.
+// below the rounding error of half and near that of f32.
 static inline float gelu(float x) {
     const float z = fabs(x) * M_SQRT1_2_F;
     const float t = 1.0f / (1.0f + 0.3275911f * z);

@@ -8,7 +8,7 @@
 // Grid: (items, A) groups of 4 SIMD-groups, each with 16 queries; an item has up to 64
 // Threadgroup memory: keys and values, 2 * Block * (32 C + 8) elements: 10,240 B for attention_f16_32
 // Needs: D % 4 == 0, D <= 32 C; all strides % 4 == 0 and all buffers begin at a multiple of four elements
-// Numerics: scores, softmax and sums in f32; p is rounded to the type of v before it is multiplied; one rounding at the store
+// Numerics: scores, softmax and sums in f32; p is rounded to v's type before it is multiplied; one rounding at the store
 // Constants: headSize
 // Variants: attention_{f16,f32}_{32,64}: the greatest D
 
@@ -18,7 +18,7 @@
 constant uint headSize [[function_constant(CONSTANT_HEAD_SIZE)]];
 
 constant constexpr uint queryBlocks = 2; // of eight rows, in a SIMD-group
-constant constexpr uint keyBlocks = 4;   // of eight keys, between two looks at the greatest score
+constant constexpr uint keyBlocks = 4;   // of eight keys, between two updates of the greatest score
 constant constexpr uint attentionThreads = 4 * simdWidth;
 
 // As in weights.h: element s of a run of four is column 4 c + s of matrix s, so that lanes read runs and not elements.
@@ -46,7 +46,7 @@ static inline void stage(
     }
 }
 
-// Rows is what a SIMD-group knows of its 16 queries.
+// Rows is a SIMD-group's state for its 16 queries.
 template <typename T, int C>
 struct Rows {
     static constant constexpr uint tileStride = 32 * C + 8;
@@ -57,7 +57,7 @@ struct Rows {
     float total[queryBlocks]; // this lane's part of the sum of 2^(score - most)
     uint blocks;              // of queryBlocks, that have a query
 
-    // attend takes in up to 32 keys, of which `keys` are there.
+    // attend takes in a block of 32 keys; those from number `keys` on don't exist.
     void attend(
         threadgroup const T* keyTile,
         threadgroup const T* valueTile,
@@ -114,7 +114,7 @@ struct Rows {
         }
     }
 
-    // soften replaces the scores of eight queries by 2^(score - most), and rescales what was summed before.
+    // soften replaces the scores of eight queries by 2^(score - most), and rescales the sums so far.
     void soften(
         thread simdgroup_float8x8 (&scores)[keyBlocks],
         uint i,
@@ -200,7 +200,7 @@ kernel void attention(
         const ulong from = ulong(item.key + key0) * args.keyStride + column;
         stage<T, C, Block>(keyTile, k + from, args.keyStride, item.keys - key0, index);
         stage<T, C, Block>(valueTile, v + from, args.keyStride, item.keys - key0, index);
-        // Keys and values are there before anyone uses them.
+        // Keys and values are whole before any thread uses them.
         threadgroup_barrier(mem_flags::mem_threadgroup);
         for (uint sub = 0; sub < Block; sub += side * keyBlocks) {
             if (rows.blocks > 0 && key0 + sub < item.keys) {
@@ -210,7 +210,7 @@ kernel void attention(
                 );
             }
         }
-        // Everyone is done with them before the next take their place.
+        // All threads are done with them before the next replace them.
         threadgroup_barrier(mem_flags::mem_threadgroup);
     }
 

@@ -22,7 +22,7 @@ type Embed struct {
 	pipeline metal.Pipeline
 }
 
-// NewEmbed prepares one.
+// NewEmbed prepares an embedding layer.
 func (l *Library) NewEmbed(tables Embeddings) (*Embed, error) {
 	w := &tables.Words
 	if err := checkHidden("embed", w.K); err != nil {

@@ -75,8 +75,8 @@ func (g *Gemm) Record(r *Recorder, rows Rows) error {
 	return r.launch(g.pipelines[i], metal.Size{X: uint32(columns), Y: uint32(groups)}, gemmTiles[i].simdgroups(n))
 }
 
-// bind sets arguments and buffers as gemm.metal, gemm_norm.metal and their quantised forms have them. vectors are what
-// is added and, for a norm, multiplied, to each column.
+// bind sets arguments and buffers as gemm.metal, gemm_norm.metal and their quantised forms have them. vectors are bias
+// and, for a norm, gamma and beta.
 func (l *Linear) bind(r *Recorder, dtype DType, rows *Rows, vectors metal.Binding, epsilon float32) error {
 	for _, err := range []error{
 		checkSize("gemm", "M", rows.M, rows.M > 0, "at least 1"),

@@ -1,4 +1,4 @@
-// gemm.h: what the linear layers of gemm.metal and gemm_quant.metal share: everything but how weights are read.
+// gemm.h: the common part of the linear layers in gemm.metal and gemm_quant.metal: all but reading weights.
 #pragma once
 
 #include "activation.h"
@@ -11,7 +11,7 @@ constant bool gatherResidual [[function_constant(CONSTANT_GATHER_RES)]];
 constant uint simdgroups [[function_constant(CONSTANT_SIMDGROUPS)]];
 constant bool hasRows = gatherA || gatherResidual;
 
-// Place is which part of y a thread makes.
+// Place is the part of y that a thread makes.
 struct Place {
     uint row0;    // of the threadgroup
     uint column0; // of the SIMD-group

@@ -1,5 +1,5 @@
-// gemm_norm.h: what gemm_norm.metal and gemm_norm_quant.metal share: a linear layer whose threadgroups make whole rows,
-// which they can normalise before they are stored.
+// gemm_norm.h: the common part of gemm_norm.metal and gemm_norm_quant.metal: a linear layer with threadgroups that make
+// whole rows, so that they can normalise rows before they store them.
 #pragma once
 
 #include "gemm.h"

@@ -1,11 +1,13 @@
-// gemm_quant.metal: a linear layer whose weights are MLX's affine groups, dequantised in registers.
-//   y[m,n] = act(sum_k a[r,k] * (code[n,k] * scale[n,k/G] + offset[n,k/G]) + bias[n] + residual[s,n]),  r, s as in gemm.metal
+// gemm_quant.metal: a linear layer with weights in MLX's affine groups, dequantised in registers.
+//   y[m,n] = act(sum_k a[r,k] * (code[n,k] * scale[n,k/G] + offset[n,k/G]) + bias[n] + residual[s,n]),
+//   r and s as in gemm.metal
 // Buffers: 0 GemmArgs  1 a [T, K]  2 codes [N, K] of 4 or 8 bits, little-endian  3 scales [N, K/G] f16
 //          4 offsets [N, K/G] f16  5 bias [N] f32  6 y [M, N]
 //          7 residual [T or M, N], if hasResidual  8 rows [M] u32, if one of the gathers is set
 // Grid: (ceil(N / (8 NF S)), ceil(M / (8 MF))) groups of S SIMD-groups, S = simdgroups
 // Threadgroup memory: as gemm.metal; weights need none
-// Needs: K % G == 0, G = 32, 64 or 128, N % 2 == 0; a, y and residual begin at a multiple of four elements, codes of four bytes; 8 MF <= 32 S
+// Needs: K % G == 0, G = 32, 64 or 128, N % 2 == 0; a, y and residual begin at a multiple of four elements, codes of four
+//        bytes; 8 MF <= 32 S
 // Numerics: a weight is dequantised in f32 and rounded to a's type; f32 accumulators; one rounding, at the store
 // Constants: activation, hasResidual, gatherA, gatherResidual, simdgroups, groupSize
 // Variants: gemm_{q4,q8}_{f16,f32}_nt_{64x32,32x32,8x32}

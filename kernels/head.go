@@ -4,7 +4,7 @@ import (
 	"github.com/metalrank/metalrank/metal"
 )
 
-// Classifier describes what makes logits from [CLS] rows: z = v act(w x + bias) + d.
+// Classifier describes the layers that make logits from [CLS] rows: z = v act(w x + bias) + d.
 type Classifier struct {
 	Dense      Matrix        // w [H, H], not quantised
 	Bias       metal.Binding // [H] f32
@@ -28,7 +28,7 @@ const (
 	wideHeadColumns = 128
 )
 
-// NewHead prepares one. Errors: sizes that it cannot take, *metal.CompileError.
+// NewHead prepares a classifier. Errors: sizes that it cannot take, *metal.CompileError.
 func (l *Library) NewHead(c Classifier) (*Head, error) {
 	hidden := c.Dense.K
 	if err := checkHidden("head", hidden); err != nil {

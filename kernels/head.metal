@@ -67,7 +67,7 @@ kernel void head(
         if (simdgroup == 0 && lane.column == 0 && row0 + lane.row < args.sequences) {
             z[(row0 + lane.row) * args.labels + c] = sums.get(0) + d[c];
         }
-        // They have been read before the next label's take their place.
+        // They have been read before the next label's replace them.
         threadgroup_barrier(mem_flags::mem_threadgroup);
     }
 }

@@ -4,7 +4,7 @@
 // Letters, here and in the kernels: T packed tokens, B sequences, H hidden size, A heads, D = H/A head size, F
 // feed-forward size, C labels; a product has M rows and N columns, and sums over K.
 //
-// It knows nothing of models: a linear layer is a matrix, whatever it is called in a checkpoint.
+// It knows nothing of models: a linear layer is a matrix, without its name in a checkpoint.
 package kernels
 
 import (
@@ -20,16 +20,16 @@ import (
 //go:embed *.metal *.h metallib
 var files embed.FS
 
-// Files holds the sources, "gemm.metal" and so on, with what they include.
+// Files returns the sources, "gemm.metal" and so on, with their headers.
 func Files() fs.FS { return files }
 
-// metallib is what `build.sh metallib` makes of all kernels together, if someone did on the machine that built us.
+// metallib is the file with all kernels compiled. It is embedded if `build.sh metallib` made it before the build.
 const metallib = "metallib/kernels.metallib"
 
 // DType is the type of activations, and of weights that are not quantised.
 type DType int
 
-// F16 is what models run in; F32 is for checking what half precision costs.
+// F16 is the type for models; F32 is for checking the error of half precision.
 const (
 	F16 DType = iota
 	F32
@@ -54,7 +54,7 @@ func (d DType) String() string {
 // Alignment returns the bytes that a buffer of this type must begin at a multiple of.
 func (d DType) Alignment() int { return run * d.Size() }
 
-// Activation is a function that a kernel applies to what it has summed; values are those of params.h.
+// Activation is a function that a kernel applies to its sums; values are those of params.h.
 type Activation uint32
 
 // The activations.
@@ -87,8 +87,8 @@ const (
 	run = 4
 )
 
-// Library holds the compiled kernels of a device for one DType. What it makes may be used from several goroutines at
-// once, and is freed by Close.
+// Library holds the compiled kernels of a device for one DType. The operations that it makes may be used from several
+// goroutines at once, and are freed by Close.
 type Library struct {
 	device metal.Device
 	dtype  DType
@@ -104,7 +104,7 @@ type Library struct {
 // Open returns a Library for device. Kernels are compiled when they are first asked for.
 func Open(device metal.Device, dtype DType) *Library { return OpenFiles(device, dtype, files) }
 
-// OpenFiles is Open with other sources than Files: those of kernels that someone tries out, or has spoilt on purpose.
+// OpenFiles is Open with other sources than Files: for experiments, and for tests with broken kernels.
 func OpenFiles(device metal.Device, dtype DType, files fs.FS) *Library {
 	return &Library{device: device, dtype: dtype, files: files, sources: map[string]metal.Library{}, pipelines: map[string]metal.Pipeline{}}
 }
@@ -112,8 +112,8 @@ func OpenFiles(device metal.Device, dtype DType, files fs.FS) *Library {
 // DType returns the type of activations.
 func (l *Library) DType() DType { return l.dtype }
 
-// ForceTile has all products that are prepared from now on use one of Tiles, whatever their shape: to measure it. Kernels
-// that have no tile of that name choose as ever.
+// ForceTile makes all products that are prepared from now on use one of Tiles, for any shape, to measure it. Kernels
+// without a tile of that name choose as usual.
 func (l *Library) ForceTile(name string) { l.forced = name }
 
 // Close frees all kernels. None of them may be recorded any more.
@@ -163,8 +163,8 @@ func (l *Library) pipeline(file, kernel string, constants ...metal.Constant) (me
 	return pipeline, nil
 }
 
-// load reads a file of kernels with all that it includes, and what was compiled from it beforehand, if that is embedded.
-// (What the environment names in METALRANK_METALLIB, the driver prefers to both.)
+// load reads a file of kernels with its includes, and the compiled kernels, if they are embedded. (The driver prefers a
+// file named by the variable METALRANK_METALLIB to both.)
 func load(files fs.FS, file string) (metal.Source, error) {
 	source, err := metal.LoadSource(files, file)
 	if err != nil {

@@ -18,7 +18,7 @@ type Matrix struct {
 	Offsets   metal.Binding // [N, K/GroupSize] f16; MLX calls them biases
 }
 
-// GroupSizes are those that Matrix.GroupSize may be.
+// GroupSizes are the values that Matrix.GroupSize may have.
 var GroupSizes = []int{32, 64, 128}
 
 func (m *Matrix) check(operation string, d DType) error {
@@ -52,7 +52,7 @@ func checkAlignment(operation, what string, at metal.Binding, alignment int) err
 	return nil
 }
 
-// prefix is what a kernel's name has of how weights are stored: "q4_" or nothing.
+// prefix returns the part of a kernel's name for the type of weights: "q4_", or "" where they are not quantised.
 func (m *Matrix) prefix() string {
 	if m.Bits == 0 {
 		return ""
@@ -60,8 +60,8 @@ func (m *Matrix) prefix() string {
 	return fmt.Sprintf("q%d_", m.Bits)
 }
 
-// Below returns the matrix without its first n rows; d is the type of its elements where it is not quantised. Whether it
-// begins where kernels can read it is checked when an operation is made of it.
+// Below returns the matrix without its first n rows; d is the type of its elements where it is not quantised. Its
+// alignment is checked when an operation is made of it.
 func (m Matrix) Below(n int, d DType) Matrix {
 	sizeBytes := n * m.K * d.Size()
 	if m.Bits != 0 {

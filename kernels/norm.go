@@ -9,8 +9,8 @@ import (
 // MaxHidden is the longest row that a SIMD-group normalises in registers (norm.h).
 const MaxHidden = 4096
 
-// rowSimdgroups is how many SIMD-groups a threadgroup of embed.metal or norm.metal has: they have nothing to do with each
-// other, so this only keeps the number of threadgroups down.
+// rowSimdgroups is how many SIMD-groups a threadgroup of embed.metal or norm.metal has. They are independent of each
+// other; several of them only make fewer threadgroups.
 const rowSimdgroups = 4
 
 // normRows is how many rows of size H a SIMD-group of norm.metal holds: at most 64 registers of them to a lane.

@@ -8,8 +8,8 @@ constant uint rowVectors [[function_constant(CONSTANT_ROW_VECTORS)]];
 
 constant constexpr uint maxRowVectors = 32; // H <= 4096
 
-// RowVectors are R rows [H]; vector i of a lane begins at element 4 (lane + 32 i), if that is inside. What rows are
-// multiplied by and shifted by is read once for all of them.
+// RowVectors are R rows [H]; vector i of a lane begins at element 4 (lane + 32 i), if that is inside. gamma and beta are
+// read once for all of them.
 template <int R>
 struct RowVectors {
     float4 x[R][maxRowVectors];
@@ -45,8 +45,8 @@ struct RowVectors {
         }
     }
 
-    // centre subtracts a row's mean, and returns 1 / sqrt(variance + epsilon), or NaN where the variance has overflowed: the
-    // root alone, 0, would give beta.
+    // centre subtracts a row's mean, and returns 1 / sqrt(variance + epsilon), or NaN where the variance has overflowed:
+    // the inverse root alone, 0, would make y = beta.
     static float centre(thread float4 (&row)[maxRowVectors], uint H, float epsilon, uint lane) {
         float sum = 0.0f;
         for (uint i = 0; i < rowVectors; i++) {

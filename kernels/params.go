@@ -3,7 +3,7 @@ package kernels
 import "math"
 
 // The twins of the structs in params.h. Arguments are passed as words, in the order of the fields; the structs are here
-// for the test that compares offsets and sizes with what the shader compiler makes of params.h.
+// for the test that compares their offsets and sizes with the shader compiler's.
 
 type embedArgs struct {
 	Tokens    uint32

@@ -1,12 +1,12 @@
 // params.h: the arguments of the kernels, as host and device share them; params.go has the twins, and a test compares
 // sizes and offsets. Letters: T packed tokens, B sequences, H hidden size, A heads, D head size, M rows of a product,
-// N its columns, K what is summed over, C labels.
+// N its columns, K the terms of its sums, C labels.
 #pragma once
 
 #include <metal_stdlib>
 using namespace metal;
 
-// Indices of function constants; one that a kernel has no use for is absent in its file.
+// Indices of function constants; no kernel uses all of them.
 #define CONSTANT_ACTIVATION  0 // uint: activationNone, ...
 #define CONSTANT_RESIDUAL    1 // bool: something is added before the last step
 #define CONSTANT_GATHER_A    2 // bool: row m of the product is made from row rows[m] of a

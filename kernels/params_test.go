@@ -13,7 +13,7 @@ import (
 	"github.com/metalrank/metalrank/metal/sim/simtest"
 )
 
-// TestParams holds the structs of params.go to what the shader compiler makes of params.h: sizes and offsets.
+// TestParams compares sizes and offsets of the structs in params.go with the shader compiler's for params.h.
 func TestParams(t *testing.T) {
 	device := simtest.Open(t, sim.Config{})
 	var stores []string
@@ -82,7 +82,7 @@ func runOffsets(t *testing.T, device metal.Device, files fstest.MapFS, n int) []
 	return words
 }
 
-// TestChoose holds the choice of tiles to its rule.
+// TestChoose checks the rule for the choice of tiles.
 func TestChoose(t *testing.T) {
 	for _, c := range []struct {
 		tiles       []tile

@@ -21,10 +21,10 @@ const maxArgumentBytes = 16
 // NewRecorder returns an empty Recorder for device.
 func NewRecorder(device metal.Device) *Recorder { return &Recorder{encoder: metal.NewEncoder(device)} }
 
-// Barrier makes what is recorded next wait for all that was recorded before.
+// Barrier makes later operations wait for all earlier ones.
 func (r *Recorder) Barrier() { r.encoder.Barrier() }
 
-// Kernels are the names of what was recorded, in order.
+// Kernels returns the names of the recorded kernels, in order.
 func (r *Recorder) Kernels() []string {
 	var names []string
 	for _, command := range r.encoder.Recorded() {
@@ -33,13 +33,13 @@ func (r *Recorder) Kernels() []string {
 	return names
 }
 
-// Commit submits what was recorded, and empties the Recorder.
+// Commit submits the recorded operations, and empties the Recorder.
 func (r *Recorder) Commit() (metal.Pending, error) { return r.encoder.Commit() }
 
-// Reset forgets what was recorded.
+// Reset discards the recorded operations.
 func (r *Recorder) Reset() { r.encoder.Reset() }
 
-// words are the fields of a struct of params.h: each has four bytes.
+// words sets the arguments: the fields of a struct of params.h, of four bytes each.
 func (r *Recorder) words(words ...uint32) {
 	if 4*len(words) > maxArgumentBytes {
 		panic(fmt.Sprintf("BUG: kernels: %d words of arguments", len(words)))

@@ -8,7 +8,7 @@ import (
 	"github.com/metalrank/metalrank/metal/sim/simtest"
 )
 
-// TestRecordAllocates holds recording to no allocation: a forward pass records 33 operations.
+// TestRecordAllocates wants recording not to allocate: a forward pass records 33 operations.
 func TestRecordAllocates(t *testing.T) {
 	device := simtest.Open(t, sim.Config{})
 	library := Open(device, F16)

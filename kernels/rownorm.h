@@ -21,7 +21,7 @@ struct RowSums {
         }
     }
 
-    // get adds up what all SIMD-groups have left. A barrier must stand between.
+    // get adds up the sums of all SIMD-groups. A barrier must stand between put and get.
     float get(uint i) const {
         float sum = 0.0f;
         for (uint s = 0; s < simdgroups; s++) {
@@ -31,8 +31,8 @@ struct RowSums {
     }
 };
 
-// normalize replaces the sums of tile, rows of width N, by (x - mean) / sqrt(variance + epsilon). Blocks of columns from
-// N on hold nothing: blocks is how many of this SIMD-group's NF do. partial is room for two RowSums.
+// normalize replaces the sums of tile, rows of width N, by (x - mean) / sqrt(variance + epsilon). blocks is how many of
+// this SIMD-group's NF blocks of columns are inside N. first and second have partial sums of their own.
 template <typename T, int MF, int NF>
 static inline void normalize(
     thread Tile<T, MF, NF>& tile,
@@ -51,7 +51,7 @@ static inline void normalize(
         }
         first.put(i, sum);
     }
-    // All partial sums are there before they are added up.
+    // All partial sums are stored before they are added up.
     threadgroup_barrier(mem_flags::mem_threadgroup);
     for (uint i = 0; i < MF; i++) {
         const float mean = first.get(i) / float(N);
@@ -70,7 +70,7 @@ static inline void normalize(
         }
         second.put(i, squares);
     }
-    // The same for the squares, which have room of their own, so that nothing need wait for reads of the first.
+    // The same for the squares. They have room of their own, so that they need not wait for reads of the first.
     threadgroup_barrier(mem_flags::mem_threadgroup);
     for (uint i = 0; i < MF; i++) {
         const float variance = second.get(i) / float(N);

@@ -1,4 +1,4 @@
-// simd.h: how the 32 lanes of a SIMD-group hold an 8 x 8 matrix, and what follows from it.
+// simd.h: how the 32 lanes of a SIMD-group hold an 8 x 8 matrix, and functions that rely on it.
 //
 // Apple documents simdgroup_matrix but not which lane holds which element. Every Apple GPU so far has used the layout
 // below, which the kernels of MLX rely on too (mlx/backend/metal/kernels/steel/gemm/mma.h); the case `lanes` of
@@ -27,7 +27,7 @@ struct Lane {
     uint at(uint r) const { return (r >> 2) << 4 | (index & 8) | (r & 3) << 1 | (index & 1); }
 };
 
-// sumRow adds up what the four lanes of a row hold; they differ in bits 0 and 3 of their index.
+// sumRow adds up x over the four lanes of a row; they differ in bits 0 and 3 of their index.
 static inline float sumRow(float x) {
     x += simd_shuffle_xor(x, 1);
     return x + simd_shuffle_xor(x, 8);

@@ -1,11 +1,11 @@
 // tile.h: a threadgroup's part of a matrix product, y = a wT.
 //
 // A threadgroup makes 8 MF rows of y. Its SIMD-groups lie side by side: each makes all of those rows and 8 NF columns of
-// its own. So no two of them want the same weights, which each reads straight into registers (weights.h), and all of them
-// want the same rows of a, which are read once into threadgroup memory.
+// its own. So no two of them use the same weights; each reads its own straight into registers (weights.h). All of them
+// use the same rows of a, which are read once into threadgroup memory.
 //
-// Two tiles of a take turns: while one is multiplied the next is on its way, in registers until there is room for it, and
-// one barrier per step of 32 along K is enough.
+// Two tiles of a take turns: while one is multiplied, the next is read into registers, and is stored afterwards. So one
+// barrier per step of 32 along K is enough.
 #pragma once
 
 #include "weights.h"
@@ -98,7 +98,7 @@ struct Tile {
         vec<T, 4> flight[maxInFlight];
         fetch(a, K, 0, index, threads, flight);
         put(tiles, index, threads, flight);
-        // The first tile is whole before anyone multiplies.
+        // The first tile is whole before any thread multiplies.
         threadgroup_barrier(mem_flags::mem_threadgroup);
         uint turn = 0;
         for (uint k0 = 0; k0 < K; k0 += depth) {

@@ -7,7 +7,7 @@ import (
 
 // tile is a threadgroup's share of a product: its rows, and the columns of each of its SIMD-groups.
 type tile struct {
-	name            string // as kernels end
+	name            string // suffix of the kernels' names
 	rows, columns   int
 	fixedSimdgroups int // 0: as many as a row needs
 }
@@ -20,7 +20,7 @@ var gemmTiles = []tile{
 	{name: "8x32", rows: 8, columns: 32, fixedSimdgroups: 4},
 }
 
-// gemmNormTiles are those of gemm_norm.metal, whose SIMD-groups share out a whole row: eight for H = 384.
+// gemmNormTiles are the variants of gemm_norm.metal. Its SIMD-groups share a whole row: eight for H = 384.
 var gemmNormTiles = []tile{
 	{name: "32x48", rows: 32, columns: 48},
 	{name: "16x48", rows: 16, columns: 48},
@@ -73,7 +73,7 @@ type chooser struct {
 	kernel string
 	device string
 	cores  int
-	forced int // of the tiles; less than 0: none is
+	forced int // index in the tiles; less than 0: none
 }
 
 func (l *Library) chooser(kernel string, tiles []tile) chooser {

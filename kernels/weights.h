@@ -5,7 +5,7 @@
 // memory is read in whole pieces, each once, and nothing passes through threadgroup memory.
 //
 // A sum over k may be taken in any order as long as both factors use the same: matrix s of a step has k = 4 c + s in its
-// row c, which is element s of what the lane of row c has read. Tile::multiply takes its left factor likewise.
+// row c, which is element s of the run that the lane of row c has read. Tile::multiply takes its left factor likewise.
 #pragma once
 
 #include "params.h"
@@ -24,7 +24,7 @@ struct DenseWeights {
         : K(K_), k(4 * lane.row) {
         for (uint j = 0; j < NF; j++) {
             for (uint e = 0; e < 2; e++) {
-                // Columns behind the last read it again: what they give is never stored.
+                // Columns behind the last read it again: their results are never stored.
                 const uint n = min(column0 + side * j + lane.column + e, N - 1);
                 rows[j][e] = w + ulong(n) * K + k;
             }
@@ -73,7 +73,7 @@ struct QuantWeights {
         : codes(codes_), scales(scales_), biases(biases_), N(N_), K(K_), groupSize(groupSize_),
           column0(column0_), lane(lane_) {}
 
-    // column is where the product has what row r of [NF][2] makes.
+    // column is the product's column for row r of [NF][2].
     uint column(uint r) const { return min(column0 + side * (r / 2) + lane.column + r % 2, N - 1); }
 
     void load(uint k0, thread vec<T, 4> (&part)[NF][2]) {

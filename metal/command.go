@@ -7,12 +7,12 @@ import (
 
 // Limits of one dispatch, the same on every device.
 const (
-	// MaxBuffers is how many buffer indices a dispatch may use, its arguments included. Metal has 31; a kernel that
-	// needs more than 16 is doing too much.
+	// MaxBuffers is the number of buffer indices that a dispatch may use, its arguments included. Metal has 31; a
+	// kernel that needs more than 16 is doing too much.
 	MaxBuffers = 16
-	// MaxThreadgroupArguments is how many threadgroup pointers a kernel may take as parameters.
+	// MaxThreadgroupArguments is the number of threadgroup pointers that a kernel may take as parameters.
 	MaxThreadgroupArguments = 4
-	// MaxArgumentSizeBytes is what setBytes takes (Metal Feature Set Tables: 4 KB).
+	// MaxArgumentSizeBytes is the most that setBytes takes (Metal Feature Set Tables: 4 KB).
 	MaxArgumentSizeBytes = 4096
 )
 
@@ -47,7 +47,7 @@ type Dispatch struct {
 	Threads           Size // threads in a threadgroup
 }
 
-// Command is a recorded Dispatch: flat, so that a list of them crosses into a driver at once.
+// Command is a recorded Dispatch. It is flat, so that a list of commands is passed to a driver in one call.
 type Command struct {
 	Pipeline          Pipeline
 	Buffers           [MaxBuffers]Binding
@@ -56,10 +56,10 @@ type Command struct {
 	ArgumentsSize     uint32                          // bytes; 0: no arguments
 	ArgumentsIndex    uint32
 	Groups, Threads   Size // no zero in them
-	Barrier           bool // what was dispatched before must be complete and visible first
+	Barrier           bool // earlier dispatches must be complete and their writes visible first
 }
 
-// CommandList is what Device.Submit takes. An Encoder makes it.
+// CommandList is the argument of Device.Submit. An Encoder makes it.
 type CommandList struct {
 	Commands  []Command
 	Arguments []byte // of all commands, each 16-byte aligned
@@ -78,7 +78,7 @@ type Encoder struct {
 // NewEncoder returns an empty Encoder for device.
 func NewEncoder(device Device) *Encoder { return &Encoder{device: device, limits: device.Info()} }
 
-// Barrier makes every later dispatch wait for every earlier one, and see what it wrote.
+// Barrier makes every later dispatch wait for every earlier one, and see its writes.
 func (e *Encoder) Barrier() { e.barrier = len(e.list.Commands) > 0 }
 
 // Dispatch records one dispatch. Errors: *LimitError; an error leaves the list as it was.
@@ -105,25 +105,26 @@ func (e *Encoder) Dispatch(d *Dispatch) error {
 	return nil
 }
 
-// Recorded returns what was recorded since the last Commit or Reset; it is the Encoder's, and good until the next call.
+// Recorded returns the commands recorded since the last Commit or Reset. The Encoder owns the slice; it is valid until
+// the next call.
 func (e *Encoder) Recorded() []Command { return e.list.Commands }
 
-// Commit submits what was recorded, and empties the Encoder.
+// Commit submits the recorded list and empties the Encoder.
 func (e *Encoder) Commit() (Pending, error) {
 	pending, err := e.device.Submit(&e.list)
 	e.Reset()
 	return pending, err
 }
 
-// Reset forgets what was recorded and keeps the memory.
+// Reset drops the recorded list and keeps its memory for reuse.
 func (e *Encoder) Reset() {
-	clear(e.list.Commands) // lets go of buffers and pipelines
+	clear(e.list.Commands) // drops references to buffers and pipelines
 	e.list.Commands, e.list.Arguments, e.barrier = e.list.Commands[:0], e.list.Arguments[:0], false
 }
 
 func atLeastOne(s Size) Size { return Size{max(s.X, 1), max(s.Y, 1), max(s.Z, 1)} }
 
-// check holds d to the limits of the pipeline and the device.
+// check returns an error if d exceeds the limits of the pipeline or the device.
 func (e *Encoder) check(d *Dispatch) error {
 	if d.Pipeline == nil {
 		return fmt.Errorf("metal: dispatch without a pipeline")

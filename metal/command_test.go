@@ -125,7 +125,7 @@ func TestBarriers(t *testing.T) {
 	}
 }
 
-// TestBarrierSurvivesError: a dispatch that is refused doesn't take the barrier with it.
+// TestBarrierSurvivesError: a barrier before a refused dispatch applies to the next dispatch.
 func TestBarrierSurvivesError(t *testing.T) {
 	device := &fakeDevice{}
 	e := metal.NewEncoder(device)

@@ -6,7 +6,7 @@ import (
 )
 
 var (
-	// ErrClosed is returned by what was closed.
+	// ErrClosed is returned when a closed object is used.
 	ErrClosed = errors.New("metal: closed")
 	// ErrUnaligned is returned by Device.NewBufferNoCopy for memory that doesn't begin and end at a page.
 	ErrUnaligned = errors.New("metal: memory is not page-aligned")
@@ -52,7 +52,7 @@ func (e *LimitError) Error() string {
 	return fmt.Sprintf("metal: %s: %d %s, the limit is %d", e.Kernel, e.Got, e.What, e.Limit)
 }
 
-// ExecError says that submitted work failed. What it wrote is undefined.
+// ExecError says that submitted work failed. The contents of the buffers that it may write are undefined.
 type ExecError struct {
 	Kernel string // empty where the driver can't tell
 	Code   int    // MTLCommandBufferError; 0 on the simulator

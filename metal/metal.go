@@ -21,10 +21,10 @@ type Device interface {
 	// length must be multiples of Info.PageSizeBytes, and it must stay valid until the Buffer's Close has returned,
 	// which waits for submitted work that uses it. The device may only read it. Errors: *LimitError, ErrUnaligned.
 	NewBufferNoCopy(data []byte) (Buffer, error)
-	// NewLibrary compiles source, or loads what was compiled from it before. Errors: *CompileError.
+	// NewLibrary compiles source, or loads an earlier compilation of it. Errors: *CompileError.
 	NewLibrary(source Source) (Library, error)
 	// Submit executes a recorded list, and returns at once. Lists execute one after another, in the order in which
-	// they were submitted, and see what earlier ones wrote. The list may be reused when Submit returns; the buffers
+	// they were submitted, and see the writes of earlier ones. The list may be reused when Submit returns; the buffers
 	// and pipelines that it names may be closed, and are freed once the work has ended. Errors: ErrForeign.
 	Submit(list *CommandList) (Pending, error)
 	// Close waits for submitted work and frees the device. Methods called later return ErrClosed.
@@ -33,8 +33,8 @@ type Device interface {
 
 // Buffer is memory that the CPU and the device share.
 type Buffer interface {
-	// Bytes is the memory itself, at least one byte, from a multiple of 16 on; nil after Close. It doesn't move. The
-	// CPU must not touch what submitted work may write, nor write what it may read.
+	// Bytes is the memory itself, at least one byte, at a multiple of 16; nil after Close. It doesn't move. The CPU must
+	// not touch bytes that submitted work may write, nor write bytes that it may read.
 	Bytes() []byte
 	// Close frees the memory once no submitted work uses it. It may be called more than once.
 	Close() error
@@ -63,7 +63,7 @@ type Pending interface {
 // Info describes a device.
 type Info struct {
 	Name                      string   // "Apple M2 Max", "simulator"
-	Compiler                  string   // what makes libraries of sources, for people; "" where the driver can't tell
+	Compiler                  string   // the name of the compiler, for people; "" where the driver can't tell
 	Families                  []string // "apple8", "mac2", "metal3"; none on the simulator
 	SIMDWidth                 int      // threads in a SIMD-group: 32
 	MaxThreadsPerGroup        int      // 1024
@@ -71,16 +71,16 @@ type Info struct {
 	MaxBufferSizeBytes        int
 	PageSizeBytes             int  // alignment that NewBufferNoCopy needs
 	UnifiedMemory             bool // the CPU and the device share one memory
-	WorkingSetSizeBytes       int  // what all buffers should stay below; 0: not known
+	WorkingSetSizeBytes       int  // all buffers together should stay below it; 0: not known
 	Simulated                 bool // times say nothing about any real device
 }
 
-// PipelineInfo is what a compiled kernel needs and allows.
+// PipelineInfo holds the needs and limits of a compiled kernel.
 type PipelineInfo struct {
 	Kernel                 string
 	MaxThreads             int // in a threadgroup; at most Info.MaxThreadsPerGroup
 	SIMDWidth              int
-	ThreadgroupMemoryBytes int // declared in the kernel, besides what a dispatch adds
+	ThreadgroupMemoryBytes int // declared in the kernel; Dispatch.ThreadgroupMemory comes on top
 }
 
 // Timing is when the device worked, on its own clock; both zero where the driver can't tell.

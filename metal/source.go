@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Source is the text of a library, and what may have been compiled from it beforehand.
+// Source is the text of a library and, optionally, a metallib compiled from it beforehand.
 type Source struct {
 	Name     string // for errors: the file that Text begins with
 	Text     string // Metal Shading Language, without #include of files of our own
@@ -21,9 +21,9 @@ var includeLine = regexp.MustCompile(`^\s*#\s*include\s*"([^"]+)"\s*(//.*)?$`)
 
 var pragmaOnce = regexp.MustCompile(`(?m)^\s*#\s*pragma\s+once\s*(//.*)?$`)
 
-// LoadSource reads name from files and puts in every file that it includes, since a Metal library compiled from
-// source has no file system. #line keeps the compiler's complaints pointing at the files. A file with #pragma once
-// comes in once. A path is relative to the file that names it, or else to the root of files.
+// LoadSource reads name from files and inlines every file that it includes, since a Metal library compiled from
+// source has no file system. #line directives keep the compiler's messages pointing at the files. A file with
+// #pragma once is inlined once. A path is relative to the file that names it, or else to the root of files.
 func LoadSource(files fs.FS, name string) (Source, error) {
 	inliner := inliner{files: files, once: map[string]bool{}}
 	if err := inliner.file(name, nil); err != nil {
@@ -38,7 +38,7 @@ type inliner struct {
 	once  map[string]bool
 }
 
-// resolve returns the path of what name includes.
+// resolve returns the path of included, a path in an #include of the file name.
 func (in *inliner) resolve(name, included string) string {
 	beside := path.Join(path.Dir(name), included)
 	if _, err := fs.Stat(in.files, beside); err != nil {
@@ -48,10 +48,10 @@ func (in *inliner) resolve(name, included string) string {
 			}
 		}
 	}
-	return beside // also where it isn't: reading it says so best
+	return beside // also where no such file exists: reading it gives the best error
 }
 
-// file appends name; open are the files that are being read, for a cycle's sake.
+// file appends the file name. open lists the files that are being read, so that a cycle is found.
 func (in *inliner) file(name string, open []string) error {
 	if slices.Contains(open, name) {
 		return fmt.Errorf("%s: included from itself: %s", name, strings.Join(append(open, name), " → "))

@@ -17,7 +17,7 @@ const adapterFile = "adapter_config.json"
 
 const savesWithTransformers = "AutoModelForSequenceClassification.from_pretrained(...).save_pretrained(...)"
 
-// refuseAdapter refuses a folder with an adapter, even one with a whole model: its scores are those with the adapter.
+// refuseAdapter refuses a folder with an adapter, even beside a whole model: its scores are those with the adapter.
 func (c *Checkpoint) refuseAdapter() error {
 	f, err := c.optionalFields(adapterFile)
 	if err != nil || f.values == nil {
@@ -49,7 +49,7 @@ func (s *source) explainConfig(absent error) error {
 	return absent
 }
 
-// explainGGUF tells apart a file that lacks its neighbours and one of a model that is not run whatever is beside it.
+// explainGGUF returns absent, or an error if the file's model is not supported, so that config.json would not help.
 func (s *source) explainGGUF(absent error) error {
 	b, err := s.open(s.gguf)
 	if err != nil {
@@ -135,19 +135,19 @@ func (s *source) explainWeights(names []string) error {
 // lfsPointer begins the small text file that a clone without git-lfs leaves in place of any large one.
 var lfsPointer = []byte("version https://git-lfs.github.com/spec/")
 
-// lfsError names what a clone without git-lfs leaves in place of a large file.
+// lfsError returns the error for a file that is a Git LFS pointer.
 func lfsError(file string) error {
 	return invalidf("%s: a Git LFS pointer, want the file itself (git lfs pull)", file)
 }
 
-// checkedSuffixes are of files that are neither empty nor HTML.
+// checkedSuffixes are the suffixes of files that must be neither empty nor HTML.
 var checkedSuffixes = []string{".json", ".safetensors", pickleSuffix, ggufSuffix}
 
-// maxStandInBytes is more than what stands in place of a file has.
+// maxStandInBytes is more bytes than an LFS pointer or an error message in place of a file has.
 const maxStandInBytes = 4 << 10
 
-// checkInPlace says what stands in place of a file, given its first maxStandInBytes: what a clone or a download that failed
-// leaves.
+// checkInPlace returns an error if a file's first maxStandInBytes are the remains of a failed clone or download, and not
+// the file.
 func checkInPlace(file string, data []byte) error {
 	if bytes.HasPrefix(data, lfsPointer) {
 		return lfsError(file)

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// What is in a folder in place of a checkpoint is told by name, with what to do about it.
+// The error for a folder without a checkpoint names the content that is there instead, and a remedy.
 func TestInPlaceOfCheckpoints(t *testing.T) {
 	ok := tinyFiles()
 	noHead := func(config string, more ...string) map[string][]byte {
@@ -81,7 +81,7 @@ func TestInPlaceOfCheckpoints(t *testing.T) {
 	}
 }
 
-// A file that need not be there is not missed where a link to it leads nowhere: it was not copied.
+// A dangling link is an error, even for a file that need not be there: the file was not copied.
 func TestDanglingLinks(t *testing.T) {
 	for _, name := range []string{configFile, weightsFile, modulesFile, "tokenizer_config.json"} {
 		dir := writeFolder(t, tinyFiles())
@@ -119,7 +119,7 @@ func TestFolderOfFolders(t *testing.T) {
 	}
 }
 
-// One label is what weights of one say, where config.json says nothing.
+// Where config.json has no labels, weights of one label give one.
 func TestUnstatedLabels(t *testing.T) {
 	config := edited("architectures", `["BertModel"]`)
 	config, _, _ = strings.Cut(config, `,"id2label"`)

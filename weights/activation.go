@@ -42,7 +42,7 @@ func parseActivation(name string) (Activation, bool) {
 	return 0, false
 }
 
-// activationNames lists what hidden_act may be, for an error text.
+// activationNames lists the values that hidden_act may have, for an error text.
 func activationNames() string {
 	var all []string
 	for _, a := range activations {

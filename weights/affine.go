@@ -7,8 +7,8 @@ import (
 	"github.com/metalrank/metalrank/weights/quant"
 )
 
-// AffineTensor is how MLX stores a quantised matrix [out, in]: three tensors for one, X.weight, X.scales and
-// X.biases. Element (o, i) is code(o, i) · scale(o, i/GroupSize) + bias(o, i/GroupSize).
+// AffineTensor is a quantised matrix [out, in] as MLX stores it, in three tensors: X.weight, X.scales and X.biases.
+// Element (o, i) is code(o, i) · scale(o, i/GroupSize) + bias(o, i/GroupSize).
 type AffineTensor struct {
 	quant.Affine
 
@@ -46,7 +46,7 @@ func (a *AffineTensor) Float32s(dst []float32, start int) {
 	}
 }
 
-// SizeBytes returns what codes, scales and biases occupy in the file.
+// SizeBytes returns the bytes that codes, scales and biases occupy in the file.
 func (a *AffineTensor) SizeBytes() int {
 	return a.Codes.SizeBytes() + a.Scales.SizeBytes() + a.Biases.SizeBytes()
 }
@@ -63,7 +63,7 @@ func (c *Checkpoint) affine(layer string, codes, scales Tensor) (Tensor, error) 
 		return codes, invalidf("tensor %s: shape %d, want two dimensions of codes", quote(codes.Name), codes.Shape)
 	}
 	a := &AffineTensor{Affine: c.config.Quantization.For(layer), Codes: codes, Scales: scales, Biases: biases}
-	out, in := codes.Shape[0], codes.Shape[1]/a.Bits*32 // exact if the row is whole groups, which check finds out
+	out, in := codes.Shape[0], codes.Shape[1]/a.Bits*32 // exact if the row is whole groups, which check verifies
 	if err := a.check(out, in); err != nil {
 		return codes, err
 	}
@@ -71,7 +71,7 @@ func (c *Checkpoint) affine(layer string, codes, scales Tensor) (Tensor, error) 
 	return codes, nil
 }
 
-// check compares types and shapes with what a matrix [out, in] has, in being derived from the codes.
+// check compares types and shapes with those of a matrix [out, in], where in was derived from the codes.
 func (a *AffineTensor) check(out, in int) error {
 	if words := a.Codes.Shape[1]; words != a.Words(in) || in%a.GroupSize != 0 {
 		return invalidf("tensor %s: rows of %d words are no groups of %d at %d bits", quote(a.Codes.Name), words, a.GroupSize, a.Bits)
@@ -88,11 +88,11 @@ func (a *AffineTensor) check(out, in int) error {
 	return nil
 }
 
-// Quantization is config.json's "quantization": the scheme of the layers, and of those that have one of their own.
+// Quantization is config.json's "quantization": the scheme of the layers, and those of layers that have their own.
 type Quantization struct {
 	quant.Affine
 
-	Layers map[string]quant.Affine // by the name of a layer: that of its weight without ".weight"
+	Layers map[string]quant.Affine // by the layer's name, which is its weight's name without ".weight"
 }
 
 // For returns the scheme of a layer.
@@ -103,7 +103,7 @@ func (q *Quantization) For(layer string) quant.Affine {
 	return q.Affine
 }
 
-// String says the scheme in words.
+// String returns the scheme in words.
 func (q *Quantization) String() string {
 	text := fmt.Sprintf("%d bits in groups of %d", q.Bits, q.GroupSize)
 	if len(q.Layers) > 0 {

@@ -10,7 +10,7 @@ import (
 	"github.com/metalrank/metalrank/weights/quant"
 )
 
-// grouped is a BERT whose matrices have rows of whole groups of 32.
+// grouped is a BERT. The rows of its matrices are whole groups of 32.
 var grouped = Config{
 	ModelType: "bert", Architecture: "BertForSequenceClassification", HiddenSize: 32, Layers: 2, Heads: 2, FeedForward: 64,
 	VocabSize: 11, MaxPositions: 7, TypeVocab: 2, LayerNormEps: 1e-12, Activation: GELU, Labels: []string{"LABEL_0"},

@@ -29,9 +29,8 @@ type BERTLayer struct {
 }
 
 // BERT is the tensors of a BertForSequenceClassification (models/bert in transformers), or of one of its relatives,
-// which differ in names, in the activation after the pooler and in what Config says. All are F32, F16 or BF16,
-// not necessarily the same, and have the shapes that the config asks for. Matrices may be quantised; see
-// [Tensor.Quant].
+// which differ in names, in the activation after the pooler and in Config. All are F32, F16 or BF16, not necessarily the
+// same, and have the shapes that the config asks for. Matrices may be quantised; see [Tensor.Quant].
 type BERT struct {
 	WordEmbeddings     Tensor    // [V, E]
 	PositionEmbeddings Tensor    // [P, E]; row 0 is the first token's
@@ -44,8 +43,8 @@ type BERT struct {
 }
 
 // BERT finds the model's tensors by name and checks them against the config. Names may come with the prefix of the
-// family ("bert.") or without, and layer norms may be called gamma and beta as in checkpoints of 2018; tensors that the model
-// does not use are ignored. Their data are still to be read. Without a classifier the error is [ErrNotCrossEncoder].
+// family ("bert.") or without, and layer norms may be called gamma and beta as in checkpoints of 2018; tensors that the
+// model does not use are ignored. BERT does not read their data. Without a classifier the error is [ErrNotCrossEncoder].
 func (c *Checkpoint) BERT() (*BERT, error) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -65,11 +64,11 @@ func (c *Checkpoint) BERT() (*BERT, error) {
 
 const wordEmbeddings = "embeddings.word_embeddings.weight"
 
-// resolver looks tensors up. It goes on after a failure, to count what is missing.
+// resolver looks tensors up. It goes on after a failure, to count the missing ones.
 type resolver struct {
 	c       *Checkpoint // its lock is held
 	family  *family
-	prefix  string // that the file uses, for naming what is missing
+	prefix  string // that the file uses, to name missing tensors
 	wanted  int
 	missing []string // without prefix
 	err     error    // the first tensor that is there, but wrong
@@ -155,7 +154,7 @@ func (r *resolver) base(name string, shape ...int) Tensor {
 	return r.find(name, names, shape...)
 }
 
-// find takes the one of names that is there and checks type and shape.
+// find returns the tensor that has one of the names, and checks its type and shape.
 func (r *resolver) find(name string, names []string, shape ...int) Tensor {
 	r.wanted++
 	names = slices.DeleteFunc(names, func(n string) bool { _, ok := r.c.index[n]; return !ok })
@@ -177,7 +176,7 @@ func (r *resolver) find(name string, names []string, shape ...int) Tensor {
 	return t
 }
 
-// verdict turns what the lookups left behind into one error: the most telling first.
+// verdict returns one error for all failed lookups, the one that explains most.
 func (r *resolver) verdict() error {
 	if len(r.missing) == 0 {
 		return r.err

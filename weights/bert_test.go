@@ -26,7 +26,7 @@ func rename(pairs ...string) func([]Tensor) []Tensor {
 	}
 }
 
-// drop returns an edit that removes the tensors whose name contains a text.
+// drop returns an edit that removes the tensors with a text in their name.
 func drop(part string) func([]Tensor) []Tensor {
 	return func(all []Tensor) []Tensor {
 		return slices.DeleteFunc(all, func(x Tensor) bool { return strings.Contains(x.Name, part) })
@@ -39,7 +39,7 @@ func extra(x ...Tensor) func([]Tensor) []Tensor {
 
 func keep(all []Tensor) []Tensor { return all }
 
-// TestBERTNames: every way to call the tensors finds the same ones.
+// TestBERTNames: tensors are found under each of their names.
 func TestBERTNames(t *testing.T) {
 	for name, edit := range map[string]func([]Tensor) []Tensor{
 		"prefix":    keep,

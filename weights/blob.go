@@ -24,7 +24,7 @@ type blob struct {
 	info fs.FileInfo // when the file was first opened
 }
 
-// open opens a regular file, which must still be what it was when it was first opened.
+// open opens a regular file. It returns an error if the file has changed since it was first opened.
 func (s *source) open(name string) (*blob, error) {
 	if s.files != nil {
 		data, ok := s.files[name]
@@ -34,13 +34,13 @@ func (s *source) open(name string) (*blob, error) {
 		return (&blob{name: name, size: int64(len(data)), data: data}).checked()
 	}
 	path := filepath.Join(s.dir, name)
-	// Looked at before it is opened, since opening a pipe waits for its writer.
+	// Checked before it is opened, since opening a pipe waits for its writer.
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return nil, invalidf("%s: not a regular file", path)
 	}
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		// Files that need not be there must not go unnoticed with a folder that was copied without what it links to.
+		// A dangling link is an error, even for an optional file: the folder was copied without the links' targets.
 		if target, err := os.Readlink(path); err == nil {
 			return nil, invalidf("%s: a link to %s, which is not there", path, quote(target))
 		}
@@ -63,7 +63,7 @@ func (s *source) open(name string) (*blob, error) {
 	return nil, errors.Join(err, f.Close())
 }
 
-// checked returns b, or closes it and says what stands in its place.
+// checked returns b, or closes it and returns the error of checkInPlace.
 func (b *blob) checked() (*blob, error) {
 	start, err := b.bytes(0, min(b.size, maxStandInBytes), nil)
 	if err == nil {
@@ -75,7 +75,7 @@ func (b *blob) checked() (*blob, error) {
 	return b, nil
 }
 
-// first returns what a file was like when it was first opened, which is info if that is now.
+// first returns the file's info from when it was first opened. On the first call, it records info and returns it.
 func (s *source) first(name string, info fs.FileInfo) fs.FileInfo {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -89,7 +89,7 @@ func (s *source) first(name string, info fs.FileInfo) fs.FileInfo {
 	return info
 }
 
-// sameFile says whether a file is the same as before and nobody has written to it.
+// sameFile reports whether a file is the same as before and was not written to.
 func sameFile(before, now fs.FileInfo) bool {
 	return os.SameFile(before, now) && before.Size() == now.Size() && before.ModTime().Equal(now.ModTime())
 }
@@ -109,7 +109,7 @@ func (b *blob) unchanged() error {
 	return nil
 }
 
-// ReadAt implements io.ReaderAt. The file's end is an error where the file had not ended before.
+// ReadAt implements io.ReaderAt. An end of the file before its first size is [ErrChanged].
 func (b *blob) ReadAt(p []byte, offset int64) (int, error) {
 	if b.file == nil {
 		return bytes.NewReader(b.data).ReadAt(p, offset)
@@ -121,8 +121,8 @@ func (b *blob) ReadAt(p []byte, offset int64) (int, error) {
 	return n, err
 }
 
-// bytes returns part of the file, which it has; it is a copy in memory from allocate, or make if that is nil, unless the
-// file is in memory itself. Nobody has written to the file before the copy was whole, or there is an error.
+// bytes returns part of the file, which must lie within it: a copy in memory from allocate, or make if that is nil,
+// unless the file is in memory itself. It returns an error if the file was written to before the copy was whole.
 func (b *blob) bytes(offset, size int64, allocate func(sizeBytes int) []byte) ([]byte, error) {
 	if b.file == nil {
 		return b.data[offset : offset+size : offset+size], nil
@@ -153,7 +153,7 @@ func (b *blob) close() error {
 	return b.file.Close()
 }
 
-// changed returns an error that names the first file that is no longer what was read.
+// changed returns an error that names the first file that has changed since it was read.
 func (s *source) changed() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

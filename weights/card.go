@@ -12,8 +12,8 @@ import (
 	"github.com/goccy/go-yaml/parser"
 )
 
-// Card is what the YAML front matter of README.md says of a model, under the keys of the Hugging Face hub
-// (huggingface.co/docs/hub/model-cards). Absent fields are empty; nothing in it was verified by anyone.
+// Card holds the YAML front matter of a model's README.md, under the keys of the Hugging Face hub
+// (huggingface.co/docs/hub/model-cards). Absent fields are empty. No field is verified.
 type Card struct {
 	License     string // an SPDX-like id in lower case, or "other"
 	LicenseName string // with "other"
@@ -82,8 +82,8 @@ func parseCard(readme []byte) (Card, error) {
 	return card, nil
 }
 
-// frontMatter returns what stands between the two lines of three dashes, as huggingface_hub finds it
-// (REGEX_YAML_BLOCK in repocard.py): white space may come before the first.
+// frontMatter returns the text between the two lines of three dashes, as huggingface_hub finds it (REGEX_YAML_BLOCK in
+// repocard.py): white space may come before the first.
 func frontMatter(readme []byte) string {
 	text := strings.ReplaceAll(string(bytes.TrimSpace(readme)), "\r\n", "\n")
 	text, ok := strings.CutPrefix(text, "---\n")
@@ -97,8 +97,8 @@ func frontMatter(readme []byte) string {
 	return block
 }
 
-// frontMatterEntries yields the entries of a block mapping: key, and all lines up to the next key. Such a key
-// stands in the first column; what belongs to the entry before is indented, a list item, or closes a bracket.
+// frontMatterEntries yields the entries of a block mapping: key, and all lines up to the next key. A key stands in the
+// first column; further lines of an entry are indented, are list items, or close a bracket.
 func frontMatterEntries(block string) iter.Seq2[string, string] {
 	return func(yield func(key, entry string) bool) {
 		key, start, at := "", 0, 0

@@ -53,7 +53,7 @@ func TestCardErrors(t *testing.T) {
 	}
 }
 
-// TestCardCost: a hostile README costs neither time nor stack. Were it quadratic, it would be hours.
+// TestCardCost: a hostile README costs neither time nor stack. At quadratic cost, it would take hours.
 func TestCardCost(t *testing.T) {
 	for _, s := range []string{"[", "{a: ", "- ", "&a ", "? ", "a: \n", "'", "\n- ", "#", "!t ", "*a ", "|\n"} {
 		for _, key := range []string{"license: ", "x: "} {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// writes are what people do to a file of an open checkpoint.
+// writes are the ways in which other programs change a file of an open checkpoint.
 var writes = map[string]func(path string, data []byte) error{
 	"truncated": func(path string, _ []byte) error { return os.Truncate(path, 3) },
 	"emptied":   func(path string, _ []byte) error { return os.WriteFile(path, nil, 0o644) },
@@ -33,8 +33,8 @@ func put(t *testing.T, errs ...error) {
 	}
 }
 
-// TestChanged: what was read before somebody writes to a file stays as it was, nothing is read after, and Changed names the
-// file. It holds for every form of weights, and for the small files.
+// TestChanged: data that were read before a file changes stay as they were, later reads fail, and Changed names the
+// file. It holds for weights, whole and in shards, and for the small files.
 func TestChanged(t *testing.T) {
 	files := map[string]map[string][]byte{
 		weightsFile:                        tinyFiles(),
@@ -80,7 +80,7 @@ func TestChanged(t *testing.T) {
 	}
 }
 
-// TestChangedWhileRead has a file cut short and written to between two reads of the same open file.
+// TestChangedWhileRead cuts a file short, or writes to it, between two reads of the same open file.
 func TestChangedWhileRead(t *testing.T) {
 	for what, write := range writes {
 		if what == "replaced" || what == "removed" {

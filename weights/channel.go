@@ -24,7 +24,7 @@ func (c *ChannelTensor) Float32s(dst []float32, start int) {
 	}
 }
 
-// SizeBytes returns what codes and scales occupy in the file.
+// SizeBytes returns the bytes that codes and scales occupy in the file.
 func (c *ChannelTensor) SizeBytes() int { return c.Codes.SizeBytes() + c.Scales.SizeBytes() }
 
 // channel makes one tensor of a layer's two.

@@ -1,8 +1,8 @@
-// Package weights reads checkpoints of Hugging Face's layout: config.json beside model.safetensors or
-// pytorch_model.bin, whole or in shards, or beside a GGUF file. Opening reads what files say of their tensors; the data
-// are read when [Checkpoint.Read] asks for them, into memory that no other process can write to. Everything in files
-// was written by someone else, so everything is checked before it is believed: input gives errors, never panics. A file
-// that changes while the checkpoint is open gives [ErrChanged], never a mixture of two.
+// Package weights reads checkpoints of Hugging Face's layout: config.json beside model.safetensors or pytorch_model.bin,
+// whole or in shards, or beside a GGUF file. Opening reads the names, types and shapes of the tensors. [Checkpoint.Read]
+// reads their data, into memory that no other process can write to. Files are not trusted: everything in them is checked
+// before it is used, and wrong input gives errors, never panics. A file that changes while the checkpoint is open gives
+// [ErrChanged], never a mixture of old and new data.
 //
 // The package must not know devices, HTTP or tokens, and imports nothing of this module but weights/quant,
 // weights/pickle and weights/gguf.
@@ -43,7 +43,7 @@ type Checkpoint struct {
 // Open opens a checkpoint folder: config.json with model.safetensors, or with model.safetensors.index.json and its
 // shards, or with pytorch_model.bin or its index and shards, or with a single GGUF file. The first that is there is used,
 // as in transformers. dir may be a GGUF file itself, with config.json beside it. Errors are [ErrInvalid],
-// [ErrUnsupported], [io/fs.ErrNotExist] or what the system said.
+// [ErrUnsupported], [io/fs.ErrNotExist] or those of the system.
 func Open(dir string) (*Checkpoint, error) {
 	info, err := os.Stat(dir)
 	switch {
@@ -146,8 +146,8 @@ func (s *source) findGGUF() error {
 	return nil
 }
 
-// loadTensors opens the weights in the first of the forms that are there, in the order of transformers, or says what to
-// do about a folder that has them in another.
+// loadTensors opens the weights in the first of the forms that are there, in the order of transformers. If the folder
+// has them in another form, the error gives advice.
 func (s *source) loadTensors(config Config) ([]Tensor, error) {
 	if s.gguf != "" {
 		return s.loadFile(s.gguf, config)

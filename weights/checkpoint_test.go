@@ -97,7 +97,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestOpenErrors: what a user may point at.
+// TestOpenErrors: folders that a user may name.
 func TestOpenErrors(t *testing.T) {
 	ok := tinyFiles()
 	none := with(ok, weightsFile, "-")
@@ -170,7 +170,7 @@ func TestOpenPaths(t *testing.T) {
 	wantError(t, err, "weights: .: no tokenizer.json: file does not exist", os.ErrNotExist)
 }
 
-// TestScoreActivation: the file of sentence-transformers 5.4 and later goes before config.json.
+// TestScoreActivation: the file of sentence-transformers 5.4 and later takes precedence over config.json.
 func TestScoreActivation(t *testing.T) {
 	const sigmoid, identity = "torch.nn.modules.activation.Sigmoid", "torch.nn.modules.linear.Identity"
 	config := edited("sbert_ce_default_activation_function", `"`+identity+`"`)

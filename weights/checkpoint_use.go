@@ -10,7 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Config returns what config.json says, with the defaults filled in. Its Quantization must not be changed.
+// Config returns the model's config, with the defaults filled in. Its Quantization must not be changed.
 func (c *Checkpoint) Config() Config {
 	config := c.config
 	config.Labels = slices.Clone(config.Labels)
@@ -24,11 +24,11 @@ func (c *Checkpoint) Name() string { return c.name }
 // Revision returns the commit on the hub, for a folder of huggingface_hub's cache; else nothing.
 func (c *Checkpoint) Revision() string { return c.revision }
 
-// snapshotPattern is where huggingface_hub's cache has a checkpoint: models--OWNER--MODEL/snapshots/COMMIT. Owners of the
-// hub's first days have no name.
+// snapshotPattern matches the folder of a checkpoint in huggingface_hub's cache: models--OWNER--MODEL/snapshots/COMMIT.
+// Models of the hub's first days have no owner.
 var snapshotPattern = regexp.MustCompile(`(?:^|/)models--([^/]+)/snapshots/([0-9a-f]{40})$`)
 
-// nameOf returns what a folder's model is called, and its commit, given the folder's absolute path.
+// nameOf returns the name of a folder's model, and its commit, given the folder's absolute path.
 func nameOf(path string) (name, revision string) {
 	if parts := snapshotPattern.FindStringSubmatch(filepath.ToSlash(path)); parts != nil {
 		return strings.ReplaceAll(parts[1], "--", "/"), parts[2]
@@ -47,7 +47,7 @@ func (c *Checkpoint) File(name string) ([]byte, error) {
 	return c.src.read(name, maxFileBytes)
 }
 
-// JSON reads a file that holds an object, for json.Unmarshal's rules. Errors are File's, or [ErrInvalid].
+// JSON reads a file that holds an object, by the rules of json.Unmarshal. Errors are File's, or [ErrInvalid].
 func (c *Checkpoint) JSON(name string, to any) error {
 	data, err := c.File(name)
 	if err != nil {
@@ -95,15 +95,15 @@ func (c *Checkpoint) Files() []string {
 	return c.src.names()
 }
 
-// Changed returns an [ErrChanged] that names the first file, of those that were read, that is no longer on disk as it was
-// when it was first read. What was read stays as it was.
+// Changed returns an [ErrChanged] that names the first file, of those that were read, that is no longer on disk as it
+// was when it was first read. Data that were read stay as they were.
 func (c *Checkpoint) Changed() error {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	return c.src.changed()
 }
 
-// Close has later calls return [ErrClosed]. Data that were read stay readable. A second call does nothing.
+// Close makes later calls return [ErrClosed]. Data that were read stay readable. A second call does nothing.
 func (c *Checkpoint) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

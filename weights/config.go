@@ -10,7 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Config is what config.json says of a model, checked and with transformers' defaults filled in.
+// Config is a model's config.json, checked and with transformers' defaults filled in.
 type Config struct {
 	ModelType    string // "bert", "electra", "roberta", "xlm-roberta", "camembert" or "distilbert"
 	Architecture string // the first of "architectures", such as "BertForSequenceClassification"; may be empty
@@ -21,14 +21,14 @@ type Config struct {
 	Heads         int // divides HiddenSize
 	FeedForward   int // F, the inner width of the feed-forward block
 	VocabSize     int // V
-	MaxPositions  int // P, the longest sequence in tokens; what RoBERTa's config has over that is taken off
+	MaxPositions  int // P, the longest sequence in tokens, without the PositionOffset that RoBERTa's config includes
 	TypeVocab     int // S, the number of segment ids
 
 	// TokenTypes says whether models of the family tell the texts of a pair apart by segment ids; in others, all are 0
 	// unless TypeVocab has more than one.
 	TokenTypes bool
-	// PositionOffset is how many rows of the position table in the file come before the one of the first token: 2 in a
-	// RoBERTa. [Checkpoint.BERT] leaves them out, so that positions count from 0 in every model.
+	// PositionOffset is the number of rows before that of the first token in the file's position table: 2 in a RoBERTa.
+	// [Checkpoint.BERT] leaves them out, so that positions count from 0 in every model.
 	PositionOffset int
 	// PoolerActivation is the function after the pooler: Tanh, GELU in an ELECTRA, ReLU in a DistilBERT.
 	PoolerActivation Activation
@@ -37,14 +37,15 @@ type Config struct {
 	Activation   Activation // of the feed-forward block
 
 	Labels []string // by label id; at least one
-	// LabelsUnstated is set where nothing says how many labels there are. transformers takes 2 then, CrossEncoder 1
-	// (base/modules/transformer.py in sentence-transformers 6.2.0); here it is 1 where [Open] finds weights of one.
+	// LabelsUnstated is set where the config does not state the number of labels. transformers takes 2 then,
+	// CrossEncoder 1 (base/modules/transformer.py in sentence-transformers 6.2.0); here it is 1 where [Open] finds
+	// weights of one label.
 	LabelsUnstated bool
 
 	ProblemType string // "regression", "single_label_classification", ...; empty where the config has none
 
-	// ScoreActivation is what sentence-transformers stored to turn logits into scores, a Python path such as
-	// "torch.nn.modules.activation.Sigmoid"; empty if nothing was stored. [Open] also looks into
+	// ScoreActivation is the function that turns logits into scores, as sentence-transformers stored it: a Python path
+	// such as "torch.nn.modules.activation.Sigmoid"; empty if nothing was stored. [Open] also looks into
 	// config_sentence_transformers.json.
 	ScoreActivation string
 
@@ -56,8 +57,8 @@ type Config struct {
 	Quantization *Quantization // nil unless layers are quantised as MLX does it
 }
 
-// Bounds of what a config may ask for. They are far above any BERT that was ever published, and low enough that
-// every product of two of them fits an int64.
+// Bounds of the numbers in a config. They are far above any BERT that was ever published, and low enough that every
+// product of two of them fits an int64.
 const (
 	maxHidden      = 1 << 16
 	maxLayers      = 1 << 10
@@ -71,9 +72,9 @@ const (
 
 const configFile = "config.json"
 
-// ParseConfig reads config.json. What is absent gets the default of transformers' BertConfig, since this is what
-// transformers computes with (models/bert/configuration_bert.py and configuration_utils.py in 5.23.0). Errors are
-// [ErrInvalid] for a file that is wrong, and [ErrUnsupported] for a model that is not implemented.
+// ParseConfig reads config.json. Absent values get the default of transformers' BertConfig, with which transformers
+// computes (models/bert/configuration_bert.py and configuration_utils.py in 5.23.0). Errors are [ErrInvalid] for a file
+// that is wrong, and [ErrUnsupported] for a model that is not implemented.
 func ParseConfig(data []byte) (Config, error) {
 	f, err := parseFields(configFile, data)
 	if err != nil {
@@ -90,7 +91,7 @@ func ParseConfig(data []byte) (Config, error) {
 	whole := func(key string, absent, largest int) int {
 		absent = family.absent(key, absent)
 		if own := family.key(key); own != key && slices.Contains(family.aliases, key) {
-			absent = f.whole(own, absent, largest) // the general name goes before the family's
+			absent = f.whole(own, absent, largest) // the general name takes precedence over the family's
 		} else {
 			key = own
 		}
@@ -119,7 +120,7 @@ func ParseConfig(data []byte) (Config, error) {
 	return c, nil
 }
 
-// family tells apart what is implemented.
+// family returns the family of the model, or fails if it is not implemented.
 func (f *fields) family(architecture string) *family {
 	model := f.text("model_type", "")
 	found := familyOf(model, architecture)
@@ -134,7 +135,7 @@ func (f *fields) family(architecture string) *family {
 	return found
 }
 
-// quirks fills in what families differ in.
+// quirks fills in the values in which families differ.
 func (f *fields) quirks(c *Config, family *family) {
 	c.TokenTypes, c.PoolerActivation = family.tokenTypes, family.poolerActivation
 	c.EmbeddingSize, c.TypeVocab, c.LayerNormEps = c.HiddenSize, 1, 1e-12
@@ -156,7 +157,7 @@ func (f *fields) quirks(c *Config, family *family) {
 	}
 }
 
-// refuse rejects what changes the model to one that is not implemented, or says that the files are others.
+// refuse rejects settings that make the model one that is not implemented, or that name other files.
 func (f *fields) refuse(customCode string) {
 	// Gone from transformers 5, but old checkpoints with relative positions still carry it (and more tensors).
 	if p := f.text("position_embedding_type", "absolute"); f.err == nil && p != "absolute" {
@@ -179,7 +180,7 @@ func (f *fields) refuse(customCode string) {
 	f.refuseNames("processor_class", "", "the model takes more than text")
 }
 
-// refuseNames rejects a name, or a list of names, with any but one.
+// refuseNames rejects a name, or a list with a name, other than but.
 func (f *fields) refuseNames(key, but, why string) {
 	v, ok := f.get(key)
 	if !ok {
@@ -218,7 +219,7 @@ func parseFields(file string, data []byte) (*fields, error) {
 	if len(data) > maxConfigBytes {
 		return nil, invalidf("%s: %s, want at most %s", file, sizeText(uint64(len(data))), sizeText(maxConfigBytes))
 	}
-	// Python's json, which is what checkpoints are written for, refuses a byte order mark too.
+	// Python's json, for which checkpoints are written, refuses a byte order mark too.
 	if bytes.HasPrefix(data, []byte("\xef\xbb\xbf")) {
 		return nil, invalidf("%s: begins with a byte order mark, want plain UTF-8", file)
 	}

@@ -26,7 +26,7 @@ func (f *fields) get(key string) (jsontext.Value, bool) {
 
 func (f *fields) has(key string) bool { _, ok := f.get(key); return ok }
 
-// fail records what a value is and what it should be, unless something failed before.
+// fail records a value and its wanted form as the error, unless something failed before.
 func (f *fields) fail(key string, got jsontext.Value, want string) {
 	if f.err == nil {
 		f.err = invalidf("%s: %s%s: %s, want %s", f.file, f.path, key, shorten(string(got)), want)
@@ -104,7 +104,7 @@ func (f *fields) firstString(key string) string {
 	return all[0]
 }
 
-// object returns the fields of a nested object, which has none if it is absent. Its errors are its own.
+// object returns the fields of a nested object, or none if it is absent. The result keeps the errors of its own reads.
 func (f *fields) object(key string) *fields {
 	nested := &fields{file: f.file, path: f.path + key + "."}
 	v, ok := f.get(key)
@@ -124,8 +124,8 @@ func (f *fields) activation(key string, absent Activation) Activation {
 	return a
 }
 
-// labels reads id2label, {"0": "no", "1": "yes"}. Without it, and where num_labels says another number of them, that many
-// are called LABEL_0, LABEL_1, ...; 2 if both are absent (PreTrainedConfig.__post_init__ in transformers 5.24.0).
+// labels reads id2label, {"0": "no", "1": "yes"}. Without it, or if num_labels is another number, there are num_labels
+// of them, called LABEL_0, LABEL_1, ...; 2 if both are absent (PreTrainedConfig.__post_init__ in transformers 5.24.0).
 func (f *fields) labels() []string {
 	if !f.has("id2label") {
 		return numberedLabels(f.whole("num_labels", 2, maxLabels))

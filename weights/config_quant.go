@@ -8,14 +8,14 @@ import (
 	"github.com/metalrank/metalrank/weights/quant"
 )
 
-// The scheme that MLX gives a layer whose entry leaves a value out (to_quantized in mlx/nn/layers/linear.py, 0.32.1).
+// The values that MLX takes where a layer's entry has none (to_quantized in mlx/nn/layers/linear.py, 0.32.1).
 const (
 	defaultGroupSize = 64
 	defaultBits      = 4
 )
 
-// quantization reads what mlx-lm writes (save_config and load_model in mlx_lm/utils.py, 0.29): the scheme of all
-// layers, and one for each layer that has its own, in the same object:
+// quantization reads the object that mlx-lm writes (save_config and load_model in mlx_lm/utils.py, 0.29): the scheme of
+// all layers, and one for each layer that has its own:
 //
 //	"quantization": {"group_size": 64, "bits": 4, "mode": "affine", "bert.pooler.dense": {"group_size": 64, "bits": 8}}
 //
@@ -70,8 +70,8 @@ func (f *fields) scheme() quant.Affine {
 	return a
 }
 
-// compressedTensors checks the config of a checkpoint that is quantised in another way than MLX's: of those, int8
-// weights of the compressed-tensors library are read. What layers are in int8 shows in their tensors.
+// compressedTensors checks the config of a checkpoint that is quantised in another way than MLX's. Of those, only int8
+// weights of the compressed-tensors library are read. The tensors show which layers are in int8.
 func (f *fields) compressedTensors(config *fields, method string) {
 	format := config.text("format", "")
 	if f.err == nil {

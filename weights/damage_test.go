@@ -89,7 +89,7 @@ func TestFlipped(t *testing.T) {
 	t.Log(counts)
 }
 
-// checkConsistent says that tensors have the bytes of their shapes, tile the file, and fit the config.
+// checkConsistent checks that tensors have the bytes of their shapes, tile the file, and fit the config.
 func checkConsistent(t *testing.T, c *Checkpoint, b *BERT) {
 	t.Helper()
 	total := 0

@@ -2,7 +2,7 @@ package weights
 
 import "strings"
 
-// The names of a quantised layer's tensors end so.
+// Suffixes of the names of a quantised layer's tensors.
 const (
 	weightSuffix = ".weight"
 	scalesSuffix = ".scales"       // MLX

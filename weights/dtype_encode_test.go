@@ -36,8 +36,8 @@ func TestEncodeF16(t *testing.T) {
 
 func isNaN16(h uint16) bool { return h&0x7fff > 0x7c00 }
 
-// TestEncodeBF16: of the two neighbours of a value that bfloat16 has, the nearer is taken, and the even one of two
-// that are as near.
+// TestEncodeBF16: a value is rounded to the nearer of its two neighbours in bfloat16, and to the even one if both are
+// equally near.
 func TestEncodeBF16(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		x := math.Float32frombits(rapid.Uint32().Draw(t, "bits"))
@@ -72,7 +72,7 @@ func TestEncodeBF16(t *testing.T) {
 	})
 }
 
-// TestEncodeDecode: what decodes from a type encodes to the same bytes.
+// TestEncodeDecode: values decoded from a type encode to the same bytes.
 func TestEncodeDecode(t *testing.T) {
 	for _, d := range []DType{F32, F16, BF16} {
 		rapid.Check(t, func(t *rapid.T) {

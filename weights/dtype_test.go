@@ -10,7 +10,7 @@ import (
 	"github.com/x448/float16"
 )
 
-// TestDTypes holds the table against the reference implementation's: 22 types, their names and sizes.
+// TestDTypes compares the table with the reference implementation's: 22 types, their names and sizes.
 func TestDTypes(t *testing.T) {
 	want := "F32 4, F16 2, BF16 2, F64 8, C64 8, I8 1, I16 2, I32 4, I64 8, U8 1, U16 2, U32 4, U64 8, BOOL 1, F8_E4M3 1, " +
 		"F8_E5M2 1, F8_E8M0 1, F8_E4M3FNUZ 1, F8_E5M2FNUZ 1, F6_E2M3 0, F6_E3M2 0, F4 0"
@@ -154,7 +154,7 @@ func TestSizeText(t *testing.T) {
 }
 
 func BenchmarkFloat32s(b *testing.B) {
-	const n = 1 << 16 // in cache: what is measured is arithmetic, not memory
+	const n = 1 << 16 // in cache, to measure arithmetic and not memory
 	for _, d := range []DType{F32, F16, BF16} {
 		b.Run(d.String(), func(b *testing.B) {
 			values := make([]float32, n)

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// What a caller may need to tell apart. Errors of this package wrap at most one of them; a missing file wraps
+// Errors that a caller may need to tell apart. Errors of this package wrap at most one of them; a missing file wraps
 // [io/fs.ErrNotExist] instead. The text of an error is lower case and goes place, got, want:
 //
 //	weights: tensor "bert.encoder.layer.0.output.dense.weight": shape [384 30522], want [30522 384]
@@ -22,10 +22,10 @@ var (
 	ErrClosed = errors.New("weights: checkpoint is closed")
 )
 
-// kindError is an error whose text does not repeat the sentinel that it wraps.
+// kindError is an error that wraps a sentinel without repeating its text.
 type kindError struct {
 	text  string
-	kinds []error // what errors.Is finds: a sentinel, a cause, or both
+	kinds []error // for errors.Is: a sentinel, a cause, or both
 }
 
 func (f *kindError) Error() string   { return "weights: " + f.text }
@@ -36,12 +36,12 @@ func invalidf(format string, args ...any) error {
 	return &kindError{fmt.Sprintf(format, args...), []error{ErrInvalid}}
 }
 
-// unsupportedf makes an [ErrUnsupported]; its text should say what is supported, or what to do.
+// unsupportedf makes an [ErrUnsupported]; its text should name the supported forms, or a remedy.
 func unsupportedf(format string, args ...any) error {
 	return &kindError{fmt.Sprintf(format, args...), []error{ErrUnsupported}}
 }
 
-// causef appends the text of cause, which is also what errors.Is and errors.As see.
+// causef appends the text of cause and wraps it, for errors.Is and errors.As.
 func causef(cause error, format string, args ...any) error {
 	return &kindError{fmt.Sprintf(format, args...) + ": " + cause.Error(), []error{cause}}
 }
@@ -53,7 +53,7 @@ func changedf(format string, args ...any) error {
 
 var errNoMemory = errors.New("no memory")
 
-// maxQuoted bounds what an error repeats of a file: a name in a header may be megabytes long.
+// maxQuoted bounds the bytes of a file's text that an error quotes: a name in a header may be megabytes long.
 const maxQuoted = 200
 
 // quote renders a name from a file for an error text.

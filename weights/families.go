@@ -5,21 +5,21 @@ import (
 	"strings"
 )
 
-// family is an architecture that computes what BERT computes, under other names. All that sets one apart is in
-// families: to add one is to add an entry.
+// family is an architecture that computes the same as BERT, under other names. All differences between families are in
+// families; a new one needs only an entry there.
 type family struct {
 	modelType string   // model_type in config.json
-	classes   []string // how names of classes begin, for configs without model_type
+	classes   []string // prefixes of class names, for configs without model_type
 	prefix    string   // before the names of the base model's tensors
 
-	// names are pairs of a piece of BERT's tensor names and what stands in its place here; of two that begin at the
-	// same place, the first counts.
+	// names are pairs of a piece of BERT's tensor names and its replacement here; of two that begin at the same place,
+	// the first counts.
 	names []string
 	// keys are the same for the keys of config.json.
 	keys map[string]string
-	// aliases are those of BERT's keys that count as well, and go before the family's own (attribute_map).
+	// aliases are BERT's keys that are read as well, and take precedence over the family's own (attribute_map).
 	aliases []string
-	// defaults are those of transformers' config class where they are not BertConfig's.
+	// defaults are those of transformers' config class where they differ from BertConfig's.
 	defaults map[string]int
 
 	pooler           string     // the layer on the [CLS] row, without the prefix
@@ -31,7 +31,7 @@ type family struct {
 	noTypeTable     bool // there are no embeddings for them at all
 	positionsAfter  bool // positions count from pad_token_id + 1
 	embeddingSize   bool // embeddings may be narrower than the model, and are projected then
-	layerNormEpsSet bool // layer norms have an epsilon of 1e-12 whatever the config says
+	layerNormEpsSet bool // layer norms have an epsilon of 1e-12, not the config's
 }
 
 // The facts are those of transformers 5.23.0: models/{bert,electra,roberta,xlm_roberta,camembert,distilbert}, in
@@ -72,7 +72,7 @@ var families = []family{
 	},
 }
 
-// robertaLike is RoBERTa, under each of the names of its relatives; all keep the prefix.
+// robertaLike returns RoBERTa's family under the name of one of its relatives; all keep the prefix.
 func robertaLike(modelType string, vocab int, class string) family {
 	return family{
 		modelType: modelType, classes: []string{class}, prefix: "roberta.",
@@ -94,7 +94,7 @@ func familyOf(modelType, class string) *family {
 	return nil
 }
 
-// familyNames lists what model_type may be, for an error text.
+// familyNames lists the values that model_type may have, for an error text.
 func familyNames() string {
 	var all []string
 	for _, f := range families {
@@ -103,7 +103,7 @@ func familyNames() string {
 	return strings.Join(all, ", ")
 }
 
-// key returns what a key of BERT's config is called.
+// key returns the family's name for a key of BERT's config.
 func (f *family) key(bert string) string {
 	if own, ok := f.keys[bert]; ok {
 		return own
@@ -119,5 +119,5 @@ func (f *family) absent(key string, bert int) int {
 	return bert
 }
 
-// tensor returns what a tensor of BERT's base model is called, without prefix.
+// tensor returns the family's name for a tensor of BERT's base model, without prefix.
 func (f *family) tensor(bert string) string { return strings.NewReplacer(f.names...).Replace(bert) }

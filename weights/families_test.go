@@ -9,7 +9,8 @@ import (
 	"github.com/metalrank/metalrank/weights/quant"
 )
 
-// TestPositionOffset: a RoBERTa's positions begin behind those that its padding takes, in whatever form the table is.
+// TestPositionOffset: a RoBERTa's positions begin behind the rows that its padding takes, in a float table and in a
+// quantised one.
 func TestPositionOffset(t *testing.T) {
 	a := quant.Affine{GroupSize: 32, Bits: 4}
 	roberta := func(all []Tensor) []Tensor {
@@ -48,7 +49,7 @@ func TestPositionOffset(t *testing.T) {
 	}
 }
 
-// What is missing is named as the family names it.
+// Errors for missing tensors have the family's names.
 func TestFamilyErrors(t *testing.T) {
 	for _, f := range families {
 		config := strings.Replace(configJSON(tiny), `"bert"`, `"`+f.modelType+`"`, 1)

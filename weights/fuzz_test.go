@@ -16,11 +16,11 @@ func allocated(f func()) int {
 	return int(sample[0].Value.Uint64() - before)
 }
 
-// allowance is what reading n bytes may allocate. The factor covers the worst case, a header of nothing but tensors
-// of 0 bytes: for 50 bytes of text there are then a tensor, its name, two index entries, and their growth.
+// allowance returns the bytes that reading n bytes may allocate. The factor covers the worst case, a header of nothing
+// but tensors of 0 bytes: for 50 bytes of text there are then a tensor, its name, two index entries, and their growth.
 func allowance(n int) int { return 1<<20 + 64*n }
 
-// checkOpen opens files, uses whatever opens, and bounds the memory.
+// checkOpen opens files, uses the checkpoint if they open, and bounds the memory.
 func checkOpen(t *testing.T, size int, files map[string][]byte) {
 	t.Helper()
 	var c *Checkpoint
@@ -67,7 +67,7 @@ func FuzzConfig(f *testing.F) {
 	f.Add(`{"model_type":"bert","id2label":{"0":"a","1":2},"sentence_transformers":{"activation_fn":"torch.nn.modules.activation.Sigmoid"}}`)
 	f.Add(`{"architectures":["BertModel"],"num_labels":3,"hidden_act":"gelu_new","is_decoder":false,"layer_norm_eps":1e-5}`)
 	f.Fuzz(func(t *testing.T, config string) {
-		// num_labels makes labels out of nothing: up to 65536 of them, each with its slot and its name.
+		// num_labels makes labels without input for them: up to 65536 of them, each with its slot and its name.
 		checkOpen(t, len(config)+(maxLabels*64)/64, with(files, configFile, config))
 		if c, err := ParseConfig([]byte(config)); err == nil && (c.HiddenSize%c.Heads != 0 || len(c.Labels) == 0 || c.Activation == 0) {
 			t.Errorf("%+v", c)
@@ -103,7 +103,7 @@ func FuzzCard(f *testing.F) {
 	})
 }
 
-// FuzzSentence is of the files of sentence-transformers.
+// FuzzSentence varies the files of sentence-transformers.
 func FuzzSentence(f *testing.F) {
 	files := smallestFiles()
 	module := `[{"type":"sentence_transformers.base.modules.transformer.Transformer","path":""}]`

@@ -9,8 +9,8 @@ import (
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
-// TestGenerated opens the checkpoints that the other packages are tested with: written by other code than this
-// package's tests, after the folders of Hugging Face's tools.
+// TestGenerated opens the checkpoints that the other packages are tested with. Other code than this package's tests
+// writes them, after the folders of Hugging Face's tools.
 func TestGenerated(t *testing.T) {
 	for _, s := range append(weightstest.Specs(), weightstest.Tiny()) {
 		t.Run(s.Name, func(t *testing.T) {

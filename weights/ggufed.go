@@ -15,8 +15,9 @@ const ggufSuffix = ".gguf"
 // maxPositionBytes bounds the one tensor of a GGUF file that is copied; that of bge-reranker-v2-m3 has 34 MB.
 const maxPositionBytes = 64 << 20
 
-// ggufNames are what llama.cpp calls the parts of a BERT (MODEL_ARCH.BERT in gguf-py/gguf/constants.py, 0.19.0), and what
-// they are called in BertModel, in a layer without what names it. The head is not among them: it differs by family.
+// ggufNames are pairs of llama.cpp's name for a part of a BERT (MODEL_ARCH.BERT in gguf-py/gguf/constants.py, 0.19.0)
+// and its name in BertModel, for parts of a layer without the layer's prefix. The head is not among them: it differs by
+// family.
 var ggufNames = []string{
 	"token_embd_norm", "embeddings.LayerNorm",
 	"token_embd", "embeddings.word_embeddings",
@@ -32,7 +33,7 @@ var ggufNames = []string{
 	"layer_output_norm", "output.LayerNorm",
 }
 
-// ggufFile is a GGUF file of a family, on its way to becoming tensors with the names of transformers.
+// ggufFile turns a GGUF file of a family into tensors with the names of transformers.
 type ggufFile struct {
 	*gguf.File
 
@@ -42,8 +43,8 @@ type ggufFile struct {
 	family *family
 }
 
-// parseGGUF returns the tensors of a file that llama.cpp made of a checkpoint with this config. Their data are still to be
-// read, but for the positions of a RoBERTa, of which llama.cpp leaves out the rows before the first token's.
+// parseGGUF returns the tensors of a file that llama.cpp made of a checkpoint with this config. It does not read their
+// data, except the positions of a RoBERTa, of which llama.cpp leaves out the rows before the first token's.
 func parseGGUF(b *blob, config Config) ([]Tensor, error) {
 	file := b.name
 	parsed, err := gguf.Parse(b, b.size)
@@ -76,7 +77,7 @@ func parseGGUF(b *blob, config Config) ([]Tensor, error) {
 	return slices.Collect(maps.Values(all)), nil
 }
 
-// check compares what the file says of the model with config.json, which may be that of another one.
+// check compares the file's metadata with config.json, which may be that of another model.
 func (f *ggufFile) check() error {
 	const architecture = "general.architecture"
 	if v, ok := f.Value(architecture); !ok {
@@ -132,7 +133,8 @@ func (f *ggufFile) tensor(t gguf.Tensor) (Tensor, error) {
 	return made, nil
 }
 
-// withRowsBefore copies a matrix behind rows of zeros, which nothing reads, to be as long as transformers wants it.
+// withRowsBefore copies a matrix behind rows of zeros, which are never read, so that it has the length of transformers'
+// table.
 func (f *ggufFile) withRowsBefore(t Tensor, rows int) (Tensor, error) {
 	if len(t.Shape) != 2 || t.Shape[0] < rows || t.sizeBytes > maxPositionBytes {
 		return t, invalidf("%s: tensor %s: shape %d in %s, want two dimensions, at least %d rows and at most %s",
@@ -159,7 +161,7 @@ func (f *ggufFile) nameOf(name string) string {
 	case "cls.output":
 		return f.family.classifier + suffix
 	case "cls":
-		// Of a BERT that has no labels but transformers' own, llama.cpp takes the classifier for a hidden layer.
+		// If a BERT has only transformers' default labels, llama.cpp takes its classifier for a hidden layer.
 		if f.family.poolerInBase {
 			return f.family.classifier + suffix
 		}
@@ -178,8 +180,8 @@ func (f *ggufFile) nameOf(name string) string {
 	return name
 }
 
-// checkPooler tells of what llama.cpp leaves out, since it uses a BERT for embeddings alone (BertModel.filter_tensors in
-// conversion/bert.py). Without a classifier the model is none of ours anyway.
+// checkPooler returns an error if the pooler is missing: llama.cpp leaves it out, since it uses a BERT for embeddings
+// alone (BertModel.filter_tensors in conversion/bert.py). Without a classifier the model is refused anyway.
 func (f *ggufFile) checkPooler(all map[string]Tensor) error {
 	if _, ok := all[f.family.classifier+weightSuffix]; !ok || !f.family.poolerInBase {
 		return nil

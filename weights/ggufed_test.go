@@ -122,7 +122,7 @@ func FuzzGGUF(f *testing.F) {
 	f.Add(uint32(len(whole)-8), math.Float64bits(math.NaN()))
 	f.Fuzz(func(t *testing.T, at uint32, word uint64) {
 		data := bytes.Clone(whole)
-		// Most of the file is data, which anything may be in: aim at the header.
+		// Most of the file is data, which may be anything: aim at the header.
 		binary.LittleEndian.PutUint64(data[at%uint32(min(len(data)-8, 1<<13)):], word)
 		cost := allocated(func() { _, _, _ = useAll(with(files, "model.gguf", string(data))) })
 		if cost > allowance(2*len(data)) {

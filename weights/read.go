@@ -5,7 +5,7 @@ import (
 	"iter"
 )
 
-// tensor is the entry of a file's tensor, with its data if they are in memory.
+// tensor returns a tensor of the file, with its data if they are in memory.
 func (b *blob) tensor(name string, d DType, shape []int, offset, sizeBytes int64) Tensor {
 	t := Tensor{Name: name, DType: d, Shape: shape, file: b.name, offset: offset, sizeBytes: sizeBytes}
 	if b.file == nil {
@@ -14,8 +14,8 @@ func (b *blob) tensor(name string, d DType, shape []int, offset, sizeBytes int64
 	return t
 }
 
-// Read returns a tensor with its data, in memory of their own or that of [FromMemory]. Errors are [ErrChanged] if the file
-// is no longer what it was when it was first read, [ErrClosed], or what the system said.
+// Read returns a tensor with its data, in memory of their own or that of [FromMemory]. Errors are [ErrChanged] if the
+// file has changed since it was first read, [ErrClosed], or those of the system.
 func (c *Checkpoint) Read(t Tensor) (Tensor, error) { return c.ReadTo(nil, t) }
 
 // ReadTo is Read into memory from allocate, which returns as many bytes as it is asked for, or none.
@@ -59,8 +59,8 @@ func (s *source) fill(allocate func(int) []byte, tensors ...*Tensor) error {
 	return nil
 }
 
-// Pieces reads a tensor piece by piece: matrices of whole rows, of the last axis, that have about as many elements each as
-// is said.
+// Pieces reads a tensor piece by piece: matrices of whole rows, of the last axis, with about the given number of
+// elements each.
 func (c *Checkpoint) Pieces(t Tensor, elements int) iter.Seq2[Tensor, error] {
 	return func(yield func(Tensor, error) bool) {
 		rows, width := t.rows()
@@ -74,7 +74,7 @@ func (c *Checkpoint) Pieces(t Tensor, elements int) iter.Seq2[Tensor, error] {
 	}
 }
 
-// rows is the number of rows of the last axis, and their length.
+// rows returns the number of rows of the last axis, and their length.
 func (t Tensor) rows() (rows, width int) {
 	n := t.Len()
 	if len(t.Shape) == 0 {
@@ -86,8 +86,8 @@ func (t Tensor) rows() (rows, width int) {
 	return n / width, width
 }
 
-// Rows returns rows [begin, end) of the last axis as a matrix, without copying or reading. The types that IsNumeric has
-// no name for may have rows that are no whole bytes, of which all or none are taken.
+// Rows returns rows [begin, end) of the last axis as a matrix, without copying or reading. Tensors that are not
+// IsNumeric may have rows that are no whole bytes; of these, all or none are taken.
 func (t Tensor) Rows(begin, end int) Tensor {
 	rows, width := t.rows()
 	if t.Quant != nil {

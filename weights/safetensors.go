@@ -65,7 +65,7 @@ func safetensorsHeader(b *blob) ([]byte, error) {
 	return header, nil
 }
 
-// layOut checks every tensor against the data, which begin at an offset, and against its neighbours, and gives each its
+// layOut checks every tensor against the data, which begin at dataAt, and against its neighbours, and gives each its
 // place.
 func layOut(b *blob, infos []tensorInfo, dataAt int64) ([]Tensor, error) {
 	slices.SortFunc(infos, func(a, b tensorInfo) int {
@@ -106,7 +106,7 @@ func layOut(b *blob, infos []tensorInfo, dataAt int64) ([]Tensor, error) {
 	return tensors, nil
 }
 
-// tensorInfo is one entry of a header, as far as JSON vouches for it.
+// tensorInfo is one entry of a header. Its JSON is checked, its offsets and shape are not.
 type tensorInfo struct {
 	name       string
 	dtype      DType

@@ -49,7 +49,7 @@ func inTensor(name string, err error) error {
 	return err
 }
 
-// headerError puts the place before what went wrong in a header or index.
+// headerError returns an error in a header or index, with the place before its text.
 func headerError(file string, err error) error {
 	if e, ok := errors.AsType[textError](err); ok {
 		return invalidf("%s: %s", file, string(e))
@@ -96,8 +96,8 @@ func readObject(dec *jsontext.Decoder, member func(key string) error) error {
 	}
 }
 
-// expect reads one token of a kind. A string or number that is not wanted is shown, and null, which stands for
-// absence elsewhere, is not taken for anything.
+// expect reads one token of a kind. An error shows a string or number that is not wanted. null, which stands for absence
+// elsewhere, is an error, too.
 func expect(dec *jsontext.Decoder, kind jsontext.Kind, want string) error {
 	token, err := dec.ReadToken()
 	if err != nil {

@@ -23,7 +23,7 @@ func parse(header string, dataBytes int) error {
 	return err
 }
 
-// TestSafetensorsHeader: what is wrong in the JSON. Data are 8 bytes wherever it gets that far.
+// TestSafetensorsHeader: errors in the JSON. The data have 8 bytes.
 func TestSafetensorsHeader(t *testing.T) {
 	long := strings.Repeat("n", 1000)
 	for _, c := range []struct{ header, want string }{
@@ -101,7 +101,7 @@ func TestSafetensorsLayout(t *testing.T) {
 	}
 }
 
-// TestSafetensorsFile: wrong before the JSON begins.
+// TestSafetensorsFile: errors before the JSON begins.
 func TestSafetensorsFile(t *testing.T) {
 	length := func(n uint64, rest int) []byte {
 		return append(binary.LittleEndian.AppendUint64(nil, n), make([]byte, rest)...)
@@ -131,7 +131,7 @@ func TestSafetensorsNested(t *testing.T) {
 	}
 }
 
-// TestSafetensorsRoundTrip: what a writer writes comes back: any names, types, shapes, empty tensors, any order of
+// TestSafetensorsRoundTrip: tensors are read as they were written: any names, types, shapes, empty tensors, any order of
 // keys and any alignment.
 func TestSafetensorsRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -161,7 +161,7 @@ func TestSafetensorsRoundTrip(t *testing.T) {
 	})
 }
 
-// TestHeaderCost: memory is a bounded multiple of the header, whatever it says.
+// TestHeaderCost: memory is a bounded multiple of the header, for any header.
 func TestHeaderCost(t *testing.T) {
 	var many strings.Builder
 	many.WriteString(`{"x":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}`)

@@ -14,7 +14,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// TensorSpec is what must be known of a tensor before its data are written.
+// TensorSpec describes a tensor before its data are written.
 type TensorSpec struct {
 	Name  string
 	DType DType
@@ -30,10 +30,11 @@ func (s TensorSpec) SizeBytes() int64 {
 	return size
 }
 
-// dataAlignment is where the data of a file begin: at a cache line. The reference implementation aligns to 8.
+// dataAlignment is the alignment of the start of the data, in bytes: a cache line. The reference implementation aligns
+// to 8.
 const dataAlignment = 64
 
-// Writer writes a safetensors file, whose layout is settled before the first byte of data: tensors, and parts of
+// Writer writes a safetensors file. Its layout is fixed before the first byte of data, so that tensors, and parts of
 // them, may come in any order and from several goroutines.
 type Writer struct {
 	to    io.WriterAt
@@ -115,7 +116,7 @@ func (w *Writer) Finish() error {
 	return nil
 }
 
-// separator is what stands before item i of a JSON list.
+// separator returns the text before item i of a JSON list.
 func separator(i int) string {
 	if i == 0 {
 		return ""

@@ -12,16 +12,16 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Sentence is what the files that sentence-transformers' CrossEncoder saves beside config.json change about the texts of a
-// pair. The zero value changes nothing. docs/checkpoint-fields.md has all fields of those files.
+// Sentence has the settings for the texts of a pair in the files that sentence-transformers' CrossEncoder saves beside
+// config.json. The zero value changes nothing. docs/checkpoint-fields.md has all fields of those files.
 type Sentence struct {
 	Prompt string // comes before the query, or before a text alone
 	// PlainText says that texts go to the tokenizer as they are, even if it has a chat template.
 	PlainText bool
 	LowerCase bool // texts are in lower case before all else
-	// Length is how many tokens a pair may have whatever the tokenizer says; 0: as the tokenizer says.
+	// Length is the most tokens of a pair, instead of the tokenizer's limit; 0: the tokenizer's limit.
 	Length int
-	// Tokenizer has fields that go before those of tokenizer_config.json.
+	// Tokenizer has fields that take precedence over those of tokenizer_config.json.
 	Tokenizer map[string]jsontext.Value
 }
 
@@ -42,7 +42,7 @@ var transformerFiles = []string{
 	"sentence_xlnet_config.json",
 }
 
-// Sentence returns what sentence-transformers' files say.
+// Sentence returns the settings of sentence-transformers' files.
 func (c *Checkpoint) Sentence() Sentence {
 	s := c.sentence
 	s.Tokenizer = maps.Clone(s.Tokenizer)
@@ -50,15 +50,16 @@ func (c *Checkpoint) Sentence() Sentence {
 }
 
 // readSentence reads sentence-transformers' files as CrossEncoder does (base/model.py and base/modules/transformer.py in
-// 6.2.0). Without modules.json, and in the folder of an embedding model, it reads none of them; the activation is read
-// here all the same, since folders without modules.json have it from earlier versions of "metalrank pull". It takes a
-// folder without model_type for an embedding model's; here its Transformer may say that it is for classification.
+// 6.2.0). Without modules.json, and in the folder of an embedding model, CrossEncoder reads none of them; the activation
+// is read here all the same, since folders without modules.json have it from earlier versions of "metalrank pull".
+// CrossEncoder takes a folder without model_type for an embedding model's; here it may be a cross-encoder's, if its
+// Transformer is for classification.
 func (c *Checkpoint) readSentence() error {
 	config, err := c.optionalFields(sentenceFile)
 	if err != nil {
 		return err
 	}
-	// It goes before config.json, if it names a function of torch.
+	// It takes precedence over config.json, if it names a function of torch.
 	if a := config.text("activation_fn", ""); strings.HasPrefix(a, "torch.") {
 		c.config.ScoreActivation = a
 	}
@@ -86,7 +87,7 @@ func (c *Checkpoint) readSentence() error {
 	return f.err
 }
 
-// transformerFields reads the first file of the Transformer that says anything.
+// transformerFields reads the first file of the Transformer that has any fields.
 func (c *Checkpoint) transformerFields() (*fields, error) {
 	for _, name := range transformerFiles {
 		if f, err := c.optionalFields(name); err != nil || len(f.values) > 0 {
@@ -107,8 +108,8 @@ func (c *Checkpoint) optionalFields(name string) (*fields, error) {
 	return parseFields(name, data)
 }
 
-// readModules says whether modules.json lists a Transformer alone, of which a cross-encoder consists. Where
-// crossEncoder is false, other lists belong to an embedding model whose folder this was, and don't count.
+// readModules reports whether modules.json lists a Transformer alone, of which a cross-encoder consists. Where
+// crossEncoder is false, other lists are left over from an embedding model, and are ignored.
 func (c *Checkpoint) readModules(crossEncoder bool) (bool, error) {
 	data, err := c.src.read(modulesFile, maxConfigBytes)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -197,7 +198,7 @@ func (f *fields) transformer(s *Sentence) {
 	s.Length = f.processing()
 }
 
-// only refuses a value other than the one.
+// only refuses a value other than want.
 func (f *fields) only(key, want string) {
 	if got := f.text(key, want); got != want && f.err == nil {
 		f.err = unsupportedf("%s: %s%s: %s, want %s", f.file, f.path, key, quote(got), quote(want))
@@ -228,7 +229,7 @@ func (f *fields) arguments(old, name string) map[string]jsontext.Value {
 	return all
 }
 
-// modality wants texts to go to the model as they are. Without the field they do.
+// modality refuses settings under which texts don't go to the model as they are. Without the field they do.
 func (f *fields) modality() {
 	all := f.object("modality_config")
 	for _, key := range slices.Sorted(maps.Keys(all.values)) {
@@ -245,8 +246,8 @@ func (f *fields) modality() {
 	f.err = cmp.Or(f.err, all.err)
 }
 
-// processing reads the keyword arguments of the tokenizer's calls, those in common before those of texts, and returns
-// max_length; 0 if there is none.
+// processing reads the keyword arguments of the tokenizer's calls. It returns max_length, from common before that from
+// text; 0 if there is none.
 func (f *fields) processing() (length int) {
 	all := f.object("processing_kwargs")
 	for _, group := range []string{"text", "common"} {

@@ -20,8 +20,8 @@ const (
 )
 
 // parseIndex reads the index of a sharded checkpoint, {"metadata": {...}, "weight_map": {tensor: shard file}}, and
-// returns the map; suffix is what the names of shards end in. The metadata (total_size) are skipped: what counts is
-// what is in the shards.
+// returns the map; suffix is the end of the shards' names. The metadata (total_size) are skipped: only the content of
+// the shards counts.
 func parseIndex(file, suffix string, data []byte) (map[string]string, error) {
 	dec := jsontext.NewDecoder(bytes.NewBuffer(data))
 	var shardOf map[string]string

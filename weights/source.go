@@ -10,7 +10,7 @@ import (
 	"sync"
 )
 
-// source is where the files of a checkpoint come from: a folder, or memory if files is not nil.
+// source is the source of a checkpoint's files: a folder, or memory if files is not nil.
 type source struct {
 	place string // for error texts: the folder, or the name given
 	dir   string
@@ -18,10 +18,10 @@ type source struct {
 	gguf  string // the file of weights, if it is one of GGUF; found by findGGUF, or given
 
 	mu   sync.Mutex
-	seen map[string]fs.FileInfo // guarded by mu; what the files that were read were like at first
+	seen map[string]fs.FileInfo // guarded by mu; files by name, as they were first opened
 }
 
-// missing is the error for a file that is not there.
+// missing returns the error for a file that is not there.
 func (s *source) missing(name string) error {
 	if s.gguf != "" {
 		return causef(fs.ErrNotExist, "%s: no %s beside %s, want config.json and tokenizer.json of the checkpoint that it was made from",
@@ -47,12 +47,13 @@ func (s *source) read(name string, maxBytes int64) (data []byte, err error) {
 	return b.bytes(0, b.size, nil)
 }
 
-// tooLarge is the error for a file that would be read into memory whole, but is no file of its kind.
+// tooLarge returns the error for a file that would be read into memory whole, but is too large for its kind.
 func (s *source) tooLarge(name string, size, maxBytes int64) error {
 	return invalidf("%s: %s: %s, want at most %s", s.place, name, sizeText(uint64(size)), sizeText(uint64(maxBytes)))
 }
 
-// loadFile reads what a file of weights says of its tensors and checks it, going by its name for the format.
+// loadFile reads the names, types and shapes of the tensors in a file of weights, and checks them. The name tells the
+// format.
 func (s *source) loadFile(name string, config Config) (tensors []Tensor, err error) {
 	b, err := s.open(name)
 	if err != nil {
@@ -67,14 +68,14 @@ func (s *source) loadFile(name string, config Config) (tensors []Tensor, err err
 	default:
 		tensors, err = parseSafetensors(b)
 	}
-	// A change explains what is wrong with the rest.
+	// A changed file explains other errors, and is reported instead.
 	if changed := b.unchanged(); changed != nil {
 		return nil, changed
 	}
 	return tensors, err
 }
 
-// names lists what is in the folder, sorted; nothing if it cannot be read.
+// names lists the entries of the folder, sorted; none if it cannot be read.
 func (s *source) names() []string {
 	if s.files != nil {
 		return slices.Sorted(maps.Keys(s.files))

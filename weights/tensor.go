@@ -12,15 +12,15 @@ type Tensor struct {
 	DType DType
 	Shape []int // row-major; empty for a scalar; not to be changed
 
-	// Quant is set on a tensor that [Checkpoint.BERT] or [Checkpoint.Weights] put together from codes, scales and biases. Shape is that of the
-	// decoded tensor then, DType is U32, the type of the codes, and Bytes are the codes.
+	// Quant is set on a tensor that [Checkpoint.BERT] or [Checkpoint.Weights] put together from codes, scales and
+	// biases. Shape is that of the decoded tensor then, DType is U32, the type of the codes, and Bytes are the codes.
 	Quant *AffineTensor
 
 	// Channel is the same for int8 with a scale for each row; DType is I8 then.
 	Channel *ChannelTensor
 
-	// Blocks is set on a tensor of a GGUF file whose rows are blocks of codes and scales. Shape is that of the decoded
-	// tensor then, DType is U8 and Bytes are the blocks.
+	// Blocks is set on a tensor of a GGUF file that has its rows in blocks of codes and scales. Shape is that of the
+	// decoded tensor then, DType is U8 and Bytes are the blocks.
 	Blocks *gguf.Format
 
 	data      []byte // little-endian, at any alignment; nil while they are in the file
@@ -38,8 +38,8 @@ func (t Tensor) Len() int {
 	return n
 }
 
-// Bytes returns the stored elements, little-endian and row-major, which must not be changed. Of a tensor whose data were
-// not read the call is a bug of the caller and panics.
+// Bytes returns the stored elements, little-endian and row-major, which must not be changed. A call on a tensor that was
+// not read is a bug of the caller and panics.
 func (t Tensor) Bytes() []byte {
 	if t.data == nil && t.sizeBytes > 0 {
 		panic(fmt.Sprintf("BUG: weights: tensor %s is used before it is read", quote(t.Name)))
@@ -47,7 +47,7 @@ func (t Tensor) Bytes() []byte {
 	return t.data
 }
 
-// SizeBytes returns what the tensor occupies in the file; a quantised one with its scales and biases.
+// SizeBytes returns the bytes that the tensor occupies in the file; a quantised one with its scales and biases.
 func (t Tensor) SizeBytes() int {
 	switch {
 	case t.Quant != nil:
@@ -75,8 +75,8 @@ func (t Tensor) StoredAs() string {
 }
 
 // Float32s decodes len(dst) elements into dst, the first being element start. The conversion is exact; of a quantised
-// tensor it is [AffineTensor.Float32s], or that of its kind. Of a tensor that is not IsNumeric or not
-// read, or for a range outside the tensor, the call is a bug of the caller and panics.
+// tensor it is [AffineTensor.Float32s], or that of its kind. A call on a tensor that is not IsNumeric or was not read,
+// or for a range outside the tensor, is a bug of the caller and panics.
 func (t Tensor) Float32s(dst []float32, start int) {
 	if n := t.Len(); start < 0 || start > n || len(dst) > n-start {
 		panic(fmt.Sprintf("BUG: weights: tensor %s: elements [%d, %d) of %d", quote(t.Name), start, start+len(dst), n))

@@ -8,14 +8,14 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Models that are not run, with a cross-encoder that is run and does the same work.
+// Cross-encoders that are supported, which errors name as the nearest to a model that is not.
 const (
 	likeMiniLM = "cross-encoder/ms-marco-MiniLM-L6-v2 (bert)"
 	likeBGE    = "BAAI/bge-reranker-v2-m3 (xlm-roberta)"
 )
 
-// otherFamilies are models that people have rerankers of and that are not run: what model_type in config.json says or
-// begins with, what it is, and the nearest that is run.
+// otherFamilies are families of rerankers that are not supported: the start of model_type in config.json, a description,
+// and the nearest model that is supported.
 var otherFamilies = []struct{ modelType, is, nearest string }{
 	{"modernbert", "ModernBERT: rotary positions, gated feed-forward, local attention", likeBGE},
 	{"deberta", "DeBERTa: attention by relative positions", "cross-encoder/nli-roberta-base (roberta) or " + likeMiniLM},
@@ -69,7 +69,7 @@ var otherFamilies = []struct{ modelType, is, nearest string }{
 	{"whisper", "speech", likeMiniLM},
 }
 
-// otherHeads are the kinds of models by the end of their class, for those that are in no family.
+// otherHeads are descriptions by the end of a model's class, for models that are in no family.
 var otherHeads = []struct{ suffix, is string }{
 	{"ForCausalLM", "a language model"},
 	{"ForConditionalGeneration", "an encoder with a decoder, or a model of more than text"},
@@ -77,7 +77,7 @@ var otherHeads = []struct{ suffix, is string }{
 	{"ForAudioClassification", "a model of sound"},
 }
 
-// notRun makes the error for a model of another family: what it is, that it isn't supported, and the nearest that is.
+// notRun makes the error for a model of another family, with its description, and the nearest model that is supported.
 func (f *fields) notRun(model, architecture string) error {
 	is, nearest, longest := "", likeBGE, 0
 	for _, head := range otherHeads {
@@ -100,7 +100,8 @@ func (f *fields) notRun(model, architecture string) error {
 		f.file, quote(model), is, nearest, familyNames())
 }
 
-// notCrossEncoder makes the error for a model without a head that scores pairs, as far as its files say what it is.
+// notCrossEncoder makes the error for a model without a head that scores pairs, with its kind as far as its files tell
+// it.
 func (c *Checkpoint) notCrossEncoder(missing string) error {
 	nearest := likeMiniLM
 	if c.config.ModelType == "xlm-roberta" {
@@ -132,7 +133,7 @@ func (f *fields) customCode() string {
 	return cmp.Or(all.text("AutoModelForSequenceClassification", ""), all.text("AutoModel", ""))
 }
 
-// isEmpty tells whether a value says nothing: null, false, or nothing in it.
+// isEmpty reports whether a value is null, false or empty.
 func isEmpty(v jsontext.Value) bool {
 	return slices.Contains([]string{"null", "false", "{}", "[]", `""`}, strings.Join(strings.Fields(string(v)), ""))
 }

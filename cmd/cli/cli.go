@@ -1,4 +1,4 @@
-// Package cli is what the command lines share: how one is parsed and run, and the flags that choose a model.
+// Package cli is shared by the command lines: it parses and runs one, and has the flags that choose a model.
 package cli
 
 import (
@@ -20,9 +20,9 @@ import (
 	"github.com/metalrank/metalrank/engine"
 )
 
-// Program is a command line: what it is called, and its grammar, a pointer to a struct of kong's.
+// Program is a command line: its name, and its grammar, a pointer to a struct of kong's.
 type Program struct {
-	Name, Version, Description string // the first word of Name is what errors begin with
+	Name, Version, Description string // error messages begin with the first word of Name
 	// Environment is the prefix of variables that flags can come from, each as <Environment>_<FLAG>. Empty: there are none.
 	Environment string
 	Grammar     any
@@ -31,10 +31,10 @@ type Program struct {
 // Environment is the prefix of metalrank's own programs.
 const Environment = "METALRANK"
 
-// ErrTold is wrapped by what makes a command fail that has said so itself.
+// ErrTold marks an error that the command has already printed; Run then fails without printing it again.
 var ErrTold = errors.New("cli: told already")
 
-// Main runs a program until the first signal to stop, and a second one ends the process at once. It doesn't return.
+// Main runs a program; the first SIGINT or SIGTERM cancels ctx, a second one ends the process at once. It doesn't return.
 func Main(run func(ctx context.Context) (status int)) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
@@ -48,7 +48,7 @@ const (
 )
 
 // Run parses args and runs the command that they name; it returns the exit status. Commands may ask for a context.Context,
-// and for whatever options bind.
+// and for the values that options bind.
 func Run(ctx context.Context, p Program, args []string, out, errOut io.Writer, options ...kong.Option) (status int) {
 	program, _, _ := strings.Cut(p.Name, " ")
 	shown := &keptError{w: out} // help, and the version
@@ -116,7 +116,7 @@ func Run(ctx context.Context, p Program, args []string, out, errOut io.Writer, o
 // StopTimer is a command that needs a time of its own to stop in.
 type StopTimer interface{ StopTime() time.Duration }
 
-// defaultStopTime bounds how long a command takes to end when it is told to, whatever it does at the time.
+// defaultStopTime bounds how long a command that is no StopTimer takes to end once it is told to.
 const defaultStopTime = 5 * time.Second
 
 func stopTime(parsed *kong.Context) time.Duration {
@@ -131,8 +131,8 @@ func stopTime(parsed *kong.Context) time.Duration {
 // tellTime bounds how long the last line waits for its reader.
 const tellTime = 500 * time.Millisecond
 
-// tell writes the last line of a program. A reader that has stalled doesn't keep the process from ending, and nothing is left
-// to do if the line can't be written.
+// tell writes the last line of a program. It waits tellTime at most, so that a stalled reader doesn't keep the process from
+// ending, and ignores write errors.
 func tell(w io.Writer, text string) {
 	done := make(chan struct{})
 	go func() {
@@ -160,7 +160,7 @@ func (f *keptError) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// harmless drops what could steer a terminal: names and contents of files are in errors.
+// harmless drops control characters, which could steer a terminal: errors contain names and contents of files.
 func harmless(r rune) rune {
 	if unicode.IsControl(r) && r != '\n' && r != '\t' {
 		return -1

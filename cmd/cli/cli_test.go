@@ -59,7 +59,7 @@ func try(t *testing.T, ctx context.Context, args ...string) (status int, stderr 
 	return status, errOut.String()
 }
 
-// TestErrors wants flags, values and variables in errors, and nothing that steers a terminal.
+// TestErrors wants flags, values and variables in errors, and no control characters.
 func TestErrors(t *testing.T) {
 	for _, c := range []struct {
 		variable, value string
@@ -90,7 +90,7 @@ func TestErrors(t *testing.T) {
 		{"", "", []string{"plain", "--list="}, "prog: --list is empty\n"},
 		{"", "", []string{"plain", ""}, "prog: <arg> is empty\n"},
 		{"", "", []string{"plain", "--may=", "--file=x", "--existing=cli_test.go", "--list=a,b", "x"}, ""},
-		{"PROG_OTHER", "", []string{"plain"}, ""}, // compose files and unit files set what is unset so
+		{"PROG_OTHER", "", []string{"plain"}, ""}, // compose files and unit files set unset variables to ""
 		{"PROG_FILE", "", []string{"plain"}, ""},
 		{"PROG_EXISTING", "", []string{"plain"}, ""},
 		{"", "", []string{"plain", "--wait=1"}, "--wait: \"1\" is no duration, want a number with its unit, as 30s or 1h30m\n"},
@@ -109,7 +109,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestStops ends a command that doesn't end by itself.
+// TestStops wants Run to return although the command goes on.
 func TestStops(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -118,7 +118,7 @@ func TestStops(t *testing.T) {
 	}
 }
 
-// TestWithin waits for what ends in time, and no longer.
+// TestWithin wants Within to wait for a function that ends in time, and to give up one that doesn't.
 func TestWithin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		failed := errors.New("failed")
@@ -152,7 +152,7 @@ func (g *gate) Write(p []byte) (int, error) {
 	return g.Buffer.Write(p)
 }
 
-// TestLog never waits for a reader that has stalled: it holds back lines, drops the others and says so.
+// TestLog wants a Log never to wait for a stalled reader: it buffers some lines, drops the others and reports that.
 func TestLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &gate{open: make(chan struct{})}
@@ -179,7 +179,7 @@ func TestLog(t *testing.T) {
 	})
 }
 
-// TestLogBounds holds back a bounded number of bytes, and gives up a reader that never comes.
+// TestLogBounds wants a Log to buffer a bounded number of bytes, and Close to give up a reader that never reads.
 func TestLogBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &gate{open: make(chan struct{})}

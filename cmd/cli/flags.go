@@ -19,10 +19,11 @@ import (
 )
 
 // Sources say where the settings of flags come from, by their names: a flag of the command line or an environment variable.
-// What is not among them has its default.
+// A flag that is not in the map has its default.
 type Sources map[string]string
 
-// SourcesOf looks where kong did, in its order.
+// SourcesOf returns the sources of parsed's flags. It looks where kong looks, in kong's order: the command line goes before
+// the variables.
 func SourcesOf(parsed *kong.Context) Sources {
 	from := Sources{}
 	for _, flag := range parsed.Flags() {
@@ -62,8 +63,8 @@ var otherNames = map[string][]string{
 	"CORSOrigins": {"cors-origin"}, "MaxTexts": {"max-client-batch-size"}, "MaxLength": {"pair-tokens"},
 }
 
-// describe is the text of an error. It names a flag where the error names a field, and says of each flag in it that comes
-// from a variable, from which.
+// describe returns the text of an error. Where the error names a field, the text names its flag; for each flag in the text
+// that comes from an environment variable, it adds the variable's name.
 func describe(err error, parsed *kong.Context) string {
 	text := err.Error()
 	if parsed == nil {
@@ -87,8 +88,9 @@ func describe(err error, parsed *kong.Context) string {
 	return text
 }
 
-// Useless returns why each of the flags that are set has no effect, by its name. A flag's tag needs:"other" says that it has
-// one only where other is set, and needs:"other=pattern" only where that matches the other's value. Commas are between several.
+// Useless returns the flags that are set and have no effect, by name, with the reason. The tag needs:"other" says that a
+// flag has an effect only where other is set, needs:"other=pattern" only where pattern matches the value of other. Commas
+// separate several.
 func Useless(parsed *kong.Context, from Sources) map[string]string {
 	reasons := map[string]string{}
 	values := map[string]*kong.Value{}
@@ -130,8 +132,8 @@ func refuseUseless(parsed *kong.Context) error {
 	return nil
 }
 
-// refuseEmpty refuses an empty text on the command line, such as a script leaves of a variable that it hasn't set: --api-key ""
-// would let everybody in. A flag or argument that may be empty has the tag empty. An empty environment variable counts as none.
+// refuseEmpty refuses an empty text on the command line: a script passes one for a variable that it hasn't set, and
+// --api-key "" would let everybody in. The tag empty allows it. An empty environment variable counts as none.
 func refuseEmpty(parsed *kong.Context) error {
 	for _, step := range parsed.Path {
 		switch {
@@ -196,7 +198,7 @@ func pathMapper(exists bool) kong.MapperFunc {
 	}
 }
 
-// Assignments are the values of a flag that is given as NAME=VALUE, as often as one likes.
+// Assignments are the values of a flag that is given as NAME=VALUE, any number of times.
 type Assignments map[string]string
 
 // Decode implements kong.MapperValue. Several may be in one argument, with semicolons between them.

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Log writes lines on a goroutine of its own, so that a reader that has stalled or gone can't hold up those who log. It holds
-// back a bounded number of lines, drops what comes then, and counts that. Its methods may be called from several goroutines.
+// Log writes lines on a goroutine of its own, so that a reader that has stalled or gone can't hold up the callers. It
+// buffers a bounded number of lines; it drops and counts further ones. Its methods may be called from several goroutines.
 type Log struct {
 	w       io.Writer
 	onDrop  func(lines int64)
@@ -30,8 +30,8 @@ const (
 	logBytes = 1 << 20
 )
 
-// NewLog returns a Log, which the caller closes. onDrop is called when lines can be written again, with how many were dropped
-// since it was last called; it may write to the Log.
+// NewLog returns a Log, which the caller closes. onDrop is called when lines can be written again, with the number of lines
+// dropped since the last call; it may write to the Log.
 func NewLog(w io.Writer, onDrop func(lines int64)) *Log {
 	l := &Log{w: w, onDrop: onDrop, lines: make(chan []byte, logLines), done: make(chan struct{})}
 	go l.run()
@@ -79,7 +79,7 @@ func (l *Log) run() {
 	}
 }
 
-// Close writes the lines that are held back, and gives up after limit. What is logged afterwards is dropped.
+// Close writes the buffered lines, and gives up after limit. Later lines are dropped.
 func (l *Log) Close(limit time.Duration) {
 	l.mu.Lock()
 	if !l.closed {
@@ -95,6 +95,6 @@ func (l *Log) Close(limit time.Duration) {
 	}
 }
 
-// SurvivePipes has a write to a pipe without a reader fail, instead of ending the process. It is for servers; a command whose
-// output nobody reads any more should end.
+// SurvivePipes makes a write to a pipe without a reader fail, instead of ending the process. It is for servers; other
+// commands should end when nobody reads their output any more.
 func SurvivePipes() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }

@@ -21,7 +21,7 @@ type ModelFlags struct {
 	SpecialTokensAsText bool   `help:"Read \"[SEP]\" and its like in texts as plain text, not as special tokens. For documents that aren't trusted."`
 }
 
-// Config is what the flags ask of the engine.
+// Config returns the engine's configuration by the flags.
 func (f *ModelFlags) Config() engine.Config {
 	return engine.Config{
 		Model: f.Model, Embedded: builtin.Open, Backend: f.Backend, Precision: f.Precision,
@@ -42,10 +42,10 @@ func (f *ModelFlags) Open(ctx context.Context) (*engine.Engine, error) {
 	return engine.Open(ctx, config)
 }
 
-// FindModel returns the folder that --model means: one that there is, or that of a model in the hub's cache.
+// FindModel returns the path that --model means: an existing one, or the folder of a model in the hub's cache.
 func FindModel(model string) (string, error) { return FindModelBy(model, os.Getenv) }
 
-// FindModelBy is FindModel where getenv says where the hub's cache is.
+// FindModelBy is FindModel, with getenv for os.Getenv to find the hub's cache.
 func FindModelBy(model string, getenv func(string) string) (string, error) {
 	if model == "" {
 		return "", nil
@@ -55,7 +55,7 @@ func FindModelBy(model string, getenv func(string) string) (string, error) {
 	}
 	name, err := hub.ParseName(model)
 	if err != nil {
-		return model, nil //nolint:nilerr // a path, whose absence is for the opener to tell
+		return model, nil //nolint:nilerr // a path; opening it reports that it is absent
 	}
 	dir, err := hub.FromEnvironment(getenv).Find(name)
 	if errors.Is(err, hub.ErrNotCached) {

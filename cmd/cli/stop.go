@@ -10,8 +10,8 @@ import (
 // ErrAbandoned marks a function that Within has stopped waiting for.
 var ErrAbandoned = errors.New("not all work had ended")
 
-// Within calls f on a goroutine of its own and returns its error. Once ctx has ended, it waits for f no longer than limit:
-// then it returns an error that wraps ErrAbandoned, and f goes on until the process ends.
+// Within calls f on a goroutine of its own and returns its error. Once ctx has ended, it waits for f no longer than limit;
+// after that it returns an error that wraps ErrAbandoned, and f goes on until the process ends.
 func Within(ctx context.Context, limit time.Duration, f func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- f() }()

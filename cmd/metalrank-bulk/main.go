@@ -1,5 +1,5 @@
-// Command metalrank-bulk scores millions of pairs on a fleet, by way of NATS JetStream. It is what `metalrank bulk` runs: a
-// program of its own, since the server and the reader of Parquet that it brings double the size of metalrank's code.
+// Command metalrank-bulk scores millions of pairs on a fleet, by way of NATS JetStream. `metalrank bulk` runs it. It is a
+// program of its own, since its NATS server and its Parquet reader double the size of metalrank's code.
 //
 // Results go to standard output, everything else to standard error. Exit status: 0 fine, 1 failed, 2 wrong usage.
 package main
@@ -54,8 +54,8 @@ func (s streams) say(format string, args ...any) {
 	fmt.Fprintf(s.err, time.Now().Format("15:04:05 ")+format+"\n", args...)
 }
 
-// server has what is said written by a cli.Log, until closeLog is called, so that a reader of it that stalls or goes holds up
-// and ends nothing. It is for commands that run until they are told to stop.
+// server returns streams that write err by a cli.Log until closeLog is called, so that a reader that stalls or goes neither
+// holds up nor ends the command. It is for commands that run until they are told to stop.
 func (s streams) server() (logged streams, closeLog func()) {
 	cli.SurvivePipes()
 	logged = s
@@ -77,7 +77,7 @@ func run(ctx context.Context, args []string, std streams) (status int) {
 	}, args, std.out, std.err, kong.Bind(std))
 }
 
-// serverFlags say which server to use, and who we are there.
+// serverFlags choose the server, and the identity to use there.
 type serverFlags struct {
 	Server       string `help:"NATS servers, nats://HOST:PORT or tls://HOST:PORT, separated by commas." default:"nats://127.0.0.1:4222" placeholder:"URL"`
 	Creds        string `help:"Credentials file of NATS (JWT and seed)." type:"existingfile" xor:"login" placeholder:"FILE"`
@@ -122,7 +122,7 @@ func (f *serverFlags) connect(ctx context.Context, name string, std streams) (*b
 	})
 }
 
-// ticker lets a thing be said now and then.
+// ticker limits progress lines to one every sayInterval.
 type ticker struct{ last time.Time }
 
 const sayInterval = 5 * time.Second

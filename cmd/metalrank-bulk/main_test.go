@@ -39,7 +39,7 @@ func write(t *testing.T, path, text string) string {
 	return path
 }
 
-// said is standard error of a server, from which its address is read.
+// said is the standard error of a server; it sends the server's address to address.
 type said struct {
 	text    bytes.Buffer
 	address chan string
@@ -52,7 +52,7 @@ func (s *said) Write(p []byte) (int, error) {
 	return s.text.Write(p)
 }
 
-// serveHere runs the server until the test ends; it returns the flags to get in.
+// serveHere runs the server until the test ends; it returns the flags for its clients.
 func serveHere(t *testing.T, dir string) []string {
 	t.Helper()
 	token := write(t, filepath.Join(dir, "token"), "secret\n")
@@ -78,7 +78,7 @@ func serveHere(t *testing.T, dir string) []string {
 	}
 }
 
-// The whole way, on a random checkpoint: what collect writes is what the engine says.
+// TestBulk runs submit, work and collect on a random checkpoint, and wants collect to write the engine's scores.
 func TestBulk(t *testing.T) {
 	dir := t.TempDir()
 	model := filepath.Join(dir, "model")

@@ -40,7 +40,7 @@ func (c *serveCommand) Validate() error {
 	return nil
 }
 
-// StopTime implements cli.StopTimer: what JetStream keeps is written meanwhile.
+// StopTime implements cli.StopTimer: JetStream writes its store meanwhile.
 func (c *serveCommand) StopTime() time.Duration { return 30 * time.Second }
 
 // Run is called by kong.

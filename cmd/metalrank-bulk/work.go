@@ -71,7 +71,7 @@ func (c *workCommand) Run(ctx context.Context, std streams) (err error) {
 	return w.Run(ctx)
 }
 
-// modelName is what results of the same scores have in common: the model, and the arithmetic.
+// modelName names the model and its arithmetic; results with the same name may be mixed.
 func modelName(i engine.Info) string {
 	return i.Model + ", " + cmp.Or(i.Backend.DType, i.Backend.Name)
 }

@@ -14,11 +14,11 @@ type bulkCommand struct {
 	Args []string `arg:"" optional:"" help:"serve, submit, work, collect, status or remove, and their flags; \"metalrank bulk --help\" says more."`
 }
 
-// bulkProgram is what bulk runs. It is a program of its own for its size (RATIONALE.md), found beside this one or in PATH.
+// bulkProgram is run by bulk, found beside this program or in PATH. It is a program of its own for its size (RATIONALE.md).
 const bulkProgram = "metalrank-bulk"
 
-// Run is called by kong. It only returns if there is nothing to run: the other program takes this one's place, so that signals
-// and the exit status are its own.
+// Run is called by kong. It only returns an error: the other program replaces this one in its process, so that signals and
+// the exit status are its own.
 func (c *bulkCommand) Run() error {
 	path, err := findBulk()
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// tlsFlags have the server speak TLS.
+// tlsFlags make the server use TLS.
 type tlsFlags struct {
 	TLSCert string `name:"tls-cert" help:"Certificate chain, PEM: speak TLS, 1.2 or newer. Read again on SIGHUP, and when it or the key has changed." type:"path" placeholder:"FILE"`
 	TLSKey  string `name:"tls-key" help:"The certificate's private key, PEM." type:"path" placeholder:"FILE"`
@@ -24,7 +24,7 @@ func (f *tlsFlags) validate() error {
 	return nil
 }
 
-// open reads the certificate; nil: there is to be no TLS.
+// open reads the certificate; it returns nil where no flag asks for TLS.
 func (f *tlsFlags) open(logger *slog.Logger) (*certificate, error) {
 	if f.TLSCert == "" {
 		return nil, nil
@@ -35,7 +35,7 @@ func (f *tlsFlags) open(logger *slog.Logger) (*certificate, error) {
 	return c, c.read(c.stamps())
 }
 
-// certificate is one in files that may be replaced while it is in use.
+// certificate is a certificate in files that may be replaced while it is in use.
 type certificate struct {
 	files  [2]string // certificate, key
 	logger *slog.Logger
@@ -46,7 +46,7 @@ type certificate struct {
 	looked  time.Time        // guarded by mu; when stamps were last taken
 }
 
-// stamp tells whether a file is still what it was.
+// stamp tells whether a file has changed.
 type stamp struct {
 	modified  time.Time
 	sizeBytes int64
@@ -55,7 +55,7 @@ type stamp struct {
 // stampInterval bounds how often files are looked at, however many clients connect.
 const stampInterval = time.Second
 
-// config is for a server.
+// config returns the configuration for a server.
 func (c *certificate) config() *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}, GetCertificate: c.get}
 }
@@ -80,7 +80,7 @@ func (c *certificate) read(now [2]stamp) error {
 	return nil
 }
 
-// reload reads the files. What can't be read changes nothing.
+// reload reads the files. If that fails, the certificate stays as it is.
 func (c *certificate) reload() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -96,8 +96,8 @@ func (c *certificate) readAgain(now [2]stamp) {
 	c.logger.Info("certificate read again", "expires", c.current.Leaf.NotAfter)
 }
 
-// get returns the certificate for a new connection. Where only one of the files has been replaced yet, they don't fit, and
-// the certificate stays what it was until both have been.
+// get returns the certificate for a new connection. While only one of the two files has been replaced, they don't match,
+// and the old certificate stays.
 func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -110,7 +110,7 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.current, nil
 }
 
-// String says whose the certificate is.
+// String returns the names in the certificate, and when it expires.
 func (c *certificate) String() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -22,8 +22,8 @@ import (
 	"github.com/metalrank/metalrank/httpapi/otlp"
 )
 
-// check does all that serving does before the first request, but for listening, and prints what came of it. It prints no
-// secrets: of keys their names, of files where they are.
+// check does all that serving does before the first request, except listening, and prints the settings in effect. It prints
+// no secrets: only the names of keys, and the paths of files.
 func (c *serveCommand) check(ctx context.Context, flags []*kong.Flag, from cli.Sources, std streams, logger *slog.Logger) error {
 	keys, list, err := c.openKeys()
 	if err != nil {
@@ -45,7 +45,7 @@ func (c *serveCommand) check(ctx context.Context, flags []*kong.Flag, from cli.S
 	return errors.Join(err, pool.Close())
 }
 
-// checkServer makes a server, and has it do nothing.
+// checkServer makes a server, and doesn't start it.
 func (c *serveCommand) checkServer(
 	models served, keys *httpapi.Keys, cert *certificate, metrics *httpapi.Metrics, logger *slog.Logger,
 ) error {
@@ -66,7 +66,7 @@ func (c *serveCommand) printSettings(
 	resolved := c.resolved(models)
 	for _, flag := range flags {
 		source := cmp.Or(from[flag.Name], "default")
-		asOthers := flag.Hidden || flag.Group != nil && flag.Group.Title == teiGroup // what they say is in ours, too
+		asOthers := flag.Hidden || flag.Group != nil && flag.Group.Title == teiGroup // our flags show their values
 		if flag.Name == "help" || flag.Name == "check" || flag.Name == "version" || asOthers && source == "default" {
 			continue
 		}
@@ -94,7 +94,7 @@ func (c *serveCommand) printSettings(
 
 var secrets = map[string]bool{"api-key": true, "hf-token": true, "hf-api-token": true}
 
-// resolved has the values that settings have in effect, by the names of their flags, where those are not the flags' own.
+// resolved returns the values in effect, by flag name, for flags that may be without a value of their own.
 func (c *serveCommand) resolved(models served) map[string]any {
 	values := map[string]any{}
 	config := c.Config()
@@ -110,7 +110,7 @@ func (c *serveCommand) resolved(models served) map[string]any {
 			}
 		}
 	}
-	// The models' own: those of the first, on whose devices all are.
+	// The models' settings are those of the first: all share its devices.
 	info := models[0].Info()
 	weights := map[string]string{}
 	for _, name := range models.Names() {
@@ -124,7 +124,7 @@ func (c *serveCommand) resolved(models served) map[string]any {
 	return values
 }
 
-// precisionNames are those of what a backend computes in.
+// precisionNames are the names in --precision for the types that backends compute in.
 var precisionNames = map[string]string{"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 
 func valueText(value any) string {

@@ -118,7 +118,7 @@ func (c *convertCommand) calibrate(ctx context.Context, std streams) (*calibrate
 	return moments, engine.Observe(ctx, config, pairs, moments.Add)
 }
 
-// report opens what was written, which checks it, and says what it is.
+// report opens the checkpoint that was written, which checks it, and prints its size.
 func (c *convertCommand) report(std streams, elapsed time.Duration) error {
 	made, err := weights.Open(c.Target)
 	if err != nil {

@@ -93,11 +93,11 @@ func TestConvert(t *testing.T) {
 	}
 }
 
-// What can't be opened is not converted, whether the target is there or not: nothing is written, and the error is that of
-// opening.
+// A model that can't be opened is not converted, whether the target exists or not: nothing is written, and the error is
+// that of opening.
 func TestConvertResolvesTheModelFirst(t *testing.T) {
 	spec := weightstest.Specs()[0]
-	for name, change := range map[string][2]string{ // a file, and what it becomes; a key and its value are added to JSON
+	for name, change := range map[string][2]string{ // a file, and its new text; a key and its value are added to JSON
 		"custom code":       {"config.json", `"auto_map": {"AutoModelForSequenceClassification": "modeling_x.X"}, "num_hidden_layers": 3`},
 		"another family":    {"config.json", `"model_type": "modernbert"`},
 		"types":             {"config.json", `"type_vocab_size": 1`},

@@ -71,7 +71,7 @@ func (c *doctorCommand) config() doctor.Config {
 	return config
 }
 
-// examine shows what is being done on standard error, if that is a terminal; mpb finds out.
+// examine makes the report. It shows the current step on w, if that is a terminal; mpb checks that.
 func examine(ctx context.Context, config doctor.Config, w io.Writer) (*doctor.Report, error) {
 	doing := make(chan string, 1)
 	container := mpb.New(mpb.WithOutput(w))
@@ -84,7 +84,7 @@ func examine(ctx context.Context, config doctor.Config, w io.Writer) (*doctor.Re
 		return current
 	})))
 	config.Progress = func(what string) {
-		select { // the newest counts
+		select { // the newest step replaces one that was not shown
 		case <-doing:
 		default:
 		}
@@ -96,7 +96,7 @@ func examine(ctx context.Context, config doctor.Config, w io.Writer) (*doctor.Re
 	return report, err
 }
 
-// mostFaults is how many a text shows; JSON has all.
+// mostFaults bounds the faults that a text shows; JSON has all.
 const mostFaults = 12
 
 // printReport writes a block of text that can be pasted whole into a report of a fault.
@@ -141,7 +141,7 @@ func printReport(w io.Writer, r *doctor.Report) error {
 	return table.Flush()
 }
 
-// heading is the name of a group of rows, for its first.
+// heading returns the name of a group of rows for its first row, and "" for the others.
 func heading(i int, name string) string {
 	if i > 0 {
 		return ""
@@ -161,7 +161,7 @@ func printDriver(row func(name, format string, args ...any), d *doctor.Driver) {
 	row("", "%d cases, %d wrong (%.0f s)", d.Cases, len(d.Failures), d.Seconds)
 }
 
-// verdict says in a sentence what to make of a report.
+// verdict sums up a report in a sentence.
 func verdict(r *doctor.Report) string {
 	if !r.Healthy() {
 		return "NOT WELL: don't trust what is named above; please report this block"

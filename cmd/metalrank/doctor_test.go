@@ -21,7 +21,7 @@ func TestDoctor(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &report); err != nil {
 		t.Fatalf("%v; stderr %q", err, stderr)
 	}
-	// Who asks for Metal's kernels where there are none is told so by the exit status.
+	// The exit status reports a missing Metal device if Metal's kernels are asked for.
 	if present := !report.Drivers[0].Absent; present != (status == 0) || report.Healthy() != (status == 0) {
 		t.Errorf("status %d with metal present %v; faults %q; stderr %q", status, present, report.Faults, stderr)
 	}

@@ -181,8 +181,8 @@ func (c *evalCommand) score(ctx context.Context, model, precision string, querie
 	return row, logits, nil
 }
 
-// asGiven is the row of the order that the documents have in the file. Where that is a search engine's, a model has to
-// do better to be worth its time. There are no logits to compare.
+// asGiven returns the row for the order of the documents in the file. Where that is a search engine's, a model has to do
+// better to be worth its time. There are no logits to compare.
 func asGiven(queries []judged) evaluation {
 	row := evaluation{Model: "(order given)"}
 	for _, q := range queries {
@@ -195,7 +195,7 @@ func asGiven(queries []judged) evaluation {
 	return row
 }
 
-// add adds one of so many queries to the means.
+// add adds one query to the means, which are over the given number of queries.
 func (e *evaluation) add(scores, grades []float64, queries int) {
 	n := float64(queries)
 	e.NDCG += rankmetrics.NDCG(scores, grades, evalDepth) / n

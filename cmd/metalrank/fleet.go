@@ -9,7 +9,7 @@ import (
 	"github.com/metalrank/metalrank/internal/outfile"
 )
 
-// fleetCommand groups what helps to run several servers.
+// fleetCommand groups the commands for several servers.
 type fleetCommand struct {
 	HAProxy haproxyCommand   `cmd:"" name:"haproxy" help:"Write HAProxy's configuration for the servers that a file lists."`
 	Plan    fleetPlanCommand `cmd:"" help:"Say how many nodes a load takes, from what bin/sweep measured of one."`

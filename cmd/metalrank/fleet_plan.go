@@ -19,7 +19,7 @@ import (
 	"github.com/metalrank/metalrank/internal/record"
 )
 
-// percent is a part that is written "30%".
+// percent is a fraction, written as "30%".
 type percent float64
 
 // UnmarshalText implements encoding.TextUnmarshaler.
@@ -116,7 +116,7 @@ func (c *fleetPlanCommand) Run(ctx context.Context, std streams) error {
 	return printPlans(std.out, plans)
 }
 
-// rankOf puts fewer nodes first, and last what no number of nodes can do.
+// rankOf orders plans by their nodes; plans for which no number of nodes is enough come last.
 func rankOf(p *plan.Plan) int {
 	if p.Nodes == 0 {
 		return 1 << 30
@@ -154,7 +154,7 @@ func printPlans(w io.Writer, plans []*plan.Plan) error {
 	return nil
 }
 
-// doubts are what makes a plan less sure than it looks.
+// doubts returns the reasons why a plan is less certain than it looks.
 func doubts(p *plan.Plan) []string {
 	var doubts []string
 	curve := &p.Curve

@@ -42,7 +42,7 @@ func TestFleetPlan(t *testing.T) {
 		name   string
 		args   []string
 		status int
-		want   string // a part of what is printed
+		want   string // a part of the output
 	}{
 		{"table", []string{"--rate=100", "--documents=10", file}, 0, "Chip, 8 cores  metalrank cpu int8"},
 		{"range", []string{"--rate=100", "--documents=1:50", "--no-simulate", file}, 0, "1 may be down"},

@@ -15,28 +15,28 @@ import (
 	"time"
 )
 
-// sockets are what a server listens on. They may be another server's, which goes on listening on them until this one says that
-// it serves: so a newer process takes the place of an older one, and no connection is refused or reset. The sockets
-// themselves are passed, by SCM_RIGHTS, rather than others opened beside them, by SO_REUSEPORT: with that, Linux resets the
-// connections that wait for the process that leaves.
+// sockets are the listening sockets of a server. It may take them over from an older server, which listens on them until
+// the new one says that it serves: so a newer process replaces an older one, and no connection is refused or reset. The
+// sockets themselves are passed, by SCM_RIGHTS. With new ones beside them, by SO_REUSEPORT, Linux would reset the
+// connections that wait for the older process.
 type sockets struct {
 	path        string        // where a successor asks for them; "": nowhere
 	predecessor *net.UnixConn // nil: there was none
-	spare       []socket      // the predecessor's, that nobody has wanted yet
+	spare       []socket      // the predecessor's that are not used yet
 	used        []socket      // those that this server listens on
 	door        net.Listener  // on path
-	doorFile    fs.FileInfo   // what is at path, if it is ours
-	inherited   bool          // of a service manager, which keeps them
+	doorFile    fs.FileInfo   // the file at path, if it is ours
+	inherited   bool          // from a service manager, which keeps them
 	successor   chan struct{} // closed when another process serves
 }
 
-// socket is a listening one, and the address that it was asked for by.
+// socket is a listening socket, and the address in the flag for it.
 type socket struct {
 	address string
 	net.Listener
 }
 
-// keepFile says whether another process listens on the socket, so that its file, if it has one, is to stay.
+// keepFile sets whether Close keeps the socket's file, if it has one, since another process listens on the socket.
 func (s socket) keepFile(keep bool) {
 	if unix, ok := s.Listener.(*unixListener); ok {
 		unix.keep.Store(keep)
@@ -46,28 +46,28 @@ func (s socket) keepFile(keep bool) {
 const (
 	// fdPrefix marks an address that is an open descriptor, such as that of a service manager which keeps the socket.
 	fdPrefix = "fd:"
-	// partingTime is how long connections have to end by themselves where somebody else accepts the new ones: each does
-	// with its next answer. Then those that are idle are closed.
+	// partingTime is how long connections have to end by themselves where another process accepts the new ones: each ends
+	// with its next answer. After that the idle ones are closed.
 	partingTime = 10 * time.Second
-	// handoverPatience bounds how long one process waits for the other.
+	// handoverPatience bounds how long the two processes wait for each other.
 	handoverPatience = 30 * time.Second
 	// handoverLimitBytes bounds the addresses that are passed.
 	handoverLimitBytes = 4 << 10
 	maxPassedSockets   = 8
-	// newSuffix makes the name of a socket that takes another's place.
+	// newSuffix ends the name of a socket until it replaces another.
 	newSuffix = ".new"
-	// servingWord is what a successor says.
+	// servingWord is the message of a successor that serves.
 	servingWord = "serving\n"
 )
 
-// openSockets asks whoever serves at path, if anybody does, for its sockets.
+// openSockets asks the server at path, if there is one, for its sockets.
 func openSockets(ctx context.Context, path string) (*sockets, error) {
 	s := &sockets{path: path, successor: make(chan struct{})}
 	if path == "" {
 		return s, nil
 	}
 	if info, err := os.Lstat(path); err == nil && info.Mode().Type() != fs.ModeSocket {
-		return nil, fmt.Errorf("--handover %s: %w", path, errNoSocket) // which would be replaced
+		return nil, fmt.Errorf("--handover %s: %w", path, errNoSocket) // it would be replaced
 	}
 	c, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
@@ -83,7 +83,7 @@ func openSockets(ctx context.Context, path string) (*sockets, error) {
 	interrupt := context.AfterFunc(ctx, func() { _ = unix.SetReadDeadline(time.Now()) })
 	s.spare, err = receiveSockets(unix)
 	interrupt()
-	if errors.Is(err, io.EOF) { // it has just stopped
+	if errors.Is(err, io.EOF) { // the predecessor has just stopped
 		return s, unix.Close()
 	}
 	if ctx.Err() != nil {
@@ -130,7 +130,7 @@ func receiveSockets(c *net.UnixConn) (received []socket, err error) {
 		if path, is := strings.CutPrefix(one.address, unixPrefix); is {
 			if unix, failed := newUnixListener(ln, path); failed == nil { // else its file is gone
 				one.Listener = unix
-				one.keepFile(true) // the predecessor may go on
+				one.keepFile(true) // the predecessor may go on listening
 			}
 		}
 		received = append(received, one)
@@ -144,7 +144,7 @@ func receiveSockets(c *net.UnixConn) (received []socket, err error) {
 	return received, nil
 }
 
-// listenerOf takes a descriptor, and closes it.
+// listenerOf returns a listener for a descriptor, and closes the descriptor.
 func listenerOf(descriptor int) (net.Listener, error) {
 	file := os.NewFile(uintptr(descriptor), fdPrefix+strconv.Itoa(descriptor))
 	if file == nil {
@@ -158,7 +158,7 @@ func listenerOf(descriptor int) (net.Listener, error) {
 	return ln, nil
 }
 
-// withoutAddress is what net has to say of an address that is named already.
+// withoutAddress returns an error of package net without the address, for texts that name it already.
 func withoutAddress(err error) error {
 	if wrong, ok := errors.AsType[*net.OpError](err); ok {
 		return wrong.Err
@@ -182,7 +182,7 @@ func (s *sockets) listen(ctx context.Context, flag, address string) (net.Listene
 	return ln, nil
 }
 
-// find returns nil where the socket is still to be opened.
+// find returns the open socket for an address, or nil where it is still to be opened.
 func (s *sockets) find(address string) (net.Listener, error) {
 	if number, is := strings.CutPrefix(address, fdPrefix); is {
 		descriptor, err := strconv.Atoi(number)
@@ -201,7 +201,7 @@ func (s *sockets) find(address string) (net.Listener, error) {
 	return nil, nil
 }
 
-// serving tells the predecessor to leave, and waits for a successor at its place.
+// serving tells the predecessor to stop, and begins to wait for a successor at path.
 func (s *sockets) serving(logger *slog.Logger) error {
 	if s.path == "" {
 		return nil
@@ -215,7 +215,7 @@ func (s *sockets) serving(logger *slog.Logger) error {
 			logger.Error("the server before this one could not be told to stop", "error", err)
 		}
 	}
-	for _, one := range s.spare { // an address that is not wanted any more
+	for _, one := range s.spare { // for addresses that this server doesn't use
 		one.keepFile(false)
 		_ = one.Close()
 	}
@@ -227,7 +227,7 @@ func (s *sockets) serving(logger *slog.Logger) error {
 	return nil
 }
 
-// openDoor listens at path in place of whoever does so: the name changes hands at once.
+// openDoor listens at path. Its socket replaces the predecessor's by a rename, at once.
 func (s *sockets) openDoor() (err error) {
 	fresh := s.path + newSuffix
 	if err := removeStale(context.Background(), fresh); err != nil {
@@ -237,9 +237,9 @@ func (s *sockets) openDoor() (err error) {
 	if err != nil {
 		return err
 	}
-	door.SetUnlinkOnClose(false) // fresh will not be its name
+	door.SetUnlinkOnClose(false) // it is renamed below
 	s.door = door
-	const ownerAlone = 0o600 // whoever may connect can have the sockets
+	const ownerAlone = 0o600 // a process that may connect gets the sockets
 	if err := errors.Join(os.Chmod(fresh, ownerAlone), os.Rename(fresh, s.path)); err != nil {
 		return err
 	}
@@ -247,7 +247,7 @@ func (s *sockets) openDoor() (err error) {
 	return err
 }
 
-// awaitSuccessor gives the sockets to whoever asks, until one of them says that it serves.
+// awaitSuccessor gives the sockets to each process that asks, until one of them says that it serves.
 func (s *sockets) awaitSuccessor(door net.Listener, logger *slog.Logger) {
 	for {
 		c, err := door.Accept()
@@ -269,7 +269,7 @@ func (s *sockets) give(c net.Conn) (err error) {
 	if !ok {
 		panic("BUG: a unix connection is another")
 	}
-	for _, one := range s.used { // from now on the other process may be the only one that has it
+	for _, one := range s.used { // the other process may soon be the only one to listen on it
 		one.keepFile(true)
 	}
 	defer func() {
@@ -310,7 +310,7 @@ func (s *sockets) give(c net.Conn) (err error) {
 	return nil
 }
 
-// shared tells whether somebody else has the sockets, too, so that nothing is lost when this server doesn't accept.
+// shared says whether another process has the sockets, too, so that no connection is lost when this server stops accepting.
 func (s *sockets) shared() bool {
 	select {
 	case <-s.successor:
@@ -320,7 +320,7 @@ func (s *sockets) shared() bool {
 	}
 }
 
-// close closes the door, and what this server doesn't use.
+// close closes the socket at path, and the sockets that this server doesn't use.
 func (s *sockets) close() {
 	for _, one := range s.spare {
 		_ = one.Close()
@@ -331,7 +331,7 @@ func (s *sockets) close() {
 	s.closeDoor()
 }
 
-// closeDoor ends the waiting for a successor: one that comes now opens sockets of its own.
+// closeDoor ends the wait for a successor: a process that comes later opens sockets of its own.
 func (s *sockets) closeDoor() {
 	if s.door == nil {
 		return

@@ -20,7 +20,7 @@ import (
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
-// mainVariable has the test binary be the command, for tests of what happens to a process.
+// mainVariable makes the test binary run the command, for tests that need a process of its own.
 const mainVariable = "METALRANK_TEST_MAIN"
 
 func TestMain(m *testing.M) {
@@ -33,14 +33,14 @@ func TestMain(m *testing.M) {
 const rerankRequest = "POST /rerank HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nContent-Length: 27\r\n\r\n" +
 	`{"query":"a","texts":["b"]}`
 
-// hammer is load on an address, by clients that try nothing twice.
+// hammer is load on an address, by clients that don't retry.
 type hammer struct {
 	answered, lost atomic.Int64
 	stop           context.CancelFunc
 	clients        sync.WaitGroup
 }
 
-// startHammer has some clients that keep their connection as long as the server does, and some that open one for each request.
+// startHammer starts clients: some keep their connection as long as the server does, others open one for each request.
 func startHammer(t *testing.T, network, address string) *hammer {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -121,7 +121,7 @@ func (p *process) awaitEnd(t *testing.T) {
 	}
 }
 
-// TestHandover has newer processes take the place of older ones under load: no request is lost.
+// TestHandover replaces older processes by newer ones under load, and wants no request lost.
 func TestHandover(t *testing.T) {
 	dir := t.TempDir()
 	for name, listen := range map[string]string{"tcp": "127.0.0.1:0", "unix": "unix:" + filepath.Join(dir, "s")} {
@@ -155,7 +155,7 @@ func TestHandover(t *testing.T) {
 	}
 }
 
-// TestHandoverFails has a successor that never serves: the server goes on.
+// TestHandoverFails has a successor that never serves, and wants the server to go on.
 func TestHandoverFails(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "handover")
 	server := serve(t, "--listen=127.0.0.1:0", "--handover", path)
@@ -177,7 +177,7 @@ func TestHandoverFails(t *testing.T) {
 	}
 }
 
-// TestReceiveSockets refuses what is no handover.
+// TestReceiveSockets wants messages refused that are no handover.
 func TestReceiveSockets(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	ln, err := net.Listen("unix", path)
@@ -204,7 +204,7 @@ func TestReceiveSockets(t *testing.T) {
 	}
 }
 
-// TestHandoverSparesFiles wants a file in the place of the socket kept, and a server that is gone not waited for.
+// TestHandoverSparesFiles wants a file at the socket's path kept, and no wait for a server that is gone.
 func TestHandoverSparesFiles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "precious")
 	if err := os.WriteFile(path, []byte("text"), 0o600); err != nil {
@@ -218,7 +218,7 @@ func TestHandoverSparesFiles(t *testing.T) {
 	}
 }
 
-// TestListenDescriptor restarts servers whose socket somebody else keeps, as systemd does.
+// TestListenDescriptor restarts servers on a socket that another process keeps, as systemd does.
 func TestListenDescriptor(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -258,8 +258,8 @@ func TestListenDescriptor(t *testing.T) {
 	}
 }
 
-// TestSecondSignal tells load balancers of a server that stops, and its clients nothing yet; a second signal ends one that
-// takes its time.
+// TestSecondSignal wants a stopping server to tell load balancers, and to go on serving clients during --drain-delay; a
+// second signal ends it at once.
 func TestSecondSignal(t *testing.T) {
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		command, log := child(t, "serve", "--model", checkpoint(t, weightstest.Tiny()), "--listen=127.0.0.1:0", "--drain-delay=1h")
@@ -280,7 +280,7 @@ func TestSecondSignal(t *testing.T) {
 		if err := command.Process.Signal(signal); err != nil {
 			t.Fatal(err)
 		}
-		_ = command.Wait() // which tells how it ended, and would take an hour
+		_ = command.Wait() // without the second signal it would take an hour
 		ended, ok := command.ProcessState.Sys().(syscall.WaitStatus)
 		if !ok || !ended.Signaled() || ended.Signal() != signal {
 			t.Errorf("%v, want it to end by %v at once", command.ProcessState, signal)

@@ -6,7 +6,7 @@ import (
 	"syscall"
 )
 
-// hangups are the SIGHUPs that the process gets from catchHangups on. One that comes before anybody can act on it is kept.
+// hangups are the SIGHUPs that the process gets from catchHangups on. One that comes before each is called is kept.
 type hangups chan os.Signal
 
 // catchHangups keeps SIGHUP from ending the process.
@@ -16,8 +16,8 @@ func catchHangups() hangups {
 	return h
 }
 
-// each calls reload for every SIGHUP, one call at a time, until stop is called, which waits for a call under way. Those that
-// come later are kept from ending the process all the same.
+// each calls reload for every SIGHUP, one call at a time, until stop is called, which waits for a call under way. Later
+// SIGHUPs don't end the process either.
 func (h hangups) each(reload func()) (stop func()) {
 	stopping, done := make(chan struct{}), make(chan struct{})
 	go func() {

@@ -29,7 +29,7 @@ func checkSocketPath(flag, path string) error {
 
 var errNoSocket = errors.New("there is a file that is no socket")
 
-// checkAddress refuses what can't be listened on, whatever else there is on this machine.
+// checkAddress refuses malformed addresses, without looking at this machine.
 func checkAddress(flag, address string) error {
 	wrong := fmt.Errorf("%s is %q, want HOST:PORT, %sPATH or %sN, of which N is a descriptor from 3", flag, address, unixPrefix, fdPrefix)
 	if number, is := strings.CutPrefix(address, fdPrefix); is {
@@ -46,7 +46,7 @@ func checkAddress(flag, address string) error {
 	}
 	_, port, err := net.SplitHostPort(address)
 	if err == nil {
-		_, err = net.DefaultResolver.LookupPort(context.Background(), "tcp", port) // asks nobody
+		_, err = net.DefaultResolver.LookupPort(context.Background(), "tcp", port) // without the network
 	}
 	if err != nil {
 		return wrong
@@ -54,8 +54,8 @@ func checkAddress(flag, address string) error {
 	return nil
 }
 
-// listen listens on HOST:PORT or unix:PATH. A socket that a server has left behind is removed, and one that a server
-// listens on is not.
+// listen listens on HOST:PORT or unix:PATH. It removes a socket's file that a dead server has left behind, and fails if a
+// server listens there.
 func listen(ctx context.Context, address string) (net.Listener, error) {
 	path, unix := strings.CutPrefix(address, unixPrefix)
 	if !unix {
@@ -78,8 +78,8 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 	return ours, nil
 }
 
-// unixListener removes its socket's file when it is closed, as net's own does, and does so too where the socket came from
-// another process. It leaves a file alone that somebody else has put in its place.
+// unixListener removes its socket's file when it is closed, as net's own does, also if the socket came from another
+// process. It leaves the file alone if another one has replaced it.
 type unixListener struct {
 	*net.UnixListener
 	path string
@@ -103,12 +103,12 @@ func newUnixListener(ln net.Listener, path string) (*unixListener, error) {
 // Close implements net.Listener.
 func (l *unixListener) Close() error {
 	if now, err := os.Lstat(l.path); err == nil && os.SameFile(now, l.file) && !l.keep.Load() {
-		_ = os.Remove(l.path) // a socket's file that stays is in nobody's way
+		_ = os.Remove(l.path) // a file that stays does no harm
 	}
 	return l.UnixListener.Close()
 }
 
-// removeStale makes room for a socket at path.
+// removeStale removes the file of a dead server's socket at path. Another file, or a live server, is an error.
 func removeStale(ctx context.Context, path string) error {
 	info, err := os.Lstat(path)
 	switch {

@@ -63,7 +63,7 @@ func tlsClient(roots *x509.CertPool) *http.Client {
 	}}
 }
 
-// TestServeTLS has a certificate replaced on SIGHUP, for new connections; one that is kept goes on.
+// TestServeTLS replaces a certificate on SIGHUP: new connections get the new one, an open one goes on.
 func TestServeTLS(t *testing.T) {
 	cert, key := filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
 	roots := writeCertificate(t, "first", cert, key)
@@ -92,7 +92,7 @@ func TestServeTLS(t *testing.T) {
 	}
 }
 
-// TestCertificateChanges replaces the files, one after the other, without a word.
+// TestCertificateChanges replaces the files, one after the other, without a SIGHUP.
 func TestCertificateChanges(t *testing.T) {
 	cert, key := filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
 	writeCertificate(t, "first", cert, key)
@@ -102,7 +102,7 @@ func TestCertificateChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	now := func() string {
-		c.looked = time.Time{} // as if it had been long ago
+		c.looked = time.Time{} // as if the last look was long ago
 		pair, err := c.get(nil)
 		if err != nil {
 			t.Fatal(err)
@@ -120,7 +120,7 @@ func TestCertificateChanges(t *testing.T) {
 	if err := os.Rename(other, key); err != nil {
 		t.Fatal(err)
 	}
-	later := time.Now().Add(time.Minute) // whatever the file system's clock can tell apart
+	later := time.Now().Add(time.Minute) // differs for any resolution of the file system's clock
 	if err := os.Chtimes(key, later, later); err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func TestCertificateChanges(t *testing.T) {
 	}
 }
 
-// TestServeUnixSocket takes the place of a server that died, and not of one that lives.
+// TestServeUnixSocket replaces a dead server at its socket, and is refused by a live one.
 func TestServeUnixSocket(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "s")

@@ -190,7 +190,7 @@ func TestScoreStreamsInOrder(t *testing.T) {
 	}
 }
 
-// A pair with no finite score is named by its place among all pairs.
+// The error for a pair without a finite score has the pair's index among all pairs.
 func TestScoreNamesThePair(t *testing.T) {
 	spec := weightstest.Tiny()
 	spec.Change = func(tensor string, i int, v float32) float32 {
@@ -206,7 +206,7 @@ func TestScoreNamesThePair(t *testing.T) {
 	}
 }
 
-// The whole way, from JSON lines to logits, against transformers; the long pairs are in engine's tests.
+// From JSON lines to logits, compared with transformers; the long pairs are in engine's tests.
 func TestScoreAgainstTransformers(t *testing.T) {
 	golden, err := builtin.Goldens()
 	if err != nil {
@@ -261,8 +261,7 @@ func TestScoreRefusesToOverwriteItsInput(t *testing.T) {
 	}
 }
 
-// What was scored before an error is kept, under a name that says that it isn't all; a second run to the same file, while one
-// is under way, is refused.
+// The scores before an error are kept in *.partial. A second run to the same file is refused while the first is under way.
 func TestScoreOutputIsWholeOrPartial(t *testing.T) {
 	model := checkpoint(t, weightstest.Tiny())
 	output := filepath.Join(t.TempDir(), "scores.jsonl")

@@ -12,7 +12,7 @@ import (
 	"github.com/metalrank/metalrank/engine"
 )
 
-// excerptRunes is how much of a document a table shows: with rank and score, a line of 100 columns.
+// excerptRunes bounds a document's text in a table: with rank and score, a line has 100 columns.
 const excerptRunes = 82
 
 // printRanking writes results in one of the formats table, json and tsv.
@@ -45,7 +45,7 @@ func printTable(w io.Writer, results []engine.Result, documents []string) error 
 	return nil
 }
 
-// printTSV keeps whole documents, on one line each; index counts documents from 0.
+// printTSV prints whole documents, on one line each; index counts documents from 0.
 func printTSV(w io.Writer, results []engine.Result, documents []string) error {
 	if _, err := fmt.Fprintln(w, "rank\tscore\tindex\ttext"); err != nil {
 		return err
@@ -91,7 +91,7 @@ func excerpt(text string, most int) string {
 	return strings.TrimRight(string(runes[:end]), " ") + "…"
 }
 
-// oneLine folds white space, and drops what could steer a terminal: a document may hold anything.
+// oneLine folds white space, and drops control and format characters, which could steer a terminal.
 func oneLine(text string) string {
 	text = strings.Join(strings.Fields(text), " ")
 	return strings.Map(func(r rune) rune {

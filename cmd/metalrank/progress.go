@@ -5,7 +5,7 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 )
 
-// progress is a bar on standard error, if that is a terminal; mpb finds out.
+// progress is a bar on standard error, if that is a terminal; mpb checks that.
 type progress struct {
 	container *mpb.Progress
 	bar       *mpb.Bar

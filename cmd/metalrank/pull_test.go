@@ -30,7 +30,7 @@ func cachedModel(t *testing.T) (home string) {
 	return home
 }
 
-// A name of the hub stands for a folder wherever one is asked for.
+// A name of the hub can be given wherever a model's folder can.
 func TestModelOfTheHub(t *testing.T) {
 	t.Setenv("HF_HUB_CACHE", "")
 	t.Setenv("HF_HOME", cachedModel(t))

@@ -13,8 +13,8 @@ import (
 	"github.com/metalrank/metalrank/metal/sim/simtest"
 )
 
-// How far NDCG@10 may fall, and how much a ranking may differ, from the embedded model's in fp32. int8 and int4 of a
-// query set move NDCG by a few exchanged neighbours: at most 0.03 for one of 36 queries.
+// distance bounds how far NDCG@10 may fall, and how much a ranking may differ, from the embedded model's in fp32. int8 and
+// int4 of a query set move NDCG by a few exchanged neighbours: at most 0.03 for one of 36 queries.
 type distance struct{ ndcg, tau float64 }
 
 var (
@@ -22,8 +22,8 @@ var (
 	int4Distance = distance{0.03, 0.9}
 )
 
-// TestQuality holds the embedded model to the order that it was given, which is BM25's or the author's, and its cheaper
-// forms to fp32.
+// TestQuality compares the embedded model with the given order, which is BM25's or the author's, and its cheaper forms with
+// fp32.
 func TestQuality(t *testing.T) {
 	if testing.Short() {
 		t.Skip("scores two thousand pairs four times")
@@ -52,8 +52,8 @@ func TestQuality(t *testing.T) {
 	}
 }
 
-// TestQualityOnKernels holds the kernels in fp16 to the same NDCG as the CPU in fp32, on a sample: the simulator takes its
-// time. Logits on kernels are held to transformers' by the tests of the engine.
+// TestQualityOnKernels wants the kernels in fp16 to have the same NDCG as the CPU in fp32, on a sample, since the simulator
+// is slow. The engine's tests compare logits on kernels with transformers'.
 func TestQualityOnKernels(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the simulator takes its time")

@@ -47,7 +47,7 @@ func (c *scoreCommand) Run(ctx context.Context, std streams) error {
 	return errors.Join(err, out.Close(err == nil), in.Close())
 }
 
-// score opens the model and scores what in has.
+// score opens the model and scores the pairs of in.
 func (c *scoreCommand) score(ctx context.Context, in io.Reader, out io.Writer) error {
 	e, err := c.Open(ctx)
 	if err != nil {
@@ -60,7 +60,7 @@ func (c *scoreCommand) score(ctx context.Context, in io.Reader, out io.Writer) e
 func (c *scoreCommand) refuseSameFile() error {
 	out, err := os.Stat(c.Output)
 	if err != nil {
-		return nil //nolint:nilerr // it isn't there, or opening it says what is wrong
+		return nil //nolint:nilerr // it isn't there, or opening it reports the error
 	}
 	if in, err := os.Stat(c.Pairs); err == nil && os.SameFile(in, out) && out.Mode().IsRegular() {
 		return fmt.Errorf("-o %s is the file of the pairs", c.Output)
@@ -68,7 +68,7 @@ func (c *scoreCommand) refuseSameFile() error {
 	return nil
 }
 
-// stream scores pairs as they come; what was scored before an error has been written.
+// stream scores pairs as they come. On an error, the scores before it have been written.
 func (c *scoreCommand) stream(ctx context.Context, e *engine.Engine, in io.Reader, out io.Writer) error {
 	var (
 		w     = bufio.NewWriter(out)
@@ -81,7 +81,7 @@ func (c *scoreCommand) stream(ctx context.Context, e *engine.Engine, in io.Reade
 		}
 		scores, err := e.Score(ctx, pairs, engine.Options{RawScores: c.RawScores})
 		if bad, ok := errors.AsType[*engine.NonFiniteError](err); ok {
-			bad.Index += index // from the first pair on, and not from the call's
+			bad.Index += index // counts from the first pair of all, not of the call
 		}
 		if err != nil {
 			return err

@@ -42,7 +42,7 @@ type serveCommand struct {
 	listenName string // where Listen comes from
 }
 
-// servedFlags say what is served beside --model, and how names are answered.
+// servedFlags choose the models besides --model, and how names of models in requests are answered.
 type servedFlags struct {
 	Name         string          `help:"Name of --model for clients. Default: the checkpoint's." placeholder:"NAME"`
 	Also         cli.Assignments `help:"Serve another model, too, under a name. Models share the devices; all have the same flags." placeholder:"NAME=DIR"`
@@ -52,7 +52,7 @@ type servedFlags struct {
 	AutoTruncate bool `help:"Cut texts that are too long where a request of text-embeddings-inference's doesn't say whether to; with --no-auto-truncate it is refused." default:"true" negatable:""`
 }
 
-// listenFlags say where the server is, and how it goes.
+// listenFlags say where the server listens, and how it stops.
 type listenFlags struct {
 	Listen       string        `help:"Where to listen: HOST:PORT, unix:PATH for a socket, or fd:N for one that a service manager has opened (systemd's first is fd:3). Default: 127.0.0.1:8080." placeholder:"ADDRESS"`
 	Handover     string        `help:"Socket by which a newer process with the same flag takes this one's place without a request lost: it loads its models, takes over the listening sockets, and this one finishes and ends." type:"path" placeholder:"PATH"`
@@ -60,12 +60,12 @@ type listenFlags struct {
 	DrainTimeout time.Duration `help:"How long a stop then waits for requests under way. What is left is refused with 503, and the process ends." default:"30s" placeholder:"D"`
 }
 
-// corsFlags let browsers in.
+// corsFlags let pages in browsers use the server.
 type corsFlags struct {
 	CORSOrigin []string `name:"cors-origin" help:"Origin (SCHEME://HOST[:PORT]) whose pages may use the server from a browser; several with commas between them; * for all. Default: none." placeholder:"ORIGIN"`
 }
 
-// schedulingFlags say how much is accepted, and how it is batched.
+// schedulingFlags set the limits of requests, of queues and of batches.
 type schedulingFlags struct {
 	MaxBatchTokens        int           `help:"Most tokens in a batch. A batch that would take over a quarter of a second has fewer. Default: 4096." placeholder:"N"`
 	MaxQueueTokens        int           `help:"Tokens that may wait for a model; what would make them more is refused with 429. Default: 256 times --max-batch-tokens." placeholder:"N"`
@@ -126,11 +126,11 @@ func (f *servedFlags) validate() error {
 	return nil
 }
 
-// gcPercent is Go's GOGC for a server. What is on Go's heap is requests under way, a few MB; the model is not. At the
-// default of 100 a busy server would collect garbage a hundred times a second.
+// gcPercent is Go's GOGC for a server. Go's heap holds the requests in flight, a few MB, but not the model. At the default
+// of 100 a busy server would collect garbage a hundred times a second.
 const gcPercent = 400
 
-// Run is called by kong. It serves until ctx ends, then finishes what was accepted.
+// Run is called by kong. It serves until ctx ends, then finishes the accepted requests.
 func (c *serveCommand) Run(ctx context.Context, parsed *kong.Context, std streams) error {
 	hangups := std.hangups
 	if hangups == nil {
@@ -206,7 +206,7 @@ func (c *serveCommand) load(
 	return models, nil
 }
 
-// getenv is os.Getenv, but for the cache of the hub where a flag says which.
+// getenv is os.Getenv, except that the flag for the hub's cache, if set, replaces HF_HUB_CACHE.
 func (c *serveCommand) getenv(name string) string {
 	if name == "HF_HUB_CACHE" && c.HuggingfaceHubCache != "" {
 		return c.HuggingfaceHubCache
@@ -250,7 +250,7 @@ func (c *serveCommand) httpConfig(keys *httpapi.Keys, cert *certificate, metrics
 	return config
 }
 
-// newServer makes the server. reload reads again what may change while it serves; stop is for when it has ended.
+// newServer makes the server. reload reads keys and certificate again; the caller calls stop when the server has ended.
 func (c *serveCommand) newServer(
 	models served, metrics *httpapi.Metrics, logger *slog.Logger,
 ) (server *httpapi.Server, reload func(), stop func(end time.Time), err error) {

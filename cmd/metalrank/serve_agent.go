@@ -40,7 +40,7 @@ func (f *fleetFlags) serveAgent(
 		}
 	}()
 	return func() {
-		_ = ln.Close() // which ends ServeAgent, whatever it returns
+		_ = ln.Close() // ends ServeAgent, even with an error
 		<-done
 	}, nil
 }

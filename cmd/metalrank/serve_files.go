@@ -10,7 +10,7 @@ import (
 // fileInterval is how often the files of loaded models are looked at.
 const fileInterval = 10 * time.Second
 
-// watchFiles logs it when somebody writes to files of models, until it is told to stop.
+// watchFiles logs changes of the models' files, until stop is called.
 func watchFiles(models served, logger *slog.Logger) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var watching sync.WaitGroup

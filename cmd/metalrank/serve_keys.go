@@ -13,13 +13,13 @@ import (
 	"github.com/metalrank/metalrank/httpapi"
 )
 
-// keyFlags say who may use the server.
+// keyFlags hold the keys that clients need.
 type keyFlags struct {
 	single     []httpapi.Key // of text-embeddings-inference's flag
 	APIKeyFile string        `name:"api-key-file" help:"Who may use the server: lines of name:key, after which concurrency=N (requests under way) and share=W (of a busy model, in times of what others get) may stand; # begins a comment. Read again on SIGHUP. Keys may be in METALRANK_API_KEYS, too, with commas between them. Default: everybody." type:"path" placeholder:"FILE"`
 }
 
-// apiKeysVariable has keys as the file does, with commas for ends of lines. There is no flag for it: others can see flags.
+// apiKeysVariable holds keys as the file does, with commas for line ends. It has no flag: other users can see flags.
 const apiKeysVariable = "METALRANK_API_KEYS"
 
 // readKeys returns the keys of the file and of the environment, or none where neither is set.
@@ -53,7 +53,7 @@ func (f *keyFlags) readKeys() ([]httpapi.Key, error) {
 	return keys, nil
 }
 
-// describeKeys has the names and their limits, and no keys.
+// describeKeys returns the names of keys and their limits, without the keys.
 func describeKeys(keys []httpapi.Key) string {
 	limits := map[string]string{}
 	for _, key := range keys {
@@ -75,7 +75,7 @@ func describeKeys(keys []httpapi.Key) string {
 	return strings.Join(names, ", ")
 }
 
-// openKeys returns the keys that the server is to ask for, which are nil where there are none, and the same as a list.
+// openKeys returns the keys that clients need, or nil if there are none, and the same keys as a list.
 func (f *keyFlags) openKeys() (keys *httpapi.Keys, list []httpapi.Key, err error) {
 	list, err = f.readKeys()
 	if err == nil && len(list) > 0 {
@@ -84,7 +84,7 @@ func (f *keyFlags) openKeys() (keys *httpapi.Keys, list []httpapi.Key, err error
 	return keys, list, err
 }
 
-// reloadKeys makes keys those that are in the file now. What can't be read changes nothing: who had a key goes on.
+// reloadKeys reads the keys again. If that fails, the old keys stay valid.
 func (f *keyFlags) reloadKeys(ctx context.Context, keys *httpapi.Keys, logger *slog.Logger) {
 	if keys == nil {
 		return

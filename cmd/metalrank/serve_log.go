@@ -10,7 +10,7 @@ import (
 	"github.com/metalrank/metalrank/httpapi"
 )
 
-// logFlags say what can be seen of the server.
+// logFlags set the log, and the address for metrics and profiles.
 type logFlags struct {
 	LogFormat      string  `help:"How the log on standard error is written: ${enum}." enum:"text,json" default:"text"`
 	AccessLogShare float64 `help:"Share of requests that have a line in the log, 0 to 1. No texts and no keys are logged." placeholder:"P"`
@@ -31,16 +31,16 @@ func (f *logFlags) logger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, nil))
 }
 
-// adminCloseTime bounds how long a stop waits for a profile that somebody has asked for.
+// adminCloseTime bounds how long a stop waits for a profile under way.
 const adminCloseTime = time.Second
 
-// admin is what one flag has served.
+// admin is a server for metrics and profiles, and the flag with its address.
 type admin struct {
 	flag, address string
 	*httpapi.Admin
 }
 
-// serveAdmins begins to serve each at its address, until stop is called. There is none at "".
+// serveAdmins serves each at its address, until stop is called. One with the address "" is left out.
 func serveAdmins(ctx context.Context, sockets *sockets, logger *slog.Logger, admins ...admin) (stop func(), err error) {
 	var stops []func()
 	stop = func() {

@@ -6,11 +6,11 @@ import (
 	"runtime/metrics"
 )
 
-// burstBytes is how much more memory Go may have than it has before the first request, while it collects garbage rarely.
+// burstBytes is the memory that Go may take beyond that before the first request, until it collects garbage more often.
 const burstBytes = 192 << 20
 
-// limitMemory has garbage be collected more often once requests take much memory: at gcPercent alone, Go's heap could become five
-// times what they need.
+// limitMemory makes Go collect garbage more often once requests take much memory: at gcPercent alone, the heap could grow
+// to five times the memory in use.
 func limitMemory() {
 	if os.Getenv("GOMEMLIMIT") != "" {
 		return

@@ -12,11 +12,11 @@ import (
 	"github.com/metalrank/metalrank/httpapi"
 )
 
-// Each part of a stop has its bound, so that all of it takes --drain-delay, --drain-timeout and about two seconds, whatever
-// clients, models, collectors and readers of the log do.
+// Each part of a stop is bounded, so that all of it takes --drain-delay, --drain-timeout and about two seconds, even if
+// clients, models, collectors or readers of the log hang.
 const (
 	refuseTime   = 500 * time.Millisecond // for the answers to requests that were cancelled
-	releaseTime  = 500 * time.Millisecond // for all else that is to be closed
+	releaseTime  = 500 * time.Millisecond // to close everything else
 	logCloseTime = 500 * time.Millisecond
 	// loadStopTime is for a stop while models are loaded, when there is nothing to finish.
 	loadStopTime = time.Second
@@ -38,7 +38,7 @@ func (c *serveCommand) run(ctx context.Context, hangups hangups, logger *slog.Lo
 		models, err = c.load(ctx, pool, metrics, logger)
 		return err
 	})
-	if errors.Is(err, cli.ErrAbandoned) { // closing the pool would wait for what is being loaded
+	if errors.Is(err, cli.ErrAbandoned) { // closing the pool would wait for the model that is loading
 		return ctx.Err()
 	}
 	if err != nil {
@@ -86,7 +86,7 @@ func (c *serveCommand) serve(
 	stopped := make(chan error, 1)
 	go func() { stopped <- server.Serve(listener) }()
 	if err := sockets.serving(logger); err != nil {
-		_ = server.Shutdown(ctx) // nobody was told of it yet
+		_ = server.Shutdown(ctx) // no client knows of it yet
 		return err
 	}
 	stopWatch := watchFiles(models, logger)
@@ -100,7 +100,7 @@ func (c *serveCommand) serve(
 	case <-sockets.successor:
 		leave()
 		stopAdmin()
-		stopAgent() // the successor answers: this one would say that it drains
+		stopAgent() // the successor answers now; this server would answer "drain"
 	case <-ctx.Done():
 	}
 	end = time.Now().Add(c.DrainDelay + c.DrainTimeout + refuseTime)
@@ -127,8 +127,8 @@ func (c *serveCommand) stop(server *httpapi.Server, sockets *sockets, logger *sl
 	return fmt.Errorf("stopping: %w", err)
 }
 
-// leave lets go of clients before the server stops. Where somebody else accepts on the same sockets there is no need to go on
-// accepting until load balancers know.
+// leave tells load balancers that the server stops, and goes on accepting until they know. If another process accepts on
+// the same sockets, it stops accepting at once, and waits for connections to end by themselves.
 func (c *serveCommand) leave(drain context.Context, server *httpapi.Server, sockets *sockets) {
 	if !sockets.shared() {
 		server.Leave()

@@ -20,8 +20,8 @@ import (
 	"github.com/metalrank/metalrank/weights/hub"
 )
 
-// teiFlags are those of text-embeddings-inference that have no counterpart of the same meaning among ours; those that have
-// are other names for them (teiNames). So whoever runs it can start this server with the same flags and variables.
+// teiFlags are the flags of text-embeddings-inference without a counterpart of the same meaning among ours. The others are
+// further names of our flags (teiNames). So this server can be started with that server's flags and variables.
 type teiFlags struct {
 	Hostname            string `help:"Host of --listen. The variable counts only if it is an IP address: elsewhere it is the machine's name." env:"HOSTNAME" placeholder:"HOST"`
 	Port                int    `help:"Port of --listen." short:"p" env:"PORT" placeholder:"N"`
@@ -47,14 +47,14 @@ type teiFlags struct {
 	DefaultPromptName string `hidden:"" env:"DEFAULT_PROMPT_NAME"`
 	DensePath         string `hidden:"" env:"DENSE_PATH"`
 
-	ignored map[string]string // why, by the flags and variables that are set and have no effect
+	ignored map[string]string // flags and variables that are set without an effect, and why
 }
 
-// teiGroup is their title in the help.
+// teiGroup is the title of teiFlags in the help.
 const teiGroup = "As text-embeddings-inference has them"
 
-// teiNames are the names that text-embeddings-inference has for flags of ours: another flag, where it is not the same, and
-// an environment variable.
+// teiNames are text-embeddings-inference's names for flags of ours: a flag, where its name differs, and an environment
+// variable.
 var teiNames = map[string]struct{ flag, variable string }{
 	"model":                   {"model-id", "MODEL_ID"},
 	"name":                    {"served-model-name", "SERVED_MODEL_NAME"},
@@ -68,7 +68,7 @@ var teiNames = map[string]struct{ flag, variable string }{
 	"otlp-service-name":       {"", "OTLP_SERVICE_NAME"},
 }
 
-// teiIgnored says why a flag is taken and has no effect.
+// teiIgnored lists the flags that are accepted without an effect, with the reason.
 var teiIgnored = map[string]string{
 	"tokenization-workers": "all cores tokenise",
 	"max-batch-requests":   "batches are bounded by their tokens: --max-batch-tokens",
@@ -79,7 +79,7 @@ var teiIgnored = map[string]string{
 	"hf-api-token":         "serving fetches nothing; \"metalrank pull\" does",
 }
 
-// addTEINames lets the flags of "serve" go by their other names.
+// addTEINames adds the names in teiNames to the flags of "serve".
 func addTEINames(k *kong.Kong) error {
 	for _, command := range k.Model.Children {
 		if command.Name != "serve" {
@@ -105,7 +105,7 @@ func addTEINames(k *kong.Kong) error {
 	return nil
 }
 
-// validate refuses what asks for something that this server can't do.
+// validate refuses flags for features that this server doesn't have, and wrong values.
 func (f *teiFlags) validate() error {
 	for _, flag := range []struct{ name, variable, value string }{
 		{"pooling", "POOLING", f.Pooling}, {"default-prompt", "DEFAULT_PROMPT", f.DefaultPrompt},
@@ -133,7 +133,7 @@ const (
 
 var teiPrecisions = map[string]string{"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 
-// settle makes settings of what text-embeddings-inference's flags say, where ours say nothing.
+// settle sets our flags by text-embeddings-inference's, where these overrule ours.
 func (c *serveCommand) settle(from cli.Sources) error {
 	c.ignored = map[string]string{}
 	if err := c.settleListen(from); err != nil {
@@ -163,8 +163,8 @@ func (c *serveCommand) settle(from cli.Sources) error {
 	return c.settleHub(from)
 }
 
-// overrules says whether a flag of text-embeddings-inference counts rather than ours, both of which may be set: the command
-// line counts more than a variable, and ours more than its.
+// overrules says whether a flag of text-embeddings-inference goes before ours. If both are set, the command line goes
+// before a variable, and our variable before theirs; both on the command line are an error.
 func (c *serveCommand) overrules(from cli.Sources, theirs, ours string) (bool, error) {
 	switch {
 	case from[theirs] == "":
@@ -183,7 +183,7 @@ func (c *serveCommand) overrules(from cli.Sources, theirs, ours string) (bool, e
 
 func (c *serveCommand) settleListen(from cli.Sources) error {
 	if _, err := netip.ParseAddr(c.Hostname); err != nil && from["hostname"] == "HOSTNAME" {
-		c.Hostname = "" // a container's name: everybody could connect, where nobody has said so
+		c.Hostname = "" // a container's name: everybody could connect, though nobody has asked for that
 		delete(from, "hostname")
 	}
 	var said []string
@@ -212,7 +212,7 @@ func (c *serveCommand) settleListen(from cli.Sources) error {
 	return nil
 }
 
-// settleHub is for the flags that are of models of the hub.
+// settleHub applies the flags for models of the hub.
 func (c *serveCommand) settleHub(from cli.Sources) error {
 	if c.HuggingfaceHubCache != "" && !ofHub(c.Model) && !slices.ContainsFunc(slices.Collect(maps.Values(c.Also)), ofHub) {
 		const reason = "no model of the hub is served"
@@ -242,7 +242,7 @@ func ofHub(model string) bool {
 	return err == nil && absent != nil
 }
 
-// prometheusAddress is where metrics are to be besides; "": nowhere.
+// prometheusAddress returns the second address for metrics; "": none.
 func (c *serveCommand) prometheusAddress() string {
 	if c.PrometheusPort == 0 {
 		return ""
@@ -254,7 +254,7 @@ func (c *serveCommand) prometheusAddress() string {
 	return net.JoinHostPort(host, strconv.Itoa(c.PrometheusPort))
 }
 
-// logIgnored says which settings have no effect, the useless flags among them.
+// logIgnored logs the settings without an effect, including the useless flags.
 func (c *serveCommand) logIgnored(from cli.Sources, useless map[string]string, logger *slog.Logger) {
 	for _, reasons := range []map[string]string{teiIgnored, useless} {
 		for name, reason := range reasons {

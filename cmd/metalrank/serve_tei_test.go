@@ -12,7 +12,7 @@ import (
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
-// settings returns what "serve --check" prints, by flag: the value and where it comes from.
+// settings returns the output of "serve --check", by flag: the value and where it comes from.
 func settings(t *testing.T, args ...string) map[string][2]string {
 	t.Helper()
 	args = append([]string{"serve", "--check", "--log-format=json"}, args...)
@@ -29,7 +29,7 @@ func settings(t *testing.T, args ...string) map[string][2]string {
 	return got
 }
 
-// TestServeAsTEI starts with the flags and variables of text-embeddings-inference, and looks at what becomes of them.
+// TestServeAsTEI starts with the flags and variables of text-embeddings-inference, and checks the settings.
 func TestServeAsTEI(t *testing.T) {
 	model := checkpoint(t, weightstest.Tiny())
 	const secret = "a-secret-0123456789"
@@ -86,7 +86,7 @@ func TestServeAsTEI(t *testing.T) {
 	}
 }
 
-// TestServeAsTEIRefuses says why not, and which settings have no effect.
+// TestServeAsTEIRefuses wants the reasons for refused settings, and a log of those without an effect.
 func TestServeAsTEIRefuses(t *testing.T) {
 	model := checkpoint(t, weightstest.Tiny())
 	for arg, want := range map[string]string{
@@ -111,7 +111,7 @@ func TestServeAsTEIRefuses(t *testing.T) {
 	}
 }
 
-// TestServeAsTEIRuns has the settings take effect on a server.
+// TestServeAsTEIRuns wants the settings to take effect on a server.
 func TestServeAsTEIRuns(t *testing.T) {
 	const key = "a-secret-0123456789"
 	free, err := net.Listen("tcp", "127.0.0.1:0")
@@ -150,7 +150,7 @@ func TestServeAsTEIRuns(t *testing.T) {
 	}
 }
 
-// TestDefaultsAreSaid wants the help of every flag without a value to say what that means.
+// TestDefaultsAreSaid wants the titles of groups, and other names of flags, in the help.
 func TestDefaultsAreSaid(t *testing.T) {
 	_, stdout, _ := execute(t, t.Context(), "", "serve", "--help")
 	for _, want := range []string{"Limits and scheduling", "Security", "Observability", "Listening", "Models", "As text-embeddings-inference", "--model-id", "--payload-limit"} {
@@ -160,7 +160,7 @@ func TestDefaultsAreSaid(t *testing.T) {
 	}
 }
 
-// TestCheckResolves wants values from --check, and no prose: those that settings without a value have in effect.
+// TestCheckResolves wants --check to print the values in effect, also for settings without a value.
 func TestCheckResolves(t *testing.T) {
 	t.Setenv("METALRANK_IDLE_AFTER", "5m")
 	model := checkpoint(t, weightstest.Tiny())
@@ -185,7 +185,7 @@ func TestCheckResolves(t *testing.T) {
 	}
 }
 
-// TestUselessFlags refuses flags that have no effect beside others, and says so of variables.
+// TestUselessFlags wants flags without an effect beside others refused, and such variables logged.
 func TestUselessFlags(t *testing.T) {
 	model := checkpoint(t, weightstest.Tiny())
 	for want, args := range map[string][]string{
@@ -220,7 +220,7 @@ func TestUselessFlags(t *testing.T) {
 	}
 }
 
-// TestWrongValues wants errors to name the flag, the value, what is allowed, and the variable that it comes from.
+// TestWrongValues wants errors to name the flag, the value, the allowed values, and the variable that it comes from.
 func TestWrongValues(t *testing.T) {
 	model := checkpoint(t, weightstest.Tiny())
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
@@ -281,7 +281,7 @@ func TestWrongValues(t *testing.T) {
 	}
 }
 
-// TestHelp looks at the texts of all flags of all commands.
+// TestHelp checks the texts of all flags of all commands.
 func TestHelp(t *testing.T) {
 	parser, err := kong.New(&command{}, kong.Vars{"version": "", "backends": "a,b", "precisions": "c, d"})
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
-// patience ends a test that hangs. Nothing is expected to take as long, on a slow and busy machine either.
+// patience ends a test that hangs. Nothing takes as long, even on a slow and busy machine.
 const patience = 2 * time.Minute
 
 // lockedBuffer is a log that may be read while it is written.
@@ -38,7 +38,7 @@ func (b *lockedBuffer) String() string {
 	return b.text.String()
 }
 
-// await waits until the log has what matches, and returns the first group.
+// await waits until the log matches, and returns the last group.
 func (b *lockedBuffer) await(t *testing.T, pattern string) string {
 	t.Helper()
 	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
@@ -148,7 +148,7 @@ func TestServeKeys(t *testing.T) {
 	}
 }
 
-// TestServeAdmin counts what the real engine did, and logs it as JSON.
+// TestServeAdmin wants the real engine's work in the metrics, and in the log as JSON.
 func TestServeAdmin(t *testing.T) {
 	log := serve(t, "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--log-format=json", "--access-log-share=1")
 	admin := log.await(t, `"serving metrics and profiles","address":"([^"]+)"`)
@@ -176,7 +176,7 @@ func TestServeAdmin(t *testing.T) {
 	}
 }
 
-// TestServeDrains ends well after its delay; what it says meanwhile is in TestSecondSignal.
+// TestServeDrains wants a server to end well after its delay; TestSecondSignal checks its answers meanwhile.
 func TestServeDrains(t *testing.T) {
 	p := serve(t, "--listen=127.0.0.1:0", "--drain-delay=50ms")
 	p.await(t, serving)
@@ -185,7 +185,7 @@ func TestServeDrains(t *testing.T) {
 	p.await(t, "msg=stopping")
 }
 
-// TestServeRefuses has settings with which a server must not start.
+// TestServeRefuses has settings that must keep a server from starting.
 func TestServeRefuses(t *testing.T) {
 	model, dir := checkpoint(t, weightstest.Tiny()), t.TempDir()
 	file := func(name, text string) string {

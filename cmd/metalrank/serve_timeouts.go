@@ -6,7 +6,7 @@ import (
 	"github.com/metalrank/metalrank/httpapi"
 )
 
-// timeoutFlags bound what a client may take of a connection's time; httpapi.Config has the defaults and bounds.
+// timeoutFlags bound the time that a client may take on a connection; httpapi.Config has the defaults and bounds.
 type timeoutFlags struct {
 	ReadTimeout  time.Duration `help:"How long a client may take to send a request. Default: 30s." placeholder:"D"`
 	WriteTimeout time.Duration `help:"How long a client may take to receive an answer. Default: 30s." placeholder:"D"`

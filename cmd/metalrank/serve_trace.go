@@ -12,22 +12,22 @@ import (
 	"github.com/metalrank/metalrank/httpapi/otlp"
 )
 
-// traceFlags have spans sent.
+// traceFlags set the collector of spans.
 type traceFlags struct {
 	OTLPEndpoint    string  `name:"otlp-endpoint" help:"Collector of OpenTelemetry that gets spans of requests, by OTLP over HTTP: http://HOST:4318. Headers that it wants are in OTEL_EXPORTER_OTLP_HEADERS. Default: none." env:"METALRANK_OTLP_ENDPOINT,OTEL_EXPORTER_OTLP_ENDPOINT" placeholder:"URL"`
 	OTLPServiceName string  `name:"otlp-service-name" help:"Name of this server in spans. Default: metalrank." env:"METALRANK_OTLP_SERVICE_NAME,OTEL_SERVICE_NAME" needs:"otlp-endpoint" placeholder:"NAME"`
 	TraceShare      float64 `help:"Share of requests without a traceparent that have spans, 0 to 1; one with it says itself." default:"1" needs:"otlp-endpoint" placeholder:"P"`
 }
 
-// otlpHeadersVariable has NAME=VALUE, with commas between them, as OpenTelemetry's own exporters read it. There is no flag
-// for it: others can see flags.
+// otlpHeadersVariable holds NAME=VALUE, with commas between them, as OpenTelemetry's own exporters read it. There is no
+// flag for it: other users can see flags.
 const otlpHeadersVariable = "OTEL_EXPORTER_OTLP_HEADERS"
 
 // spansCloseTime bounds how long a stop waits for the collector.
 const spansCloseTime = 5 * time.Second
 
-// openTracer has config send spans, where there is a collector. The caller calls stop when the server has ended, with when
-// the process is to end.
+// openTracer sets config's tracer, if there is a collector. The caller calls stop when the server has ended, with the time
+// by which the process ends.
 func (f *traceFlags) openTracer(config *httpapi.Config, logger *slog.Logger) (stop func(end time.Time), err error) {
 	if f.OTLPEndpoint == "" {
 		return func(time.Time) {}, nil
@@ -52,7 +52,7 @@ func (f *traceFlags) openTracer(config *httpapi.Config, logger *slog.Logger) (st
 	}, nil
 }
 
-// readHeaders says nothing of values: they are keys.
+// readHeaders parses headers. Its errors don't show values: they are secret.
 func readHeaders(text string) (map[string]string, error) {
 	headers := map[string]string{}
 	for pair := range strings.SplitSeq(text, ",") {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestServeTraces sends the spans of a request, at the latest when the server stops, with the headers that the variable has.
+// TestServeTraces wants a request's spans sent, at the latest when the server stops, with the headers in the variable.
 func TestServeTraces(t *testing.T) {
 	var sent atomic.Value
 	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

@@ -32,7 +32,7 @@ func prepare(t *testing.T, args ...string) *exec.Cmd {
 	return command
 }
 
-// child starts the command line as a process of its own, and returns what it writes to standard error.
+// child starts the command line as a process of its own, and returns it with its standard error.
 func child(t *testing.T, args ...string) (*exec.Cmd, *lockedBuffer) {
 	t.Helper()
 	command, log := prepare(t, args...), &lockedBuffer{}
@@ -61,9 +61,9 @@ func (b *lockedBuffer) signal(t *testing.T, command *exec.Cmd, signal os.Signal)
 	}
 }
 
-// TestStopIsBounded stops a server whose requests, clients and collector would all take longer than it has.
+// TestStopIsBounded stops a server with requests, clients and a collector that would all take longer than the limit.
 func TestStopIsBounded(t *testing.T) {
-	collector, err := net.Listen("tcp", "127.0.0.1:0") // which answers nobody
+	collector, err := net.Listen("tcp", "127.0.0.1:0") // it never answers
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func fifo(t *testing.T) string {
 	return path
 }
 
-// feed hands text to whoever reads the pipe next.
+// feed writes text to the pipe's next reader.
 func feed(t *testing.T, path, text string) {
 	t.Helper()
 	done := make(chan error, 1)
@@ -141,8 +141,8 @@ func feed(t *testing.T, path, text string) {
 	}
 }
 
-// TestHangupBeforeServing sends SIGHUP to a server that is still reading its keys: it lives on, and reads them again as soon as it
-// serves.
+// TestHangupBeforeServing sends SIGHUP to a server that is still reading its keys. It wants the server to live on, and to
+// read them again as soon as it serves.
 func TestHangupBeforeServing(t *testing.T) {
 	keys := fifo(t)
 	command, log := child(t, "serve", "--model", checkpoint(t, weightstest.Tiny()), "--listen=127.0.0.1:0", "--api-key-file", keys)
@@ -166,7 +166,7 @@ func TestHangupBeforeServing(t *testing.T) {
 	}
 }
 
-// TestHangupWhileStopping sends SIGHUP to a server that takes its time to end.
+// TestHangupWhileStopping sends SIGHUP to a server that is stopping.
 func TestHangupWhileStopping(t *testing.T) {
 	command, log := child(t, "serve", "--model", checkpoint(t, weightstest.Tiny()), "--listen=127.0.0.1:0", "--drain-delay=2s")
 	log.await(t, serving)
@@ -194,7 +194,8 @@ func TestStopWhileLoading(t *testing.T) {
 	}
 }
 
-// TestStalledLog has a reader of the log that stops reading, and then goes: requests are answered, and what is dropped is counted.
+// TestStalledLog has a reader of the log that stops reading, and then goes. It wants requests answered, and dropped lines
+// counted.
 func TestStalledLog(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
 	command := prepare(t, "serve", "--model", checkpoint(t, weightstest.Tiny()), "--listen=unix:"+socket, "--access-log-share=1")
@@ -266,7 +267,7 @@ func TestStalledLog(t *testing.T) {
 	}
 }
 
-// TestBrokenPipe has nobody read the scores any more, as with "| head": the command ends and says nothing.
+// TestBrokenPipe closes the reader of the scores, as "| head" does, and wants the command to end silently.
 func TestBrokenPipe(t *testing.T) {
 	command := prepare(t, "score", "--model", checkpoint(t, weightstest.Tiny()), "--pairs=-")
 	command.Stdin = strings.NewReader(strings.Repeat("{\"query\":\"a\",\"text\":\"b\"}\n", 10_000))

@@ -10,7 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// traceEvent is one of Trace Event Format, as far as /debug/trace has it.
+// traceEvent is an event in Trace Event Format, with the fields that /debug/trace has.
 type traceEvent struct {
 	Phase    string  `json:"ph"`
 	Process  int     `json:"pid"`
@@ -33,7 +33,7 @@ type traceEvent struct {
 
 func (e *traceEvent) end() float64 { return e.Begin + e.Duration }
 
-// TestServeTrace records a burst of a server's: every request and batch is there, with all of its parts, inside it.
+// TestServeTrace records a burst of requests, and wants every request and batch in the trace, with all its parts inside it.
 func TestServeTrace(t *testing.T) {
 	log := serve(t, "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--log-format=json")
 	admin := log.await(t, `"serving metrics and profiles","address":"([^"]+)"`)
@@ -63,7 +63,7 @@ func TestServeTrace(t *testing.T) {
 	}
 }
 
-// recordWhile records what is done meanwhile, all of it: a recording that ended before is made again, for longer.
+// recordWhile records all of do. If the recording ends before do has ended, it repeats both, for longer.
 func recordWhile(t *testing.T, address string, do func()) []traceEvent {
 	t.Helper()
 	busy := func(text string) bool { return strings.Contains(text, "another trace is being recorded") }
@@ -73,13 +73,13 @@ func recordWhile(t *testing.T, address string, do func()) []traceEvent {
 		go func() {
 			defer close(recorded) // where get fails the test
 			text := get(t, fmt.Sprintf("%s?seconds=%d", address, seconds))
-			for busy(text) { // with one of isRecording's
+			for busy(text) { // with a recording of isRecording's
 				text = get(t, fmt.Sprintf("%s?seconds=%d", address, seconds))
 			}
 			recorded <- text
 		}()
 		for begun := false; !begun; {
-			begun = len(recorded) > 0 || isRecording() // or is over already
+			begun = len(recorded) > 0 || isRecording() // it may be over already
 		}
 		do()
 		whole := isRecording()
@@ -115,7 +115,7 @@ func parseTrace(t *testing.T, text string) []traceEvent {
 	return trace.Events
 }
 
-// checkTrace holds a trace to having so many requests, and all parts of each and of every batch.
+// checkTrace wants so many requests in a trace, and all parts of each and of every batch.
 func checkTrace(t *testing.T, events []traceEvent, requests int) {
 	t.Helper()
 	const rounding = 0.002 // microseconds: begin and duration are nanoseconds, in decimals

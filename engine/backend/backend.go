@@ -1,4 +1,4 @@
-// Package backend is the contract between engine and what runs the forward pass.
+// Package backend is the contract between engine and the code that runs the forward pass.
 //
 // It stands apart from engine so that a backend can implement it and engine can choose one, without an
 // import cycle. It knows nothing of text, of HTTP or of any device.
@@ -24,15 +24,15 @@ type Backend interface {
 // Info describes a backend as `metalrank info` and GET /info show it.
 type Info struct {
 	Name        string // "reference", "cpu", "metal", "sim"
-	Device      string // what it runs on, for people
+	Device      string // the hardware, for people to read
 	DType       string // dtype of the arithmetic: "float64", "float16", …
 	WeightBytes int64  // bytes that the loaded weights occupy
 	Overlap     int    // how many Forward calls may usefully overlap, at least 1
 	Dispatch    []Dispatch
 }
 
-// Dispatch says what one operation of the forward pass runs on, and why; for people. A backend that has no choice lists
-// none.
+// Dispatch names the kernel of one operation of the forward pass, and why it was chosen, for people to read. A backend that
+// has no choice lists none.
 type Dispatch struct {
 	Operation, Kernel, Why string
 }
@@ -74,8 +74,8 @@ type Limits struct {
 	Vocab, Types, Positions int
 }
 
-// Check reports the first value that is out of its range, or lengths that disagree. A tokenizer whose
-// vocabulary is larger than the model's embedding table is the usual cause, so it is an error and not a bug.
+// Check reports the first value that is out of its range, or lengths that disagree. The usual cause is a tokenizer with a
+// larger vocabulary than the model's embedding table, so it is an error and not a bug.
 func (b *Batch) Check(limits Limits) error {
 	tokens := len(b.IDs)
 	if len(b.Types) != tokens || len(b.Positions) != tokens {

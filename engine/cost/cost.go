@@ -1,7 +1,7 @@
-// Package cost says what a forward pass takes: for each operation of each layer, the arithmetic that the valid tokens need
-// and the fewest bytes that have to move. It is arithmetic on shapes; what a backend makes of it is measured elsewhere.
+// Package cost computes the cost of a forward pass: for each operation of each layer, the arithmetic that the valid tokens
+// need and the fewest bytes that have to move. It is arithmetic on shapes; the times of backends are measured elsewhere.
 //
-// It knows neither backends nor what asks.
+// It knows neither backends nor callers.
 package cost
 
 import "github.com/metalrank/metalrank/weights"
@@ -24,15 +24,15 @@ const (
 	Head            Name = "head"             // pooler and classifier
 )
 
-// NoLayer is the layer of what belongs to none.
+// NoLayer is the layer of operations that belong to none.
 const NoLayer = -1
 
-// Shape is what a model's cost depends on.
+// Shape has the sizes that a model's cost depends on.
 type Shape struct {
 	Layers, Hidden, FeedForward, Embedding, Labels int
 }
 
-// ShapeOf takes it from a checkpoint's configuration.
+// ShapeOf takes the shape from a checkpoint's configuration.
 func ShapeOf(c weights.Config) Shape {
 	return Shape{
 		Layers: c.Layers, Hidden: c.HiddenSize, FeedForward: c.FeedForward, Embedding: c.EmbeddingSize, Labels: len(c.Labels),
@@ -49,7 +49,7 @@ type Format struct {
 // vectorBytes is the size of an element of biases, norms and logits: float32 in every backend.
 const vectorBytes = 4
 
-// Operation is one of a pass.
+// Operation is one operation of a pass.
 type Operation struct {
 	Layer int // from 0 on, or NoLayer
 	Name  Name
@@ -122,7 +122,7 @@ func Pair(s Shape) float64 {
 	return pair / (flops(2) - flops(1) - 3*pair)
 }
 
-// Total adds up.
+// Total adds up the operations.
 func Total(operations []Operation) (flops, bytes float64) {
 	for _, o := range operations {
 		flops += o.FLOPs

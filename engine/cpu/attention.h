@@ -1,5 +1,5 @@
-// attention.h: one head of one sequence, a tile of queries at a time, whose scores against all keys never leave the
-// cache. Keys are packed once per head into the panels of gemm_f32.h; values are used where they lie.
+// attention.h: one head of one sequence, a tile of queries at a time; their scores against all keys never leave the cache.
+// Keys are packed once per head into the panels of gemm_f32.h; values are used where they lie.
 //
 // Scratch: packed keys [⌈L/PANEL⌉][D][PANEL], scores [TILE_ROWS][L padded], one tile of outputs.
 

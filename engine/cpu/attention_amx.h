@@ -1,10 +1,10 @@
-// attention_amx.h: one head of one sequence in bfloat16 on tile registers, 32 queries at a time, whose scores never leave
+// attention_amx.h: one head of one sequence in bfloat16 on tile registers, 32 queries at a time; their scores never leave
 // the cache. Queries are loaded from where they lie, if D is a multiple of 32; keys and values are packed into tiles, once
 // for each head. Softmax is float, but for its results.
 //
 // Scratch: keys [⌈L/32⌉][2][⌈D/32⌉] tiles, values [⌈D/32⌉][2][⌈L/32⌉] tiles, queries [2][⌈D/32⌉] tiles, scores
-// [32][⌈L/32⌉·32] floats with a cache line behind each row, in whose first half the probabilities are put, and 32 columns of
-// results.
+// [32][⌈L/32⌉·32] floats with a cache line behind each row, and 32 columns of results. Probabilities are put into the first
+// half of a row of scores.
 
 enum { AMX_QUERIES = 32 };
 
@@ -50,8 +50,7 @@ INLINE void transpose(__m512i r[16]) {
     }
 }
 
-// pack_keys_amx makes tiles whose lines are pairs of a head's values and whose columns are keys. Behind the last key are
-// zeros.
+// pack_keys_amx makes tiles: lines are pairs of a head's values, columns are keys. Behind the last key are zeros.
 INLINE void pack_keys_amx(const struct attention* a, char* tiles) {
     for (int j = 0; j < round_up(a->keys, 32); j += 16)
         for (int d = 0; d < a->size; d += 32, tiles += TILE_BYTES) {
@@ -65,7 +64,7 @@ INLINE void pack_keys_amx(const struct attention* a, char* tiles) {
         }
 }
 
-// pack_values_amx makes tiles whose lines are pairs of keys and whose columns are a head's values.
+// pack_values_amx makes tiles: lines are pairs of keys, columns are a head's values.
 INLINE void pack_values_amx(const struct attention* a, char* tiles) {
     static const uint16_t LOW[32] = {0, 32, 1, 33, 2,  34, 3,  35, 4,  36, 5,  37, 6,  38, 7,  39,
                                      8, 40, 9, 41, 10, 42, 11, 43, 12, 44, 13, 45, 14, 46, 15, 47};

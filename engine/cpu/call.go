@@ -18,7 +18,7 @@ import (
 	"github.com/metalrank/metalrank/weights"
 )
 
-// call is one Forward under way, and what can be used again by the next.
+// call is one Forward under way, with the memory that the next one uses again.
 type call struct {
 	model   *C.struct_model
 	words   weights.Tensor // [vocabulary, E]
@@ -29,7 +29,7 @@ type call struct {
 
 	batch   *backend.Batch
 	out     []float32 // [B, C]
-	profile *profile  // nil: nobody wants to know where the time goes
+	profile *profile  // nil: not profiled
 }
 
 // run is one task: it gathers its rows of the chunk, runs the forward pass in C and scatters the logits of those
@@ -46,7 +46,7 @@ func (c *call) run(s *scratch, t task) {
 	for i, sequence := range t.chunk.sequences {
 		s.starts[i] = int32(at)
 		first, last := int(c.batch.Starts[sequence]), int(c.batch.Starts[sequence+1])
-		from, to := max(begin-at, 0), min(end-at, last-first) // of the sequence, what is among our rows
+		from, to := max(begin-at, 0), min(end-at, last-first) // the part of the sequence in our rows
 		for token := first + from; token < first+to; token++ {
 			row := at + token - first - begin
 			s.types[row], s.positions[row] = c.batch.Types[token], c.batch.Positions[token]
@@ -77,7 +77,7 @@ func (c *call) run(s *scratch, t task) {
 	}
 }
 
-// newTeam reserves what the members of a chunk of so many tokens share.
+// newTeam reserves the memory that the members of a chunk of so many tokens share.
 func newTeam(a *arena, m *C.struct_model, tokens int) *C.struct_team {
 	team := (*C.struct_team)(a.take(C.sizeof_struct_team))
 	first, second := a.take(4*qkvElements(m, tokens)), a.take(4*qkvElements(m, tokens))

@@ -1,4 +1,4 @@
-// Package cpu is the forward pass in C, by kernels that are chosen at run time after the processor's features.
+// Package cpu is the forward pass in C, by kernels that are chosen at run time by the processor's features.
 //
 // A batch is cut into chunks of whole sequences. One worker takes a chunk through all layers, while its activations
 // stay in the core's second-level cache and the weights in the shared one; workers don't wait for each other. Where
@@ -7,7 +7,7 @@
 // A sequence's logits are the same bit for bit alone or in a batch, and on any number of workers. They may differ
 // between variants, within rounding at fp32.
 //
-// The package must not know what asks for logits.
+// The package must not know its callers.
 package cpu
 
 /*
@@ -44,7 +44,7 @@ const (
 type Options struct {
 	// Precision. Empty: fp32.
 	Precision Precision
-	// Variant is one of Variants that is available. Empty: what METALRANK_CPU names, else the best.
+	// Variant is one of Variants that is available. Empty: the one that METALRANK_CPU names, else the best.
 	Variant string
 	// Workers is how many threads compute. 0: GOMAXPROCS, which respects affinity and the cgroup's quota.
 	// Bounds: 0 to 1024.
@@ -65,7 +65,7 @@ const (
 type Backend struct {
 	config  weights.Config
 	info    backend.Info
-	arena   arena // the model, and what teams share
+	arena   arena // the model, and the teams' memory
 	workers []*scratch
 	pool    *pool
 	calls   chan *call // idle ones
@@ -185,7 +185,7 @@ func (b *Backend) Forward(ctx context.Context, batch *backend.Batch, out []float
 	return b.forward(ctx, batch, out, nil)
 }
 
-// forward runs a batch, and adds to p, unless it is nil, what the time went into.
+// forward runs a batch, and adds the times of its work to p, unless p is nil.
 func (b *Backend) forward(ctx context.Context, batch *backend.Batch, out []float32, p *profile) error {
 	limits := backend.Limits{Vocab: b.config.VocabSize, Types: b.config.TypeVocab, Positions: b.config.MaxPositions}
 	if err := batch.Check(limits); err != nil {

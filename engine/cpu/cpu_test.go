@@ -15,8 +15,8 @@ import (
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
-// The embedded model is compared with transformers in engine/goldens_test.go. Here: every variant and precision against
-// the float64 reference, on models whose sizes are ragged, and what a Backend promises.
+// The embedded model is compared with transformers in engine/goldens_test.go. These tests compare every variant and
+// precision with the float64 reference, on models with ragged sizes, and check the contract of a Backend.
 
 func checkpoint(t testing.TB, spec weightstest.Spec) *weights.Checkpoint {
 	t.Helper()
@@ -71,8 +71,8 @@ func modelOf(c weights.Config) backendtest.Model {
 
 func specs() []weightstest.Spec { return append(weightstest.Specs(), weightstest.Tiny()) }
 
-// The tolerance at fp32 is design's. The others are coarse on purpose: these models are random and up to four times
-// more sensitive than a trained one; how far trained scores move is measured in RATIONALE.md.
+// The tolerance at fp32 is that of goldens_test.go. The others are coarse on purpose: these models are random and up to
+// four times more sensitive than a trained one; how far trained scores move is measured in RATIONALE.md.
 var tolerances = map[Precision]float64{FP32: 1e-4, BF16: 0.15, Int8: 0.3}
 
 func TestAgainstReference(t *testing.T) {
@@ -109,7 +109,7 @@ func TestAgainstReference(t *testing.T) {
 	})
 }
 
-// Whatever its neighbours, and on any number of workers, a sequence's logits are the same bit for bit.
+// A sequence's logits are the same bit for bit with any neighbours, and on any number of workers.
 func TestSequencesDoNotMix(t *testing.T) {
 	each(t, func(t *testing.T, options Options) {
 		t.Helper()
@@ -224,7 +224,7 @@ func BenchmarkForward(b *testing.B) {
 	}
 }
 
-// Nothing that is not finite becomes a number again on its way to the logits.
+// A value that is not finite never becomes a number again on its way to the logits.
 func TestNonFinite(t *testing.T) {
 	each(t, func(t *testing.T, options Options) {
 		t.Helper()

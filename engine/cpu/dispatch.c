@@ -1,5 +1,5 @@
-// dispatch.c: the variants by name, and what must be asked of the system before one runs.
-#define _GNU_SOURCE // for what is beyond ISO C
+// dispatch.c: the variants by name, and the request to the system that one needs before it runs.
+#define _GNU_SOURCE // for functions beyond ISO C
 #include <string.h>
 
 #include "kernels.h"

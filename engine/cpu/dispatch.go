@@ -29,7 +29,7 @@ type Variant struct {
 	Available bool
 }
 
-// Variants lists what this architecture has kernels for, the best first; the last is always available.
+// Variants lists the variants of this architecture, the best first; the last is always available.
 func Variants() []Variant {
 	x, arm := &cpu.X86, &cpu.ARM64
 	avx2 := x.HasAVX2 && x.HasFMA
@@ -58,7 +58,7 @@ func findKernels(name string) *C.struct_kernels {
 
 func nameOf(kernels *C.struct_kernels) string { return C.GoString(kernels.name) }
 
-// dispatchTable says what each operation runs on, and why the variant was chosen.
+// dispatchTable lists the kernel of each operation, and why the variant was chosen.
 func dispatchTable(kernels *C.struct_kernels, precision Precision, why string) []backend.Dispatch {
 	var needs string
 	var others []string
@@ -93,7 +93,7 @@ func dispatchTable(kernels *C.struct_kernels, precision Precision, why string) [
 	return table
 }
 
-// chooseVariant returns the named variant, or the best one where name is empty. why says what made the choice.
+// chooseVariant returns the named variant, or the best one where name is empty. why is the reason.
 func chooseVariant(name string) (kernels *C.struct_kernels, why string, err error) {
 	why = "the best that this CPU has"
 	if name == "" {

@@ -1,4 +1,4 @@
-// dispatch.h: what dispatch.c asks of the system.
+// dispatch.h: the request of dispatch.c to the system.
 #ifndef METALRANK_CPU_DISPATCH_H
 #define METALRANK_CPU_DISPATCH_H
 

@@ -1,7 +1,7 @@
-// forward.c: the forward pass. After attention, a row's way through a layer is its own; so a chunk is cut into blocks of
-// rows, whose feed-forward values stay in the second-level cache, or over workers, who wait for each other once a layer:
-// when every key and value is there.
-#define _GNU_SOURCE // for what is beyond ISO C
+// forward.c: the forward pass. After attention, rows go through a layer independently. So a chunk is cut into blocks of
+// rows, so that their feed-forward values stay in the second-level cache, or over workers, which wait for each other once a
+// layer: until every key and value is there.
+#define _GNU_SOURCE // for functions beyond ISO C
 #include "forward.h"
 
 #include <sched.h>
@@ -15,7 +15,7 @@
 #define PAUSE()
 #endif
 
-// Each done_… charges the time since the last one to some work, if anybody wants to know.
+// Each done_… charges the time since the last one to some work, if the pass is profiled.
 static inline bool profiled(const struct pass* p) {
     return __builtin_expect(p->stopwatch != NULL, 0);
 }
@@ -49,7 +49,7 @@ static void in_layer(const struct pass* p, int layer) {
 }
 
 // meet returns once all members of the team have called it. The others are at work, so that the wait is short; if a
-// thread has lost its core, giving up ours is the best that can be done.
+// thread has lost its core, giving up ours is the best remedy.
 static void meet(const struct pass* p) {
     if (!p->team) return;
     int phase = atomic_load_explicit(&p->team->phase, memory_order_relaxed);
@@ -78,7 +78,7 @@ static ptrdiff_t qkv_stride(const struct model* m) {
     return stride_of(3 * m->h_padded, passed_bytes(m));
 }
 
-// passed_at is where element i of such values lies.
+// passed_at is the address of element i of such values.
 static void* passed_at(const struct model* m, void* values, ptrdiff_t i) {
     return (char*)values + i * passed_bytes(m);
 }
@@ -112,7 +112,7 @@ static void normalise(
     done_rows(p, WORK_NORM, m, width, 2 * sizeof(float));
 }
 
-// multiply runs a product over at most a block of rows, which `narrow` turns into what it takes; p has everything but x.
+// multiply runs a product over at most a block of rows, which `narrow` turns into its elements; p has everything but x.
 static void multiply(
     const struct pass* pass,
     enum work work,
@@ -155,7 +155,7 @@ static void project(
     }
 }
 
-// embed adds positions and types to the word embeddings, and leaves in x what the first layer takes.
+// embed adds positions and types to the word embeddings, and leaves the first layer's input in x.
 static void embed(const struct pass* p) {
     const struct model* m = p->model;
     const struct scratch* s = &p->scratch;
@@ -294,8 +294,8 @@ static void run_layer(const struct pass* p, int index) {
     transform(p, l, s->x, s->context, rows);
 }
 
-// run_last_layer computes of the last layer only what the head reads: keys and values of all rows, and from the queries
-// on the rows of [CLS], which it leaves in scratch.first. It returns their number.
+// run_last_layer computes only the part of the last layer that the head reads: keys and values of all rows, and from the
+// queries on only the rows of [CLS]. It leaves those in scratch.first, and returns their number.
 static int run_last_layer(const struct pass* p) {
     const struct model* m = p->model;
     const struct layer* l = &m->layers[m->layer_count - 1];
@@ -361,5 +361,5 @@ void forward(const struct pass* p) {
     m->kernels->f32.run(&classifier);
     done_product(p, WORK_HEAD, &classifier, &m->kernels->f32);
     if (m->kernels->leave) m->kernels->leave();
-    meet(p); // nobody takes up other work while a member reads what they share
+    meet(p); // no member leaves while another reads the shared values
 }

@@ -56,7 +56,7 @@ struct scratch {
     void* attention;
 };
 
-// team is what the workers of one chunk share, where several cut it by rows.
+// team is the state that the workers of one chunk share, where several cut it by rows.
 struct team {
     atomic_int arrived, phase;
     void* qkv[2]; // [tokens, 3 H] each, in turns: one is read while the next layer's is written
@@ -69,11 +69,11 @@ struct pass {
     struct team* team; // NULL: the worker has the chunk for itself
     int members;
     int tokens, sequences, begin, end;
-    struct stopwatch* stopwatch; // NULL: nobody wants to know where the time goes
+    struct stopwatch* stopwatch; // NULL: not profiled
 };
 
-// forward computes the logits of those sequences whose first token is among the rows: scratch.logits [n, C padded], in
-// their order. Every member of a team calls it.
+// forward computes the logits of those sequences that begin in the rows: scratch.logits [n, C padded], in their order.
+// Every member of a team calls it.
 void forward(const struct pass* pass);
 
 #endif

@@ -117,8 +117,8 @@ struct tiles {
 };
 
 // tile_amx adds to sums, or begins them. Its lines are `line` bytes apart. Where f is not NULL, it turns f's sums into
-// values meanwhile: the tile unit and the vector units work at the same time, but only on what lies close together in the
-// program.
+// values meanwhile: the tile unit and the vector units work at the same time, but only on instructions close together in
+// the program.
 INLINE void tile_amx(
     const enum kind kind,
     const enum activation activation,
@@ -168,11 +168,11 @@ INLINE void tile_amx(
     }
 }
 
-// What the first cache holds beside the rows that pass by: this many tiles of each of two panels.
+// The first cache holds MOST_STEPS tiles of each of two panels beside the rows that pass by.
 enum { MOST_STEPS = 8, MOST_AMX_ROWS = 128, RING = MOST_AMX_ROWS / 32 + 1 };
 
 // run_amx_slab multiplies up to MOST_AMX_ROWS rows, from r0 on. K is cut so that a part of two panels stays in the first
-// cache while all rows pass; sums wait in a ring, of which one block more than the rows have is in use: the one that is
+// cache while all rows pass; sums wait in a ring, which has one block more in use than the rows have: the block that is
 // being finished.
 INLINE void run_amx_slab(
     const enum kind kind,

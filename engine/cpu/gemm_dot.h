@@ -90,7 +90,7 @@ static void run_i8(const struct product* p) {
 }
 #endif
 
-// GCC 12 makes single lanes of some conversions, so that a variant may name the instructions.
+// GCC 12 does some conversions lane by lane, so that a variant may name the instructions.
 INLINE vu8 vi_low_bytes(vi v) {
 #ifdef VI_LOW_BYTES
     return (vu8)VI_LOW_BYTES(v);
@@ -117,7 +117,7 @@ INLINE vf load_row(const void* x, int i, const bool half) {
 
 #ifdef I8_STORE
 // range_of gives a row its own scale and zero, so that its smallest and largest value, and zero itself, are within the 256
-// steps. A row of zeros has scale 0, and one that holds what is not finite has NaN, which makes NaN of all its products.
+// steps. A row of zeros has scale 0; one with a value that is not finite has scale NaN, which makes all its products NaN.
 // It returns the steps of 1.
 INLINE float range_of(const void* x, int k, const bool half, struct quantised* row) {
     vf low = vf_set(0), high = vf_set(0), lost = vf_set(0);

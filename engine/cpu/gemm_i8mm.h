@@ -3,7 +3,7 @@
 
 enum { I8MM_ROWS = 8, I8MM_PAIRS = PANEL / 2 };
 
-// tile_i8mm computes sums [I8MM_ROWS, PANEL]; of the rows that are not there, `rows` on, those of the last are taken.
+// tile_i8mm computes sums [I8MM_ROWS, PANEL]; rows that are not there, from `rows` on, repeat the last one.
 INLINE void tile_i8mm(
     const uint8_t* x,
     ptrdiff_t x_stride,

@@ -1,4 +1,4 @@
-// kernels.h: what the forward pass needs of an instruction set, and the shapes in which it is handed over.
+// kernels.h: the kernels that the forward pass needs of an instruction set, and their arguments.
 //
 // Letters: T packed tokens, B sequences, L tokens of one sequence, H hidden size, A heads, D = H/A head size,
 // F feed-forward size, C labels; M rows, N columns and K terms of a matrix product.
@@ -7,9 +7,9 @@
 // no product has a ragged K, and rows of 4096 bytes don't fall into the same sets of a cache. Sizes named *_padded
 // count the zeros, but not the cache line.
 //
-// What a row becomes never depends on the rows beside it: neither on their number nor on its place among them. All
-// sums over K run in the same order in every tile, which makes a score the same bit for bit alone or in a batch, on
-// one thread or on many.
+// The result of a row never depends on the rows beside it: neither on their number nor on its place among them. All sums
+// over K run in the same order in every tile, which makes a score the same bit for bit alone or in a batch, on one thread
+// or on many.
 #ifndef METALRANK_CPU_KERNELS_H
 #define METALRANK_CPU_KERNELS_H
 
@@ -17,8 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// The compiler must not fuse a * b + c by itself: the same expression in two tiles must round alike. GCC leaves it with
-// -std=c11; cgo lets no flag through that says so.
+// The compiler must not fuse a * b + c by itself: the same expression in two tiles must round alike. GCC does not with
+// -std=c11; cgo allows no flag for it.
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF
 #endif
@@ -29,7 +29,7 @@ enum {
     SLACK_ROWS = 32,
 };
 
-// What is applied to each value of a product.
+// Applied to each value of a product.
 enum activation {
     ACTIVATION_NONE,
     ACTIVATION_GELU,
@@ -38,7 +38,7 @@ enum activation {
     ACTIVATION_TANH
 };
 
-// quantised says what a row of bytes stands for: value = scale * (byte - zero).
+// quantised gives the values of a row of bytes: value = scale * (byte - zero).
 struct quantised {
     float scale;
     int32_t zero;
@@ -54,8 +54,8 @@ struct linear {
     int n, k;            // padded
 };
 
-// product is one matrix product: y[m,n] = activation(x[m,k] Wᵀ + b) + residual. Where half is set, it is that instead of y
-// that is written, in bfloat16; only a matmul that `halves` does so.
+// product is one matrix product: y[m,n] = activation(x[m,k] Wᵀ + b) + residual. Where half is set, the result is written
+// there instead of y, in bfloat16; only a matmul that `halves` does so.
 struct product {
     const struct linear* w;
     const void* x;                // [m, k], in the elements of the matmul
@@ -82,7 +82,7 @@ struct attention {
     void* scratch; // attention_scratch(keys, D) bytes, aligned to 64
 };
 
-// narrowing turns rows x [m, k], float or bfloat16, into what a matmul takes as x.
+// narrowing turns rows x [m, k], float or bfloat16, into the elements that a matmul takes.
 typedef void narrowing(
     const void* x,
     ptrdiff_t x_stride,
@@ -100,13 +100,13 @@ struct matmul {
     narrowing* narrow_half; // bfloat16 rows; NULL unless it halves
     void (*attend)(const struct attention*);
     size_t (*attention_scratch)(int keys, int size);
-    // Queries, keys, values and the feed-forward's inner values are bfloat16: what is read once more, and rounded then.
+    // Queries, keys, values and the feed-forward's inner values are bfloat16: they are read once more, and rounded then.
     bool halves;
     int panel;        // columns
     int group;        // terms
     int weight_bytes; // of one element of W
     int input_bytes;  // of one element of x
-    // The instructions that the time goes into: of products with weights, and of attention's.
+    // The instructions that take most time: of products with weights, and of attention's.
     const char *how, *attend_how;
 };
 

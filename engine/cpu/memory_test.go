@@ -15,7 +15,8 @@ import (
 	"github.com/metalrank/metalrank/weights/convert"
 )
 
-// maxScratchBytes is what a backend may take up besides its weights: while it loads, and with 16,384 tokens in a batch.
+// maxScratchBytes is the memory that a backend may take up besides its weights: while it loads, and with 16,384 tokens in a
+// batch.
 const maxScratchBytes = 64 << 20
 
 // status reads a field of /proc/self/status, in bytes.
@@ -36,7 +37,7 @@ func status(t *testing.T, field string) int {
 }
 
 // The embedded model, its layers in groups of four bits as MLX has them: at no time is there a copy of it in floats besides
-// what the backend keeps.
+// the backend's own.
 func TestResidentMemory(t *testing.T) {
 	if runtime.GOOS != "linux" || testing.Short() { // under the race detector, memory is another matter
 		t.Skip("reads /proc")

@@ -19,8 +19,8 @@ func packRow[T any](panels, row []T, n, k, panel, group int) {
 // largestInt8 is the magnitude of the largest weight that is quantised here. -128 is not used, so that the range is symmetric.
 const largestInt8 = 127
 
-// int8Row returns row o of a matrix as bytes, as quantiseRow does: those that are stored, where there is one scale for the
-// row, since rounding them again to another scale could only add an error. row is scratch.
+// int8Row returns row o of a matrix as bytes, as quantiseRow does. If the row is stored as bytes with one scale, it returns
+// those: rounding them again to another scale could only add an error. row is scratch.
 func int8Row(w weights.Tensor, o int, row []float32, q []int8) (scale float32, sum int32) {
 	in := len(row)
 	if w.Channel == nil {
@@ -36,8 +36,8 @@ func int8Row(w weights.Tensor, o int, row []float32, q []int8) (scale float32, s
 	return stored[0], sum
 }
 
-// quantiseRow turns one output channel into bytes: row[i] ≈ scale · q[i]. It returns the scale and the sum of q. A channel that
-// holds what is not finite has scale NaN, which makes NaN of all its products.
+// quantiseRow turns one output channel into bytes: row[i] ≈ scale · q[i]. It returns the scale and the sum of q. A channel
+// with a value that is not finite has scale NaN, which makes all its products NaN.
 func quantiseRow(row []float32, q []int8) (scale float32, sum int32) {
 	var largest float64
 	for _, v := range row {

@@ -1,5 +1,5 @@
 // peak.c: see peak.h.
-#define _GNU_SOURCE // for what is beyond ISO C
+#define _GNU_SOURCE // for functions beyond ISO C
 #include "peak.h"
 
 #include <stdint.h>

@@ -17,9 +17,9 @@ import (
 	"unsafe"
 )
 
-// Peaks are what some workers can do at most, all together, measured one after another while nothing else should run.
+// Peaks are the highest rates of some workers, all together, measured one after another. Nothing else should run meanwhile.
 type Peaks struct {
-	Variant string // whose instructions were measured
+	Variant string // its instructions were measured
 	Workers int
 	// FLOPS are operations a second of a chain of multiply-adds between registers, by precision; Half is that of halves,
 	// which no variant computes in. A precision for which there is no chain is missing, and Half is 0.
@@ -36,7 +36,7 @@ const (
 	memoryCopyBytes = 256 << 20
 )
 
-// peakRounds is how often each is measured. The best counts: whatever else runs meanwhile only makes them slower.
+// peakRounds is how often each is measured. The best counts: other programs only make them slower.
 const peakRounds = 9
 
 // MeasurePeaks takes about 60 slices' time. Errors: a variant that options name and the machine lacks.
@@ -77,7 +77,7 @@ func (p *Peaks) chain(kernels *C.struct_kernels, chain *C.chain, slice time.Dura
 	})
 }
 
-// together adds up what f measures on each worker's thread at the same time.
+// together adds up the rates that f measures on each worker's thread at the same time, and returns the best round's sum.
 func (p *Peaks) together(f func() float64) float64 {
 	best := 0.0
 	for range peakRounds {

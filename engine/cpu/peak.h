@@ -1,4 +1,4 @@
-// peak.h: what the cores can do at most.
+// peak.h: the highest rates of the cores.
 #ifndef METALRANK_CPU_PEAK_H
 #define METALRANK_CPU_PEAK_H
 
@@ -6,15 +6,15 @@
 // and an addition are two.
 typedef double chain(void);
 
-// peaks are what a variant multiplies with; any but f32 may be NULL.
+// peaks are the chains of a variant's multiply-adds; NULL: none.
 struct peaks {
     const char* variant;
     chain *f32, *i8, *bf16;
     chain* f16;    // no variant computes in halves; it is measured to compare with a GPU
-    chain* vector; // of int8 without tiles, where i8 has them
+    chain* vector; // of int8 without tiles, where i8 uses them
 };
 
-// find_peaks returns a variant's, or NULL where there are no chains for it.
+// find_peaks returns a variant's peaks, or NULL where there are no chains for it.
 const struct peaks* find_peaks(const char* variant);
 
 // chain_rate runs a chain for some seconds on this thread, and returns operations a second.

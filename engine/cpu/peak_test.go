@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestPeaks has a rate for every precision that the variant has a chain for, and for every copy. How large they are is the
-// machine's business: another program may have the cores meanwhile.
+// TestPeaks wants a rate for every precision that the variant has a chain for, and for every copy. It has no bounds for the
+// rates: another program may have the cores meanwhile.
 func TestPeaks(t *testing.T) {
 	rate := func(name string, x float64) {
 		t.Helper()

@@ -44,7 +44,7 @@ func (p *plan) make(starts []int32) {
 		p.order = append(p.order, int32(i))
 	}
 	length := func(i int32) int { return int(starts[i+1] - starts[i]) }
-	// The longest first, so that the short ones even out what is left. Equal lengths keep their order.
+	// The longest first, so that the short ones even out the rest. Equal lengths keep their order.
 	slices.SortFunc(p.order, func(a, b int32) int {
 		return cmp.Or(cmp.Compare(length(b), length(a)), cmp.Compare(a, b))
 	})
@@ -110,7 +110,7 @@ func (p *plan) members(tokens int) int {
 
 func (c *chunk) reset() { c.sequences, c.tokens, c.cost = c.sequences[:0], 0, 0 }
 
-// resize returns s with n elements, keeping what lies in its memory behind them.
+// resize returns s with n elements. It keeps the elements in its memory behind them.
 func resize[T any](s []T, n int) []T {
 	if n <= cap(s) {
 		return s[:n]

@@ -15,7 +15,7 @@ func startsOf(lengths []int) []int32 {
 	return starts
 }
 
-// Whatever the lengths: every sequence is in one chunk, no chunk is beyond the capacity, and sums are right.
+// With any lengths, every sequence is in one chunk, no chunk is beyond the capacity, and sums are right.
 func TestPlanIsAPartition(t *testing.T) {
 	p := plan{}
 	rapid.Check(t, func(t *rapid.T) {

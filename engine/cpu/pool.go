@@ -37,10 +37,10 @@ func newPool(workers []*scratch) *pool {
 	return p
 }
 
-// run hands out all chunks of a call's plan and waits for what it handed out. It stops when ctx ends.
+// run hands out all chunks of a call's plan and waits for their tasks. It stops when ctx ends.
 //
-// The members of a team wait for each other, so that a team must not be handed out among others' tasks: workers take
-// tasks in order, and a team that is whole before the next one begins always gets its workers.
+// The members of a team wait for each other, so that no other tasks may come between theirs: workers take tasks in order,
+// and a team that is complete before the next one begins always gets its workers.
 func (p *pool) run(ctx context.Context, c *call) error {
 	defer c.running.Wait()
 	for i := range c.plan.chunks {

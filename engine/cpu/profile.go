@@ -29,11 +29,12 @@ var works = [C.WORK_COUNT]cost.Name{
 	C.WORK_HEAD: cost.Head, C.WORK_NARROW: Narrow, C.WORK_NORM: Norm, C.WORK_WAIT: Wait,
 }
 
-// Profile says what the workers' time went into in one pass.
+// Profile has the times of the workers' work in one pass.
 type Profile struct {
 	Wall    time.Duration // of the whole pass
 	Workers int
-	// Busy is what all workers together had to do, by another clock than Spans. Wall · Workers - Busy is what they idled.
+	// Busy is the working time of all workers together, by another clock than Spans. Wall · Workers - Busy is their idle
+	// time.
 	Busy  time.Duration
 	Spans []Span
 }
@@ -90,12 +91,12 @@ func (p *profile) ended(s *scratch, begin time.Time) {
 func (p *profile) gathered(s *scratch) *C.struct_stopwatch {
 	watch := &p.watches[s.worker]
 	rows := C.uint64_t(s.pass[0].end - s.pass[0].begin)
-	// Words and floats of the same size: those of the table may be narrower.
+	// Words count as floats, though those of the table may be narrower.
 	C.lap(watch, C.WORK_GATHER, 0, rows*C.uint64_t(s.pass[0].model.e)*8)
 	return watch
 }
 
-// Profile is Forward that says where the time went. Nothing else should run on the machine meanwhile.
+// Profile is Forward that also returns the times of its work. Nothing else should run on the machine meanwhile.
 func (b *Backend) Profile(ctx context.Context, batch *backend.Batch, out []float32) (Profile, error) {
 	p, err := newProfile(len(b.workers), b.config.Layers)
 	if err != nil {
@@ -109,7 +110,7 @@ func (b *Backend) Profile(ctx context.Context, batch *backend.Batch, out []float
 	return p.result(), nil
 }
 
-// result adds up the workers. What a tick is in seconds follows from the pass itself.
+// result adds up the workers. The length of a tick in seconds follows from the pass itself.
 func (p *profile) result() Profile {
 	wall := time.Since(p.begin)
 	tick := float64(wall) / float64(max(C.ticks()-p.beginTick, 1))

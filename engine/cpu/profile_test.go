@@ -37,7 +37,7 @@ func profiled(t *testing.T, options Options, lengths ...int) (Profile, func() Pr
 	return again(), again
 }
 
-// TestProfileCounts holds what is counted to a count by hand: MiniLM has H 384 and F 1536, and two sequences of 64 and 40
+// TestProfileCounts compares the counts with a count by hand: MiniLM has H 384 and F 1536, and two sequences of 64 and 40
 // tokens are one block of 104 rows.
 func TestProfileCounts(t *testing.T) {
 	const h, f, m, first, last = 384, 1536, 104, 2, 5
@@ -74,7 +74,7 @@ func TestProfileCounts(t *testing.T) {
 	}
 }
 
-// TestProfileOfProducts holds valid FLOPs to those that package cost has: MiniLM's rows need no padding but its label.
+// TestProfileOfProducts holds valid FLOPs to those that package cost has: only MiniLM's label needs padding, not its rows.
 func TestProfileOfProducts(t *testing.T) {
 	lengths := []int{128, 1, 77, 300, 16}
 	for _, precision := range []Precision{FP32, Int8} {

@@ -1,4 +1,4 @@
-// rows.h: what is done to rows one by one.
+// rows.h: operations on rows, one by one.
 
 // act is an activation; a coarse one is for values that are rounded to eight bits next.
 INLINE vf act(enum activation kind, const bool coarse, vf x) {

@@ -7,8 +7,8 @@ import "C"
 
 import "unsafe"
 
-// scratch is what one worker computes in, for chunks of at most its tokens. Go's side of it are slices over the same
-// memory.
+// scratch is the memory that one worker computes in, for chunks of up to a number of tokens. Its Go slices are over the
+// memory of its C pointers.
 type scratch struct {
 	worker                   int // its number, from 0 on
 	arena                    arena

@@ -1,5 +1,5 @@
 // simd.h: the vectors that all kernels are written in. vf is W floats and vi is W ints; both are the compiler's vector
-// types, so that + - * / & | << and comparisons are operators. Before it, a variant defines W and includes what has
+// types, so that + - * / & | << and comparisons are operators. Before it, a variant defines W and includes the header with
 // its instructions; where it defines VF_FMA and the like, those are used, else plain operators.
 
 #include <string.h>
@@ -129,8 +129,8 @@ INLINE float vf_top(vf v) {
 #define UNROLL PRAGMA(GCC unroll 64)
 #endif
 
-// EXCHANGE swaps, for each pair of rows whose numbers differ by h, the lanes of one that have h in their number with
-// those of the other that do not.
+// EXCHANGE swaps, for each pair of rows i and i + h, the lanes of row i that have bit h in their number with the lanes of
+// row i + h that do not.
 #define LANE_OF_LOWER(i)  ((i) & h ? W + (i) - h : (i))
 #define LANE_OF_HIGHER(i) ((i) & h ? W + (i) : (i) + h)
 #define EXCHANGE(rows, distance)                                                                   \

@@ -15,8 +15,8 @@ import (
 	"github.com/metalrank/metalrank/weights/builtin"
 )
 
-// Speeds of this machine change within minutes where others share it. So each measurement has a round of its own beside a
-// measurement of what the cores could do at that moment, and what counts is the median of the rounds' shares.
+// Speeds of a shared machine change within minutes. So each measurement has a round of its own beside a measurement of the
+// cores' peak at that moment, and the median of the rounds' shares counts.
 const (
 	speedRounds = 7
 	sliceMS     = "40"
@@ -24,7 +24,7 @@ const (
 
 // BenchmarkPeak reports, for the variant that would be chosen (METALRANK_CPU names another), in percent of the peak of its
 // multiply-adds on all cores: each product at M = 2048, and the whole pass at 128 tokens a pair, at each precision. The
-// arithmetic of a pass is what valid tokens need, less what the last layer's pruning saves.
+// arithmetic of a pass is that of valid tokens, less the savings of the last layer's pruning.
 func BenchmarkPeak(b *testing.B) {
 	kernels, _, err := chooseVariant("")
 	if err != nil {
@@ -37,7 +37,7 @@ func BenchmarkPeak(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer checkpoint.Close()
-	shares := map[string][]float64{} // percent, by what was measured
+	shares := map[string][]float64{} // percent, by measurement
 	for range speedRounds {
 		for name, share := range productShares(b, program, variant) {
 			shares[name] = append(shares[name], share)
@@ -49,7 +49,7 @@ func BenchmarkPeak(b *testing.B) {
 		}
 		passShares(b, program, variant, checkpoint, precision, shares)
 	}
-	for b.Loop() { // what there is to do has been done
+	for b.Loop() { // all has been measured before
 	}
 	b.ReportMetric(0, "ns/op")
 	for name, all := range shares {

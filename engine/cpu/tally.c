@@ -1,5 +1,5 @@
 // tally.c: see tally.h.
-#define _GNU_SOURCE // for what is beyond ISO C
+#define _GNU_SOURCE // for functions beyond ISO C
 #include "tally.h"
 
 #include <time.h>

@@ -1,5 +1,5 @@
-// tally.h: what the workers' time goes into, counted while somebody profiles. Otherwise a pass has no clock, and a lap
-// is one branch that always goes the same way.
+// tally.h: the workers' time by kind of work, counted while a pass is profiled. Otherwise a pass has no clock, and a lap is
+// one branch that always goes the same way.
 #ifndef METALRANK_CPU_TALLY_H
 #define METALRANK_CPU_TALLY_H
 
@@ -8,7 +8,7 @@
 
 #include "kernels.h"
 
-// What a worker does; profile.go has their names.
+// Kinds of a worker's work; profile.go has their names.
 enum work {
     WORK_GATHER, // Go's part: embeddings looked up, logits put in their places
     WORK_EMBED,
@@ -33,14 +33,14 @@ struct tally {
     uint64_t ticks, calls, flops, bytes;
 };
 
-// stopwatch is one worker's. The layer `layers` stands for what is in none.
+// stopwatch is one worker's. The layer `layers` stands for work in no layer.
 struct stopwatch {
     uint64_t last; // ticks at the last lap
     int layer;
     struct tally* tallies; // [layers + 1][WORK_COUNT]
 };
 
-// ticks reads a clock that runs at a steady rate, whatever the core's.
+// ticks reads a clock that runs at a steady rate, independent of the core's.
 uint64_t ticks(void);
 
 // lap charges the time since the last lap to some work.

@@ -7,7 +7,7 @@
 enum { EACH = 4 }; // vectors that hide the latency of a multiply-add
 
 // A clamp loses a NaN, and a function with a limit loses an infinity. The GELUs, ReLU and tanh give NaN or an infinity for
-// both, so that what went wrong before them shows in the logit; the exponentials leave that to those who call them.
+// both, so that an earlier error shows in the logit; the exponentials leave that to their callers.
 
 // FOR_EACH repeats a statement for the vectors i of such a function.
 #define FOR_EACH UNROLL for (int i = 0; i < count; i++)
@@ -80,7 +80,7 @@ INLINE vf vf_exp2_coarse(vf x) {
     return (vf)((vi)p + ((vi)shifted << 23));
 }
 
-// Good to an absolute error of 1e-7: what the pooler needs, whose result is summed.
+// Good to an absolute error of 1e-7: enough for the pooler, as its result is summed.
 INLINE vf vf_tanh(vf x) {
     return vf_or_nan(1 - 2 / (1 + vf_exp(x + x)), x);
 }

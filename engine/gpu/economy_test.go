@@ -10,7 +10,7 @@ import (
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
-// mixed are the lengths of 32 pairs with a heavy tail, mean 107: what a search engine sends (log-normal, as the workload
+// mixed are the lengths of 32 pairs with a heavy tail, mean 107, as a search engine sends them (log-normal, as the workload
 // of that name in tools/bench/peers).
 func mixed() []int {
 	return []int{
@@ -26,8 +26,8 @@ func useful(layers, h, f int, lengths []int) float64 {
 	return flops
 }
 
-// TestArithmetic holds dispatches to five a layer, one more in the last, and two besides; and what is multiplied to
-// what is useful, the padding of tiles included. Multiplications are counted exactly in plain mode, too.
+// TestArithmetic holds dispatches to five a layer, one more in the last, and two besides; and multiplications, the padding
+// of tiles included, to the useful ones. Multiplications are counted exactly in plain mode, too.
 func TestArithmetic(t *testing.T) {
 	notShort(t)
 	layers := 2
@@ -80,7 +80,7 @@ func TestTraffic(t *testing.T) {
 	layer := func(wide, rows, residual int) int { // bytes of a block, projection aside, that makes rows
 		block := h*h + 2*h*f               // weights
 		block += rows * (h + h + residual) // attention's output in, the residual in, normed out
-		block += rows*(h+f) + rows*(f+h+h) // feed-forward block, and what it adds
+		block += rows*(h+f) + rows*(f+h+h) // feed-forward block, with its residual
 		return size * (block + wide)
 	}
 	least := size * tokens * h                                                             // embeddings out; tables are small

@@ -39,7 +39,7 @@ func (m *model) recordEmbedding(s *slot) error {
 	return s.recorded(cost.NoLayer, cost.Projection, err)
 }
 
-// record replaces x [T, H] by the output of block number index. Every dispatch reads what the one before has written.
+// record replaces x [T, H] by the output of block number index. Every dispatch reads the output of the one before.
 func (l *layer) record(attention *kernels.Attention, s *slot, index int) error {
 	r, tokens, h := s.recorder, s.batch.Tokens(), s.shape.hidden
 	r.Barrier()
@@ -63,7 +63,7 @@ func (l *layer) record(attention *kernels.Attention, s *slot, index int) error {
 	return recordFeedForward(s, index, tokens, l.inner, &l.outer, s.x)
 }
 
-// recordFeedForward leaves in out what the rest of a block makes of rows of normed.
+// recordFeedForward leaves in out the output of the rest of a block for rows of normed.
 func recordFeedForward(s *slot, index, rows int, inner *kernels.Gemm, outer *normed, out metal.Binding) error {
 	s.recorder.Barrier()
 	err := inner.Record(s.recorder, kernels.Rows{M: rows, A: s.normed, Y: s.wide})

@@ -1,7 +1,8 @@
 // Package gpu runs the forward pass of a BERT cross-encoder on a metal.Device: a forward pass is one list of dispatches,
-// five to a layer and two besides, over weights that were put into the device's memory when the model was opened.
+// five to a layer, one more in the last and two besides, over weights that were put into the device's memory when the model
+// was opened.
 //
-// It knows neither which driver the device has nor who asks for scores.
+// It knows neither which driver the device has nor its callers.
 package gpu
 
 import (
@@ -22,14 +23,14 @@ const overlap = 2
 // Opener opens the device of a driver, by the driver's name; metal/open.Device is one.
 type Opener func(driver string) (metal.Device, error)
 
-// ErrNoDevice is wrapped by what Open returns where there is no device to run on.
+// ErrNoDevice is wrapped by the error that Open returns where there is no device to run on.
 var ErrNoDevice = metal.ErrNoDevice
 
 // Config says how to run a model.
 type Config struct {
 	Driver         string // "metal" or "sim"; also the backend's name
-	Float32        bool   // activations, and weights that are not quantised, in fp32: for checking what fp16 costs
-	MaxBatchTokens int    // T that memory is set aside for; a larger batch gets its own
+	Float32        bool   // activations, and weights that are not quantised, in fp32: to check the errors of fp16
+	MaxBatchTokens int    // tokens preallocated per slot; larger batches allocate a slot of their own
 }
 
 // Backend implements backend.Backend.
@@ -42,7 +43,7 @@ type Backend struct {
 	model   *model
 	limits  backend.Limits
 	slots   chan *slot     // that are free
-	late    sync.WaitGroup // passes whose callers have left
+	late    sync.WaitGroup // passes that their callers gave up
 }
 
 // Open opens a device and puts the weights of an open checkpoint into its memory, which the backend does not need
@@ -102,7 +103,7 @@ func (b *Backend) Info() backend.Info {
 	}
 }
 
-// Close implements backend.Backend. It waits for passes whose callers have left.
+// Close implements backend.Backend. It waits for passes that their callers gave up.
 func (b *Backend) Close() error {
 	b.late.Wait()
 	var errs []error
@@ -129,9 +130,9 @@ func (b *Backend) Forward(ctx context.Context, batch *backend.Batch, out []float
 	backend.Encoded(ctx)
 	if _, err := pending.Wait(ctx); err != nil {
 		if ctx.Err() != nil {
-			// The device goes on, and the slot is its until it is done.
+			// The device goes on, and uses the slot until it is done.
 			b.late.Go(func() {
-				_, _ = pending.Wait(context.WithoutCancel(ctx)) // nobody is left to tell
+				_, _ = pending.Wait(context.WithoutCancel(ctx)) // the caller has left
 				_ = b.release(s)
 			})
 			return err
@@ -152,7 +153,7 @@ func (b *Backend) check(batch *backend.Batch, out []float32) error {
 	return nil
 }
 
-// acquire takes a free slot, or makes one for a batch that is larger than they are.
+// acquire takes a free slot, or makes one for a batch that is larger than the slots.
 func (b *Backend) acquire(ctx context.Context, tokens int) (*slot, error) {
 	select {
 	case s := <-b.slots:

@@ -16,8 +16,7 @@ import (
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
-// What logits may differ by from float64: design's allowance for fp16, and for fp32 ten times what goldens are held to
-// on the CPU, as the issue of these kernels has it.
+// Allowed differences of logits from float64: for fp16, and for fp32 ten times the tolerance of the goldens on the CPU.
 const (
 	halfAllowed  = 2e-2
 	floatAllowed = 1e-3
@@ -54,7 +53,7 @@ func TestAgainstReference(t *testing.T) {
 	}
 }
 
-// TestLengths has sequences of all lengths in one batch: far more tokens than memory was set aside for.
+// TestLengths runs sequences of all lengths in one batch: far more tokens than a slot has memory for.
 func TestLengths(t *testing.T) {
 	notShort(t)
 	spec := weightstest.Specs()[0]
@@ -70,8 +69,8 @@ func TestLengths(t *testing.T) {
 	r.compare(t, r.batch(3, lengths...), halfAllowed)
 }
 
-// TestBatching holds that a sequence's logits are the same bits alone, among others, and in any order, whatever tiles the
-// sizes of the batches lead to.
+// TestBatching checks that a sequence's logits are the same bits alone, among others, and in any order, with all tiles that
+// the sizes of the batches lead to.
 func TestBatching(t *testing.T) {
 	notShort(t)
 	spec := weightstest.Specs()[2] // three labels
@@ -106,8 +105,8 @@ func TestBatching(t *testing.T) {
 	}
 }
 
-// TestChecked runs whole passes in checked mode: no dispatch reads what it should not, or what another one writes without
-// a barrier between.
+// TestChecked runs whole passes in checked mode: no dispatch reads memory that it should not, or that another one writes
+// without a barrier between.
 func TestChecked(t *testing.T) {
 	notShort(t)
 	for i, spec := range specs() {
@@ -153,12 +152,12 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestNonFinite: nothing that is not finite becomes a number again on its way to the logits; in half precision, neither does
-// what half precision cannot hold.
+// TestNonFinite: a value that is not finite never becomes a number again on its way to the logits; nor, in half precision,
+// does a value too large for it.
 func TestNonFinite(t *testing.T) {
 	notShort(t)
 	for _, full := range []bool{false, true} {
-		beyond := float32(1e6) // biases are float32, what they are added to is stored as half
+		beyond := float32(1e6) // biases are float32, the sums with them are stored as half
 		if full {
 			beyond = 3e38
 		}

@@ -13,8 +13,8 @@ import (
 	"github.com/metalrank/metalrank/weights"
 )
 
-// memory reads a checkpoint's tensors into buffers of the device. It does not have the device read the file's own pages:
-// somebody may write to a file while it is mapped.
+// memory reads a checkpoint's tensors into buffers of the device. The device does not read the file's own pages: another
+// process may write to a file while it is mapped.
 type memory struct {
 	device     metal.Device
 	checkpoint *weights.Checkpoint
@@ -36,7 +36,7 @@ func (m *memory) close() error {
 	return errors.Join(errs...)
 }
 
-// put fills a buffer with tensors, one behind the other, whose elements become d where they are floats.
+// put fills a buffer with tensors, one behind the other; elements that are floats become d.
 func (m *memory) put(d kernels.DType, tensors ...weights.Tensor) (metal.Binding, error) {
 	size := 0
 	for _, t := range tensors {

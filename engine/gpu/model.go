@@ -14,7 +14,7 @@ type model struct {
 	embed      *kernels.Embed
 	projection *kernels.Gemm // embeddings to H; nil where they have that size
 	attention  *kernels.Attention
-	layers     []layer // but the last
+	layers     []layer // all but the last
 	last       lastLayer
 	head       *kernels.Head
 }

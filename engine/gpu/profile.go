@@ -17,12 +17,12 @@ type Step struct {
 	Kernels []string // that it ran
 	// Time is the device's own, or zero where it can't tell; Wall is from submitting to the end, as the host saw it.
 	Time, Wall time.Duration
-	Pending    metal.Pending // which has ended: for what its driver adds to it
+	Pending    metal.Pending // has ended; its driver may add data to it
 }
 
-// Profile is Forward that submits each operation by itself, waits for it, and says what it took. A GPU of Apple's reads
-// its clock between command buffers, not between the dispatches of one; so what overlaps in an ordinary pass, the start
-// of one kernel with the end of another, does not here.
+// Profile is Forward that submits each operation by itself, waits for it, and returns its time. Apple's GPUs read their
+// clock between command buffers, not between the dispatches of one. So the start of a kernel does not overlap the end of
+// another, as it does in an ordinary pass.
 func (b *Backend) Profile(ctx context.Context, batch *backend.Batch, out []float32) (steps []Step, err error) {
 	if err := b.check(batch, out); err != nil || batch.Tokens() == 0 {
 		return nil, err

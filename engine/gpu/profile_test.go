@@ -10,7 +10,7 @@ import (
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
-// TestProfile has the operations of package cost one by one, in their order, with the logits of an ordinary pass.
+// TestProfile wants the operations of package cost one by one, in their order, with the logits of an ordinary pass.
 func TestProfile(t *testing.T) {
 	for _, spec := range weightstest.Specs()[:2] {
 		r := newRig(t, sim.Config{}, written(t, spec), gpu.Config{})

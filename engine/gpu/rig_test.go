@@ -23,7 +23,7 @@ type rig struct {
 	device    *recording
 }
 
-// recording is a simulator that keeps what was submitted to it.
+// recording is a simulator that keeps the work submitted to it.
 type recording struct {
 	*sim.Device
 	mu      sync.Mutex
@@ -41,10 +41,10 @@ func (r *recording) Submit(list *metal.CommandList) (metal.Pending, error) {
 	return pending, err
 }
 
-// Close leaves the simulator to whoever opened it: a rig's backends take turns with it.
+// Close leaves the simulator to its opener: a rig's backends take turns with it.
 func (r *recording) Close() error { return nil }
 
-// reports are those of all passes so far, which it forgets.
+// reports returns the reports of all passes so far, and forgets them.
 func (r *recording) reports() []sim.Report {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -132,7 +132,7 @@ func (r *rig) compare(t *testing.T, batch *backend.Batch, allowed float64) {
 	t.Logf("%d sequences, %d tokens: largest difference %.2g of %.2g allowed", batch.Sequences(), batch.Tokens(), worst, allowed)
 }
 
-// notShort skips what takes long and has nothing to race.
+// notShort skips, in short mode, a test that takes long and has nothing to race.
 func notShort(t *testing.T) {
 	t.Helper()
 	if testing.Short() {

@@ -10,36 +10,36 @@ import (
 	"github.com/metalrank/metalrank/metal"
 )
 
-// shape is what the size of activations depends on.
+// shape has the sizes that activations depend on.
 type shape struct {
 	hidden, feedForward, labels int // H, F, C
 	embedding                   int // E, the size of embeddings before they are projected to H
 	dtype                       kernels.DType
 }
 
-// slot is the memory of one forward pass, for up to capacity tokens, and what it is recorded with.
+// slot is the memory of one forward pass, for up to capacity tokens, and its recorder.
 //
-// Five pieces hold activations; each is used again as soon as what it held has been read for the last time.
+// Four pieces hold activations; each is used again as soon as its content has been read for the last time.
 type slot struct {
 	shape    shape
 	capacity int
 	recorder *kernels.Recorder
 	buffer   metal.Buffer
-	batch    *backend.Batch // that fill was given; not kept beyond its pass
+	batch    *backend.Batch // the batch that fill was given; not kept beyond its pass
 	items    []kernels.AttentionItem
 
 	// profile gets each operation as soon as it is recorded; nil: they all go to the device together.
 	profile func(layer int, name cost.Name) error
 
-	itemCount int // of all tokens; behind them are those of first tokens alone
+	itemCount int // items of all tokens; behind them are those of first tokens alone
 
-	// What the host writes, and at the end reads.
+	// Written by the host or, at the end, read by it.
 	tokens    metal.Binding // [3, T] u32: ids, positions, types
 	work      metal.Binding // [itemCount + B] AttentionItem
 	first     metal.Binding // [B] u32: the row of each sequence's first token
 	logitsOut metal.Binding // [B, C] f32
 
-	// What stays on the device.
+	// These stay on the device.
 	x       metal.Binding // [T, H]: a layer's input and output
 	normed  metal.Binding // [T, H]: after the attention block
 	context metal.Binding // [T, H]: attention's output
@@ -91,7 +91,7 @@ func (s *slot) close() error { return s.buffer.Close() }
 // itemBytes is the size of an AttentionItem.
 const itemBytes = 16
 
-// fill writes what the kernels read of a batch.
+// fill writes the data of a batch that the kernels read.
 func (s *slot) fill(batch *backend.Batch) {
 	s.batch = batch
 	tokens := batch.Tokens()
@@ -128,7 +128,7 @@ func (s *slot) logits(out []float32) {
 	}
 }
 
-// columns is at, from column n of its rows on.
+// columns returns at from column n of its rows on.
 func (s *slot) columns(at metal.Binding, n int) metal.Binding {
 	return metal.At(at.Buffer, at.OffsetBytes+n*s.shape.dtype.Size())
 }

@@ -70,7 +70,7 @@ func relu(x float64) float64 { return orNaN(max(x, 0), x) }
 
 func tanh(x float64) float64 { return orNaN(math.Tanh(x), x) }
 
-// orNaN is y, or NaN where x is not finite: it keeps limits of functions from hiding what went wrong before them.
+// orNaN is y, or NaN where x is not finite: it keeps limits of functions from hiding earlier errors.
 func orNaN(y, x float64) float64 { return y + 0*x }
 
 func activationFunc(a weights.Activation) (func(float64) float64, error) {

@@ -2,8 +2,7 @@
 // backend is tested by, and a backend that runs anywhere.
 //
 // It computes each step as its formula reads, in a fixed order of summation, so that a score depends
-// neither on the other sequences of a batch nor on the number of cores. It knows nothing of speed beyond
-// what keeps a demonstration bearable.
+// neither on the other sequences of a batch nor on the number of cores. It is only as fast as a demonstration needs.
 //
 // Letters: T packed tokens, B sequences, L tokens of one sequence, H hidden size, A heads, D = H/A head
 // size, F feed-forward size, C labels.
@@ -22,7 +21,7 @@ import (
 // rows that a batch names are read.
 type Backend struct {
 	checkpoint *weights.Checkpoint // until New returns
-	err        error               // the first of reading
+	err        error               // the first error of reading
 
 	config          weights.Config
 	words           weights.Tensor // [vocabulary, E]
@@ -36,17 +35,17 @@ type Backend struct {
 	activation      func(float64) float64
 	poolerFunction  func(float64) float64
 	weightSizeBytes int64
-	observer        Observer // nil: nobody looks
+	observer        Observer // nil: none
 }
 
 // Observer is shown the rows [n, width] that enter linear layers, named as their weights are, less ".weight". It must not
 // keep or change them.
 type Observer func(layers []string, rows []float64, width int)
 
-// Observe has all later passes shown to f, one call at a time if passes are. The classifier is left out.
+// Observe makes all later passes call f, one call at a time if passes run one at a time. The classifier is left out.
 func (b *Backend) Observe(f Observer) { b.observer = f }
 
-// observe shows what is about to enter layers.
+// observe shows the observer the rows that are about to enter layers.
 func (b *Backend) observe(rows []float64, layers ...*linear) {
 	if b.observer == nil {
 		return

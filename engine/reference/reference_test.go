@@ -10,8 +10,8 @@ import (
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
-// The whole forward pass is compared with transformers in engine/goldens_test.go. Here: the pieces, against values
-// known otherwise, and what a Backend promises.
+// The whole forward pass is compared with transformers in engine/goldens_test.go. These tests compare the pieces with
+// values known otherwise, and check the contract of a Backend.
 
 func open(t testing.TB, spec weightstest.Spec) (*Backend, weights.Config) {
 	t.Helper()
@@ -139,8 +139,8 @@ func BenchmarkForward(b *testing.B) {
 	b.ReportMetric(float64(batch.Tokens())*float64(b.N)/b.Elapsed().Seconds(), "tokens/s")
 }
 
-// Nothing that is not finite becomes a number again on its way to the logits. Sums are float64, so that what float32 cannot
-// hold is a number here until it is a logit.
+// A value that is not finite never becomes a number again on its way to the logits. Sums are float64, so that a value too
+// large for float32 is a number here until it is a logit.
 func TestNonFinite(t *testing.T) {
 	backendtest.NonFinite(t, float32(math.Inf(1)), func(t *testing.T, spec weightstest.Spec) (backend.Backend, backendtest.Model) {
 		t.Helper()

@@ -18,7 +18,7 @@ type Batch struct {
 
 	seat    *seat
 	started time.Duration
-	charged float64 // to the seat, before the time was known
+	charged float64 // to the seat before the time was known
 }
 
 // Span is the sequences From to To of a request.
@@ -36,7 +36,7 @@ func (b *Batch) reset() {
 	*b = Batch{Spans: b.Spans[:0], Expired: b.Expired[:0]}
 }
 
-// add takes sequences of a request from those that wait.
+// add moves a request's waiting sequences before index to into the batch.
 func (b *Batch) add(r *Request, to, tokens int, work float64) {
 	b.Spans = append(b.Spans, Span{r, r.next, to})
 	if r.batches == 0 {

@@ -14,7 +14,7 @@ type Device struct {
 	running int
 	batches uint64
 	last    time.Duration // when a batch was done last
-	// As far as the time of late batches tells: the time that all running batches take, when they should be done, and how
+	// Estimates from the time of recent batches: the time that all running batches take, when they should be done, and how
 	// long before that the next is handed over.
 	ahead float64
 	end   time.Duration
@@ -26,7 +26,7 @@ type DeviceConfig struct {
 	// Overlap is how many batches may be handed over and not done, at least 1: while one runs the next is packed.
 	Overlap int
 	// Lead is how long before the end of the running batch the next is handed over, as a part of the time of a full batch.
-	// Earlier is no use to the device, and requests that arrive later must wait for it. 1 or more: at once.
+	// Earlier doesn't help the device, and delays requests that arrive later. 1 or more: at once.
 	Lead float64
 }
 
@@ -44,7 +44,7 @@ type seat struct {
 	took   fit
 }
 
-// fit is a line through the work and the time of batches of late, by least squares. Its sums decay, so that about twenty
+// fit is a line through the work and the time of recent batches, by least squares. Its sums decay, so that about twenty
 // batches count.
 type fit struct{ n, x, y, xx, xy float64 }
 
@@ -79,13 +79,13 @@ func (d *Device) Attach(q *Queue, weight float64) {
 	q.seats = append(q.seats, s)
 }
 
-// Detach undoes Attach. What runs goes on.
+// Detach undoes Attach. Running batches go on.
 func (d *Device) Detach(q *Queue) {
 	d.seats = slices.DeleteFunc(d.seats, func(s *seat) bool { return s.queue == q })
 	q.seats = slices.DeleteFunc(q.seats, func(s *seat) bool { return s.device == d })
 }
 
-// Pause keeps a device from a queue's requests, or lets it have them again.
+// Pause stops a device from taking a queue's requests, or lets it take them again.
 func (d *Device) Pause(q *Queue, pause bool) {
 	for _, s := range q.seats {
 		if s.device == d {
@@ -94,14 +94,14 @@ func (d *Device) Pause(q *Queue, pause bool) {
 	}
 }
 
-// join is called when something begins to wait.
+// join is called when the seat's queue becomes non-empty.
 func (s *seat) join() { s.turn = max(s.turn, s.device.clock) }
 
 // Running is how many batches are handed over and not done.
 func (d *Device) Running() int { return d.running }
 
-// Next fills b with the batch that d should run, and says whether there is one. If not, and nothing else happens, it should be
-// asked again at the time it returns, unless that is 0. Whoever has b calls Done when it has run. b.Expired may have
+// Next fills b with the batch that d should run, and says whether there is one. If not, and nothing else happens, the
+// caller should ask again at the returned time, unless that is 0. The caller calls Done when b has run. b.Expired may have
 // requests in either case.
 func (d *Device) Next(b *Batch, now time.Duration) (ok bool, again time.Duration) {
 	b.reset()
@@ -129,7 +129,7 @@ func (d *Device) Next(b *Batch, now time.Duration) (ok bool, again time.Duration
 			return false, again
 		}
 		if d.running > 0 && next != d.on {
-			return false, 0 // batches of two models at once would each seem to take the other's time, too
+			return false, 0 // of overlapping batches of two models, each would seem to take the other's time, too
 		}
 		if d.start(b, next, now); b.Sequences > 0 {
 			return true, 0
@@ -163,8 +163,8 @@ func (d *Device) start(b *Batch, s *seat, now time.Duration) {
 	d.end = max(d.end, now) + time.Duration(b.charged)
 }
 
-// Done says that a batch has run, or failed. It returns how long the device had it: from when it began, or the batch
-// before it was done.
+// Done says that a batch has run, or failed. It returns how long the device had it: from its beginning or the end of the
+// batch before it, the later of the two.
 func (d *Device) Done(b *Batch, now time.Duration) time.Duration {
 	for _, span := range b.Spans {
 		r, n := span.Request, span.To-span.From
@@ -187,14 +187,14 @@ func (d *Device) Done(b *Batch, now time.Duration) time.Duration {
 	return used
 }
 
-// A batch is to take no longer than longest, as requests that arrive while it runs wait for it. It may have leastTokens in any
-// case: smaller batches make no device quicker.
+// A batch should take no longer than longest, as requests that arrive while it runs wait for it. It may have leastTokens in
+// any case: smaller batches make no device quicker.
 const (
 	longest     = 250 * time.Millisecond
 	leastTokens = 512
 )
 
-// batchTokens is how many a batch may have: no more than the limit.
+// batchTokens is how many tokens a batch may have, at most the limit.
 func (s *seat) batchTokens() int {
 	limit := s.queue.limits.BatchTokens
 	if full := s.fullBatch(); full > float64(longest) {
@@ -206,7 +206,7 @@ func (s *seat) batchTokens() int {
 // fullBatch is the time of a batch that is full, in nanoseconds; 0 at first.
 func (s *seat) fullBatch() float64 { return s.took.at(float64(s.queue.limits.BatchTokens)) }
 
-// rate is the work a nanosecond that the device does in full batches of the model, as others wait now.
+// rate is the work a nanosecond that the device does in full batches of the model, shared with the models that wait now.
 func (s *seat) rate() float64 {
 	full := s.fullBatch()
 	if full == 0 {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// arrivals are how much work has come of late, by size of request: [k] has those of work from 2^(k-1) to 2^k. The past
-// counts less and less.
+// arrivals are the work that arrived recently, by size of request: [k] has requests of work from 2^(k-1) to 2^k. Older
+// arrivals count less and less.
 type arrivals struct {
 	work [32]float64
 	last time.Duration
@@ -30,7 +30,7 @@ func (a *arrivals) class(work float64) int {
 	return min(exponent, len(a.work)-1)
 }
 
-// upTo is the work that comes in a unit of time, of requests no larger than one of some work.
+// upTo is the work that arrives in a unit of time, in requests no larger than some work.
 func (a *arrivals) upTo(work float64) float64 {
 	sum := 0.
 	for _, w := range a.work[:a.class(work)+1] {
@@ -39,8 +39,8 @@ func (a *arrivals) upTo(work float64) float64 {
 	return sum / float64(memory)
 }
 
-// inTime refuses a request that would miss its deadline, by the estimate, or that would go before one of its client that has
-// begun, and make that miss its own.
+// inTime refuses a request that is estimated to miss its deadline, or to go before a request of its client that has begun
+// and make that one miss its deadline.
 func (q *Queue) inTime(c *client, work, own float64, deadline, now time.Duration) error {
 	if deadline == 0 || q.waiting == 0 {
 		return nil
@@ -60,8 +60,8 @@ func (q *Queue) inTime(c *client, work, own float64, deadline, now time.Duration
 	}
 }
 
-// expect estimates how long a client's request would take that came now: no longer than everything that waits, and no longer
-// than sharing.
+// expect estimates how long a client's request would take if it came now: no longer than all queued work with it, and no
+// longer than by sharing.
 func (q *Queue) expect(c *client, work float64) time.Duration {
 	alone := work * (q.flat.weights + c.weight) / c.weight
 	before := min(c.lead(q)+c.work, c.shared(q, work)+float64(c.waiting.len())*work)
@@ -69,7 +69,7 @@ func (q *Queue) expect(c *client, work float64) time.Duration {
 	return q.timeAmong(min(q.work+work, max(alone, shared)), work)
 }
 
-// timeAmong is the time for work while requests up to a size go before it, which come as they did of late.
+// timeAmong is the time for work while requests up to a size go before it and arrive at the recent rate.
 func (q *Queue) timeAmong(work, size float64) time.Duration {
 	rate := q.rate()
 	if rate == 0 {
@@ -96,7 +96,7 @@ func (q *Queue) timeFor(work float64) time.Duration {
 	return time.Duration(work / rate)
 }
 
-// tokensTime is timeFor of tokens like those that wait.
+// tokensTime is timeFor of tokens with as much work each as those in the queue.
 func (q *Queue) tokensTime(tokens float64) time.Duration {
 	return q.timeFor(tokens * max(q.work, 1) / float64(max(q.tokens, 1)))
 }

@@ -30,7 +30,7 @@ func push(t *testing.T, q *Queue, r *Request, now time.Duration) {
 // ones are n sequences of a token.
 func ones(n int) []int32 { return slices.Repeat([]int32{1}, n) }
 
-// A request is refused if it can't make its deadline behind those that wait, and told when to come again.
+// A request is refused if it can't make its deadline behind the waiting ones, with the time to try again.
 func TestRefusesWhatIsTooLate(t *testing.T) {
 	q, _ := measured(t)
 	now := 10 * time.Millisecond
@@ -47,8 +47,8 @@ func TestRefusesWhatIsTooLate(t *testing.T) {
 	push(t, q, &Request{Lengths: ones(500)}, now)
 }
 
-// Once a part of a request has run, those of its client that would go before it and make it miss its deadline are refused;
-// those of others are not.
+// Once a part of a request has run, requests of its client that would go before it and make it miss its deadline are
+// refused; those of others are not.
 func TestProtectsWhatHasBegun(t *testing.T) {
 	q, d := measured(t)
 	now := 10 * time.Millisecond
@@ -68,8 +68,8 @@ func TestProtectsWhatHasBegun(t *testing.T) {
 	}
 }
 
-// What can no longer make its deadline is dropped before it begins; but the last one runs, so that an estimate that is
-// wrong can be corrected.
+// A request that can no longer make its deadline is dropped before it begins; but the last one runs, so that a wrong
+// estimate can be corrected.
 func TestDropsWhatIsTooLate(t *testing.T) {
 	q, d := measured(t)
 	late, other := &Request{Lengths: ones(30), Deadline: time.Second}, &Request{Lengths: ones(40)}
@@ -119,7 +119,7 @@ func TestCancelledLeavesNoTrace(t *testing.T) {
 	}
 }
 
-// A client whose weight changes is ahead of its share by as much work as before.
+// When its weight changes, a client is ahead of its share by as much work as before.
 func TestWeightChanges(t *testing.T) {
 	q := NewQueue(Limits{BatchTokens: 10, QueueTokens: 1 << 20, Requests: 10})
 	d := NewDevice(DeviceConfig{Overlap: 1, Lead: 1})
@@ -134,7 +134,7 @@ func TestWeightChanges(t *testing.T) {
 	}
 }
 
-// A model that had nothing to run for long has no more than its part after that.
+// A model that had nothing to run for long gets no more than its share after that.
 func TestIdleModelsSaveNothing(t *testing.T) {
 	limits := Limits{BatchTokens: 10, QueueTokens: 1 << 20, Requests: 100}
 	busy, idle := NewQueue(limits), NewQueue(limits)

@@ -9,22 +9,22 @@ type Queue struct {
 	limits  Limits
 	named   map[string]*client
 	flat    clock         // of requests, as if each were a client
-	sharing clock         // of clients that have something waiting, however many requests each has; without tags
+	sharing clock         // of clients with waiting requests, however many each has; without tags
 	ready   heap[*client] // those clients, in the order of service
-	latest  float64       // client.taken of all that ever were
+	latest  float64       // largest client.taken of all clients so far
 	seats   []*seat
 
 	tokens   int     // that wait
 	work     float64 // that waits
-	reserved int     // that requests are expected to have which are still to be pushed
-	waiting  int     // requests of which something waits
+	reserved int     // expected tokens of requests that are still to be pushed
+	waiting  int     // requests with waiting sequences
 	requests int     // between Enter and Leave
-	idle     int     // names from which on those without requests are forgotten
+	idle     int     // number of names from which on clients without requests are forgotten
 	arrivals arrivals
 	since    time.Duration // when the queue became non-empty, or a batch was last taken
 }
 
-// minIdleClients is how many clients are remembered at least, though they may have no requests.
+// minIdleClients is how many clients are remembered at least, even without requests.
 const minIdleClients = 4096
 
 // NewQueue returns an empty queue. Limits must hold to their bounds.
@@ -32,17 +32,17 @@ func NewQueue(limits Limits) *Queue {
 	return &Queue{limits: limits, named: map[string]*client{}, idle: minIdleClients}
 }
 
-// Limits returns those that NewQueue was given.
+// Limits returns the limits that NewQueue was given.
 func (q *Queue) Limits() Limits { return q.limits }
 
-// Tokens is how many wait. Requests is how many are between Enter and Leave.
+// Tokens is how many tokens wait.
 func (q *Queue) Tokens() int { return q.tokens }
 
-// Requests is how many are between Enter and Leave.
+// Requests is how many requests are between Enter and Leave.
 func (q *Queue) Requests() int { return q.requests }
 
-// Enter counts a request of which the length is not known yet, as it is still to be tokenised. Leave ends it, pushed or
-// not. The error is an *OverloadError.
+// Enter counts a request before its length is known, as it is still to be tokenised. Leave ends it, pushed or not. The
+// error is an *OverloadError.
 func (q *Queue) Enter() error {
 	if q.requests >= q.limits.Requests {
 		each := float64(q.tokens) / float64(max(q.waiting, 1))
@@ -52,11 +52,11 @@ func (q *Queue) Enter() error {
 	return nil
 }
 
-// Leave is for each Enter.
+// Leave undoes an Enter.
 func (q *Queue) Leave() { q.requests-- }
 
-// Reserve counts tokens of a client's request that are expected, as it is still to be tokenised, or refuses it before
-// that work is done. Release is for each Reserve, when the tokens are known. The error is an *OverloadError.
+// Reserve counts the expected tokens of a client's request before it is tokenised, or refuses it before that work is done.
+// The caller calls Release when the tokens are known. The error is an *OverloadError.
 func (q *Queue) Reserve(client string, tokens int) error {
 	c := q.client(client)
 	if err := q.admit(q.tokens+q.reserved, c.tokens+c.reserved, tokens); err != nil {
@@ -73,7 +73,7 @@ func (q *Queue) Release(client string, tokens int) {
 	q.reserved -= tokens
 }
 
-// Full says whether not even a token more of a client would be accepted; the error is an *OverloadError.
+// Full returns an *OverloadError if not even one more token of a client would be accepted.
 func (q *Queue) Full(client string) error {
 	own := 0
 	if c := q.named[client]; c != nil {
@@ -124,8 +124,8 @@ func (q *Queue) workOf(n int32) float64 { return float64(n) * (1 + q.limits.Pair
 // queues do so (Choudhury and Hahne, "Dynamic queue length thresholds", 1998).
 const roomPart = 8
 
-// admit says whether a client that has some of the tokens that wait may have more. Whatever a request has, it may come when
-// nothing waits.
+// admit returns an *OverloadError if a client with own of the waiting tokens may not have more. While nothing waits, a
+// request of any size may come.
 func (q *Queue) admit(waiting, own, tokens int) error {
 	if sum := waiting + tokens; sum > q.limits.QueueTokens && waiting > 0 {
 		over := min(sum-q.limits.QueueTokens, waiting)
@@ -143,7 +143,7 @@ func (q *Queue) admit(waiting, own, tokens int) error {
 	return nil
 }
 
-// client finds or makes the one of that name.
+// client finds or makes the client of that name.
 func (q *Queue) client(name string) *client {
 	c := q.named[name]
 	if c == nil {
@@ -156,8 +156,8 @@ func (q *Queue) client(name string) *client {
 	return c
 }
 
-// forget lets go of clients that have nothing here. It is not called again until there are twice as many as are left, so
-// that it costs little for each.
+// forget removes clients that have nothing here. It is not called again until there are twice as many clients as are left,
+// so that it costs little for each.
 func (q *Queue) forget() {
 	for name, c := range q.named {
 		if c.ready == 0 && c.taken <= q.sharing.time && c.reserved == 0 {
@@ -167,8 +167,8 @@ func (q *Queue) forget() {
 	q.idle = max(minIdleClients, 2*len(q.named))
 }
 
-// Drop takes the sequences of a request that still wait out of the queue. Those that run come back with their batch; until
-// then the request isn't Idle. Dropping twice, or a request that was never pushed, does nothing.
+// Drop removes a request's waiting sequences from the queue. Running ones come back with their batch; until then the
+// request isn't Idle. Dropping twice, or a request that was never pushed, does nothing.
 func (q *Queue) Drop(r *Request) {
 	if r.state != queued {
 		return
@@ -182,7 +182,7 @@ func (q *Queue) Drop(r *Request) {
 	}
 }
 
-// Clear drops every request of which something waits, and calls f with each.
+// Clear drops every request with waiting sequences, and calls f with each.
 func (q *Queue) Clear(f func(*Request)) {
 	for q.waiting > 0 {
 		r := q.ready.first().value.waiting.first().value
@@ -191,7 +191,7 @@ func (q *Queue) Clear(f func(*Request)) {
 	}
 }
 
-// take fills b with up to so many tokens, or a sequence that has more.
+// take fills b with up to most tokens, or with one sequence that has more.
 func (q *Queue) take(b *Batch, most int, now time.Duration) {
 	b.Queue, b.started = q, now
 	for q.waiting > 0 {
@@ -212,8 +212,8 @@ func (q *Queue) take(b *Batch, most int, now time.Duration) {
 			work += q.workOf(n)
 			to++
 		}
-		// A part of a request is no use to it yet, and delays the others in the batch. It saves a batch where enough waits;
-		// the larger the part, the more must wait for that to be worth the delay.
+		// A part of a request gives no answer yet, and delays the other requests in the batch. It saves a batch where
+		// enough tokens wait; the larger the part, the more must wait to make it worth the delay.
 		if tokens == 0 || to < len(r.Lengths) && b.Sequences > 0 && q.tokens < max(most, 7*tokens/2) {
 			break
 		}

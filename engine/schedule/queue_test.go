@@ -23,12 +23,12 @@ type rig struct {
 	order   []*account // as they came
 }
 
-// account is what a request should come to.
+// account is the expected state of a request.
 type account struct {
 	request *Request
 	queue   *Queue
 	ran     int  // sequences that were handed over, which must be the first
-	back    int  // of them, that came back
+	back    int  // sequences that came back
 	dropped bool // or expired
 }
 
@@ -133,7 +133,7 @@ func (g *rig) next(t *rapid.T) {
 	g.running = append(g.running, b)
 }
 
-// check holds a batch to what it should have, and counts it.
+// check compares a batch with the accounts, and counts it.
 func (g *rig) check(b *Batch) error {
 	tokens, sequences, seen := 0, 0, map[*Request]bool{}
 	for _, span := range b.Spans {
@@ -205,7 +205,7 @@ func (g *rig) settle(a *account) {
 	}
 }
 
-// invariants are those of the counters.
+// invariants checks the counters.
 func (g *rig) invariants(t *rapid.T) {
 	for _, q := range g.queues {
 		tokens, waiting, requests := 0, 0, 0
@@ -233,8 +233,8 @@ func (g *rig) invariants(t *rapid.T) {
 	}
 }
 
-// Whatever happens, every sequence of a request that is neither dropped nor expired runs once, in order, and the counters
-// are right and come back to nothing.
+// After any series of calls, every sequence of a request that is neither dropped nor expired has run once, in order, and
+// the counters are right and come back to 0.
 func TestEverythingRunsOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		g := newRig(t)
@@ -271,7 +271,7 @@ func (g *rig) drain() {
 	}
 }
 
-// Models that always want more share a device's time by weight, whatever their batches take, and whether or not one of
+// Models that always want more share a device's time by weight, however long their batches take, and whether or not one of
 // them had it alone before.
 func TestModelsShareByWeight(t *testing.T) {
 	limits := Limits{BatchTokens: 100, QueueTokens: 1000, Requests: 100}
@@ -356,7 +356,7 @@ func TestSmallOvertakes(t *testing.T) {
 	}
 }
 
-// Names that come once do not stay for ever, and forgetting them is no work for each of those that are there.
+// Names that come once do not stay for ever, and forgetting them takes no work for each name that stays.
 func TestForgetsClients(t *testing.T) {
 	q := NewQueue(Limits{BatchTokens: 10, QueueTokens: 1 << 30, Requests: 1})
 	d := NewDevice(DeviceConfig{Overlap: 1, Lead: 1})
@@ -397,7 +397,7 @@ func TestRoomForOthers(t *testing.T) {
 	for _, c := range []struct {
 		client string
 		want   int
-	}{{"a", 8000}, {"b", 880}, {"a", 0}, {"c", 110}} { // 8/9 of what is free, and of what that leaves
+	}{{"a", 8000}, {"b", 880}, {"a", 0}, {"c", 110}} { // 8/9 of the free tokens, and of the rest
 		if got := fill(c.client); got < c.want-10 || got > c.want+10 {
 			t.Errorf("client %q may have %d tokens, want about %d", c.client, got, c.want)
 		}
@@ -408,7 +408,7 @@ func TestRoomForOthers(t *testing.T) {
 	}
 }
 
-// What is reserved counts for others until it is released, and not against what was admitted by it.
+// Reserved tokens count for other reservations until they are released, and not against requests that are pushed.
 func TestReserve(t *testing.T) {
 	q := NewQueue(Limits{BatchTokens: 10, QueueTokens: 100, Requests: 10})
 	if err := q.Reserve("a", 500); err != nil {

@@ -2,17 +2,17 @@ package schedule
 
 import "time"
 
-// Request is sequences whose scores are wanted together. Its owner sets the exported fields, and changes nothing of them
-// from Push until the request is Idle again. The zero value is ready; one that is Idle may be used again after Reset.
+// Request is a set of sequences that are answered together. The caller sets the exported fields, and doesn't change them
+// from Push until the request is Idle again. The zero value is ready; an Idle one may be used again after Reset.
 type Request struct {
 	// Lengths are the tokens of each sequence, all at least 1.
 	Lengths []int32
-	// Client shares fairly with other clients of the model, however many requests each sends. It may be empty.
+	// Client names the client. Clients share the model fairly, however many requests each sends. It may be empty.
 	Client string
-	// ClientWeight and Weight are how much more than others the client gets of its model, and the request of its
-	// client's part. 0: 1.
+	// ClientWeight is the client's share of its model relative to other clients, and Weight the request's share relative to
+	// the client's other requests. 0: 1.
 	ClientWeight, Weight float64
-	// Value is its owner's, to find the owner's data of the request.
+	// Value is the caller's, to find its own data of the request.
 	Value any
 	// Deadline, if not 0, is when the answer is of no more use. A request that can no longer make it is Dropped.
 	Deadline time.Duration
@@ -20,7 +20,7 @@ type Request struct {
 	client   *client
 	tokens   int     // that wait
 	work     float64 // of all sequences
-	left     float64 // of work, to be taken
+	left     float64 // the work that is not taken yet
 	place    int     // in client.waiting
 	flat     int     // place in Queue.flat.due
 	weight   float64 // its client's and its own

@@ -24,7 +24,7 @@ var ErrOverloaded = errors.New("schedule: overloaded")
 type OverloadError struct {
 	Limit      string // the limit's name, as in Limits
 	Value, Max int    // the value that the request would have made, and the limit
-	// RetryAfter is when there should be room, at the rate of late; 0 when nothing has run yet.
+	// RetryAfter is when there should be room, at the recent rate; 0 when nothing has run yet.
 	RetryAfter time.Duration
 }
 
@@ -41,13 +41,13 @@ type Limits struct {
 	// BatchTokens is how many tokens a batch has at most, unless a single sequence has more. Batches that would take longer
 	// than a quarter of a second have less, but not below 512.
 	BatchTokens int
-	// QueueTokens is how many tokens may wait. A request that has more by itself is accepted while none waits.
+	// QueueTokens is how many tokens may wait. A request that has more by itself is accepted while no tokens wait.
 	QueueTokens int
 	// Requests is how many requests may be under way, from Enter to Leave.
 	Requests int
 	// Pair is the work of attention that two tokens of a sequence cause, as a part of all other work of a token: a sequence
 	// of n tokens is n + Pair n² of work.
 	Pair float64
-	// MaxWait is how long a batch that isn't full waits for more to come while its device is idle. 0: not at all.
+	// MaxWait is how long a batch that isn't full waits for more requests while its device is idle. 0: not at all.
 	MaxWait time.Duration
 }

@@ -8,10 +8,10 @@ import "slices"
 type clock struct {
 	time    float64
 	weights float64       // of all members
-	due     heap[float64] // the weights of members by finish tag: of all that may reach it before they are removed
+	due     heap[float64] // weights by finish tag, of the members that the clock removes when it reaches the tag
 }
 
-// advance shares some work, and removes the members that are done by then.
+// advance moves the clock on by some work, and removes the members that are done by then.
 func (c *clock) advance(work float64) {
 	for c.due.len() > 0 {
 		first := c.due.first()
@@ -39,12 +39,12 @@ func (c *clock) clear() {
 // client is a name that requests share.
 type client struct {
 	weight  float64
-	waiting heap[*Request] // of which something is to be taken, by finish tag
+	waiting heap[*Request] // with sequences to be taken, by finish tag
 	ready   int            // place in Queue.ready
 	work    float64        // that waits
 	taken   float64        // virtual time in Queue.sharing when its share would have done the work taken of it
 	ahead   []ahead        // requests that were taken whole, in order; some may be past
-	started *Request       // the last that has a deadline and was taken in part
+	started *Request       // the last one with a deadline that was taken in part
 
 	tokens   int // that wait
 	reserved int // as in Queue
@@ -52,7 +52,7 @@ type client struct {
 
 // ahead is a request that was taken before its client's share would have done it.
 type ahead struct {
-	until float64 // when its share would have: client.taken as it was then
+	until float64 // when its share would have done it: client.taken as it was then
 	work  float64
 }
 
@@ -60,9 +60,10 @@ type ahead struct {
 // of others.
 const burst = 12
 
-// A request of less than large batches counts for less than its size in the order, down to the part least: the less, the
-// nearer is the order to that of arrival. Requests of 20 to 200 documents are too alike for the large ones to wait for all of
-// the small ones. Beyond, sizes count whole: small requests would wait too long for those that are many times as large.
+// A request of less than large batches counts for less than its size in the order, down to the factor least. The lower the
+// factor, the nearer is the order to that of arrival: requests of 20 to 200 documents are too alike for the large ones to
+// wait for all of the small ones. Larger requests count whole, or small requests would wait too long for those many times
+// as large.
 const (
 	large = 10
 	least = 0.6
@@ -73,7 +74,7 @@ func (q *Queue) counted(work float64) float64 {
 	return work * min(max(work/float64(large*q.limits.BatchTokens), least), 1)
 }
 
-// join lets the clocks know of a request.
+// join adds a request to the clocks.
 func (q *Queue) join(r *Request) {
 	c := r.client
 	if weight := weightOf(r.ClientWeight); weight != c.weight {
@@ -92,7 +93,7 @@ func (q *Queue) join(r *Request) {
 	q.rank(c)
 }
 
-// charge lets the clocks know of work that was taken of a request.
+// charge advances the clocks by work that was taken of a request.
 func (q *Queue) charge(r *Request, work float64) {
 	c := r.client
 	r.left -= work
@@ -123,7 +124,7 @@ func (q *Queue) cancel(r *Request) {
 	q.leave(r)
 }
 
-// leave ends a request of which nothing is to be taken any more. What was taken of it stays in the clocks.
+// leave removes a request that has no more work to be taken. The work taken of it stays in the clocks.
 func (q *Queue) leave(r *Request) {
 	c := r.client
 	q.flat.due.forget(&r.flat)
@@ -140,7 +141,7 @@ func (q *Queue) leave(r *Request) {
 	q.sharing.leave(c.weight)
 	c.work = 0 // without rounding errors
 	q.latest = max(q.latest, c.taken)
-	if q.waiting == 0 { // by sharing, too, all is done
+	if q.waiting == 0 { // sharing, too, would have done all
 		q.work = 0
 		q.sharing.clear()
 		q.flat.clear()
@@ -148,7 +149,7 @@ func (q *Queue) leave(r *Request) {
 	}
 }
 
-// reweigh changes a client's weight. What it has waiting, or is ahead by, is as much work as before.
+// reweigh changes a client's weight. The work that waits, and the work by which the client is ahead, stay the same.
 func (q *Queue) reweigh(c *client, weight float64) {
 	now, ratio := q.sharing.time, c.weight/weight
 	if c.waiting.len() > 0 {
@@ -164,8 +165,8 @@ func (q *Queue) reweigh(c *client, weight float64) {
 // lead is the work by which a client is ahead of its share.
 func (c *client) lead(q *Queue) float64 { return max(c.taken-q.sharing.time, 0) * c.weight }
 
-// shared is how much of the requests by which the client is ahead a request of some work would have shared with, had they
-// waited for it: no more of each than its own work.
+// shared is the work of the client's requests taken ahead that a request of some work would have shared with, had they
+// waited for it: of each, no more than the request's own work.
 func (c *client) shared(q *Queue, work float64) float64 {
 	past := 0
 	for past < len(c.ahead) && c.ahead[past].until <= q.sharing.time {

@@ -22,8 +22,8 @@ type asked struct {
 }
 
 // fluid is weighted sharing, slow and obvious: at every moment clients with work get parts by weight, and each one's
-// requests parts of that. A request that is cancelled then goes on only until it has had what the device took of it: that
-// can't be undone. It sets shared.
+// requests parts of that. A cancelled request goes on only until it has had the work that the device took of it: that can't
+// be undone. It sets shared.
 func fluid(all []*asked) {
 	left := map[*asked]float64{}
 	now, next := 0., 0
@@ -156,9 +156,9 @@ func drawAsked(t *rapid.T, clients int, equal bool) (all []*asked, batchTokens i
 	return all, batchTokens
 }
 
-// No request is done later than by weighted sharing, by more than two batches, a sequence, and the allowances: what of the
-// other requests of its client doesn't count in their order; and of each other client, burst times the largest of its
-// requests, that one, and as much as the request itself, by which a client that is over the burst is put behind it.
+// No request is done later than by weighted sharing by more than two batches, a sequence, and two allowances. Of the other
+// requests of its client: the work that doesn't count in their order. Of each other client: burst times its largest
+// request, that request, and as much as the request itself, by which a client that is over the burst is put behind it.
 func TestNoLaterThanSharing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		all, batch := drawAsked(t, rapid.IntRange(1, 5).Draw(t, "clients"), false)

@@ -1,5 +1,5 @@
-// Package trace records, for as long as somebody asks, what becomes of requests and batches: which part of their way takes
-// how long. Nobody asks as a rule; then a request costs one look at a pointer.
+// Package trace records, while a recording runs, how long each stage of requests and batches takes. Without a recording, a
+// request costs one load of a pointer.
 //
 // It knows neither texts nor models.
 package trace
@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Track is what a span is about. A request waits in the queue until its first batch begins, and its respond is from the end
-// of its last batch until whoever asked has the scores. A batch is packed, encoded for the device and computed there.
+// Track is the stage that a span is of. A request waits in the queue until its first batch begins, and its respond is from
+// the end of its last batch until the caller has the scores. A batch is packed, encoded for the device and computed there.
 type Track uint8
 
 // The tracks, in the order in which they are shown.
@@ -67,8 +67,8 @@ type recording struct {
 // ErrBusy is returned while another recording runs.
 var ErrBusy = errors.New("trace: another recording is under way")
 
-// Record records for a time, or until ctx ends, and returns what ended meanwhile: requests that also began meanwhile, and
-// batches. Errors: ErrBusy.
+// Record records for a time, or until ctx ends, and returns the spans that ended meanwhile: of requests that also began
+// meanwhile, and of batches. Errors: ErrBusy.
 func (r *Recorder) Record(ctx context.Context, d time.Duration) (*Trace, error) {
 	current := &recording{}
 	if !r.active.CompareAndSwap(nil, current) {
@@ -105,7 +105,7 @@ func (c *recording) add(spans ...Span) {
 	c.spans = append(c.spans, spans...)
 }
 
-// RequestTimer times a request. A nil one, which Recorder.Request returns as a rule, does nothing.
+// RequestTimer times a request. A nil one, which Recorder.Request returns without a recording, does nothing.
 type RequestTimer struct {
 	recording              *recording
 	id                     uint64
@@ -164,7 +164,7 @@ func (t *RequestTimer) End(pairs, tokens int) {
 	)
 }
 
-// BatchTimer times a batch. A nil one, which Recorder.Batch returns as a rule, does nothing.
+// BatchTimer times a batch. A nil one, which Recorder.Batch returns without a recording, does nothing.
 type BatchTimer struct {
 	recording                 *recording
 	requests                  []uint64

@@ -13,8 +13,8 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// TestNobodyAsks costs nothing: neither a nil recorder nor one that does not record gives a timer, and a nil timer takes
-// everything.
+// TestNobodyAsks wants no allocations: neither a nil recorder nor one that does not record gives a timer, and a nil timer
+// takes everything.
 func TestNobodyAsks(t *testing.T) {
 	for _, r := range []*Recorder{nil, {}} {
 		allocated := testing.AllocsPerRun(100, func() {
@@ -37,7 +37,7 @@ func TestNobodyAsks(t *testing.T) {
 	}
 }
 
-// TestRecord has, from several goroutines at once, whole requests and batches alone, and no recording beside another.
+// TestRecord records from several goroutines at once: whole requests and batches alone, and no recording beside another.
 func TestRecord(t *testing.T) {
 	var r Recorder
 	ctx, stop := context.WithCancel(t.Context())
@@ -168,7 +168,7 @@ func TestRoom(t *testing.T) {
 	}
 }
 
-// BenchmarkOff is what a request pays while nobody asks.
+// BenchmarkOff measures the cost for a request without a recording.
 func BenchmarkOff(b *testing.B) {
 	var r Recorder
 	for b.Loop() {

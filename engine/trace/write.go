@@ -35,7 +35,7 @@ func (t *Trace) whole() []Span {
 const (
 	requestProcess = 1
 	batchProcess   = 2
-	// lanes is how many threads a track's numbers leave room for: spans of a track that overlap lie in several.
+	// lanes is how many thread numbers a track has: overlapping spans of a track lie in several threads.
 	lanes = 10_000
 )
 
@@ -49,7 +49,7 @@ func (t *Trace) WriteChrome(w io.Writer) error {
 		fmt.Fprintf(out, "\n{\"ph\":\"M\",\"pid\":%d,\"name\":\"process_name\",\"args\":{\"name\":%q}},", pid, name)
 	}
 	spans := t.whole()
-	// Parents come before their children, the order that importers take events in that begin at the same time.
+	// Parents come before their children: importers take events that begin at the same time in that order.
 	slices.SortStableFunc(spans, func(a, b Span) int {
 		return cmp.Or(a.Begin.Compare(b.Begin), cmp.Compare(a.Track, b.Track))
 	})
@@ -110,7 +110,7 @@ func microseconds(d time.Duration) string {
 	return fmt.Sprintf("%s%d.%03d", sign, d/time.Microsecond, d%time.Microsecond)
 }
 
-// parents are the tracks whose spans others are parts of.
+// parents has for each track the one that its spans are parts of.
 var parents = [trackCount]Track{
 	Request: Request, Tokenise: Request, Queue: Request, Run: Request, Respond: Request,
 	Batch: Batch, Pack: Batch, Encode: Batch, Device: Batch,

@@ -1,9 +1,9 @@
-// Package otlp sends spans to a collector: OTLP 1.x over HTTP, in JSON, at PATH /v1/traces.
+// Package otlp sends spans to a collector: OTLP 1.x over HTTP, in JSON, to /v1/traces.
 //
-// It is our own because OpenTelemetry's exporter adds 8.6 MB to a binary of 9, most of it gRPC, which a sender over HTTP
-// doesn't need. A test reads what it writes by the protocol's own definitions.
+// It is our own because OpenTelemetry's exporter adds 8.6 MB to a binary of 9 MB, most of it gRPC, which a sender over
+// HTTP doesn't need. A test reads its messages by the protocol's own definitions.
 //
-// It knows nothing of requests: what a span means is its caller's to say.
+// It knows nothing of requests: the caller gives a span its meaning.
 package otlp
 
 import (
@@ -29,22 +29,22 @@ type Config struct {
 	Endpoint string
 	// Headers go with every message, for a collector that asks for a key.
 	Headers map[string]string
-	// ServiceName and Version are of who sends. Default: DefaultServiceName, and none.
+	// ServiceName and Version describe the sender. Default: DefaultServiceName, and none.
 	ServiceName, Version string
-	// Logger gets what could not be sent, once a minute at most. nil: nothing is logged.
+	// Logger gets errors of sending, once a minute at most. nil: nothing is logged.
 	Logger *slog.Logger
 }
 
-// DefaultServiceName is what spans are of where Config says nothing.
+// DefaultServiceName is the service of spans where Config names none.
 const DefaultServiceName = "metalrank"
 
 const (
 	tracesPath = "/v1/traces"
 	grpcPort   = "4317"
 
-	queueSpans   = 4096            // that wait to be sent; what comes then is dropped
+	queueSpans   = 4096            // that wait to be sent; further ones are dropped
 	messageSpans = 512             // in a message
-	sendInterval = 2 * time.Second // within which a message goes that isn't full
+	sendInterval = 2 * time.Second // after which a message goes that isn't full
 	sendTimeout  = 10 * time.Second
 	maxPause     = 30 * time.Second // that a collector may ask for
 	logInterval  = time.Minute
@@ -59,12 +59,12 @@ type Exporter struct {
 	client   *http.Client
 	spans    chan []Span
 	closing  chan struct{}
-	stop     context.CancelFunc // gives up what is being sent
+	stop     context.CancelFunc // aborts the sending
 	done     chan struct{}
 	closed   atomic.Bool
 	waiting  atomic.Int64 // spans
 	dropped  atomic.Int64 // spans
-	logged   time.Time    // the sender's own
+	logged   time.Time    // used by run alone
 }
 
 // New returns an Exporter, which the caller closes.
@@ -92,7 +92,7 @@ func New(config Config) (*Exporter, error) {
 	return e, nil
 }
 
-// endpointOf returns where messages go.
+// endpointOf returns the address for messages.
 func endpointOf(base string) (string, error) {
 	u, err := url.Parse(base)
 	switch {
@@ -111,7 +111,7 @@ func endpointOf(base string) (string, error) {
 	return u.String(), nil
 }
 
-// Send hands over the spans of a request, which are the Exporter's from then on. It never waits: when the collector is too
+// Send hands over the spans of a request; they belong to the Exporter from then on. It never waits: if the collector is too
 // slow, or is not there, spans are dropped.
 func (e *Exporter) Send(spans []Span) {
 	n := int64(len(spans))
@@ -126,10 +126,10 @@ func (e *Exporter) Send(spans []Span) {
 	e.spans <- spans // there is room: it has at least one span for each place
 }
 
-// Dropped is how many spans have been lost so far.
+// Dropped returns how many spans have been lost so far.
 func (e *Exporter) Dropped() int64 { return e.dropped.Load() }
 
-// Close sends what waits, until ctx ends. No Send may follow.
+// Close sends the waiting spans, until ctx ends. No Send may follow.
 func (e *Exporter) Close(ctx context.Context) error {
 	if !e.closed.Swap(true) {
 		close(e.closing)
@@ -180,7 +180,7 @@ func (e *Exporter) run(ctx context.Context) {
 	}
 }
 
-// deliver sends a message, a second time where the collector says that it may work then.
+// deliver sends a message, and once more if post returns a pause.
 func (e *Exporter) deliver(ctx context.Context, spans []Span) {
 	body, err := encode(&e.resource, spans)
 	if err != nil {
@@ -202,7 +202,7 @@ func (e *Exporter) deliver(ctx context.Context, spans []Span) {
 	}
 }
 
-// post sends a message once. pause is when to try again; 0: never.
+// post sends a message once. pause is the time until a retry; 0: no retry.
 func (e *Exporter) post(ctx context.Context, body []byte) (pause time.Duration, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, e.endpoint, bytes.NewReader(body))
 	if err != nil {
@@ -217,7 +217,7 @@ func (e *Exporter) post(ctx context.Context, body []byte) (pause time.Duration, 
 		return time.Second, err
 	}
 	defer response.Body.Close()
-	const enough = 64 << 10 // to use the connection again
+	const enough = 64 << 10 // lets the connection be used again
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, enough))
 	switch response.StatusCode {
 	case http.StatusOK, http.StatusAccepted, http.StatusNoContent:

@@ -27,11 +27,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// parse reads a message by the protocol's own definitions, whose reader takes no field that they don't have. It takes bytes
-// for base64, where OTLP has hexadecimal digits for identifiers; undone here.
+// parse reads a message by the protocol's own definitions; their reader refuses unknown fields. It decodes bytes as
+// base64, where OTLP has hexadecimal digits for identifiers; undone here.
 func parse(t *testing.T, body []byte) *v1.TracesData {
 	t.Helper()
-	message := &v1.TracesData{} // which has the fields of ExportTraceServiceRequest
+	message := &v1.TracesData{} // has the fields of ExportTraceServiceRequest
 	if err := protojson.Unmarshal(body, message); err != nil {
 		t.Fatalf("%v: %.500s", err, body)
 	}
@@ -51,7 +51,7 @@ func parse(t *testing.T, body []byte) *v1.TracesData {
 	return message
 }
 
-// collector answers with statuses, one after the other and the last for ever, and keeps what it was sent.
+// collector answers with statuses, one after the other and the last for ever, and keeps the bodies that it gets.
 type collector struct {
 	*httptest.Server
 	mu       sync.Mutex
@@ -145,7 +145,7 @@ func TestMessage(t *testing.T) {
 	}
 }
 
-// TestRetry sends again what the collector was too busy for, and drops what it doesn't want.
+// TestRetry sends a message again if the collector was too busy, and drops one that it refuses.
 func TestRetry(t *testing.T) {
 	for _, c := range []struct {
 		statuses       []int
@@ -164,7 +164,7 @@ func TestRetry(t *testing.T) {
 	}
 }
 
-// TestFull loses spans and waits for nobody where the collector does not answer.
+// TestFull drops spans and never waits while the collector does not answer.
 func TestFull(t *testing.T) {
 	release := make(chan struct{})
 	stuck := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
@@ -194,7 +194,7 @@ func TestFull(t *testing.T) {
 	}
 }
 
-// TestBatches has few messages of many requests, unless time passes between these.
+// TestBatches sends the spans of many requests in few messages, unless time passes between the requests.
 func TestBatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, err := New(Config{Endpoint: "http://collector"})
@@ -271,7 +271,7 @@ func TestParent(t *testing.T) {
 	}
 }
 
-// FuzzParent wants what is taken to be written as it was read.
+// FuzzParent wants every accepted header to be written as it was read.
 func FuzzParent(f *testing.F) {
 	f.Add("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
 	f.Add("cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x")

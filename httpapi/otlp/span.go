@@ -10,7 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Span is something that took time.
+// Span is an operation with a start and an end.
 type Span struct {
 	Context
 	Parent     SpanID // zero: none
@@ -18,43 +18,43 @@ type Span struct {
 	Server     bool // answers a request that came over a network
 	Start, End time.Time
 	Attributes []Attribute
-	Error      string // what went wrong; "": nothing
+	Error      string // the error; "": none
 }
 
-// Context tells a span from all others.
+// Context identifies a span.
 type Context struct {
 	Trace TraceID
 	Span  SpanID
 	Flags byte   // W3C's
-	State string // W3C's tracestate, which is others' business
+	State string // W3C's tracestate, not interpreted here
 }
 
-// TraceID is of all spans that belong together.
+// TraceID identifies a trace; all spans that belong together have the same.
 type TraceID [16]byte
 
-// SpanID is of one among them.
+// SpanID identifies a span in a trace.
 type SpanID [8]byte
 
-// String is as in a header.
+// String returns the hexadecimal digits of a header.
 func (id TraceID) String() string { return hex.EncodeToString(id[:]) }
 
-// String is as in a header.
+// String returns the hexadecimal digits of a header.
 func (id SpanID) String() string { return hex.EncodeToString(id[:]) }
 
-// NewTraceID returns a random one.
+// NewTraceID returns a random TraceID.
 func NewTraceID() (id TraceID) {
 	binary.BigEndian.PutUint64(id[:8], rand.Uint64())
 	binary.BigEndian.PutUint64(id[8:], rand.Uint64()|1) // all zeros means none
 	return id
 }
 
-// NewSpanID returns a random one.
+// NewSpanID returns a random SpanID.
 func NewSpanID() (id SpanID) {
 	binary.BigEndian.PutUint64(id[:], rand.Uint64()|1)
 	return id
 }
 
-// Attribute says something of a span: a string, an int64 or a bool.
+// Attribute is a property of a span: a string, an int64 or a bool.
 type Attribute struct {
 	Key   string
 	Value any
@@ -104,7 +104,7 @@ type attribute struct {
 	Value value  `json:"value"`
 }
 
-// value has one of its fields.
+// value has one of its fields set.
 type value struct {
 	String *string `json:"stringValue,omitzero"`
 	Bool   *bool   `json:"boolValue,omitzero"`
@@ -123,7 +123,7 @@ const (
 	scopeName    = "github.com/metalrank/metalrank/httpapi"
 )
 
-// encode makes a message. Nothing in a span may keep the others from being sent: what is not UTF-8 is replaced.
+// encode makes a message. No span may keep the others from being sent: invalid UTF-8 is replaced.
 func encode(from *resource, spans []Span) ([]byte, error) {
 	wire := make([]wireSpan, len(spans))
 	for i := range spans {
@@ -132,7 +132,7 @@ func encode(from *resource, spans []Span) ([]byte, error) {
 	return json.Marshal(exportRequest{[]resourceSpans{{from, []scopeSpans{{scope{scopeName}, wire}}}}}, jsontext.AllowInvalidUTF8(true))
 }
 
-// fill sets w to s, without attributes of other types than those that there are.
+// fill sets w to s, without attributes of other types than these.
 func (w *wireSpan) fill(s *Span) {
 	*w = wireSpan{
 		TraceID: s.Trace.String(), SpanID: s.Span.String(), TraceState: s.State, Flags: uint32(s.Flags), Name: s.Name, Kind: kindInternal,

@@ -5,11 +5,11 @@ import "encoding/hex"
 // The header traceparent of W3C's Trace Context, version 00: version, trace, span and flags, in lower-case hexadecimal.
 const (
 	parentLength = len("00-0123456789abcdef0123456789abcdef-0123456789abcdef-00")
-	// Sampled is the flag that says that whoever sent the header records its spans.
+	// Sampled is the flag set by a sender that records its spans.
 	Sampled = 1
 )
 
-// ParseParent reads traceparent. One of a later version may be longer (Trace Context, 4.3).
+// ParseParent reads traceparent. A header of a later version may be longer (Trace Context, 4.3).
 func ParseParent(header []byte) (c Context, ok bool) {
 	if len(header) < parentLength || header[2] != '-' || header[35] != '-' || header[52] != '-' {
 		return Context{}, false
@@ -37,7 +37,7 @@ func ParseParent(header []byte) (c Context, ok bool) {
 	return c, true
 }
 
-// AppendParent appends the header that says what c is.
+// AppendParent appends the header traceparent for c.
 func (c *Context) AppendParent(b []byte) []byte {
 	b = hex.AppendEncode(append(b, "00-"...), c.Trace[:])
 	b = hex.AppendEncode(append(b, '-'), c.Span[:])

@@ -8,14 +8,14 @@ import (
 
 // Bounds of the header tracestate (Trace Context, 3.3.1).
 const (
-	maxStateBytes   = 512 // what everybody has to pass on; longer ones are dropped whole
+	maxStateBytes   = 512 // that everybody has to pass on; longer ones are dropped whole
 	maxStateMembers = 32
 	maxStateKey     = 256
 	maxStateValue   = 256
 )
 
-// ParseState returns the header tracestate, its lines joined by commas, or "" where it is not as Trace Context has it: one that
-// can't be read has to be dropped, lest it makes a collector refuse all that is sent with it.
+// ParseState returns the header tracestate, its lines joined by commas, or "" if it is not valid by Trace Context. An
+// invalid one must be dropped, lest a collector refuses the whole message because of it.
 func ParseState(lines [][]byte) string {
 	header := bytes.Join(lines, []byte(","))
 	if len(header) > maxStateBytes {

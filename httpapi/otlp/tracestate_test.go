@@ -37,7 +37,7 @@ func TestParseState(t *testing.T) {
 	}
 }
 
-// TestBadSpan sends others beside a span whose texts are not UTF-8, and one with an attribute of no known type.
+// TestBadSpan sends a good span beside one with texts that are not UTF-8 and an attribute of no known type.
 func TestBadSpan(t *testing.T) {
 	c := startCollector(t, 200)
 	e := c.exporter(t, Config{})

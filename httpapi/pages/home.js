@@ -4,7 +4,7 @@ const root = document.documentElement;
 const number = (value, digits = 0) => value.toLocaleString("en", { maximumFractionDigits: digits });
 const plural = (n, word) => `${number(n)} ${word}${n === 1 ? "" : "s"}`;
 
-// element makes one with text or children; attributes go by setAttribute, since the policy forbids inline styles.
+// element makes an element with text or children; attributes go by setAttribute, since the policy forbids inline styles.
 function element(name, attributes = {}, ...children) {
   const svg = ["svg", "path", "line", "text"].includes(name);
   const made = svg ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
@@ -13,7 +13,7 @@ function element(name, attributes = {}, ...children) {
   return made;
 }
 
-// Storage may be forbidden; then things are forgotten, no more.
+// Storage may be forbidden; then values are not kept.
 function stored(storage, key, value) {
   try {
     if (value === undefined) return window[storage].getItem(key) ?? "";
@@ -33,7 +33,7 @@ function setTheme(theme) {
 setTheme(themes.includes(stored("localStorage", "theme")) ? stored("localStorage", "theme") : "auto");
 $("theme").onclick = () => setTheme(themes[(themes.indexOf(root.dataset.theme) + 1) % themes.length]);
 
-// ---- Key, and what is served ----
+// ---- API key and model ----
 
 $("key").value = stored("sessionStorage", "key");
 $("key-field").hidden = root.dataset.keys !== "wanted";
@@ -50,7 +50,7 @@ async function describe() {
     const info = await response.json();
     $("about").textContent = `${info.served_model_name} · ${info.backend.name}, ${info.model_dtype} · ${info.backend.device.split(",")[0]}`;
     $("about").title = info.backend.device;
-  } catch { /* ranking will say what is the matter */ }
+  } catch { /* ranking will show the reason */ }
 }
 
 function offerModels(names) {
@@ -61,7 +61,7 @@ function offerModels(names) {
 
 // ---- Ranking ----
 
-// documents has the lines that say something, and where each is in the field.
+// documents returns the lines that are not blank, and the place of each in the field.
 function documents() {
   const found = [];
   let start = 0;
@@ -121,7 +121,7 @@ function refused(response, answer, asked) {
   if (at) field.setSelectionRange(at.start, at.end);
 }
 
-// showError has the names that the message has in backquotes as code.
+// showError shows names in the message's backquotes as code.
 function showError(title, message) {
   const parts = message.split("`").map((part, i) => (i % 2 ? element("code", {}, part) : part));
   $("error").replaceChildren(element("strong", {}, `${title}: `), ...parts);
@@ -172,9 +172,9 @@ $("form").onkeydown = (event) => {
 
 const every = 2000; // ms
 const kept = 61; // samples: two minutes
-const span = 5; // samples that quantiles are of
+const span = 5; // samples for a quantile
 
-// parse sums what /metrics says of a name over all labels; of a histogram it has the buckets, by their upper bounds.
+// parse sums each metric over all labels; of a histogram it has the buckets, by their upper bounds.
 function parse(text) {
   const sums = {}, buckets = new Map(), models = [];
   for (const line of text.split("\n")) {
@@ -192,7 +192,7 @@ function parse(text) {
   return { sums, buckets, models, at: performance.now() };
 }
 
-// quantile of what was counted between two samples, in ms; null where nothing was.
+// quantile of the requests counted between two samples, in ms; null if there were none.
 function quantile(q, before, after) {
   const bounds = [...after.buckets.keys()].sort((a, b) => a - b);
   const counts = bounds.map((b) => after.buckets.get(b) - (before.buckets.get(b) ?? 0));
@@ -261,7 +261,7 @@ function draw(chart) {
   for (const line of chart.lines) line.shown.textContent = line.values.at(-1) === null ? "…" : short(line.values.at(-1));
 }
 
-// curve is a line, broken where there is no value.
+// curve is a line, with a gap where there is no value.
 function curve(line, x, y, bottom) {
   const pieces = [];
   line.values.forEach((v, i) => {

@@ -1,7 +1,7 @@
 // Package filelock keeps two processes from writing to the same place. Locks are the system's advisory ones, which end
 // with the process that holds them, however it ends.
 //
-// The package must not know what is being written, and imports nothing of this module.
+// The package must not know the contents of files, and imports nothing of this module.
 package filelock
 
 import (
@@ -17,7 +17,7 @@ import (
 // ErrHeld is returned by TryLock while another process, or another Lock of this one, holds the lock.
 var ErrHeld = errors.New("filelock: held by another process")
 
-// HeldError is an ErrHeld that says who holds what.
+// HeldError is an ErrHeld with the lock's path and its holder.
 type HeldError struct {
 	Path   string // of the lock
 	Holder string // as it wrote there: "process 123 (name)"
@@ -46,7 +46,7 @@ func TryLock(path string) (*Lock, error) {
 		}
 		return nil, errors.Join(err, f.Close())
 	}
-	// A holder may have removed the file between our opening and locking it: the next comer would make another.
+	// A holder may have removed the file after we opened it and before we locked it: the next caller would make another.
 	locked, err := f.Stat()
 	if err == nil {
 		var there os.FileInfo
@@ -65,7 +65,7 @@ func TryLock(path string) (*Lock, error) {
 
 const unknown = "another process"
 
-// sign writes who holds the lock.
+// sign writes this process as the holder into the lock's file.
 func sign(f *os.File) error {
 	if err := f.Truncate(0); err != nil {
 		return err
@@ -74,7 +74,7 @@ func sign(f *os.File) error {
 	return err
 }
 
-// holder reads who holds the lock. A holder that is another program, or has yet to sign, is unknown.
+// holder reads the holder from the lock's file. Another program's, or one that hasn't signed yet, is unknown.
 func holder(f *os.File) string {
 	text, err := io.ReadAll(io.LimitReader(f, 200))
 	name := strings.TrimSpace(string(text))
@@ -84,5 +84,5 @@ func holder(f *os.File) string {
 	return name
 }
 
-// Unlock gives the lock back.
+// Unlock releases the lock.
 func (l *Lock) Unlock() error { return l.file.Close() }

@@ -37,7 +37,7 @@ func TestLock(t *testing.T) {
 	}
 }
 
-// Of many that try at once, never two hold it.
+// Many goroutines try to lock at once, and no two hold the lock at the same time.
 func TestExclusive(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
 	var held, taken atomic.Int32

@@ -14,7 +14,7 @@ import (
 	"github.com/metalrank/metalrank/internal/record"
 )
 
-// matrixFeatures are the names that Linux gives them on amd64 and arm64.
+// matrixFeatures are Linux's names of the CPU features for matrix products, on amd64 and arm64.
 var matrixFeatures = []string{
 	"avx2", "fma", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16",
 	"asimddp", "i8mm", "bf16", "sve",
@@ -32,7 +32,7 @@ func CPU() string {
 	return firstProcessor(string(data))["model name"]
 }
 
-// Describe describes this machine. What the system doesn't tell stays empty.
+// Describe describes this machine. Fields that the system doesn't tell stay empty.
 func Describe() record.Machine {
 	m := record.Machine{CPU: "unknown", Cores: runtime.NumCPU(), System: runtime.GOOS + "/" + runtime.GOARCH}
 	if runtime.GOOS == "darwin" {
@@ -56,7 +56,7 @@ func Describe() record.Machine {
 // Commit names the checkout that the command runs in; "unknown" outside one.
 func Commit() string { return cmp.Or(ask("git", "describe", "--always", "--dirty"), "unknown") }
 
-// ask returns what a command prints; "" where it fails.
+// ask returns the output of a command; "" where it fails.
 func ask(command string, args ...string) string {
 	out, err := exec.Command(command, args...).Output() //nolint:noctx // instant
 	if err != nil {
@@ -76,7 +76,7 @@ func firstProcessor(text string) map[string]string {
 	return fields
 }
 
-// readCPUInfo reads what /proc/cpuinfo says of the first processor.
+// readCPUInfo reads the name and features of the first processor in /proc/cpuinfo.
 func readCPUInfo(m *record.Machine, text string) {
 	fields := firstProcessor(text)
 	if name := fields["model name"]; name != "" {
@@ -93,7 +93,7 @@ func readCPUInfo(m *record.Machine, text string) {
 	}
 }
 
-// memoryOf reads /proc/meminfo; 0 where it doesn't tell.
+// memoryOf returns the bytes of memory in /proc/meminfo; 0 where it doesn't tell.
 func memoryOf(text string) int64 {
 	lines := bufio.NewScanner(strings.NewReader(text))
 	for lines.Scan() {
@@ -105,7 +105,7 @@ func memoryOf(text string) int64 {
 	return 0
 }
 
-// nameOf reads os-release(5).
+// nameOf returns the name in os-release(5).
 func nameOf(text string) string {
 	for line := range strings.Lines(text) {
 		if value, ok := strings.CutPrefix(line, "PRETTY_NAME="); ok {

@@ -1,7 +1,7 @@
-// Package outfile writes a command's output so that its name never stands for half of it: to a file beside it called
-// *.partial, which takes the name when it is whole. Two processes can't write to the same place.
+// Package outfile writes a command's output so that the file of its name is never incomplete: to a file beside it called
+// *.partial, which takes the name when it is whole. Two processes can't write the same output at once.
 //
-// The package must not know what is being written.
+// The package must not know the contents of files.
 package outfile
 
 import (
@@ -15,16 +15,15 @@ import (
 	"github.com/metalrank/metalrank/internal/filelock"
 )
 
-// File is an output in the making. What is written to it is in *.partial.
+// File is an output that is being written, to *.partial.
 type File struct {
 	*os.File
 
 	path string
-	lock *filelock.Lock // nil where the output is no regular file, and gets its bytes at once
+	lock *filelock.Lock // nil where the output is no regular file, and is written to directly
 }
 
-// Create opens an output that is empty. A device, a pipe or a socket that is there is written to as it is. The caller
-// closes the File.
+// Create opens an empty output. An existing device, pipe or socket is written to directly. The caller closes the File.
 func Create(path string) (*File, error) {
 	f, err := Resume(path)
 	if err != nil || f.Direct() {
@@ -36,10 +35,10 @@ func Create(path string) (*File, error) {
 	return f, nil
 }
 
-// Resume is Create that keeps what an earlier process left in *.partial.
+// Resume is Create, but keeps the contents of *.partial that an earlier process left.
 func Resume(path string) (*File, error) {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
-		path = target // of which the link stays one
+		path = target // so that the link stays a link
 	}
 	perm := fs.FileMode(0o666)
 	switch there, err := os.Stat(path); {
@@ -70,7 +69,7 @@ func Resume(path string) (*File, error) {
 	return f, nil
 }
 
-// writable is an error where a file is write-protected, which taking its name would get around.
+// writable returns an error for a write-protected file, which a rename would replace all the same.
 func writable(path string) error {
 	file, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
@@ -79,14 +78,14 @@ func writable(path string) error {
 	return file.Close()
 }
 
-// Partial is where the output is until it is whole.
+// Partial returns the path of the output until it is whole.
 func (f *File) Partial() string { return f.path + ".partial" }
 
-// Direct says whether the output is a device, a pipe or a socket, which can be neither resumed nor taken back.
+// Direct says whether the output is a device, a pipe or a socket, which can be neither resumed nor undone.
 func (f *File) Direct() bool { return f.lock == nil }
 
-// Close ends the output. If it is whole, it gets its name, and is on the disk when Close returns. Else what there is stays
-// in *.partial; nothing is left of an empty one.
+// Close ends the output. If it is whole, it gets its name, and is on the disk when Close returns. Else it stays in
+// *.partial, or is removed if it is empty.
 func (f *File) Close(whole bool) error {
 	if f.Direct() {
 		return f.File.Close()
@@ -108,7 +107,7 @@ func (f *File) Close(whole bool) error {
 	return errors.Join(err, f.unlock())
 }
 
-// unlock takes the file of the lock away while it is held, as filelock wants it.
+// unlock removes the lock's file while the lock is held, as filelock wants it, and releases the lock.
 func (f *File) unlock() error {
 	return errors.Join(os.Remove(f.Partial()+".lock"), f.lock.Unlock())
 }
@@ -121,7 +120,7 @@ func syncFolder(path string) error {
 	return errors.Join(folder.Sync(), folder.Close())
 }
 
-// Write writes a whole output. If write fails, what was at path stays as it is.
+// Write writes a whole output. If write fails, the file at path stays as it was.
 func Write(path string, write func(io.Writer) error) error {
 	f, err := Create(path)
 	if err != nil {
@@ -136,7 +135,7 @@ func Write(path string, write func(io.Writer) error) error {
 	return f.Close(true)
 }
 
-// WriteBytes is Write of what there is already.
+// WriteBytes is Write of data.
 func WriteBytes(path string, data []byte) error {
 	return Write(path, func(w io.Writer) error { _, err := w.Write(data); return err })
 }

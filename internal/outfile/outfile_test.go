@@ -12,7 +12,7 @@ import (
 	"github.com/metalrank/metalrank/internal/filelock"
 )
 
-// names lists a folder, and what its files hold.
+// names lists a folder's files with their contents.
 func names(t *testing.T, folder string) string {
 	t.Helper()
 	entries, err := os.ReadDir(folder)
@@ -53,7 +53,7 @@ func closeIt(t *testing.T, f *File, whole bool) {
 	}
 }
 
-// The name stands for the old bytes or for all of the new ones, and nothing is left beside it.
+// The file has the old bytes or all of the new ones, and no other file is left beside it.
 func TestWholeOrNot(t *testing.T) {
 	folder := t.TempDir()
 	path := filepath.Join(folder, "out")
@@ -92,7 +92,7 @@ func TestWholeOrNot(t *testing.T) {
 	}
 }
 
-// A second writer is refused by name, whichever way it spells the place, and changes nothing.
+// A second writer is refused by any spelling of the path, and changes nothing.
 func TestSecondWriterIsRefused(t *testing.T) {
 	folder := t.TempDir()
 	path := filepath.Join(folder, "out")
@@ -147,7 +147,7 @@ func TestWriteFails(t *testing.T) {
 	}
 }
 
-// The rights of a file stay, and a protected one is no output.
+// The rights of a file stay, and a write-protected file is refused.
 func TestRights(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "out")
 	if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
@@ -160,7 +160,7 @@ func TestRights(t *testing.T) {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
 	if os.Geteuid() == 0 {
-		return // whom nothing is protected from
+		return // root may write any file
 	}
 	if err := os.Chmod(path, 0o400); err != nil {
 		t.Fatal(err)
@@ -170,7 +170,7 @@ func TestRights(t *testing.T) {
 	}
 }
 
-// A device stays one.
+// A device is written to, and not replaced by a file.
 func TestDevice(t *testing.T) {
 	f := create(t, os.DevNull)
 	if !f.Direct() {

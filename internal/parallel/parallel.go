@@ -1,8 +1,8 @@
 // Package parallel runs the iterations of a loop on several goroutines.
 //
-// It knows nothing of what the iterations do, and imports nothing of this module. It exists because tokenising, the
-// reference backend, conversion and downloads all need a bounded, cancellable loop whose result doesn't depend on how the
-// work was spread.
+// It knows nothing of the work, and imports nothing of this module. It exists because tokenising, the reference backend,
+// conversion and downloads all need a bounded, cancellable loop with a result that doesn't depend on how the work was
+// spread.
 package parallel
 
 import (
@@ -16,7 +16,7 @@ import (
 
 // For calls f(i) for every i in [0, n), on at most workers goroutines at once (0 = GOMAXPROCS), and waits
 // for all of them. It stops handing out iterations once ctx ends or a call has failed, and returns the
-// error of the lowest failing i that ran, else ctx's error. A panic in a call becomes one in the caller, who may be
+// error of the lowest failing i that ran, else ctx's error. A panic in a call becomes one in For's caller, which may be
 // able to recover. Calls must not depend on each other's order.
 func For(ctx context.Context, n, workers int, f func(i int) error) error {
 	if workers <= 0 {

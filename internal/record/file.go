@@ -11,7 +11,7 @@ import (
 	"github.com/metalrank/metalrank/internal/outfile"
 )
 
-// maxBytes bounds what Read takes: a request is some ten bytes, so that this is tens of millions of them.
+// maxBytes bounds the record that Read takes: a request is some ten bytes, so that this is tens of millions of them.
 const maxBytes = 1 << 30
 
 // ReadFile reads the record at path.
@@ -47,7 +47,7 @@ func Read(r io.Reader) (*Run, error) {
 	return run, nil
 }
 
-// Validate reports the first thing that no run can have left behind.
+// Validate reports the first value that no run can have written.
 func (r *Run) Validate() error {
 	if r.Format != Format {
 		return fmt.Errorf("record: format is %d, want %d", r.Format, Format)
@@ -101,7 +101,7 @@ func (c *Cell) validate() error {
 	return nil
 }
 
-// WriteFile writes the record to path, whole or not at all: a process that is killed meanwhile leaves the one that was there.
+// WriteFile writes the record to path, whole or not at all: a process that is killed meanwhile leaves the old record.
 func (r *Run) WriteFile(path string) error {
 	data, err := json.Marshal(r)
 	if err == nil {

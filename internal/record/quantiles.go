@@ -21,7 +21,7 @@ func PercentileOfSorted(sorted []float64, percent float64) float64 {
 	return sorted[below] + (rank-float64(below))*(sorted[above]-sorted[below])
 }
 
-// Mean of values; NaN of none.
+// Mean returns the mean of values; NaN of none.
 func Mean(values []float64) float64 {
 	sum := 0.0
 	for _, v := range values {
@@ -30,7 +30,7 @@ func Mean(values []float64) float64 {
 	return sum / float64(len(values))
 }
 
-// Summarize fills in what follows from Latencies, Documents and Seconds.
+// Summarize computes Requests, Pairs, Latency and Throughput from Latencies, Documents and Seconds.
 func (c *Cell) Summarize() {
 	c.Requests, c.Pairs, c.Latency, c.Throughput = len(c.Latencies), 0, Quantiles{}, Throughput{}
 	if c.Requests == 0 {

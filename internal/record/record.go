@@ -1,7 +1,7 @@
-// Package record is what a load run leaves behind, as JSON: which machine, which system, which requests, and how long
-// each took. tools/sweep writes it; whatever plans with measured curves reads it.
+// Package record is the record of a load run, as JSON: which machine, which system, which requests, and how long each
+// took. tools/sweep writes it; programs that plan with measured curves read it.
 //
-// It must not know how anything was measured, nor what the figures are for.
+// It must not know how anything was measured, nor how the figures are used.
 package record
 
 import "time"
@@ -14,9 +14,9 @@ type Run struct {
 	Format   int       `json:"format"` // Format
 	Begin    time.Time `json:"begin"`
 	End      time.Time `json:"end"`              // of the last cell that was measured
-	Complete bool      `json:"complete"`         // every table and cell that was asked for is there
+	Complete bool      `json:"complete"`         // it has every table and cell that was asked for
 	Quick    bool      `json:"quick,omitempty"`  // few requests a cell: to try things out, not to be quoted
-	Options  []string  `json:"options"`          // what was asked for, as on the command line; a resumed run must be asked the same
+	Options  []string  `json:"options"`          // the command line's; a resumed run must have the same
 	Host     Machine   `json:"machine"`          //
 	Tool     string    `json:"tool"`             // the measuring program's version
 	Commit   string    `json:"commit,omitempty"` // of the measuring program's source
@@ -25,10 +25,10 @@ type Run struct {
 	Comparisons []*Comparison `json:"comparisons,omitempty"`
 }
 
-// Machine is where the clients ran; of systems on loopback, also where they did.
+// Machine is the machine of the clients, and of systems on loopback.
 type Machine struct {
 	CPU      string   `json:"cpu"`
-	Features []string `json:"features,omitempty"` // those that matrix products are made with, as Linux names them
+	Features []string `json:"features,omitempty"` // the CPU's for matrix products, by their names in Linux
 	Cores    int      `json:"cores"`
 	System   string   `json:"system"`       // GOOS/GOARCH
 	OS       string   `json:"os,omitempty"` // with its version: "macOS 15.1", "Debian GNU/Linux 12 (bookworm)"
@@ -39,24 +39,24 @@ type Machine struct {
 // Kinds of System.
 const (
 	Embedded = "embedded" // metalrank's engine, called in the measuring process
-	HTTP     = "http"     // a server that somebody else runs
+	HTTP     = "http"     // a server that runs already
 	Peer     = "peer"     // another runtime, started on loopback for the run
 )
 
-// System is what was measured.
+// System is a measured system.
 type System struct {
 	Kind     string            `json:"kind"`
 	Backend  string            `json:"backend"`            // "metalrank", "pytorch", "onnx", …: as the table's Backend
 	Device   string            `json:"device"`             // "cpu", "metal", "mps": as the table's Device
 	DType    string            `json:"dtype,omitempty"`    // as asked for: "fp32", "fp16", "int8", "int4"
-	Detail   string            `json:"detail,omitempty"`   // what that became: kernels, workers, converted weights
+	Detail   string            `json:"detail,omitempty"`   // as it is in effect: kernels, workers, converted weights
 	URL      string            `json:"url,omitempty"`      // of an HTTP system
 	Model    string            `json:"model,omitempty"`    // name or folder
 	Hash     string            `json:"model_sha256"`       // of the weights' bytes, hexadecimal; "" where they can't be seen
 	Versions map[string]string `json:"versions,omitempty"` // of packages, by name
 	// MaxLength is the longest pair in tokens; 0 where it isn't known.
 	MaxLength int `json:"max_length,omitempty"`
-	Instances int `json:"instances"` // of the model, behind one door
+	Instances int `json:"instances"` // of the model, at one address
 }
 
 // Batching is a window in which requests are joined.
@@ -99,7 +99,7 @@ type Table struct {
 const (
 	// Closed loop: each client sends its next request when it has the answer to its last.
 	Closed = "closed"
-	// Open loop: requests are due at a fixed rate, whatever the answers do. A latency counts from when its request was
+	// Open loop: requests are due at a fixed rate, independent of the answers. A latency counts from when its request was
 	// due, so that waiting for a stalled server is part of it.
 	Open = "open"
 )
@@ -121,9 +121,9 @@ type Cell struct {
 	Documents  []int      `json:"documents,omitempty"`
 	Latency    Quantiles  `json:"latency_ms"`
 	Throughput Throughput `json:"pairs_per_second"`
-	// Error says why there is nothing to show: the row is an ERROR row, and all else but Batch and Concurrency is zero.
+	// Error says why the cell has no results: the row is an ERROR row, and all else but Batch and Concurrency is zero.
 	Error string `json:"error,omitempty"`
-	// Partial says that the run was interrupted in this cell, which has fewer requests than asked for.
+	// Partial says that the run was interrupted in this cell, so that it has fewer requests than asked for.
 	Partial bool `json:"partial,omitempty"`
 }
 
@@ -162,7 +162,7 @@ type Comparison struct {
 	Ratio float64 `json:"ratio_b_to_a"`
 	Low   float64 `json:"ratio_low"`
 	High  float64 `json:"ratio_high"`
-	// Agreement is how near the scores of the two are.
+	// Agreement compares the scores of the two.
 	Agreement Agreement `json:"scores"`
 	Error     string    `json:"error,omitempty"`
 }

@@ -16,8 +16,8 @@ type Attention struct {
 	Heads, HeadSize int
 	Lengths         []int // of the sequences
 	First           bool  // of the first token of each sequence alone
-	// Falling makes all scores far below zero, and those of every 32 further keys far below the ones before: what an
-	// online softmax that loses its greatest score, or begins with another, does not survive.
+	// Falling makes all scores far below zero, and those of every 32 further keys far below the ones before: this breaks
+	// an online softmax that loses its greatest score, or begins with a wrong one.
 	Falling bool
 }
 
@@ -129,7 +129,7 @@ func (a Attention) answer(c *Case, starts []int32) {
 //
 // Allowed: a score, D products in f32, is off by (D+2)·2⁻²⁴·Σ|q·k|/√D, which exp turns into a relative error of p; exp2
 // itself is off by 4 ulp and by its argument's rounding, |score - most|·2⁻²³; p is rounded to the dtype, the sums of n
-// terms are f32: all relative to Σ p|v| over the greatest score's 1, at which p is never below. Subnormal halves add
+// terms are f32: all relative to Σ p|v| / Σ p, where Σ p is at least 1, the p of the greatest score. Subnormal halves add
 // their spacing for each key. One rounding at the store.
 func (a Attention) row(c *Case, at int, q, qkv []float64, begin, end int) {
 	h, d := a.Heads*a.HeadSize, a.HeadSize
@@ -162,7 +162,7 @@ func (a Attention) row(c *Case, at int, q, qkv []float64, begin, end int) {
 					allowed += problem.HalfTiny * math.Abs(v)
 				}
 			}
-			// The total, too, is off: by the same relative error at most, without the rounding to the dtype.
+			// The total is off, too, by at most the same relative error, without the rounding to the dtype.
 			slack := 2*off + float64(len(scores)+16)*problem.FloatRoundoff
 			c.Want[at*h+column+e] = sum / total
 			c.Allowed[at*h+column+e] = allowed/total + math.Abs(sum/total)*slack + stored(a.DType, sum/total)

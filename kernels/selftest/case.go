@@ -1,7 +1,7 @@
 // Package selftest is the table of cases of the kernels: operands, launches through package kernels, answers in
-// float64 and what is allowed to differ. Tests, benchmarks, the profiler and `metalrank doctor` all run from it.
+// float64 and allowed differences. Tests, benchmarks, the profiler and `metalrank doctor` all run from it.
 //
-// It knows nothing of any driver: who runs a case opens the device.
+// It knows nothing of any driver: the caller opens the device.
 package selftest
 
 import (
@@ -21,14 +21,14 @@ type Case struct {
 	problem.Problem
 	File  string // of kernels.Files that it runs: "gemm.metal"
 	DType kernels.DType
-	// LeastBytes is what has to move at least: weights once, rows that are read once, results once.
+	// LeastBytes is the least memory traffic: weights, the rows that are read and the results, once each.
 	LeastBytes int
 	// record records the operation; operands are the Problem's.
 	record func(l *kernels.Library, r *kernels.Recorder, operands []metal.Binding) error
 }
 
-// Run executes the case with kernels of library, which must be of the case's DType, and compares. The Pending, which
-// has ended, is returned for what its driver adds to it; it is nil where nothing was submitted. Errors:
+// Run executes the case with kernels of library, which must be of the case's DType, and compares. It returns the Pending,
+// which has ended, for the driver's additions to it; it is nil where nothing was submitted. Errors:
 // *problem.AnswerError, and the driver's.
 func (c *Case) Run(
 	ctx context.Context, device metal.Device, library *kernels.Library, layout problem.Layout,
@@ -45,7 +45,7 @@ func (c *Case) Run(
 	})
 }
 
-// roundoff is that of a dtype.
+// roundoff returns the relative rounding error of a dtype.
 func roundoff(d kernels.DType) float64 {
 	if d == kernels.F16 {
 		return problem.HalfRoundoff
@@ -53,7 +53,7 @@ func roundoff(d kernels.DType) float64 {
 	return problem.FloatRoundoff
 }
 
-// stored is what storing a value as d may change.
+// stored returns the largest error of storing a value as d.
 func stored(d kernels.DType, value float64) float64 {
 	if d == kernels.F16 {
 		return math.Abs(value)*problem.HalfRoundoff + problem.HalfTiny
@@ -61,7 +61,7 @@ func stored(d kernels.DType, value float64) float64 {
 	return math.Abs(value) * problem.FloatRoundoff
 }
 
-// rounded is value as d holds it.
+// rounded returns value rounded to d.
 func rounded(d kernels.DType, value float64) float64 {
 	if d == kernels.F16 {
 		return float64(float16.Fromfloat32(float32(value)).Float32())
@@ -84,7 +84,7 @@ func output(name string, d kernels.DType, n int) problem.Operand {
 	return problem.Operand{Name: name, Half: d == kernels.F16, SizeBytes: n * d.Size()}
 }
 
-// activate is the function of a kernel, and the most that its slope is.
+// activate returns a kernel's activation of x.
 func activate(a kernels.Activation, x float64) float64 {
 	switch a {
 	case kernels.GELU:
@@ -99,9 +99,9 @@ func activate(a kernels.Activation, x float64) float64 {
 	return x
 }
 
-// activated is how far act(x) may be off where x may be by allowed: the slope of the GELUs is below 1.13, that of the
+// activated returns how far act(x) may be off if x is off by allowed: the slope of the GELUs is below 1.13, that of the
 // others at most 1; A&S 7.1.26 is off by 1.5e-7·|x|/2, and the rest is a few roundings of values of the size of |x|
-// (GELU) or of 1 (tanh, whose own error Metal bounds by 5 ulp).
+// (GELU) or of 1 (tanh; Metal bounds its error by 5 ulp).
 func activated(a kernels.Activation, x, allowed float64) float64 {
 	switch a {
 	case kernels.GELU:

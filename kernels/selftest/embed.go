@@ -26,8 +26,8 @@ const (
 	embedTypes     = 2
 )
 
-// Case makes operands and answer. Allowed: two additions, and where words are quantised one more, then what normalise
-// says, and one rounding at the store.
+// Case makes operands and answer. Allowed: two additions, and where words are quantised one more; then as normalise says,
+// and one rounding at the store.
 func (e Embed) Case() Case {
 	seed := uint64(e.T*613 + e.H + e.Bits)
 	words := input("words", e.DType, embedWords*e.H, 0.05, seed)
@@ -74,7 +74,7 @@ func (e Embed) Case() Case {
 	return c
 }
 
-// leastBytes counts rows of tables that several tokens have once.
+// leastBytes counts a table's row once, however many tokens have it.
 func (e Embed) leastBytes(columns [3][]int) int {
 	size := e.DType.Size()
 	least := 4*3*e.T + 4*2*e.H + e.T*e.H*size

@@ -57,7 +57,7 @@ func (g Gemm) file() string {
 	return g.kernel() + ".metal"
 }
 
-// Places of a Gemm's operands.
+// Indices of a Gemm's operands.
 const (
 	gemmA = iota
 	gemmWeights
@@ -71,10 +71,10 @@ const (
 
 // Case makes operands and answer.
 //
-// Allowed: k + 3 additions in f32 in some order round to at most (k+3)·2⁻²⁴·(Σ|a·w| + |bias| + |residual|); then what the
-// activation makes of that (activated), what a norm makes of that (normalised), and one rounding at the store. Weights
-// that are dequantised are the same numbers here and there: code·scale is exact in f32, adding the offset rounds once,
-// and so does going to a's type.
+// Allowed: k + 3 additions in f32 in some order round to at most (k+3)·2⁻²⁴·(Σ|a·w| + |bias| + |residual|); then the
+// effect of the activation on that error (activated), that of a norm (normalise), and one rounding at the store.
+// Dequantised weights are the same numbers here and in the kernel: code·scale is exact in f32, adding the offset rounds
+// once, and so does the conversion to a's type.
 func (g Gemm) Case() Case {
 	seed := uint64(g.M*7919+g.N*31+g.K) + uint64(g.Bits)
 	rows := g.M
@@ -100,7 +100,7 @@ func (g Gemm) Case() Case {
 	return c
 }
 
-// leastBytes counts rows that are gathered more than once only once; gathered is how many different ones there are.
+// leastBytes counts a gathered row once, however often it is gathered; gathered is the number of different ones.
 func (g Gemm) leastBytes(gathered int) int {
 	size := g.DType.Size()
 	weights, vectors, elements := g.N*g.K*size, g.N, g.M*g.N
@@ -139,7 +139,7 @@ func (g Gemm) weights(seed uint64) (operands [3]problem.Operand, w []float64) {
 	return q.operands(), q.values
 }
 
-// record launches it.
+// record records the operation.
 func (g Gemm) record(l *kernels.Library, r *kernels.Recorder, b []metal.Binding) error {
 	linear := kernels.Linear{
 		Weights: kernels.Matrix{N: g.N, K: g.K, Data: b[gemmWeights]}, Bias: b[gemmVectors], Activation: g.Activation,

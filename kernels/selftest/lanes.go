@@ -10,8 +10,8 @@ import (
 	"github.com/metalrank/metalrank/metal/problem"
 )
 
-// Lanes asks a device which element of an 8 x 8 matrix each lane holds, by lanes.metal, and compares with what simd.h
-// says, which all products rely on.
+// Lanes asks a device which element of an 8 x 8 matrix each lane holds, by lanes.metal, and compares with the layout in
+// simd.h, which all products rely on.
 func Lanes(ctx context.Context, device metal.Device) (err error) {
 	source, err := metal.LoadSource(kernels.Files(), "lanes.metal")
 	if err != nil {

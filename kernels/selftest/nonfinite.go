@@ -9,7 +9,7 @@ import (
 )
 
 // nonFiniteCases have one NaN, infinity or overflow each. The results that depend on it must not be finite, and all others
-// must be right. min, max and limits of functions are where it could be lost.
+// must be right. It could be lost in min, max and limits of functions.
 func nonFiniteCases(d kernels.DType) []Case {
 	var cases []Case
 	for _, value := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
@@ -56,7 +56,7 @@ func attentionSpoilt(d kernels.DType, value float64) []Case {
 	}
 }
 
-// floatOverflows are finite numbers whose squares, or whose products, are beyond f32. A half holds no such number.
+// floatOverflows have finite numbers with squares, or products, beyond f32. A half holds no such number.
 func floatOverflows(d kernels.DType) []Case {
 	if d == kernels.F16 {
 		return nil

@@ -10,7 +10,7 @@ import (
 	"github.com/metalrank/metalrank/metal/problem"
 )
 
-// normalise replaces a row x by its layer norm, and allowed, by which x may be off, by what that does to it.
+// normalise replaces a row x by its layer norm, and allowed, the errors of x, by the errors of the result.
 //
 // With e the greatest of allowed: the mean is off by at most e, every centred value by 2e, and their root mean square by
 // 2e too; so z = (x - mean)/sd is off by 2e/sd·(1 + |z|). The arithmetic itself, in f32, adds up n squares and rounds a

@@ -13,11 +13,11 @@ import (
 type groups struct {
 	codes           []byte    // little-endian, of 4 or 8 bits
 	scales, offsets []float64 // exactly representable as half
-	values          []float64 // what a kernel makes of them
+	values          []float64 // as a kernel dequantises them
 }
 
-// quantised makes up a matrix [rows, columns] whose values are about as wide as width. A quantiser is no part of this: a
-// kernel must give what the codes say, whoever made them.
+// quantised makes a random matrix [rows, columns] with values about as wide as width. It needs no quantiser: a kernel must
+// give the values of the codes, however these were made.
 func quantised(d kernels.DType, rows, columns, bits, groupSize int, width float64, seed uint64) groups {
 	random := rand.New(rand.NewPCG(seed, 9))
 	n := rows * columns
@@ -45,13 +45,13 @@ func (g groups) operands() [3]problem.Operand {
 	}
 }
 
-// distinct is how many different values there are.
+// distinct returns the number of different values.
 func distinct(values []int) int {
 	sorted := slices.Sorted(slices.Values(values))
 	return len(slices.Compact(sorted))
 }
 
-// wordsOf are u32, little-endian.
+// wordsOf returns values as u32, little-endian.
 func wordsOf(values []int) []byte {
 	data := make([]byte, 0, 4*len(values))
 	for _, v := range values {

@@ -6,7 +6,7 @@ import (
 	"github.com/metalrank/metalrank/kernels"
 )
 
-// Random is a small case of any operation that a seed picks, the same for the same seed.
+// Random returns a small random case of a random operation, the same for the same seed.
 func Random(seed uint64) Case {
 	r := rand.New(rand.NewPCG(seed, 0x6b65726e))
 	upTo := func(n int) int { return 1 + r.IntN(n) }
@@ -47,7 +47,7 @@ func Random(seed uint64) Case {
 }
 
 // Shapes are the operations of one layer of MiniLM (H = 384, F = 1536, 12 heads) over a number of tokens, in sequences
-// of at most 64: what benchmarks run.
+// of at most 64, for benchmarks.
 func Shapes(d kernels.DType, tokens int) []Case {
 	const h, f = 384, 1536
 	var lengths []int

@@ -68,7 +68,7 @@ func check(t *testing.T, device metal.Device, library map[kernels.DType]*kernels
 	}
 }
 
-// TestRandom runs cases that nobody thought of in checked mode, more of them in a long test: no findings, right answers.
+// TestRandom runs random cases in checked mode, more of them in a long test: no findings, right answers.
 func TestRandom(t *testing.T) {
 	count := 200
 	if simtest.Long() {
@@ -93,7 +93,7 @@ func TestLanes(t *testing.T) {
 	}
 }
 
-// BenchmarkCases says how long the simulator takes, which is no word about any GPU.
+// BenchmarkCases measures the simulator, and says nothing about a GPU.
 func BenchmarkCases(b *testing.B) {
 	device := simtest.Open(b, sim.Config{})
 	library := libraries(b, device)
@@ -114,7 +114,7 @@ func BenchmarkCases(b *testing.B) {
 	}
 }
 
-// TestTiles holds the cases to running every variant of every kernel: one that no case picks is not tested.
+// TestTiles wants the cases to run every variant of every kernel: one that no case picks is not tested.
 func TestTiles(t *testing.T) {
 	device := &selftest.Watched{Device: simtest.Open(t, sim.Config{})}
 	library := libraries(t, device)

@@ -6,7 +6,7 @@ import (
 	"github.com/metalrank/metalrank/metal"
 )
 
-// Watched is a device that notes which kernels it is given.
+// Watched is a device that records the names of the kernels submitted to it.
 type Watched struct {
 	metal.Device
 	kernels []string

@@ -13,7 +13,7 @@ type buffer struct {
 	resource
 	data     []byte
 	borrowed bool           // data is the caller's
-	pinned   runtime.Pinner // lets Metal keep the address of borrowed memory, should it be Go's
+	pinned   runtime.Pinner // lets Metal keep the address of borrowed memory that is Go's
 }
 
 // NewBuffer implements metal.Device.
@@ -61,7 +61,7 @@ func (d *device) NewBufferNoCopy(data []byte) (metal.Buffer, error) {
 	return b, nil
 }
 
-// Bytes implements metal.Buffer. There are none after Close.
+// Bytes implements metal.Buffer. It returns nil after Close.
 func (b *buffer) Bytes() []byte {
 	if b.closed.Load() {
 		return nil

@@ -10,7 +10,7 @@ import (
 	"github.com/metalrank/metalrank/metal"
 )
 
-// misalignment returns how many bytes lie between data's first and the first of a page.
+// misalignment returns the number of bytes from data's first byte to the first byte of a page.
 func misalignment(data []byte) int {
 	return int(-uintptr(unsafe.Pointer(&data[0])) % fakePage)
 }

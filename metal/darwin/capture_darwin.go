@@ -12,7 +12,7 @@ import (
 	"github.com/metalrank/metalrank/metal"
 )
 
-// Capture records what device executes into a new file that Xcode opens, a .gputrace, until stop is called. The
+// Capture records the work of device into a new file that Xcode opens, a .gputrace, until stop is called. The
 // environment must have METAL_CAPTURE_ENABLED=1. Errors: metal.ErrForeign, and Metal's.
 func Capture(opened metal.Device, path string) (stop func(), err error) {
 	d, ok := opened.(*device)

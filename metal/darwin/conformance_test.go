@@ -16,8 +16,8 @@ import (
 	"github.com/metalrank/metalrank/metal/sim"
 )
 
-// TestConformance runs the suite that every driver must pass over the Go half of this one: the simulator stands for
-// Metal, below the interface native. On a Mac, TestConformanceOfMetal runs it over the real one.
+// TestConformance runs the suite that every driver must pass on the Go half of this driver: the simulator replaces
+// Metal below the interface native. On a Mac, TestConformanceOfMetal runs it on the real Metal.
 func TestConformance(t *testing.T) {
 	metaltest.Run(t, func(t testing.TB) metal.Device {
 		t.Helper()
@@ -37,10 +37,10 @@ type simulated struct {
 	device *sim.Device
 
 	mu      sync.Mutex
-	objects map[uintptr]*simulatedObject // guarded by mu: by address, all that were not released
+	objects map[uintptr]*simulatedObject // guarded by mu: by address, all objects not yet released
 }
 
-// simulatedObject stands for an Objective-C object; what it owns is one of the simulator's.
+// simulatedObject stands for an Objective-C object; it owns an object of the simulator.
 type simulatedObject struct {
 	native *simulated
 	owned  interface{ Close() error }
@@ -68,7 +68,7 @@ func (o *simulatedObject) Release() {
 	mustNot(o.owned.Close())
 }
 
-// mustNot is for errors of the simulator that have no place in native.
+// mustNot panics on an error of the simulator that native has no way to return.
 func mustNot(err error) {
 	if err != nil {
 		panic("BUG: " + err.Error())
@@ -117,7 +117,7 @@ func (s *simulated) newPipeline(
 	return s.own(p), p.Info(), nil
 }
 
-// asNSError says of a compiler's error what Metal would: the log, with a place as clang writes it.
+// asNSError makes Metal's error of a compiler's error: the log, with a place as clang writes it.
 func asNSError(err error) error {
 	failure, ok := errors.AsType[*metal.CompileError](err)
 	if !ok {
@@ -129,7 +129,7 @@ func asNSError(err error) error {
 	return &nativeError{text: fmt.Sprintf("%s:%d:1: error: %s", failure.File, failure.Line, failure.Log)}
 }
 
-// at returns what the object at an address owns.
+// at returns the simulator's object that the object at an address owns.
 func (s *simulated) at(address uintptr) any {
 	s.mu.Lock()
 	defer s.mu.Unlock()

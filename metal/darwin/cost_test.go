@@ -26,7 +26,7 @@ func forwardPassList(t testing.TB, d *device) *metal.CommandList {
 	return list
 }
 
-// What a forward pass costs on this side of Metal: one call into C, and no memory.
+// TestSubmitCosts: on this side of Metal, a forward pass costs one call into C and no allocation.
 func TestSubmitCosts(t *testing.T) {
 	f := newFake(t)
 	d := f.open("")

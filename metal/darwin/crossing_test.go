@@ -14,7 +14,7 @@ import (
 	"github.com/metalrank/metalrank/metal/darwin/shimtest"
 )
 
-// walked is a native whose submit crosses into C, where the list is read.
+// walked is a native. Its submit calls into C, which reads the list.
 type walked struct {
 	*fakeMetal
 	sum uint64
@@ -25,7 +25,8 @@ func (w *walked) submit(commands []command, arguments []byte, list cgo.Handle) e
 	return w.fakeMetal.submit(commands, arguments, list)
 }
 
-// Every field gets a number of its own, from Go's side; C must read the same numbers, in the order of shim.h.
+// TestCommandsReadTheSameInC writes a different number to every field in Go; C must read the same numbers, in the order
+// of shim.h.
 func TestCommandsReadTheSameInC(t *testing.T) {
 	commands := make([]command, 3)
 	var next uint64
@@ -37,7 +38,7 @@ func TestCommandsReadTheSameInC(t *testing.T) {
 		want[i] = uint64(i + 1)
 	}
 	got := make([]uint64, len(commands)*shimtest.FieldsPerCommand)
-	for i := range commands { // numbers that C would take for sizes must not make it read arguments
+	for i := range commands { // size 0, so that C reads no arguments
 		commands[i].argumentsSize = 0
 		want[i*shimtest.FieldsPerCommand+argumentsSizeAt] = 0
 	}
@@ -55,7 +56,8 @@ func TestCommandsReadTheSameInC(t *testing.T) {
 // argumentsSizeAt is the place of arguments_size among the fields of an mr_command.
 const argumentsSizeAt = 1 + 2*metal.MaxBuffers + metal.MaxThreadgroupArguments + 1
 
-// number counts through all integers in v, in order. Fields aren't exported, so it goes by their addresses.
+// number sets all integers in v to consecutive numbers, in order. The fields aren't exported, so it writes to their
+// addresses.
 func number(v reflect.Value, next *uint64) {
 	switch v.Kind() {
 	case reflect.Struct:

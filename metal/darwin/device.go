@@ -12,19 +12,19 @@ type device struct {
 	native       native
 	information  metal.Info
 	metallibPath string        // loaded in place of every library; empty: none
-	released     chan struct{} // closed when native was
+	released     chan struct{} // closed after native was released
 
-	// order is held while a list is encoded and committed, so that lists run in the order of Submit. The queue may
-	// keep Submit waiting there for the completion of an earlier list, which must not need it.
+	// order is held while a list is encoded and committed, so that lists run in the order of Submit. A full queue may
+	// block Submit there until an earlier list completes, so completion must not take order.
 	order sync.Mutex
 
 	mu      sync.Mutex
-	idle    sync.Cond     // on mu; told when active reaches 0
+	idle    sync.Cond     // on mu; signalled when active reaches 0
 	active  int           // guarded by mu: calls into native, and lists that have not ended
 	closed  bool          // guarded by mu
 	lost    error         // guarded by mu: why the device can't be used any more
-	lists   uint64        // guarded by mu: how many were recorded; the last one's number
-	free    []*submission // guarded by mu: those of ended lists
+	lists   uint64        // guarded by mu: how many lists were recorded; also the number of the last one
+	free    []*submission // guarded by mu: those of ended lists, for reuse
 	pending []pending     // guarded by mu: not handed out yet
 }
 
@@ -57,7 +57,7 @@ func (d *device) end() {
 	d.endLocked()
 }
 
-// endLocked is end for those who hold mu.
+// endLocked is end for callers that hold mu.
 func (d *device) endLocked() {
 	d.active--
 	if d.active == 0 {
@@ -87,7 +87,7 @@ func (d *device) Close() error {
 	return nil
 }
 
-// checkSize holds the size of a buffer to what the device can have.
+// checkSize returns an error if the device can't have a buffer of this size.
 func (d *device) checkSize(sizeBytes int) error {
 	if sizeBytes <= 0 {
 		return fmt.Errorf("metal: a buffer of %d bytes, want at least 1", sizeBytes)

@@ -80,7 +80,7 @@ func TestClosedDeviceRefuses(t *testing.T) {
 	}
 }
 
-// A handle that is left over keeps its device from the garbage collector for good.
+// TestCloseDeletesHandles: a handle that is not deleted would keep its device from the garbage collector forever.
 func TestCloseDeletesHandles(t *testing.T) {
 	b := newBench(t)
 	for range 3 {

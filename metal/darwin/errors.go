@@ -11,10 +11,10 @@ import (
 // complaint matches a line of Metal's compiler, "gemm.metal:12:5: error: use of undeclared identifier 'x'".
 var complaint = regexp.MustCompile(`(?m)^\s*([^\s:][^:\n]*):(\d+):\d+: (?:fatal )?error: `)
 
-// unnamedSource is what Metal's compiler calls source that no #line gives a name to.
+// unnamedSource is the name that Metal's compiler gives to source that no #line names.
 const unnamedSource = "program_source"
 
-// compileError makes a CompileError of what Metal said. name stands for the file where the compiler has none.
+// compileError makes a CompileError of Metal's error. name is used for the file where the compiler has no name.
 func compileError(kernel, name string, err error) *metal.CompileError {
 	failure := &metal.CompileError{Kernel: kernel, Log: err.Error()}
 	found := complaint.FindStringSubmatch(failure.Log)
@@ -32,9 +32,9 @@ func compileError(kernel, name string, err error) *metal.CompileError {
 	return failure
 }
 
-// Values of MTLCommandBufferError after which a device is of no more use to this process.
+// Values of MTLCommandBufferError after which this process can't use the device any more.
 const (
-	accessRevoked = 4  // after too many faults; all that is submitted later is ignored
+	accessRevoked = 4  // after too many faults; later submissions are ignored
 	deviceRemoved = 11 // an external GPU was unplugged
 )
 
@@ -44,7 +44,7 @@ var commandBufferErrors = map[int]string{
 	8: "out of memory", 9: "invalid resource", 10: "memoryless", deviceRemoved: "device removed", 12: "stack overflow",
 }
 
-// execError makes an ExecError of how a command buffer ended.
+// execError makes an ExecError of the error of a command buffer.
 func execError(err error) *metal.ExecError {
 	failure := &metal.ExecError{Reason: err.Error()}
 	if n, ok := errors.AsType[*nativeError](err); ok {

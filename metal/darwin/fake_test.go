@@ -10,14 +10,14 @@ import (
 	"github.com/metalrank/metalrank/metal"
 )
 
-// fakeMetal is a native that counts: what was made, that each object is released once and not while a list uses it,
-// and how often the shim would have been called. Its command buffers end when the test says so.
+// fakeMetal is a native that counts calls, one for each call that the shim would have got. It checks that each object
+// is released once, and not while a list uses it. Its command buffers end when the test ends them.
 type fakeMetal struct {
 	t      testing.TB
-	refuse map[string]error // by method: what it fails with; for those that return nil, any error
+	refuse map[string]error // by method: its error; a method that returns nil on failure does so for any error
 	depth  int              // command buffers that may be in flight before submit has to wait; 0: any number
 
-	// at once: lists end inside submit, and are not kept. Nothing is allocated then.
+	// atOnce ends lists inside submit, and doesn't keep them. Nothing is allocated then.
 	atOnce bool
 
 	mu       sync.Mutex
@@ -32,7 +32,7 @@ type fakeMetal struct {
 type fakeObject struct {
 	metal    *fakeMetal
 	kind     string
-	text     string // what it was made from
+	text     string // its source, metallib or kernel name
 	memory   []byte
 	releases int // guarded by metal.mu
 }
@@ -51,7 +51,7 @@ func newFake(t testing.TB) *fakeMetal {
 	return f
 }
 
-// open returns a device over the fake; at the test's end it is closed, and all that was made must be released once.
+// open returns a device over the fake; at the test's end it is closed, and every object must have been released once.
 func (f *fakeMetal) open(metallibPath string) *device {
 	d := newDevice(f, metallibPath)
 	f.t.Cleanup(func() {
@@ -102,7 +102,7 @@ func (f *fakeMetal) make(kind, text string, memory []byte) *fakeObject {
 	return o
 }
 
-// called counts a call, and says what the test wants it to fail with.
+// called counts a call, and returns the error that the test wants from it.
 func (f *fakeMetal) called(method string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -93,7 +93,7 @@ func closeNow(t testing.TB, c interface{ Close() error }) {
 	}
 }
 
-// skip skips a test for want of a tool; on CI, where all tools must be, it fails.
+// skip skips a test because a tool is missing; on CI, where all tools must be installed, it fails the test.
 func skip(t testing.TB, reason string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {

@@ -23,8 +23,8 @@ type pipeline struct {
 // Info implements metal.Pipeline.
 func (p *pipeline) Info() metal.PipelineInfo { return p.information }
 
-// NewLibrary implements metal.Device. It loads the metallib that the environment names; else the source's own; else,
-// or where that one doesn't load on this system, it compiles the text.
+// NewLibrary implements metal.Device. It loads the metallib that the environment names, or else the source's own. It
+// compiles the text where there is neither, and where the source's own doesn't load on this system.
 func (d *device) NewLibrary(source metal.Source) (metal.Library, error) {
 	if err := d.begin(); err != nil {
 		return nil, err
@@ -63,7 +63,7 @@ func (d *device) load(source metal.Source) (object, error) {
 	return o, nil
 }
 
-// loadFile loads a metallib that somebody asked for by name: whatever is wrong with it is an error.
+// loadFile loads the metallib that the environment names. There is no fallback: the user asked for this file.
 func (d *device) loadFile(path string) (object, error) {
 	metallib, err := os.ReadFile(path)
 	if err != nil {

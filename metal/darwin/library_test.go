@@ -122,7 +122,7 @@ func TestPipeline(t *testing.T) {
 	}
 }
 
-// slowCompiler is a native whose pipelines take until the gate opens.
+// slowCompiler is a native that makes no pipeline until the gate opens.
 type slowCompiler struct {
 	*fakeMetal
 	gate chan struct{}

@@ -8,7 +8,7 @@ import (
 )
 
 // native is Metal as this driver sees it: one device with its queue. Each method is one call into the shim and may be
-// called from several goroutines at once. What it returns is owned by the caller. Errors are *nativeError.
+// called from several goroutines at once. The caller owns the results. Errors are *nativeError.
 type native interface {
 	// Release gives the device back; nothing may be called after it.
 	Release()

@@ -52,7 +52,7 @@ type pooled struct{ object }
 // Release implements object.
 func (p pooled) Release() { objc.WithAutoreleasePool(p.object.Release) }
 
-// families are those that Info tells of. Values of MTLGPUFamily.
+// families are the families that Info may list, with their values of MTLGPUFamily.
 var families = []struct {
 	name  string
 	value C.int64_t
@@ -60,7 +60,7 @@ var families = []struct {
 	{"apple7", 1007}, {"apple8", 1008}, {"apple9", 1009}, {"apple10", 1010}, {"mac2", 2002}, {"metal3", 5001},
 }
 
-// simdWidth is the same on all of these; a device can't be asked, only a pipeline.
+// simdWidth is the same on all of these; only a pipeline reports it, a device does not.
 const simdWidth = 32
 
 func (n *nativeDevice) info() metal.Info {

@@ -16,7 +16,7 @@ var (
 	_ = [1]struct{}{}[unsafe.Sizeof(binding{})-unsafe.Sizeof(C.mr_binding{})]
 )
 
-// submit hands over what lies in Go's memory for the time of the call, in which cgo keeps it in place.
+// submit passes pointers into Go's memory, which cgo keeps in place during the call.
 func (n *nativeDevice) submit(commands []command, arguments []byte, list cgo.Handle) error {
 	failure := C.mr_submit(&n.opened,
 		(*C.mr_command)(unsafe.Pointer(unsafe.SliceData(commands))), C.uint64_t(len(commands)),

@@ -8,15 +8,15 @@ import (
 	"github.com/metalrank/metalrank/metal"
 )
 
-// pendingChunk is how many a device makes at a time: one allocation for so many lists. Whoever keeps one of them keeps
-// them all, 80 bytes each.
+// pendingChunk is the number of pendings that a device allocates at once, so that 64 lists cost one allocation. A
+// caller that keeps one of them keeps the whole chunk, 80 bytes each.
 const pendingChunk = 64
 
 // pending is a metal.Pending. No thread waits for it: the completion of its list ends it.
 type pending struct {
 	mu     sync.Mutex
 	ended  bool          // guarded by mu
-	done   chan struct{} // guarded by mu: made by the first Wait that has to, closed at the end
+	done   chan struct{} // guarded by mu: made by the first Wait before the end, closed at the end
 	timing metal.Timing  // these two don't change after the end
 	err    error
 }
@@ -33,7 +33,7 @@ func (p *pending) Wait(ctx context.Context) (metal.Timing, error) {
 	return p.timing, p.err
 }
 
-// whenDone returns what is closed at the end, or nil after it.
+// whenDone returns a channel that is closed at the end, or nil after the end.
 func (p *pending) whenDone() <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()

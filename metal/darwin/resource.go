@@ -7,8 +7,8 @@ import (
 )
 
 // resource is an Objective-C object that outlives its Close while something still uses it. Command buffers retain
-// nothing here (it would cost two messages for every buffer of every dispatch), so the driver counts: the owner holds
-// the object until Close, every list until it has ended. Who lets go last releases it.
+// nothing here (it would cost two messages for every buffer of every dispatch), so the driver counts holders: the owner
+// holds the object until Close, every list until it has ended. The last holder releases it.
 type resource struct {
 	device    *device
 	object    object
@@ -45,7 +45,8 @@ func (r *resource) drop() {
 	}
 }
 
-// dropLocked says whether nobody is left, and the caller must release the object once it no longer holds the lock.
+// dropLocked removes one holder. It returns true if no holder is left: the caller must then release the object after it
+// has unlocked mu.
 func (r *resource) dropLocked() bool {
 	r.holders--
 	return r.holders == 0
@@ -59,7 +60,7 @@ func (r *resource) release() {
 	close(r.released)
 }
 
-// Close lets go of the owner's hold, once.
+// Close drops the owner's hold, once.
 func (r *resource) Close() error {
 	r.device.mu.Lock()
 	again := r.closed.Swap(true)

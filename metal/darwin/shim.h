@@ -1,8 +1,8 @@
-// shim.h: what the Go side asks of Metal, as plain C. shim_darwin.m sends the messages.
+// shim.h: the calls of the Go side into Metal, as plain C. shim_darwin.m sends the messages.
 //
-// Objects cross as pointers; whatever a function returns is owned by the caller, who releases it once. A text that a
-// function returns in an mr_error or an mr_info is the caller's to free. This header has no Objective-C in it, so that
-// any C compiler can check the layout below against the Go structs (shimtest).
+// Objects cross as pointers. The caller owns every object that a function returns, and releases it once. The caller
+// frees the text in a returned mr_error or mr_info. This header has no Objective-C in it, so that any C compiler can
+// check the layout below against the Go structs (shimtest).
 
 #pragma once
 
@@ -21,7 +21,7 @@ typedef struct {
     char* text; // UTF-8
 } mr_error;
 
-// mr_device is an MTLDevice with what every submission needs.
+// mr_device is an MTLDevice with its queue and its fence, which every submission needs.
 typedef struct {
     void* device; // id<MTLDevice>
     void* queue;  // id<MTLCommandQueue>
@@ -45,7 +45,7 @@ typedef struct {
     uint32_t bits; // little-endian, the value in its lowest bytes
 } mr_constant;
 
-// mr_pipeline_info is what a compiled kernel needs and allows.
+// mr_pipeline_info holds the needs and limits of a compiled kernel.
 typedef struct {
     uint64_t max_threads; // in a threadgroup
     uint64_t simd_width;
@@ -58,8 +58,8 @@ typedef struct {
     uint64_t offset;  // bytes
 } mr_binding;
 
-// mr_command is one dispatch. It holds addresses as integers: no Go pointer is in it, so that cgo has nothing to look
-// for in an array of them.
+// mr_command is one dispatch. It holds addresses as integers: without Go pointers in it, cgo has nothing to check in an
+// array of commands.
 typedef struct {
     uintptr_t pipeline; // id<MTLComputePipelineState>
     mr_binding buffers[mr_max_buffers];
@@ -92,7 +92,7 @@ void* mr_load_library(void* device, const void* metallib, uint64_t size, mr_erro
 // mr_compile_library compiles Metal 3.1 source with fast math off, or returns null with *error.
 void* mr_compile_library(void* device, const char* source, mr_error* error);
 
-// mr_new_pipeline returns an MTLComputePipelineState and what it needs, or null with *error.
+// mr_new_pipeline returns an MTLComputePipelineState and its *info, or null with *error.
 void* mr_new_pipeline(
     void* device,
     void* library,
@@ -103,9 +103,9 @@ void* mr_new_pipeline(
     mr_error* error
 );
 
-// mr_submit encodes and commits one command buffer. It copies what it is given, but retains no buffer and no pipeline:
-// they must live until metalrankCompleted(tag, ...) was called, from any thread. Where it returns an error, nothing was
-// committed and there will be no such call.
+// mr_submit encodes and commits one command buffer. It copies commands and arguments, but retains no buffer and no
+// pipeline: they must live until metalrankCompleted(tag, ...) is called, from any thread. If it returns an error,
+// nothing was committed and metalrankCompleted is not called.
 mr_error mr_submit(
     const mr_device* device,
     const mr_command* commands,
@@ -114,7 +114,7 @@ mr_error mr_submit(
     uintptr_t tag
 );
 
-// mr_start_capture records what device executes from now on into a new file, a .gputrace.
+// mr_start_capture records the work of device from now on into a new file, a .gputrace.
 mr_error mr_start_capture(void* device, const char* path);
 
 void mr_stop_capture(void);

@@ -1,6 +1,6 @@
-// shim_darwin.m: every message that this package sends to Metal. No reference counting by the compiler: what begins
-// with `new` or `alloc` is owned, the rest is autoreleased into the pool that each function opens for itself, so that
-// it may be called from any thread.
+// shim_darwin.m: every message that this package sends to Metal. The compiler counts no references: the results of
+// methods `new...` and `alloc` are owned, those of other methods are autoreleased into the pool that each function opens
+// for itself, so that it may be called from any thread.
 
 #import <Foundation/Foundation.h>
 #import <Metal/Metal.h>
@@ -23,7 +23,7 @@ extern void metalrankCompleted(
 static const MTLResourceOptions buffer_options =
     MTLResourceStorageModeShared | MTLResourceHazardTrackingModeUntracked;
 
-// copy_text returns a copy of text for the caller to free; of what is missing, the fallback's.
+// copy_text returns a copy of text, or of fallback where text is nil. The caller frees it.
 static char* copy_text(NSString* text, const char* fallback) {
     const char* utf8 = [text UTF8String];
     return strdup(utf8 ? utf8 : fallback);
@@ -34,8 +34,8 @@ static mr_error failure(NSError* error, const char* fallback) {
                       .text = copy_text([error localizedDescription], fallback)};
 }
 
-// default_device returns an owned device. The second way is for processes that have no window server session, where
-// the first has been seen to return nil.
+// default_device returns an owned device. The second way is for processes without a window server session:
+// MTLCreateSystemDefaultDevice has been seen to return nil there.
 static id<MTLDevice> default_device(void) {
     id<MTLDevice> device = MTLCreateSystemDefaultDevice();
     if (device) return device;
@@ -131,7 +131,7 @@ void* mr_compile_library(void* device, const char* source, mr_error* error) {
         NSError* why = nil;
         MTLCompileOptions* options = [[MTLCompileOptions alloc] init];
         [options setLanguageVersion:MTLLanguageVersion3_1];
-        // setMathMode: takes over in macOS 15, which still obeys this one.
+        // setMathMode: replaces this one in macOS 15, which still obeys it.
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Wdeprecated-declarations"
         [options setFastMathEnabled:NO];
@@ -271,8 +271,8 @@ mr_error mr_submit(
             [buffer computeCommandEncoderWithDispatchType:MTLDispatchTypeConcurrent];
         if (!encoder)
             return failure(nil, "the command queue gives no command buffer or no encoder");
-        // Untracked buffers don't make an encoder wait for those before it on the same queue: the fence does, handed
-        // on from each to the next. A wait must come before the update of the same encoder (Apple, MTLFence).
+        // Untracked buffers don't make an encoder wait for earlier encoders on the same queue. The fence does: each
+        // encoder waits for it, then updates it. The wait must come before the update (Apple, MTLFence).
         [encoder waitForFence:fence];
         encode(encoder, commands, count, arguments);
         [encoder updateFence:fence];

@@ -15,7 +15,8 @@ import (
 
 var update = flag.Bool("update", false, "write what the shim does now to its transcripts, to be read before they are committed")
 
-// The shim itself runs here: compiled against GNU's Objective-C runtime, over a Metal that writes down every message.
+// TestShimSendsTheseMessages runs the shim itself, compiled against GNU's Objective-C runtime, over a Metal that writes
+// down every message.
 func TestShimSendsTheseMessages(t *testing.T) {
 	w := newWorld(t)
 	program := w.link(t, "shim_darwin.m")
@@ -34,7 +35,7 @@ func TestShimSendsTheseMessages(t *testing.T) {
 	}
 }
 
-// What the transcripts are for: each of these mistakes shows in one of them.
+// TestTranscriptsShowMistakes: each of these mistakes in the shim changes a transcript.
 func TestTranscriptsShowMistakes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compiles the shim two dozen times")
@@ -78,7 +79,7 @@ var mistakes = []struct{ name, old, new string }{
 	{"metallib leaks", "dispatch_release(data);", ""},
 	{"half-opened device leaks", "[device release];", ""},
 	{"device's name borrowed", "copy_text([device name], \"unnamed\")", "(char*)[[device name] UTF8String]"},
-	// what a device is asked for
+	// requests to a device
 	{"tracked buffers", " | MTLResourceHazardTrackingModeUntracked", ""},
 	{"no contents", "*contents = [buffer contents];", ""},
 	{"fast math", "setFastMathEnabled:NO", "setFastMathEnabled:YES"},
@@ -120,11 +121,11 @@ func transcript(t *testing.T, scenario string) string {
 type world struct {
 	clang   string
 	flags   []string
-	objects []string // the world's own
+	objects []string // compiled from testdata/objc
 	folder  string
 }
 
-// sdk has the headers that tools/check/darwincheck holds against Apple's.
+// sdk has the headers that tools/check/darwincheck compares with Apple's.
 const sdk = "../../tools/check/darwincheck/sdk/System/Library/Frameworks"
 
 func newWorld(t *testing.T) *world {
@@ -195,7 +196,7 @@ func (w *world) tryCompile(t *testing.T, arguments ...string) (string, error) {
 	return string(output), err
 }
 
-// run returns what a program says in a scenario, and how it died if it did.
+// run returns a program's output in a scenario, followed by its error if it failed.
 func (w *world) run(t *testing.T, program, scenario string) string {
 	t.Helper()
 	output, err := exec.CommandContext(t.Context(), program, scenario).CombinedOutput()

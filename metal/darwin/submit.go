@@ -6,15 +6,15 @@ import (
 	"github.com/metalrank/metalrank/metal"
 )
 
-// submission is a list on its way through the device: its flat form, and what it holds until it has ended. A device
-// reuses them, with their memory and their handle.
+// submission is a submitted list: its flat form, and the resources that it holds until it has ended. A device reuses
+// submissions, with their memory and their handle.
 type submission struct {
 	device   *device
 	handle   cgo.Handle // of this submission; C's name for it
 	pending  *pending
 	commands []command
 	held     []*resource
-	unheld   []*resource // those of held that nobody else held, to be released
+	unheld   []*resource // those of held that have no other holder, to be released
 }
 
 // Submit implements metal.Device. It costs one call into C, and no allocation once the device has seen a list of this
@@ -30,7 +30,7 @@ func (d *device) Submit(list *metal.CommandList) (metal.Pending, error) {
 	if err != nil {
 		return nil, err
 	}
-	pending := s.pending // s may be another list's as soon as native has it
+	pending := s.pending // s may be reused for another list as soon as native has it
 	if err := d.native.submit(s.commands, list.Arguments, s.handle); err != nil {
 		failure := execError(err)
 		s.end(metal.Timing{}, failure)
@@ -39,7 +39,7 @@ func (d *device) Submit(list *metal.CommandList) (metal.Pending, error) {
 	return pending, nil
 }
 
-// record flattens a list, and holds what it names.
+// record flattens a list, and holds the resources that it names.
 func (d *device) record(list *metal.CommandList) (*submission, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -62,7 +62,7 @@ func (d *device) record(list *metal.CommandList) (*submission, error) {
 	return s, nil
 }
 
-// takeSubmission and its like are called with mu held.
+// takeSubmission, putSubmission and takePending are called with mu held.
 func (d *device) takeSubmission() *submission {
 	if n := len(d.free); n > 0 {
 		s := d.free[n-1]
@@ -75,7 +75,7 @@ func (d *device) takeSubmission() *submission {
 }
 
 func (d *device) putSubmission(s *submission) {
-	clear(s.held) // lets go of buffers that were dropped
+	clear(s.held) // drops the pointers to resources that may be released
 	clear(s.unheld)
 	s.commands, s.held, s.unheld, s.pending = s.commands[:0], s.held[:0], s.unheld[:0], nil
 	d.free = append(d.free, s)
@@ -145,8 +145,8 @@ func (s *submission) hold(r *resource) error {
 	return nil
 }
 
-// completed ends the list that a handle stands for. err is nil or how its command buffer failed; times are in seconds
-// on the device's clock. It is called once for each list, from any thread.
+// completed ends the list that a handle stands for. err is nil or the error of its command buffer; times are in
+// seconds on the device's clock. It is called once for each list, from any thread.
 func completed(list cgo.Handle, err error, start, end float64) {
 	s, ok := list.Value().(*submission)
 	if !ok {
@@ -159,7 +159,7 @@ func completed(list cgo.Handle, err error, start, end float64) {
 	s.end(timingOf(start, end), nil)
 }
 
-// end releases what only the list still held, then wakes who waits for it, then puts s back.
+// end releases the resources that only the list still held, then wakes the callers of Wait, then puts s back.
 func (s *submission) end(timing metal.Timing, failure *metal.ExecError) {
 	d := s.device
 	d.mu.Lock()

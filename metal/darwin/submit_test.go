@@ -189,7 +189,8 @@ func TestSubmitEmptyList(t *testing.T) {
 	}
 }
 
-// A full queue keeps Submit waiting for an earlier list, whose end must not need what Submit holds.
+// TestSubmitToAFullQueue: a full queue blocks Submit until an earlier list ends. That end must not need a lock that
+// Submit holds.
 func TestSubmitToAFullQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
@@ -212,7 +213,8 @@ func TestSubmitToAFullQueue(t *testing.T) {
 	})
 }
 
-// Everything at once, for the race detector: submitting, ending in any order on any thread, closing, waiting.
+// TestManyGoroutines does all at once, for the race detector: submitting, ending in any order on any thread, closing,
+// waiting.
 func TestManyGoroutines(t *testing.T) {
 	b := newBench(t)
 	b.metal.depth = 3
@@ -257,13 +259,13 @@ func TestManyGoroutines(t *testing.T) {
 	}
 }
 
-// newBufferOf is newBuffer without a cleanup, which would keep every buffer.
+// newBufferOf is newBuffer without a cleanup, which would keep every buffer in memory.
 func newBufferOf(t testing.TB, d *device, sizeBytes int) *buffer {
 	t.Helper()
 	return must[metal.Buffer](t)(d.NewBuffer(sizeBytes)).(*buffer)
 }
 
-// A list holds what it names once, however often it names it; the next list holds it anew.
+// TestListHoldsOnce: a list holds a resource once, even if it names it several times; the next list holds it again.
 func TestListHoldsOnce(t *testing.T) {
 	b := newBench(t)
 	for range 2 {
@@ -278,7 +280,7 @@ func TestListHoldsOnce(t *testing.T) {
 	}
 }
 
-// An ended list must not keep what it named from the garbage collector.
+// TestReusedSubmissionForgets: an ended list must not keep its resources from the garbage collector.
 func TestReusedSubmissionForgets(t *testing.T) {
 	b := newBench(t)
 	must[metal.Pending](t)(b.device.Submit(b.list(4)))
@@ -336,7 +338,7 @@ func TestTimingOf(t *testing.T) {
 	}{
 		{1.5, 1.75, metal.Timing{Start: 1500 * time.Millisecond, End: 1750 * time.Millisecond}},
 		{2, 2, metal.Timing{Start: 2 * time.Second, End: 2 * time.Second}},
-		{0, 0, metal.Timing{}}, // what some systems report
+		{0, 0, metal.Timing{}}, // some systems report this
 		{0, 5, metal.Timing{}},
 		{5, 0, metal.Timing{}},
 		{5, 4, metal.Timing{}},

@@ -19,7 +19,7 @@ func testArgumentSizes(t *subtest, r *rig) {
 	}
 	sizes = append(sizes, metal.MaxArgumentSizeBytes-1, metal.MaxArgumentSizeBytes)
 
-	const room = metal.MaxArgumentSizeBytes + 16 // per dispatch; what isn't written must stay 0
+	const room = metal.MaxArgumentSizeBytes + 16 // per dispatch; unwritten bytes must stay 0
 	const countStride = 256                      // alignment of a constant buffer's offset on every Mac
 	data := pattern(len(sizes) + metal.MaxArgumentSizeBytes)
 	to := r.buffer(t, make([]byte, len(sizes)*room))
@@ -81,7 +81,7 @@ func testConstants(t *subtest, r *rig) {
 	result := pack(want[0])
 	to := r.buffer(t, make([]byte, 2*len(want)*len(result)))
 	encoder := metal.NewEncoder(r.device)
-	for i := range 2 * len(want) { // each pipeline twice, in turn: one constant set must not stick
+	for i := range 2 * len(want) { // each pipeline twice, in turn: no set of constants may stick
 		if err := encoder.Dispatch(&metal.Dispatch{
 			Pipeline: r.pipeline(t, "constants", want[i%len(want)].constants()...),
 			Buffers:  []metal.Binding{1: metal.At(to, i*len(result))},

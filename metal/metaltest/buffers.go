@@ -10,7 +10,7 @@ import (
 	"github.com/metalrank/metalrank/metal"
 )
 
-// minAlignment is what the widest type of the shaders, float4, needs.
+// minAlignment is the alignment that the widest type of the shaders, float4, needs.
 const minAlignment = 16
 
 // incremented is data with 1 added to each byte.
@@ -139,7 +139,7 @@ func testNoCopy(t *subtest, r *rig) {
 	}
 }
 
-// testOffsets: a binding begins at its offset; what is before it and behind the work stays as it was.
+// testOffsets: a binding begins at its offset; bytes before it and behind the work don't change.
 func testOffsets(t *subtest, r *rig) {
 	page := r.device.Info().PageSizeBytes
 	data := pattern(2*page + 3)

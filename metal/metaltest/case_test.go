@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestAnswers holds the cases' own arithmetic to sums that are known.
+// TestAnswers checks the cases' own arithmetic against known results.
 func TestAnswers(t *testing.T) {
 	softmax := Softmax(3, 7, 32)
 	for row := range slices.Chunk(softmax.Want, 7) {

@@ -33,7 +33,7 @@ func file(lines ...string) *fstest.MapFile {
 	return &fstest.MapFile{Data: []byte(strings.Join(lines, "\n") + "\n")}
 }
 
-// testCompileErrors: a complaint of the compiler names the file and the line of its cause, also behind an #include.
+// testCompileErrors: a compiler's error names the file and the line of its cause, also behind an #include.
 func testCompileErrors(t *subtest, r *rig) {
 	fine := file("#pragma once", "static float twice(float x) {", "    return 2 * x;", "}")
 	wrong := file("#pragma once", "static float twice(float x) {", "    return 2 * undeclared;", "}")
@@ -145,7 +145,7 @@ func testLimits(t *subtest, r *rig) {
 	}
 }
 
-// strangeBuffer and strangePipeline are no driver's.
+// strangeBuffer and strangePipeline belong to no driver.
 type strangeBuffer struct{ memory [4096]byte }
 
 func (b *strangeBuffer) Bytes() []byte { return b.memory[:] }
@@ -158,7 +158,7 @@ func (strangePipeline) Info() metal.PipelineInfo {
 }
 func (strangePipeline) Close() error { return nil }
 
-// testForeign: what another device, or another driver, made is refused.
+// testForeign: objects that another device, or another driver, made are refused.
 func testForeign(t *subtest, r *rig) {
 	other := r.other(t)
 	mine := r.buffer(t, make([]byte, 256))

@@ -47,7 +47,7 @@ func Gemm(m, n, k int, bias, gelu bool) problem.Case {
 	return c
 }
 
-// answer fills in what a Gemm should give.
+// answer fills in the right answer of a Gemm, and the allowed errors.
 func answer(c *problem.Case, m, n, k int, bias, gelu bool) {
 	a, w := c.Operands[0].Values, c.Operands[1].Values
 	c.Want, c.Allowed = make([]float64, 0, m*n), make([]float64, 0, m*n)

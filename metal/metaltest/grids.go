@@ -52,8 +52,8 @@ func testGrids(t *subtest, r *rig) {
 	}
 }
 
-// placeOf says what the i-th thread of a grid should know: Metal Shading Language Specification, "Attributes for
-// Kernel Function Input Arguments". x runs fastest, and SIMD-groups take 32 threads in that order.
+// placeOf returns the place that the i-th thread of a grid should see: Metal Shading Language Specification,
+// "Attributes for Kernel Function Input Arguments". x runs fastest, and SIMD-groups take 32 threads in that order.
 func placeOf(i uint32, groups, threads [3]uint32) threadPlace {
 	place := threadPlace{Visits: 1, Groups: groups, GroupThreads: threads, Width: 32}
 	for axis := range 3 {
@@ -68,7 +68,7 @@ func placeOf(i uint32, groups, threads [3]uint32) threadPlace {
 	return place
 }
 
-// testThreadgroupMemory: memory that a kernel declares, and memory that a dispatch gives it, of all group sizes.
+// testThreadgroupMemory: memory that a kernel declares, and memory that a dispatch gives it, for groups of all sizes.
 func testThreadgroupMemory(t *subtest, r *rig) {
 	for _, threads := range []int{1, 2, 31, 32, 33, 101, 1024} {
 		for _, kernel := range []string{"reverse_static", "reverse_dynamic"} {
@@ -95,7 +95,7 @@ func testThreadgroupMemory(t *subtest, r *rig) {
 	}
 }
 
-// testAtomics: threads of many groups count in one place.
+// testAtomics: threads of many groups add to one counter.
 func testAtomics(t *subtest, r *rig) {
 	counter := r.buffer(t, make([]byte, 4))
 	r.run(t, &metal.Dispatch{

@@ -4,7 +4,7 @@ import (
 	"math/bits"
 )
 
-// testInfo holds what a device says of itself to what every kernel of ours takes for granted.
+// testInfo checks a device's Info against the values that all our kernels assume.
 func testInfo(t *subtest, r *rig) {
 	info := r.device.Info()
 	if info.Name == "" {
@@ -41,7 +41,7 @@ func testInfo(t *subtest, r *rig) {
 	if kernel.SIMDWidth != info.SIMDWidth {
 		t.Errorf("the pipeline's SIMD width is %d, the device's %d", kernel.SIMDWidth, info.SIMDWidth)
 	}
-	if got := kernel.ThreadgroupMemoryBytes; got < 4096 || got > 4096+64 { // 1024 uint, and what a driver may add
+	if got := kernel.ThreadgroupMemoryBytes; got < 4096 || got > 4096+64 { // 1024 uint; a driver may add to them
 		t.Errorf("reverse_static declares 4096 bytes of threadgroup memory, the pipeline says %d", got)
 	}
 	if got := r.pipeline(t, "advance").Info().ThreadgroupMemoryBytes; got != 0 {

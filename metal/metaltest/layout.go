@@ -36,7 +36,7 @@ func pack(value any) []byte {
 	return data
 }
 
-// unpack reads what pack made.
+// unpack is the inverse of pack.
 func unpack[T any](data []byte) T {
 	var value T
 	if err := binary.Read(bytes.NewReader(data), binary.LittleEndian, &value); err != nil {
@@ -57,7 +57,7 @@ func words(n int, f func(i int) uint32) []byte {
 // word is the i-th uint32 of data.
 func word(data []byte, i int) uint32 { return binary.LittleEndian.Uint32(data[4*i:]) }
 
-// pattern is n bytes of which neighbours differ.
+// pattern returns n bytes; each differs from its neighbours.
 func pattern(n int) []byte {
 	data := make([]byte, n)
 	for i := range data {

@@ -10,7 +10,7 @@ import (
 	"github.com/metalrank/metalrank/metal"
 )
 
-// testCloseWhileBusy: what submitted work uses may be closed under it; closing the device waits for the work.
+// testCloseWhileBusy: objects may be closed while submitted work uses them; closing the device waits for the work.
 func testCloseWhileBusy(t *subtest, r *rig) {
 	other := r.other(t)
 	values, err := other.device.NewBuffer(4)
@@ -29,7 +29,7 @@ func testCloseWhileBusy(t *subtest, r *rig) {
 	closed(t, "buffer", values.Close())
 	closed(t, "pipeline", pipeline.Close())
 	closed(t, "library", other.library.Close())
-	for range 20 { // what was closed must not be given away while it is in use
+	for range 20 { // closed memory must not be reused while work uses it
 		other.buffer(t, make([]byte, 4))
 	}
 	finish(t, pending)
@@ -65,7 +65,7 @@ func testCloseNoCopy(t *subtest, r *rig) {
 	}
 }
 
-// testCloseTwice: everything may be closed again, and says ErrClosed when used.
+// testCloseTwice: everything may be closed twice, and returns ErrClosed when used.
 func testCloseTwice(t *subtest, r *rig) {
 	other := r.other(t)
 	source, err := metal.LoadSource(Files(), "reduce.metal")

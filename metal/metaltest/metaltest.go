@@ -1,8 +1,8 @@
-// Package metaltest is one conformance suite for every driver of package metal: Run says whether a device does what
-// the contract promises, and Cases are computations by three real kernels (a reduction, a softmax, a matrix product)
-// with their answers in float64.
+// Package metaltest is one conformance suite for every driver of package metal: Run tests whether a device keeps the
+// promises of the contract, and Cases are computations by three real kernels (a reduction, a softmax, a matrix
+// product) with their answers in float64.
 //
-// It knows nothing of any driver: who runs it opens the device.
+// It knows nothing of any driver: the caller of Run opens the device.
 package metaltest
 
 import (
@@ -16,8 +16,8 @@ import (
 //go:embed kernels/*.metal kernels/*.h
 var embedded embed.FS
 
-// Files holds the test kernels: "reduce.metal", "softmax.metal", "gemm.metal", and "conformance.metal" with what
-// it includes.
+// Files holds the test kernels: "reduce.metal", "softmax.metal", "gemm.metal", and "conformance.metal" with its
+// header.
 func Files() fs.FS {
 	files, err := fs.Sub(embedded, "kernels")
 	if err != nil {
@@ -26,10 +26,11 @@ func Files() fs.FS {
 	return files
 }
 
-// subtest is one test of the suite. It is no helper of its caller's: a failure is reported at the line that finds it.
+// subtest is one test of the suite. A function that takes one is no test helper: a failure is reported at the line
+// that finds it.
 type subtest struct{ *testing.T }
 
-// subtests are the suite, in an order that lets the first failure explain those after it.
+// subtests are the suite, in such an order that the first failure explains later ones.
 var subtests = []struct {
 	name string
 	run  func(*subtest, *rig)
@@ -64,7 +65,7 @@ var subtests = []struct {
 }
 
 // Run tests the devices that open returns. It opens one for most of the tests and further ones for a few, and closes
-// them all. The name of every failing subtest is a promise of the contract.
+// them all. The name of a failing subtest is the promise of the contract that the device breaks.
 func Run(t *testing.T, open func(testing.TB) metal.Device) {
 	t.Helper()
 	r := newRig(t, open)

@@ -38,10 +38,10 @@ func (r *rig) busy(tb testing.TB, to metal.Binding, rounds int) *metal.Dispatch 
 	}
 }
 
-// aWhile is rounds of busy, in one thread, that take tens of milliseconds on a CPU, and more on a GPU.
+// aWhile is a number of rounds of busy that takes tens of milliseconds on a CPU, in one thread, and more on a GPU.
 const aWhile = 20_000_000
 
-// xorshift is what busy does to a word.
+// xorshift returns the value that busy makes of a word.
 func xorshift(value uint32, rounds int) uint32 {
 	for range rounds {
 		value ^= value << 13
@@ -83,7 +83,7 @@ func testBarriers(t *subtest, r *rig) {
 	}
 }
 
-// testNoBarriers: dispatches that have nothing to do with each other need none.
+// testNoBarriers: independent dispatches need no barriers.
 func testNoBarriers(t *subtest, r *rig) {
 	const n, dispatches = 100, 60
 	values := r.buffer(t, words(n*dispatches, func(i int) uint32 { return uint32(i) }))
@@ -135,7 +135,8 @@ func testEmptyList(t *subtest, r *rig) {
 	finish(t, r.submit(t))
 }
 
-// testWait: a context that ends lets Wait go but not the work; Wait may be called again, and by several at once.
+// testWait: when its context ends, Wait returns and the work goes on; Wait may be called again, and by several
+// goroutines at once.
 func testWait(t *subtest, r *rig) {
 	values := r.buffer(t, words(1, func(int) uint32 { return 1 }))
 	pending := r.submit(t, r.busy(t, metal.At(values, 0), aWhile))
@@ -172,7 +173,7 @@ func testWait(t *subtest, r *rig) {
 	}
 }
 
-// testTiming: device times, where there are any, fit in the time that passed here, and lists follow each other.
+// testTiming: device times, where there are any, fit in the time that passed on the host, and lists don't overlap.
 func testTiming(t *subtest, r *rig) {
 	values := r.buffer(t, words(1, func(int) uint32 { return 1 }))
 	begin := time.Now()

@@ -18,7 +18,7 @@ type softmaxArgs struct {
 // Softmax is the softmax of each row, with groups of threads, a multiple of 32.
 //
 // Allowed: one rounding to half, and in f32 the exponent's rounding, which exp turns into a relative error of
-// |s - most|·2⁻²⁴, a few units of exp itself and of a sum whose terms are all positive: below 64·2⁻²⁴ altogether.
+// |s - most|·2⁻²⁴, a few units of exp itself and of a sum of positive terms: below 64·2⁻²⁴ altogether.
 func Softmax(rows, columns, threads int) problem.Case {
 	const scale = 0.75
 	x := problem.Normal(rows*columns, 3, uint64(rows*columns))

@@ -10,7 +10,8 @@ import (
 //go:embed *.go
 var code embed.FS
 
-// CodeHash returns a hash of this package's own code: who keeps what Rewrite made must make it anew where it differs.
+// CodeHash returns a hash of this package's own code. A caller that caches the results of Rewrite must not use them when
+// the hash differs.
 func CodeHash() (string, error) {
 	files, err := code.ReadDir(".")
 	if err != nil {

@@ -20,7 +20,7 @@ func (p *parser) functionConstant(d declaration, a Attribute) error {
 	return nil
 }
 
-// derivedConstant notes a constant whose initialiser mentions a function constant, or one that is derived itself.
+// derivedConstant notes a constant if its initialiser mentions a function constant or another derived constant.
 func (p *parser) derivedConstant(d declaration) {
 	if !slices.ContainsFunc(p.mentions(d.assign, d.end), p.isConstant) || p.headHas(d, "constexpr") {
 		return
@@ -50,7 +50,7 @@ func (p *parser) variable(d declaration) (name string, from, to int) {
 	return p.tokens[to].text, d.start, to
 }
 
-// typeOf is the text of a type without what C++ has no use for.
+// typeOf returns the text of a type without the words that C++ doesn't need.
 func (f *File) typeOf(from, to int) string {
 	text := ""
 	for i := from; i < to; i++ {
@@ -71,7 +71,7 @@ func (f *File) typeOf(from, to int) string {
 	return text
 }
 
-// markOptional notes the constants that the source asks about.
+// markOptional marks the constants that the source names in is_function_constant_defined.
 func (p *parser) markOptional() {
 	for i := range p.tokens {
 		if !p.is(i, "is_function_constant_defined") || !p.is(i+1, "(") {
@@ -89,8 +89,8 @@ func (p *parser) markOptional() {
 	}
 }
 
-// resolve finds the function constants that each kernel can reach: those that it mentions, or that something of
-// namespace scope mentions which it reaches. What is discarded when a template is instantiated counts too.
+// resolve finds the function constants that each kernel can reach: those that it mentions, and those that a reached
+// declaration of namespace scope mentions. Code that is discarded when a template is instantiated counts too.
 func (p *parser) resolve() {
 	p.markOptional()
 	for i := range p.Kernels {

@@ -150,7 +150,7 @@ func (p *parser) parameter(start, end int) (Parameter, error) {
 	return r, p.bind(&r, pointer)
 }
 
-// bind decides what a parameter is bound to.
+// bind sets a parameter's binding: its kind, index, builtin and condition.
 func (p *parser) bind(r *Parameter, pointer bool) error {
 	for _, a := range r.Attributes {
 		switch {

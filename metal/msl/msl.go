@@ -1,6 +1,6 @@
-// Package msl reads preprocessed Metal Shading Language just well enough to find what plain C++ has no notion of:
-// kernels with their attributes, function constants, threadgroup variables. It is no compiler: a real one checks all
-// the rest afterwards. The simulator and the dialect check both build on it.
+// Package msl reads preprocessed Metal Shading Language just well enough to find the parts that plain C++ lacks: kernels
+// with their attributes, function constants, threadgroup variables. It is no compiler: a real one checks the rest
+// afterwards. The simulator and the dialect check both build on it.
 //
 // It knows nothing of devices or of how the result is compiled.
 package msl
@@ -23,7 +23,7 @@ type Attribute struct {
 	Span     Span
 }
 
-// ParameterKind says what a kernel's parameter is bound to.
+// ParameterKind is the kind of a kernel parameter's binding.
 type ParameterKind int
 
 // The kinds of parameter.
@@ -88,7 +88,7 @@ type FunctionConstant struct {
 	Position Position
 }
 
-// DerivedConstant is a constant at namespace scope whose initialiser uses function constants.
+// DerivedConstant is a constant at namespace scope; its initialiser uses function constants.
 type DerivedConstant struct {
 	Name, Type, Initializer string
 	Span                    Span
@@ -113,7 +113,7 @@ type Entry struct {
 	Position Position
 }
 
-// File is what Parse found.
+// File is the result of Parse.
 type File struct {
 	Text           string
 	Kernels        []Kernel
@@ -127,7 +127,7 @@ type File struct {
 	lines      []marker
 }
 
-// Error says what the source has that isn't understood.
+// Error describes source that isn't understood.
 type Error struct {
 	Position Position
 	Message  string

@@ -9,7 +9,7 @@ import (
 	"github.com/metalrank/metalrank/metal/msl"
 )
 
-// source has something of everything, as the preprocessor leaves it.
+// source has every construct that Parse knows, as the preprocessor leaves it.
 const source = `# 1 "a.metal"
 namespace metal { template <typename T> T max(T a, T b); }
 using namespace metal;
@@ -131,7 +131,7 @@ func TestConstantsAndEntries(t *testing.T) {
 	}
 }
 
-// TestRewriteKeepsLines: every line that stays is where it was.
+// TestRewriteKeepsLines: every line that Rewrite keeps has its old position.
 func TestRewriteKeepsLines(t *testing.T) {
 	f := parse(t, source)
 	text, err := f.Rewrite()
@@ -150,7 +150,7 @@ func TestRewriteKeepsLines(t *testing.T) {
 	}
 }
 
-// TestErrors: what is not understood is refused, with its place.
+// TestErrors: source that is not understood is refused, with its place.
 func TestErrors(t *testing.T) {
 	for _, test := range []struct{ text, want string }{
 		{"void f() {\n  threadgroup float x[3];\n}", "k:2: a threadgroup variable outside a kernel"},

@@ -3,7 +3,7 @@ package msl
 import "strings"
 
 // Metal overloads functions by the address spaces of their parameters, members by that of their object, and specialises
-// templates for them. Where all memory is one, only the first of such declarations may stay.
+// templates for them. C++ has one address space, so only the first of such declarations may stay.
 
 // addressSpaces are the words that make such overloads.
 var addressSpaces = map[string]bool{"device": true, "constant": true, "thread": true, "threadgroup": true, "threadgroup_imageblock": true}
@@ -11,8 +11,8 @@ var addressSpaces = map[string]bool{"device": true, "constant": true, "thread": 
 // overloads notes the functions and classes of one scope, by their text without address spaces.
 type overloads map[string]declaration
 
-// note remembers a function or a class that d declares or, where one is there that differs in address spaces alone, adds d to
-// what Rewrite removes. Errors: their bodies differ.
+// note remembers a function or a class that d declares. If seen has one that differs in address spaces alone, it adds d
+// to the spans that Rewrite removes. Errors: their bodies differ.
 func (p *parser) note(seen overloads, d declaration) error {
 	end := d.head
 	if d.body >= 0 {
@@ -30,13 +30,13 @@ func (p *parser) note(seen overloads, d declaration) error {
 		return p.errorf(p.tokens[d.start].at, "an overload differs from that in line %d by address spaces, and in what it does: give it another name",
 			p.Position(p.tokens[first.start].at).Line)
 	}
-	if p.join(first.start, first.end) != p.join(d.start, d.end) { // else it is a mistake, and the compiler's to find
+	if p.join(first.start, first.end) != p.join(d.start, d.end) { // else it is a mistake, which the compiler reports
 		p.overloaded = append(p.overloaded, Span{p.tokens[d.start].at, p.tokens[d.end-1].end()})
 	}
 	return nil
 }
 
-// members notes the member functions of a class whose body is open at token i, and of classes within.
+// members notes the member functions of the class with the opening brace at token i, and of classes within.
 func (p *parser) members(i int) error {
 	closing, err := p.match(i, len(p.tokens))
 	if err != nil {

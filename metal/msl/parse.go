@@ -25,7 +25,7 @@ func Parse(text string) (*File, error) {
 type parser struct {
 	*File
 	functions map[string]overloads // by namespace
-	uses      map[string][]string  // what a declaration mentions, by its name: for Kernel.Constants
+	uses      map[string][]string  // the names that a declaration mentions, by its own name: for Kernel.Constants
 }
 
 // is says whether token i is the given text, and not a string.
@@ -111,7 +111,7 @@ func (p *parser) scope(names string, i, end int) error {
 	return nil
 }
 
-// overload looks for overloads by address space: d itself, and what it has inside.
+// overload looks for overloads by address space: d itself, and its members.
 func (p *parser) overload(seen overloads, d declaration) error {
 	if d.body < 0 && d.head < d.end && p.is(d.head, "{") {
 		if err := p.members(d.head); err != nil {
@@ -201,7 +201,8 @@ func firstOf(indices ...int) int {
 	return indices[slices.IndexFunc(indices, func(i int) bool { return i >= 0 })]
 }
 
-// declare notes what a declaration is, if it is one of ours.
+// declare notes d if it is a kernel, an instantiation, a function constant or a derived constant. It also notes the
+// names that d mentions, and refuses a threadgroup variable outside a kernel.
 func (p *parser) declare(d declaration) error {
 	if d.end-d.start < 2 || p.is(d.start, "using") && !p.is(d.start+2, "=") {
 		return nil

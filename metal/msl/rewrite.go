@@ -102,7 +102,7 @@ func (f *File) Rewrite() (string, error) {
 	return f.Apply(edits) + f.table(), nil
 }
 
-// leftover refuses a threadgroup variable that was not rewritten: as C++ it would silently be every thread's own.
+// leftover refuses a threadgroup variable that was not rewritten: in C++, each thread would silently have its own.
 func (f *File) leftover(rewritten func(Span) bool) error {
 	for i, t := range f.tokens {
 		if t.text != "threadgroup" || t.kind != tokenName || rewritten(Span{t.at, t.end()}) || f.is(i-1, ")") || f.is(i-1, "const") && f.is(i-2, ")") {
@@ -115,8 +115,8 @@ func (f *File) leftover(rewritten func(Span) bool) error {
 	return nil
 }
 
-// declaresVariable says whether what follows an address space at token i is the declaration of a variable that is
-// neither pointer nor reference.
+// declaresVariable says whether the tokens from i on, which follow an address space, declare a variable that is neither
+// pointer nor reference.
 func (f *File) declaresVariable(i int) bool {
 	for ; i < len(f.tokens); i++ {
 		switch f.tokens[i].text {
@@ -208,7 +208,8 @@ func (f *File) variableEdits() []Edit {
 
 func positionLiteral(p Position) string { return fmt.Sprintf("{%q, %d}", p.File, p.Line) }
 
-// kernelEdits puts the limit on threads before each kernel, where the names in a template's head still mean something.
+// kernelEdits puts the limit on threads before each kernel, behind a copy of its template's head: the limit may use the
+// names in the head.
 func (f *File) kernelEdits() []Edit {
 	var edits []Edit
 	for _, k := range f.Kernels {
@@ -260,7 +261,7 @@ func (f *File) table() string {
 	return b.String()
 }
 
-// binding is the shim's type for what a parameter is bound to.
+// binding returns the shim's type for a parameter's binding.
 func binding(p Parameter) string {
 	switch p.Kind {
 	case ParameterBuffer:

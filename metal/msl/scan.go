@@ -42,7 +42,7 @@ func (f *File) Position(offset int) Position {
 	return Position{File: m.file, Line: m.line + strings.Count(f.Text[m.at:offset], "\n")}
 }
 
-// scanner cuts preprocessed text into tokens: comments are gone, and what begins with # is a marker or a pragma.
+// scanner cuts preprocessed text into tokens: comments are gone, and a # begins a marker or a pragma.
 type scanner struct {
 	text   string
 	at     int

@@ -3,7 +3,7 @@ package msl
 // statement is a simple statement of a function's body: tokens start to end, the semicolon not included.
 type statement struct{ start, end int }
 
-// statements calls f for every statement between the braces at tokens open and closing, nested ones too.
+// statements calls visit for every statement between the braces at tokens open and closing, nested ones too.
 func (f *File) statements(open, closing int, visit func(statement) error) error {
 	start := open + 1
 	for i := open + 1; i < closing; i++ {
@@ -46,7 +46,7 @@ func (f *File) isInitializer(start, i int) bool {
 	return false
 }
 
-// threadgroupVariables lists what a kernel declares in threadgroup memory.
+// threadgroupVariables lists the variables that a kernel declares in threadgroup memory.
 func (f *File) threadgroupVariables(open, closing int) ([]ThreadgroupVariable, error) {
 	var all []ThreadgroupVariable
 	err := f.statements(open, closing, func(s statement) error {
@@ -60,7 +60,7 @@ func (f *File) threadgroupVariables(open, closing int) ([]ThreadgroupVariable, e
 	return all, err
 }
 
-// declaresThreadgroup says whether s declares a variable in threadgroup memory; a pointer into it is something else.
+// declaresThreadgroup says whether s declares a variable in threadgroup memory; a pointer into it is none.
 func (f *File) declaresThreadgroup(s statement) bool {
 	qualified := false
 	for i := s.start; i < s.end; i++ {
@@ -123,8 +123,8 @@ func (f *File) threadgroupStatement(s statement) ([]ThreadgroupVariable, error) 
 	return variables, nil
 }
 
-// initializer finds where the declarator between two tokens ends and its initialiser begins. Of initialisers only those
-// that are all zeros are known; threads don't run before them.
+// initializer finds where the declarator between two tokens ends and its initialiser begins. It accepts only zeros as an
+// initialiser; the memory is zero before any thread runs.
 func (f *File) initializer(start, end int) (declarator int, zeroed bool, err error) {
 	for i := start; i < end; i++ {
 		switch f.tokens[i].text {

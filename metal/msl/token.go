@@ -1,6 +1,6 @@
 package msl
 
-// TokenKind says what a token is, as finely as Parse needs.
+// TokenKind is the kind of a token, as fine as Parse needs.
 type TokenKind = tokenKind
 
 // The kinds of token.
@@ -11,15 +11,15 @@ const (
 	TokenPunctuation = tokenPunctuation // one character, but for "::" and "->"
 )
 
-// Token is one token of File.Text, for those who look for more than Parse does.
+// Token is one token of File.Text, for callers that need more than Parse finds.
 type Token struct {
 	Kind TokenKind
 	Text string
 	Span Span
 }
 
-// Scan reads text, the output of `clang -E`, no further than its tokens and positions: for those who want them where
-// Parse fails.
+// Scan reads only the tokens and positions of text, the output of `clang -E`: for callers that need them where Parse
+// fails.
 func Scan(text string) *File {
 	s := scanner{text: text}
 	s.scan()

@@ -22,7 +22,7 @@ func Device(name string) (metal.Device, error) {
 	return nil, fmt.Errorf("%w: no driver is called %q, want \"metal\" or \"sim\"", metal.ErrNoDevice, name)
 }
 
-// Capture records what a device of the driver "metal" executes into a file that Xcode opens, until stop is called.
+// Capture records the work of a device of the driver "metal" into a file that Xcode opens, until stop is called.
 func Capture(device metal.Device, path string) (stop func(), err error) {
 	return darwin.Capture(device, path)
 }

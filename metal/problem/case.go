@@ -24,8 +24,9 @@ type Launch struct {
 	Groups, Threads   metal.Size
 }
 
-// Run executes the case with its kernel from library, and compares. The Pending, which has ended, is returned for
-// what its driver adds to it; it is nil where nothing was submitted. Errors: *AnswerError, and the driver's.
+// Run executes the case with its kernel from library, and compares. It returns the Pending, which has ended, because
+// a driver may add results of its own to it; it is nil where nothing was submitted. Errors: *AnswerError, and the
+// driver's.
 func (c *Case) Run(
 	ctx context.Context, device metal.Device, library metal.Library, layout Layout,
 ) (pending metal.Pending, err error) {

@@ -1,7 +1,7 @@
-// Package problem holds computations to their answers: operands, an answer in float64, how far off each element may be, and
-// buffers that show what was read or written beside the operands.
+// Package problem checks computations against known answers. A Problem has operands, an answer in float64, the allowed
+// error of each element, and buffers that show reads and writes beside the operands.
 //
-// It knows nothing of kernels or drivers: its caller computes.
+// A Problem knows nothing of kernels or drivers: its caller computes.
 package problem
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/metalrank/metalrank/metal"
 )
 
-// A Problem is a computation's operands and its answer, whoever does the computation.
+// A Problem is a computation's operands and its answer; any implementation may do the computation.
 type Problem struct {
 	Name     string // "softmax 3x33"
 	Operands []Operand
@@ -23,7 +23,7 @@ type Problem struct {
 	Want     []float64
 	// Allowed is how far each element of the answer may be off; the functions that make problems say why.
 	Allowed []float64
-	FLOPs   float64 // that the answer takes; 0: not worth counting
+	FLOPs   float64 // of the computation; 0: not worth counting
 }
 
 // Operand is a buffer of a Problem.
@@ -32,7 +32,7 @@ type Operand struct {
 	Half      bool   // f16, else f32
 	Values    []float64
 	Raw       []byte // instead of Values: something that is not floating point
-	SizeBytes int    // of what is written, where there are neither Values nor Raw
+	SizeBytes int    // of an operand that is only written: it has neither Values nor Raw
 }
 
 // Layout says how the operands of a Problem lie in buffers.
@@ -49,7 +49,7 @@ const (
 // guardBytes is the length of each guard: more than a tile's row, and an alignment for any type.
 const guardBytes = 256
 
-// guardWord is a NaN as f16, as bf16 and, doubled, as f32, whose payload no arithmetic makes.
+// guardWord is a NaN as f16, as bf16 and, doubled, as f32. No arithmetic makes a NaN with its payload.
 const guardWord = 0xFFDA
 
 func guard() []byte {
@@ -85,7 +85,7 @@ type AnswerError struct {
 	Index            int // element of the answer
 	Got, Want        float64
 	PercentOfAllowed float64
-	Wrong, Count     int // elements beyond what is allowed, of all
+	Wrong, Count     int // elements beyond the allowed error, and all elements
 }
 
 // Error implements error.
@@ -131,7 +131,7 @@ func (p *Problem) Solve(
 	return pending, p.compare(p.Operands[p.Result].decode(result[before : len(result)-before]))
 }
 
-// buffers makes one for each operand; after an error, those that there are.
+// buffers makes one for each operand. After an error it returns those made so far.
 func (p *Problem) buffers(device metal.Device, layout Layout) ([]metal.Buffer, error) {
 	var buffers []metal.Buffer
 	for i := range p.Operands {
@@ -145,13 +145,13 @@ func (p *Problem) buffers(device metal.Device, layout Layout) ([]metal.Buffer, e
 		}
 		buffers = append(buffers, buffer)
 		if layout == Guarded || p.Operands[i].given() {
-			copy(buffer.Bytes(), content) // else it stays as fresh as a checking driver knows it
+			copy(buffer.Bytes(), content) // else it stays unwritten, and a checking driver finds reads of it
 		}
 	}
 	return buffers, nil
 }
 
-// checkGuards says which operand's surroundings have changed, and that operands that are only read have not.
+// checkGuards returns an error if the words around an operand have changed, or an operand that is only read.
 func (p *Problem) checkGuards(buffers []metal.Buffer) error {
 	for i := range p.Operands {
 		operand, data := &p.Operands[i], buffers[i].Bytes()
@@ -169,7 +169,8 @@ func (p *Problem) checkGuards(buffers []metal.Buffer) error {
 	return nil
 }
 
-// compare holds got to the answer. NaN is wrong, unless the answer is: then it is what is not finite that is right.
+// compare checks got against the answer. NaN is wrong, unless the answer is NaN: then all values that are not finite are
+// right.
 func (p *Problem) compare(got []float64) error {
 	if len(got) != len(p.Want) {
 		return fmt.Errorf("problem: %s: %d elements, want %d", p.Name, len(got), len(p.Want))

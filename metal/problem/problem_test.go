@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestCompare: an answer is held to what is allowed, element by element, and NaN is never right.
+// TestCompare: each element is checked against its allowed error, and NaN is never right.
 func TestCompare(t *testing.T) {
 	c := Problem{Name: "c", Want: []float64{1, 2, 3}, Allowed: []float64{0.5, 0.5, 0.5}}
 	if err := c.compare([]float64{1.5, 1.5, 3}); err != nil {
@@ -34,7 +34,7 @@ func TestCompare(t *testing.T) {
 	}
 }
 
-// TestGuardIsNaN: a guard word that a kernel reads spoils its answer, whatever type it reads it as.
+// TestGuardIsNaN: a guard word that a kernel reads spoils its answer, read as f16, f32 or bf16.
 func TestGuardIsNaN(t *testing.T) {
 	for _, values := range [][]float64{DecodeHalf(guard()), DecodeFloat(guard()), DecodeFloat(slices.Concat(make([]byte, 2), guard()[:2]))} {
 		for i, value := range values {

@@ -10,8 +10,8 @@ import (
 	"github.com/metalrank/metalrank/metal"
 )
 
-// batch is a command list as the runtime takes it, in C memory, and what must stay alive until it has run. Batches are
-// used again: submitting a list of the size of an earlier one allocates nothing here.
+// batch is a command list in the runtime's form, in C memory, and the objects that must stay alive until it has run.
+// Batches are reused: submitting a list of the size of an earlier one allocates nothing here.
 type batch struct {
 	commands  cArray[C.rtCommand]
 	reports   cArray[C.rtReport]
@@ -47,7 +47,7 @@ func (b *batch) free() {
 	C.free(b.arguments.memory)
 }
 
-// fill translates a list. Errors: metal.ErrForeign; nothing is retained then.
+// fill translates a list. Errors: metal.ErrForeign, metal.ErrClosed; nothing is retained then.
 func (b *batch) fill(d *Device, list *metal.CommandList) error {
 	commands := b.commands.resize(len(list.Commands))
 	b.reports.resize(len(list.Commands))
@@ -121,7 +121,7 @@ func (b *batch) bind(d *Device, from *metal.Binding, to *C.rtBinding) error {
 	return nil
 }
 
-// releaseAll lets go of what the list named.
+// releaseAll releases the pipelines and buffers that the list named.
 func (b *batch) releaseAll() {
 	for _, p := range b.pipelines {
 		p.release()

@@ -21,7 +21,7 @@ import (
 //go:embed rt/*.cc rt/*.h shim/*.h shim/include
 var sources embed.FS
 
-// flopsCode decides what checked objects hold, as sources, flags and the code of msl do.
+// flopsCode determines the content of checked objects, as do sources, flags and the code of msl.
 //
 //go:embed flops.go
 var flopsCode string
@@ -35,7 +35,7 @@ type builder struct {
 	base     string // hash of everything but a library's source
 }
 
-// newBuilder unpacks the sources and decides what objects depend on.
+// newBuilder unpacks the sources and hashes everything that objects depend on, except a library's source.
 func newBuilder(config Config) (*builder, error) {
 	c, err := findCompiler(config.Compiler)
 	if err != nil {
@@ -66,7 +66,7 @@ func newBuilder(config Config) (*builder, error) {
 	return b, nil
 }
 
-// key is a hash of texts, each with its length, so that no two lists of them run together.
+// key returns a hash of texts, each with its length, so that two lists with the same concatenation differ.
 func key(texts ...string) string {
 	h := sha256.New()
 	for _, text := range texts {
@@ -75,7 +75,7 @@ func key(texts ...string) string {
 	return hex.EncodeToString(h.Sum(nil))[:32]
 }
 
-// processor tells apart machines whose -march=native differ and which may share a home folder.
+// processor describes the CPU: machines that share a home folder may differ in -march=native.
 func processor() string {
 	text, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {
@@ -124,8 +124,8 @@ func (b *builder) unpack() (string, error) {
 	})
 }
 
-// install makes target by make, unless it is there: under a name of its own and then renamed, so that nobody ever
-// sees half of it, and of several processes that make it at once all succeed.
+// install makes target with produce, unless it is there. It is made under another name and then renamed, so that no
+// process sees half of it, and several processes that make it at once all succeed.
 func (b *builder) install(target string, produce func(path string) error) error {
 	if _, err := os.Stat(target); err == nil {
 		return nil
@@ -137,7 +137,7 @@ func (b *builder) install(target string, produce func(path string) error) error 
 	if err != nil {
 		return fmt.Errorf("sim: %w", err)
 	}
-	defer os.RemoveAll(scratch) //nolint:errcheck // what is left behind does no harm
+	defer os.RemoveAll(scratch) //nolint:errcheck // leftovers do no harm
 	made := filepath.Join(scratch, "made")
 	if err := produce(made); err != nil {
 		return err
@@ -166,7 +166,7 @@ func (b *builder) runtimeObject() (string, error) {
 	})
 }
 
-// description is what the driver needs to know of a library besides its object; it lies beside it.
+// description holds the facts about a library that the driver needs besides its object; its file lies beside the object.
 type description struct {
 	Constants []constant
 	Kernels   map[string]kernelDescription // by host name
@@ -219,7 +219,7 @@ func (b *builder) compileKernels(text, path string) error {
 	return nil
 }
 
-// compileChecked stops where clang has optimised and instrumented, to have arithmetic counted, and then goes on.
+// compileChecked has clang optimise and instrument text, adds calls that count arithmetic, and then compiles the result.
 func (b *builder) compileChecked(text, path string) error {
 	text, err := b.compiler.run(text, slices.Concat(b.kernelFlags(), []string{"-x", "c++", "-", "-S", "-emit-llvm", "-o", "-"})...)
 	if err != nil {

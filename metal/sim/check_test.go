@@ -102,7 +102,7 @@ func (b *bench) dispatch(t *testing.T, kernel string, d metal.Dispatch) metal.Di
 	return d
 }
 
-// run executes dispatches as one list, and returns their reports and what Wait returned.
+// run executes dispatches as one list, and returns their reports and the error of Wait.
 func (b *bench) run(t *testing.T, barrier bool, dispatches ...metal.Dispatch) ([]Report, error) {
 	t.Helper()
 	encoder := metal.NewEncoder(b.device)
@@ -122,7 +122,7 @@ func (b *bench) run(t *testing.T, barrier bool, dispatches ...metal.Dispatch) ([
 	return pending.(*Pending).Reports(), err
 }
 
-// kernels returns the kernels of testdata/defects.metal, and the kinds that each line of theirs wants.
+// kernels returns the kernels of testdata/defects.metal, each with the kinds of findings that its lines want.
 func kernels(t *testing.T) map[string]map[int]string {
 	t.Helper()
 	text, err := os.ReadFile("testdata/defects.metal")
@@ -147,7 +147,7 @@ func kernels(t *testing.T) map[string]map[int]string {
 	return found
 }
 
-// needs is what a kernel's dispatch has besides the usual.
+// needs returns the fields of a kernel's dispatch that differ from the usual ones.
 func needs(kernel string) metal.Dispatch {
 	if kernel == "argument_too_small" {
 		return metal.Dispatch{ThreadgroupMemory: []int{1008}}
@@ -171,7 +171,7 @@ func TestDefects(t *testing.T) {
 	}
 }
 
-// mustFind runs a kernel and holds what is found against the kinds that its lines want.
+// mustFind runs a kernel and compares its findings with the kinds that its lines want.
 func (b *bench) mustFind(t *testing.T, kernel string, want map[int]string) {
 	t.Helper()
 	reports, err := b.run(t, true, b.dispatch(t, kernel, needs(kernel)))
@@ -245,7 +245,7 @@ func TestOrderOfDispatches(t *testing.T) {
 	}
 }
 
-// TestBoundOffset has a binding begin within its buffer: what lies before it is out of bounds.
+// TestBoundOffset has a binding begin within its buffer: bytes before the binding are out of bounds.
 func TestBoundOffset(t *testing.T) {
 	b := newBench(t, Config{Checked: true})
 	in := floats(t, b.device, 1024)
@@ -279,8 +279,8 @@ func TestBoundOffset(t *testing.T) {
 func TestCallersMemory(t *testing.T) {
 	b := newBench(t, Config{Checked: true})
 	page := b.device.Info().PageSizeBytes
-	// A page more than the buffer has: otherwise what lies behind it may be what a kernel runs on, its stacks or code,
-	// which it may touch.
+	// A page more than the buffer has: otherwise the memory behind the buffer may be a kernel's stacks or code, which
+	// the kernel may touch.
 	memory, err := syscall.Mmap(-1, 0, 2*page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE|syscall.MAP_ANON)
 	if err != nil {
 		t.Fatal(err)
@@ -316,7 +316,8 @@ func TestCallersMemory(t *testing.T) {
 	}
 }
 
-// TestUninitialised: host data that looks like poison, NaN or -1, is no finding; what was poisoned again is.
+// TestUninitialised: a read of host data that looks like poison, NaN or -1, is no finding; a read of memory that was
+// poisoned again is one.
 func TestUninitialised(t *testing.T) {
 	b := newBench(t, Config{Checked: true})
 	in := b.buffer(t, 2048)
@@ -358,7 +359,8 @@ func TestSameFindings(t *testing.T) {
 	}
 }
 
-// TestUnsetVariables: what a thread makes of variables that it never set is NaN, not what an earlier kernel left behind.
+// TestUnsetVariables: a thread that computes with variables that it never set gets NaN, not values that an earlier
+// kernel left behind.
 func TestUnsetVariables(t *testing.T) {
 	b := newBench(t, Config{Checked: true})
 	library, err := b.device.NewLibrary(metal.Source{Name: "unset.metal", Text: `

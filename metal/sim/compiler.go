@@ -15,7 +15,7 @@ import (
 	"github.com/metalrank/metalrank/metal"
 )
 
-// oldestClang is the oldest clang whose C++ and builtins the shim is written in. Apple numbers its own: 17 is made
+// oldestClang is the oldest clang that has the C++ and the builtins of the shim. Apple has its own numbers: 17 is made
 // from LLVM 19.
 const (
 	oldestClang      = 19
@@ -30,7 +30,7 @@ type compiler struct {
 
 var clangVersion = regexp.MustCompile(`(Apple clang|clang) version (\d+)`)
 
-// findCompiler takes the one that is asked for, or the first that is new enough. Errors wrap metal.ErrNoDevice.
+// findCompiler returns the compiler that is asked for, or the first that is new enough. Errors wrap metal.ErrNoDevice.
 func findCompiler(asked string) (compiler, error) {
 	if asked == "" {
 		asked = os.Getenv("METALRANK_CLANG")
@@ -80,7 +80,7 @@ func tryCompiler(name string) (compiler, error) {
 	return compiler{path, version}, nil
 }
 
-// run runs clang++ with text on its standard input, and returns what it prints. An error's text is what it complains.
+// run runs clang++ with text on its standard input, and returns its output. The text of an error is clang's messages.
 func (c compiler) run(text string, arguments ...string) (string, error) {
 	command := exec.CommandContext(context.Background(), c.path, arguments...)
 	command.Stdin = strings.NewReader(text)
@@ -95,11 +95,11 @@ func (c compiler) run(text string, arguments ...string) (string, error) {
 	return out.String(), nil
 }
 
-// complaint matches what clang says about a line: file:line:column: error: text.
+// complaint matches a message of clang about a line: file:line:column: error: text.
 var complaint = regexp.MustCompile(`(?m)^([^:\n]+):(\d+):\d+: (?:fatal )?(error|note): (.*)$`)
 
-// compileError turns clang's output into a CompileError. Its place is the first that isn't in the shim: where an error
-// is inside it, that is the line of the kernel which led there.
+// compileError turns clang's output into a CompileError. Its place is the first that isn't in the shim: for an error
+// inside the shim, this is the line of the kernel that led there.
 func compileError(log, shim string) *metal.CompileError {
 	e := &metal.CompileError{Log: log}
 	first := true

@@ -30,7 +30,7 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// schedules are how many orders of threads and threadgroups TestSchedules tries.
+// schedules is the number of orders of threads and threadgroups that TestSchedules tries.
 const schedules = 200
 
 // TestSchedules runs right kernels, in checked mode, in many orders: their answers are right and there are no findings.
@@ -106,7 +106,7 @@ func minilmLayer() []problem.Case {
 	}
 }
 
-// BenchmarkMiniLMLayer says how long the simulator takes for a layer, and what a host thread does in that time.
+// BenchmarkMiniLMLayer measures the simulator's time for a layer, and the GFLOP/s of a host thread.
 func BenchmarkMiniLMLayer(b *testing.B) {
 	cases := minilmLayer()
 	for _, config := range []sim.Config{{Threads: 1}, {Threads: 2}, {Threads: 1, Checked: true}, {Threads: 1, Seed: 1}} {

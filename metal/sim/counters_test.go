@@ -33,7 +33,8 @@ var counted = map[string]Counters{
 	},
 }
 
-// TestCounters holds the counters against the hand's, in order and in others, with one host thread and four.
+// TestCounters compares the counters with those counted by hand: threads in order and shuffled, with one host thread and
+// four.
 func TestCounters(t *testing.T) {
 	clang(t)
 	for _, config := range []Config{

@@ -2,13 +2,13 @@ package sim
 
 import "fmt"
 
-// Kind says what is wrong.
+// Kind is the kind of a finding.
 type Kind string
 
-// The kinds of findings. Those after Shift end their dispatch, whose Pending.Wait then returns a *metal.ExecError; the
-// last ones are noticed without checked mode, too.
+// The kinds of findings. Those after Shift end their dispatch: Pending.Wait then returns a *metal.ExecError. Those of
+// the last block are noticed without checked mode, too.
 const (
-	// Uninitialised is a read of device memory that still holds what it was filled with when it was allocated or
+	// Uninitialised is a read of device memory that still holds the fill pattern from when it was allocated or
 	// poisoned, or of threadgroup memory that no thread of the group has written.
 	Uninitialised Kind = "uninitialised"
 	// Race is an access that nothing orders with another one to the same byte, where one of them writes and not
@@ -22,20 +22,20 @@ const (
 	ReadOnly Kind = "read-only memory"
 	// Misaligned is an address that its type's alignment does not divide.
 	Misaligned Kind = "misaligned"
-	// ArrayIndex is an index outside an array whose size the compiler knows.
+	// ArrayIndex is an index outside an array of a size that the compiler knows.
 	ArrayIndex Kind = "array index"
 
 	// OutOfBounds is an access outside every buffer, from its binding's offset to its end, and outside every
 	// threadgroup variable and argument. Without checked mode it is noticed outside all memory of the device only.
 	OutOfBounds Kind = "out of bounds"
-	// DivisionByZero is an integer's.
+	// DivisionByZero is a division of an integer by zero.
 	DivisionByZero Kind = "division by zero"
 	// Divergence is a barrier that not all threads of a threadgroup reach together, or a SIMD-group function that not
 	// all lanes do.
 	Divergence Kind = "divergence"
 	// UnsetBuffer is an access through a buffer index that nothing was bound to.
 	UnsetBuffer Kind = "unset buffer"
-	// StackOverflow is a thread whose own variables need more than a stack holds.
+	// StackOverflow is a thread that needs more memory for its own variables than its stack holds.
 	StackOverflow Kind = "stack overflow"
 	// Fault is an access to no memory at all.
 	Fault Kind = "fault"
@@ -47,8 +47,8 @@ const (
 	NoBuffer          = -2
 )
 
-// Finding is something that a kernel does wrong, found in checked mode. There is one for each kind and line of a
-// dispatch; the rest of it is of the first time.
+// Finding is a mistake of a kernel, found in checked mode. There is one for each kind and line of a dispatch; its other
+// fields are those of the first occurrence.
 type Finding struct {
 	Kind       Kind
 	Kernel     string
@@ -58,7 +58,7 @@ type Finding struct {
 	Group      [3]uint32 // position of the threadgroup in the grid
 	Buffer     int       // index of the binding, or ThreadgroupMemory or NoBuffer
 	ByteOffset int64     // into the binding, from its offset on, or into the threadgroup variable
-	Message    string    // what the access was, and in a race, with which other
+	Message    string    // describes the access, and in a race, the other one
 	Count      uint64    // how often
 }
 

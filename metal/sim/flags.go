@@ -19,8 +19,8 @@ func (b *builder) runtimeFlags() []string {
 	return append(b.common(), "-O2", "-g1", "-pthread", "-ldl")
 }
 
-// hookFlags compile hooks.cc, which nothing may instrument, and link it with a checked kernel. -Bsymbolic: the
-// hooks must be ours, whatever sanitizer the process has.
+// hookFlags compile hooks.cc, which must not be instrumented, and link it with a checked kernel. -Bsymbolic: the
+// hooks must be ours, even where the process has a sanitizer.
 func (b *builder) hookFlags() []string {
 	flags := append(b.common(), "-O2")
 	if runtime.GOOS == "linux" {
@@ -33,14 +33,14 @@ func (b *builder) hookFlags() []string {
 // where C++ has no defined behaviour. Counters depend on them: a change in optimisation changes counts.
 var checkedFlags = []string{
 	"-O1", "-fno-vectorize", "-fno-slp-vectorize", // no access wider than 16 bytes: those go unchecked
-	// bounds: of arrays whose size is known, with a report; of a thread's own variables through pointers, with a trap.
+	// bounds: of arrays of known size, with a report; of a thread's own variables through pointers, with a trap.
 	"-fsanitize=thread,alignment,bounds,integer-divide-by-zero,shift-exponent", "-fsanitize-recover=all",
-	"-mllvm", "-tsan-instrument-read-before-write=1", // or x += 1 is only seen to write
+	"-mllvm", "-tsan-instrument-read-before-write=1", // otherwise x += 1 is seen as a write only
 	"-mllvm", "-tsan-instrument-func-entry-exit=0",
-	"-ftrivial-auto-var-init=pattern", // a variable that nobody set is NaN, and so is what comes of it
+	"-ftrivial-auto-var-init=pattern", // a variable that was never set is NaN, and so are results computed from it
 }
 
-// objectFlags make an object of what checkedFlags left, in LLVM's language: optimised and instrumented already.
+// objectFlags make an object of the output of checkedFlags: LLVM text, optimised and instrumented already.
 func (b *builder) objectFlags() []string {
 	return append(b.common(), "-O1", "-Xclang", "-disable-llvm-passes", "-ffp-contract=on", "-fno-omit-frame-pointer",
 		"-w", "-Wno-unused-command-line-argument")
@@ -56,7 +56,7 @@ func (b *builder) kernelFlags() []string {
 		"-fstack-clash-protection", // a large frame must not step over the page that guards the next thread's stack
 		"-Xclang", "-ffloat16-excess-precision=none", "-Xclang", "-fbfloat16-excess-precision=none",
 		"-fno-threadsafe-statics", "-ferror-limit=20", "-fno-caret-diagnostics", "-fno-color-diagnostics",
-		// What Metal allows and C++ frowns upon. Everything else that a kernel is warned of is the dialect check's business.
+		// No warnings about code that Metal allows and C++ does not. The dialect check gives all other warnings.
 		"-w", "-Wno-reserved-user-defined-literal", "-Wno-user-defined-literals", "-Wno-c++11-narrowing",
 		"-Wno-missing-template-arg-list-after-template-kw", "-Wno-invalid-constexpr", "-Wno-undefined-inline",
 	})

@@ -10,8 +10,8 @@ import (
 // flopsHook is the function of hooks.cc that counts arithmetic.
 const flopsHook = "metalrank_flops"
 
-// One instruction of LLVM's language (LLVM Language Reference Manual), after the name of its result: arithmetic, of which
-// every element is one operation, and a fused or fusable multiplication and addition, which are two.
+// One instruction of LLVM's language (LLVM Language Reference Manual), after the name of its result: arithmetic, one
+// operation for every element, and a fused or fusable multiplication and addition, two operations for every element.
 var (
 	arithmetic  = regexp.MustCompile(`^(?:fadd|fsub|fmul|fdiv|frem) (?:[a-z]+ )*(?:<(\d+) x )?(?:half|bfloat|float|double)\b`)
 	multiplyAdd = regexp.MustCompile(`\bcall\b.*@llvm\.(?:fmuladd|fma)\.(?:v(\d+))?b?f(?:16|32|64)\(`)
@@ -22,9 +22,9 @@ var (
 	namedResultLine = regexp.MustCompile(`^\s+%\S+ = (.*)$`)
 )
 
-// countFLOPs makes a compiled kernel, in the text of LLVM's language, count its arithmetic: each basic block that does
-// any begins by saying how much. Only functions that clang has instrumented count. The others are the shim's, and what
-// they do for the kernel is counted as what it is (a simdgroup's operation, a multiplication of matrices).
+// countFLOPs makes a compiled kernel, in the text of LLVM's language, count its arithmetic: each basic block that has
+// any calls flopsHook with its number of operations. Only functions that clang has instrumented count. The others are
+// the shim's; their work is counted elsewhere, as a simdgroup's operation or a multiplication of matrices.
 func countFLOPs(text string) string {
 	lines := strings.Split(text, "\n")
 	instrumented := map[string]bool{}
@@ -37,7 +37,7 @@ func countFLOPs(text string) string {
 		out     strings.Builder
 		block   []string // from its first arithmetic on
 		flops   uint64   // of it
-		counted bool     // the function that we are in counts
+		counted bool     // the current function counts
 	)
 	flush := func() {
 		if flops > 0 {

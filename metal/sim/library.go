@@ -27,7 +27,7 @@ type library struct {
 	uses        uses
 }
 
-// NewLibrary implements metal.Device. What was compiled before, by any process, is loaded from the cache folder.
+// NewLibrary implements metal.Device. A library that any process has compiled before is loaded from the cache folder.
 func (d *Device) NewLibrary(source metal.Source) (metal.Library, error) {
 	if d.closed.Load() {
 		return nil, metal.ErrClosed

@@ -16,8 +16,8 @@ type place struct {
 	line int
 }
 
-// lineTable tells which source a kernel object's machine code comes from, by the DWARF line table and the records of
-// inlined functions that -g1 writes (DWARF 5, 3.3.8.2 and 6.2).
+// lineTable maps a kernel object's machine code to its source, by the DWARF line table and the records of inlined
+// functions that -g1 writes (DWARF 5, 3.3.8.2 and 6.2).
 type lineTable struct {
 	data *dwarf.Data
 }
@@ -36,8 +36,8 @@ func openLines(object string) (*lineTable, error) {
 	return &lineTable{data: data}, nil
 }
 
-// locate returns the innermost place that pc belongs to and that shim is not true of: the line of the kernel that
-// called into the shim, where pc is in an inlined function of the shim's. False: there is none.
+// locate returns the innermost place of pc in a file for which shim is false. Where pc is in an inlined function of the
+// shim, this is the line of the kernel that called it. False: there is none.
 func (t *lineTable) locate(pc uint64, shim func(file string) bool) (place, bool) {
 	frames, err := t.frames(pc)
 	if err != nil {
@@ -50,7 +50,7 @@ func (t *lineTable) locate(pc uint64, shim func(file string) bool) (place, bool)
 	return frames[i], true
 }
 
-// frames returns where pc is, and where each function that it was inlined from was called, innermost first.
+// frames returns the place of pc, and the place of each call that was inlined around it, innermost first.
 func (t *lineTable) frames(pc uint64) ([]place, error) {
 	entries := t.data.Reader()
 	unit, err := entries.SeekPC(pc)
@@ -79,7 +79,7 @@ func (t *lineTable) frames(pc uint64) ([]place, error) {
 }
 
 // row returns the line of the instruction at pc, or of the nearest before it that has one: the compiler gives line 0
-// to what it has merged from several.
+// to an instruction that it has merged from several.
 func row(lines *dwarf.LineReader, pc uint64) (place, error) {
 	var found place
 	var entry dwarf.LineEntry
@@ -137,7 +137,8 @@ func (t *lineTable) calls(entries *dwarf.Reader, files []*dwarf.LineFile, pc uin
 	}
 }
 
-// contains says whether pc is in an entry's code; an entry without any, a namespace say, may have children that are.
+// contains says whether pc may be in an entry's code or its children's. It is true for an entry without code, such as a
+// namespace.
 func (t *lineTable) contains(entry *dwarf.Entry, pc uint64) (bool, error) {
 	switch entry.Tag {
 	case dwarf.TagSubprogram, dwarf.TagInlinedSubroutine, dwarf.TagLexDwarfBlock:
@@ -151,7 +152,7 @@ func (t *lineTable) contains(entry *dwarf.Entry, pc uint64) (bool, error) {
 	return slices.ContainsFunc(ranges, func(r [2]uint64) bool { return r[0] <= pc && pc < r[1] }), nil
 }
 
-// call returns where an inlined function was called.
+// call returns the place where an inlined function was called.
 func call(entry *dwarf.Entry, files []*dwarf.LineFile) place {
 	line, _ := entry.Val(dwarf.AttrCallLine).(int64)
 	file, _ := entry.Val(dwarf.AttrCallFile).(int64)

@@ -15,14 +15,14 @@ import (
 	"github.com/metalrank/metalrank/metal"
 )
 
-// maxBufferSizeBytes is what one buffer may have: as much as on the smallest Apple GPU with 16 GB.
+// maxBufferSizeBytes is the limit of one buffer: as much as on the smallest Apple GPU with 16 GB.
 const maxBufferSizeBytes = 8 << 30
 
 // span is a range of addresses.
 type span struct{ start, end uint64 }
 
-// guardBytes is unmapped behind every buffer: running out of one, and by a wrong stride even far, is a fault, and does
-// not land in another. Of reserved address space there is enough.
+// guardBytes is the size of the unmapped gap behind every buffer: an overrun, even a far one by a wrong stride, is a
+// fault, and does not land in another buffer. There is enough reserved address space.
 const guardBytes = 1 << 20
 
 // arena hands out page-aligned ranges of a reserved region, with guardBytes between any two.
@@ -55,7 +55,7 @@ func (a *arena) take(size uint64) (span, bool) {
 	return taken, true
 }
 
-// give returns what take handed out.
+// give returns a range that take handed out.
 func (a *arena) give(s span) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -84,16 +84,17 @@ type Buffer struct {
 	mapped span // of the device's region; empty for memory of the caller's
 	closed atomic.Bool
 	uses   uses
-	unused chan struct{} // of memory of the caller's: closed when nobody uses it any more
+	unused chan struct{} // of memory of the caller's: closed after its last use
 }
 
-// uses counts who still needs something: its owner, and work that was submitted.
+// uses counts the users of an object: its owner, and submitted work.
 type uses struct{ count atomic.Int32 }
 
 func (u *uses) add()          { u.count.Add(1) }
 func (u *uses) release() bool { return u.count.Add(-1) == 0 }
 
-// NewBuffer implements metal.Device. A buffer ends at the end of a page, but for what aligning it to 16 bytes takes.
+// NewBuffer implements metal.Device. A buffer ends at the end of a page, or up to 15 bytes before it, since it begins at
+// a multiple of 16.
 func (d *Device) NewBuffer(sizeBytes int) (metal.Buffer, error) {
 	if d.closed.Load() {
 		return nil, metal.ErrClosed
@@ -151,8 +152,8 @@ func (b *Buffer) readOnly() bool { return b.mapped == span{} }
 
 func (b *Buffer) address() uint64 { return uint64(uintptr(unsafe.Pointer(&b.data[0]))) }
 
-// Close implements metal.Buffer. For memory of the caller's, who may unmap it next, it waits until no submitted work
-// uses it.
+// Close implements metal.Buffer. For memory of the caller's it waits until no submitted work uses it, since the caller
+// may unmap it next.
 func (b *Buffer) Close() error {
 	if !b.closed.Swap(true) {
 		b.release()
@@ -163,7 +164,7 @@ func (b *Buffer) Close() error {
 	return nil
 }
 
-// release frees the memory when nobody needs it any more.
+// release drops one use, and frees the memory after the last.
 func (b *Buffer) release() {
 	if !b.uses.release() {
 		return
@@ -182,8 +183,8 @@ func (b *Buffer) release() {
 	}
 }
 
-// Poison makes part of a buffer count as memory that nobody has written, in checked mode: for a test of code that uses
-// a buffer again for something else. It does nothing in plain mode, nor to memory of the caller's.
+// Poison makes part of a buffer count as never written, in checked mode: for a test of code that reuses a buffer for
+// something else. It does nothing in plain mode, nor to memory of the caller's.
 func (b *Buffer) Poison(offsetBytes, sizeBytes int) {
 	if !b.readOnly() {
 		part := b.data[offsetBytes : offsetBytes+sizeBytes]

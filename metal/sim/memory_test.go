@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestArena takes and gives at random: what is out never overlaps, keeps a page between, and all comes back.
+// TestArena takes and gives at random: ranges that are out never overlap and have a page between them, and all come
+// back.
 func TestArena(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	a := newArena(1<<30, 1<<24)

@@ -8,7 +8,7 @@ static char* lastError(void) {
     return strdup(text ? text : "unknown error");
 }
 
-// Now and locally: a symbol that is missing shows here, and two objects don't see each other's.
+// RTLD_NOW: a missing symbol is found here. RTLD_LOCAL: two objects don't see each other's symbols.
 void* nativeLoad(const char* path, char** error) {
     void* object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!object) *error = lastError();

@@ -3,7 +3,7 @@
 
 #include "rt/rt.h"
 
-// Each returns null and an allocated *error where it fails.
+// nativeLoad and nativeSymbol return null and an allocated *error where they fail.
 void* nativeLoad(const char* path, char** error);
 void* nativeSymbol(void* object, const char* name, char** error);
 void nativeUnload(void* object);

@@ -19,7 +19,7 @@ type queue struct {
 	changed sync.Cond
 	waiting []*batch // guarded by mu
 	spare   []*batch // guarded by mu: to be used again
-	closed  bool     // guarded by mu: nothing comes after what is waiting
+	closed  bool     // guarded by mu: no batch comes after the waiting ones
 	done    chan struct{}
 }
 
@@ -79,7 +79,7 @@ func (q *queue) recycle(b *batch) {
 	q.spare = append(q.spare, b)
 }
 
-// close lets run what is waiting, and returns when it has.
+// close lets the waiting batches run, and returns when they have ended.
 func (q *queue) close() {
 	q.mu.Lock()
 	q.closed = true
@@ -129,7 +129,7 @@ func (d *Device) execute() {
 	}
 }
 
-// Pending is a submitted list. Besides metal.Pending's it has Reports.
+// Pending is a submitted list. It implements metal.Pending, and has Reports besides.
 type Pending struct {
 	done chan struct{}
 
@@ -160,7 +160,7 @@ func (p *Pending) Reports() []Report {
 	return p.reports
 }
 
-// finish takes what the runtime has to say.
+// finish takes over the runtime's reports, errors and times.
 func (p *Pending) finish(b *batch, reports []C.rtReport) {
 	p.reports = make([]Report, len(reports))
 	for i := range reports {
@@ -174,7 +174,7 @@ func (p *Pending) finish(b *batch, reports []C.rtReport) {
 	}
 }
 
-// execError says why a dispatch failed: by its first finding.
+// execError returns the reason why a dispatch failed: its first finding.
 func execError(kernel string, findings []Finding) error {
 	e := &metal.ExecError{Kernel: kernel, Reason: "for no known reason"}
 	if len(findings) > 0 {

@@ -12,10 +12,10 @@ import (
 	"unsafe"
 )
 
-// Counters is laid out as the runtime has it.
+// Counters has the size of the runtime's counters, and their layout.
 var _ [C.rtCounterCount * 8]byte = [unsafe.Sizeof(Counters{})]byte{}
 
-// report turns what the runtime says of dispatch i of a list into a Report.
+// report turns the runtime's report on dispatch i of a list into a Report.
 func (l *library) report(pipelines []*pipeline, i int, raw *C.rtReport) Report {
 	return Report{
 		Kernel:                 pipelines[i].info.Kernel,

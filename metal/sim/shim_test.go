@@ -73,7 +73,7 @@ func configs() map[string]sim.Config {
 	return map[string]sim.Config{"plain": {}, "shuffled": {Seed: 99}, "checked": {Checked: true}}
 }
 
-// simdRows says what simd_functions leaves in lane i, row by row; x(i) is lane i's argument.
+// simdRows returns the results that simd_functions must leave in lane i, row by row; x(i) is lane i's argument.
 func simdRows() []func(i int) float64 {
 	x := func(i int) float64 { return float64(i + 1) }
 	if1 := func(condition bool, a, b float64) float64 {
@@ -149,7 +149,7 @@ func TestLanguage(t *testing.T) {
 	}
 }
 
-// TestMemory: atomics, threadgroup variables and arguments, function constants and what derives from them.
+// TestMemory: atomics, threadgroup variables and arguments, function constants and derived constants.
 func TestMemory(t *testing.T) {
 	for name, config := range configs() {
 		t.Run(name, func(t *testing.T) {
@@ -206,7 +206,7 @@ func TestPipelineInfo(t *testing.T) {
 	}
 }
 
-// TestConstantErrors: what Metal refuses when a kernel is specialised.
+// TestConstantErrors: errors that Metal, too, finds when a kernel is specialised.
 func TestConstantErrors(t *testing.T) {
 	r := newRig(t, sim.Config{})
 	for want, constants := range map[string][]metal.Constant{
@@ -221,7 +221,7 @@ func TestConstantErrors(t *testing.T) {
 	}
 }
 
-// TestFaults: what would kill the process ends the dispatch, says where it was, and leaves the device usable.
+// TestFaults: a fault that would kill the process ends the dispatch, is reported, and leaves the device usable.
 func TestFaults(t *testing.T) {
 	for name, config := range configs() {
 		t.Run(name, func(t *testing.T) {
@@ -248,7 +248,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestCompileErrors: each names the line of the kernel, and what it lacks.
+// TestCompileErrors: each error names the line of the kernel, and the cause.
 func TestCompileErrors(t *testing.T) {
 	device := simtest.Open(t, sim.Config{})
 	for _, test := range []struct {
@@ -293,7 +293,7 @@ func TestCacheShared(t *testing.T) {
 	}
 }
 
-// TestNoCompiler: the error says what to do.
+// TestNoCompiler: the error names the compiler to install.
 func TestNoCompiler(t *testing.T) {
 	_, err := sim.Open(sim.Config{Compiler: "no-such-compiler"})
 	if !errors.Is(err, metal.ErrNoDevice) || !strings.Contains(fmt.Sprint(err), "clang-19") {

@@ -1,12 +1,12 @@
-// Package sim is a metal.Device that executes Metal Shading Language on a CPU: the very text that Apple's compiler
-// takes is rewritten a little (package msl), compiled by clang++ against our own metal_stdlib (shim/), and run by a
-// runtime of ours (rt/), one fiber per thread. Its times say nothing about any GPU; its results and, in checked mode,
-// its findings do.
+// Package sim is a metal.Device that executes Metal Shading Language on a CPU: the text that Apple's compiler takes is
+// rewritten a little (package msl), compiled by clang++ against our own metal_stdlib (shim/), and run by a runtime of
+// ours (rt/), one fiber per thread. Its times say nothing about any GPU; its results and, in checked mode, its findings
+// do.
 //
-// What it cannot show: speed, register pressure, what Apple's compiler refuses, the order in which hardware adds up, and
-// the real layout of simdgroup_matrix. Where it is stricter than hardware: SIMD-group functions must be reached by all
-// lanes of a SIMD-group that have not returned; lanes do not run in lockstep; a buffer that is not set is a null
-// pointer, even to code whose result is not used; a thread has 128 KB of its own memory.
+// It cannot show speed, register pressure, errors of Apple's compiler, the order in which hardware adds up, and the real
+// layout of simdgroup_matrix. It is stricter than hardware: SIMD-group functions must be reached by all lanes of a
+// SIMD-group that have not returned; lanes do not run in lockstep; a buffer that is not set is a null pointer, even to
+// code with an unused result; a thread has 128 KB of its own memory.
 //
 // It knows nothing of tensors or models.
 package sim
@@ -30,8 +30,8 @@ import (
 type Config struct {
 	// Threads is how many host threads execute threadgroups; 0: one per core.
 	Threads int
-	// Checked finds races, accesses out of bounds and reads of what was never written, and counts bytes, with one host
-	// thread and about five times slower. See Pending.Reports, Finding and Counters.
+	// Checked finds races, accesses out of bounds and reads of memory that was never written, and counts bytes. It uses
+	// one host thread and is about five times slower. See Pending.Reports, Finding and Counters.
 	Checked bool
 	// Seed permutes the order of threads and threadgroups; 0: in order.
 	Seed uint64
@@ -41,7 +41,7 @@ type Config struct {
 	Compiler string
 }
 
-// Report is what came of one dispatch.
+// Report is the outcome of one dispatch.
 type Report struct {
 	Kernel                 string
 	ThreadgroupMemoryBytes int // that the kernel declares
@@ -59,14 +59,14 @@ type Device struct {
 	queue      *queue
 	closed     atomic.Bool
 
-	nativeMu sync.RWMutex // held by Close while the runtime's device goes
+	nativeMu sync.RWMutex // held by Close while it frees native
 	native   unsafe.Pointer
 }
 
 var _ metal.Device = (*Device)(nil)
 
 // Open starts a simulated device. The first time it compiles the runtime, which takes a few seconds. Errors:
-// metal.ErrNoDevice where there is no clang++ that will do.
+// metal.ErrNoDevice where there is no clang++ that is new enough.
 func Open(config Config) (*Device, error) {
 	if config.Threads < 0 {
 		return nil, fmt.Errorf("sim: %d threads, want 0 or more", config.Threads)

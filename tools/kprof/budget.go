@@ -15,13 +15,13 @@ import (
 	"github.com/metalrank/metalrank/kernels/selftest"
 )
 
-// budgetPath is where --update writes, in a checkout.
+// budgetPath is the file of a checkout that --update writes.
 const budgetPath = "tools/kprof/budget.tsv"
 
 //go:embed budget.tsv
 var budgetText string
 
-// budgeted are the counters that have a budget: what a kernel costs whatever it runs on.
+// budgeted are the counters that have a budget: the costs of a kernel that are the same on every device.
 var budgeted = []struct {
 	name string
 	of   func(*counters) uint64
@@ -36,10 +36,11 @@ var budgeted = []struct {
 	{"mmas", func(c *counters) uint64 { return c.MatrixMultiplies }},
 }
 
-// slack is by how much a counter may be above its budget: other releases of the compiler keep other values in registers.
+// slack is the fraction by which a counter may exceed its budget: compiler releases differ in the values they keep in
+// registers.
 const slack = 0.02
 
-// budgetCases are each kernel once, in half precision, on shapes of MiniLM that take the simulator seconds.
+// budgetCases returns cases of each kernel, in half precision, on shapes of MiniLM that take the simulator seconds.
 func budgetCases() []selftest.Case {
 	d := kernels.F16
 	cases := selftest.Shapes(d, 64)
@@ -59,7 +60,7 @@ func budgetCases() []selftest.Case {
 // entry is a case's counters, in the order of budgeted.
 type entry []uint64
 
-// parseBudget reads what formatBudget writes.
+// parseBudget parses the output of formatBudget.
 func parseBudget(text string) (map[string]entry, error) {
 	budget := map[string]entry{}
 	lines := bufio.NewScanner(strings.NewReader(text))
@@ -110,7 +111,7 @@ func countBudget(ctx context.Context, r *caseRunner, cases []selftest.Case) ([]r
 	return rows, nil
 }
 
-// overruns says which counters of rows are above the budget, and which rows have none.
+// overruns lists the counters of rows that are above the budget, and the rows that have no budget.
 func overruns(rows []row, budget map[string]entry) []string {
 	var found []string
 	for i := range rows {
@@ -128,7 +129,8 @@ func overruns(rows []row, budget map[string]entry) []string {
 	return found
 }
 
-// showBudget counts, prints the counters beside the least that has to move, and fails where one is above its budget.
+// showBudget runs the cases, prints their counters beside the least bytes that have to move, and fails if a counter is
+// above its budget.
 func showBudget(ctx context.Context, o *options, out, errOut io.Writer) (err error) {
 	r, err := openCases("sim", 1)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/metalrank/metalrank/metal/open"
 )
 
-// capturePass records one pass as Xcode opens it.
+// capturePass records one pass in a file that Xcode opens.
 func capturePass(ctx context.Context, device metal.Device, b *gpu.Backend, in *input, path string) error {
 	stop, err := open.Capture(device, path)
 	if err != nil {

@@ -2,7 +2,7 @@ package main
 
 import "github.com/metalrank/metalrank/metal/sim"
 
-// counters are the simulator's of some dispatches.
+// counters are the simulator's counters of some dispatches.
 type counters struct {
 	sim.Counters
 
@@ -11,7 +11,7 @@ type counters struct {
 	Occupancy float64 `json:"occupancy"`
 }
 
-// countersOf adds up what was executed for some reports.
+// countersOf adds up the counters of the reports.
 func countersOf(reports []sim.Report) *counters {
 	var all counters
 	for i := range reports {
@@ -28,16 +28,17 @@ func (c *counters) add(other *counters) {
 	c.Counters = c.Plus(other.Counters, 1)
 }
 
-// What a core of Apple's GPUs has room for, and how many cores the smallest has of the kind that macOS runs on. The number
-// of threads depends on their registers, which the simulator can't know: 1,024 is what 208 KB allow at 52 registers.
+// Capacity of a core of Apple's GPUs, and the number of cores of the smallest GPU that macOS runs on. The number of
+// threads depends on their registers, which the simulator can't know: 208 KB allow 1,024 threads at 52 registers.
 const (
 	coreThreads     = 1024
 	coreMemoryBytes = 32 << 10
 	estimatedCores  = 10
 )
 
-// occupancy estimates which part of the threads that cores have room for is taken, on average, while a dispatch runs: how
-// many threadgroups fit a core side by side, by their threads and by their memory, and how full the last round of them is.
+// occupancy estimates the fraction of the cores' thread slots that a dispatch fills, on average, while it runs. It
+// depends on how many threadgroups fit a core side by side, by their threads and by their memory, and on how full the
+// last round of them is.
 func occupancy(r *sim.Report) float64 {
 	groups := float64(r.Counters.Threadgroups)
 	if groups == 0 {
@@ -54,7 +55,7 @@ func occupancy(r *sim.Report) float64 {
 	return resident * groups / (rounds * slots)
 }
 
-// deviceBytes are read and written; uniqueBytes those that no cache could save.
+// deviceBytes counts the bytes read and written; uniqueBytes counts each once, as with a perfect cache.
 func (c *counters) deviceBytes() float64 { return float64(c.DeviceReadBytes + c.DeviceWrittenBytes) }
 func (c *counters) uniqueBytes() float64 {
 	return float64(c.DeviceReadUniqueBytes + c.DeviceWrittenUniqueBytes)

@@ -11,7 +11,7 @@ import (
 	"github.com/metalrank/metalrank/engine/cpu"
 )
 
-// idle is the row of what workers had nothing to do in.
+// idle names the row of the time in which workers had no work.
 const idle = "idle"
 
 // peakSlice is how long each peak is measured.
@@ -25,7 +25,7 @@ func profileCPU(ctx context.Context, o *options, in *input) (p *profile, err err
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	if b.Info().DType == "float32" { // where bf16 is slower
+	if b.Info().DType == "float32" { // the backend falls back to fp32 where bf16 is slower
 		precision = cpu.FP32
 	}
 	if err := b.Forward(ctx, &in.batch, in.out); err != nil { // warm
@@ -52,13 +52,13 @@ func profileCPU(ctx context.Context, o *options, in *input) (p *profile, err err
 	return p, nil
 }
 
-// cpuFormat is how large elements are: activations are floats between operations.
+// cpuFormat returns the bytes of an element. Between operations, activations are float32.
 func cpuFormat(precision cpu.Precision) cost.Format {
 	weights := map[cpu.Precision]float64{cpu.FP32: 4, cpu.BF16: 2, cpu.Int8: 1}
 	return cost.Format{Weight: weights[precision], Activation: 4, Head: 4}
 }
 
-// cpuRows turns workers' time into the device's: all workers together took it from the pass.
+// cpuRows divides the workers' summed time by their number, which gives its share of the pass.
 func cpuRows(from *cpu.Profile) []row {
 	workers := time.Duration(from.Workers)
 	rows := make([]row, 0, len(from.Spans)+1)
@@ -71,8 +71,8 @@ func cpuRows(from *cpu.Profile) []row {
 	return append(rows, row{Layer: cost.NoLayer, Name: idle, Time: max(from.Wall-from.Busy/workers, 0)})
 }
 
-// cpuRoofline has the precision's peak first. Operands of most calls lie in the second-level cache, and weights in the
-// third, so that copies in the second are what kernels are measured against.
+// cpuRoofline puts the precision's peak first. Kernels are measured against copies in the second-level cache, since most
+// calls have their operands there, and weights in the third.
 func cpuRoofline(p *cpu.Peaks, precision cpu.Precision, device string) *roofline {
 	l := &roofline{Device: device}
 	for _, name := range []cpu.Precision{precision, cpu.FP32, cpu.BF16, cpu.Int8} {

@@ -24,7 +24,7 @@ import (
 type theme struct {
 	name                   string
 	paper, ink, faint, dim color.RGBA
-	roofs                  []color.RGBA // of bandwidths; the first is what kernels are measured against
+	roofs                  []color.RGBA // of bandwidths; kernels are measured against the first
 	kernels                []color.RGBA
 }
 
@@ -32,7 +32,7 @@ func rgb(v uint32) color.RGBA {
 	return color.RGBA{R: uint8(v >> 16), G: uint8(v >> 8), B: uint8(v), A: 255}
 }
 
-// themes have hues that people who see few colours tell apart (Okabe and Ito), lighter on dark paper.
+// themes use the hues of Okabe and Ito, which colour-blind readers can tell apart, lighter on dark paper.
 var themes = []theme{
 	{
 		name: "light", paper: rgb(0xffffff), ink: rgb(0x1c1e21), faint: rgb(0xe3e5e8), dim: rgb(0x6b7280),
@@ -46,7 +46,7 @@ var themes = []theme{
 	},
 }
 
-// Size of a picture. PNGs have three pixels to two of vg's points, about.
+// Size of a picture. A PNG has about three pixels to two of vg's points.
 const (
 	pictureWidth  = 9.6 * vg.Inch
 	pictureHeight = 5.8 * vg.Inch
@@ -70,7 +70,7 @@ func drawRoofline(folder string, p *profile) error {
 	return writePage(folder, p)
 }
 
-// saveSVG writes a picture with the font in it: another would be wider, and run over the edge.
+// saveSVG writes a picture with its font embedded: another font would be wider, and run over the edge.
 func saveSVG(picture *plot.Plot, path string) error {
 	canvas := vgsvg.NewWith(vgsvg.UseWH(pictureWidth, pictureHeight), vgsvg.EmbedFonts(true))
 	picture.Draw(draw.New(canvas))
@@ -133,7 +133,7 @@ func newPicture(p *profile, t *theme) (*plot.Plot, error) {
 	return pic, addPoints(pic, p, rows, t)
 }
 
-// drawn are the rows that a picture with two logarithmic axes can show.
+// drawn returns the rows that a picture with two logarithmic axes can show.
 func drawn(rows []row) []row {
 	var shown []row
 	for _, r := range byKernel(rows) {
@@ -144,7 +144,7 @@ func drawn(rows []row) []row {
 	return shown
 }
 
-// bounds leaves room for all points, and for where the slowest memory meets the greatest peak.
+// bounds leaves room for all points, and for the points at which the memories' slopes meet the first peak.
 func bounds(rows []row, l *roofline) (left, right float64) {
 	left, right = math.Inf(1), 0.0
 	for i := range rows {
@@ -164,7 +164,7 @@ func (l *roofline) highest() float64 {
 	return top
 }
 
-// addRoofs draws a horizontal line for each peak, and a slope for each memory that ends at the first. Each has its name
+// addRoofs draws a horizontal line for each peak, and for each memory a slope up to the first peak. Each has its name
 // beside it.
 func addRoofs(pic *plot.Plot, l *roofline, t *theme, left, right float64) error {
 	add := func(i int, name string, at int, points plotter.XYs) error {
@@ -179,9 +179,9 @@ func addRoofs(pic *plot.Plot, l *roofline, t *theme, left, right float64) error 
 		}
 		label.TextStyle[0] = style(t.ink, 9)
 		label.TextStyle[0].YAlign = draw.YBottom
-		if at > 0 { // a peak's, at the right edge
+		if at > 0 { // a peak's label, at the right edge
 			label.TextStyle[0].XAlign, label.Offset = draw.XRight, vg.Point{X: -vg.Points(3), Y: vg.Points(3)}
-		} else { // a slope's, along it
+		} else { // a slope's label, along the slope
 			angle := slopeAngle(pic)
 			label.TextStyle[0].Rotation = angle
 			label.Offset = vg.Point{X: vg.Points(8*math.Cos(angle) - 4*math.Sin(angle)), Y: vg.Points(8*math.Sin(angle) + 4*math.Cos(angle))}
@@ -208,7 +208,7 @@ func addRoofs(pic *plot.Plot, l *roofline, t *theme, left, right float64) error 
 	return nil
 }
 
-// slopeAngle is that of a line of slope one in the picture, about: axes and title take some of its size.
+// slopeAngle returns the approximate angle of a line of slope one in the picture: axes and title take some of its size.
 func slopeAngle(pic *plot.Plot) float64 {
 	const axisWidth, axisHeight = 0.8 * vg.Inch, 0.9 * vg.Inch
 	across := float64(pictureWidth-axisWidth) / math.Log10(pic.X.Max/pic.X.Min)

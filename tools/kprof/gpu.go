@@ -17,7 +17,7 @@ import (
 	"github.com/metalrank/metalrank/weights"
 )
 
-// openDevice opens the simulator in checked mode, in which it counts bytes; else what metal/open has.
+// openDevice opens the simulator in checked mode, in which it counts bytes, or another driver through metal/open.
 func openDevice(driver string) (metal.Device, error) {
 	if driver == "sim" {
 		return sim.Open(sim.Config{Checked: true})
@@ -40,7 +40,7 @@ func profileGPU(ctx context.Context, o *options, in *input) (p *profile, err err
 	defer func() { err = errors.Join(err, b.Close()) }()
 	rounds := o.rounds
 	if device.Info().Simulated {
-		rounds = 1 // all are alike
+		rounds = 1 // all rounds are alike
 	} else if err := b.Forward(ctx, &in.batch, in.out); err != nil { // warm
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func profileGPU(ctx context.Context, o *options, in *input) (p *profile, err err
 	return p, err
 }
 
-// steps are a round's.
+// steps are the steps of one round, and their time.
 type steps struct {
 	steps []gpu.Step
 	time  time.Duration
@@ -91,8 +91,8 @@ func (s *steps) add() {
 
 func stepTime(s *gpu.Step) time.Duration { return cmp.Or(s.Time, s.Wall) }
 
-// gpuFormat is how large elements are. Codes of 4 or 8 bits stay codes, with a scale and an offset of two bytes each for a
-// group; the head is never quantised.
+// gpuFormat returns the bytes of an element. Weights of 4 or 8 bits stay codes, and each group has a scale and an offset
+// of two bytes each. The head is never quantised.
 func gpuFormat(checkpoint *weights.Checkpoint, precision string) (cost.Format, error) {
 	size := 2.0
 	if precision == "fp32" {
@@ -124,7 +124,8 @@ func gpuRows(steps []gpu.Step) []row {
 	return rows
 }
 
-// fillUncounted takes for what a GPU executes and moves, which it doesn't tell, what the operation needs.
+// fillUncounted fills in the FLOPs and bytes that the operation needs where there are no counters: a GPU doesn't report
+// them.
 func fillUncounted(rows []row) {
 	for i := range rows {
 		if rows[i].Counters == nil {
@@ -149,7 +150,7 @@ func gpuRoofline(ctx context.Context, device metal.Device) (l *roofline, err err
 	l = &roofline{Device: device.Info().Name, Costs: map[string]float64{
 		"dispatch": r.Dispatch.Seconds(), "command buffer, waited for": r.Commit.Seconds(),
 	}}
-	for _, p := range slices.Backward(peaks.Probes) { // matrices of halves, which products are made of, come first
+	for _, p := range slices.Backward(peaks.Probes) { // matrices of halves come first: products use them
 		if p.FLOPs > 0 {
 			l.Compute = append(l.Compute, limit{p.Name, r.Rates[p.Name]})
 		}

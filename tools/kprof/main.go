@@ -1,5 +1,5 @@
-// Command kprof says where the time of a forward pass goes, and what it could be: for each kernel and each layer time,
-// calls, FLOPs, bytes, and the share of what the device can do at that intensity.
+// Command kprof profiles a forward pass. For each kernel and each layer it prints time, calls, FLOPs, bytes, and the
+// share of the rate that the device can reach at that intensity.
 //
 //	kprof --backend cpu                      the embedded model on the CPU, by cycle counters inside the workers
 //	kprof --backend sim                      counters of the Metal kernels, in the simulator: no times
@@ -7,7 +7,7 @@
 //	kprof --backend cpu --roofline DIR       and a picture of it: SVG, PNG and a page
 //	kprof --backend sim --shapes             single operations over the kernels' table of cases
 //	kprof --backend metal --sweep-tiles      tiles for each shape, as kernels/tiles.go takes them
-//	kprof --budget                           what the kernels count, beside what the repository allows them
+//	kprof --budget                           counters of the kernels, beside the repository's limits for them
 //
 // Tables go to standard output. Exit status: 0 fine, 1 failed, 2 wrong usage.
 package main
@@ -31,7 +31,7 @@ func main() {
 	os.Exit(status)
 }
 
-// options are the command line's.
+// options are the flags of the command line.
 type options struct {
 	backend   string
 	precision string
@@ -97,7 +97,7 @@ func (o *options) check(rest []string) error {
 
 const (
 	maxRounds  = 1000
-	maxWorkers = 1024 // that the CPU backend takes
+	maxWorkers = 1024 // the most that the CPU backend takes
 )
 
 func run(ctx context.Context, args []string, out, errOut io.Writer) int {

@@ -57,8 +57,8 @@ func (p *profile) row(t *testing.T, layer int, name cost.Name) *row {
 	return nil
 }
 
-// TestCPU holds a profile of MiniLM (H 384, F 1536) to a count by hand, and its times to the whole pass. Another
-// program can keep the machine from it for a while, so that the best of some tries counts.
+// TestCPU compares a profile of MiniLM (H 384, F 1536) with a count by hand, and the sum of its times with the whole
+// pass. Another program can take the cores for a while, so the best of five tries counts.
 func TestCPU(t *testing.T) {
 	const tokens, sequences, h, f = 4 * 96, 4, 384, 1536
 	best := math.Inf(1)
@@ -80,14 +80,14 @@ func TestCPU(t *testing.T) {
 				t.Errorf("%s in layer %d: %+v, want %g FLOPs", want.name, want.layer, r, want.flops)
 			}
 		}
-		// Weights and inputs have one byte each, or two where the CPU multiplies nothing smaller than 16 bits (AVX2); every
-		// call has its rows, and weights once.
+		// Weights and inputs have one byte each, or two where the CPU multiplies nothing smaller than 16 bits (AVX2).
+		// Every call reads its rows, and the weights once.
 		qkv := p.row(t, 2, cost.QKV)
 		if want := float64(qkv.Calls)*(3*h*h+4*3*h) + tokens*h; qkv.Bytes < want+2*tokens*3*h || qkv.Bytes > 2*want+4*tokens*3*h {
 			t.Errorf("qkv moves %g bytes, want once or twice %g and results of 2 to 4 bytes each", qkv.Bytes, want)
 		}
 		for _, r := range byKernel(p.Rows) {
-			// No bound above: another program may have had the cores while peaks were measured.
+			// No upper bound: another program may have had the cores while peaks were measured.
 			if percent := p.Roofline.percent(&r); r.FLOPs > 1e8 && !(percent > 1) {
 				t.Errorf("%s is at %.1f %% of the roof: %+v", r.Name, percent, p.Roofline)
 			}
@@ -102,8 +102,8 @@ func TestCPU(t *testing.T) {
 	}
 }
 
-// TestSim holds the simulator's counters to a count by hand: distinct bytes are the least there can be, and matrix products
-// what the tokens need, where they fill tiles.
+// TestSim compares the simulator's counters with a count by hand: distinct bytes are the least possible, and matrix
+// products are those that the tokens need, where the tokens fill tiles.
 func TestSim(t *testing.T) {
 	simtest.Open(t, sim.Config{})
 	p := profileOf(t, "--backend=sim", "--lengths=2x16")
@@ -135,8 +135,8 @@ func TestSim(t *testing.T) {
 	}
 }
 
-// TestBudget counts what the kernels do: none of it may be more than budget.tsv says. `kprof --budget --update` writes that
-// file, for whoever means a kernel to cost more.
+// TestBudget runs the kernels in the simulator: no counter may exceed its budget in budget.tsv. If a kernel is meant to
+// cost more, `kprof --budget --update` rewrites that file.
 func TestBudget(t *testing.T) {
 	if testing.Short() {
 		t.Skip("nothing in it happens at once")
@@ -170,7 +170,7 @@ func TestBudget(t *testing.T) {
 	if found := overruns(rows, again); len(found) != 1 || !strings.Contains(found[0], "device_read") {
 		t.Errorf("3 %% more bytes read: %v", found)
 	}
-	for i := range rows { // distinct bytes are the least there can be, counted by hand in selftest
+	for i := range rows { // distinct bytes are the least possible, counted by hand in selftest
 		if c := rows[i].Counters; c.uniqueBytes() != rows[i].Least {
 			t.Errorf("%s: %g distinct bytes, the least is %g", rows[i].Name, c.uniqueBytes(), rows[i].Least)
 		}
@@ -181,7 +181,7 @@ type closer func() error
 
 func (c closer) Close() error { return c() }
 
-// TestSweep prints a table that is Go, and takes the tile that pads least.
+// TestSweep checks that the printed table is Go, and that it has the tile that pads least.
 func TestSweep(t *testing.T) {
 	simtest.Open(t, sim.Config{})
 	defer func(shapes []sweptShape, rows []int) { sweptShapes, simulatedRows = shapes, rows }(sweptShapes, simulatedRows)

@@ -18,7 +18,7 @@ import (
 	"github.com/metalrank/metalrank/weights/builtin"
 )
 
-// profile is what was found out about one pass.
+// profile holds the measurements of one pass.
 type profile struct {
 	Backend   string        `json:"backend"`
 	Device    string        `json:"device"`
@@ -27,13 +27,13 @@ type profile struct {
 	Sequences int           `json:"sequences"`
 	Tokens    int           `json:"tokens"`
 	Rounds    int           `json:"rounds"`
-	Wall      time.Duration `json:"wall_ns"` // of the round shown, that with the median; 0: it means nothing
+	Wall      time.Duration `json:"wall_ns"` // of the round shown, which is the median; 0: not measured
 	Worst     time.Duration `json:"wall_p95_ns"`
 	Rows      []row         `json:"rows"` // in the order of the pass
 	Roofline  *roofline     `json:"roofline,omitempty"`
 }
 
-// input is what is profiled.
+// input is the checkpoint and the batch that are profiled.
 type input struct {
 	checkpoint *weights.Checkpoint
 	lengths    []int
@@ -139,7 +139,7 @@ func profilePass(ctx context.Context, o *options, out, errOut io.Writer) (err er
 	return nil
 }
 
-// matched gives rows what package cost says of them. Work that is none of its operations has neither.
+// matched sets the FLOPs and the least bytes of rows from the operations of package cost. Other rows keep zeros.
 func matched(rows []row, operations []cost.Operation) {
 	for i := range rows {
 		r := &rows[i]

@@ -20,7 +20,7 @@ func writeJSON(out io.Writer, value any) error {
 	return err
 }
 
-// printProfile writes both tables, and what they are measured against.
+// printProfile writes the tables by kernel and by layer, and the peaks that they are measured against.
 func printProfile(out io.Writer, p *profile) {
 	fmt.Fprintf(out, "%s, %s, %s: %d sequences, %d tokens\n%s\n", p.Model, p.Backend, p.Precision, p.Sequences, p.Tokens, p.Device)
 	if p.Wall > 0 {
@@ -46,7 +46,7 @@ func printProfile(out io.Writer, p *profile) {
 
 func ms(seconds float64) float64 { return 1e3 * seconds }
 
-// label is what stands at the head of a row.
+// label returns the text at the head of a row.
 func label(title string, r *row) string {
 	switch {
 	case title != "layer":
@@ -76,7 +76,7 @@ func printTimes(out io.Writer, p *profile, title string, rows []row) {
 	_ = table.Flush() // a write that fails shows in out
 }
 
-// printCounters is for the simulator: no times.
+// printCounters prints counters, for the simulator, which has no times.
 func printCounters(out io.Writer, title string, rows []row) {
 	table := newTable(out)
 	fmt.Fprintf(table, "%s\tdispatches\tbarriers\tMFLOP\texecuted\t÷\tMB\tunique\tleast\t÷\tthreadgroup MB\tMMAs\tFLOP/B\toccupancy\t\n", title)
@@ -112,8 +112,8 @@ func printRoofline(out io.Writer, l *roofline) {
 	_ = table.Flush() // a write that fails shows in out
 }
 
-// writeFolded writes a line `pass;layer;kernel weight` for each row, as flame graphs are made of: nanoseconds, or in the
-// simulator bytes of the device's memory.
+// writeFolded writes a line `pass;layer;kernel weight` for each row, the input of flame graphs. The weight is in
+// nanoseconds, or in the simulator in bytes of the device's memory.
 func writeFolded(path string, p *profile) error {
 	var text strings.Builder
 	for i := range p.Rows {

@@ -7,22 +7,22 @@ import (
 	"github.com/metalrank/metalrank/engine/cost"
 )
 
-// row is what one kind of work in one layer took, or several added up. JSON has all of it.
+// row is the cost of one kind of work in one layer, or a sum of several. JSON has all fields.
 type row struct {
 	Layer    int           `json:"layer"` // cost.NoLayer: of none
 	Name     string        `json:"name"`
 	Kernels  []string      `json:"kernels,omitempty"`
 	Calls    uint64        `json:"calls"`
-	Time     time.Duration `json:"time_ns"`        // of the whole device: on a CPU that of all workers, by their number
+	Time     time.Duration `json:"time_ns"`        // of the device; on a CPU the workers' sum divided by their number
 	FLOPs    float64       `json:"flops"`          // of products, for valid tokens
 	Executed float64       `json:"flops_executed"` // with padding
-	Bytes    float64       `json:"bytes"`          // that operands and results have, once for each call
+	Bytes    float64       `json:"bytes"`          // of operands and results, once for each call
 	Least    float64       `json:"bytes_least"`    // cost.Operation.Bytes; 0: not known
 
 	Counters *counters `json:"counters,omitempty"` // of the simulator
 }
 
-// add takes in what another row took.
+// add adds the costs of another row.
 func (r *row) add(other *row) {
 	r.Calls += other.Calls
 	r.Time += other.Time
@@ -46,7 +46,7 @@ func (r *row) add(other *row) {
 // intensity is in FLOPs to the byte.
 func (r *row) intensity() float64 { return ratio(r.Executed, r.Bytes) }
 
-// flopRate and byteRate are a second's.
+// flopRate and byteRate are per second.
 func (r *row) flopRate() float64 { return ratio(r.FLOPs, r.Time.Seconds()) }
 func (r *row) byteRate() float64 { return ratio(r.Bytes, r.Time.Seconds()) }
 
@@ -71,14 +71,14 @@ func grouped(rows []row, key func(*row) row) []row {
 	return groups
 }
 
-// byKernel adds up over layers, byLayer over all in a layer.
+// byKernel adds up each kernel over all layers; byLayer adds up all kernels of each layer.
 func byKernel(rows []row) []row {
 	return grouped(rows, func(r *row) row { return row{Layer: cost.NoLayer, Name: r.Name} })
 }
 
 func byLayer(rows []row) []row {
 	groups := grouped(rows, func(r *row) row { return row{Layer: r.Layer} })
-	slices.SortStableFunc(groups, func(a, b row) int { return a.Layer - b.Layer }) // those of none come first
+	slices.SortStableFunc(groups, func(a, b row) int { return a.Layer - b.Layer }) // rows of no layer come first
 	return groups
 }
 

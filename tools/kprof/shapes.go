@@ -31,7 +31,7 @@ func openCases(driver string, rounds int) (*caseRunner, error) {
 		return nil, err
 	}
 	if device.Info().Simulated {
-		rounds = 1 // all are alike
+		rounds = 1 // all rounds are alike
 	}
 	r := &caseRunner{device: device, libraries: map[kernels.DType]*kernels.Library{}, rounds: rounds}
 	for _, d := range []kernels.DType{kernels.F16, kernels.F32} {
@@ -48,7 +48,7 @@ func (r *caseRunner) close() error {
 	return errors.Join(append(errs, r.device.Close())...)
 }
 
-// run checks a case's answer, and returns what it took.
+// run runs a case, checks its answer, and returns its cost.
 func (r *caseRunner) run(ctx context.Context, c *selftest.Case) (row, error) {
 	found := row{
 		Layer: cost.NoLayer, Name: c.Name, Calls: 1, FLOPs: c.FLOPs, Executed: c.FLOPs,

@@ -12,7 +12,7 @@ import (
 	"github.com/metalrank/metalrank/kernels/selftest"
 )
 
-// sweptShape is a product of a model's, over some numbers of rows.
+// sweptShape is a matrix product of a model, tried with several numbers of rows.
 type sweptShape struct {
 	kernel string
 	n, k   int
@@ -37,7 +37,7 @@ type tried struct {
 	cost float64
 }
 
-// sweepTiles tries every tile on every shape, and prints what was found and the lines for kernels/tiles.go.
+// sweepTiles tries every tile on every shape, and prints the results and the lines for kernels/tiles.go.
 func sweepTiles(ctx context.Context, o *options, out, errOut io.Writer) (err error) {
 	r, err := openCases(o.backend, o.rounds)
 	if err != nil {
@@ -105,7 +105,7 @@ func (s sweptShape) try(ctx context.Context, r *caseRunner, m int, o *options) (
 	return all, nil
 }
 
-// tileCost is what a tile is chosen by: time, or where there is none FLOPs, with bytes to tell equal ones apart.
+// tileCost returns the cost by which a tile is chosen: time, or without a time FLOPs, with bytes to break ties.
 func (r *row) tileCost() float64 {
 	if r.Time > 0 {
 		return r.Time.Seconds()

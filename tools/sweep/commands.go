@@ -53,7 +53,7 @@ type tableCommand struct {
 	File string `arg:"" help:"Results document; \"study\" for the study's own."`
 }
 
-// Run is called by kong. What is printed was put together from what was understood.
+// Run is called by kong. It formats the parsed document again; it doesn't copy the file.
 func (c *tableCommand) Run(std streams) error {
 	d, err := readDocument(c.File)
 	if err != nil {
@@ -96,7 +96,7 @@ type peersInstall struct {
 func (c *peersInstall) Run(ctx context.Context, std streams) error {
 	names := c.Names
 	if len(names) == 0 {
-		names = []string{"pytorch"} // whose environment is that of all but infinity
+		names = []string{"pytorch"} // all peers but infinity share its environment
 	}
 	for _, name := range names {
 		if err := peers.Check(name); err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/metalrank/metalrank/tools/sweep/target"
 )
 
-// What is scored before anything is timed.
+// The pairs that are scored, to compare the systems, before anything is timed.
 const (
 	checkRequests  = 4
 	checkDocuments = 16
@@ -22,15 +22,17 @@ const (
 )
 
 // Allowed differences of logits, or of scores where a system has no logits. Orders of summation differ by 1e-5 on the
-// embedded model's logits and fp16 by 1e-2; a wrong layer or mask by more than 0.1. What 8 bits or less do is their
-// quality and not a mistake, so that of them an order is asked, which a broken conversion doesn't keep.
+// embedded model's logits and fp16 by 1e-2; a wrong layer or mask by more than 0.1. The error of bf16, and of 8 bits or
+// less, is a matter of quality and not a mistake: there only the order is checked, which a broken conversion doesn't
+// keep.
 const (
 	allowedFP32 = 1e-3
 	allowedFP16 = 5e-2
 	minTau      = 0.5
 )
 
-// agree scores the same pairs with both targets; that they differ is fatal: the comparison would be of different things.
+// agree scores the same pairs with both targets. It returns an error if the scores differ too much: the comparison would
+// be meaningless.
 func (s *sweep) agree(ctx context.Context, j *job, targets []target.Target, set *dataset.Set) (record.Agreement, error) {
 	var a record.Agreement
 	if len(targets) < 2 || targets[0] == nil || targets[1] == nil {
@@ -83,7 +85,7 @@ func scoreBoth(ctx context.Context, targets []target.Target, requests []dataset.
 	return scores, raw, nil
 }
 
-// mismatch says whether two systems disagree more than their dtypes explain.
+// mismatch returns an error if two systems differ by more than their dtypes explain.
 func mismatch(a record.Agreement, systems [2]record.System, experiment string) error {
 	allowed := allowedFP32
 	for _, s := range systems {
@@ -106,7 +108,7 @@ func mismatch(a record.Agreement, systems [2]record.System, experiment string) e
 	return nil
 }
 
-// compare makes the comparison of a cell that was measured with both.
+// compare makes the comparison of a cell that was measured with both targets.
 func (m *measurement) compare(cells []*record.Cell, speeds [][]float64, tables []*record.Table) *record.Comparison {
 	c := &record.Comparison{
 		Experiment: m.job.experiment.Name, A: tables[0].System, B: tables[1].System, Batching: m.job.batching,

@@ -98,7 +98,7 @@ func keysOf(run *record.Run) []key {
 	return keys
 }
 
-// cellsByKey has the last of cells that have one key.
+// cellsByKey returns the cells by key; of several with one key, the last.
 func cellsByKey(run *record.Run) map[key]*record.Cell {
 	cells := map[key]*record.Cell{}
 	for _, t := range run.Tables {

@@ -22,7 +22,7 @@ import (
 	"github.com/metalrank/metalrank/tools/sweep/table"
 )
 
-// asCommand has the test's binary be the command, for a test that kills it.
+// asCommand is the environment variable that makes the test's binary run the command, for a test that kills it.
 const asCommand = "SWEEP_TEST_IS_COMMAND"
 
 func TestMain(m *testing.M) {
@@ -42,8 +42,8 @@ func call(t *testing.T, status int, args ...string) (out, errOut string) {
 	return o.String(), e.String()
 }
 
-// fake is a server in the dialect of text-embeddings-inference, or of Jina. It scores by the documents' lengths, and does
-// before each answer what it is told, one request at a time.
+// fake is a server in the dialect of text-embeddings-inference, or of Jina. It scores by the documents' lengths, and
+// calls before ahead of each answer, one request at a time.
 type fake struct {
 	mu     sync.Mutex
 	before func(call int)
@@ -90,7 +90,7 @@ func serve(t *testing.T, before func(call int)) string {
 	return server.URL
 }
 
-// experiment writes one of its own.
+// experiment writes the YAML file of an experiment called own.
 func experiment(t *testing.T, yaml string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "own.yaml")
@@ -140,12 +140,12 @@ func TestRunOverHTTP(t *testing.T) {
 				t.Errorf("not printed:\n%s", s.String())
 			}
 		}
-		call(t, 1, "run", file, "--url", url, "--out", folder) // which has a run
+		call(t, 1, "run", file, "--url", url, "--out", folder) // the folder has a run already
 	}
 }
 
-// A server that stands still for a second, once: an open loop's P99 has that second. That a closed loop's has not is load's
-// to show, with a clock that no other process can stop.
+// A server stalls once, for a second: an open loop's P99 has that second. Package load tests that a closed loop's has
+// not, with a fake clock that no other process can stop.
 func TestOpenLoopShowsTheStallOfAServer(t *testing.T) {
 	t.Parallel()
 	url := serve(t, func(call int) {
@@ -161,10 +161,10 @@ func TestOpenLoopShowsTheStallOfAServer(t *testing.T) {
 	}
 }
 
-// Killed in mid-sweep, resumed: what was finished is kept as it was, and every cell is there once.
+// A sweep is killed and resumed: finished cells are kept as they were, and every cell is there once.
 func TestResumeAfterKill(t *testing.T) {
 	t.Parallel()
-	// Half of the requests are answered, the rest when the command was killed: it can't have been done before.
+	// Half of the requests are answered, the rest only after the command is killed, so that it can't finish before.
 	killed := make(chan struct{})
 	url := serve(t, func(call int) {
 		if call > 12*30/2 {
@@ -193,7 +193,7 @@ func TestResumeAfterKill(t *testing.T) {
 	const patience = 2 * time.Minute
 	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			_ = child.Process.Kill() // for its last words
+			_ = child.Process.Kill() // so that its output is complete
 			_ = child.Wait()
 			t.Fatalf("three cells take more than %v: %s", patience, &said)
 		}
@@ -235,7 +235,7 @@ func TestResumeAfterKill(t *testing.T) {
 	}
 }
 
-// A second sweep to a folder is refused while one is under way, begun anew or resumed.
+// While a sweep writes to a folder, a second one to it is refused, begun anew or resumed.
 func TestFolderIsOnesOwn(t *testing.T) {
 	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "run")
@@ -434,7 +434,7 @@ func TestWrongUsage(t *testing.T) {
 	call(t, exitUsage, "measure")
 }
 
-// The help of a flag that may be left out doesn't list nothing as a choice.
+// The help of an optional flag doesn't list the empty string as a choice.
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	out, _ := call(t, 0, "run", "--help")

@@ -11,7 +11,7 @@ import (
 	"github.com/metalrank/metalrank/tools/sweep/target"
 )
 
-// settle lets the threads of the system before fall asleep: runtimes spin for a few milliseconds after work.
+// settle lets the threads of the previous system fall asleep: runtimes spin for a few milliseconds after work.
 const settle = 100 * time.Millisecond
 
 // measurement is of one cell.
@@ -23,7 +23,8 @@ type measurement struct {
 	set            *dataset.Set
 }
 
-// requests are the cell's, which blocks share: each has one for every client, so that the load is what it is called.
+// requests returns the requests of the cell, which blocks share. Each block has at least one for every client, so that
+// the load has the stated concurrency.
 func (m *measurement) requests(blocks int) ([]dataset.Request, error) {
 	n := m.job.Requests
 	if m.command.Quick && m.command.Requests == 0 {
@@ -35,7 +36,7 @@ func (m *measurement) requests(blocks int) ([]dataset.Request, error) {
 	return m.set.Requests(n, m.batch, m.stream())
 }
 
-// stream makes the texts of each cell its own, so that none is in a cache already.
+// stream returns a number that gives each cell its own texts, so that none is in a cache already.
 func (m *measurement) stream() uint64 {
 	hash := fnv.New64a()
 	for _, n := range []int{m.batch, m.clients, m.job.Requests} {
@@ -79,7 +80,7 @@ func (m *measurement) measure(ctx context.Context, targets []target.Target, tabl
 	for block := range blocks {
 		part := requests[block*len(requests)/blocks : (block+1)*len(requests)/blocks]
 		for turn := range targets {
-			i := (turn + block) % len(targets) // in turns, each the first as often
+			i := (turn + block) % len(targets) // the targets take turns at going first
 			if cells[i].Error != "" || ctx.Err() != nil {
 				continue
 			}
@@ -102,7 +103,7 @@ func (m *measurement) measure(ctx context.Context, targets []target.Target, tabl
 	return cells, m.compare(cells, speeds, tables), nil
 }
 
-// live is how many of the targets there are to measure.
+// live counts the targets that are not nil.
 func (*measurement) live(targets []target.Target) int {
 	n := 0
 	for _, t := range targets {
@@ -113,7 +114,7 @@ func (*measurement) live(targets []target.Target) int {
 	return n
 }
 
-// warmUp sends requests that count for nothing, of texts that don't come again.
+// warmUp sends requests that are not measured, with texts that don't come again.
 func (m *measurement) warmUp(ctx context.Context, t target.Target) error {
 	n := m.job.experiment.WarmupFor(m.clients)
 	requests, err := m.set.Requests(n, m.batch, ^m.stream())
@@ -127,7 +128,7 @@ func (m *measurement) warmUp(ctx context.Context, t target.Target) error {
 	return nil
 }
 
-// add puts what was measured into the cell, and returns its pairs per second.
+// add adds a block's result to the cell, and returns the block's pairs per second.
 func (*measurement) add(c *record.Cell, result load.Result) float64 {
 	c.Failed += result.Failed
 	if len(result.Latencies) == 0 {

@@ -17,7 +17,7 @@ func (s *sweep) say(format string, arguments ...any) {
 	fmt.Fprintf(s.std.err, "sweep: "+format+"\n", arguments...)
 }
 
-// progress is a bar while a cell is measured, if standard error is a terminal; mpb finds out.
+// progress is a bar while a cell is measured, if standard error is a terminal, which mpb checks.
 type progress struct {
 	container *mpb.Progress
 	bar       *mpb.Bar
@@ -40,7 +40,7 @@ func (p *progress) finish() {
 	p.container.Wait()
 }
 
-// report says what a cell gave, in a line, and about how long the rest takes.
+// report prints a line for each target's cell, and about how long the rest takes.
 func (s *sweep) report(j *job, cells []*record.Cell, comparison *record.Comparison) {
 	head := fmt.Sprintf("[%d/%d] %s %d×%d", s.done, s.total(), j.experiment.Name, cells[0].Batch, cells[0].Concurrency)
 	if j.batching.On {
@@ -70,7 +70,7 @@ func (s *sweep) report(j *job, cells []*record.Cell, comparison *record.Comparis
 	}
 }
 
-// describe is a comparison in words.
+// describe returns a comparison in words.
 func describe(c *record.Comparison) string {
 	if c.Error != "" {
 		return "not compared: " + c.Error
@@ -79,7 +79,7 @@ func describe(c *record.Comparison) string {
 		c.B.Backend, c.B.DType, c.Ratio, c.A.Backend, c.A.DType, c.Low, c.High, len(c.ThroughputA))
 }
 
-// sectionOf is a record's table in the study's form.
+// sectionOf returns a record's table in the study's form.
 func sectionOf(t *record.Table) table.Section {
 	s := table.Section{
 		Name: t.Experiment, Time: t.Begin, Backend: t.System.Backend, Device: t.System.Device, Dynamic: t.Batching.On,
@@ -128,7 +128,7 @@ func (s *sweep) save() error {
 	return outfile.WriteBytes(filepath.Join(s.command.Out, resultsFile), []byte(documentOf(s.run).String()))
 }
 
-// finish prints the comparisons, and says where all is.
+// finish prints the comparisons, and the folder of the results.
 func (s *sweep) finish() {
 	for _, c := range s.run.Comparisons {
 		fmt.Fprintf(s.std.out, "%s %d×%d: %s\n", c.Experiment, c.Batch, c.Concurrency, describe(c))

@@ -19,8 +19,8 @@ import (
 	"github.com/metalrank/metalrank/tools/sweep/target"
 )
 
-// runCommand is what the command line of run says. All but what is tagged "-" is noted in the record, and must be the same
-// when a run is resumed.
+// runCommand holds the command line of run. The record has all fields but those tagged "-"; a resumed run must have the
+// same.
 type runCommand struct {
 	Experiments []string `arg:"" name:"experiment" help:"Names as \"sweep list\" has them, \"all\", or YAML files of your own."`
 
@@ -77,7 +77,7 @@ func (c *runCommand) Run(ctx context.Context, std streams) (err error) {
 	return nil
 }
 
-// experiments reads what was named, in that order.
+// experiments reads the experiments that were named, in that order.
 func (c *runCommand) experiments() ([]experiments.Experiment, error) {
 	all := experiments.All()
 	var list []experiments.Experiment
@@ -110,7 +110,7 @@ func (c *runCommand) experiments() ([]experiments.Experiment, error) {
 	return list, nil
 }
 
-// override puts flags in the place of what the experiment says.
+// override replaces fields of the experiment with flags.
 func (c *runCommand) override(e *experiments.Experiment) {
 	if c.Quick {
 		e.Data = "short"
@@ -153,7 +153,7 @@ func parseRole(text string) (role, error) {
 	return role{name, dtype}, target.Check(name)
 }
 
-// targets checks what can be checked before hours of measuring.
+// targets parses the roles, and makes the checks that are possible before hours of measuring.
 func (c *runCommand) targets(ctx context.Context, list []experiments.Experiment) (first role, second *role, err error) {
 	if first, err = parseRole(c.Target); err != nil {
 		return first, nil, fmt.Errorf("--target: %w", err)
@@ -211,13 +211,13 @@ func (c *runCommand) targets(ctx context.Context, list []experiments.Experiment)
 	return first, second, nil
 }
 
-// quickLimit is the time of a cell with --quick, and quickRequests the most that it has for each client.
+// quickLimit is the time of a cell with --quick, and quickRequests its greatest number of requests for each client.
 const (
 	quickLimit    = 700 * time.Millisecond
 	quickRequests = 8
 )
 
-// options are how a role is opened for an experiment.
+// options returns the options that open a role for an experiment.
 func (c *runCommand) options(r role, e *experiments.Experiment) target.Options {
 	o := target.Options{
 		Name: e.Target, Backend: c.Backend, Model: e.Model, DType: e.DType, MaxLength: e.MaxLength, Instances: e.Instances,
@@ -232,7 +232,7 @@ func (c *runCommand) options(r role, e *experiments.Experiment) target.Options {
 	return o
 }
 
-// asked is what a resumed run must be asked again: flags, and what the experiments are.
+// asked returns the flags, and a hash of the experiments, which must be the same when a run is resumed.
 func (c *runCommand) asked(list []experiments.Experiment) ([]string, error) {
 	data, err := json.Marshal(c)
 	if err != nil {

@@ -50,7 +50,7 @@ func jobsOf(list []experiments.Experiment) []job {
 	return jobs
 }
 
-// cells are the grid's, in the order of the table's rows.
+// cells returns the grid's batch sizes and clients, in the order of the table's rows.
 func (j *job) cells() [][2]int {
 	var cells [][2]int
 	for _, batch := range j.BatchSizes {
@@ -61,7 +61,7 @@ func (j *job) cells() [][2]int {
 	return cells
 }
 
-// sweep is a run under way.
+// sweep is a run in progress.
 type sweep struct {
 	command *runCommand
 	std     streams
@@ -69,14 +69,14 @@ type sweep struct {
 	first   role
 	second  *role // nil: nothing is compared
 	run     *record.Run
-	started time.Time // this process's part
+	started time.Time // when this process began
 	done    int       // cells, in this process and before
 	before  int       // cells that an earlier process measured
 	sets    map[string]*dataset.Set
 	lock    *filelock.Lock // of the folder
 }
 
-// sides is how many tables a job has.
+// sides returns the number of tables of a job.
 func (s *sweep) sides() int {
 	if s.second != nil {
 		return 2
@@ -133,7 +133,7 @@ func (s *sweep) release() error {
 
 func (s *sweep) lockPath() string { return filepath.Join(s.command.Out, ".lock") }
 
-// resume reads the record, and drops what an interruption left half done.
+// resume reads the record, and drops cells that an interruption left incomplete.
 func (s *sweep) resume(asked []string) (err error) {
 	c := s.command
 	if c.Out == "" {
@@ -164,7 +164,7 @@ func (s *sweep) resume(asked []string) (err error) {
 	return nil
 }
 
-// total is how many cells the run has.
+// total returns the number of cells of the run.
 func (s *sweep) total() int {
 	n := 0
 	for i := range s.jobs {
@@ -186,7 +186,7 @@ func (s *sweep) measure(ctx context.Context) error {
 	return nil
 }
 
-// job measures what is missing of a job's tables.
+// job measures the missing cells of a job's tables.
 func (s *sweep) job(ctx context.Context, index int) error {
 	j := &s.jobs[index]
 	tables := s.tables(index)
@@ -204,7 +204,7 @@ func (s *sweep) job(ctx context.Context, index int) error {
 	defer func() {
 		for _, t := range targets {
 			if t != nil {
-				_ = t.Close() // what it has measured stands
+				_ = t.Close() // its measurements are kept
 			}
 		}
 	}()
@@ -250,7 +250,7 @@ func (s *sweep) closeSets() {
 	}
 }
 
-// tables returns the job's tables, which are begun where they weren't.
+// tables returns the job's tables, and begins missing ones.
 func (s *sweep) tables(index int) []*record.Table {
 	n := s.sides()
 	for len(s.run.Tables) < (index+1)*n {
@@ -259,7 +259,7 @@ func (s *sweep) tables(index int) []*record.Table {
 	return s.run.Tables[index*n : (index+1)*n]
 }
 
-// open opens one side of a job. A system that can't run is nil, and its table says why.
+// open opens one side of a job. For a system that can't run it returns nil, and the table has the error.
 func (s *sweep) open(ctx context.Context, j *job, side int, t *record.Table, set *dataset.Set) (target.Target, error) {
 	r := s.first
 	if side == 1 {
@@ -310,5 +310,5 @@ func (s *sweep) cell(ctx context.Context, j *job, size [2]int, targets []target.
 	return errors.Join(ctx.Err(), s.save())
 }
 
-// scorers are targets as load sees them.
+// A Target is a load.Scorer.
 var _ load.Scorer = target.Target(nil)

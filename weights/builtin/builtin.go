@@ -1,7 +1,7 @@
 // Package builtin is the default model, inside the binary: an English cross-encoder of twelve layers that ranks with no
 // download. README.md is its card. tools/model makes the files, and they are checked by SHA-256 whenever they are opened.
 //
-// The package must not know more of the model than its files: what they mean is for package weights.
+// The package must not know more of the model than its files, which package weights interprets.
 package builtin
 
 import (
@@ -17,7 +17,7 @@ import (
 // Name is the name of the model.
 const Name = "ms-marco-MiniLM-L12-v2"
 
-// Slices and not an embed.FS, which could only give copies.
+// Slices and not an embed.FS, which returns copies.
 var (
 	//go:embed config.json
 	configJSON []byte
@@ -33,7 +33,7 @@ var (
 	readme []byte
 )
 
-// file is an entry of the generated table: what a file must be once it is decompressed.
+// file is an entry of the generated table: a file's size and hash once it is decompressed.
 type file struct {
 	name      string
 	sizeBytes int
@@ -41,9 +41,9 @@ type file struct {
 	frames    []int  // compressed bytes of each zstd frame; nil for a file that is stored as it is
 }
 
-// Open returns the model. It decompresses and hashes 34 MB, spread over the cores, into
-// memory that Close gives back to the garbage collector; files that are stored plain are not copied and must not be
-// changed. Whoever needs the model more than once should keep the checkpoint.
+// Open returns the model. It decompresses and hashes 34 MB, spread over the cores, into memory that Close gives back to
+// the garbage collector; files that are stored plain are not copied and must not be changed. A caller that needs the
+// model more than once should keep the checkpoint.
 func Open() (*weights.Checkpoint, error) {
 	return open(table, map[string][]byte{
 		"config.json":             configJSON,
@@ -54,7 +54,7 @@ func Open() (*weights.Checkpoint, error) {
 	}, readme)
 }
 
-// open checks what is stored against the table. A mismatch can only mean a damaged binary, or a table that was not
+// open checks the stored files against the table. A mismatch can only mean a damaged binary, or a table that was not
 // generated with the files.
 func open(table []file, stored map[string][]byte, readme []byte) (*weights.Checkpoint, error) {
 	files := maps.Clone(stored)

@@ -80,7 +80,7 @@ func thousands(n int) string {
 	return fmt.Sprintf("%s,%03d", thousands(n/1000), n%1000)
 }
 
-// TestTampered changes what is stored, or the table, and expects an error that names the file.
+// TestTampered changes the stored file, or the table, and expects an error that names the file.
 func TestTampered(t *testing.T) {
 	plain := bytes.Repeat([]byte("metalrank "), frameBytes/8) // two frames, the last one short
 	enc, err := zstd.NewWriter(nil)

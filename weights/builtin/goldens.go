@@ -10,7 +10,8 @@ import (
 //go:embed goldens.json
 var goldensJSON []byte
 
-// Golden is a pair of texts, and what transformers makes of it with the model's weights, in fp32, on its own in a batch.
+// Golden is a pair of texts, with the tokens and the logit that transformers computes with the model's weights, in fp32,
+// for the pair alone in a batch.
 type Golden struct {
 	Query    string  `json:"query"`
 	Document string  `json:"document"`
@@ -19,7 +20,7 @@ type Golden struct {
 	Logit    float64 `json:"logit"`
 }
 
-// Goldens returns what tools/model/golden recorded of the model, so that any machine can be held to it.
+// Goldens returns the results that tools/model/golden recorded of the model, to check any machine against.
 func Goldens() ([]Golden, error) {
 	var recorded struct {
 		Pairs []Golden `json:"pairs"`

@@ -9,10 +9,10 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// inflate decompresses a file into one buffer of exactly its size, on all cores: each frame has its place, since
-// all but the last hold frameBytes. Meanwhile sum is fed the frames in order, each as soon as it is there, so that
-// hashing (2 GB/s on one core) hides behind decompressing. A frame can write to its place only: a longer one is an
-// error of the decoder, a shorter one an error here.
+// inflate decompresses a file into one buffer of exactly its size, on all cores: each frame has its place, since all but
+// the last hold frameBytes. Meanwhile sum hashes the frames in order, each as soon as it is decompressed, so that
+// hashing (2 GB/s on one core) hides behind decompressing. A frame can write to its place only: a longer one is an error
+// of the decoder, a shorter one an error here.
 func inflate(f file, packed []byte, sum hash.Hash) ([]byte, error) {
 	if want := (f.sizeBytes + frameBytes - 1) / frameBytes; len(f.frames) != want {
 		return nil, fmt.Errorf("%d frames, want %d for %d bytes", len(f.frames), want, f.sizeBytes)

@@ -12,7 +12,7 @@ import (
 	"github.com/metalrank/metalrank/weights/quant"
 )
 
-// inputs are rows whose columns hang together, as those of a model do.
+// inputs returns rows with correlated columns, as a model has them.
 func inputs(r *rand.Rand, rows, width int) []float64 {
 	mix := make([]float64, 4*width)
 	for i := range mix {
@@ -54,7 +54,7 @@ func rounding(t *testing.T, x []float64, width int) *Rounding {
 	return r
 }
 
-// damped is H, summed up one by one.
+// damped returns H of [Rounding], summed up element by element.
 func damped(x []float64, width int) *mat.SymDense {
 	h, mean := mat.NewSymDense(width, nil), 0.0
 	for i := range width {
@@ -73,8 +73,8 @@ func damped(x []float64, width int) *mat.SymDense {
 	return h
 }
 
-// oneByOne rounds from left to right, and each time solves for the rest that makes the error least, which is what the
-// factor of the inverse stands for: with d = w - ŵ of those that are rounded, rest = w + H_rr⁻¹ H_rd d.
+// oneByOne rounds from left to right, and each time solves for the rest that makes the error least, as the factor of the
+// inverse does: with d = w - ŵ of the rounded weights, rest = w + H_rr⁻¹ H_rd d.
 func oneByOne(t *testing.T, h *mat.SymDense, w []float32, scale float32) []byte {
 	t.Helper()
 	n := len(w)
@@ -132,8 +132,8 @@ func outputError(x []float64, w, made []float32) (sum float64) {
 	return sum
 }
 
-// TestError: outputs are nearer to what they were than after rounding to nearest, for inputs of the same kind that were not
-// seen as well.
+// TestError: for unseen inputs of the same kind, the error of the outputs is less than a quarter of that with rounding
+// to nearest.
 func TestError(t *testing.T) {
 	const width = 128
 	r := rand.New(rand.NewPCG(3, 4))
@@ -158,7 +158,7 @@ func TestError(t *testing.T) {
 	}
 }
 
-// TestIndependent: where inputs have nothing to do with each other, weights are rounded to nearest.
+// TestIndependent: where inputs are uncorrelated, weights are rounded to nearest.
 func TestIndependent(t *testing.T) {
 	const width = 64
 	r := rand.New(rand.NewPCG(5, 6))

@@ -1,5 +1,5 @@
-// Package calibrate quantises weights for the inputs that they meet, instead of for themselves: it collects what enters
-// the linear layers of a model, and rounds so that their outputs change little.
+// Package calibrate quantises weights for the inputs that they multiply, instead of by themselves: it collects the
+// inputs of a model's linear layers, and rounds so that the layers' outputs change little.
 //
 // The package must not know models, text, files or devices, and imports nothing of this module but weights/quant.
 package calibrate
@@ -19,7 +19,7 @@ type Moments struct {
 	layers map[string]*moment // guarded by mu; layers with one input share it
 }
 
-// moment is that of one input.
+// moment is the sum for one input.
 type moment struct {
 	rows  int
 	sum   blas64.General // [width, width]
@@ -28,8 +28,8 @@ type moment struct {
 	err   error
 }
 
-// Add counts rows of width numbers that enter the layers. A layer must have the same width, and the same company, each
-// time: else it is a bug of the caller.
+// Add adds rows of width numbers that are the input of all the layers. A layer must come with the same width, and with
+// the same other layers, each time. A difference is a bug of the caller.
 func (m *Moments) Add(layers []string, x []float64, width int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -51,7 +51,8 @@ func (m *Moments) Add(layers []string, x []float64, width int) {
 	of.rows += rows.Rows
 }
 
-// Rounding returns how to round the weights of a layer; nil if nothing has entered it. Nothing may be added after that.
+// Rounding returns the rounding for the weights of a layer; nil if Add never had the layer. The layer must not be added
+// to after that.
 func (m *Moments) Rounding(layer string) (*Rounding, error) {
 	m.mu.Lock()
 	of := m.layers[layer]

@@ -12,14 +12,14 @@ import (
 )
 
 // Rounding is the order and the arithmetic of GPTQ (Frantar, Ashkboos, Hoefler, Alistarh: "GPTQ: Accurate Post-Training
-// Quantization for Generative Pre-trained Transformers", ICLR 2023, algorithm 1). A row w of weights is to become
-// ŵ so that the square of the output's error over all inputs, (w - ŵ) XᵀX (w - ŵ)ᵀ, is small. Weights are rounded from
-// left to right, and those that are not yet rounded make up for the error of each that is:
+// Quantization for Generative Pre-trained Transformers", ICLR 2023, algorithm 1). A row w of weights is to become ŵ so
+// that the square of the output's error over all inputs, (w - ŵ) XᵀX (w - ŵ)ᵀ, is small. Weights are rounded from left
+// to right, and the weights that are not yet rounded compensate for the error of each rounded one:
 //
 //	H = XᵀX + 0.01 · mean(diag XᵀX) · I,  U upper triangular with UᵀU = H⁻¹
 //	for each i:  e = (w[i] - ŵ[i]) / U[i,i];  w[j] -= e · U[i,j] for all j > i
 type Rounding struct {
-	upper blas64.General // [width, width]; what is below the diagonal means nothing
+	upper blas64.General // [width, width]; values below the diagonal are unused
 }
 
 // damping keeps H from being singular where an input never varies; the paper's value.
@@ -52,8 +52,8 @@ func newRounding(sum blas64.General) (*Rounding, error) {
 // Width is the length of a row.
 func (r *Rounding) Width() int { return r.upper.Rows }
 
-// row rounds one row in place. round returns what weight i becomes, given the value that it has got meanwhile; before is
-// called ahead of each weight with all that are left.
+// row rounds one row in place. round returns the rounded weight i, given its value after compensation. before is called
+// ahead of each weight, with all weights that are left.
 func (r *Rounding) row(w []float64, before func(i int, rest []float64), round func(i int, v float64) float64) {
 	for i := range w {
 		before(i, w[i:])
@@ -66,7 +66,7 @@ func (r *Rounding) row(w []float64, before func(i int, rest []float64), round fu
 	}
 }
 
-// EncodeChannel computes int8 codes of a row for a scale, as [quant.EncodeChannel] does for no inputs.
+// EncodeChannel computes int8 codes of a row for a scale, as [quant.EncodeChannel] does without inputs.
 func (r *Rounding) EncodeChannel(codes []byte, w []float32, scale float32) {
 	var one [1]float32
 	r.row(widen(w), func(int, []float64) {}, func(i int, v float64) float64 {
@@ -77,7 +77,7 @@ func (r *Rounding) EncodeChannel(codes []byte, w []float32, scale float32) {
 	})
 }
 
-// Encode quantises one row w to q, as [quant.Quantized.Encode] does for no inputs. Scale and bias of a group are chosen
+// Encode quantises one row w to q, as [quant.Quantized.Encode] does without inputs. Scale and bias of a group are chosen
 // when its turn comes; stored rounds them to the type that they are stored in.
 func (r *Rounding) Encode(q quant.Quantized, w []float32, stored func([]float32)) {
 	var (
@@ -103,7 +103,7 @@ func (r *Rounding) Encode(q quant.Quantized, w []float32, stored func([]float32)
 		g := i / size
 		scale, bias := float64(q.Scales[g]), float64(q.Biases[g])
 		code := 0.0
-		if scale != 0 { // smaller than the type that it is stored in
+		if scale != 0 { // 0: too small for the type that it is stored in
 			code = min(max(math.RoundToEven((v-bias)/scale), 0), top)
 		}
 		codes[i%size] = uint8(code)

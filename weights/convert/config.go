@@ -99,7 +99,8 @@ func readMembers(data []byte) (ordered, error) {
 	return all, nil
 }
 
-// mlxQuantization is what mlx-lm writes: the scheme of all layers, and of those that have another.
+// mlxQuantization returns the object that mlx-lm writes: the scheme of all layers, and those of layers that have
+// another.
 func (o Options) mlxQuantization(plan []tensorPlan) ordered {
 	q := ordered{{"group_size", o.GroupSize}, {"bits", o.Bits}, {"mode", "affine"}}
 	for _, p := range plan {
@@ -110,9 +111,9 @@ func (o Options) mlxQuantization(plan []tensorPlan) ordered {
 	return q
 }
 
-// compressedTensors is the config of the format "int-quantized" (QuantizationConfig in quantization/quant_config.py of
-// vllm-project/compressed-tensors, 0.12): int8 weights by output channel, activations by token at run time. A table of
-// embeddings has rows for channels, and no activations.
+// compressedTensors returns the config of the format "int-quantized" (QuantizationConfig in quantization/quant_config.py
+// of vllm-project/compressed-tensors, 0.12): int8 weights by output channel, activations by token at run time. A table
+// of embeddings has rows for channels, and no activations.
 func compressedTensors(plan []tensorPlan) ordered {
 	ignored, floatTables, tables := []string{}, []string{}, false
 	for _, p := range plan {

@@ -1,5 +1,5 @@
 // Package convert writes a checkpoint again with weights of another type: floats, or integers in the layouts of MLX and
-// of compressed-tensors. What it writes opens here, in MLX, and as far as it is floats in transformers.
+// of compressed-tensors. The result opens here and in MLX; if it is floats, in transformers too.
 //
 // It works through the tensors in pieces of a few megabytes on all cores, so that memory does not grow with the model,
 // and the new folder appears whole or not at all. It must not know models, text or devices.
@@ -26,39 +26,39 @@ type Scheme string
 const (
 	// MLX is groups along a row with scale and bias; see [weights.AffineTensor].
 	MLX Scheme = "mlx"
-	// W8A8 is int8 with one scale for each output channel; see [weights.ChannelTensor]. It is for kernels that
-	// multiply int8 by int8, and leaves embeddings as they are unless there are EmbeddingLevels.
+	// W8A8 is int8 with one scale for each output channel; see [weights.ChannelTensor]. It is for kernels that multiply
+	// int8 by int8, and leaves embeddings as they are unless EmbeddingLevels is set.
 	W8A8 Scheme = "w8a8"
 )
 
-// Options say what the weights become.
+// Options choose the types and the layout of the new weights.
 type Options struct {
 	// Bits is 8 or 4 (2, 3 and 6 too under MLX), 8 under W8A8, and 0 for floats.
 	Bits int
-	// Float is the type of what is not quantised, and of scales and biases. 0 keeps F16 and BF16, and makes F16 of F32
-	// where there are Bits.
+	// Float is the type of tensors that are not quantised, and of scales and biases. 0 keeps F16 and BF16, and makes F16
+	// of F32 if Bits is not 0.
 	Float weights.DType
 	// GroupSize is 32, 64 or 128; 0 is 64. Rows that are no multiple of it are left as floats.
 	GroupSize int
-	// Scheme is MLX where it is empty.
+	// Scheme is MLX if it is empty.
 	Scheme Scheme
-	// EmbeddingLevels has W8A8 quantise embeddings too, which MLX does in any case: it is the code of a row's largest
-	// weight, 1 to MaxEmbeddingLevels. Fewer compress better. 0 leaves embeddings in floats.
+	// EmbeddingLevels makes W8A8 quantise embeddings too; MLX always does. It is the code of a row's largest weight, 1
+	// to MaxEmbeddingLevels. Fewer compress better. 0 leaves embeddings in floats.
 	EmbeddingLevels int
 	// Skip are patterns of path.Match for layers to be left as floats: "classifier*", "*.pooler.dense". The classifier
-	// and the token types always are: they are small, and the scores hang on the first.
+	// and the token types always are: they are small, and the scores depend on the classifier.
 	Skip []string
-	// Calibration, if not nil, is what entered the linear layers of the model, whose weights are rounded for that.
+	// Calibration, if not nil, has the inputs of the model's linear layers. The weights are rounded for these inputs.
 	Calibration *calibrate.Moments
-	// Progress, if not nil, is called with the bytes read so far, from one goroutine at a time or another.
+	// Progress, if not nil, is called with the bytes read so far, from any goroutine.
 	Progress func(done, total int64)
 }
 
 // MaxEmbeddingLevels bounds EmbeddingLevels: more do not fit a byte with a sign.
 const MaxEmbeddingLevels = quant.ChannelLevels
 
-// embeddingBits is how embeddings are quantised whatever the rest is: a row is read as it is and not summed over, so
-// that errors do not cancel.
+// embeddingBits is the number of bits of embeddings, for any Bits of the rest: a row is read as it is and not summed
+// over, so that errors do not cancel.
 const embeddingBits = 8
 
 func (o Options) check() error {
@@ -91,7 +91,7 @@ func (o Options) affine(bits int) quant.Affine {
 	return quant.Affine{GroupSize: o.GroupSize, Bits: bits}
 }
 
-// withDefaults fills in what is zero, given the checkpoint.
+// withDefaults fills in fields that are zero, given the checkpoint's tensors.
 func (o Options) withDefaults(tensors []weights.Tensor) Options {
 	if o.Scheme == "" {
 		o.Scheme = MLX
@@ -108,7 +108,7 @@ func (o Options) withDefaults(tensors []weights.Tensor) Options {
 	return o
 }
 
-// commonFloat returns the type that most of the weights have; that of the scales counts for quantised ones, which in
+// commonFloat returns the type that most of the weights have. Quantised ones count by the type of their scales, which in
 // blocks is F16.
 func commonFloat(tensors []weights.Tensor) weights.DType {
 	elements := map[weights.DType]int{}
@@ -134,9 +134,9 @@ func commonFloat(tensors []weights.Tensor) weights.DType {
 }
 
 // Folder writes the checkpoint to a new folder dst. If it returns an error, or the process ends before it returns, there
-// is no dst; what was left of an earlier process that ended so is removed.
+// is no dst. Folder removes the remains of an earlier process that ended so.
 func Folder(ctx context.Context, src *weights.Checkpoint, dst string, options Options) (err error) {
-	if _, err := src.BERT(); err != nil { // what can't be opened isn't worth converting
+	if _, err := src.BERT(); err != nil { // a model that can't be opened isn't worth converting
 		return err
 	}
 	tensors, err := src.Weights()
@@ -174,13 +174,13 @@ func Folder(ctx context.Context, src *weights.Checkpoint, dst string, options Op
 	if err := options.writeWeights(ctx, src, plan, folder); err != nil {
 		return err
 	}
-	if err := src.Changed(); err != nil { // parts of what was written are of another checkpoint
+	if err := src.Changed(); err != nil { // parts of the output are of another checkpoint
 		return err
 	}
 	return folder.publish()
 }
 
-// calibrate gives the layers that have been calibrated their way of rounding.
+// calibrate sets the rounding of the layers that have been calibrated.
 func (o Options) calibrate(plan []tensorPlan) error {
 	if o.Calibration == nil {
 		return nil
@@ -246,9 +246,9 @@ func (o Options) writeWeights(ctx context.Context, src *weights.Checkpoint, plan
 	return file.Sync()
 }
 
-// skips says whether a layer stays as it is.
+// skips reports whether a layer is left as floats.
 func (o Options) skips(layer string) bool {
-	// The last part of a name that is "classifier" or below it: "classifier", "classifier.dense", "score".
+	// The classifier is "classifier", or layers below it: "classifier.dense".
 	if layer == "classifier" || strings.HasPrefix(layer, "classifier.") || strings.HasSuffix(layer, "token_type_embeddings") {
 		return true
 	}

@@ -46,7 +46,7 @@ func source(t *testing.T, spec weightstest.Spec) *weights.Checkpoint {
 	return open(t, dir)
 }
 
-// converted runs a conversion that must succeed, and opens what it made.
+// converted runs a conversion that must succeed, and opens the result.
 func converted(t *testing.T, src *weights.Checkpoint, o Options) *weights.Checkpoint {
 	t.Helper()
 	dst := filepath.Join(t.TempDir(), "made")
@@ -78,8 +78,8 @@ func decode(w weights.Tensor) []float32 {
 	return out
 }
 
-// TestBuiltinAgainstMLX: every conversion of the embedded model has the codes, scales and biases that mx.quantize
-// makes, and stands for the weights that mx.dequantize makes of them.
+// TestBuiltinAgainstMLX: every conversion of the embedded model has the codes, scales and biases that mx.quantize makes,
+// and decodes to the weights that mx.dequantize makes of them.
 func TestBuiltinAgainstMLX(t *testing.T) {
 	if testing.Short() {
 		t.Skip("converts the embedded model eighteen times")
@@ -129,8 +129,8 @@ func TestBuiltinAgainstMLX(t *testing.T) {
 	}
 }
 
-// TestCodesAreKept: int8 that was decoded to floats gets its codes and scales back, whatever the type of the scales, so
-// that nothing is rounded twice.
+// TestCodesAreKept: int8 that was decoded to floats gets its codes and scales back, for each type of scales, so that
+// nothing is rounded twice.
 func TestCodesAreKept(t *testing.T) {
 	for _, spec := range weightstest.Specs() {
 		for _, float := range []weights.DType{weights.F32, weights.F16, weights.BF16} {
@@ -247,7 +247,7 @@ func TestW8A8(t *testing.T) {
 	}
 }
 
-// TestPolicy: what stays in floats.
+// TestPolicy: the layers that are quantised, and those that stay in floats.
 func TestPolicy(t *testing.T) {
 	src := source(t, weightstest.Specs()[0])
 	for _, c := range []struct {
@@ -314,7 +314,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// wantNothing looks for the folder, and for what a conversion leaves beside it while it runs.
+// wantNothing checks whether the folder exists, and that no files of a running conversion are beside it.
 func wantNothing(t *testing.T, dst string, exists bool) {
 	t.Helper()
 	if _, err := os.Stat(dst); errors.Is(err, fs.ErrNotExist) == exists {
@@ -367,7 +367,7 @@ func plant(t *testing.T, path string, value float32) {
 	}
 }
 
-// A conversion that is interrupted leaves nothing, and one after a process that was killed cleans up behind it.
+// A conversion that is interrupted leaves nothing, and a conversion removes the remains of a process that was killed.
 func TestInterrupted(t *testing.T) {
 	src := source(t, weightstest.Specs()[0])
 	dst := filepath.Join(t.TempDir(), "made")
@@ -400,7 +400,7 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// Two conversions to the same place: one is told about the other, and what appears is whole.
+// Of two conversions to the same place, one gets an error, and the other's result is whole.
 func TestSamePlace(t *testing.T) {
 	src := source(t, weightstest.Specs()[0])
 	dst := filepath.Join(t.TempDir(), "made")
@@ -419,7 +419,7 @@ func TestSamePlace(t *testing.T) {
 	}
 }
 
-// TestCalibrated: a layer whose inputs are known is rounded for them, and no other.
+// TestCalibrated: the layer with known inputs is rounded for them, and no other layer.
 func TestCalibrated(t *testing.T) {
 	src := source(t, weightstest.Specs()[0])
 	const known, other = "bert.encoder.layer.0.attention.self.query", "bert.encoder.layer.0.attention.self.key"

@@ -14,14 +14,15 @@ import (
 	"github.com/metalrank/metalrank/weights"
 )
 
-// folder is one in the making. It has a name of its own beside its place, and takes the place by being renamed.
+// folder is a folder that is being written. It has a temporary name beside its place, to which it is renamed when it is
+// whole.
 type folder struct {
 	place, partial string
 	lock           *filelock.Lock
 }
 
-// newFolder prepares a folder for place, which must be free. The name of the partial one is always the same for a
-// place, so that what a killed process left is found, and is locked, so that two processes do not share it.
+// newFolder prepares a folder for place, which must be free. The name of the partial one is always the same for a place,
+// so that the remains of a killed process are found. It is locked, so that two processes do not share it.
 func newFolder(place string) (*folder, error) {
 	place, err := filepath.Abs(place)
 	if err != nil {
@@ -76,18 +77,18 @@ func syncFolder(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// discard removes what was not published, and gives the lock back.
+// discard removes the folder if it was not published, and releases the lock.
 func (f *folder) discard() error {
 	return errors.Join(os.RemoveAll(f.partial), os.Remove(f.partial+".lock"), f.lock.Unlock())
 }
 
-// besideWeights are the small files of a checkpoint: tokenizer, cards, licences. Weights, indexes of shards and config.json
-// are made anew, and what is for other programs (onnx, openvino) is in folders.
+// besideWeights are the small files of a checkpoint: tokenizer, cards, licences. Weights, indexes of shards and
+// config.json are made anew. Files for other programs (onnx, openvino) are in folders, and are not copied.
 var besideWeights = []string{
 	"*.json", "*.txt", "*.model", "*.md", "LICENSE*", "LICENCE*", "NOTICE*", "COPYING*",
 }
 
-// copySmallFiles writes config.json and copies what else belongs to a checkpoint but the weights.
+// copySmallFiles writes config.json and copies the other files of a checkpoint except the weights.
 func (f *folder) copySmallFiles(src *weights.Checkpoint, config []byte) error {
 	if err := f.write("config.json", config); err != nil {
 		return err

@@ -10,7 +10,7 @@ import (
 	"github.com/metalrank/metalrank/weights/quant"
 )
 
-// form is what becomes of a tensor.
+// form is the form in which a tensor is written.
 type form uint8
 
 const (
@@ -20,7 +20,7 @@ const (
 	asIs                  // no weight: copied
 )
 
-// tensorPlan is a tensor of the source and what it becomes.
+// tensorPlan is a tensor of the source and its new form.
 type tensorPlan struct {
 	source weights.Tensor
 	form   form
@@ -86,7 +86,7 @@ func (p *tensorPlan) specs() []weights.TensorSpec {
 	}
 }
 
-// taskElements is how much of a tensor is worked on at a time: 4 MB of float32.
+// taskElements is the number of elements of a task: 4 MB of float32.
 const taskElements = 1 << 20
 
 // task is a range of rows of a tensor; a row is the last axis.
@@ -148,7 +148,7 @@ func (t *task) run(src *weights.Checkpoint, out *weights.Writer) error {
 // largestHalf is the largest magnitude that does not round to infinity in F16.
 const largestHalf = 65520 - 1e-3
 
-// checkRange refuses what cannot be stored: it would turn a whole model into NaN.
+// checkRange returns an error for a value that cannot be stored: it would turn a whole model into NaN.
 func (t *task) checkRange(w []float32) error {
 	for i, v := range w {
 		if d := float64(v); math.IsNaN(d) || math.IsInf(d, 0) {
@@ -168,7 +168,7 @@ func (t *task) writeFloats(out *weights.Writer, name string, values []float32, s
 	return out.WriteAt(name, data, int64(start*t.float.Size()))
 }
 
-// rounded rounds w to the float type first: this is what MLX quantises after it has cast a model.
+// rounded rounds w to the float type, as MLX does when it casts a model before it quantises.
 func (p *tensorPlan) rounded(w []float32) {
 	if p.float == weights.F32 {
 		return

@@ -8,7 +8,7 @@ import (
 	"github.com/x448/float16"
 )
 
-// Format is how the elements of a tensor are stored. A block of a row has Elements of them in Bytes.
+// Format is the storage of a tensor's elements. A block of a row has Elements of them in Bytes.
 type Format struct {
 	Name     string // ggml's, which for floats is that of safetensors: "F16", "Q4_0"
 	Elements int    // 1 in floats, 32, or 256
@@ -19,8 +19,8 @@ type Format struct {
 }
 
 // formats are those that are read, by enum ggml_type (ggml/include/ggml.h in ggml-org/llama.cpp). The blocks are structs
-// of ggml/src/ggml-common.h, and what they stand for is dequantize_row_* of ggml/src/ggml-quants.c. Scales are float16;
-// each product and each sum is rounded to float32.
+// of ggml/src/ggml-common.h, and are decoded as by dequantize_row_* of ggml/src/ggml-quants.c. Scales are float16; each
+// product and each sum is rounded to float32.
 var formats = []*Format{
 	{"F32", 1, 4, 0, nil},
 	{"F16", 1, 2, 1, nil},
@@ -139,8 +139,9 @@ func decodeQ80(dst []float32, block []byte) {
 	}
 }
 
-// scalesAndMins unpacks eight pairs of six bits from twelve bytes: of the first four scales and mins in bytes of their
-// own, whose two upper bits are those of the last four, and the four lower bits of these.
+// scalesAndMins unpacks eight pairs of six bits from twelve bytes. The first four scales, and then the first four mins,
+// are the lower six bits of a byte each; its upper two bits are those of the last four. The last four bytes have the
+// lower four bits of the last four: scales in the low halves, mins in the high ones.
 func scalesAndMins(packed []byte) (scales, mins [8]float32) {
 	for i := range 4 {
 		scale, low, both := packed[i], packed[i+4], packed[i+8]
@@ -162,7 +163,7 @@ func decodeQ5K(dst []float32, block []byte) {
 	groupsOf32(dst, block, block[48:176], func(g, i int) byte { return high[i] >> g & 1 << 4 })
 }
 
-// groupsOf32 is what Q4_K and Q5_K have in common.
+// groupsOf32 decodes a block of Q4_K or Q5_K; upper returns the fifth bit of a code, in its place.
 func groupsOf32(dst []float32, header, codes []byte, upper func(g, i int) byte) {
 	d, dmin := half(header), half(header[2:])
 	scales, mins := scalesAndMins(header[4:16])
@@ -176,8 +177,8 @@ func groupsOf32(dst []float32, header, codes []byte, upper func(g, i int) byte) 
 }
 
 // Block: lower four bits of the codes [128], upper two [64], scales [16] i8, d f16. Element i is (code - 32) · (d ·
-// scale(i/16)). In each half of 128 elements, element 32k + i has its lower bits in byte 32(k mod 2) + i, the lower
-// ones of that for k < 2, and its upper bits in bits 2k of byte i.
+// scale(i/16)). In each half of 128 elements, element 32k + i has its lower bits in byte 32(k mod 2) + i, in the low
+// half for k < 2 and else in the high one, and its upper bits in bits 2k and 2k + 1 of byte i.
 func decodeQ6K(dst []float32, block []byte) {
 	d := half(block[208:])
 	for i := range dst[:256] {

@@ -1,5 +1,5 @@
-// Package gguf reads GGUF, the file format of llama.cpp: metadata by key, and tensors whose rows may be blocks of codes
-// with their scales. The format is that of docs/gguf.md in ggml-org/ggml, versions 2 and 3.
+// Package gguf reads GGUF, the file format of llama.cpp: metadata by key, and tensors that may have their rows in blocks
+// of codes with scales. The format is that of docs/gguf.md in ggml-org/ggml, versions 2 and 3.
 //
 // The package must not know checkpoints or files, and imports nothing of this module.
 package gguf
@@ -29,7 +29,7 @@ func unsupportedf(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrUnsupported, fmt.Sprintf(format, args...))
 }
 
-// File is what a file says of its tensors.
+// File is the header of a file: its tensors, and metadata by key.
 type File struct {
 	Tensors []Tensor // in the file's order
 
@@ -54,7 +54,7 @@ func (f *File) Value(key string) (Value, bool) {
 const (
 	magic            = "GGUF"
 	maxHeaderBytes   = 64 << 20 // all before the data; a vocabulary of 250,000 pieces has 6 MB
-	firstHeaderBytes = 8 << 20  // as much is read at first
+	firstHeaderBytes = 8 << 20  // the bytes that are read at first
 	maxKeys          = 1 << 12  // a file of llama.cpp has some 40
 	maxTensors       = 1 << 16
 	maxNameBytes     = 64 // GGML_MAX_NAME
@@ -64,7 +64,7 @@ const (
 	maxAlignment     = 1 << 20
 )
 
-// Parse reads what a file of some bytes says of its tensors, and checks it. It does not read the data.
+// Parse reads and checks the header of a file of size bytes. It does not read the data.
 func Parse(r io.ReaderAt, size int64) (*File, error) {
 	for n := min(size, firstHeaderBytes); ; n = min(size, maxHeaderBytes) {
 		header := make([]byte, n)
@@ -79,7 +79,7 @@ func Parse(r io.ReaderAt, size int64) (*File, error) {
 	}
 }
 
-// explain says of a header that ends too soon whether the file does, too.
+// explain returns err, or another error if the header does not end within maxHeaderBytes.
 func (c *cursor) explain(err error, size int64) error {
 	if c.ended && int64(len(c.data)) < size {
 		return invalidf("its header is longer than %d MB", maxHeaderBytes>>20)
@@ -87,7 +87,7 @@ func (c *cursor) explain(err error, size int64) error {
 	return err
 }
 
-// parse reads the header of a file of some bytes.
+// parse reads the header of a file of size bytes.
 func (c *cursor) parse(size int64) (*File, error) {
 	keys, tensors, err := c.preamble()
 	if err != nil {
@@ -121,7 +121,7 @@ func (c *cursor) parse(size int64) (*File, error) {
 	return f, nil
 }
 
-// preamble reads what comes before the metadata: how many keys and tensors there are.
+// preamble reads the start of the header, before the metadata: the numbers of keys and tensors.
 func (c *cursor) preamble() (keys, tensors uint64, err error) {
 	if string(c.take(len(magic))) != magic {
 		return 0, 0, invalidf("it does not begin with %q", magic)
@@ -145,7 +145,7 @@ func (c *cursor) preamble() (keys, tensors uint64, err error) {
 	return keys, tensors, nil
 }
 
-// alignment returns what the offsets of tensors are multiples of.
+// alignment returns the number of which the offsets of tensors are multiples.
 func (f *File) alignment() (uint64, error) {
 	v, ok := f.values["general.alignment"]
 	if !ok {
@@ -203,7 +203,7 @@ func (c *cursor) tensor() (place, error) {
 	return p, nil
 }
 
-// cut gives each tensor its bytes of the data, which are from begin to end of the file, no byte to two of them.
+// cut gives each tensor its bytes of the data, which are the file's bytes from begin to end. Tensors must not overlap.
 func (f *File) cut(places []place, begin, end, alignment uint64) error {
 	dataBytes := end - begin
 	names := make(map[string]bool, len(places))

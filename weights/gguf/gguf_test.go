@@ -28,8 +28,8 @@ func parse(data []byte) (*File, error) { return Parse(bytes.NewReader(data), int
 // dataOf cuts a tensor's data out of its file.
 func dataOf(file []byte, x Tensor) []byte { return file[x.Offset:][:x.Size] }
 
-// TestTypes: two rows of each type stand for the very numbers that llama.cpp's Python package makes of them, wherever one
-// begins to read. See tools/model/golden/ggufs.py.
+// TestTypes: two rows of each type decode to exactly the numbers that llama.cpp's Python package makes of them, from any
+// element on. See tools/model/golden/ggufs.py.
 func TestTypes(t *testing.T) {
 	data := read(t, "types.gguf")
 	file, err := parse(data)
@@ -172,7 +172,7 @@ func TestRefuses(t *testing.T) {
 	}
 }
 
-// TestCut: a file that ends too soon is refused wherever it ends.
+// TestCut: a file that ends too soon is refused, at any length.
 func TestCut(t *testing.T) {
 	data := read(t, "types.gguf")
 	whole, err := parse(data)
@@ -180,7 +180,7 @@ func TestCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	last := dataOf(data, whole.Tensors[len(whole.Tensors)-1])
-	padding := (defaultAlignment - len(last)%defaultAlignment) % defaultAlignment // which nothing needs
+	padding := (defaultAlignment - len(last)%defaultAlignment) % defaultAlignment // no tensor needs it
 	for n := range len(data) - padding {
 		if _, err := parse(data[:n]); err == nil {
 			t.Fatalf("cut to %d of %d bytes: no error", n, len(data))
@@ -188,7 +188,7 @@ func TestCut(t *testing.T) {
 	}
 }
 
-// TestHostile: what is built to cost much is refused soon, and in less than 100 MB.
+// TestHostile: files that are built to cost much are refused within a minute, and with less than 100 MB allocated.
 func TestHostile(t *testing.T) {
 	repeated := func(n int, piece []byte) []byte { return bytes.Repeat(piece, n) }
 	tensors := begun(maxTensors, 0)
@@ -224,8 +224,8 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// FuzzParse: any bytes are an error, or tensors whose data have the size that type and shape ask for, apart from each
-// other, and that decode.
+// FuzzParse: any bytes are an error, or tensors that decode, with data of the size that type and shape ask for, apart
+// from each other.
 func FuzzParse(f *testing.F) {
 	f.Add(read(f, "types.gguf"))
 	f.Add(begun(2, 1).add("general.alignment", uint32(4), uint32(64)).listed("a", 0, 64, 8).listed("b", 2, 0, 32).ended(128))

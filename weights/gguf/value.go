@@ -13,7 +13,7 @@ type Value struct {
 	data []byte // little-endian, or the text
 }
 
-// valueKind is how a value is stored, under the format's own numbers.
+// valueKind is the type of a stored value, under the format's own numbers.
 type valueKind uint32
 
 const (

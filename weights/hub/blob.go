@@ -20,8 +20,8 @@ import (
 	"github.com/metalrank/metalrank/internal/filelock"
 )
 
-// fetch makes sure that the blob of a file is in the cache, whole and with the hash that it is named by. grown is
-// called with the bytes that came to be there.
+// fetch makes sure that the blob of a file is in the cache, whole and with the hash that it is named by. grown is called
+// with the number of bytes added, which is negative if some are dropped.
 func (c *client) fetch(ctx context.Context, n Name, f remoteFile, grown func(int64)) error {
 	blob := c.blob(n, f.etag)
 	locks := filepath.Join(c.Cache, ".locks", filepath.Base(c.repository(n)))
@@ -36,7 +36,7 @@ func (c *client) fetch(ctx context.Context, n Name, f remoteFile, grown func(int
 	return errors.Join(err, lock.Unlock())
 }
 
-// waitForLock polls, as Python's filelock does: what holds it is another download of the same file.
+// waitForLock polls, as Python's filelock does: the holder is another download of the same file.
 func waitForLock(ctx context.Context, path string) (*filelock.Lock, error) {
 	for {
 		lock, err := filelock.TryLock(path)
@@ -54,7 +54,7 @@ func waitForLock(ctx context.Context, path string) (*filelock.Lock, error) {
 func (c *client) fetchLocked(ctx context.Context, blob string, f remoteFile, grown func(int64)) (err error) {
 	if there, err := os.Stat(blob); err == nil && there.Size() == f.size {
 		grown(f.size)
-		return nil // it got its name when its hash was right
+		return nil // it got this name after its hash was checked
 	}
 	part := blob + ".incomplete"
 	file, err := os.OpenFile(part, os.O_CREATE|os.O_RDWR, 0o644)
@@ -71,7 +71,7 @@ func (c *client) fetchLocked(ctx context.Context, blob string, f remoteFile, gro
 		err := d.receive(ctx)
 		return d.have > before, err
 	}); err != nil {
-		return err // what there is stays, to be resumed
+		return err // the part stays, to be resumed
 	}
 	if got := hex.EncodeToString(d.hash.Sum(nil)); got != f.etag {
 		return errors.Join(fmt.Errorf("%w: %s: hash %s, want %s", ErrDamaged, f.name, got, f.etag), os.Remove(part))
@@ -82,7 +82,7 @@ func (c *client) fetchLocked(ctx context.Context, blob string, f remoteFile, gro
 	return nil
 }
 
-// newHash returns the hash that the etag is one of.
+// newHash returns the kind of hash that the etag is.
 func (f *remoteFile) newHash() hash.Hash {
 	if len(f.etag) == 2*sha256.Size {
 		return sha256.New()
@@ -92,12 +92,12 @@ func (f *remoteFile) newHash() hash.Hash {
 	return h
 }
 
-// download is a file on its way.
+// download is a file that is being fetched.
 type download struct {
 	client *client
 	remote remoteFile
 	file   *os.File
-	hash   hash.Hash // of what is in file
+	hash   hash.Hash // of the bytes in file
 	have   int64     // bytes in file
 	grown  func(int64)
 }
@@ -113,7 +113,7 @@ func (d *download) start() error {
 	return err
 }
 
-// takeUp continues what an earlier download left: its bytes are hashed again.
+// takeUp continues an earlier download: its bytes are hashed again.
 func (d *download) takeUp() error {
 	there, err := d.file.Stat()
 	if err != nil {
@@ -131,7 +131,7 @@ func (d *download) takeUp() error {
 	return nil
 }
 
-// receive asks for what is missing and takes it in.
+// receive requests the missing bytes and stores them.
 func (d *download) receive(ctx context.Context) error {
 	if d.have == d.remote.size {
 		return nil
@@ -161,7 +161,7 @@ func (d *download) receive(ctx context.Context) error {
 	case errors.Is(err, errTooLong):
 		return errors.Join(err, d.start())
 	case errors.As(err, new(*fs.PathError)):
-		return fmt.Errorf("hub: %w", err) // our disk, not their network
+		return fmt.Errorf("hub: %w", err) // of the disk, not the network
 	case err != nil:
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
@@ -173,7 +173,7 @@ func (d *download) receive(ctx context.Context) error {
 	return nil
 }
 
-// resumes says whether an answer goes on where the file ends.
+// resumes reports whether an answer continues at the end of the file.
 func (d *download) resumes(r *http.Response) bool {
 	return r.StatusCode == http.StatusPartialContent &&
 		strings.HasPrefix(r.Header.Get("Content-Range"), "bytes "+strconv.FormatInt(d.have, 10)+"-")
@@ -181,7 +181,7 @@ func (d *download) resumes(r *http.Response) bool {
 
 var errTooLong = fmt.Errorf("%w: longer than announced", ErrDamaged)
 
-// Write implements io.Writer: it takes in what arrived.
+// Write implements io.Writer: it adds bytes to the file and to the hash.
 func (d *download) Write(p []byte) (int, error) {
 	if d.have+int64(len(p)) > d.remote.size {
 		return 0, errTooLong
@@ -193,7 +193,7 @@ func (d *download) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// aliveReader puts the watchdog off with every read that brings something.
+// aliveReader resets the watchdog with every read that returns bytes.
 type aliveReader struct {
 	io.Reader
 

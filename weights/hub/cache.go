@@ -53,22 +53,21 @@ func (s Settings) Find(n Name) (string, error) {
 	return dir, nil
 }
 
-// complete says whether a snapshot has what a checkpoint cannot do without. Whether shards are all there is found out
-// when it is opened.
+// complete reports whether a snapshot has config.json and weights. Missing shards are found when it is opened.
 func complete(dir string) bool {
 	has := func(name string) bool { _, err := os.Stat(filepath.Join(dir, name)); return err == nil }
 	return has("config.json") && slices.ContainsFunc(weightFiles, has)
 }
 
-// placed says whether a snapshot has a file itself and no link, as where there are no links, or after they were resolved by a
-// copy.
+// placed reports whether a snapshot has a file itself and no link, as on a file system without links, or after a copy
+// that resolved them.
 func (s Settings) placed(n Name, commit string, f remoteFile) bool {
 	info, err := os.Lstat(filepath.Join(s.snapshot(n, commit), f.name))
 	return err == nil && info.Mode().IsRegular() && info.Size() == f.size
 }
 
-// link makes snapshots/COMMIT/FILE point to a blob, in one step. Where the file system has no links (exFAT), the blob becomes
-// the file, as huggingface_hub does it.
+// link makes snapshots/COMMIT/FILE point to a blob, in one step. Where the file system has no links (exFAT), the blob
+// becomes the file, as huggingface_hub does it.
 func (c *client) link(n Name, commit string, f remoteFile) error {
 	dir := c.snapshot(n, commit)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -92,7 +91,7 @@ func (c *client) link(n Name, commit string, f remoteFile) error {
 	return nil
 }
 
-// setRef records what commit a branch or tag is, once all of it is there.
+// setRef records the commit of a branch or tag, once all of its files are there.
 func (s Settings) setRef(n Name, commit string) error {
 	if n.Revision == commit {
 		return nil

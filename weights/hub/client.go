@@ -28,7 +28,7 @@ type client struct {
 	Settings
 
 	http    *http.Client
-	warn    func(reason error)              // nil: nobody wants to know that the cache is used instead
+	warn    func(reason error)              // called when the cache is used instead; may be nil
 	symlink func(target, path string) error // os.Symlink
 	wait    time.Duration                   // before the second attempt; doubles
 	most    int                             // attempts in a row without a byte of progress
@@ -52,7 +52,7 @@ func newClient(s Settings) (*client, error) {
 			if to.URL.Host != endpoint.Host || to.URL.Scheme != endpoint.Scheme {
 				// Files are on other hosts, behind signed addresses. net/http would pass the token to subdomains.
 				to.Header.Del("Authorization")
-				// What the hub says of a file stands in the answer that redirects.
+				// The answer that redirects has the hub's headers about the file.
 				if to.Method == http.MethodHead {
 					return http.ErrUseLastResponse
 				}
@@ -101,7 +101,7 @@ type temporaryError struct {
 
 func (e *temporaryError) Unwrap() error { return e.error }
 
-// refusal says what a status means; nil for one that is fine. The hub explains itself in X-Error-Code.
+// refusal returns the error for a status, or nil for one that is fine. The hub gives its reason in X-Error-Code.
 func refusal(r *http.Response) error {
 	what := r.Request.URL.Path
 	switch code := r.Header.Get("X-Error-Code"); {
@@ -157,7 +157,7 @@ func (c *client) retry(ctx context.Context, f func() (progress bool, err error))
 	}
 }
 
-// info is what is read of /api/models/OWNER/MODEL/revision/REVISION.
+// info has the fields that are read of /api/models/OWNER/MODEL/revision/REVISION.
 type info struct {
 	SHA      string `json:"sha"`
 	Siblings []struct {
@@ -204,7 +204,7 @@ func (c *client) list(ctx context.Context, n Name) (commit string, files []strin
 	return parseInfo(data)
 }
 
-// remoteFile is what the hub says of a file.
+// remoteFile is the hub's description of a file.
 type remoteFile struct {
 	name, address string
 	etag          string // SHA-256 of LFS content, else git's SHA-1

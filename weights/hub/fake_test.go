@@ -29,7 +29,7 @@ type fakeHub struct {
 	files map[string]string
 
 	mu     sync.Mutex
-	gets   map[string]int                                              // guarded by mu; by file, counting what reached content
+	gets   map[string]int                                              // guarded by mu; calls of content, by file
 	ranges []string                                                    // guarded by mu
 	leaks  int                                                         // guarded by mu; requests to the other host with a token
 	fault  func(w http.ResponseWriter, r *http.Request, f string) bool // true: it has answered
@@ -106,7 +106,7 @@ func (h *fakeHub) resolve(w http.ResponseWriter, r *http.Request, file string) {
 	h.content(w, r, file)
 }
 
-// content sends a file, or what is left of it.
+// content sends a file, or the range that was asked for.
 func (h *fakeHub) content(w http.ResponseWriter, r *http.Request, file string) {
 	h.mu.Lock()
 	h.gets[file]++
@@ -120,7 +120,7 @@ func (h *fakeHub) content(w http.ResponseWriter, r *http.Request, file string) {
 	http.ServeContent(w, r, file, time.Time{}, strings.NewReader(h.files[file]))
 }
 
-// cut sends the first n bytes of what was asked for, and then breaks the connection.
+// cut sends the first n bytes of the range that was asked for, and then breaks the connection.
 func (h *fakeHub) cut(w http.ResponseWriter, r *http.Request, file string, n int) {
 	content, from := h.files[file], 0
 	if v, ok := strings.CutPrefix(r.Header.Get("Range"), "bytes="); ok {

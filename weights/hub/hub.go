@@ -1,7 +1,7 @@
 // Package hub fetches checkpoints from the Hugging Face hub, or a mirror of it, into the cache that huggingface_hub
-// keeps: the same folders, names, links and locks, so that what either has fetched the other finds.
+// keeps: the same folders, names, links and locks, so that either finds the files that the other has fetched.
 //
-// The package must not know what is in the files beyond which of them make up a checkpoint.
+// The package must not know the content of the files, only which of them make up a checkpoint.
 package hub
 
 import (
@@ -15,19 +15,20 @@ import (
 	"strings"
 )
 
-// What a caller may need to tell apart.
+// Errors that a caller may need to tell apart.
 var (
 	// ErrNotFound marks a repository, a revision or a file that is not there, or not for this user.
 	ErrNotFound = errors.New("hub: not found")
-	// ErrDenied marks what needs a token, or one with more rights.
+	// ErrDenied marks a request that needs a token, or one with more rights.
 	ErrDenied = errors.New("hub: access denied")
-	// ErrDamaged marks data that are not what the hub says that they are.
+	// ErrDamaged marks data that differ from the size or the hash that the hub gives.
 	ErrDamaged = errors.New("hub: damaged download")
-	// ErrNotCached is returned where the cache alone would do, and does not have the checkpoint.
+	// ErrNotCached is returned where only the cache is used, and it does not have the checkpoint.
 	ErrNotCached = errors.New("hub: not in the cache")
 )
 
-// Settings are where things are. The zero value of a field is huggingface_hub's default.
+// Settings are the places of the hub and the cache. FromEnvironment fills in huggingface_hub's defaults, which stand
+// beside the fields.
 type Settings struct {
 	Endpoint string // https://huggingface.co
 	Cache    string // ~/.cache/huggingface/hub
@@ -35,10 +36,10 @@ type Settings struct {
 	Offline  bool   // nothing is fetched
 }
 
-// FromEnvironment reads what huggingface_hub reads, with the same precedence (constants.py and utils/_auth.py in 2.4):
-// HF_ENDPOINT, HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE, HF_HOME, XDG_CACHE_HOME, HF_TOKEN, HUGGING_FACE_HUB_TOKEN, HF_TOKEN_PATH,
-// the token file that `hf auth login` writes, HF_HUB_DISABLE_IMPLICIT_TOKEN, HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE. A variable that
-// is empty counts as not set.
+// FromEnvironment reads the variables of huggingface_hub, with the same precedence (constants.py and utils/_auth.py in
+// 2.4): HF_ENDPOINT, HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE, HF_HOME, XDG_CACHE_HOME, HF_TOKEN, HUGGING_FACE_HUB_TOKEN,
+// HF_TOKEN_PATH, the token file that `hf auth login` writes, HF_HUB_DISABLE_IMPLICIT_TOKEN, HF_HUB_OFFLINE and
+// TRANSFORMERS_OFFLINE. A variable that is empty counts as not set.
 func FromEnvironment(getenv func(string) string) Settings {
 	user := getenv("HOME")
 	if user == "" {
@@ -73,7 +74,7 @@ func isTrue(value string) bool {
 	return slices.Contains([]string{"1", "ON", "YES", "TRUE"}, strings.ToUpper(value))
 }
 
-// expand puts in what ~ at the beginning stands for, and variables that there are; others stay as they are.
+// expand replaces ~ at the beginning, and variables that are set; others stay as they are.
 func expand(path, user string, getenv func(string) string) string {
 	if rest, ok := strings.CutPrefix(path, "~"); ok && (rest == "" || os.IsPathSeparator(rest[0])) {
 		path = user + rest
@@ -85,10 +86,10 @@ func expand(path, user string, getenv func(string) string) string {
 
 var variablePattern = regexp.MustCompile(`\$(?:\w+|\{\w+\})`)
 
-// maxTokenBytes bounds what is read of a token file; a token has some 40 bytes.
+// maxTokenBytes bounds the size of a token file; a token has some 40 bytes.
 const maxTokenBytes = 64 << 10
 
-// readToken returns what is in a file, or nothing if it can't be read: most models need no token.
+// readToken returns the token in a file, or nothing if it can't be read: most models need no token.
 func readToken(path string) string {
 	info, err := os.Stat(path)
 	if err != nil || !info.Mode().IsRegular() || info.Size() > maxTokenBytes {
@@ -101,7 +102,7 @@ func readToken(path string) string {
 	return cleanToken(string(data))
 }
 
-// cleanToken drops what files and editors add to a token.
+// cleanToken drops the white space that files and editors add to a token.
 func cleanToken(token string) string {
 	return strings.TrimSpace(strings.NewReplacer("\r", "", "\n", "").Replace(token))
 }
@@ -109,10 +110,10 @@ func cleanToken(token string) string {
 // Name is a repository of models at a revision.
 type Name struct {
 	Owner, Model string
-	Revision     string // a branch, a tag or a commit; "main" if nothing was said
+	Revision     string // a branch, a tag or a commit; "main" if none was given
 }
 
-// One part is what the hub allows in a name (validate_repo_id in huggingface_hub); a revision may have slashes.
+// Each part follows the hub's rules for names (validate_repo_id in huggingface_hub); a revision may have slashes.
 var (
 	namePattern     = regexp.MustCompile(`^([A-Za-z0-9_][A-Za-z0-9._-]{0,95})/([A-Za-z0-9_][A-Za-z0-9._-]{0,95})(?:@([A-Za-z0-9_][A-Za-z0-9._/-]{0,199}))?$`)
 	commitPattern   = regexp.MustCompile(`^[0-9a-f]{40}$`)
@@ -134,7 +135,7 @@ func ParseName(text string) (Name, error) {
 	return Name{parts[1], parts[2], cmp.Or(parts[3], "main")}, nil
 }
 
-// String is what ParseName reads.
+// String returns the form that ParseName reads.
 func (n Name) String() string {
 	if n.Revision == "main" {
 		return n.Owner + "/" + n.Model

@@ -16,7 +16,7 @@ import (
 	"github.com/metalrank/metalrank/internal/parallel"
 )
 
-// Files of a checkpoint by name. Of weightFiles the first that there is counts; the indexes name shards.
+// Files of a checkpoint by name. The first of weightFiles that is there is used; the indexes name shards.
 var (
 	besideWeights = []string{
 		"config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt",
@@ -37,9 +37,10 @@ const (
 	connections   = 4
 )
 
-// Pull fetches a checkpoint and returns its folder in the cache. What is there already is not fetched again, and what
-// was cut off is taken up. progress, if not nil, may be called from several goroutines. Offline, it is Find, and so it is when
-// the hub doesn't answer or refuses, if the cache has the checkpoint; warn, if not nil, is told why.
+// Pull fetches a checkpoint and returns its folder in the cache. Files that are there already are not fetched again, and
+// downloads that were cut off are resumed. progress, if not nil, may be called from several goroutines. Offline, Pull is
+// Find. It is Find, too, if the hub doesn't answer or refuses and the cache has the checkpoint; then it calls warn, if
+// not nil, with the reason.
 func (s Settings) Pull(ctx context.Context, n Name, progress func(done, total int64), warn func(reason error)) (string, error) {
 	if s.Offline {
 		return s.Find(n)
@@ -55,7 +56,7 @@ func (s Settings) Pull(ctx context.Context, n Name, progress func(done, total in
 func (c *client) pull(ctx context.Context, n Name, progress func(done, total int64)) (string, error) {
 	cached, cacheErr := c.Find(n)
 	if cacheErr == nil {
-		c.most = 1 // there is no need to insist
+		c.most = 1 // the cache has the checkpoint: one attempt is enough
 	}
 	commit, all, err := c.list(ctx, n)
 	c.most = attempts

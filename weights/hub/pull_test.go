@@ -20,7 +20,7 @@ import (
 	"time"
 )
 
-// someFiles is a repository: what is wanted, and what is not.
+// someFiles returns the files of a repository: those that are fetched, and others.
 func someFiles() map[string]string {
 	r := rand.New(rand.NewPCG(1, 2))
 	random := make([]byte, 300_000)
@@ -74,8 +74,8 @@ func wantSnapshot(t *testing.T, dir string, h *fakeHub, names []string) {
 	}
 }
 
-// TestPull: the cache is laid out as huggingface_hub does, what is there is not fetched again, and the token stays
-// with its host.
+// TestPull: the cache is laid out as huggingface_hub does, files that are there are not fetched again, and the token
+// stays with its host.
 func TestPull(t *testing.T) {
 	h := newHub(t, someFiles())
 	s := settings(t, h)
@@ -139,7 +139,7 @@ func TestPullShards(t *testing.T) {
 	}
 }
 
-// A connection that is cut again and again is taken up where it broke, in the same call and in a later one.
+// A download that is cut again and again is resumed where it broke, in the same call and in a later one.
 func TestPullResumes(t *testing.T) {
 	h := newHub(t, someFiles())
 	s := settings(t, h)
@@ -188,7 +188,7 @@ func TestPullResumes(t *testing.T) {
 	}
 }
 
-// Servers that do not resume, and files that grew wrong, start again.
+// A download starts again if the server does not resume it at the end of the file.
 func TestPullStartsAgain(t *testing.T) {
 	for name, fault := range map[string]func(h *fakeHub, w http.ResponseWriter, r *http.Request) bool{
 		"no ranges": func(h *fakeHub, w http.ResponseWriter, r *http.Request) bool {
@@ -325,7 +325,7 @@ func TestPullRetries(t *testing.T) {
 	wantSnapshot(t, dir, h, wanted)
 }
 
-// Several at once share one download.
+// Several pulls at once share one download.
 func TestPullTogether(t *testing.T) {
 	h := newHub(t, someFiles())
 	s := settings(t, h)
@@ -454,7 +454,8 @@ func TestFromEnvironment(t *testing.T) {
 	}
 }
 
-// TestUnreachable: the cache does where the hub doesn't answer or refuses, unless it knows that there is no such revision.
+// TestUnreachable: the cache is used where the hub doesn't answer or refuses, unless it answers that there is no such
+// revision.
 func TestUnreachable(t *testing.T) {
 	h := newHub(t, someFiles())
 	s, n := settings(t, h), Name{"org", "model", "main"}
@@ -498,8 +499,8 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// TestNoLinks: on a file system without symbolic links the snapshot has the files, none is fetched twice, and a cache that was
-// copied so is taken, too.
+// TestNoLinks: on a file system without symbolic links the snapshot has the files, none is fetched twice, and a cache
+// that was copied without links is used, too.
 func TestNoLinks(t *testing.T) {
 	h := newHub(t, someFiles())
 	c, err := newClient(settings(t, h))
@@ -527,7 +528,7 @@ func TestNoLinks(t *testing.T) {
 	}
 }
 
-// FuzzAnswers: whatever the hub sends is an error, or names that stay in their folder.
+// FuzzAnswers: any answer of the hub is an error, or names that stay in their folder.
 func FuzzAnswers(f *testing.F) {
 	f.Add([]byte(`{"sha":"` + commit + `","siblings":[{"rfilename":"config.json"}]}`))
 	f.Add([]byte(`{"weight_map":{"x":"a.safetensors","y":"../b.safetensors"}}`))
@@ -544,7 +545,7 @@ func FuzzAnswers(f *testing.F) {
 	})
 }
 
-// What can't be fetched is named, with what would do.
+// The error names the files that can't be fetched, with the files that are wanted.
 func TestChooseWeights(t *testing.T) {
 	for _, c := range []struct {
 		files []string

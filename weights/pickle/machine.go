@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// value is what a pickle can make here: nil, bool, int64, float64, string, *tuple, *list, *dict, global, *storage or
-// *tensor. None of them copies another, so that memory grows with the program alone. Containers share what they hold, of
-// which a text would have a copy for each way to it: error texts name kinds.
+// value is a value of a pickle: nil, bool, int64, float64, string, *tuple, *list, *dict, global, *storage or *tensor.
+// None of them copies another, so that memory grows with the program alone. Containers share their items, and the text
+// of a value would repeat an item for each path to it; so error texts name kinds.
 type value any
 
 type (
@@ -33,7 +33,7 @@ type (
 	global string // "module name"
 )
 
-// container counts how deep what it holds goes.
+// container counts the depth of the containers in it.
 type container struct {
 	depth int
 	held  bool // by another container, so that it must not become deeper
@@ -41,7 +41,7 @@ type container struct {
 
 func (c *container) counted() *container { return c }
 
-// hold has the container hold items.
+// hold puts items into the container, and bounds its depth.
 func (c *container) hold(items []value) error {
 	if c.held {
 		return invalidf("the pickle adds to what is in another container already")
@@ -141,7 +141,7 @@ func (m *machine) take(n uint64) []byte {
 		m.failed = invalidf("the pickle ends in the middle")
 	}
 	if m.failed != nil {
-		return make([]byte, min(n, 8)) // for the fixed sizes; a longer one is looked at after failed
+		return make([]byte, min(n, 8)) // for the fixed sizes; failed is checked before longer ones are used
 	}
 	m.at += int(n)
 	return m.code[m.at-int(n) : m.at]
@@ -168,7 +168,7 @@ func (m *machine) push(v value) error {
 	return nil
 }
 
-// floor is the lowest place that pops may reach: what is below a mark belongs to whoever set it.
+// floor returns the lowest place that pops may reach: values below the last mark must stay.
 func (m *machine) floor() int {
 	if len(m.marks) == 0 {
 		return 0
@@ -185,7 +185,7 @@ func (m *machine) pop() (value, error) {
 	return v, nil
 }
 
-// popMark takes all down to the last mark.
+// popMark pops all values down to the last mark.
 func (m *machine) popMark() ([]value, error) {
 	if len(m.marks) == 0 {
 		return nil, invalidf("the pickle has no mark where it wants one")

@@ -16,14 +16,14 @@ var storages = map[global]struct {
 	"torch BoolStorage": {"BOOL", 1},
 }
 
-// The functions that a state dict calls. They are not called here: what they would return is made.
+// The functions that a state dict calls. They are not called here: their results are made directly.
 const (
 	orderedDict      global = "collections OrderedDict"
 	rebuildTensor    global = "torch._utils _rebuild_tensor_v2"
 	rebuildParameter global = "torch._utils _rebuild_parameter"
 )
 
-// object handles the opcodes by which a pickle could do harm elsewhere.
+// object handles the opcodes by which a pickle could do harm in Python.
 func (m *machine) object(op byte) error {
 	switch op {
 	case 'c': // GLOBAL
@@ -53,7 +53,7 @@ func (m *machine) object(op byte) error {
 	if err != nil {
 		return err
 	}
-	if op == 'b' { // BUILD: attributes of a dict (its "_metadata"), which are not looked at
+	if op == 'b' { // BUILD: attributes of a dict (its "_metadata"), which are ignored
 		if _, ok := arguments[0].(*dict); !ok {
 			return invalidf("the pickle sets attributes of %s", kindOf(arguments[0]))
 		}
@@ -66,8 +66,8 @@ func (m *machine) object(op byte) error {
 	return m.push(made)
 }
 
-// global lets a name pass that is one of a few. It is refused here and not where it is called, so that no way of calling
-// need be known.
+// global pushes a name that is one of a few, and refuses others. It refuses them here and not at calls, so that no way
+// of calling can be overlooked.
 func (m *machine) global(module, name string) error {
 	if m.failed != nil {
 		return m.failed
@@ -79,7 +79,7 @@ func (m *machine) global(module, name string) error {
 	return fmt.Errorf("%w: it names %.100q of module %.100q", ErrUnsafe, name, module)
 }
 
-// call makes what a function of a state dict would return.
+// call makes the result of a function of a state dict.
 func call(function, arguments value) (value, error) {
 	name, _ := function.(global)
 	t, ok := arguments.(*tuple)

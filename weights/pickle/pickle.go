@@ -1,6 +1,6 @@
-// Package pickle reads the tensors of a pytorch_model.bin: what torch.save writes of a state dict, in the zip format
-// since PyTorch 1.6 and in the one before. A pickle is a program that can call anything; this reader calls nothing. It
-// knows tensors and plain containers, and refuses a file that names anything else.
+// Package pickle reads the tensors of a pytorch_model.bin, a state dict that torch.save wrote, in the zip format since
+// PyTorch 1.6 and in the one before. A pickle is a program that can call anything; this reader calls nothing. It knows
+// tensors and plain containers, and refuses a file that names anything else.
 //
 // The package must not know checkpoints or files, and imports nothing of this module.
 package pickle
@@ -37,14 +37,14 @@ type Tensor struct {
 }
 
 const (
-	maxProgramBytes   = 1 << 20 // of the pickle itself, each of which may cost 90; that of 1,000 tensors has 150 kB
+	maxProgramBytes   = 1 << 20 // of the pickle itself; each may cost 90 of memory; that of 1,000 tensors has 150 kB
 	maxDirectoryBytes = 8 << 20 // of the zip's list of files
 	maxRank           = 64
 	maxDepth          = 16      // of containers in containers; a state dict has 3
 	maxStack          = 1 << 13 // values at a time; torch.save collects 1,000 pairs
 )
 
-// Parse returns the tensors of a file of some bytes, in its order. It does not read their data.
+// Parse returns the tensors of a file of size bytes, in its order. It does not read their data.
 func Parse(file io.ReaderAt, size int64) ([]Tensor, error) {
 	r := io.NewSectionReader(file, 0, size)
 	const local = "PK\x03\x04" // begins a zip
@@ -58,7 +58,7 @@ func Parse(file io.ReaderAt, size int64) ([]Tensor, error) {
 	return parseLegacy(r)
 }
 
-// readPart returns bytes that the file has.
+// readPart returns a part of the file, which must lie within it.
 func readPart(r *io.SectionReader, offset, size int64) ([]byte, error) {
 	data := make([]byte, size)
 	if n, err := r.ReadAt(data, offset); err != nil && n < len(data) {
@@ -123,8 +123,8 @@ func parseZip(r *io.SectionReader) ([]Tensor, error) {
 // span is a part of a file.
 type span struct{ offset, size int64 }
 
-// storedAt returns where the content of an entry is. torch.save does not compress, so what is compressed is no checkpoint,
-// and need not be unpacked to know that.
+// storedAt returns the place of an entry's content. torch.save does not compress, so a file with a compressed entry is
+// no checkpoint, and is refused without unpacking it.
 func storedAt(f *zip.File, r *io.SectionReader) (span, error) {
 	offset, err := f.DataOffset()
 	if err != nil {
@@ -140,7 +140,7 @@ func storedAt(f *zip.File, r *io.SectionReader) (span, error) {
 	return span{offset, int64(size)}, nil
 }
 
-// limitedReader stops a list of files that has no end in sight: each of its entries costs more memory than it has bytes.
+// limitedReader bounds the bytes of the list of files: each of its entries costs more memory than it has bytes.
 type limitedReader struct {
 	*io.SectionReader
 
@@ -157,13 +157,13 @@ func (r *limitedReader) ReadAt(p []byte, offset int64) (int, error) {
 	return n, err
 }
 
-// legacyMagic is what files of PyTorch before 1.6 begin with, pickled: 0x1950a86a20f9469cfc6c.
+// legacyMagic is the start of a file of PyTorch before 1.6: 0x1950a86a20f9469cfc6c, pickled.
 const legacyMagic = "\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 
 // parseLegacy reads five pickles, of magic number, protocol version, system, state dict and the keys of the storages,
 // and then each storage: its number of elements in 8 bytes, and its data.
 func parseLegacy(r *io.SectionReader) ([]Tensor, error) {
-	// The pickles are read at once, and what may follow them: each is bounded, and so are all.
+	// All pickles are read at once, perhaps with data after them. The bound of one pickle is that of all together.
 	head, err := readPart(r, 0, min(r.Size(), maxProgramBytes))
 	if err != nil {
 		return nil, err
@@ -202,7 +202,7 @@ func parseLegacy(r *io.SectionReader) ([]Tensor, error) {
 	return stateDict(results[2])
 }
 
-// stateDict takes the tensors out of what a pickle made.
+// stateDict takes the tensors out of a pickle's result.
 func stateDict(top value) ([]Tensor, error) {
 	d, ok := top.(*dict)
 	if !ok {

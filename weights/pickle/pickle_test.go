@@ -30,7 +30,7 @@ func read(tb testing.TB, name string) []byte {
 
 func parse(data []byte) ([]Tensor, error) { return Parse(bytes.NewReader(data), int64(len(data))) }
 
-// numbers decodes a tensor, by itself.
+// numbers decodes a tensor, independently of package weights.
 func numbers(t *testing.T, file []byte, x Tensor) []float64 {
 	t.Helper()
 	decode := map[string]struct {
@@ -56,7 +56,7 @@ func numbers(t *testing.T, file []byte, x Tensor) []float64 {
 	return all
 }
 
-// TestFormats: what torch.save wrote, in each of its formats, is what PyTorch has.
+// TestFormats: files of torch.save, in each of its formats, have the shapes and values that PyTorch has.
 func TestFormats(t *testing.T) {
 	var want map[string]struct {
 		Shape  []int
@@ -157,8 +157,8 @@ func archive(tb testing.TB, files map[string]string, method uint16) []byte {
 	return out.Bytes()
 }
 
-// TestHostile: what is built to cost much is refused soon, and in less than 100 MB: all that was ever allocated, which
-// counts each array that grew several times, is hardly more.
+// TestHostile: files that are built to cost much are refused within a minute and in less than 100 MB. The total of all
+// allocations, which counts each array that grew several times, is below 110 MiB.
 func TestHostile(t *testing.T) {
 	many := map[string]string{}
 	for i := range 300_000 {
@@ -190,7 +190,7 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// FuzzParse: any bytes are an error, or tensors whose data have the size that type and shape ask for.
+// FuzzParse: any bytes are an error, or tensors with data of the size that type and shape ask for.
 func FuzzParse(f *testing.F) {
 	for _, name := range []string{"zip.bin", "protocol4.bin", "legacy.bin", "refused_function.bin", "refused_transposed.bin"} {
 		f.Add(read(f, name))
@@ -213,7 +213,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// FuzzProgram puts any program into an archive that is whole, which bytes of a mutated archive seldom are.
+// FuzzProgram runs any program by itself, since the bytes of a mutated archive are seldom a whole archive.
 func FuzzProgram(f *testing.F) {
 	f.Add([]byte("\x80\x02}q\x00X\x01\x00\x00\x00aq\x01ctorch._utils\n_rebuild_tensor_v2\nq\x02((X\x07\x00\x00\x00storagectorch\n" +
 		"FloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x04tQK\x00K\x02\x85K\x01\x85\x89ccollections\nOrderedDict\n)RtRs."))

@@ -15,7 +15,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// goldenTensor makes the tensor of a number that tools/model/golden/quantize.py makes: see there.
+// goldenTensor makes the same tensor for a number as tools/model/golden/quantize.py: see there.
 func goldenTensor(number, rows, columns int) []float32 {
 	state := uint64(number + 1)
 	uniform := func() float32 {
@@ -45,7 +45,7 @@ func goldenTensor(number, rows, columns int) []float32 {
 	return w
 }
 
-// storage is how a type rounds float32, and its bytes.
+// storage has, for each type, the rounding of a float32, and its bytes.
 var storage = map[string]struct {
 	round  func(float32) float32
 	append func([]byte, float32) []byte
@@ -209,7 +209,7 @@ func TestZerosStay(t *testing.T) {
 	})
 }
 
-// TestSlices: groups stand alone, so a matrix can be quantised in parts.
+// TestSlices: groups are independent, so a matrix can be quantised in parts.
 func TestSlices(t *testing.T) {
 	a := Affine{GroupSize: 64, Bits: 3}
 	w := goldenTensor(3, 4, 128)

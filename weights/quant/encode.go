@@ -27,7 +27,7 @@ func (q Quantized) Encode(w []float32) {
 func (a Affine) Fit(w []float32) (scale, bias float32) {
 	low, high := w[0], w[0]
 	for _, v := range w[1:] {
-		// Not min and max, which take care of NaN and of the sign of 0, at twice the time.
+		// Not min and max, which handle NaN and the sign of 0, in twice the time.
 		if v < low {
 			low = v
 		}
@@ -47,9 +47,9 @@ func (a Affine) Fit(w []float32) (scale, bias float32) {
 	return edge / zero, edge
 }
 
-// round computes the codes of one group: rint(clip((w - bias) / scale, 0, levels)), which is what MLX computes in the
-// other order. 2^23 is where float32 counts in ones: the sum rounds to nearest, ties to even, and its low bits are the
-// code. A NaN becomes 0.
+// round computes the codes of one group: rint(clip((w - bias) / scale, 0, levels)), which MLX computes in the other
+// order. From 2^23 on, float32 has steps of 1: the sum rounds to nearest, ties to even, and its low bits are the code. A
+// NaN becomes 0.
 func (a Affine) round(codes []uint8, w []float32, scale, bias float32) {
 	const ones = 1 << 23
 	top := float32(a.Levels())

@@ -2,7 +2,7 @@ package quant
 
 import "encoding/binary"
 
-// Pack writes the codes of one group, whose bits fill whole words.
+// Pack writes the codes of one group. Their bits fill whole words.
 func (a Affine) Pack(words []uint32, codes []uint8) {
 	if a.Bits == 8 {
 		for i := range words {

@@ -23,7 +23,7 @@ var (
 	bitWidths  = []int{2, 3, 4, 6, 8}
 )
 
-// Check says why the scheme does not exist.
+// Check returns an error if the scheme does not exist.
 func (a Affine) Check() error {
 	if !slices.Contains(groupSizes, a.GroupSize) {
 		return fmt.Errorf("quant: group size %d, want one of %d", a.GroupSize, groupSizes)

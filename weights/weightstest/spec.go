@@ -1,8 +1,8 @@
-// Package weightstest writes small BERT cross-encoder checkpoints whose values come from a seed, as the folders that
-// Hugging Face's tools write: tests and tools/model/golden make the same bytes from the same Spec, so the checkpoints
-// themselves need not be in the repository.
+// Package weightstest writes small BERT cross-encoder checkpoints, with values from a seed, as the folders that Hugging
+// Face's tools write: tests and tools/model/golden make the same bytes from the same Spec, so the checkpoints themselves
+// need not be in the repository.
 //
-// It must not know the packages it tests: it imports nothing of ours.
+// It must not know the packages it tests: it imports nothing of this module.
 package weightstest
 
 import "fmt"
@@ -32,15 +32,15 @@ type Spec struct {
 	BertProcessing bool     // post_processor BertProcessing rather than TemplateProcessing
 	OwnLimits      bool     // tokenizer.json carries truncation and padding sections, which must change nothing
 
-	// Change returns what element i of a tensor is to be, where it would be v. Nil: it stays.
+	// Change returns the value of element i of a tensor in place of v. Nil: v stays.
 	Change func(tensor string, i int, v float32) float32
 }
 
 // veryLarge is transformers' "no limit" as it appears in many a tokenizer_config.json; it fits no integer type.
 const veryLarge = rawNumber("1000000000000000019884624838656")
 
-// Specs returns the three checkpoints whose logits are in engine/testdata/goldens_random.json. Between them they have
-// every activation and dtype, both prefixes, shards, several labels, head sizes 16, 32 and 8, and the oddities of
+// Specs returns the three checkpoints that have their logits in engine/testdata/goldens_random.json. Between them they
+// have every activation and dtype, both prefixes, shards, several labels, head sizes 16, 32 and 8, and the oddities of
 // real folders.
 func Specs() []Spec {
 	return []Spec{
@@ -60,7 +60,7 @@ func Specs() []Spec {
 			Name: "random_f16", Seed: 2, Hidden: 96, Layers: 3, Heads: 3, FeedForward: 256,
 			MaxPositions: 100, TypeVocab: 2, Labels: 1,
 			Activation: "relu", DType: "F16", Prefix: "", Shards: 1,
-			NormEps: 0.002, // large, so that a reader who ignores the key is found out
+			NormEps: 0.002, // large, so that a reader that ignores the key is found out
 			Config: map[string]any{
 				"sentence_transformers": map[string]any{
 					"activation_fn": "torch.nn.modules.linear.Identity", "version": "4.1.0",

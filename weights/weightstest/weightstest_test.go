@@ -17,7 +17,7 @@ import (
 
 func specs() []Spec { return append(Specs(), Tiny()) }
 
-// The goldens were made from these bytes: whoever changes a checkpoint makes engine/testdata/goldens_random.json anew
+// The goldens were made from these bytes: after a change of a checkpoint, make engine/testdata/goldens_random.json anew
 // (tools/model/golden).
 var wantSHA256 = map[string]map[string]string{
 	"random_f32": {

@@ -36,7 +36,7 @@ func Write(dir string, s Spec) error {
 	return nil
 }
 
-// Files returns what Write writes, by file name.
+// Files returns the files that Write writes, by name.
 func Files(s Spec) (map[string][]byte, error) {
 	special := map[string]any{
 		"cls_token": "[CLS]", "mask_token": "[MASK]", "pad_token": "[PAD]", "sep_token": "[SEP]", "unk_token": "[UNK]",
@@ -115,7 +115,7 @@ func (s *Spec) config() map[string]any {
 	return override(config, s.Config)
 }
 
-// tokenizerConfig returns tokenizer_config.json. It repeats what tokenizer.json says of case, because transformers 5
+// tokenizerConfig returns tokenizer_config.json. It repeats tokenizer.json's settings of case, because transformers 5
 // builds a BERT tokenizer anew from these keys and takes no more than the vocabulary from tokenizer.json.
 func (s *Spec) tokenizerConfig(special map[string]any) map[string]any {
 	config := map[string]any{
@@ -129,7 +129,7 @@ func (s *Spec) tokenizerConfig(special map[string]any) map[string]any {
 	return override(config, s.TokenizerKeys)
 }
 
-// override sets keys in config, and takes those out whose new value is nil.
+// override sets keys in config, and removes those with a new value of nil.
 func override(config, keys map[string]any) map[string]any {
 	for k, v := range keys {
 		if v == nil {

@@ -1,4 +1,4 @@
-// Package jsonl reads what the command line reads line by line: JSON objects, documents, pairs; and writes scores.
+// Package jsonl reads the command line's inputs line by line: JSON objects, documents, pairs; and writes scores.
 package jsonl
 
 import (
@@ -16,7 +16,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// maxLineSizeBytes bounds what one line of input may take in memory.
+// maxLineSizeBytes bounds the memory for one line of input.
 const maxLineSizeBytes = 16 << 20
 
 // Line is one line of an input file that isn't blank.
@@ -49,7 +49,7 @@ func Open(path string, stdin io.Reader) (io.ReadCloser, error) {
 	return os.Open(path)
 }
 
-// Name is what error texts call a file that Open opened.
+// Name returns the name of a file that Open opened, for error texts.
 func Name(path string) string {
 	if path == "" || path == "-" {
 		return "standard input"
@@ -57,10 +57,9 @@ func Name(path string) string {
 	return path
 }
 
-// Lines yields the lines of r that aren't blank, without line ends and without a byte order mark. A line that is not UTF-8 is
-// an error. It reads on a
-// goroutine of its own, because a read of a terminal can't be interrupted: when ctx ends, that goroutine is left
-// behind, for as long as the read lasts.
+// Lines yields the lines of r that aren't blank, without line ends and without a byte order mark. A line that is not UTF-8
+// is an error. It reads on a goroutine of its own, because a read of a terminal can't be interrupted: when ctx ends, that
+// goroutine is left behind, for as long as the read lasts.
 func Lines(ctx context.Context, r io.Reader) iter.Seq2[Line, error] {
 	return func(yield func(Line, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)

@@ -1,17 +1,17 @@
 // Package bulk scores millions of pairs on a fleet, by way of NATS JetStream: Submit cuts an input into chunks and puts
 // them into a stream, any number of Workers score them, Collect writes the results in the order of the input.
 //
-// A chunk's key is its job and its number. A worker takes a chunk, says now and then that it is still at it, publishes the
-// result under the key and only then acknowledges: a chunk whose worker died is given to another. The server takes one
-// result for each key and refuses all later ones, so that however often a chunk is scored, it has exactly one result. A
-// pair that workers die of is found by halving its chunk, and gets the reason for a result (isolate.go).
+// A chunk's key is its job and its number. A worker takes a chunk, tells the server now and then that it still works on it,
+// publishes the result under the key and only then acknowledges. If a worker dies, the server gives its chunk to another.
+// The server takes one result for each key and refuses all later ones, so that a chunk has exactly one result however
+// often it is scored. A pair that kills workers is found by halving its chunk; its result is an error text (isolate.go).
 //
-// What is kept for job J, all of it on the server:
+// The server keeps all state of a job J:
 //
 //	KV metalrank-bulk-jobs, key J         the Job: how it is cut, how far its submission is
-//	KV metalrank-bulk-workers             who is alive, and what they did; entries expire
-//	KV metalrank-bulk-trouble-J, key N    what is known of chunk N, whose workers die
-//	stream metalrank-bulk-work-J          subject metalrank.bulk.J.work.N: chunks that are to be scored
+//	KV metalrank-bulk-workers             the live workers and their counts; entries expire
+//	KV metalrank-bulk-trouble-J, key N    the state of the search in chunk N, which could not be scored as a whole
+//	stream metalrank-bulk-work-J          subject metalrank.bulk.J.work.N: chunks to be scored
 //	stream metalrank-bulk-results-J       subject metalrank.bulk.J.result.N: one result for each chunk
 //
 // The package must not know where pairs come from and how results are written: package table does.
@@ -33,10 +33,10 @@ const (
 
 var jobName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
-// ErrName marks what can't be the name of a job.
+// ErrName marks a text that can't be the name of a job.
 var ErrName = errors.New("bulk: not the name of a job")
 
-// CheckName says whether a job may be called name.
+// CheckName returns an ErrName where a job can't be called name.
 func CheckName(name string) error {
 	if !jobName.MatchString(name) {
 		return fmt.Errorf("%w: %q: want 1 to 64 of A-Z, a-z, 0-9, - and _", ErrName, name)
@@ -51,10 +51,10 @@ func troubleBucket(job string) string { return "metalrank-bulk-trouble-" + job }
 func workSubject(job, chunk string) string   { return "metalrank.bulk." + job + ".work." + chunk }
 func resultSubject(job, chunk string) string { return "metalrank.bulk." + job + ".result." + chunk }
 
-// chunkKey is how subjects and keys name the chunk of a number, from 0.
+// chunkKey returns the name of a chunk in subjects and keys: its number, from 0, in decimal.
 func chunkKey(number int) string { return strconv.Itoa(number) }
 
-// parseWorkSubject is the number in a subject that workSubject made.
+// parseWorkSubject returns the number in a subject that workSubject made.
 func parseWorkSubject(job, subject string) (int, error) {
 	key, ok := strings.CutPrefix(subject, workSubject(job, ""))
 	number, err := strconv.Atoi(key)

@@ -34,7 +34,7 @@ func TestWorkersShareAJob(t *testing.T) {
 		begun := sync.OnceFunc(all.Done)
 		scorers[i] = &scorer{before: func(context.Context, []engine.Pair) error {
 			begun()
-			all.Wait() // so that no worker has done all before the others are up
+			all.Wait() // or one worker might do all before the others are up
 			return nil
 		}}
 		stop := work(t, connect(t, url), &Worker{Name: fmt.Sprint("worker", i), Scorer: scorers[i]})
@@ -73,7 +73,7 @@ func TestWorkersShareAJob(t *testing.T) {
 	}
 }
 
-// die ends a worker's connection, as kill -9 does: nothing that it does afterwards reaches the server.
+// die closes a worker's connection, as kill -9 does: nothing that the worker does afterwards reaches the server.
 func die(ctx context.Context, c *Client) error {
 	c.conn.Close()
 	<-ctx.Done()
@@ -100,7 +100,7 @@ func TestChunkOfDeadWorkerIsGivenToAnother(t *testing.T) {
 	collect(t, submitter, "a", pairs)
 }
 
-// beating is a chunk's message of which a worker says now and then that it is at it.
+// beating is a chunk's message that records the worker's signs of life.
 type beating struct {
 	jetstream.Msg
 
@@ -113,7 +113,7 @@ func (b *beating) InProgress() error {
 	return nil
 }
 
-// A worker that takes longer than the wait for its acknowledgement keeps its chunk, by signs of life: two of them may be lost.
+// A worker that takes longer than AckWait keeps its chunk by signs of life, of which two in a row may be lost.
 func TestSlowWorkerGivesSignsOfLife(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -137,8 +137,8 @@ func TestSlowWorkerGivesSignsOfLife(t *testing.T) {
 	})
 }
 
-// A chunk that is in the stream twice, as when a submission is repeated after the server forgot the ids, and a result that comes
-// twice, change nothing.
+// A chunk that is in the stream twice, as when a submission is repeated after the server forgot the ids, changes nothing;
+// neither does a second result.
 func TestDuplicatesChangeNothing(t *testing.T) {
 	t.Parallel()
 	url := serve(t)
@@ -146,7 +146,7 @@ func TestDuplicatesChangeNothing(t *testing.T) {
 	c := connect(t, url)
 	j := submit(t, c, "a", pairs, small())
 	for number := range j.Chunks {
-		// As it is in the stream, but for the id.
+		// Published again as it is in the stream, without the id.
 		s, err := c.stream(t.Context(), workStream("a"))
 		if err != nil {
 			t.Fatal(err)
@@ -290,7 +290,7 @@ func TestSubmissionIsTakenUp(t *testing.T) {
 	if err != nil || j.Complete || j.Pairs < 140 || j.Pairs > 150 {
 		t.Fatalf("after it was cut off: %+v, %v", j, err)
 	}
-	// kill -9 leaves the entry behind what the stream has: chunks go there again, and have one result.
+	// After kill -9 the entry counts fewer chunks than the stream: these are published again, and have one result each.
 	j.Chunks, j.Pairs, j.Digest = 0, 0, nil
 	_, revision, err := c.job(t.Context(), "a")
 	if err != nil {
@@ -319,7 +319,7 @@ func TestSubmissionIsTakenUp(t *testing.T) {
 	collect(t, c, "a", pairs)
 }
 
-// A submission waits while the server has as much as it may, and goes on when workers have made room.
+// A submission waits while the server has MaxQueued chunks, and goes on when workers have made room.
 func TestSubmissionWaitsForRoom(t *testing.T) {
 	t.Parallel()
 	url := serve(t)
@@ -399,7 +399,7 @@ func TestServerIsRestarted(t *testing.T) {
 		for c.conn.IsConnected() || worker.conn.IsConnected() {
 			time.Sleep(time.Millisecond)
 		}
-		close(down) // with a result to hand in, and nobody to take it
+		close(down) // while the worker has a result to publish
 		restarted <- serverAt(t, address, store, "")
 	}()
 	collect(t, c, "a", pairs)
@@ -441,7 +441,7 @@ func TestModelsAreNotMixed(t *testing.T) {
 	c := connect(t, url)
 	j := submit(t, c, "a", pairs, small())
 	finish(t, c, &Worker{Scorer: &scorer{}})
-	// The last chunk's result comes from elsewhere.
+	// The last chunk's result becomes one of another model.
 	key := resultSubject("a", chunkKey(j.Chunks-1))
 	results, err := c.stream(t.Context(), resultStream("a"))
 	if err != nil {
@@ -472,7 +472,7 @@ func TestModelsAreNotMixed(t *testing.T) {
 	spec.Model = "hash"
 	submit(t, c, "b", pairs, spec)
 	stranger := &scorer{}
-	finish(t, connect(t, url), &Worker{Scorer: stranger, Model: "other"}) // as soon as it has seen that there is nothing for it
+	finish(t, connect(t, url), &Worker{Scorer: stranger, Model: "other"}) // ends once it finds no job for its model
 	if stranger.calls.Load() != 0 {
 		t.Errorf("a worker of another model scored %d times", stranger.calls.Load())
 	}
@@ -483,7 +483,7 @@ func TestModelsAreNotMixed(t *testing.T) {
 	collect(t, c, "b", pairs)
 }
 
-// A job that is removed while a worker is at it holds nobody up.
+// A job that is removed while a worker scores it doesn't stop the worker.
 func TestJobIsRemovedUnderWay(t *testing.T) {
 	t.Parallel()
 	url := serve(t)
@@ -504,7 +504,7 @@ func TestJobIsRemovedUnderWay(t *testing.T) {
 	<-removed
 	submit(t, c, "b", pairs, small())
 	collect(t, c, "b", pairs)
-	submit(t, c, "a", pairs, small()) // another of its name
+	submit(t, c, "a", pairs, small()) // another job of the same name
 	collect(t, c, "a", pairs)
 	if err := stop(); err != nil {
 		t.Error(err)

@@ -19,13 +19,13 @@ type chunk struct {
 }
 
 const (
-	maxChunkBytes = 64 << 20 // decompressed: a limit for what comes from a server, too
+	maxChunkBytes = 64 << 20 // decompressed; also limits messages from the server
 	maxChunkPairs = 4096
 	chunkMagic    = "MRC1"
 	resultMagic   = "MRR1"
 )
 
-// What goes over the wire is a zstd frame with a checksum, of
+// A message on the wire is a zstd frame with a checksum, of
 //
 //	chunk   "MRC1" first count, then for each pair: query+1, query, text, text
 //	result  "MRR1" first count labels model, count·labels scores, failed, then for each failed pair: place, reason
@@ -33,7 +33,7 @@ const (
 // where numbers are uvarints, a text is its length and its bytes, and a score is a little-endian float64. For a query the
 // length plus one is written, and 0 stands for the query of the pair before. Place counts from the first pair.
 
-// errFormat marks bytes that are none of ours, or damaged.
+// errFormat marks bytes that are not of this format, or damaged.
 var errFormat = errors.New("bulk: not a message of this format")
 
 // coder returns an encoder and a decoder for whole messages, which may be used by several goroutines at once.
@@ -63,7 +63,7 @@ func decompress(data []byte) ([]byte, error) {
 	return plain, nil
 }
 
-// plainSize is about how many bytes a pair takes in a chunk, after a pair with query before.
+// plainSize estimates the bytes of a pair in a chunk, where the pair in front of it has the query before.
 func plainSize(p engine.Pair, before string) int {
 	size := len(p.Document) + 2*binary.MaxVarintLen32
 	if p.Query != before {
@@ -72,10 +72,10 @@ func plainSize(p engine.Pair, before string) int {
 	return size
 }
 
-// encode returns the chunk as it travels.
+// encode returns the chunk's message.
 func (c *chunk) encode() []byte { return compress(c.plain()) }
 
-// plain is what encode compresses; unlike that, it is the same for all versions of the compressor.
+// plain returns the bytes that encode compresses; unlike encode's, they are the same for all versions of the compressor.
 func (c *chunk) plain() []byte {
 	b := append([]byte(nil), chunkMagic...)
 	b = binary.AppendUvarint(b, uint64(c.first))
@@ -120,12 +120,12 @@ func decodeChunk(data []byte) (*chunk, error) {
 	return c, r.end()
 }
 
-// result is what became of a chunk.
+// result is the outcome of a chunk: scores, and the pairs that failed.
 type result struct {
 	first  int // index of the chunk's first pair, in the job
 	count  int // of pairs
 	labels int
-	model  string    // what scored them, as Worker.Model names it
+	model  string    // that scored them, as Worker.Model names it
 	scores []float64 // [count, labels]; zeros for a pair that failed
 	failed []failure // by place
 }
@@ -186,7 +186,7 @@ func appendText(b []byte, text string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(text))), text...)
 }
 
-// reader takes a message apart; after the first error it returns zeros.
+// reader parses a message; after the first error it returns zeros.
 type reader struct {
 	rest []byte
 	err  error
@@ -205,7 +205,7 @@ func (r *reader) magic(want string) {
 	}
 }
 
-// number reads a number that may be most.
+// number reads a number from 0 to most.
 func (r *reader) number(most int) int {
 	n, size := binary.Uvarint(r.rest)
 	if size <= 0 || n > uint64(max(most, 0)) {

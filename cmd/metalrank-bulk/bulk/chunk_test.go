@@ -54,7 +54,7 @@ func TestResultRoundTrip(t *testing.T) {
 	}
 }
 
-// Every cut, and every changed byte, is noticed.
+// A message that is cut off anywhere, or has any byte changed, is an error.
 func TestDamageIsNoticed(t *testing.T) {
 	for name, whole := range map[string][]byte{"chunk": chunks()[1].encode(), "result": results()[1].encode()} {
 		want, err := decompress(whole)
@@ -67,7 +67,7 @@ func TestDamageIsNoticed(t *testing.T) {
 			}
 			changed := bytes.Clone(whole)
 			changed[i] ^= 0x40
-			// A bit that says how much memory to set aside changes nothing.
+			// A changed window size in the frame's header may leave the content as it was.
 			if got, err := decompress(changed); err == nil && !bytes.Equal(got, want) || err != nil && !errors.Is(err, errFormat) {
 				t.Errorf("%s, byte %d changed: %v", name, i, err)
 			}
@@ -95,7 +95,7 @@ func TestDamageIsNoticed(t *testing.T) {
 	}
 }
 
-// What decodes encodes to what decodes alike.
+// A chunk that was decoded stays the same when it is encoded and decoded again.
 func FuzzChunk(f *testing.F) {
 	for _, c := range chunks()[:2] {
 		f.Add(c.plain())

@@ -15,7 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Connection says which server to use, and who we are there.
+// Connection names the server, and the identity to use there.
 type Connection struct {
 	URL       string // one or more, separated by commas. Empty: nats://127.0.0.1:4222
 	Name      string // how the server lists us
@@ -28,7 +28,7 @@ type Connection struct {
 	TLSCA        string // authorities to trust besides the system's
 	TLSCert      string // ours, with TLSKey
 	TLSKey       string
-	// OnChange is called with what became of the connection: "disconnected: …", "connected again to …". Nil: nothing is.
+	// OnChange is called when the connection changes or fails: "disconnected: …", "connected again to …". May be nil.
 	OnChange func(string)
 }
 
@@ -38,11 +38,11 @@ type Client struct {
 	js      jetstream.JetStream
 	jobs    jetstream.KeyValue
 	workers jetstream.KeyValue
-	streams sync.Map // name to jetstream.Stream: a handle is asked for once
+	streams sync.Map // name to jetstream.Stream: each is looked up once
 }
 
 const (
-	workerTTL     = 30 * time.Second // after which a worker that says nothing counts as gone
+	workerTTL     = 30 * time.Second // after which a silent worker counts as gone
 	reconnectWait = 250 * time.Millisecond
 	callTimeout   = 10 * time.Second // of one exchange with the server
 	retryWait     = 250 * time.Millisecond
@@ -144,7 +144,7 @@ func (c *Connection) options() ([]nats.Option, error) {
 	return options, nil
 }
 
-// secret is what a file holds, but for white space round it.
+// secret returns the text of a file without the white space around it. An empty text is an error.
 func secret(file string) (string, error) {
 	if file == "" {
 		return "", errors.New("bulk: a user needs a password file")
@@ -160,7 +160,7 @@ func secret(file string) (string, error) {
 	return trimmed, nil
 }
 
-// Close sends what is still to be sent, and disconnects.
+// Close sends buffered messages, and disconnects.
 func (c *Client) Close() {
 	_ = c.conn.FlushTimeout(time.Second) // a server that is gone gets nothing
 	c.conn.Close()
@@ -179,8 +179,8 @@ func (c *Client) stream(ctx context.Context, name string) (jetstream.Stream, err
 	return s, err
 }
 
-// publish puts a message into a stream of a job, and waits for the server that has none at the moment. A job that is not there any
-// more is an ErrNoJob: nothing answers for its streams, as nothing does while the server starts.
+// publish puts a message into a stream of a job, and repeats that while no stream answers: the server may be starting. If
+// the job has been removed, its stream never answers, and the error is an ErrNoJob.
 func (c *Client) publish(ctx context.Context, job string, told func(error), m *nats.Msg, options ...jetstream.PublishOpt) error {
 	return persist(ctx, told, func(ctx context.Context) error {
 		_, err := c.js.PublishMsg(ctx, m, options...)
@@ -205,8 +205,8 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// lasting says whether an error of the server's will be the same when the call is repeated: what can pass is a server that
-// is away, is starting, or has no room.
+// lasting says whether a repeated call would fail with the same error. Other errors pass: the server is away, is starting,
+// or has no room.
 func lasting(err error) bool {
 	if errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrAuthorization) ||
 		errors.Is(err, nats.ErrPermissionViolation) {
@@ -225,10 +225,10 @@ func lasting(err error) bool {
 	}, func(target error) bool { return errors.Is(err, target) })
 }
 
-// errTaken marks a key that has a value already, or another than was expected.
+// errTaken marks a key that already has a value, or another one than expected.
 var errTaken = errors.New("bulk: it was changed")
 
-// taken says whether an error is errTaken, or the server's word for it.
+// taken says whether an error is errTaken, or the server's own error for it.
 func taken(err error) bool {
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
 		return api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||

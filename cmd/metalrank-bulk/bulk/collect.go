@@ -24,7 +24,7 @@ type Position struct {
 	Chunk int    `json:"chunk"`           // the next one's number
 	Pairs int    `json:"pairs"`           // before it
 	Aside int    `json:"aside"`           // of these, how many could not be scored
-	Model string `json:"model,omitempty"` // what scored those before it
+	Model string `json:"model,omitempty"` // of the result before it
 }
 
 // Collection is one call of Collect.
@@ -36,7 +36,7 @@ type Collection struct {
 	NoWait bool
 	// Mixed allows results of different models.
 	Mixed bool
-	// OnWait is called when nothing is to be had for now, every second or so. Nil: nothing is.
+	// OnWait is called about every second while no result is ready. May be nil.
 	OnWait func(*Status)
 }
 
@@ -51,9 +51,9 @@ var (
 
 const pollInterval = 100 * time.Millisecond
 
-// Collect hands all results of a job to the output, in order, as they come, and returns where it got to. What it has handed
-// over stays on the server until the job is removed. Errors: ErrNoJob, ErrUnfinished, ErrLost, ErrMixed, the output's, ctx's, the
-// server's.
+// Collect hands all results of a job to the output, in order, as they come, and returns the position that it reached.
+// Results stay on the server until the job is removed. Errors: ErrNoJob, ErrUnfinished, ErrLost, ErrMixed, the output's,
+// ctx's, the server's.
 func (c *Client) Collect(ctx context.Context, o Collection) (Position, error) {
 	at := o.From
 	job, err := c.patientJob(ctx, o.Job)
@@ -107,7 +107,8 @@ func (o *Collection) take(at *Position, data []byte) error {
 	return o.Output.Mark(*at)
 }
 
-// await waits until the next result may be there, or says why it never will be.
+// await waits about a second for the next result, and returns the job as it is then. Errors: ErrLost where no result can
+// come any more; with NoWait, ErrUnfinished where there is none yet.
 func (c *Client) await(ctx context.Context, o *Collection, at Position) (*Job, error) {
 	for begin := time.Now(); time.Since(begin) < time.Second; {
 		if o.NoWait {
@@ -148,7 +149,7 @@ func (c *Client) await(ctx context.Context, o *Collection, at Position) (*Job, e
 	return s.Job, nil
 }
 
-// patientJob is Job that waits for a server that is away.
+// patientJob is Job, but waits while the server is away.
 func (c *Client) patientJob(ctx context.Context, name string) (j *Job, err error) {
 	err = persist(ctx, nil, func(ctx context.Context) (err error) {
 		j, err = c.Job(ctx, name)

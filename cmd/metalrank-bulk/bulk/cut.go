@@ -6,24 +6,24 @@ import (
 	"github.com/metalrank/metalrank/engine"
 )
 
-// cutter cuts pairs into chunks. Where it cuts depends on the pairs and the Spec alone, so that a submission that is taken
-// up again makes the same chunks.
+// cutter cuts pairs into chunks. The cuts depend on the pairs and the Spec alone, so that a resumed submission makes the
+// same chunks.
 type cutter struct {
 	spec   *Spec
 	pairs  []engine.Pair // of the chunk that is being filled
 	first  int           // index of its first pair
-	tokens int           // that they have, about
-	bytes  int           // that they take before compression, about
+	tokens int           // an estimate of theirs
+	bytes  int           // an estimate of theirs, before compression
 }
 
-// estimateTokens is about how many tokens a pair has: an English word piece is some four bytes. It only sizes chunks, and a
-// worker's engine packs batches by true lengths, so that submitting needs no tokenizer.
+// estimateTokens estimates the tokens of a pair: an English word piece is some four bytes. It only sizes chunks; a worker's
+// engine packs batches by true lengths. So submitting needs no tokenizer.
 func estimateTokens(p engine.Pair, most int) int {
 	const bytesPerToken, specials = 4, 3
 	return min((len(p.Query)+len(p.Document))/bytesPerToken+specials, most)
 }
 
-// add takes a pair, and returns a chunk if one is full without it.
+// add takes a pair. If it doesn't fit into the current chunk, add returns that chunk and begins the next one with the pair.
 func (c *cutter) add(p engine.Pair) (*chunk, error) {
 	before := ""
 	if n := len(c.pairs); n > 0 {
@@ -45,10 +45,11 @@ func (c *cutter) add(p engine.Pair) (*chunk, error) {
 	return full, nil
 }
 
-// chunkRoom is what a message has besides its pairs: headers, the subject, and what zstd adds to what it can't compress.
+// chunkRoom is the bytes reserved in a message besides its pairs: headers, the subject, and zstd's overhead on
+// incompressible data.
 const chunkRoom = 1 << 9
 
-// flush returns what there is as a chunk, or nil.
+// flush returns the pairs so far as a chunk, or nil if there are none.
 func (c *cutter) flush() *chunk {
 	if len(c.pairs) == 0 {
 		return nil

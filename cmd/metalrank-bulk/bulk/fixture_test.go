@@ -21,13 +21,13 @@ import (
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
-		// The server's, for the life of the process.
+		// These goroutines of the server's run as long as the process.
 		goleak.IgnoreTopFunction("github.com/nats-io/nats-server/v2/server/pse.periodic"),
 		goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server.(*jetStream).monitorCluster"),
 	)
 }
 
-// patience ends a test that hangs. Nothing is expected to take as long, on a slow and busy machine either.
+// patience ends a test that hangs. Nothing takes as long, even on a slow and busy machine.
 const patience = 5 * time.Minute
 
 // until waits for a condition.
@@ -40,7 +40,7 @@ func until(t *testing.T, what string, met func() bool) {
 	}
 }
 
-// serverAt runs a server that keeps what it has in store; address is the one it must have.
+// serverAt runs a server on address, with its data in the folder store.
 func serverAt(t *testing.T, address, store, token string) *embedded.Server {
 	t.Helper()
 	s, err := embedded.Start(embedded.Config{Listen: address, Store: store, Token: token})
@@ -68,7 +68,7 @@ func connect(t *testing.T, url string) *Client {
 	return c
 }
 
-// somePairs are n different ones.
+// somePairs returns n different pairs.
 func somePairs(n int) []engine.Pair {
 	pairs := make([]engine.Pair, n)
 	for i := range pairs {
@@ -87,7 +87,7 @@ func each(pairs []engine.Pair) iter.Seq2[engine.Pair, error] {
 	}
 }
 
-// small cuts chunks of eight or so of somePairs, and waits little.
+// small is a Spec for chunks of about eight of somePairs, and for short waits.
 func small() Spec { return Spec{ChunkTokens: 64, AckWait: time.Second, Tries: 1} }
 
 func submit(t *testing.T, c *Client, job string, pairs []engine.Pair, spec Spec) *Job {
@@ -162,7 +162,7 @@ func finish(t *testing.T, c *Client, w *Worker) {
 	}
 }
 
-// memory is an Output, which fails when it has most results.
+// memory is an Output that keeps results. It fails once it has most of them.
 type memory struct {
 	most   int // 0: never
 	scores []float64
@@ -200,7 +200,7 @@ func (m *memory) Mark(at Position) error {
 	return nil
 }
 
-// collect collects a job, and compares it with the pairs; those of failed have no score.
+// collect collects a job, and compares it with the pairs; those at the indexes failed have no score.
 func collect(t *testing.T, c *Client, job string, pairs []engine.Pair, failed ...int) *memory {
 	t.Helper()
 	m := &memory{}
@@ -239,8 +239,8 @@ func compare(t *testing.T, m *memory, pairs []engine.Pair, failed ...int) {
 	}
 }
 
-// freeAddress is one that was free a moment ago, below the range from which the system takes ports for clients, so that none
-// of those takes it before a server does.
+// freeAddress returns an address that was free a moment ago. Its port is below the range for outgoing connections, so that
+// none of these takes it before the server does.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	for {

@@ -11,13 +11,14 @@ import (
 	"github.com/metalrank/metalrank/engine"
 )
 
-// trouble is what is known of a chunk that could not be scored as a whole. It is on the server, since who holds the chunk
-// may die of it at any moment: what a worker tries is written down before, so that the next one knows what it died of.
+// trouble is the search for bad pairs in a chunk that could not be scored as a whole. It is kept on the server, since a
+// worker may die of the chunk at any moment: it writes down each span before it tries it, so that the next worker knows
+// which span killed it.
 type trouble struct {
 	Todo   []span  `json:"todo,omitempty"`   // still to be tried, the last one first
-	Good   []span  `json:"good,omitempty"`   // scored, in the memory of whoever had the chunk last
-	Trying *span   `json:"trying,omitempty"` // and by whom
-	By     string  `json:"by,omitempty"`
+	Good   []span  `json:"good,omitempty"`   // scored; the scores are in the memory of the last worker
+	Trying *span   `json:"trying,omitempty"` // being tried now
+	By     string  `json:"by,omitempty"`     // the worker that tries it
 	Bad    []aside `json:"bad,omitempty"`
 }
 
@@ -25,7 +26,7 @@ type trouble struct {
 type span struct {
 	First int `json:"first"` // place in the chunk
 	Count int `json:"count"`
-	Fails int `json:"fails,omitempty"` // how often it was tried in vain, as it is
+	Fails int `json:"fails,omitempty"` // how often exactly this span failed
 }
 
 // aside is a pair that could not be scored.
@@ -35,7 +36,7 @@ type aside struct {
 	Reason string `json:"reason"`
 }
 
-// isolation is an isolate under way.
+// isolation is the state of one call of isolate.
 type isolation struct {
 	worker   *Worker
 	task     *task
@@ -74,7 +75,7 @@ func (i *isolation) bucket(ctx context.Context) (jetstream.KeyValue, error) {
 	return i.worker.Client.js.KeyValue(ctx, troubleBucket(i.task.job.Name))
 }
 
-// load reads what workers before found out. What they tried last, they died of.
+// load reads the state that earlier workers left. A span that is still marked as being tried counts as failed.
 func (i *isolation) load(ctx context.Context) error {
 	err := persist(ctx, nil, func(ctx context.Context) error {
 		kv, err := i.bucket(ctx)
@@ -121,7 +122,7 @@ func (i *isolation) check() error {
 	return nil
 }
 
-// save writes down what is known; it fails if another worker has done so meanwhile, who then has the chunk.
+// save writes the state to the server. It fails if another worker has written it meanwhile: that worker has the chunk now.
 func (i *isolation) save(ctx context.Context) error {
 	value, err := json.Marshal(i.state)
 	if err != nil {
@@ -140,7 +141,7 @@ func (i *isolation) save(ctx context.Context) error {
 	})
 }
 
-// step tries one span, with nothing else in this worker meanwhile that it could die of.
+// step tries one span. The worker scores nothing else meanwhile, so that a crash is this span's fault.
 func (i *isolation) step(ctx context.Context) error {
 	i.worker.alone.Lock()
 	defer i.worker.alone.Unlock()
@@ -166,13 +167,13 @@ func (i *isolation) step(ctx context.Context) error {
 	return i.saveLate(ctx)
 }
 
-// giveBack says that it was not the span's fault.
+// giveBack puts a span back to be tried again: the failure was not its fault.
 func (i *isolation) giveBack(ctx context.Context, s span) error {
 	i.state.Todo, i.state.Trying = append(i.state.Todo, s), nil
 	return i.saveLate(ctx)
 }
 
-// saveLate is save for when the chunk's time may be up.
+// saveLate is save for when ctx may have ended; it has a timeout of its own.
 func (i *isolation) saveLate(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
 	defer cancel()

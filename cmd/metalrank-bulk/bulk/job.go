@@ -20,22 +20,22 @@ type Job struct {
 	Name    string    `json:"name"`
 	Created time.Time `json:"created"`
 	Spec    Spec      `json:"spec"`
-	// What has been submitted so far. A submission that is taken up again begins after it.
+	// The counts of the chunks and pairs submitted so far. A resumed submission continues after them.
 	Chunks   int    `json:"chunks"`
 	Pairs    int    `json:"pairs"`
-	Digest   []byte `json:"digest,omitempty"`  // of the chunks' bytes, each with the digest before it
+	Digest   []byte `json:"digest,omitempty"`  // SHA-256 of the digest before the last chunk and that chunk's bytes
 	Complete bool   `json:"complete"`          // all of the input has been submitted
 	Repairs  int    `json:"repairs,omitempty"` // submissions with Repair
 }
 
-// ID tells a job from another of the same name that came later, and from what it was before it was repaired.
+// ID differs between jobs of the same name, and changes when the job is repaired.
 func (j *Job) ID() string { return fmt.Sprintf("%s %d %d", j.Name, j.Created.UnixNano(), j.Repairs) }
 
 // Spec says how a job is cut and scored; it is fixed when the job is created. The zero value works.
 type Spec struct {
 	// ChunkTokens is about how many tokens a chunk has. 0: 16,384. Bounds: 64 to 1,048,576.
 	ChunkTokens int `json:"chunk_tokens"`
-	// MaxLength is what a pair counts for at most: longer ones are truncated by the model. 0: 512. Bounds: 8 to 1,048,576.
+	// MaxLength bounds the tokens that a pair counts for: models truncate longer ones. 0: 512. Bounds: 8 to 1,048,576.
 	MaxLength int `json:"max_length"`
 	// ChunkBytes bounds a chunk before it is compressed. 0: the server's max_payload, which Submit puts in.
 	ChunkBytes int `json:"chunk_bytes"`
@@ -46,10 +46,10 @@ type Spec struct {
 	Model string `json:"model,omitempty"`
 	// AckWait is how long a chunk stays with a worker that gives no sign of life. 0: 30 s. Bounds: 1 s to 1 h.
 	AckWait time.Duration `json:"ack_wait_ns"`
-	// Tries is how often a chunk is given to a worker as it is; then the pair that workers die of is looked for.
+	// Tries is how often a chunk is given to a worker as a whole; after that the pair that kills workers is searched for.
 	// 0: 3. Bounds: 1 to 100.
 	Tries int `json:"tries"`
-	// MaxQueued and MaxQueuedBytes bound what waits on the server; Submit waits meanwhile. 0: 4,096 chunks and 1 GiB.
+	// MaxQueued and MaxQueuedBytes bound the queue on the server; Submit waits while it is full. 0: 4,096 chunks and 1 GiB.
 	MaxQueued      int   `json:"max_queued"`
 	MaxQueuedBytes int64 `json:"max_queued_bytes"`
 	// MaxPending is how many chunks all workers together may hold. 0: 1,024. Bounds: 1 to 65,536.
@@ -58,7 +58,7 @@ type Spec struct {
 	Replicas int `json:"replicas"`
 }
 
-// bound is what one field of a Spec may be; zero stands for whatZeroMeans.
+// bound is the range of one field of a Spec, least to most. Zero stands for whatZeroMeans.
 type bound struct {
 	field                      string
 	value                      *int
@@ -77,7 +77,7 @@ func (s *Spec) bounds() []bound {
 	}
 }
 
-// normalize puts in what 0 stands for, and reports the first field that is out of its bounds.
+// normalize replaces zeros by their defaults, and reports the first field that is out of its bounds.
 func (s *Spec) normalize() error {
 	for _, b := range s.bounds() {
 		if *b.value == 0 {
@@ -102,7 +102,7 @@ func (s *Spec) normalize() error {
 	return nil
 }
 
-// Validate reports the first field that is out of its bounds. How large a chunk is depends on the server, and is left to Submit.
+// Validate reports the first field that is out of its bounds. A ChunkBytes of 0 depends on the server: Submit checks it.
 func (s Spec) Validate() error {
 	if s.ChunkBytes == 0 {
 		s.ChunkBytes = minChunkBytes
@@ -163,7 +163,7 @@ func (c *Client) Jobs(ctx context.Context) ([]*Job, error) {
 	return jobs, nil
 }
 
-// create makes what the server keeps for a job, all or what is lacking of it, and its entry last.
+// create makes a job's streams, consumer and bucket on the server, as far as they are missing, and its entry last.
 func (c *Client) create(ctx context.Context, j *Job) (err error) {
 	s := &j.Spec
 	if err := c.spread(ctx, s.Replicas); err != nil {
@@ -205,7 +205,7 @@ func (c *Client) create(ctx context.Context, j *Job) (err error) {
 	return nil
 }
 
-// spread keeps the entries of jobs and of workers on as many servers as the job that wants the most.
+// spread raises the replicas of the buckets of jobs and workers to at least replicas.
 func (c *Client) spread(ctx context.Context, replicas int) error {
 	for _, kv := range []jetstream.KeyValue{c.jobs, c.workers} {
 		status, err := kv.Status(ctx)
@@ -227,8 +227,8 @@ func (c *Client) spread(ctx context.Context, replicas int) error {
 	return nil
 }
 
-// settled waits until a stream that got more replicas is on all of their servers that are up, which are the majority. Before
-// that, all of it is lost with the one server that had it.
+// settled waits until a stream that got more replicas is current on all of its servers that are up, a majority. Before
+// that, the loss of the one server that had the stream loses all of it.
 func (c *Client) settled(ctx context.Context, stream string, replicas int) error {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
@@ -266,12 +266,12 @@ func (c *Client) save(ctx context.Context, j *Job, revision uint64) (uint64, err
 	return c.jobs.Update(ctx, j.Name, value, revision)
 }
 
-// Remove deletes a job and all that the server keeps of it, results included. Workers that are at it give up.
+// Remove deletes a job and all that the server keeps of it, results included. Workers give up its chunks.
 func (c *Client) Remove(ctx context.Context, name string) error {
 	if err := CheckName(name); err != nil {
 		return err
 	}
-	// The entry goes last: whoever is cut off here finds it, and can remove the rest.
+	// The entry goes last: if this is interrupted, another Remove finds the entry and deletes the rest.
 	_, _, err := c.job(ctx, name)
 	if err != nil {
 		return err

@@ -54,7 +54,7 @@ func certificate(t *testing.T, dir string) (cert, key string) {
 	return write(t, filepath.Join(dir, "cert.pem"), encode("CERTIFICATE", signed)), write(t, filepath.Join(dir, "key.pem"), encode("PRIVATE KEY", bytes))
 }
 
-// Users with passwords, over TLS, by a configuration file of nats-server's.
+// A server with users and passwords, over TLS, by a configuration file of nats-server.
 func TestServerWithUsersAndTLS(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -92,7 +92,7 @@ func TestServerWithUsersAndTLS(t *testing.T) {
 	}
 }
 
-// A pair that the server can't take is named, and what came before it stays.
+// The error for a pair that the server can't take names the pair; the pairs before it stay submitted.
 func TestPairThatIsTooLarge(t *testing.T) {
 	t.Parallel()
 	c := connect(t, serve(t))
@@ -105,13 +105,13 @@ func TestPairThatIsTooLarge(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "pair 30, alone in its chunk, takes") || !strings.Contains(err.Error(), "max_payload is 1048576") {
 		t.Fatal(err)
 	}
-	pairs[30].Document = strings.Repeat("long ", 1<<19) // which can
+	pairs[30].Document = strings.Repeat("long ", 1<<19) // which can be compressed
 	submit(t, c, "a", pairs, small())
 	finish(t, c, &Worker{Scorer: &scorer{}})
 	collect(t, c, "a", pairs)
 }
 
-// A cluster of three keeps a job on all of them: one is lost on the way, for good.
+// A cluster of three keeps a job on all three servers; one of them is lost for good before the job is done.
 func TestClusterLosesAServer(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a cluster takes ten seconds to find itself")

@@ -10,7 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// queue is where the slots of a worker get their tasks: from all jobs, the oldest first.
+// queue gives tasks to the slots of a worker: from all jobs, the oldest first.
 type queue struct {
 	worker *Worker
 
@@ -31,7 +31,7 @@ const lookInterval = 2 * time.Second
 
 func newQueue(w *Worker) *queue { return &queue{worker: w, done: map[string]bool{}} }
 
-// next waits for a task. Nil: there will be none, and the worker was told to end then.
+// next waits for a task. It returns nil where all jobs are done and the worker has UntilDone.
 func (q *queue) next(ctx context.Context) (*task, error) {
 	for {
 		sources, err := q.sources(ctx)
@@ -50,7 +50,7 @@ func (q *queue) next(ctx context.Context) (*task, error) {
 		if len(sources) == 0 && q.worker.UntilDone {
 			return nil, nil
 		}
-		// Nobody has work now: wait, where it will most likely come.
+		// No job has work now: wait, at the oldest job if there is one.
 		if len(sources) == 0 {
 			err = wait(ctx, idleWait)
 		} else {
@@ -116,7 +116,7 @@ func (q *queue) retire(ctx context.Context, s *source) error {
 	defer cancel()
 	info, err := s.consumer.Info(try)
 	if err != nil || info.NumPending > 0 || info.NumAckPending > 0 {
-		return ctx.Err() // another time
+		return ctx.Err() // it is asked again later
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -125,7 +125,7 @@ func (q *queue) retire(ctx context.Context, s *source) error {
 	return nil
 }
 
-// fetch takes one chunk of a job, or none. With patience it waits a little for one.
+// fetch takes one chunk of a job, or none. With patience it waits up to idleWait for one.
 func (q *queue) fetch(ctx context.Context, s *source, patience bool) (*task, error) {
 	var (
 		batch jetstream.MessageBatch
@@ -154,7 +154,7 @@ func (q *queue) fetch(ctx context.Context, s *source, patience bool) (*task, err
 	return t, nil
 }
 
-// pass waits out what will pass, and drops a job that is gone.
+// pass handles a fetch without a task: it drops a job that is gone, returns an error that won't pass, and else waits.
 func (q *queue) pass(ctx context.Context, s *source, err error) error {
 	switch {
 	case err == nil || errors.Is(err, context.DeadlineExceeded):

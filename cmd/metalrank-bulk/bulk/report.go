@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// WorkerStatus is what a worker says of itself.
+// WorkerStatus is a worker's report.
 type WorkerStatus struct {
 	Name           string    `json:"name"`
 	Model          string    `json:"model"`
@@ -20,11 +20,11 @@ type WorkerStatus struct {
 
 const (
 	reportInterval = 2 * time.Second
-	rateMemory     = 0.2 // the part that the newest interval has in the rate
+	rateMemory     = 0.2 // weight of the newest interval in the rate
 	goodbyeTimeout = time.Second
 )
 
-// tally is what a worker counts.
+// tally holds the counts of a worker.
 type tally struct {
 	mu     sync.Mutex
 	status WorkerStatus // guarded by mu
@@ -69,7 +69,7 @@ func (w *Worker) report(ctx context.Context) {
 		status.Name, status.Model = w.Name, w.Model
 		if value, err := json.Marshal(status); err == nil {
 			try, cancel := context.WithTimeout(ctx, reportInterval)
-			_, _ = w.Client.workers.Put(try, w.Name, value) // status does without; work goes on
+			_, _ = w.Client.workers.Put(try, w.Name, value) // if it fails, only status lacks it
 			cancel()
 		}
 		if wait(ctx, reportInterval) != nil {

@@ -20,9 +20,9 @@ type Submission struct {
 	Job   string
 	Spec  Spec
 	Pairs iter.Seq2[engine.Pair, error] // the input, from its beginning
-	// Repair puts in again what the server has neither as work nor as a result, as after a disk was lost.
+	// Repair submits again the chunks that the server has neither as work nor as a result, as after a disk was lost.
 	Repair bool
-	// OnProgress is called after each chunk. Nil: nothing is.
+	// OnProgress is called after each chunk, and when Submit begins to wait. May be nil.
 	OnProgress func(SubmitProgress)
 }
 
@@ -30,26 +30,26 @@ type Submission struct {
 type SubmitProgress struct {
 	Chunks, Pairs int
 	Skipped       int   // pairs of them that had been submitted before
-	Waiting       error // why nothing moves: the server is away, or has no room; nil: it moves
+	Waiting       error // why Submit waits: the server is away, or has no room; nil: it doesn't wait
 }
 
 // saveInterval is how often the job's entry is brought up to date.
 const saveInterval = time.Second
 
-// submitter is a Submit under way.
+// submitter is the state of one call of Submit.
 type submitter struct {
 	client   *Client
 	s        Submission
 	job      *Job
 	revision uint64 // of the job's entry
 	saved    time.Time
-	done     Job // what has been submitted in this run, or was before and has come by again; only counts and digest
-	before   Job // what had been before this run
+	done     Job // the part of the input that is read and submitted, now or before; only counts and digest
+	before   Job // the job's entry before this run
 }
 
-// Submit cuts the pairs into chunks and hands them to the server; it waits while that has no room. A job that is there
-// already is taken up where it ended, if pairs and Spec are the same. Errors: those of the pairs, ErrOtherInput, ctx's, the
-// server's.
+// Submit cuts the pairs into chunks and hands them to the server; it waits while that has no room. If the job exists
+// already, Submit resumes it where it ended; pairs and Spec must be the same. Errors: those of the pairs, ErrOtherInput,
+// ctx's, the server's.
 func (c *Client) Submit(ctx context.Context, s Submission) (*Job, error) {
 	if err := CheckName(s.Job); err != nil {
 		return nil, err
@@ -83,7 +83,7 @@ func (c *Client) Submit(ctx context.Context, s Submission) (*Job, error) {
 	return u.job, u.save(ctx)
 }
 
-// ErrOtherInput marks a job that is taken up with other pairs, or another Spec.
+// ErrOtherInput marks a job that is resumed with other pairs, or another Spec.
 var ErrOtherInput = errors.New("bulk: the job was begun with another input")
 
 func (u *submitter) other(what string) error {
@@ -104,7 +104,7 @@ func (u *submitter) open(ctx context.Context) error {
 	if errors.Is(err, ErrNoJob) {
 		j := &Job{Name: u.s.Job, Created: time.Now().UTC(), Spec: spec}
 		err = persist(ctx, u.waits, func(ctx context.Context) error { return u.client.create(ctx, j) })
-		if err == nil || taken(err) { // by an earlier try whose answer was lost, perhaps
+		if err == nil || taken(err) { // perhaps by an earlier try; its answer was lost
 			err = u.findCreated(ctx)
 		}
 	}
@@ -129,7 +129,7 @@ func (u *submitter) find(ctx context.Context) error {
 	})
 }
 
-// findCreated is find of an entry that is there: a server of a cluster that has yet to hear of it says that it isn't.
+// findCreated is find for an entry that exists. It repeats find, since a server of a cluster may not have the entry yet.
 func (u *submitter) findCreated(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
@@ -144,12 +144,12 @@ func (u *submitter) findCreated(ctx context.Context) error {
 	}
 }
 
-// waits says that the server is away.
+// waits reports that the submission waits for the server.
 func (u *submitter) waits(err error) {
 	u.tell(SubmitProgress{Chunks: u.done.Chunks, Pairs: u.done.Pairs, Waiting: err})
 }
 
-// put submits the next chunk, unless it had been.
+// put submits the next chunk, unless it was submitted before.
 func (u *submitter) put(ctx context.Context, c *chunk) error {
 	number, plain := u.done.Chunks, c.plain()
 	digest := sha256.Sum256(append(bytes.Clone(u.done.Digest), plain...))
@@ -184,8 +184,8 @@ func (u *submitter) tell(p SubmitProgress) {
 	}
 }
 
-// publish puts a chunk into the stream of work. Within the server's window, the id keeps it from being there twice; after
-// that it may be scored twice, and has one result all the same.
+// publish puts a chunk into the stream of work. Within the server's duplicate window, the message's id keeps the chunk from
+// being stored twice; after that it may be scored twice, but still has one result.
 func (u *submitter) publish(ctx context.Context, number int, data []byte, old bool) error {
 	key := chunkKey(number)
 	if most := u.client.conn.MaxPayload(); int64(len(data)) > most-chunkRoom {
@@ -212,7 +212,7 @@ func (u *submitter) publish(ctx context.Context, number int, data []byte, old bo
 
 // hasChunk says whether the server has a chunk, as work or as a result.
 func (c *Client) hasChunk(ctx context.Context, job, key string) (bool, error) {
-	// In this order: a result is there before its work is gone.
+	// In this order: the result is stored before the work is deleted.
 	for _, place := range []struct{ stream, subject string }{
 		{workStream(job), workSubject(job, key)}, {resultStream(job), resultSubject(job, key)},
 	} {
@@ -237,7 +237,7 @@ func (c *Client) hasChunk(ctx context.Context, job, key string) (bool, error) {
 func (u *submitter) save(ctx context.Context) error {
 	err := persist(ctx, nil, func(ctx context.Context) error {
 		revision, err := u.client.save(ctx, u.job, u.revision)
-		if taken(err) { // by an earlier try whose answer was lost, perhaps
+		if taken(err) { // perhaps by an earlier try; its answer was lost
 			var there *Job
 			if there, revision, err = u.client.job(ctx, u.job.Name); err == nil && !there.same(u.job) {
 				return fmt.Errorf("%w by another submission", errTaken)
@@ -255,7 +255,7 @@ func (u *submitter) save(ctx context.Context) error {
 	return nil
 }
 
-// same says whether two entries of a job say the same.
+// same says whether two entries of a job are equal.
 func (j *Job) same(other *Job) bool {
 	return j.Spec == other.Spec && j.Created.Equal(other.Created) && j.Chunks == other.Chunks && j.Pairs == other.Pairs &&
 		bytes.Equal(j.Digest, other.Digest) && j.Complete == other.Complete && j.Repairs == other.Repairs

@@ -13,7 +13,7 @@ import (
 	"github.com/metalrank/metalrank/engine"
 )
 
-// Scorer is what a worker needs of an engine.Engine.
+// Scorer is the part of engine.Engine that a worker uses.
 type Scorer interface {
 	Score(ctx context.Context, pairs []engine.Pair, options engine.Options) (*engine.Scores, error)
 }
@@ -23,7 +23,7 @@ type Worker struct {
 	Client *Client
 	Scorer Scorer
 	Name   string // how status lists it; unique in the fleet
-	Model  string // what scores, with its precision; results of different ones are not mixed
+	Model  string // name and precision of the model; results of different ones are not mixed
 	// InFlight is how many chunks are in work at a time: while one waits for the device, another is fetched or tokenised.
 	// 0: 4. Bounds: 1 to 1,024.
 	InFlight int
@@ -33,12 +33,12 @@ type Worker struct {
 	UntilDone bool
 	// ChunkTimeout is how long a chunk may take; then it counts as failed. 0: 10 min.
 	ChunkTimeout time.Duration
-	// Log is called with what an operator should know. Nil: nothing is.
+	// Log is called with messages for the operator. May be nil.
 	Log func(format string, args ...any)
 
 	tally tally
-	// Whole chunks are scored with it held for reading, spans of a chunk in trouble for writing: what a worker dies of while a
-	// span is tried is that span, and not a chunk in another slot.
+	// Held for reading while a whole chunk is scored, for writing while a span of a chunk in trouble is: if the worker dies
+	// then, it dies of that span, and not of a chunk in another slot.
 	alone sync.RWMutex
 }
 
@@ -61,8 +61,8 @@ func (w *Worker) Validate() error {
 	return nil
 }
 
-// Run works until ctx ends, which is no error: chunks in work go back to the server at once. Errors: the server's, where
-// repeating does not help.
+// Run works until ctx ends, which is no error: chunks in work go back to the server at once. Errors: ErrBroken, and the
+// server's, where repeating does not help.
 func (w *Worker) Run(ctx context.Context) error {
 	if w.InFlight == 0 {
 		w.InFlight = defaultInFlight
@@ -115,15 +115,15 @@ func (w *Worker) slot(ctx context.Context, q *queue) error {
 	return nil
 }
 
-// task is a chunk in a worker's hands.
+// task is a chunk that a worker has taken.
 type task struct {
 	job     *Job
 	message jetstream.Msg
 	number  int
-	tries   int // that the server has given it to a worker, this one included
+	tries   int // how often the server has given it to a worker, this time included
 }
 
-// handle scores a task and publishes its result. Whatever goes wrong, the chunk is the server's again.
+// handle scores a task and publishes its result. After an error the chunk goes back to the server.
 func (w *Worker) handle(ctx context.Context, t *task) error {
 	ctx, cancel := context.WithTimeout(ctx, w.ChunkTimeout)
 	defer cancel()
@@ -138,13 +138,13 @@ func (w *Worker) handle(ctx context.Context, t *task) error {
 		w.tally.add(r.count, time.Since(begin))
 	}
 	if err := w.settle(ctx, t, err); err != nil {
-		// The server gives it to somebody when nothing is heard of it.
+		// After AckWait the server gives the chunk to another worker.
 		w.Log("job %s, chunk %d: %v", t.job.Name, t.number, err)
 	}
 	return err
 }
 
-// settle tells the server what became of a task: err.
+// settle tells the server how a task ended: it acknowledges the task, drops it where the job was removed, or returns it.
 func (w *Worker) settle(ctx context.Context, t *task, err error) error {
 	switch {
 	case err == nil:
@@ -168,7 +168,7 @@ func (w *Worker) keepAlive(t *task) (stop func()) {
 		for {
 			select {
 			case <-ticker.C:
-				_ = t.message.InProgress() // if it doesn't arrive, somebody else gets the chunk, which does no harm
+				_ = t.message.InProgress() // if it doesn't arrive, another worker gets the chunk, which does no harm
 			case <-done:
 				return
 			}
@@ -204,12 +204,12 @@ func (w *Worker) process(ctx context.Context, t *task) (*result, error) {
 	if ctx.Err() != nil || errors.Is(err, engine.ErrOverloaded) {
 		return nil, err
 	}
-	// The process is alive, so that what the engine fails on can be looked for here and now; unless it fails on all.
+	// The process is alive, so it can search for the failing pair itself, unless the engine fails on all pairs.
 	w.Log("job %s, chunk %d, try %d: %v; looking for the pair", t.job.Name, t.number, t.tries, err)
 	return w.isolate(ctx, t, c)
 }
 
-// ErrBroken ends a Worker whose engine fails on any pair: it would set aside all that it gets.
+// ErrBroken ends a Worker if its engine fails on every pair: the worker would set aside all of them.
 var ErrBroken = errors.New("bulk: this worker's engine is broken")
 
 // broken tells an engine that fails on some pairs from one that fails on all.
@@ -231,14 +231,14 @@ func (w *Worker) whole(c *chunk, s *engine.Scores) *result {
 	return &result{first: c.first, count: len(c.pairs), labels: len(s.Labels), model: w.Model, scores: s.Values}
 }
 
-// unreadable is the result of a chunk whose bytes are damaged: how many pairs it had can't be told, so that Collect
+// unreadable returns the result for a chunk with damaged bytes. Its number of pairs is unknown, so it has none, and Collect
 // reports it.
 func (w *Worker) unreadable(err error) *result {
 	w.Log("a chunk is set aside: %v", err)
 	return &result{model: w.Model, failed: nil}
 }
 
-// publish puts a result into its place, unless one is there.
+// publish stores a result, unless the chunk has one.
 func (w *Worker) publish(ctx context.Context, t *task, r *result) error {
 	key := chunkKey(t.number)
 	message := &nats.Msg{Subject: resultSubject(t.job.Name, key), Data: r.encode()}

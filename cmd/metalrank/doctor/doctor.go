@@ -1,7 +1,7 @@
-// Package doctor examines a machine: whether every kernel computes what it should on every device that is there,
-// whether the embedded model scores as transformers does, and how quick the backends are beside one another.
+// Package doctor examines a machine: whether every kernel computes correct results on every device, whether the embedded
+// model scores as transformers does, and how quick the backends are beside one another.
 //
-// It must not print anything, nor know which devices there are: whoever asks opens them, and shows the Report.
+// It must not print anything, nor know which devices there are: the caller opens them, and shows the Report.
 package doctor
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/metalrank/metalrank/metal"
 )
 
-// Config says what to examine.
+// Config selects the parts to examine.
 type Config struct {
 	// Version is the program's, for the Report.
 	Version string
@@ -25,7 +25,7 @@ type Config struct {
 	OpenDevice func(driver string) (metal.Device, error)
 	// Drivers are names that OpenDevice takes: "metal", "sim". One that has no device is noted as absent.
 	Drivers []string
-	// Needed are those of Drivers whose absence is a fault: "metal" on a Mac.
+	// Needed are the Drivers that must have a device: "metal" on a Mac. If one has none, that is a fault.
 	Needed []string
 	// Kernels are the sources to examine. Nil: kernels.Files.
 	Kernels fs.FS
@@ -34,11 +34,11 @@ type Config struct {
 	Full bool
 	// SpeedTime is how long each backend is measured. 0: not at all.
 	SpeedTime time.Duration
-	// Progress is called with what is being done. Nil: nothing is called.
+	// Progress is called with the name of each step. May be nil.
 	Progress func(what string)
 }
 
-// A Report is what the examination found. A part that could not be done says why in its Error.
+// A Report holds the results of an examination. A part that could not be done has the reason in its Error.
 type Report struct {
 	Version string         `json:"version"`
 	Time    time.Time      `json:"time"`
@@ -46,17 +46,17 @@ type Report struct {
 	Drivers []Driver       `json:"drivers"`
 	Goldens []Golden       `json:"goldens"`
 	Speeds  []Speed        `json:"speeds,omitempty"`
-	// Notes are what was left out, or is missing without harm.
+	// Notes name parts that were left out, or are missing without harm.
 	Notes []string `json:"notes,omitempty"`
-	// Faults are what is wrong, worst first; none: all is well.
+	// Faults name all that is wrong, worst first; none: all is well.
 	Faults  []string `json:"faults,omitempty"`
 	Seconds float64  `json:"seconds"`
 }
 
-// Healthy says whether nothing is wrong.
+// Healthy says whether there are no faults.
 func (r *Report) Healthy() bool { return len(r.Faults) == 0 }
 
-// Examine makes a Report. Whatever is wrong with the machine is in there; the error is ctx's.
+// Examine makes a Report, which has all faults of the machine. The error is ctx's.
 func Examine(ctx context.Context, config Config) (*Report, error) {
 	if config.Kernels == nil {
 		config.Kernels = kernels.Files()

@@ -19,12 +19,12 @@ import (
 	"github.com/metalrank/metalrank/metal/sim/simtest"
 )
 
-// shared lends one simulator to many tests: whoever is examined closes the device.
+// shared lends one simulator to many tests: it ignores Close, since an examination closes its device.
 type shared struct{ metal.Device }
 
 func (shared) Close() error { return nil }
 
-// simulated is a Config whose "sim" is a simulator, and that has no other driver.
+// simulated returns a Config with a simulator as "sim", and no other driver.
 func simulated(t *testing.T, sources fs.FS) *Config {
 	t.Helper()
 	device := simtest.Open(t, sim.Config{})
@@ -39,7 +39,7 @@ func simulated(t *testing.T, sources fs.FS) *Config {
 	}
 }
 
-// spoilt are the kernels with old replaced by replacement in one file.
+// spoilt returns the kernels with old replaced by replacement in one file.
 func spoilt(t *testing.T, file, old, replacement string) fs.FS {
 	t.Helper()
 	files := fstest.MapFS{}
@@ -125,7 +125,7 @@ func TestHangingDevice(t *testing.T) {
 	}
 }
 
-// hanging never ends what is submitted.
+// hanging is a device on which no submission ends.
 type hanging struct{ metal.Device }
 
 func (h hanging) Submit(list *metal.CommandList) (metal.Pending, error) {
@@ -144,7 +144,7 @@ func (e endless) Wait(ctx context.Context) (metal.Timing, error) {
 	return metal.Timing{}, errors.Join(ctx.Err(), err)
 }
 
-// The whole, where no driver has a device: what is absent is a note, what is needed a fault; the CPU is examined.
+// A whole examination without devices: an absent driver is a note, or a fault if it is needed; the CPU is examined.
 func TestWithoutDevices(t *testing.T) {
 	for _, needed := range [][]string{nil, {"metal"}} {
 		config := Config{
@@ -188,7 +188,7 @@ func TestCancelled(t *testing.T) {
 	}
 }
 
-// What is no number is wrong.
+// A difference that is no finite number is wrong.
 func TestGoldenRight(t *testing.T) {
 	for _, c := range []struct {
 		difference float64

@@ -17,7 +17,7 @@ import (
 // the simulator some seconds on a slow machine.
 const caseTime = time.Minute
 
-// Driver is what a device made of the kernels' cases.
+// Driver is the result of the kernels' cases on a device.
 type Driver struct {
 	Name      string   `json:"name"`             // "metal", "sim"
 	Absent    bool     `json:"absent,omitempty"` // there is no such device, and Error says why
@@ -29,11 +29,11 @@ type Driver struct {
 	Cases    int       `json:"cases"`
 	Skipped  int       `json:"skipped,omitempty"` // cases of a file that did not compile
 	Failures []Failure `json:"failures,omitempty"`
-	Error    string    `json:"error,omitempty"` // what kept the rest from being run
+	Error    string    `json:"error,omitempty"` // why the rest was not run
 	Seconds  float64   `json:"seconds"`
 }
 
-// Failure is a case whose answer is wrong, or that did not run.
+// Failure is a case that has a wrong answer, or that did not run.
 type Failure struct {
 	Case    string   `json:"case"`
 	File    string   `json:"file"`              // "gemm.metal"
@@ -62,7 +62,7 @@ func (f Failure) String() string {
 		where, f.Case, f.Layout, *f.Element, f.Got, f.Want, f.Wrong, f.Elements)
 }
 
-// layouts are those that each case is run in.
+// layouts are the buffer layouts in which each case is run.
 var layouts = []struct {
 	name   string
 	layout problem.Layout

@@ -22,8 +22,8 @@ const simPairs = 8
 // system is a backend at a precision, and how far its logits may be from transformers' in fp32.
 type system struct {
 	backend, precision string
-	// allowed: for fp32 on a CPU what the order of additions makes of fp32; ten times that in the kernels, where sums have
-	// another order on each device; for fp16, its rounding through twelve layers; for int8, whose activations are rounded to
+	// allowed: for fp32 on a CPU, the effect of the order of additions; ten times that in the kernels, where sums have
+	// another order on each device; for fp16, its rounding through twelve layers; for int8, which rounds activations to
 	// 256 steps a token, twice the largest difference seen on the embedded model's evaluation set.
 	allowed float64
 }
@@ -38,12 +38,12 @@ var (
 	driverSystems = []system{{precision: engine.PrecisionFP16, allowed: 2e-2}, {precision: engine.PrecisionFP32, allowed: 1e-3}}
 )
 
-// Golden is how a system scores the embedded model's pairs, beside transformers.
+// Golden compares a system's logits of the embedded model's pairs with those of transformers.
 type Golden struct {
 	System  string `json:"system"`             // "cpu fp32"
 	Pairs   int    `json:"pairs"`              //
 	LeftOut int    `json:"left_out,omitempty"` // pairs
-	// Difference is the largest of a logit; -1: it is no number.
+	// Difference is the largest difference of a logit; -1: it is no finite number.
 	Difference float64 `json:"largest_difference"`
 	Allowed    float64 `json:"allowed"`
 	// Worst is the pair with that difference.
@@ -56,7 +56,7 @@ type Golden struct {
 // Right says whether every logit is near enough.
 func (g *Golden) Right() bool { return g.Error == "" && g.Difference >= 0 && g.Difference <= g.Allowed }
 
-// systems are those of the CPU, then of each driver whose device was there.
+// systems returns those of the CPU, then of each driver that has a device.
 func systems(drivers []Driver) []system {
 	all := slices.Clone(cpuSystems)
 	for _, d := range drivers {
@@ -141,7 +141,7 @@ func pairsOf(recorded []builtin.Golden) []engine.Pair {
 	return pairs
 }
 
-// finite is x, or -1 if JSON has no number for it.
+// finite returns x, or -1 for NaN and infinities, which JSON doesn't have.
 func finite(x float64) float64 {
 	if math.IsNaN(x) || math.IsInf(x, 0) {
 		return -1

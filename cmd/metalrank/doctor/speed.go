@@ -9,7 +9,7 @@ import (
 	"github.com/metalrank/metalrank/weights/builtin"
 )
 
-// speedRounds is in how many turns each system's time is spent, so that what else the machine does meets all of them.
+// speedRounds is the number of turns that a system's time is split into: so other load on the machine meets all systems.
 const speedRounds = 5
 
 // speedTokens is the longest pair that is measured. Four of 36 are longer, and would take two thirds of the time.
@@ -34,11 +34,11 @@ type runner struct {
 	rates  []float64 // of the rounds
 }
 
-// speeds measures every system whose times mean something, in turns.
+// speeds measures the systems in turns. It leaves out simulated ones: their times mean nothing.
 func (c *Config) speeds(ctx context.Context, drivers []Driver) []Speed {
 	recorded, err := builtin.Goldens()
 	if err != nil {
-		return nil // and the goldens' own part says so
+		return nil // the goldens' own part reports it
 	}
 	pairs := pairsOf(slices.DeleteFunc(recorded, func(r builtin.Golden) bool { return r.Tokens > speedTokens }))
 	var runners []*runner

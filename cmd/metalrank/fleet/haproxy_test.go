@@ -13,7 +13,7 @@ import (
 
 var update = flag.Bool("update", false, "write docs/operations/examples/*.cfg anew")
 
-// examples have a golden beside each fleet.
+// examples is the folder with example fleets, each with its golden beside it.
 const examples = "../../../docs/operations/examples"
 
 func TestHAProxyExamples(t *testing.T) {
@@ -53,7 +53,7 @@ func TestHAProxyExamples(t *testing.T) {
 	}
 }
 
-// TestHAProxyTakesIt has HAProxy itself look at a configuration, where there is one.
+// TestHAProxyTakesIt has HAProxy itself, where it is installed, check a configuration.
 func TestHAProxyTakesIt(t *testing.T) {
 	program, err := exec.LookPath("haproxy")
 	if err != nil {

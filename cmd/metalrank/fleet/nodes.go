@@ -1,5 +1,5 @@
-// Package fleet is what several servers behind one load balancer need: a list of them, HAProxy's configuration made from
-// it, and how many of them a load takes.
+// Package fleet describes several servers behind one load balancer: it reads a list of them, and makes HAProxy's
+// configuration from it. Package plan says how many of them a load takes.
 //
 // It must not know how a node scores.
 package fleet
@@ -27,8 +27,8 @@ type Nodes struct {
 	// Stats is where HAProxy's own page and metrics are. They ask for no password: it must be a loopback address.
 	// Default 127.0.0.1:8404.
 	Stats string `yaml:"stats"`
-	// RetryBytes is how large a request, headers and body, may be to be sent again to another node. HAProxy keeps it in
-	// a buffer, and makes all its buffers that large. Default 262,144. Bounds: 16,384 to 4 MiB.
+	// RetryBytes is the largest request, headers and body, that can be sent again to another node. HAProxy keeps it in a
+	// buffer, and makes all its buffers that large. Default 262,144. Bounds: 16,384 to 4 MiB.
 	RetryBytes int `yaml:"retry_bytes"`
 	// MaxConnections bounds how many clients are connected, and so the memory: about three buffers each. Default 512.
 	// Bounds: 1 to 100,000.
@@ -37,8 +37,8 @@ type Nodes struct {
 	RequestTimeout time.Duration `yaml:"request_timeout"`
 	// SlowStart is how long a node that has come back takes to get its whole share. Default 10 s. Bounds: 1 s to 1 h.
 	SlowStart time.Duration `yaml:"slow_start"`
-	// Platform is what HAProxy runs on: "linux", the default, or "macos", where nothing but RequestTimeout ends the wait for
-	// a node whose cable is cut.
+	// Platform is HAProxy's: "linux", the default, or "macos". On macOS, only RequestTimeout ends the wait for a node with
+	// a cut cable.
 	Platform string `yaml:"platform"`
 	Nodes    []Node `yaml:"nodes"`
 }
@@ -71,7 +71,7 @@ const (
 	maxFileBytes      = 4 << 20
 )
 
-// ReadNodes reads nodes.yaml. It takes no field that it doesn't know; an error names the field, and the limit that it breaks.
+// ReadNodes reads nodes.yaml. It refuses unknown fields; an error names the field, and the limit that it breaks.
 func ReadNodes(in io.Reader) (*Nodes, error) {
 	text, err := io.ReadAll(io.LimitReader(in, maxFileBytes+1))
 	if err != nil {
@@ -169,7 +169,7 @@ func (n *Nodes) checkEach() error {
 	return nil
 }
 
-// fitHost is what may stand for a host in HAProxy's configuration, an IPv6 address in brackets aside.
+// fitHost matches the hosts allowed in HAProxy's configuration, besides an IPv6 address in brackets.
 var fitHost = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]{0,252}$`)
 
 func checkAddress(field, address string) error {
@@ -186,7 +186,7 @@ func checkAddress(field, address string) error {
 	return nil
 }
 
-// fitFile keeps out what HAProxy's configuration gives a meaning.
+// fitFile excludes characters with a meaning in HAProxy's configuration.
 var fitFile = regexp.MustCompile(`^[A-Za-z0-9_./@+:-]{0,1000}$`)
 
 var errFile = errors.New("want a path of letters, digits and _ . / @ + : -")

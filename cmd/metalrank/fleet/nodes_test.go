@@ -41,7 +41,7 @@ func TestReadNodesRefuses(t *testing.T) {
 	}
 }
 
-// FuzzReadNodes wants no line in what is written that the template has not.
+// FuzzReadNodes wants no field to add lines to the configuration.
 func FuzzReadNodes(f *testing.F) {
 	f.Add(one)
 	f.Add("nodes: [{name: a, address: '[::1]:80', agent: 'x:1', weight: 3, ca: /a/b.pem}]\ntls_cert: c.pem\n")
@@ -60,5 +60,5 @@ func FuzzReadNodes(f *testing.F) {
 	})
 }
 
-// templateLines are those besides the servers'.
+// templateLines counts the lines besides the servers'.
 var templateLines = strings.Count(haproxyText, "\n") - 3

@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// TestRetries has HAProxy itself, where there is one, run what is written, before a node that is well and one that is not.
+// TestRetries runs HAProxy, where it is installed, with our configuration, in front of a good node and a bad one.
 func TestRetries(t *testing.T) {
 	program, err := exec.LookPath("haproxy")
 	if err != nil {
@@ -64,7 +64,7 @@ func TestRetries(t *testing.T) {
 	}
 }
 
-// node is a server that is ready, and answers all else so, once it has read a request.
+// node runs a server that is ready, and answers all other requests by answer, once it has read them.
 func node(t *testing.T, answer http.HandlerFunc) (address string) {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -77,7 +77,7 @@ func node(t *testing.T, answer http.HandlerFunc) (address string) {
 	return s.Listener.Addr().String()
 }
 
-// post sends so many bytes once, and returns the answer, or nothing if it is none.
+// post sends size bytes, without a retry, and returns the answer, or "" if there is none.
 func post(t *testing.T, address string, size int) string {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+address+"/rerank", bytes.NewReader(make([]byte, size)))
@@ -98,7 +98,7 @@ func post(t *testing.T, address string, size int) string {
 	return string(body)
 }
 
-// free is an address that nobody listens on, below the range from which the system takes ports for others.
+// free returns an address that nobody listens on. Its port is below the range for outgoing connections.
 func free(t *testing.T) string {
 	t.Helper()
 	for {
@@ -133,9 +133,9 @@ func balance(t *testing.T, program string, nodes *Nodes) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = command.Wait() // its words are looked at
+		_ = command.Wait() // its output is checked instead
 	}()
-	t.Cleanup(func() { <-ended }) // t.Context has ended, and it with that
+	t.Cleanup(func() { <-ended }) // t.Context has ended, and HAProxy with it
 	for {
 		if c, err := net.Dial("tcp", nodes.Listen); err == nil {
 			_ = c.Close()

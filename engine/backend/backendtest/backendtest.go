@@ -1,5 +1,5 @@
-// Package backendtest is what every backend.Backend must hold, as tests: each backend's own run them, on a model of their
-// choice. It must not know how a backend computes.
+// Package backendtest tests the contract of backend.Backend: each backend's own tests run it, on a model of their choice.
+// It must not know how a backend computes.
 package backendtest
 
 import (
@@ -14,13 +14,13 @@ import (
 	"github.com/metalrank/metalrank/engine/backend"
 )
 
-// Model says what batches a backend's model takes and how many logits a sequence has.
+// Model has the limits of the batches that a backend's model takes, and how many logits a sequence has.
 type Model struct {
 	backend.Limits
 	Labels int
 }
 
-// Batch makes sequences of random tokens; one of a length is the same in every batch.
+// Batch makes sequences of random tokens; sequences of one length are the same in every batch.
 func (m Model) Batch(lengths ...int) *backend.Batch {
 	batch := &backend.Batch{}
 	for _, length := range lengths {
@@ -44,8 +44,7 @@ func (m Model) Forward(t testing.TB, b backend.Backend, batch *backend.Batch) []
 	return out
 }
 
-// Contract runs all tests over an open backend, which is left open and must still work: what one call asked for wrongly
-// may not harm the next.
+// Contract runs all tests over an open backend, which is left open and must still work: a wrong call may not harm the next.
 func Contract(t *testing.T, b backend.Backend, m Model) {
 	t.Helper()
 	t.Run("info", func(t *testing.T) {
@@ -71,7 +70,7 @@ func Contract(t *testing.T, b backend.Backend, m Model) {
 	t.Run("overlap", func(t *testing.T) { overlap(t, b, m) })
 }
 
-// refuses has batches that no model of these limits can compute; each error names what is wrong.
+// refuses runs batches that no model of these limits can compute; each error names the fault.
 func refuses(t *testing.T, b backend.Backend, m Model) {
 	t.Helper()
 	for _, c := range []struct {
@@ -103,7 +102,7 @@ func (m Model) lengthsFor() []int {
 	return slices.DeleteFunc(all, func(n int) bool { return n > m.Positions })
 }
 
-// neighbours holds that a sequence sees only itself: its logits are the same bit for bit alone, among others, and in any
+// neighbours checks that a sequence sees only itself: its logits are the same bit for bit alone, among others, and in any
 // order.
 func neighbours(t *testing.T, b backend.Backend, m Model) {
 	t.Helper()
@@ -123,7 +122,7 @@ func neighbours(t *testing.T, b backend.Backend, m Model) {
 	}
 }
 
-// overlap has more calls under way than may usefully be, some of which nobody waits for: none sees another's rows.
+// overlap has more calls under way than are useful, and some callers give up: no call sees another's rows.
 func overlap(t *testing.T, b backend.Backend, m Model) {
 	t.Helper()
 	longest := slices.Max(m.lengthsFor())

@@ -11,13 +11,13 @@ import (
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
-// nans are one as arithmetic makes it, and one of a file that is all ones: arithmetic on its bits, as in exp, may make a
+// nans are a NaN as arithmetic makes it, and one of all ones, as in a file: arithmetic on its bits, as in exp, may make a
 // number of it. Tensors take turns with them.
 var nans = []float32{float32(math.NaN()), math.Float32frombits(0xffffffff)}
 
-// NonFinite opens random checkpoints with one number that is not finite, in each tensor in turn, and some whose numbers
-// become too large on the way: a logit of each sequence that they are part of must not be finite, and those of all other
-// sequences must be the same bits as without. beyond is a number that the backend's activations cannot hold.
+// NonFinite opens random checkpoints with one number that is not finite, in each tensor in turn, and some with numbers that
+// become too large on the way: a logit of each sequence that they are part of must not be finite, and the logits of all
+// other sequences must be the same bits as without them. beyond is a number that the backend's activations cannot hold.
 func NonFinite(t *testing.T, beyond float32, open func(t *testing.T, spec weightstest.Spec) (backend.Backend, Model)) {
 	t.Helper()
 	spec := weightstest.Tiny()

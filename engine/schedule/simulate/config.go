@@ -7,7 +7,7 @@ import (
 	"github.com/metalrank/metalrank/engine/schedule"
 )
 
-// Config is what a trace runs on.
+// Config has the models and devices that a trace runs on.
 type Config struct {
 	Models []Model
 	// Devices run batches one after another. Each has the models that name it.
@@ -20,22 +20,22 @@ type Config struct {
 	Seed uint64
 }
 
-// Model is one that requests may be for.
+// Model is a model that requests may be for.
 type Model struct {
 	Name   string
 	Limits schedule.Limits
 	Cost   Cost
 	Weight float64 // of device time; 0: 1
-	// Devices has the indices of those that run it; nil: all.
+	// Devices has the indices of the devices that run it; nil: all.
 	Devices []int
 }
 
 // Device runs one batch at a time.
 type Device struct {
-	Speed float64 // what Cost is divided by; 0: 1
+	Speed float64 // divides Cost; 0: 1
 }
 
-// prepare puts defaults where nothing is set, and checks what could not run.
+// prepare sets the defaults, and returns an error for a configuration that can't run.
 func (c *Config) prepare() error {
 	if len(c.Models) == 0 || len(c.Devices) == 0 {
 		return errors.New("simulate: no models or no devices")

@@ -9,8 +9,8 @@ import (
 
 // Cost is how long a batch takes.
 type Cost struct {
-	// Fixed is what every batch costs, Token what each of its tokens does, and Pair what each two tokens of one sequence
-	// do, in attention.
+	// Fixed is the time of every batch, Token that of each of its tokens, and Pair that of each two tokens of one sequence,
+	// in attention.
 	Fixed, Token time.Duration
 	Pair         float64 // nanoseconds
 	// Jitter makes a batch take up to this part more or less.
@@ -20,7 +20,7 @@ type Cost struct {
 	Pack, PackToken time.Duration
 }
 
-// typicalLength is that of the sequences that a full batch is thought to have.
+// typicalLength is the assumed length of the sequences of a full batch.
 const typicalLength = 100
 
 // FullBatch is the time of a batch of so many tokens.

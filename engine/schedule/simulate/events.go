@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// event is something that is going to happen.
+// event is a future event of a run.
 type event struct {
 	at      time.Duration
-	order   uint64 // of those at one time
+	order   uint64 // among events at the same time
 	kind    kind
 	device  int      // awake
 	batch   *batch   // done

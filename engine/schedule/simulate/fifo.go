@@ -8,25 +8,25 @@ import (
 	"github.com/metalrank/metalrank/engine/schedule"
 )
 
-// fifo is what the policies that ours is compared with share: queues in the order of arrival, one a model; models take
-// turns by batches. They have the same limits, so that all policies refuse alike, and may have one batch packed while
+// fifo is the common part of the policies that ours is compared with: queues in the order of arrival, one a model; models
+// take turns by batches. They have the same limits, so that all policies refuse alike, and may have one batch packed while
 // one runs.
 type fifo struct {
 	lines []line
 	// By device: the models that it runs, which of them is asked first, and how many batches it has.
 	models    [][]int
 	turn, has []int
-	// ready says whether a line may make a batch, and if not, when; 0: when more comes.
+	// ready says whether a line may make a batch, and if not, when; 0: when more requests come.
 	ready func(l *line, now time.Duration) (bool, time.Duration)
 	// whole keeps a request together if it fits a batch.
 	whole bool
-	// shortest keeps entries in the order of the tokens that wait of them, and not of arrival.
+	// shortest keeps entries in the order of their waiting tokens, and not of arrival.
 	shortest bool
-	// drops takes out what a client that has gone still waits for.
+	// drops removes the waiting sequences of clients that have gone.
 	drops bool
 }
 
-// overlap is how many batches a device of these policies has: one that runs, and one.
+// overlap is how many batches a device has under these policies: the running one and the next.
 const overlap = 2
 
 // line is the requests of one model.
@@ -38,17 +38,17 @@ type line struct {
 	requests int
 }
 
-// entry is a request from a sequence on.
+// entry is a request, from its sequence next on.
 type entry struct {
 	request *Request
-	id      uint64 // if the request has another, it was dropped
+	id      uint64 // the request's, for Drop to find the entry
 	next    int
 	tokens  int // that wait
 }
 
-// FIFO batches sequences in the order of arrival, whatever request they belong to, up to the limit of tokens, and never
-// waits while the device is idle. So does text-embeddings-inference 1.9 (core/src/queue.rs), which drops the entries of
-// clients that have gone.
+// FIFO batches sequences of all requests in the order of arrival, up to the limit of tokens, and never waits while the
+// device is idle. So does text-embeddings-inference 1.9 (core/src/queue.rs), which drops the entries of clients that have
+// gone.
 func FIFO(c *Config) Policy {
 	p := newFIFO(c)
 	p.drops = true
@@ -132,7 +132,7 @@ func (p *fifo) Drop(r *Request) bool {
 	return true
 }
 
-// skip goes past what was dropped.
+// skip goes past entries that were dropped or taken whole.
 func (l *line) skip() {
 	for l.first < len(l.entries) && l.entries[l.first].request == nil {
 		l.first++
@@ -172,7 +172,7 @@ func (p *fifo) Next(device int, b *schedule.Batch, now time.Duration) (bool, tim
 	return false, again
 }
 
-// take puts what it can of the first entry into b, and says whether that was all of it.
+// take moves as much of the first entry into b as fits, and says whether that was all of it.
 func (l *line) take(b *schedule.Batch, whole bool) bool {
 	e := &l.entries[l.first]
 	limit := l.limits.BatchTokens

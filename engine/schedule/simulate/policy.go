@@ -6,16 +6,16 @@ import (
 	"github.com/metalrank/metalrank/engine/schedule"
 )
 
-// Policy decides what runs next.
+// Policy decides which batch runs next.
 type Policy interface {
-	// Push accepts a request, or returns why not.
+	// Push accepts a request, or returns an error.
 	Push(r *Request, now time.Duration) error
-	// Leave is for each request that was accepted, when it has ended.
+	// Leave is called when an accepted request has ended.
 	Leave(r *Request)
-	// Drop is for a request whose client has gone. It says whether that took out what waits of it.
+	// Drop is called when the client of a request has gone. It says whether it removed the request's waiting sequences.
 	Drop(r *Request) bool
-	// Next fills b with a device's next batch, and says whether there is one; if not, it should be asked again at the time
-	// it returns, unless that is 0. A batch is of one model.
+	// Next fills b with a device's next batch, and says whether there is one; if not, the caller should ask again at the
+	// returned time, unless that is 0. A batch is of one model.
 	Next(device int, b *schedule.Batch, now time.Duration) (ok bool, again time.Duration)
 	// Done says that a batch has run.
 	Done(device int, b *schedule.Batch, now time.Duration)
@@ -24,7 +24,7 @@ type Policy interface {
 // NewPolicy makes a policy for a run.
 type NewPolicy func(*Config) Policy
 
-// ours is the engine's.
+// ours is the engine's scheduler.
 type ours struct {
 	queues  []*schedule.Queue
 	devices []*schedule.Device

@@ -48,7 +48,7 @@ func NewRecorded(in io.Reader, models int) *Recorded {
 	return &Recorded{lines: lines, models: models}
 }
 
-// Next implements Trace. Errors name the line and what is wrong with it.
+// Next implements Trace. Errors name the line and its fault.
 func (t *Recorded) Next(r *Request) error {
 	if !t.lines.Scan() {
 		if err := t.lines.Err(); err != nil {

@@ -8,20 +8,20 @@ import (
 	"github.com/metalrank/metalrank/engine/schedule"
 )
 
-// Report is what a run showed.
+// Report is the result of a run.
 type Report struct {
 	Duration time.Duration
 	// Requests is how many came. Each was Refused, or Accepted and then one of Answered, Cancelled and Expired.
 	Requests, Refused, Accepted, Answered, Cancelled, Expired int
-	// Late are among Answered: after their deadline.
+	// Late is how many of Answered missed their deadline.
 	Late int
-	// Offered is the work that came, in full batches' time, as a part of what the devices could do in Duration.
+	// Offered is the work that came, in full batches' time, as a part of the devices' capacity in Duration.
 	Offered float64
 	// Wasted is how many of Tokens were of requests that were not answered.
 	Tokens, Wasted int64
 	Latency        Quantiles // in ns, of all that were answered
 	Classes        []ClassReport
-	// Beside is of the smallest class, of those that came while one of the largest was there.
+	// Beside is of requests of the smallest class that came while one of the largest was there.
 	Beside  ClassReport
 	Models  []ShareReport
 	Clients map[string]*ShareReport
@@ -31,17 +31,17 @@ type Report struct {
 	offered float64 // ns
 }
 
-// ClassReport is of the requests with numbers of documents in a range.
+// ClassReport is of the requests with a number of documents in a range.
 type ClassReport struct {
 	Name     string
 	Answered int
 	Latency  Quantiles // in ns
-	// Batches is the latency in times of a full batch, and Slowdown in times of what the request takes alone; both in
+	// Batches is the latency as a multiple of a full batch's time, and Slowdown as one of the request's time alone; both in
 	// hundredths.
 	Batches, Slowdown Quantiles
 }
 
-// ShareReport is what a model, or a client of any model, got.
+// ShareReport is the share of a model, or of a client of any model.
 type ShareReport struct {
 	Name                                string
 	Requests, Refused, Answered, Tokens int64
@@ -49,9 +49,9 @@ type ShareReport struct {
 	Latency                             Quantiles // in ns
 }
 
-// DeviceReport is what a device did.
+// DeviceReport is the work of a device.
 type DeviceReport struct {
-	// Busy is how long it ran batches, and WithWork how long there were any that it had or could have had.
+	// Busy is how long it ran batches, and WithWork how long it had, or could have had, any.
 	Busy, WithWork    time.Duration
 	Batches           int
 	Sequences, Tokens int64
@@ -81,7 +81,7 @@ func (r *Report) Device() DeviceReport {
 	return all
 }
 
-// classes are of requests with so many documents at most, and more than the class before.
+// classes are by number of documents: at most most, and more than the class before.
 var classes = []struct {
 	name string
 	most int
@@ -102,11 +102,11 @@ func (q *Quantiles) add(v int64) {
 	if q.histogram == nil {
 		q.histogram = hdrhistogram.New(1, int64(30*24*time.Hour), 3)
 	}
-	// Nothing is above: a run would have to last for a month.
+	// No value is above: a run would have to last for a month.
 	_ = q.histogram.RecordValue(max(v, 1))
 }
 
-// At returns the value that a part p of all are at most; p from 0 to 1. 0 without values.
+// At returns the p-quantile, p from 0 to 1; 0 without values.
 func (q *Quantiles) At(p float64) int64 {
 	if q.histogram == nil {
 		return 0
@@ -176,7 +176,7 @@ func (r *Report) answered(q *Request, now time.Duration) {
 	}
 }
 
-// ran counts a batch to its clients and model.
+// ran adds a batch to the reports of its clients and model.
 func (r *Report) ran(b *schedule.Batch, m int, took time.Duration) {
 	r.Tokens += int64(b.Tokens)
 	r.Models[m].Tokens += int64(b.Tokens)
@@ -194,7 +194,7 @@ func (r *Report) ran(b *schedule.Batch, m int, took time.Duration) {
 	}
 }
 
-// maxClients is how many are told apart; the others are one.
+// maxClients is how many clients have a report of their own; the others share one.
 const maxClients = 1000
 
 func (r *Report) client(q *Request) *ShareReport {
@@ -220,7 +220,7 @@ func (d *DeviceReport) add(b *schedule.Batch, took time.Duration, limit int) {
 	d.fill += float64(b.Tokens) / float64(limit)
 }
 
-// close settles what is known only at the end.
+// close sets the fields that are known only at the end.
 func (r *Report) close(now time.Duration, devices []device) {
 	r.Duration = now
 	r.Accepted = r.Requests - r.Refused

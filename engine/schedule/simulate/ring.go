@@ -12,24 +12,24 @@ import (
 // In each round a member may take its quantum. Rounds are numbers, and the member with the lowest is served: so a turn
 // costs a step in a heap, and ties in a round can be broken by deadline.
 //
-// A newcomer joins the round that is going on, with a first credit, and before the others in it: what is small is done in
-// its first turn. That could keep the others waiting for ever; so newcomers may put only so much before them in a
-// round, and after that join the next that has room.
+// A newcomer joins the round that is going on, with a first credit, and before the others in it: small work is done in its
+// first turn. That could keep the others waiting for ever; so newcomers may put only so much before them in a round, and
+// after that join the next that has room.
 type ring[T any] struct {
 	config   ringConfig
 	members  []*share[T] // a heap, first to be served first
 	weight   float64     // of all members
 	round    uint64      // that is going on; 0 before the first
 	entry    uint64      // the round that newcomers join
-	room     float64     // what newcomers may still have in it
+	room     float64     // cost left for newcomers in it
 	fresh    int         // members that have not had a turn, or were hurried
 	arrivals uint64
 }
 
 type ringConfig struct {
-	// total is what a round hands out among all members, but nobody gets less than least.
+	// total is the cost that a round hands out among all members, but no member gets less than least.
 	total, least float64
-	// first is a newcomer's credit, and newcomers what all of a round may have together.
+	// first is a newcomer's credit, and newcomers the limit for all newcomers of a round together.
 	first, newcomers float64
 }
 
@@ -37,7 +37,7 @@ type ringConfig struct {
 type share[T any] struct {
 	owner    T
 	weight   float64
-	credit   float64 // what is left of its turn
+	credit   float64 // left of its turn
 	round    uint64  // in which it is served next
 	fresh    bool    // has not had a turn
 	hurried  bool    // to the round before the one it is due in
@@ -48,8 +48,8 @@ type share[T any] struct {
 
 func (s *share[T]) joined() bool { return s.at > 0 }
 
-// join makes s a member, that wants no more than need. Whoever left in this round, or ahead of it, comes back with what it
-// had left then, so that leaving gains nothing.
+// join makes s a member that wants no more than need. A member that left in this round, or ahead of it, comes back with the
+// credit that it had then, so that leaving gains nothing.
 func (r *ring[T]) join(s *share[T], need float64) {
 	if s.weight <= 0 {
 		s.weight = 1
@@ -61,7 +61,7 @@ func (r *ring[T]) join(s *share[T], need float64) {
 	r.arrivals++
 	s.arrival = r.arrivals
 	if s.round < r.round {
-		if r.fresh == 0 && r.entry > r.round { // those that it was put off for have left
+		if r.fresh == 0 && r.entry > r.round { // the newcomers that it was put off for have left
 			r.entry, r.room = r.round+1, r.config.newcomers
 		}
 		if r.room <= 0 {
@@ -84,7 +84,7 @@ func (r *ring[T]) begin(round uint64) {
 	}
 }
 
-// next returns who is to be served, or nil.
+// next returns the member to be served, or nil.
 func (r *ring[T]) next() *share[T] {
 	if len(r.members) == 0 {
 		return nil
@@ -101,8 +101,8 @@ func (r *ring[T]) reach(s *share[T]) *share[T] {
 }
 
 // hurry puts a member that has had its turn before the others again, as it was when it was a newcomer, if it is due no later
-// than in the next round. What it takes is charged, so that it gains time and nothing else; and as it is due later
-// then, it can't be hurried for ever.
+// than in the next round. Its cost is charged, so that it gains time and nothing else; and as it is due later then, it
+// can't be hurried for ever.
 func (r *ring[T]) hurry(s *share[T]) {
 	if s.fresh || s.round > r.round+1 {
 		return
@@ -171,7 +171,7 @@ func (r *ring[T]) leave(s *share[T]) {
 	heap.Remove(r, s.at-1)
 	r.weight -= s.weight
 	if len(r.members) == 0 {
-		r.weight = 0 // and not what rounding left
+		r.weight = 0 // without rounding errors
 	}
 }
 

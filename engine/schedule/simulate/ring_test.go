@@ -19,7 +19,7 @@ func newMember(weight float64) *member {
 	return m
 }
 
-// Members that always want more get parts by weight, whatever their pieces cost.
+// Members that always want more get parts by weight, for pieces of any cost.
 func TestRingSharesByWeight(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := ring[*member]{config: ringConfig{total: 1000, least: 10, first: 250, newcomers: 3000}}
@@ -40,7 +40,7 @@ func TestRingSharesByWeight(t *testing.T) {
 			r.charge(&m.share, cost)
 		}
 		for _, m := range members {
-			// A turn or two, and the first credit, are what any two may be apart.
+			// Any two may be apart by a turn or two, and the first credit.
 			want, allowed := total*m.weight/weights, 3*m.weight*(1000/weights+250)+200
 			if m.served < want-allowed || m.served > want+allowed {
 				t.Fatalf("weight %g of %g got %g of %g, want %g within %g", m.weight, weights, m.served, total, want, allowed)
@@ -49,8 +49,8 @@ func TestRingSharesByWeight(t *testing.T) {
 	})
 }
 
-// However many newcomers there are, a member whose pieces are no larger than a quantum gets a turn in every round, and
-// rounds are bounded.
+// However many newcomers there are, a member with pieces no larger than a quantum gets a turn in every round, and rounds
+// are bounded.
 func TestRingStarvesNobody(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		config := ringConfig{total: 1000, least: 100, first: 250, newcomers: 3000}
@@ -82,8 +82,8 @@ func TestRingStarvesNobody(t *testing.T) {
 				r.leave(&m.share)
 			}
 			for _, o := range old {
-				// Between the turns of two rounds, at most both rounds: in each what newcomers may have, with the last
-				// of them, and a turn of each other, with its last piece over.
+				// Between a member's turns of two rounds are at most both rounds: in each the newcomers' limit, with the
+				// last piece over it, and a turn of each other member, with its last piece over.
 				if bound := 2 * (config.newcomers + 100 + config.total + 100*float64(len(old))); wait[o] > bound {
 					t.Fatalf("a member has waited while others took %g, want at most %g", wait[o], bound)
 				}
@@ -130,8 +130,8 @@ func TestRingOrder(t *testing.T) {
 	}
 }
 
-// A member that is to be served has credit, or it would be served nothing for ever. In each case what is left of the credit
-// is a whole number of quanta but for rounding.
+// A member that is to be served has credit, or it would be served nothing for ever. In each case the credit left is a whole
+// number of quanta but for rounding.
 func TestRingChargeLeavesCredit(t *testing.T) {
 	for _, c := range []struct{ total, members, weight, credit, cost float64 }{
 		{608, 12, 1.5, 228, 380},
@@ -149,7 +149,7 @@ func TestRingChargeLeavesCredit(t *testing.T) {
 	}
 }
 
-// Whoever has left and is charged all the same has a quantum as a member has.
+// A member that has left and is charged all the same has a quantum as the others have.
 func TestRingChargesWhoLeft(t *testing.T) {
 	r := ring[*member]{config: ringConfig{total: 100, least: 1, first: 25, newcomers: 300}}
 	m := newMember(1)
@@ -160,7 +160,7 @@ func TestRingChargesWhoLeft(t *testing.T) {
 	}
 }
 
-// Newcomers that leave before their turn do not put off those who come later by what they would have had.
+// Newcomers that leave before their turn do not put off later ones by the credit that they would have had.
 func TestRingForgetsWhoLeft(t *testing.T) {
 	config := ringConfig{total: 1000, least: 10, first: 250, newcomers: 3000}
 	r := ring[*member]{config: config}

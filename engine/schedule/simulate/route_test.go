@@ -34,7 +34,8 @@ func TestRouters(t *testing.T) {
 	}
 }
 
-// Of the same load on the same nodes, who looks where fewest wait has the shortest tail, and chance the longest.
+// With the same load on the same nodes, routing to the fewest requests has the shortest tail, and random routing the
+// longest.
 func TestRoutedFleet(t *testing.T) {
 	p99 := func(route Router) int64 {
 		config := Config{Route: route, Seed: 3}
@@ -46,7 +47,7 @@ func TestRoutedFleet(t *testing.T) {
 			})
 		}
 		trace := &Synthetic{Seed: 4, Until: 30 * time.Second, Streams: []Stream{{
-			Rate: 200, Documents: []Part{{Of: 1, Least: 1, Most: 200}}, Lengths: Passages(), // 0.75 of what ten nodes can do
+			Rate: 200, Documents: []Part{{Of: 1, Least: 1, Most: 200}}, Lengths: Passages(), // 0.75 of ten nodes' capacity
 		}}}
 		report, err := Run(config, Ours, trace.Trace())
 		if err != nil {

@@ -7,7 +7,7 @@ import (
 	"github.com/metalrank/metalrank/engine/schedule"
 )
 
-// Scenario is a trace and what it runs on.
+// Scenario is a trace and the configuration it runs on.
 type Scenario struct {
 	Name   string // a word, as the tool takes it
 	About  string
@@ -15,7 +15,7 @@ type Scenario struct {
 	Trace  func(seed uint64) Synthetic
 }
 
-// small is a model and a device as they could be: a GPU that does half a million tokens a second of six layers of 384.
+// small is a plausible model and device: a GPU that does half a million tokens a second of six layers of 384.
 func small() Model {
 	return Model{
 		Name:   "six layers",
@@ -35,13 +35,13 @@ func large() Model {
 	return m
 }
 
-// OneModel is a GPU with one model, as it could be.
+// OneModel is a plausible GPU with one model.
 func OneModel() Config { return Config{Models: []Model{small()}, Devices: []Device{{}}} }
 
 // searches are requests of few documents.
 func searches() []Part { return []Part{{Of: 0.5, Least: 8, Most: 8}, {Of: 0.5, Least: 1, Most: 8}} }
 
-// heavyTailed is mostly searches; what has 2,000 documents and more is half of all documents.
+// heavyTailed is mostly searches; requests of 2,000 documents and more have half of all documents.
 func heavyTailed() []Part {
 	return []Part{
 		{Of: 0.9, Least: 1, Most: 8}, {Of: 0.08, Least: 9, Most: 128}, {Of: 0.015, Least: 129, Most: 1024},
@@ -49,7 +49,7 @@ func heavyTailed() []Part {
 	}
 }
 
-// at sets a stream's rate so that it is this part of what a device can do with the model.
+// at sets a stream's rate to the part load of a device's capacity with the model.
 func at(load float64, m Model, s Stream) Stream {
 	s.Lengths = Passages()
 	s.Rate = load * m.Cost.Rate(m.Limits.BatchTokens) / s.Tokens()
@@ -60,7 +60,7 @@ func trace(until time.Duration, streams ...Stream) func(uint64) Synthetic {
 	return func(seed uint64) Synthetic { return Synthetic{Seed: seed, Until: until, Streams: streams} }
 }
 
-// Scenarios returns those that the defaults were chosen by. Each is a few minutes, the last a day.
+// Scenarios returns the scenarios that the defaults were chosen by. Each is a few minutes, the last a day.
 func Scenarios() []Scenario {
 	m := small()
 	overloaded := func() Config {
@@ -99,7 +99,7 @@ func Scenarios() []Scenario {
 	}
 }
 
-// Uniform is requests that all have as many documents, at a load, of so many clients that send alike.
+// Uniform is requests of equally many documents, at a load, from so many clients that send at equal rates.
 func Uniform(documents int, load float64, clients int) Scenario {
 	s := at(load, small(), Stream{Documents: []Part{{Of: 1, Least: documents, Most: documents}}, Clients: clients})
 	requests := max(6000, min(100_000, 3_000_000/documents))
@@ -110,7 +110,7 @@ func Uniform(documents int, load float64, clients int) Scenario {
 	}
 }
 
-// Loop is so many clients that each send a request of so many documents when the last is answered.
+// Loop is a number of clients; each sends a request of so many documents when its last one is answered.
 func Loop(documents, clients int) Scenario {
 	s := Stream{Documents: []Part{{Of: 1, Least: documents, Most: documents}}, Lengths: Passages(), Clients: clients, Closed: true}
 	return Scenario{

@@ -73,10 +73,10 @@ func (c chain) Next(r *Request) error {
 	return c[1:].Next(r)
 }
 
-// However much that is small comes after it, a request of 4,096 documents gets its client's part.
+// A request of 4,096 documents gets its client's part, however many small ones come after it.
 func TestNobodyStarves(t *testing.T) {
 	c := OneModel()
-	c.Models[0].Limits.QueueTokens, c.Models[0].Limits.Requests = 1<<26, 1<<20 // all are let in
+	c.Models[0].Limits.QueueTokens, c.Models[0].Limits.Requests = 1<<26, 1<<20 // all are admitted
 	flood := Synthetic{Seed: 1, Until: 20 * time.Second, Streams: []Stream{at(3, c.Models[0], Stream{Documents: searches()})}}
 	r := mustRun(t, c, Ours, chain{&list{ask(0, 4096)}, flood.Trace()})
 	large := r.Classes[len(r.Classes)-1]
@@ -133,7 +133,7 @@ func TestFloodHurtsItself(t *testing.T) {
 	}
 }
 
-// Overload with deadlines costs the device little that is of no use, and what is small is answered.
+// Under overload with deadlines the device does little work that is of no use, and small requests are answered.
 func TestOverload(t *testing.T) {
 	if testing.Short() {
 		t.Skip("some seconds, and many under the race detector, which has nothing to find here")
@@ -176,8 +176,8 @@ func TestDay(t *testing.T) {
 	}
 }
 
-// Where all requests have as many documents, ours is no worse than FIFO: with one client by 3 % at most, and with
-// several, whose parts are kept, by a quarter at most.
+// Where all requests have as many documents, ours is hardly worse than FIFO: with one client by 3 % at most, and with
+// several, as it keeps their parts, by a quarter at most.
 func TestUniform(t *testing.T) {
 	for _, c := range []struct {
 		documents, clients int
@@ -253,8 +253,8 @@ func TestRAG(t *testing.T) {
 	}
 }
 
-// The defaults are where the parameters stop to matter or begin to harm: none of the neighbours is better in both of busy
-// time and the small requests' p99 by more than a little.
+// The defaults are good: no neighbouring value is better, by more than a little, in both busy time and the small requests'
+// p99.
 func TestDefaultsAreGood(t *testing.T) {
 	base := mustScenario(t, "heavy", 5*time.Minute, 1, Ours, nil)
 	for name, change := range map[string]func(*Config){

@@ -1,6 +1,6 @@
 // Package simulate runs traces of requests against a device that is only a formula for the time of a batch, so that a day
-// passes in seconds. What decides is a Policy: the scheduler that the engine runs, unchanged, or one of the usual ones, to
-// compare it with. Everything follows from the trace and the seed: there is no goroutine and no real clock.
+// passes in seconds. A Policy decides: the scheduler that the engine runs, unchanged, or one of the usual ones, to compare
+// it with. Everything follows from the trace and the seed: there is no goroutine and no real clock.
 //
 // The package must not know texts, backends or scores.
 package simulate
@@ -16,7 +16,7 @@ import (
 	"github.com/metalrank/metalrank/engine/schedule"
 )
 
-// Request is one on its way. A trace sets the exported fields, and At never goes back.
+// Request is one request of a trace. The trace sets the exported fields, and At never goes back.
 type Request struct {
 	schedule.Request
 
@@ -36,16 +36,16 @@ type Request struct {
 
 // Trace is requests in the order in which they arrive.
 type Trace interface {
-	// Next fills r, whose memory it may reuse, or returns io.EOF.
+	// Next fills r, and may reuse its memory, or returns io.EOF.
 	Next(r *Request) error
 }
 
-// closed is a trace with clients that wait for their answers: after one, Next may have more.
+// closed is a trace with clients that wait for their answers: after an answer, Next may have more requests.
 type closed interface {
 	answered(r *Request, now time.Duration)
 }
 
-// batch is one that a device has.
+// batch is a batch that a device has.
 type batch struct {
 	schedule.Batch
 	device int
@@ -56,7 +56,7 @@ type device struct {
 	free    time.Duration // when all that it has is done
 	wake    time.Duration // when the policy wants to be asked again; 0: no such time
 	has     int           // batches
-	waiting int           // models of which something waits
+	waiting int           // models with waiting sequences
 	since   time.Duration // when it began to have work
 	report  DeviceReport
 }
@@ -87,7 +87,7 @@ type loop struct {
 	single   [1]int
 }
 
-// Run runs a trace to its end, and until everything that was accepted has come to an end too.
+// Run runs a trace to its end, and until all accepted requests have ended, too.
 func Run(config Config, newPolicy NewPolicy, trace Trace) (*Report, error) {
 	if err := config.prepare(); err != nil {
 		return nil, err
@@ -127,7 +127,7 @@ func Run(config Config, newPolicy NewPolicy, trace Trace) (*Report, error) {
 	return l.report, nil
 }
 
-// request returns an unused one.
+// request returns an unused Request.
 func (l *loop) request() *Request {
 	var r *Request
 	if n := len(l.requests); n > 0 {
@@ -200,7 +200,7 @@ func (l *loop) handle() {
 	}
 }
 
-// wait counts sequences of a model that wait.
+// wait adds to the waiting sequences of a model.
 func (l *loop) wait(i, sequences int) {
 	m := &l.models[i]
 	before := m.waiting > 0
@@ -216,7 +216,7 @@ func (l *loop) wait(i, sequences int) {
 	}
 }
 
-// work counts what a device has, or could have.
+// work adds to a device's batches and to the models with work for it, and counts the time in which it has either.
 func (l *loop) work(i, batches, models int) {
 	d := &l.devices[i]
 	before := d.has > 0 || d.waiting > 0
@@ -230,8 +230,8 @@ func (l *loop) work(i, batches, models int) {
 	}
 }
 
-// poll hands over batches until no device wants another: one to each at a time, so that the first does not take what the
-// second could run now.
+// poll hands over batches until no device wants another: one to each at a time, so that the first does not take a batch
+// that the second could run now.
 func (l *loop) poll(devices []int) {
 	for more := true; more; {
 		more = false
@@ -241,7 +241,7 @@ func (l *loop) poll(devices []int) {
 	}
 }
 
-// one is a list of a device, for poll.
+// one is a list of one device, for poll.
 func (l *loop) one(device int) []int {
 	l.single[0] = device
 	return l.single[:]
@@ -313,7 +313,7 @@ func (l *loop) done(b *batch) {
 	l.poll(l.one(b.device))
 }
 
-// end is for what nobody waits for any more. Its memory is used again when no device has it.
+// end ends a request that was answered, cancelled or expired. Its memory is used again when no device has it.
 func (l *loop) end(r *Request) {
 	r.ended = true
 	l.loads[r.Model]--
@@ -326,5 +326,5 @@ func (l *loop) end(r *Request) {
 	}
 }
 
-// owner returns what a request of the scheduler belongs to.
+// owner returns the Request that a request of the scheduler belongs to.
 func owner(r *schedule.Request) *Request { return r.Value.(*Request) } //nolint:errcheck,forcetypeassert // all are ours

@@ -54,7 +54,7 @@ func mustRun(t *testing.T, c Config, p NewPolicy, trace Trace) *Report {
 	return r
 }
 
-// What a run comes to, where it can be reckoned by hand.
+// Results of runs that can be computed by hand.
 func TestTimes(t *testing.T) {
 	at := schedule.DeviceConfig{Overlap: 2, Lead: 1} // hand over at once
 	tests := []struct {
@@ -92,7 +92,7 @@ func TestTimes(t *testing.T) {
 	}
 }
 
-// Each request is counted once, and each policy ends with nothing left, whatever comes.
+// Each request of any trace is counted once, and each policy ends with nothing left.
 func TestNothingIsLost(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := Config{Seed: rapid.Uint64().Draw(t, "seed")}
@@ -189,7 +189,7 @@ func TestRunRefuses(t *testing.T) {
 	}
 }
 
-// The time of a day costs no memory: what is kept does not grow with the number of requests.
+// A run of a day needs no more memory than a short one: memory does not grow with the number of requests.
 func TestMemoryIsBounded(t *testing.T) {
 	s := scenario(t, "light")
 	trace := s.Trace(1)

@@ -28,17 +28,17 @@ type Stream struct {
 	Daily     bool
 	Documents []Part
 	Lengths   Lengths
-	// Clients is how many there are, of names that begin with Client.
+	// Clients is the number of clients; their names begin with Client.
 	Clients int
 	Client  string
 	// Closed makes each client send its next request when the last is answered, as a program with so many threads does. Rate
 	// is of no use then. A stream that is closed is the only one of its trace.
 	Closed bool
-	// ClientWeight is of each of them.
+	// ClientWeight is the weight of each client.
 	ClientWeight float64
-	// Deadline, if not 0, is how long after a request comes its answer is of no use.
+	// Deadline, if not 0, is the time from a request's arrival until its answer is of no use.
 	Deadline time.Duration
-	// Cancels is the part of requests whose client gives up, after Patience on average, exponential.
+	// Cancels is the part of requests that clients give up, after Patience on average, exponential.
 	Cancels  float64
 	Patience time.Duration
 }
@@ -61,7 +61,7 @@ func Passages() Lengths { return Lengths{Median: 75, Spread: 0.45, Least: 15, Mo
 // quantiles is how many lengths a stream draws from.
 const quantiles = 1 << 12
 
-// table returns lengths of which each is as likely.
+// table returns equally likely lengths.
 func (l Lengths) table() []int32 {
 	table := make([]int32, quantiles)
 	for i := range table {
@@ -79,7 +79,7 @@ func (l Lengths) mean() float64 {
 	return sum / quantiles
 }
 
-// mean is of the number of documents: that of exp(x), x uniform, rounded down, to within what the last term rounds.
+// mean is the mean number of documents: that of exp(x), x uniform, rounded down, to within the rounding of the last term.
 func (p Part) mean() float64 {
 	least, most := float64(p.Least), float64(p.Most+1)
 	sum := 0.
@@ -89,7 +89,7 @@ func (p Part) mean() float64 {
 	return sum / math.Log(most/least)
 }
 
-// Tokens is how many a request of the stream has, on average.
+// Tokens is how many tokens a request of the stream has, on average.
 func (s *Stream) Tokens() float64 {
 	documents := 0.
 	for _, p := range s.Documents {
@@ -98,14 +98,14 @@ func (s *Stream) Tokens() float64 {
 	return documents * s.Lengths.mean()
 }
 
-// arrivals is a stream as it goes.
+// arrivals is the state of a stream.
 type arrivals struct {
 	*Stream
 	random  *rand.Rand
 	lengths []int32
 	clients []string
 	next    time.Duration
-	burst   time.Duration // what is left of it, from next
+	burst   time.Duration // left of the burst, from next
 	idle    []idle        // clients of a closed stream that are to send next, in order
 }
 

@@ -60,7 +60,7 @@ func TestRecordedRefuses(t *testing.T) {
 	}
 }
 
-// FuzzRecorded: no file makes the reader panic, or give what Run refuses.
+// FuzzRecorded: no file makes the reader panic, or return a request that Run refuses.
 func FuzzRecorded(f *testing.F) {
 	f.Add(`{"at_ms": 12.5, "client": "a", "lengths": [83, 120], "deadline_ms": 200, "cancel_after_ms": 50}`)
 	f.Add("{\"at_ms\": 13, \"documents\": 20, \"length\": 100}\n{\"at_ms\": 13, \"lengths\": [131072]}\n")
@@ -72,13 +72,13 @@ func FuzzRecorded(f *testing.F) {
 	})
 }
 
-// The trace is as its parameters say, and the same whenever it is made.
+// The trace follows its parameters, and is the same each time it is made.
 func TestSynthetic(t *testing.T) {
 	s := Synthetic{Seed: 7, Until: time.Hour, Streams: []Stream{
 		{Rate: 20, Documents: heavyTailed()[:3], Lengths: Passages(), Clients: 4, Client: "c", Cancels: 0.25, Patience: time.Second},
 		{Rate: 5, Model: 1, Documents: searches(), Lengths: Passages(), On: time.Second, Off: 3 * time.Second, Deadline: time.Second},
 	}}
-	s.Streams[0].Documents[0].Of += 0.005 // what is left out
+	s.Streams[0].Documents[0].Of += 0.005 // for the parts that are left out
 	var requests, documents, tokens, cancels [2]float64
 	clients := map[string]int{}
 	a, b := s.Trace(), s.Trace()

@@ -66,7 +66,7 @@ const (
 	turnQuantum = float64(20 * time.Millisecond)
 )
 
-// Turns is what the engine did before: processor sharing, in effect, so that equals all end late.
+// Turns is the engine's former policy: processor sharing, in effect, so that equal requests all end late.
 func Turns(c *Config) Policy {
 	p := &turns{}
 	for range c.Devices {
@@ -132,7 +132,7 @@ func (p *turns) Drop(r *Request) bool {
 	return true
 }
 
-// remove takes out a request, and what waits of it.
+// remove removes a request and its waiting tokens.
 func (l *turnLine) remove(e *turnRequest) {
 	delete(l.entries, e.request)
 	l.tokens -= e.tokens

@@ -1,6 +1,6 @@
 #include "walk.h"
 
-// walker is where the next field goes, and the sum of those before it.
+// walker holds the place of the next field and the sum of the fields before it.
 typedef struct {
     uint64_t sum;
     uint64_t* next; // may be null

@@ -1,4 +1,4 @@
-// conformance.h: what the kernels of conformance.metal share with the suite; the Go twins are in layout.go.
+// conformance.h: structs that conformance.metal shares with the suite; the Go twins are in layout.go.
 #pragma once
 
 struct CountArgs {

@@ -1,5 +1,5 @@
 // conformance.metal: one small kernel for each thing that a driver can get wrong. None computes anything of use.
-// Buffers: 0 arguments, where there are any; 1 what is written; 2 what is read
+// Buffers: 0 arguments, where there are any; 1 output; 2 input
 // Grid: any, as the suite asks; see the kernels
 // Needs: buffers as long as the grid has threads, unless a kernel says otherwise
 // Constants: 0 flag (bool)  1 signedValue (int)  2 unsignedValue (uint)  3 realValue (float)
@@ -27,7 +27,7 @@ kernel void increment(
     }
 }
 
-// Copies bytes, each from one buffer, or from the same one at another offset.
+// Copies bytes from one buffer to another, or to another offset in the same one.
 kernel void copy(
     constant CountArgs& args [[buffer(0)]],
     device uchar* to [[buffer(1)]],
@@ -68,7 +68,7 @@ kernel void optional_constant(device uint* to [[buffer(1)]]) {
     to[0] = optionalOr7;
 }
 
-// Writes what a thread knows of its place.
+// Writes each thread's place: its positions and sizes.
 kernel void identify(
     device ThreadPlace* to [[buffer(1)]],
     uint3 inGrid [[thread_position_in_grid]],
@@ -110,7 +110,7 @@ kernel void advance(
     }
 }
 
-// Sums what the whole array holds into each element of another: reads what every thread of an earlier dispatch wrote.
+// Sums a whole array into each element of another: reads the writes of every thread of an earlier dispatch.
 kernel void sum_of_all(
     constant CountArgs& args [[buffer(0)]],
     device uint* to [[buffer(1)]],

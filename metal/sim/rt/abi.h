@@ -1,5 +1,5 @@
-// What a kernel object and the runtime share. The shim includes it into every kernel, so it must not need any
-// other header, and what is here is laid out the same in a plain and a checked build.
+// The interface between a kernel object and the runtime. The shim includes it into every kernel, so it must not need
+// any other header. Its structs are laid out the same in a plain and a checked build.
 #pragma once
 
 namespace sim {
@@ -19,8 +19,8 @@ constexpr uint32_t maxThreads = 1024;
 constexpr uint32_t maxSimdgroups = maxThreads / lanesPerSimdgroup;
 constexpr uint32_t maxBuffers = 16;
 constexpr uint32_t maxThreadgroupArguments = 4;
-constexpr uint32_t maxThreadgroupMemory = 32768; // bytes, what a kernel may ask for
-// Threadgroup variables lie this far apart, so that running past one does not land in the next. bytes
+constexpr uint32_t maxThreadgroupMemory = 32768; // bytes that a kernel may ask for
+// Bytes between threadgroup variables, so that an overrun of one does not land in the next.
 constexpr uint32_t threadgroupGap = 64;
 
 // A fiber's stack is aligned to its size, and its Lane lies in the topmost page: so a kernel finds its Lane by its
@@ -28,13 +28,12 @@ constexpr uint32_t threadgroupGap = 64;
 constexpr uintptr_t stackSize = 128 << 10; // bytes
 constexpr uintptr_t laneRegion = 4096;     // bytes
 
-// What is counted of a dispatch. The runtime keeps the first block in either build; the checker adds the second.
+// Counters of a dispatch. The runtime keeps the first block in either build; the checker adds the second.
 struct Counters {
     uint64_t threadgroups, threads;
     uint64_t threadgroupBarriers, simdgroupBarriers;
-    uint64_t
-        simdgroupOperations; // collectives, once per simdgroup; multiplications of matrices not among them
-    uint64_t matrixMultiplies; // 8x8x8, once per simdgroup: 1024 FLOP each
+    uint64_t simdgroupOperations; // collectives, once per simdgroup; without matrix multiplications
+    uint64_t matrixMultiplies;    // 8x8x8, once per simdgroup: 1024 FLOP each
 
     uint64_t flops; // additions, subtractions, multiplications, divisions of the kernel itself
     uint64_t transcendentals;           // exp, log, sin, sqrt, … of one number
@@ -64,7 +63,7 @@ struct Position {
     uint32_t line;
 };
 
-// Simdgroup is 32 lanes and what they exchange. Bit i of a mask is lane i.
+// Simdgroup is 32 lanes and the values that they exchange. Bit i of a mask is lane i.
 struct Simdgroup {
     uint32_t live;      // have not returned
     uint32_t runnable;  // live and not waiting
@@ -149,13 +148,13 @@ struct FunctionConstant {
     FunctionConstant* next;
 };
 
-// Derived is a constant whose initialiser uses function constants: computed again when they have changed.
+// Derived is a constant with an initialiser that uses function constants: computed again when they are set.
 struct Derived {
     void (*compute)();
     Derived* next; // the one declared before
 };
 
-// Undefined is what the compiler's undefined-behaviour checks complain of.
+// Undefined is a kind of undefined behaviour that the compiler's checks report.
 enum class Undefined : uint32_t { misaligned, arrayIndex, division, shift };
 
 enum class AtomicKind : uint32_t { load, store, update };
@@ -173,12 +172,12 @@ struct CheckTable {
     void (*flops)(uint64_t count);
 };
 
-// checkHooks is where hooks.cc of a checked kernel object keeps the table: what Library.check points to.
+// checkHooks is the table in hooks.cc of a checked kernel object. Library.check points to it.
 extern const CheckTable* checkHooks __attribute__((visibility("hidden")));
 
-// Runtime is what a kernel may call.
+// Runtime holds the functions that a kernel may call.
 struct Runtime {
-    // The lane posted to a collective and waits for the others.
+    // Makes a lane that has posted to a collective wait for the others.
     void (*waitForSimdgroup)(Lane*);
     void (*threadgroupBarrier)(Lane*, uint32_t flags, Position);
     void (*simdgroupBarrier)(Lane*, uint32_t flags, Position);
@@ -186,7 +185,7 @@ struct Runtime {
     void (*fail)(Lane*, const char* what, Position);
 };
 
-// Library is what a kernel object exports as `metalrank_library`.
+// Library is exported by a kernel object as `metalrank_library`.
 struct Library {
     uint32_t abi;
     bool checked;
@@ -199,7 +198,7 @@ struct Library {
     uintptr_t image;          // where the object was loaded; set by the runtime
 };
 
-// currentLane returns the lane on whose stack it is called.
+// currentLane returns the lane that owns the running stack.
 inline __attribute__((always_inline, no_sanitize("thread", "alignment"))) Lane* currentLane() {
     uintptr_t stack = reinterpret_cast<uintptr_t>(__builtin_frame_address(0)) & ~(stackSize - 1);
     // 256 bytes apart from one lane to the next, so that they do not share one set of the cache.

@@ -1,11 +1,11 @@
-// access.cc: every access of a checked kernel is found a range, counted, and held against what came before it.
+// access.cc: finds the range of every access of a checked kernel, counts it, and checks it against earlier accesses.
 #include "check.h"
 #include "poison.h"
 
 namespace sim {
 
 uint32_t Checker::offset(const void* pc) const {
-    // A return address lies behind the call; one less is in it, and on its line.
+    // A return address lies behind the call; the byte before it is in the call, on its line.
     return static_cast<uint32_t>(reinterpret_cast<uintptr_t>(pc) - imageBase - 1);
 }
 

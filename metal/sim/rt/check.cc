@@ -1,4 +1,4 @@
-// check.cc: what the runtime tells the checker (runtime.h), and the table through which kernels call it.
+// check.cc: the runtime's calls into the checker (runtime.h), and the table through which kernels call it.
 #include "check.h"
 #include "poison.h"
 
@@ -14,8 +14,8 @@ namespace sim {
 
 namespace {
 
-// The checker of the device whose threadgroup this host thread runs; null elsewhere, where a kernel object's
-// initialisers and derived constants run.
+// The device's checker while this host thread runs a threadgroup; else null, as when a kernel object's initialisers and
+// derived constants run.
 thread_local Checker* active __attribute__((tls_model("initial-exec"))) = nullptr;
 
 Checker* of(Device* device) {
@@ -71,7 +71,7 @@ constexpr CheckTable table = {
     flopsHook,
 };
 
-// Image is a loaded object that is looked for by an address in it.
+// Image is a loaded object, found by an address in it.
 struct Image {
     uintptr_t within;
     uintptr_t begin, end;
@@ -133,7 +133,7 @@ void Checker::beginDispatch(Dispatch* begun) {
     setRanges();
 }
 
-// setOwn lists what kernels touch besides what they are given.
+// setOwn lists the memory that kernels touch besides their buffers and threadgroup memory.
 void Checker::setOwn() {
     const Runner& runner = worker();
     const Image kernel = imageOf(dispatch->library), runtime = imageOf(&table);
@@ -220,7 +220,7 @@ Checker::Group Checker::groupAt(uint32_t clock) const {
     return low ? groups[low - 1] : Group{};
 }
 
-// endDispatch hands over the findings, behind the reason for which the dispatch was abandoned if it was.
+// endDispatch reports the findings, behind the reason for the failure if the dispatch was abandoned.
 void Checker::endDispatch() {
     rtReport* report = dispatch->report;
     for (uint32_t i = 0; i < foundCount; i++) {

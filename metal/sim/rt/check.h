@@ -1,4 +1,4 @@
-// check.h: the checker of a device: what every access of a checked kernel goes through.
+// check.h: the checker of a device. Every access of a checked kernel goes through it.
 #pragma once
 
 #include "order.h"
@@ -7,11 +7,11 @@
 
 namespace sim {
 
-// Area says what memory a range is, and so what is checked of it.
+// Area is the kind of memory that a range is; the checks depend on it.
 enum class Area : uint32_t {
     device,      // a buffer
     constant,    // a buffer that the kernel reads through a `constant` pointer
-    arguments,   // argument bytes: the dispatch's own, nobody writes them
+    arguments,   // argument bytes: the dispatch's own, never written
     threadgroup, // a threadgroup variable or argument
 };
 
@@ -19,13 +19,13 @@ enum class Area : uint32_t {
 struct Range {
     uintptr_t begin, end;
     Area area;
-    bool
-        foreign; // memory of the caller's: kernels may only read it, and who has written it isn't known
+    bool foreign;  // memory of the caller's: kernels may only read it, and its writes are not known
     int32_t index; // of the binding, or of the threadgroup argument; -1 for a threadgroup variable
     const ThreadgroupVariable* variable; // null for an argument
 };
 
-// Checker belongs to a device with one worker, and runs on it, or while it is idle; but forget may come at any time.
+// Checker belongs to a device with one worker. It runs on that worker, or while the worker is idle; but forget may be
+// called at any time.
 class Checker {
 public:
     explicit Checker(Device* device) : device(device) {}
@@ -39,7 +39,7 @@ public:
 
     Order order;
 
-    // The accesses (access.cc). A whole one is of an object, whose padding need not be initialised.
+    // The accesses (access.cc). A whole one is of an object; its padding need not be initialised.
     void read(uintptr_t address, size_t size, const void* pc, bool whole);
     void write(uintptr_t address, size_t size, const void* pc);
     void atomic(uintptr_t address, size_t size, AtomicKind, const void* pc);
@@ -52,12 +52,12 @@ private:
 
     enum class Other { none, write, atomic, reads };
 
-    // What was found wrong with an access.
+    // The faults of an access.
     struct Verdict {
         bool uninitialised = false;
-        Other with = Other::none; // what it races with,
-        Cell cell = {};           // and the history that says so
-        uint64_t fresh = 0;       // bytes that this dispatch had not seen so
+        Other with = Other::none; // earlier accesses that it races with,
+        Cell cell = {};           // and their history
+        uint64_t fresh = 0;       // bytes not yet read, or written, in this dispatch
     };
 
     template <Mode mode>
@@ -79,7 +79,7 @@ private:
     uint32_t offset(const void* pc) const;
 
     // Findings (findings.cc): one for each kind and place, with a count.
-    bool known(const char* kind, const void* pc); // and counts it if so
+    bool known(const char* kind, const void* pc); // and counts it if it is
     rtFinding finding(const char* kind, const void* pc, uintptr_t address) const;
     void keep(const rtFinding&);
     static void locate(rtFinding&, const Range&, uintptr_t address);
@@ -88,7 +88,7 @@ private:
     void uninitialised(const Range&, uintptr_t address, size_t size, const void* pc);
     void race(const Range&, uintptr_t address, bool writes, const void* pc, const Verdict&);
 
-    // Group is when a threadgroup ran, for telling whose an old access was.
+    // Group is when a threadgroup ran, to find the threadgroup of an old access.
     struct Group {
         uint32_t clock, dispatch;
         uint64_t index; // in its dispatch, linear
@@ -112,7 +112,7 @@ private:
     struct Own {
         uintptr_t begin, end;
     };
-    Own own[8]; // what kernels touch besides: stacks, images, the runtime's structures
+    Own own[8]; // other memory that kernels touch: stacks, images, the runtime's structures
     uint32_t ownCount = 0;
     uintptr_t imageBase = 0;
 

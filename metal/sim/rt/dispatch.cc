@@ -47,7 +47,7 @@ void work(Runner* r, Dispatch* d) {
         if (i >= d->groupCount) break;
         if (seed != 0) {
             i = shuffled(i, d->groupCount, seed);
-            // Of its own for every group: which worker runs it must not matter.
+            // A seed for every group: it must not depend on the worker that runs the group.
             r->random = (seed ^ i * 0xD1B54A32D192ED03ull) | 1;
         } else {
             r->random = 0;
@@ -110,7 +110,7 @@ void failInHandler(Runner* r, rtFinding finding) {
     Dispatch* d = r->dispatch;
     pthread_mutex_lock(&r->device->mu);
     rtReport* report = d->report;
-    if (!report->failed) { // the first reason is the one to tell: findings[0]
+    if (!report->failed) { // findings[0] is the first reason
         report->failed = 1;
         if (report->findingCount < rtMaxFindings)
             report->findings[report->findingCount] = report->findings[0];

@@ -1,5 +1,5 @@
 // fault.cc: a kernel that touches memory that isn't there, divides by zero or runs off its stack ends its dispatch, not
-// the process. Handlers are chained: what is not a kernel's fault goes to whoever handled it before, Go's runtime.
+// the process. Handlers are chained: other faults go to the previous handler, that of Go's runtime.
 #if !defined(_GNU_SOURCE)
 #define _GNU_SOURCE 1
 #endif
@@ -18,7 +18,7 @@ constexpr int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
 constexpr int faultCount = sizeof faults / sizeof *faults;
 struct sigaction previous[faultCount];
 
-// programCounter is where the thread was.
+// programCounter returns the address at which the thread was.
 uintptr_t programCounter(void* context) {
     auto* machine = &static_cast<ucontext_t*>(context)->uc_mcontext;
 #if defined(__linux__) && defined(__x86_64__)
@@ -54,7 +54,7 @@ void leave(void* context, void* stack) {
 #endif
 }
 
-// describe says what happened, for a finding.
+// describe fills in the kind, the message and the address of a finding.
 void describe(const Runner* r, int signal, uintptr_t address, rtFinding* finding) {
     const char* kind = "fault";
     char* text = finding->message;
@@ -141,7 +141,7 @@ void useSignalStack(uint8_t* stack, size_t size) {
     alternate.ss_sp = stack;
     alternate.ss_size = size;
     sigaltstack(&alternate, nullptr);
-    sigset_t mask; // all that Go's runtime sends around is for Go's threads
+    sigset_t mask; // signals of Go's runtime are for Go's threads
     sigfillset(&mask);
     for (int fault : faults)
         sigdelset(&mask, fault);

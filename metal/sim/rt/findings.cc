@@ -1,4 +1,4 @@
-// findings.cc: the texts of what the checker found.
+// findings.cc: the texts of the checker's findings.
 #include "check.h"
 
 #include <stdarg.h>
@@ -37,7 +37,7 @@ rtFinding Checker::finding(const char* kind, const void* pc, uintptr_t address) 
 
 namespace {
 
-// Name says in words what memory a range is.
+// Name is a range's name for messages.
 struct Name {
     char text[160];
 
@@ -46,7 +46,7 @@ struct Name {
             snprintf(text, sizeof text, "the arguments (buffer %d)", range.index);
         else if (range.area != Area::threadgroup)
             snprintf(text, sizeof text, "buffer %d", range.index);
-        else if (range.variable) // its name is known once a thread has come by its declaration
+        else if (range.variable) // its name is known once a thread has run its declaration
             snprintf(
                 text, sizeof text, "threadgroup variable %s",
                 range.variable->name ? range.variable->name : "?"
@@ -145,7 +145,7 @@ void Checker::race(
     char other[160];
     if (then >= order.groupStart()) {
         const char* lacks = order.barrierSince(then) ? " that names this kind of memory" : "";
-        // Of several readers only the last is known, and it may have been this very thread.
+        // Only the last of several readers is known, and it may have been this thread itself.
         if (thread == f.thread)
             snprintf(
                 other, sizeof other, "another thread %s, without a barrier%s between", did, lacks

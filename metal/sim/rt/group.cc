@@ -1,6 +1,6 @@
 // group.cc: one threadgroup. Its threads are fibers of one host thread. A fiber runs until it needs the others: at a
-// collective it hands over to the next lane of its simdgroup, at a barrier too, and when no lane of the simdgroup can
-// go on, the scheduler takes the next simdgroup.
+// collective or a barrier it switches to the next lane of its simdgroup. When no lane of the simdgroup can go on, the
+// scheduler takes the next simdgroup.
 #include "fiber.h"
 #include "runtime.h"
 
@@ -95,7 +95,7 @@ void failAt(Lane* lane, const char* what, Position here) {
     fail(runnerOf(lane), "divergence", what, here);
 }
 
-// laneMain is a fiber's whole life.
+// laneMain is a fiber's main function.
 void laneMain() {
     Lane* lane = currentLane();
     Runner* r = runnerOf(lane);
@@ -181,7 +181,7 @@ bool passBarrier(Runner* r) {
     return true;
 }
 
-// stackTop is where a lane's stack begins: not at the same offset in each, so that they do not share cache sets.
+// stackTop is the start of a lane's stack: its offset differs from lane to lane, so that stacks do not share cache sets.
 uint8_t* stackTop(Runner* r, uint32_t thread) {
     return r->stacks + stackSize * (thread + 1) - laneRegion - (thread * 5 % 32) * 320;
 }

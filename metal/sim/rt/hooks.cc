@@ -1,13 +1,15 @@
-// hooks.cc: what the instrumented code of a checked kernel calls; compiled, uninstrumented, into each kernel's object.
+// hooks.cc: functions that the instrumented code of a checked kernel calls. They are compiled, uninstrumented, into each
+// kernel's object.
 //
-// Checked kernels are built with -fsanitize=thread and parts of -fsanitize=undefined, whose runtime libraries are not
-// linked. This file defines their symbols instead: hidden, since the process may have a thread sanitizer of its own (a
-// Go binary built with -race has). They call the runtime's checker through a table, set when the object is loaded.
+// Checked kernels are built with -fsanitize=thread and parts of -fsanitize=undefined, but not linked with the runtime
+// libraries of these. This file defines their symbols instead: hidden, since the process may have a thread sanitizer of
+// its own (a Go binary built with -race has). They call the runtime's checker through a table, set when the object is
+// loaded.
 // Names and signatures are those of LLVM 19: ThreadSanitizer.cpp, and CGExpr.cpp's calls of UBSan handlers.
 #include "abi.h"
 
 namespace sim {
-// Null while the object is loaded: what its initialisers do is nobody's business.
+// Null while the object is loaded: its initialisers are not checked.
 const CheckTable* checkHooks = nullptr;
 
 #define HOOK      extern "C" __attribute__((visibility("hidden")))
@@ -126,13 +128,13 @@ HOOK void __ubsan_handle_shift_out_of_bounds(void*, uintptr_t, uintptr_t amount)
     if (checkHooks) checkHooks->undefined(Undefined::shift, amount, CALLER_PC);
 }
 
-// Arithmetic: what flops.go of metal/sim puts into a kernel's basic blocks.
+// Arithmetic: flops.go of metal/sim puts calls of this into a kernel's basic blocks.
 
 HOOK void metalrank_flops(uint64_t count) {
     if (checkHooks) checkHooks->flops(count);
 }
 
-// What needs no answer.
+// Hooks that do nothing.
 
 HOOK void __tsan_init() {}
 HOOK void __tsan_func_entry(void*) {}

@@ -1,4 +1,4 @@
-// library.cc: loaded kernel objects: where threadgroup variables lie, and the function constants, which are global
+// library.cc: loaded kernel objects: the layout of threadgroup variables, and the function constants, which are global
 // variables of the object.
 #include "library.h"
 

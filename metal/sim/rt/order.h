@@ -1,8 +1,8 @@
-// order.h: which of two accesses to the same byte comes first, if the kernel says so.
+// order.h: whether the kernel orders two accesses to the same byte.
 //
-// The clock moves on at whatever orders accesses: a new interval (a list, or a command after a Barrier), a new
-// threadgroup, a barrier. An access carries the clock of its time, and what came before it is ordered with it exactly
-// when something that concerns both has moved the clock between them:
+// The clock moves on at each event that orders accesses: a new interval (a list, or a command after a Barrier), a new
+// threadgroup, a barrier. An access carries the clock of its time. An earlier access is ordered with it exactly when an
+// event that concerns both has moved the clock between them:
 //
 //   other dispatch, or other group   the start of an interval
 //   other simdgroup of the group     a threadgroup_barrier that names the memory's kind
@@ -15,7 +15,7 @@
 
 namespace sim {
 
-// MemoryKind is what a barrier's mem_flags tell apart.
+// MemoryKind is a kind of memory that a barrier's mem_flags can name.
 enum MemoryKind : uint32_t { deviceMemory, threadgroupMemory, memoryKinds };
 
 // Access is one read or write while it is judged.
@@ -29,7 +29,7 @@ struct Access {
 class Order {
 public:
     uint32_t now() const { return clock; }
-    // groupStart: what has an earlier clock is not this group's.
+    // groupStart: an access with an earlier clock is not this group's.
     uint32_t groupStart() const { return group; }
 
     void beginInterval() { interval = ++clock; }
@@ -46,10 +46,10 @@ public:
         if (device) laneBarrier[deviceMemory][simdgroup] = clock;
         if (threadgroup) laneBarrier[threadgroupMemory][simdgroup] = clock;
     }
-    // nearlyExhausted asks for restart, which needs a forgotten shadow, between two dispatches.
+    // nearlyExhausted says that restart must be called between two dispatches, after the shadow was forgotten.
     bool nearlyExhausted() const { return clock >> 31; }
     void restart() { *this = Order(); }
-    // barrierSince says that the group has met at a threadgroup_barrier since, whatever memory it named.
+    // barrierSince says that the group has met at a threadgroup_barrier since, for any kind of memory.
     bool barrierSince(uint32_t then) const { return then >= group && then < lastBarrier; }
 
     // racesWithWrite says that a is unordered with the last write of a cell that was not atomic,
@@ -70,9 +70,9 @@ public:
         return cell.flags & manyLanes || cell.reader != a.thread;
     }
 
-    // write makes a the last write of a cell. All before a plain one is ordered with it, or has been reported: it is
-    // forgotten. Not so before an atomic one, with which the next atomic one need not be ordered.
-    // What this misses: a race with an atomic write that another atomic write has followed, or with an atomic read.
+    // write makes a the last write of a cell. All accesses before a plain write are ordered with it, or have been
+    // reported: they are forgotten. Those before an atomic write are kept: the next atomic one need not be ordered with
+    // it. Not found: a race with an atomic write that another atomic write has followed, or with an atomic read.
     void write(Cell& cell, const Access& a) const {
         if (a.atomic) {
             cell.atomicClock = clock;
@@ -87,7 +87,8 @@ public:
         cell.flags &= static_cast<uint16_t>(~readerFlags);
     }
 
-    // read adds a to the readers of a cell: of those before, it remembers how far from a the unordered ones are.
+    // read adds a to the readers of a cell. The flags keep how far from a the earlier, unordered readers are: other lanes,
+    // other simdgroups or other groups.
     void read(Cell& cell, const Access& a) const {
         if (a.atomic) return;
         uint32_t flags = cell.flags;
@@ -120,7 +121,7 @@ private:
         if (thread == a.thread || then < groupBarrier[a.kind]) return false;
         return !sameSimdgroup(thread, a.thread) || then >= barrier(a);
     }
-    // start is when what may be unordered with an access began: threadgroup memory has one life per group.
+    // start is the first clock of accesses that may be unordered with a new one; threadgroup memory lives for one group.
     uint32_t start(MemoryKind kind) const { return kind == threadgroupMemory ? group : interval; }
     // barrier is the clock of the last simdgroup_barrier of the accessing lane's simdgroup.
     uint32_t barrier(const Access& a) const {

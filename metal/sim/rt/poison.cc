@@ -1,4 +1,4 @@
-// poison.cc: the pattern of memory that nobody has written (poison.h).
+// poison.cc: the pattern of memory that was never written (poison.h).
 #include "poison.h"
 
 #include <string.h>
@@ -8,7 +8,7 @@ namespace sim {
 namespace {
 
 constexpr uint64_t fixedBits = 0x7F837F837F837F83;  // of each unit that are always the same
-constexpr uint64_t fixedValue = 0x7F817F817F817F81; // and what they are
+constexpr uint64_t fixedValue = 0x7F817F817F817F81; // and their values
 constexpr size_t windowSize = 16;                   // bytes
 constexpr int enough = 3;                           // units of a window
 

@@ -1,6 +1,6 @@
-// poison.h: telling memory that nobody has written from memory that happens to hold NaN or -1.
+// poison.h: telling memory that was never written from memory that happens to hold NaN or -1.
 //
-// The CPU writes buffers through a plain pointer, so no one sees it do so. Fresh memory is therefore filled with a
+// The CPU writes buffers through a plain pointer, so its writes can't be seen. Fresh memory is therefore filled with a
 // pattern that depends on the address, and memory that still holds it counts as uninitialised:
 //
 //   - each 16-bit unit is 0x7F81 with its sign and five low bits drawn from a hash of its address: a NaN as half, as
@@ -9,8 +9,7 @@
 //     units (48 bits) of the 16-byte windows that it touches. By chance that happens to random data once in 2^43
 //     reads, to floats, counts, -1 and all-ones never.
 //
-// What this misses: fewer than three units that nobody wrote next to others that someone did. They hold NaN, which
-// shows in results.
+// Not found: fewer than three unwritten units next to written ones. They hold NaN, which shows in results.
 #pragma once
 
 #include <stddef.h>

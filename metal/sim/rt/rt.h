@@ -21,7 +21,7 @@ typedef struct {
     uint32_t bits;
 } rtConstant;
 
-// What a buffer index is bound to. Laid out as sim::Binding.
+// The binding of a buffer index. Laid out as sim::Binding.
 typedef struct {
     uintptr_t address;
     uint64_t size;
@@ -38,10 +38,10 @@ typedef struct {
     uint32_t threadgroupMemory[rtMaxThreadgroupArguments]; // bytes
     uint32_t groups[3];
     uint32_t threads[3];
-    uint32_t barrier; // 1: what came before in the list must be complete and visible
+    uint32_t barrier; // 1: earlier commands of the list must be complete and visible
 } rtCommand;
 
-// One complaint of checked mode, or the reason for which a dispatch failed. Texts end in 0.
+// One finding of checked mode, or the reason why a dispatch failed. Texts end in 0.
 typedef struct {
     char kind[32];     // "out of bounds", "race"
     char message[256]; // with addresses and the other party
@@ -56,14 +56,14 @@ typedef struct {
     int32_t buffer;         // index of the binding; -1: threadgroup memory, -2: neither
     int64_t offset;         // bytes from the start of the binding, or of the threadgroup variable
     uint64_t address;
-    uint64_t count; // how often the same was seen
+    uint64_t count; // how often it was seen
 } rtFinding;
 
-// What came of one dispatch.
+// The outcome of one dispatch.
 typedef struct {
     uint64_t counters[rtCounterCount]; // as sim::Counters
     uint64_t startNs, endNs;           // monotonic clock
-    uint32_t failed;       // 1: findings[0] is why, and what comes after it in the list did not run
+    uint32_t failed;       // 1: findings[0] is the reason, and later commands did not run
     uint32_t findingCount; // may exceed rtMaxFindings: the rest were dropped
     rtFinding findings[rtMaxFindings];
 } rtReport;
@@ -77,13 +77,13 @@ typedef struct {
 } rtKernelInfo;
 
 typedef struct {
-    // Reserves device memory and starts `threads` workers. Null: no memory, and *error says so.
+    // Reserves device memory and starts `threads` workers. Null and *error on failure.
     void* (*open)(uint32_t threads, uint32_t checked, uint64_t seed, const char** error);
     void (*close)(void* device);
     // Address of the reserved region and its size in bytes.
     uint64_t (*region)(void* device, uint64_t* sizeBytes);
-    // Makes [address, address+size) of the region readable and writable, and fills it with 0xFF; or gives it back.
-    // Both page-aligned. 0: ok, else errno.
+    // Makes [address, address+size) of the region readable and writable, and fills it with 0xFF, in checked mode with
+    // poison; or gives it back. Both page-aligned. 0: ok, else errno.
     int (*map)(void* device, uint64_t address, uint64_t size);
     int (*unmap)(void* device, uint64_t address, uint64_t size);
     // Checks and prepares a loaded object. Null and *error where it isn't one of this version.

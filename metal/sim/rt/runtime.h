@@ -1,4 +1,4 @@
-// What the runtime's own files share: devices, workers, and what they tell the checker.
+// Declarations that the runtime's own files share: devices, workers, and their calls into the checker.
 #pragma once
 
 #include "abi.h"
@@ -23,14 +23,14 @@ struct Dispatch {
     bool stop;          // atomic; a group failed
 };
 
-// Runner is a Worker with what only the runtime needs.
+// Runner is a Worker with the fields that only the runtime needs.
 struct Runner : Worker {
     Device* device;
     Dispatch* dispatch; // null between dispatches
     pthread_t thread;
     void* schedulerStack; // stack pointer of the host thread while a fiber runs
     uint8_t* stacks;      // maxThreads fibers
-    uint8_t* mapped;      // what stacks lies in
+    uint8_t* mapped;      // the mapping that holds stacks
     uint8_t* alternate;   // the signal stack
     Simdgroup* simdgroups;
     uint64_t random; // 0: in order
@@ -41,7 +41,7 @@ struct Runner : Worker {
     bool failed; // the group was given up
 };
 
-// The size of the mapping behind Worker.threadgroupMemory: what a kernel may use, with gaps, and room to run over.
+// The size of the mapping behind Worker.threadgroupMemory: all that a kernel may use, with gaps, and room for overruns.
 constexpr uint64_t threadgroupRegion = 128 << 10;
 
 struct Device {
@@ -55,7 +55,7 @@ struct Device {
 
     pthread_mutex_t mu;
     pthread_cond_t work, idle;
-    Dispatch* dispatch;  // guarded by mu: what the workers are to run
+    Dispatch* dispatch;  // guarded by mu: the one for the workers to run
     uint64_t generation; // guarded by mu: counts dispatches
     uint32_t busy;       // guarded by mu: workers that have not finished it
     bool closing;        // guarded by mu
@@ -65,32 +65,32 @@ struct Device {
 void installFaultHandlers();
 // useSignalStack makes faults of the calling thread be handled on a stack of their own, and blocks all other signals.
 void useSignalStack(uint8_t* stack, size_t size);
-// failInHandler is what fail does, short of leaving the fiber.
+// failInHandler is fail without leaving the fiber.
 void failInHandler(Runner*, rtFinding);
 
-// Execution of one threadgroup (group.cc): the one whose index is in r->group.
+// Execution of one threadgroup (group.cc): the one with the index r->group.
 void prepareGroups(Runner*);
 void runGroup(Runner*);
 extern const Runtime plainRuntime;
 
-// Workers (dispatch.cc). startRunner maps what r needs and starts its thread; stopRunner frees it when the thread has
+// Workers (dispatch.cc). startRunner maps the memory of r and starts its thread; stopRunner frees it when the thread has
 // ended; runDispatch has all workers run d, and returns when they are done.
 bool startRunner(Device*, Runner* r);
 void stopRunner(Runner* r);
 void runDispatch(Device*, Dispatch* d);
 
-// runner returns the worker whose thread calls it; null on any other thread.
+// runner returns the worker of the calling thread; null on a thread that is no worker's.
 Runner* runner();
 
 // fail adds a finding and gives up the dispatch. It must be called on a fiber of the runner's, or on its signal
 // stack, and does not return.
 [[noreturn]] void fail(Runner*, const char* kind, const char* message, Position);
 
-// abandon is fail with a finding of the checker's, whose place is a pc.
+// abandon is fail with a finding of the checker's, which has a pc as its place.
 [[noreturn]] void abandon(Runner*, const rtFinding&);
 
-// What follows is the checker's (check.cc); called in checked mode only, where a device has one worker: so every
-// access has a place in one order, and findings and counters are the same however many threads were asked for.
+// The checker's functions (check.cc) follow. They are called in checked mode only, where a device has one worker: every
+// access has a place in one order, and findings and counters don't depend on the number of threads asked for.
 
 bool checkOpen(Device*);
 void checkClose(Device*);

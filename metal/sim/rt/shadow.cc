@@ -8,7 +8,7 @@ namespace sim {
 
 namespace {
 
-// reserve returns zeroed memory of which only what is touched costs anything.
+// reserve returns zeroed memory; only touched parts of it cost anything.
 void* reserve(size_t size) {
     void* memory = mmap(
         nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0

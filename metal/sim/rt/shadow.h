@@ -1,7 +1,7 @@
-// shadow.h: who touched which byte of memory last, for finding races and counting distinct bytes.
+// shadow.h: the last accesses to each byte of memory, for finding races and counting distinct bytes.
 //
-// The fundamental idea: checked dispatches run on one host thread, so all accesses have a place in one order, and one
-// counter, the clock, says where (order.h). A cell remembers the clocks of the last write and the last read.
+// Checked dispatches run on one host thread, so all accesses have a place in one order. One counter, the clock, gives
+// that place (order.h). A cell remembers the clocks of the last write and the last read.
 #pragma once
 
 #include <pthread.h>
@@ -29,25 +29,25 @@ enum CellFlags : uint16_t {
 };
 
 // Page is the shadow of 4,096 bytes. Its granule is as wide as the accesses allow: 16 bytes at first; a narrower
-// access splits every cell, which is exact, since a cell holds for each of its bytes.
+// access splits every cell, which is exact, since a cell is the history of each of its bytes.
 struct Page {
     static constexpr unsigned shift = 12;
     static constexpr size_t size = size_t{1} << shift;
     static constexpr unsigned widest = 4; // log2 of 16 bytes
 
     Cell* cells;
-    uint32_t dispatch; // whose seen flags the cells hold
+    uint32_t dispatch; // the seen flags of the cells are of this one
     uint32_t granule;  // log2 of bytes
 
     size_t count() const { return size >> granule; }
-    // beginDispatch forgets what earlier dispatches have seen.
+    // beginDispatch clears the seen flags of earlier dispatches.
     void beginDispatch(uint32_t serial);
     // refine splits the cells down to 1 << to bytes.
     void refine(unsigned to);
 };
 
 // Shadow maps addresses to pages: two levels over 48 bits of address, filled in where memory is touched. One thread
-// calls page; others may forget what it does not touch at the time.
+// calls page; others may forget pages that it does not touch at the time.
 class Shadow {
 public:
     Shadow();

@@ -52,7 +52,7 @@ SIM_ATOMIC bool atomic_compare_exchange_weak_explicit(
     );
 }
 
-// update stores f(old) and returns old.
+// atomic_update stores f(old) and returns old.
 template <class T, class F>
 SIM_INLINE T atomic_update(volatile atomic<T>* a, F f) {
     T old, next;

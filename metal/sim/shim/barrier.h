@@ -1,4 +1,4 @@
-// barrier.h: barriers, and the rendezvous of a simdgroup's lanes on which simd.h and matrix.h stand.
+// barrier.h: barriers, and the rendezvous of a simdgroup's lanes that simd.h and matrix.h use.
 #pragma once
 
 namespace sim::shim {
@@ -6,7 +6,7 @@ namespace sim::shim {
 // Set by the runtime when it loads the library.
 inline __attribute__((visibility("hidden"))) const Runtime* runtime;
 
-// SIM_HERE is a default argument: where the kernel calls the function that has it.
+// SIM_HERE is a default argument: the place where the kernel calls the function that has it.
 #define SIM_HERE                                                                                   \
     sim::Position here = sim::Position {                                                           \
         __builtin_FILE(), __builtin_LINE()                                                         \

@@ -1,5 +1,5 @@
-// entry.h: what package msl's rewrite refers to: registrations of kernels, constants and threadgroup variables, which
-// run when the library is loaded, and the passing of arguments.
+// entry.h: the names that package msl's rewrite uses: registrations of kernels, constants and threadgroup variables,
+// which run when the library is loaded, and the passing of arguments.
 #pragma once
 
 namespace sim::shim {
@@ -22,7 +22,7 @@ struct DerivedOf : Derived {
     explicit DerivedOf(void (*compute)()) : Derived{compute, derived} { derived = this; }
 };
 
-// Variables lists what the kernel F declares in threadgroup memory.
+// Variables lists the variables that the kernel F declares in threadgroup memory.
 template <auto F>
 struct Variables {
     static inline ThreadgroupVariable* list;
@@ -36,7 +36,7 @@ struct Variable : ThreadgroupVariable {
     static inline Variable registered;
 };
 
-// variable returns the running threadgroup's copy of a variable. That it is mentioned registers it.
+// variable returns the running threadgroup's copy of a variable. Its use of Variable::registered registers the variable.
 template <auto F, int Index, class T, bool Zeroed>
 SIM_RUNTIME T& variable(const char* name, Position at) {
     ThreadgroupVariable& v = Variable<F, Index, T, Zeroed>::registered;
@@ -47,17 +47,17 @@ SIM_RUNTIME T& variable(const char* name, Position at) {
     return *reinterpret_cast<T*>(currentLane()->worker->threadgroupMemory + v.offset);
 }
 
-// What a parameter is bound to. P is its type.
+// The bindings of a parameter. P is its type.
 
 template <int Index>
 struct Buffer {
     template <class P>
     SIM_INLINE static P get(Lane* lane) {
-        // An index that no dispatch can bind is one that isn't bound.
+        // No dispatch can bind an index from maxBuffers on.
         void* address = nullptr;
         if constexpr (Index < int(maxBuffers)) address = lane->worker->bindings[Index].address;
         if constexpr (__is_lvalue_reference(P)) {
-            // A reference to nothing must point somewhere: the compiler may read ahead of a test.
+            // An unbound reference must point to memory: the compiler may read it ahead of a test.
             alignas(64) static sim::uint8_t unbound[4096];
             return *reinterpret_cast<__remove_reference_t(P)*>(address ? address : unbound);
         } else {
@@ -130,7 +130,7 @@ struct Call<void (*)(P...)> {
     }
 };
 
-// EntryOf registers a kernel: a function, and what each of its parameters is bound to.
+// EntryOf registers a kernel: a function, and the binding of each of its parameters.
 template <auto F, class... Bindings>
 struct EntryOf : Kernel {
     EntryOf(const char* name, unsigned maxThreads, unsigned constantMask)
@@ -150,7 +150,7 @@ struct EntryOf : Kernel {
 
 } // namespace sim::shim
 
-// SIM_LIBRARY ends a rewritten file: what the runtime looks for in the object.
+// SIM_LIBRARY ends a rewritten file: the symbol that the runtime looks for in the object.
 #if SIM_CHECKED
 #define SIM_CHECK_TABLE &sim::checkHooks
 #else

@@ -94,7 +94,7 @@ SIM_INTERNAL_REDUCE(prefix_exclusive_sum)
 SIM_INTERNAL_REDUCE(prefix_inclusive_product)
 SIM_INTERNAL_REDUCE(prefix_inclusive_sum)
 #undef SIM_INTERNAL_REDUCE
-// Of floats there is no exclusive or; MLX's template for it is never instantiated.
+// Floats have no exclusive or; MLX's template for it is never instantiated.
 template <class T>
 SIM_INLINE T __metal_simd_xor(T x, SIM_HERE) {
     return T(metal::simd_xor(long(x), here));

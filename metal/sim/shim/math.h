@@ -1,13 +1,13 @@
 // math.h: <metal_math>, <metal_common>, <metal_relational> and <metal_geometric>. Scalars have overloads per type, so
 // that a call that is ambiguous in Metal is ambiguous here; vectors are worked element by element. half is computed in
-// float and rounded once. As in Metal's library there is nothing for bfloat, which becomes float.
+// float and rounded once. As in Metal's library there is no overload for bfloat, which becomes float.
 #pragma once
 
 namespace metal {
 
 namespace detail {
 
-// Checked mode counts what a GPU computes in its slow unit, one number at a time.
+// Checked mode counts the functions that a GPU computes in its slow unit, one number at a time.
 #if SIM_CHECKED
 SIM_RUNTIME void transcendental() {
     if (sim::checkHooks) sim::checkHooks->transcendental();
@@ -125,7 +125,7 @@ SIM_INLINE float step(float edge, float x) {
     }                                                                                              \
     SIM_VECTOR2(name)
 
-// What exists in three forms: plain, and with a choice of precision, which makes no difference here.
+// Functions in three forms: plain, precise and fast. The precision makes no difference here.
 #define SIM_TRANSCENDENTAL                                                                         \
     SIM_MATH1(acos, detail::acos)                                                                  \
     SIM_MATH1(acosh, detail::acosh)                                                                \
@@ -201,7 +201,7 @@ SIM_INLINE int ilogb(float x) {
     return __builtin_ilogbf(x);
 }
 
-// min, max, clamp and abs are there for every scalar type. Of a NaN and a number, min and max give the number.
+// min, max, clamp and abs are there for every scalar type. For a NaN and a number, min and max return the number.
 #define SIM_MIN_MAX(T, less)                                                                       \
     SIM_INLINE constexpr T min(T a, T b) {                                                         \
         return less(a, b);                                                                         \

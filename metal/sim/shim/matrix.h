@@ -35,7 +35,7 @@ SIM_RUNTIME void multiply(Simdgroup* g) {
     }
     __builtin_memcpy(g->c, c, sizeof c);
     g->worker->counters.matrixMultiplies++;
-    g->worker->counters.simdgroupOperations--; // arrive will count it, and it is counted already
+    g->worker->counters.simdgroupOperations--; // arrive adds one, but it is counted above
 }
 
 // multiplyAdd posts the running lane's elements of three matrices and returns its two of a·b + c.

@@ -4,10 +4,10 @@
 
 #include "../rt/abi.h"
 
-// SIM_INLINE is for what must cost nothing. SIM_RUNTIME is for what moves data between lanes behind the kernel's back:
-// the checker must not take it for accesses of the kernel's, so it stays out of line, where no hooks are put in. That
-// also keeps compilation short, but costs a return that the processor cannot predict after each switch; so matrices,
-// which switch most, are SIM_HOT: inlined in plain builds (3.1 instead of 1.7 GFLOP/s a thread on an EPYC of 2024).
+// SIM_INLINE is for functions that must cost nothing. SIM_RUNTIME is for functions that move data between lanes. The
+// checker must not take their accesses for the kernel's, so they stay out of line, where no hooks are put in. That also
+// keeps compilation short, but costs a return that the processor cannot predict after each switch; so matrices, which
+// switch most, are SIM_HOT: inlined in plain builds (3.1 instead of 1.7 GFLOP/s a thread on an EPYC of 2024).
 #define SIM_INLINE    inline __attribute__((always_inline))
 #define SIM_UNCHECKED __attribute__((no_sanitize("thread", "alignment", "bounds")))
 #define SIM_RUNTIME   SIM_UNCHECKED __attribute__((noinline)) inline
@@ -29,7 +29,7 @@
 #include "internals.h"
 #include "entry.h"
 
-// Address spaces. The dialect check (tools/check/metallint) holds kernels to them; here all memory is one.
+// Address spaces. The dialect check (tools/check/metallint) enforces them; here all memory is one.
 #define device
 #define thread
 #define threadgroup

@@ -1,5 +1,5 @@
-// simd.h: <metal_simdgroup> and <metal_quadgroup>. Only lanes that have not returned take part; what a lane reads
-// from one that has is 0. (Metal leaves it undefined.)
+// simd.h: <metal_simdgroup> and <metal_quadgroup>. Only lanes that have not returned take part; a lane that reads from
+// one that has returned gets 0. (Metal leaves it undefined.)
 #pragma once
 
 namespace sim::shim {
@@ -13,7 +13,7 @@ SIM_INLINE T& out(Simdgroup* g, unsigned lane) {
     return *reinterpret_cast<T*>(g->out[lane]);
 }
 
-// collective hands value to op and returns what op has left for the running lane.
+// collective passes value to op and returns op's result for the running lane.
 template <class T, class R = T>
 SIM_RUNTIME R collective(T value, void (*op)(Simdgroup*), Position here, unsigned parameter = 0) {
     static_assert(sizeof(T) <= sizeof(Simdgroup::in[0]), "too large for a SIMD-group function");
@@ -30,7 +30,7 @@ SIM_RUNTIME R collective(T value, void (*op)(Simdgroup*), Position here, unsigne
     for (unsigned mask_ = g->atOp, i = 0; mask_ != 0 && (i = __builtin_ctz(mask_), true);          \
          mask_ &= mask_ - 1)
 
-// What reductions do with two values.
+// The operations of reductions on two values.
 struct Sum {
     static constexpr int neutral = 0;
     template <class T>
@@ -131,7 +131,7 @@ inline SIM_UNCHECKED void active(Simdgroup* g) {
     SIM_LANES(i) out<unsigned>(g, i) = g->atOp;
 }
 
-// A swizzle is the vector that it stands for.
+// value_t<T> is T, or for a swizzle the vector that it stands for.
 template <class T>
 struct value_type {
     using type = T;
@@ -188,8 +188,8 @@ SIM_SCAN(inclusive_product, Product, true)
 SIM_SCAN(exclusive_product, Product, false)
 #undef SIM_SCAN
 
-// Where a lane's value comes from: `from` is in terms of i, the running lane, and s, the argument. A lane that would
-// read from outside its group keeps its own, or gets the fill.
+// Shuffles. A lane gets the value of lane `from`, in terms of i, the running lane, and s, the argument. A lane that
+// would read from outside its group keeps its own value, or gets the fill.
 #define SIM_SHUFFLE(name, outside, from)                                                           \
     template <class T>                                                                             \
     SIM_INLINE sim::shim::value_t<T> name(T x, ushort s, SIM_HERE) {                               \

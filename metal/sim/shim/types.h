@@ -100,7 +100,7 @@ struct floating_limits {
                           has_infinity = true;
     static constexpr int digits = Digits, max_exponent = MaxExponent,
                          min_exponent = 3 - MaxExponent;
-    // 2^e by squaring nothing: e is small, and this is constant-evaluated.
+    // 2^e, one factor at a time: e is small, and this is constant-evaluated.
     static constexpr double power(int e) {
         double result = 1;
         for (; e > 0; e--)

@@ -1,11 +1,10 @@
 // vec.h: vectors of 2, 3 and 4 elements, their swizzles, and packed vectors.
 //
-// Why classes and not clang's own vectors (ext_vector_type), which have swizzles, operators and deduction built in?
-// Because those have no constructors: float4(a, b.xy, 1), half4(f) and, worst, T(x) where T is a template's parameter
-// would each need a rewrite, which only a compiler can do right; and because their comparisons give -1 in integers
-// where Metal gives true in bools. What classes lack is that a swizzle is a type of its own: a template of a kernel's
-// that deduces from v.xy deduces `swizzle`, which converts to the vector but isn't it. The functions and operators
-// here take either.
+// These are classes, not clang's own vectors (ext_vector_type), which have swizzles, operators and deduction built in.
+// Clang's have no constructors: float4(a, b.xy, 1), half4(f) and, worst, T(x) where T is a template's parameter would
+// each need a rewrite, which only a compiler can do right. And their comparisons give -1 in integers where Metal gives
+// true in bools. The drawback of classes: a swizzle is a type of its own. A template of a kernel's that deduces from
+// v.xy deduces `swizzle`, which converts to the vector but isn't it. The functions and operators here take either.
 #pragma once
 
 #define SIM_COMMA ,
@@ -15,7 +14,7 @@ namespace metal {
 template <class T, int N>
 struct vec;
 
-// swizzle is v.zx: the elements I… of the vector whose storage it shares.
+// swizzle is v.zx: the elements I… of a vector; it shares the vector's storage.
 template <class T, int... I>
 struct swizzle {
     static constexpr int length() {

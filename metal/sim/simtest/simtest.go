@@ -36,13 +36,13 @@ func CloseLater(tb testing.TB, c io.Closer) {
 	})
 }
 
-// longVariable makes tests that take a share of something take it all; `build.sh test-long` sets it.
+// longVariable makes tests that run a part of their cases run all of them; `build.sh test-long` sets it.
 const longVariable = "METALRANK_TEST_LONG"
 
-// Long says whether tests may take their time.
+// Long says whether tests may run for long.
 func Long() bool { return os.Getenv(longVariable) != "" }
 
-// Findings are those of all dispatches of a list that a simulator has executed.
+// Findings returns the findings of all dispatches of a list that a simulator has executed.
 func Findings(tb testing.TB, pending metal.Pending) []sim.Finding {
 	tb.Helper()
 	work, ok := pending.(*sim.Pending)

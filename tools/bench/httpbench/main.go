@@ -1,8 +1,8 @@
-// Httpbench measures what the endpoint adds to HTTP: the server over a model that does nothing, beside a bare fasthttp
-// handler that reads the same body and answers with the same bytes, under the same load by wrk. `./build.sh bench http`
-// runs it. With the embedded model it compares requests over HTTP with calls of the engine.
+// Httpbench measures the endpoint's cost on top of HTTP: the server over a model that does nothing, beside a bare
+// fasthttp handler that reads the same body and answers with the same bytes, under the same load by wrk. `./build.sh
+// bench http` runs it. With the embedded model it compares requests over HTTP with calls of the engine.
 //
-// Both listen in one process and are loaded in turns, so that whatever else the machine does hits both.
+// Both listen in one process and are loaded in turns, so that other load on the machine hits both.
 package main
 
 import (
@@ -34,7 +34,7 @@ type options struct {
 	threads     int
 	connections int
 	callers     int    // of the embedded model; 0: it isn't measured
-	only        string // run workloads whose name contains this
+	only        string // run workloads with this in their name
 	cpuProfile  string // of our server under load; "": none
 }
 
@@ -141,7 +141,7 @@ func benchOne(ctx context.Context, o *options, w *workload, folder string, table
 	return nil
 }
 
-// cpuTime is what this process, and so the servers, have used so far.
+// cpuTime returns the processor time of this process, and so of the servers, so far.
 func cpuTime() time.Duration {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {

@@ -27,7 +27,7 @@ func (nothing) Info() engine.Info {
 	}
 }
 
-// Model and Names make it the only one.
+// Model and Names make it the only model.
 func (n nothing) Model(name string) (httpapi.Model, bool) { return n, name == "nothing" }
 func (nothing) Names() []string                           { return []string{"nothing"} }
 
@@ -49,7 +49,7 @@ func (nothing) Tokenize(context.Context, string, bool, engine.Options) ([]engine
 	return nil, errNothing
 }
 
-// servers are both of those that are compared.
+// servers are the two that are compared.
 type servers struct {
 	bare, ours net.Addr
 	answer     []byte // the body that both answer with
@@ -77,7 +77,7 @@ func startServers(ctx context.Context, w *workload) (*servers, error) {
 		s.stop()
 		return nil, err
 	}
-	answer := s.answer // which the field may not be any more when somebody asks again
+	answer := s.answer // the field may change when ask is called again
 	bare := &fasthttp.Server{
 		Handler: func(ctx *fasthttp.RequestCtx) {
 			if !bytes.HasPrefix(ctx.PostBody(), []byte("{")) {
@@ -103,7 +103,7 @@ func (s *servers) listen(ctx context.Context, serve func(net.Listener) error, sh
 	if err != nil {
 		return nil, err
 	}
-	go func() { _ = serve(listener) }() // whose failure wrk would notice
+	go func() { _ = serve(listener) }() // wrk notices a failure
 	s.stops = append(s.stops, func() {
 		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()

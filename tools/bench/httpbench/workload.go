@@ -27,7 +27,7 @@ func workloads() []workload {
 	}
 }
 
-// body is a request with random words of two to ten letters, and here and there what JSON escapes.
+// body is a request with random words of two to ten letters, and here and there characters that JSON escapes.
 func body(random *rand.Rand, field string, texts, words int, letters string) string {
 	alphabet := []rune(letters)
 	text := func(words int) string {
@@ -56,7 +56,7 @@ func body(random *rand.Rand, field string, texts, words int, letters string) str
 	return string(data)
 }
 
-// script tells wrk, in Lua, what to send.
+// script returns the Lua script by which wrk sends the request.
 func (w *workload) script() string {
 	var quoted strings.Builder
 	for _, c := range []byte(w.body) {

@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// measurement is what wrk says of one run.
+// measurement is the result of one run of wrk.
 type measurement struct {
 	rate     float64 // requests per second
 	requests float64 // in all
 	p50      float64 // microseconds
-	cpu      float64 // microseconds of the servers' processor time for each request; not wrk's to say
+	cpu      float64 // microseconds of the servers' processor time for each request; not from wrk
 }
 
 var (

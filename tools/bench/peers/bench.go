@@ -24,9 +24,9 @@ type bench struct {
 }
 
 const (
-	// replyTimeout bounds a command: a compiler may well take minutes for one's first shapes.
+	// replyTimeout bounds a command: a compiler may take minutes for the first shapes of one.
 	replyTimeout = 10 * time.Minute
-	// settle lets the threads of the system before fall asleep: runtimes spin for a few milliseconds after work.
+	// settle lets the threads of the previous system fall asleep: runtimes spin for a few milliseconds after work.
 	settle = 100 * time.Millisecond
 )
 
@@ -55,7 +55,7 @@ func (b *bench) measure() error {
 		}
 		b.report.Series = append(b.report.Series, all...)
 		b.report.End = time.Now().UTC()
-		if err := b.report.save(b.options.out); err != nil { // so that a run that is cut short leaves what it has
+		if err := b.report.save(b.options.out); err != nil { // so that a run that is cut short leaves its results
 			return err
 		}
 	}

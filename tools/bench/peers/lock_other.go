@@ -4,7 +4,7 @@ package main
 
 import "errors"
 
-// machineLock is a file whose lock others who use the machine respect: there is none on this system.
+// machineLock is a lock that programs on the machine share: this system has none.
 type machineLock struct{}
 
 func openLock(path string) (machineLock, error) {

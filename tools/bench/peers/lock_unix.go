@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// machineLock is a file whose lock others who use the machine respect. Timed work holds it alone, a round at a time, so
-// that nobody waits for the whole. Without a file it is nobody's.
+// machineLock is the lock of a file that programs on the machine share. Timed work holds it exclusively, a round at a
+// time, so that others needn't wait for the whole run. Without a file there is no lock.
 type machineLock struct{ file *os.File }
 
 func openLock(path string) (machineLock, error) {

@@ -1,5 +1,5 @@
-// Command peers compares metalrank with the runtimes that people would take instead, on the CPU: the same checkpoint, the
-// same pairs, one run, in turns. `./build.sh bench peers` sets it up; README.md says what it does and how to read it.
+// Command peers compares metalrank with the runtimes that people would use instead, on the CPU: the same checkpoint,
+// the same pairs, one run, in turns. `./build.sh bench peers` sets it up; README.md explains it and its tables.
 package main
 
 import (

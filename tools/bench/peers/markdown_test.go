@@ -8,7 +8,7 @@ import (
 	"github.com/metalrank/metalrank/tools/bench/peers/workload"
 )
 
-// TestMarkdown checks each table of a report whose figures can be worked out by hand.
+// TestMarkdown checks each table of a report with figures that can be worked out by hand.
 func TestMarkdown(t *testing.T) {
 	ours := system{peerName{"metalrank", "int8"}, false}
 	used := system{peerName{"openvino", "int8"}, false}

@@ -8,7 +8,7 @@ type pass []float64
 type series struct {
 	System      system `json:"system"`
 	Workload    string `json:"workload"`
-	MicroTokens int    `json:"micro_tokens,omitempty"` // of a tuned system: what was fastest for this workload
+	MicroTokens int    `json:"micro_tokens,omitempty"` // of a tuned system: the fastest size for this workload
 	Runs        []pass `json:"seconds"`
 }
 

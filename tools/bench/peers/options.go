@@ -13,7 +13,7 @@ import (
 	"github.com/metalrank/metalrank/tools/bench/peers/workload"
 )
 
-// options are what the command line says.
+// options are the settings of the command line.
 type options struct {
 	systems     []peerName
 	workloads   []string

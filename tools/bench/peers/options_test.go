@@ -24,7 +24,7 @@ func TestParseOptions(t *testing.T) {
 	if o, err = parseOptions(given, io.Discard); err != nil {
 		t.Fatal(err)
 	}
-	// Medians of at least five runs, of every system, are what the full comparison promises.
+	// The full comparison promises medians of at least five runs of every system.
 	if o.rounds < 5 || len(o.systems) != strings.Count(allSystems, ",")+1 || len(o.microTokens) < 2 {
 		t.Errorf("%+v", o)
 	}

@@ -26,13 +26,13 @@ type report struct {
 	Series   []*series        `json:"series"`
 }
 
-// version is what a worker says that it runs.
+// version has the details that a worker reports of itself.
 type version struct {
 	Name    peerName `json:"name"`
 	Details string   `json:"details"`
 }
 
-// product is how fast plain matrix products were, one measurement a round.
+// product is the speed of plain matrix products, one measurement a round.
 type product struct {
 	Name   peerName  `json:"name"`
 	GFLOPS []float64 `json:"gflops"`

@@ -8,7 +8,7 @@ import (
 	"github.com/metalrank/metalrank/tools/bench/peers/workload"
 )
 
-// agreement is how near a system's logits are to the reference's.
+// agreement compares a system's logits with the reference's.
 type agreement struct {
 	System     system  `json:"system"`
 	Workload   string  `json:"workload"`
@@ -21,7 +21,7 @@ type agreement struct {
 const (
 	// Orders of summation differ by 1e-5 on these logits; a wrong layer or mask by more than 0.1.
 	maxDifference = 1e-3
-	// What 8 bits or bf16 leave of an order is their quality, to be reported; less than this is a broken conversion.
+	// How well 8 bits or bf16 keep the order is their quality, which is reported; less is a broken conversion.
 	minTau = 0.5
 )
 
@@ -34,8 +34,8 @@ func compare(s system, name string, logits, want [][]float64) agreement {
 	}
 }
 
-// err reports logits so far off that a comparison of speed would be of different things. The fixtures do not count:
-// their requests are so small that one exchange of places is a lot.
+// err reports logits so far off that a comparison of speed would compare different things. The fixtures do not count:
+// their requests are so small that one swap of places changes tau a lot.
 func (a *agreement) err() error {
 	switch {
 	case a.System.Precision == "fp32" && !(a.Difference <= maxDifference), math.IsInf(a.Difference, 1):

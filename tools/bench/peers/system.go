@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// peerName is a program under comparison at one precision: what one worker process runs.
+// peerName is a program under comparison at one precision; each runs in a worker process of its own.
 type peerName struct {
 	Peer      string `json:"peer"`
 	Precision string `json:"precision"`
@@ -20,10 +20,10 @@ func (p peerName) ours() bool { return p.Peer == "metalrank" }
 // yardstick says whether it only measures matrix products.
 func (p peerName) yardstick() bool { return p.Peer == "matmul" }
 
-// reference is what all scores are compared with.
+// reference is the peer that all scores are compared with.
 var reference = peerName{"torch", "fp32"}
 
-// known holds what -systems takes. The engine's precisions are its own business: it says which it has.
+// known holds the peers and precisions that -systems takes. The engine itself says which of its precisions it has.
 var known = map[string][]string{
 	"onnxruntime":   {"fp32", "int8"},
 	"torch":         {"fp32", "bf16"},

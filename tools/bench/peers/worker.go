@@ -47,7 +47,7 @@ func (w *worker) read() {
 	for {
 		var reply wire.Reply
 		if err := decoder.Decode(&reply); err != nil {
-			// A reply that breaks off is that of a worker that ended in mid-sentence: its last words say why.
+			// A reply breaks off where the worker ended while it wrote: its last words say why.
 			if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.ErrClosedPipe) {
 				w.replies <- wire.Reply{Error: "unreadable reply: " + err.Error()}
 			}

@@ -8,7 +8,7 @@ import (
 	"github.com/metalrank/metalrank/engine/schedule/simulate"
 )
 
-// gridSeeds is how many traces each cell of the grid is the median of.
+// gridSeeds is the number of traces; each cell of the grid is their median.
 const gridSeeds = 3
 
 // printGrid compares ours with FIFO where all requests have as many documents: by load, and in closed loops.
@@ -36,7 +36,7 @@ func printGrid(out io.Writer) error {
 	return nil
 }
 
-// printCell is a row: medians of the traces, and of their ratios. Throughput is told where the load isn't given.
+// printCell is a row: medians of the traces, and of their ratios. Throughput is printed where the load isn't given.
 func printCell(out io.Writer, s simulate.Scenario, names ...string) error {
 	var values [7][]float64 // p50, FIFO's, p99, FIFO's, and their ratios; that of throughput
 	for seed := range uint64(gridSeeds) {

@@ -152,7 +152,7 @@ func (o *options) print(out, errOut io.Writer) error {
 	return nil
 }
 
-// scenarios are those asked for.
+// scenarios returns the selected scenarios.
 func (o *options) scenarios() []simulate.Scenario {
 	return slices.DeleteFunc(simulate.Scenarios(), func(s simulate.Scenario) bool { return !slices.Contains(o.only, s.Name) })
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/metalrank/metalrank/engine/schedule/simulate"
 )
 
-// parameter is one of the scheduler's that can be swept.
+// parameter is a parameter of the scheduler that can be swept.
 type parameter struct {
 	name string
 	set  func(c *simulate.Config, v float64)

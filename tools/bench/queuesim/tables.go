@@ -10,7 +10,7 @@ import (
 	"github.com/metalrank/metalrank/engine/schedule/simulate"
 )
 
-// table begins one. Columns after the first few, which are text, are numbers.
+// table writes the head of a table. The first texts columns are text, the others numbers.
 func table(out io.Writer, texts int, names ...string) {
 	row(out, names...)
 	fmt.Fprint(out, "|")
@@ -35,7 +35,7 @@ func ms(ns int64) string {
 	return fmt.Sprintf("%.1f", float64(ns)/1e6)
 }
 
-// hundredths writes a number that is a hundred times what is meant.
+// hundredths formats a number that is given in hundredths.
 func hundredths(v int64) string {
 	if v >= 1000 {
 		return fmt.Sprintf("%.0f", float64(v)/100)
@@ -114,10 +114,10 @@ func printClasses(out io.Writer, runs []result) {
 	}
 }
 
-// mostShares is how many clients a table has.
+// mostShares is the largest number of clients in a table.
 const mostShares = 20
 
-// printShares tells models from models and clients from clients, where there are several.
+// printShares has a row for each model and each client, where there are several.
 func printShares(out io.Writer, runs []result) {
 	begun := false
 	for _, r := range runs {

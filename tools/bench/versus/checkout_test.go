@@ -29,11 +29,11 @@ func TestCheckout(t *testing.T) {
 	}
 }
 
-// TestForwardIsLinear runs three sequences, and has what forward concludes from one and two.
+// TestForwardIsLinear runs three sequences, and wants the counts that forward extrapolates from one and two.
 func TestForwardIsLinear(t *testing.T) {
 	folder := checkout(t)
 	device := simtest.Open(t, sim.Config{Checked: true})
-	const length = 192 // one sequence is enough elements for what MLX does with many
+	const length = 192 // one sequence then has enough elements for MLX's kernels for many
 	m := mlxKernels{device, os.DirFS(folder), mlx.GPUs[0]}
 	for name, part := range map[string]func(*mlx.Runner, int, int) error{"embedding": embedPart, "layer": layerPart} {
 		var counts [3]sim.Counters
@@ -51,7 +51,7 @@ func TestForwardIsLinear(t *testing.T) {
 	}
 }
 
-// TestNotACheckout is what one sees who names another folder.
+// TestNotACheckout wants an error that names the problem where -mlx is another folder.
 func TestNotACheckout(t *testing.T) {
 	simtest.Open(t, sim.Config{Checked: true}) // or skip
 	var out, errOut bytes.Buffer

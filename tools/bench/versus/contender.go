@@ -11,14 +11,14 @@ type contender interface {
 	solve(p *operation) (entry, error)
 }
 
-// An entry is what came of one contender's attempt at a problem.
+// An entry is one contender's result on a problem.
 type entry struct {
 	contender string
 	counters  sim.Counters // sums
-	// dispatches is how many there were.
+	// dispatches is the number of dispatches.
 	dispatches int
 	kernels    string    // for the table: names or a summary
-	output     []float64 // what the problem's reference is held against; nil where the contender has verified parts itself
+	output     []float64 // compared with the problem's reference; nil where the contender has verified parts itself
 }
 
 // total adds up reports.

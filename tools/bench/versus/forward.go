@@ -30,9 +30,9 @@ func newForward(lengths []int) *operation {
 	return p
 }
 
-// forward counts what MLX runs for p: a batch padded to the longest. All sequences of a padded batch are the same work, so
-// one and two of them run, of one layer and of the embedding, and what the second adds is counted for each further one;
-// the head runs over the whole batch. Each part is held to float64.
+// forward counts the work of MLX for p: a batch padded to the longest. All sequences of a padded batch are the same
+// work. So the embedding and one layer run over one sequence and over two, and the difference is counted for each
+// further one; the head runs over the whole batch. Each part is compared with float64.
 func (m mlxKernels) forward(p *operation) (entry, error) {
 	batch, length := len(p.lengths), slices.Max(p.lengths)
 	e := entry{contender: m.name()}
@@ -66,7 +66,7 @@ func (m mlxKernels) forward(p *operation) (entry, error) {
 	return e, nil
 }
 
-// extrapolate is what batch sequences count, of which one and two are known, and each further is like the second.
+// extrapolate returns the counts of batch sequences from those of one and of two: each further one adds as many.
 func extrapolate(one, two sim.Counters, batch int) sim.Counters {
 	further := two.Plus(one, math.MaxUint64) // minus one times, as unsigned numbers wrap
 	return one.Plus(further, uint64(batch-1))
@@ -86,7 +86,7 @@ func (m mlxKernels) part(run func(*mlx.Runner, int, int) error, batch, length, r
 	return r.Reports()
 }
 
-// words are int32s on the device.
+// words returns values as int32s on the device.
 func words(r *mlx.Runner, values []int) mlx.Array {
 	var data []byte
 	for _, v := range values {
@@ -143,7 +143,7 @@ func headPart(r *mlx.Runner, batch, length int) error {
 	return near("head", y.Values(batch), want, 1e-2)
 }
 
-// near holds the first values of got to want.
+// near compares the first values of got with want.
 func near(what string, got, want []float64, allowed float64) error {
 	for i, w := range want {
 		if difference := math.Abs(got[i] - w); !(difference <= allowed+allowed*math.Abs(w)) {
@@ -153,5 +153,5 @@ func near(what string, got, want []float64, allowed float64) error {
 	return nil
 }
 
-// mixed is the problem that users' traffic is like.
+// mixed is the problem that resembles users' traffic.
 func mixed() *operation { return newForward(workload.Mixed()) }

@@ -15,11 +15,11 @@ import (
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
-// logitAllowed is what logits of a pass in half precision may differ by from float64, as in the tests of engine/gpu.
+// logitAllowed is the allowed error of half-precision logits against float64, as in the tests of engine/gpu.
 const logitAllowed = 2e-2
 
-// forward runs a pass of MiniLM, with random weights, over p's lengths as engine/gpu does, packed and whole: nothing is extrapolated.
-// Logits are held to engine/reference.
+// forward runs a pass of MiniLM, with random weights, over p's lengths as engine/gpu does, packed and whole: nothing is
+// extrapolated. Logits are compared with those of engine/reference.
 func (o ourKernels) forward(p *operation) (e entry, err error) {
 	files, err := weightstest.Files(weightstest.MiniLM(layers))
 	if err != nil {
@@ -69,7 +69,7 @@ func (o ourKernels) forward(p *operation) (e entry, err error) {
 	return e, nil
 }
 
-// recording is a simulator that keeps what was submitted to it last, and that a backend may close.
+// recording is a simulator that keeps the work submitted last, and that a backend may close.
 type recording struct {
 	*sim.Device
 	pending *sim.Pending
@@ -84,5 +84,5 @@ func (r *recording) Submit(list *metal.CommandList) (metal.Pending, error) {
 	return pending, err
 }
 
-// Close leaves the simulator to whoever opened it.
+// Close does nothing: the opener of the simulator closes it.
 func (r *recording) Close() error { return nil }

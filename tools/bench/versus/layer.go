@@ -31,8 +31,8 @@ func newEncoderLayer() *encoderLayer {
 	}
 }
 
-// layerPart runs a layer over batch sequences, of which the last half is padding, and holds sampled rows to float64:
-// a chain of some ten roundings to half of values near one.
+// layerPart runs a layer over batch sequences, the last half of each padding, and compares sampled rows with float64: a
+// chain of some ten roundings to half of values near one.
 func layerPart(r *mlx.Runner, batch, length int) error {
 	t, w := batch*length, newEncoderLayer()
 	x, mask := problem.Normal(t*hidden, 1, 39), make([]float64, t)
@@ -55,7 +55,7 @@ func layerPart(r *mlx.Runner, batch, length int) error {
 	for b := range batch {
 		first := b * length
 		var k, v []float64
-		for row := first; row < first+length/2; row++ { // what isn't padding
+		for row := first; row < first+length/2; row++ { // rows that aren't padding
 			k = append(k, linearRow(x[row*hidden:][:hidden], w.key, w.keyBias)...)
 			v = append(v, linearRow(x[row*hidden:][:hidden], w.value, w.valueBias)...)
 		}

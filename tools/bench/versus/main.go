@@ -1,6 +1,6 @@
-// Command versus counts what kernels do, ours beside others': the same operations on the same numbers, executed by the
-// simulator in checked mode, where counts are exact, and held to float64 before they are counted. Counts say nothing
-// of time.
+// Command versus counts the work of kernels, ours beside others': the same operations on the same numbers. The
+// simulator executes them in checked mode, where counts are exact. Answers are compared with float64 before they are
+// counted. Counts say nothing of time.
 //
 //	go run ./tools/bench/versus -mlx DIR [-gpu base,max] [-only TEXT]
 //
@@ -60,7 +60,7 @@ func run(args []string, out, errOut io.Writer) int {
 	return status
 }
 
-// contenders returns everyone, ours first.
+// contenders returns all contenders, ours first.
 func contenders(device *sim.Device, folder string, gpus []string) ([]contender, error) {
 	all := []contender{ourKernels{device}}
 	for _, name := range gpus {
@@ -73,7 +73,7 @@ func contenders(device *sim.Device, folder string, gpus []string) ([]contender, 
 	return all, nil
 }
 
-// compare writes p's table: of those whose answer is right. Errors: of the others, joined.
+// compare writes p's table of the contenders with a right answer. It returns the errors of the others, joined.
 func compare(out io.Writer, p *operation, contenders []contender) error {
 	var entries []entry
 	var errs []error

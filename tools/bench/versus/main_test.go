@@ -10,7 +10,7 @@ import (
 	"github.com/metalrank/metalrank/metal/sim"
 )
 
-// fixed is a contender with an answer that is given.
+// fixed is a contender with a given answer.
 type fixed struct {
 	title  string
 	answer func(p *operation) (entry, error)
@@ -30,7 +30,7 @@ func exact(title string, c sim.Counters) fixed {
 	}}
 }
 
-// TestCompare has a right answer in the table with its ratio, and a wrong one and a failure out of it and named.
+// TestCompare wants a right answer in the table with its ratio, and a wrong one and a failure in the error alone.
 func TestCompare(t *testing.T) {
 	p := newLinear(65, 3, 16)
 	wrong := exact("wrong", sim.Counters{})
@@ -65,7 +65,7 @@ func TestCompare(t *testing.T) {
 	}
 }
 
-// TestReference holds the references to what can be said without them.
+// TestReference compares the references with answers that are known without them.
 func TestReference(t *testing.T) {
 	constant := attentionRow([]float64{1, 2, 3, 4}, make([]float64, 12), []float64{1, 2, 3, 4, 3, 4, 5, 6, 5, 6, 7, 8}, 2)
 	for i, want := range []float64{3, 4, 5, 6} { // equal scores: the mean of the values

@@ -34,16 +34,16 @@ type operation struct {
 
 	operands map[string][]float64
 	packed   []byte // 4-bit weights, eight in a little-endian word, the lowest bits first
-	// usefulFLOPs counts a multiplication and an addition as two, for what the answer needs alone.
+	// usefulFLOPs counts only operations that the answer needs: a multiplication and an addition are two.
 	usefulFLOPs float64
 	// sampled are the rows of the answer that reference computes.
 	sampled []int
-	// allowed is the error allowed: absolute, and relative to the wanted value; reason says why.
+	// The allowed error: absolute, and relative to the wanted value; reason says why.
 	absolute, relative float64
 	reason             string
 }
 
-// problems are those of the table, in order.
+// problems returns the problems of the tables, in order.
 func problems() []*operation {
 	return []*operation{
 		newLinear(2048, 1536, 384), newLinear(2048, 384, 1536),
@@ -118,7 +118,7 @@ func every(n, step int) []int {
 	return append(rows, n-1)
 }
 
-// verify holds output to the reference. It returns the worst error as a fraction of what is allowed.
+// verify compares output with the reference. It returns the worst error as a fraction of the allowed one.
 func (p *operation) verify(output []float64) (float64, error) {
 	worst := 0.0
 	for _, row := range p.sampled {

@@ -27,8 +27,8 @@ var columns = []column{
 	{"MMAs", func(e entry) uint64 { return e.counters.MatrixMultiplies }},
 }
 
-// table writes p's entries as Markdown: a row for each number, a column for each contender. Where the first contender
-// is not alone, the others' cells end with what part of theirs the first needs.
+// table writes p's entries as Markdown: a row for each number, a column for each contender. The cells of all but the
+// first contender end with the first one's number as a multiple of theirs.
 func table(out io.Writer, p *operation, entries []entry) {
 	fmt.Fprintf(out, "### %s\n\n|", p.name)
 	for _, e := range entries {

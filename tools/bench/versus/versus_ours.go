@@ -53,7 +53,7 @@ func (o ourKernels) entry(reports []sim.Report, output []float64) entry {
 	}
 }
 
-// finished waits for what was committed.
+// finished waits for committed work and returns its reports.
 func finished(pending metal.Pending, err error) ([]sim.Report, error) {
 	if err != nil {
 		return nil, err
@@ -85,7 +85,7 @@ func (b *bench) close() error {
 	return errors.Join(errs...)
 }
 
-// new returns memory of so many bytes.
+// new returns memory of sizeBytes bytes.
 func (b *bench) new(sizeBytes int) metal.Binding {
 	if b.err != nil {
 		return metal.Binding{}
@@ -109,7 +109,7 @@ func (b *bench) bytes(data []byte) metal.Binding {
 
 func (b *bench) halves(values []float64) metal.Binding { return b.bytes(problem.EncodeHalf(values)) }
 
-// floats is for what our kernels add and scale by: f32, where MLX has halves.
+// floats returns values in f32: our kernels add and scale by f32, MLX's by halves.
 func (b *bench) floats(values []float64) metal.Binding {
 	var data []byte
 	for _, v := range values {

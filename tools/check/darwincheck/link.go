@@ -17,7 +17,7 @@ import (
 const (
 	probe           = module + "/tools/check/darwincheck/probe"
 	darwinkitModule = "github.com/progrium/darwinkit"
-	// target is arm64 at macOS 13. Of what the driver uses only Metal 3.1 is newer, which it looks for when it runs.
+	// target is arm64 at macOS 13. The driver uses one newer feature, Metal 3.1, and looks for it at run time.
 	target = "aarch64-macos.13.0"
 )
 
@@ -25,10 +25,10 @@ const (
 type toolchain struct {
 	zig   string // the program
 	sdk   string // the stub SDK's folder
-	cache string // zig's own
+	cache string // zig's own cache folder
 }
 
-// newToolchain gets what is needed into place.
+// newToolchain writes the stub SDK, and fetches zig where it is not there yet.
 func newToolchain(ctx context.Context, progress io.Writer) (*toolchain, error) {
 	cache, err := fetched.Cache()
 	if err != nil {
@@ -70,7 +70,7 @@ func (t *toolchain) environment() []string {
 
 func (t *toolchain) zigCache() string { return "ZIG_GLOBAL_CACHE_DIR=" + t.cache }
 
-// A buildError is what the compiler, cgo or the linker had to say.
+// A buildError holds the output of the compiler, cgo or the linker where the code is at fault.
 type buildError struct{ log string }
 
 func (e *buildError) Error() string { return e.log }
@@ -78,8 +78,7 @@ func (e *buildError) Error() string { return e.log }
 // build links a package into an executable. overlay, for tests, is a file as `go build -overlay` takes it; empty: none.
 // Errors: *buildError where the code is at fault.
 func (t *toolchain) build(ctx context.Context, packagePath, executable, overlay string) error {
-	// Without -w the go command calls dsymutil, without external linking it would not call zig for want of C in
-	// package main.
+	// Without -w the go command calls dsymutil. Without external linking it does not call zig: package main has no C.
 	command := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-overlay="+overlay,
 		"-ldflags=-s -w -linkmode=external", "-o", executable, packagePath)
 	command.Env = t.environment()
@@ -93,9 +92,8 @@ func (t *toolchain) vet(ctx context.Context, packagePaths ...string) error {
 	return t.run(command)
 }
 
-// compile makes an object file of one Objective-C file, with every warning an error. flags are the package's.
-// All messages are to be seen in the object file: for this old a runtime the compiler doesn't turn `retain` and its like
-// into calls.
+// compile makes an object file of one Objective-C file, with every warning an error. flags are the package's. The
+// object file names all messages: for a runtime this old the compiler doesn't turn `retain` and its like into calls.
 func (t *toolchain) compile(ctx context.Context, flags []string, source, object string) error {
 	line := slices.Concat(t.compiler(), flags, []string{
 		"-Wall", "-Wextra", "-Werror", "-fobjc-runtime=macosx-10.7", "-c", source, "-o", object,
@@ -105,7 +103,7 @@ func (t *toolchain) compile(ctx context.Context, flags []string, source, object 
 	return t.run(command)
 }
 
-// run runs a command whose failure is the code's.
+// run runs a command. Where it fails, the code is at fault: the error is a *buildError.
 func (t *toolchain) run(command *exec.Cmd) error {
 	output, err := command.CombinedOutput()
 	if _, ok := errors.AsType[*exec.ExitError](err); !ok {
@@ -120,9 +118,9 @@ func (t *toolchain) run(command *exec.Cmd) error {
 	return &buildError{strings.TrimSpace(log.String())}
 }
 
-// checkLink compiles our Objective-C, holds its messages to what checkSources reads in the text, vets the driver and
-// links probe to executable, or, where that is empty, to a file that it removes. It returns what was checked and what
-// is wrong with it.
+// checkLink compiles our Objective-C, compares its messages with those that checkSources reads in the text, vets the
+// driver and links probe to executable, or, where that is empty, to a file that it removes. It returns a summary and
+// the problems found.
 func checkLink(ctx context.Context, executable string, progress io.Writer) (summary string, problems []string, err error) {
 	folder, err := os.MkdirTemp("", "darwincheck")
 	if err != nil {
@@ -163,7 +161,7 @@ func checkLink(ctx context.Context, executable string, progress io.Writer) (summ
 	return "darwin/arm64: linked with " + strings.Join(libraries, ", ") + ": no problem", problems, nil
 }
 
-// cgoPackages returns those of our packages that probe needs and that have C in them.
+// cgoPackages returns our packages that probe needs and that have C in them.
 func cgoPackages(ctx context.Context) ([]*goPackage, error) {
 	packages, err := list(ctx, probe)
 	if err != nil {
@@ -172,7 +170,7 @@ func cgoPackages(ctx context.Context) ([]*goPackage, error) {
 	return slices.DeleteFunc(packages, func(p *goPackage) bool { return !p.ours() || len(p.CgoFiles) == 0 }), nil
 }
 
-// failed adds err to problems where it is the code's fault, and returns it where it is not.
+// failed adds err to problems where it is a *buildError, and returns it as failure where it is not.
 func failed(problems []string, err error) (summary string, all []string, failure error) {
 	if fault, ok := errors.AsType[*buildError](err); ok {
 		return "", append(problems, fault.log), nil
@@ -180,8 +178,8 @@ func failed(problems []string, err error) (summary string, all []string, failure
 	return "", nil, err
 }
 
-// compareMessages returns in what the messages that the compiler sees in a file differ from those that messagesIn does:
-// nothing, unless a property is read with a dot or our reading is wrong.
+// compareMessages returns the differences between the messages that the compiler sees in a file and those that
+// messagesIn finds. There are none, unless a property is read with a dot or messagesIn is wrong.
 func (t *toolchain) compareMessages(ctx context.Context, p *goPackage, source, object string) ([]string, error) {
 	if err := t.compile(ctx, append([]string{"-I" + p.Dir}, p.CgoCFLAGS...), source, object); err != nil {
 		return nil, err

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// A linkTest has what links for a Mac, and the driver that is to be seeded with faults.
+// A linkTest has the toolchain that links for a Mac, and the driver, which the tests seed with faults.
 type linkTest struct {
 	*toolchain
 
@@ -97,7 +97,7 @@ func TestSeededShimDoesNotCompile(t *testing.T) {
 	}
 }
 
-// A message that does not stand in brackets would go past the record.
+// A message outside brackets would not be compared with the record.
 func TestPropertiesReadWithADotAreFound(t *testing.T) {
 	test := newLinkTest(t)
 	_, shim := readShim(t)

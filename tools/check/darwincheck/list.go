@@ -14,8 +14,8 @@ import (
 	"strings"
 )
 
-// A goPackage is what the go command says of a package, as built for darwin/arm64 with cgo. A package with tests
-// comes more than once: "p", "p [p.test]" with the tests in it, "p_test [p.test]".
+// A goPackage is a package as `go list` describes it, built for darwin/arm64 with cgo. A package with tests comes more
+// than once: "p", "p [p.test]" with the tests in it, "p_test [p.test]".
 type goPackage struct {
 	ImportPath string
 	Name       string
@@ -24,7 +24,7 @@ type goPackage struct {
 	CgoFiles   []string          // in Dir
 	MFiles     []string          // Objective-C, in Dir
 	CgoCFLAGS  []string          // of #cgo lines and the environment
-	ImportMap  map[string]string // from what an import line says to the ImportPath that it means here
+	ImportMap  map[string]string // from the path in an import line to the ImportPath that it means here
 	Standard   bool
 	Module     *struct {
 		Main      bool

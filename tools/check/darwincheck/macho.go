@@ -11,8 +11,8 @@ import (
 // needed are libraries that the driver can't do without, by the last element of their path.
 var needed = []string{"Metal", "Foundation", "libobjc.A.dylib", "libSystem.B.dylib"}
 
-// inspect returns the names of the libraries that a Mach-O executable loads, sorted, after it has made sure that it is one, for
-// arm64, and loads what is needed.
+// inspect returns the names of the libraries that an executable loads, sorted. Errors: it is no Mach-O executable for
+// arm64, or it does not load all needed libraries.
 func inspect(executable string) ([]string, error) {
 	file, err := macho.Open(executable)
 	if err != nil {

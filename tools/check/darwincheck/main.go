@@ -1,12 +1,12 @@
-// Command darwincheck checks on any system what only a Mac can run: the module's code for darwin/arm64.
+// Command darwincheck checks the module's code for darwin/arm64 on any system, although only a Mac can run it.
 //
 //	darwincheck
 //	    checks the types of every Go file, cgo files included, and the Objective-C messages of every .m file against
 //	    a record of Apple's (selectors.txt): about a second, no C compiler
 //	darwincheck link [EXECUTABLE]
 //	    compiles and links the whole of ./probe into a Mach-O executable, by zig's clang against a stub of the macOS
-//	    SDK (sdk/): whatever clang, cgo, vet and the linker have to say. A minute of two cores the first time, then a
-//	    second or two. EXECUTABLE, where named, is kept.
+//	    SDK (sdk/), and reports the problems that clang, cgo, vet and the linker find. A minute of two cores the first
+//	    time, then a second or two. EXECUTABLE, where named, is kept.
 //
 // Problems go to standard error as file:line:col: text. Exit status: 0 none, 1 some, 2 wrong usage.
 //
@@ -64,7 +64,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// checkSources checks types and messages, and returns what was checked and what is wrong with it.
+// checkSources checks types and messages, and returns a summary and the problems found.
 func checkSources(ctx context.Context) (summary string, problems []string, err error) {
 	packages, err := list(ctx, module+"/...")
 	if err != nil {

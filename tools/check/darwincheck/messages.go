@@ -9,14 +9,14 @@ import (
 	"strings"
 )
 
-// A message is a place in an Objective-C file that sends one.
+// A message is one message that an Objective-C file sends, with its place.
 type message struct {
 	file     string
 	line     int
 	selector string
 }
 
-// sentMessages returns the messages of all Objective-C files of ours.
+// sentMessages returns the messages of all our Objective-C files.
 func sentMessages(packages []*goPackage) ([]message, error) {
 	var sent []message
 	seen := map[string]bool{}
@@ -72,7 +72,7 @@ func (l lexeme) isWord() bool { return wordPattern.MatchString(l.text) }
 
 var (
 	wordPattern = regexp.MustCompile(`^[A-Za-z_]\w*$`)
-	// In order: what is skipped (comments, lines of the preprocessor), then literals, words and the rest.
+	// In order: skipped text (comments, lines of the preprocessor), then literals, words and the rest.
 	lexemePattern = regexp.MustCompile(`//[^\n]*|(?s:/\*.*?\*/)|(?m:^[ \t]*#(?:\\\n|[^\n])*)` +
 		`|@?"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|@[A-Za-z]\w*|[A-Za-z_]\w*|[0-9][\w.]*|->|\S`)
 )
@@ -107,8 +107,8 @@ func closing(tokens []lexeme, open int) int {
 	return -1
 }
 
-// selectorOf returns the selector of what stands within brackets, or "" if it is no message but an index: after the
-// receiver comes a word, alone or with a colon.
+// selectorOf returns the selector of the text within brackets, or "" if that is an index. In a message a word, alone or
+// with a colon, follows the receiver.
 func selectorOf(inside []lexeme) string {
 	i := afterReceiver(inside)
 	if i < 0 || i >= len(inside) || !inside[i].isWord() {
@@ -119,7 +119,7 @@ func selectorOf(inside []lexeme) string {
 	}
 	var selector strings.Builder
 	for i >= 0 && i+1 < len(inside) {
-		if inside[i].isWord() { // a part may lack its name, which is seldom meant
+		if inside[i].isWord() { // a part may lack its name, though seldom on purpose
 			selector.WriteString(inside[i].text)
 			i++
 		}
@@ -191,8 +191,8 @@ func nextPart(inside []lexeme, i int) int {
 	return -1
 }
 
-// compareSelectors returns what is wrong with the messages that are sent: selectors that the record doesn't have. What
-// is in the record and not sent is wrong too, lest it grow stale.
+// compareSelectors returns the problems: selectors that are sent and not recorded, and, so that the record stays
+// current, selectors that are recorded and not sent.
 func compareSelectors(sent []message, recorded []record) []string {
 	var problems []string
 	for _, m := range sent {

@@ -15,8 +15,8 @@ import (
 	"github.com/metalrank/metalrank/tools/fetched"
 )
 
-// sdkFiles is the stub SDK: headers, and the text-based stubs (.tbd) that stand for libraries when linking. It has what
-// our code and darwinkit's use and is no copy of anything of Apple's.
+// sdkFiles is the stub SDK: headers, and the text-based stubs (.tbd) that stand for libraries when linking. It has only
+// the names that our code and darwinkit's use, and copies nothing of Apple's.
 //
 //go:embed sdk
 var sdkFiles embed.FS
@@ -24,8 +24,8 @@ var sdkFiles embed.FS
 // frameworkFolder is where frameworks are, in any macOS SDK.
 const frameworkFolder = "System/Library/Frameworks"
 
-// writeSDK lays the stub SDK out in a folder below cache and returns that folder. Its name has a hash of all that is in
-// it: the go command caches what a C compiler made by the compiler's flags, and doesn't look at headers outside the
+// writeSDK writes the stub SDK into a folder below cache and returns that folder. Its name has a hash of all files in
+// it: the go command caches a C compiler's output by the compiler's flags, and doesn't look at headers outside the
 // package.
 func writeSDK(cache, darwinkit string) (string, error) {
 	files, err := sdkContent(darwinkit)
@@ -85,8 +85,8 @@ var (
 	declaredProtocol = regexp.MustCompile(`@protocol (\w+) <`)
 )
 
-// protocolHeader declares, empty, the protocols that a file of darwinkit's names and header does not declare itself.
-// Darwinkit lists the protocols of each framework, so that the linker keeps them.
+// protocolHeader returns empty declarations of the protocols that named, a file of darwinkit's, lists and header does
+// not declare. Darwinkit lists the protocols of each framework, so that the linker keeps them.
 func protocolHeader(named, header []byte) []byte {
 	declared := map[string]bool{"NSObject": true} // in objc/NSObject.h
 	for _, match := range declaredProtocol.FindAllSubmatch(header, -1) {

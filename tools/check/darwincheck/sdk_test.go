@@ -11,8 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The chain from our code to Apple's: the compiler holds our messages to the stub, and this test the stub to the
-// record.
+// The compiler checks our messages against the stub, and this test checks the stub against the record of Apple's.
 func TestStubDeclaresWhatIsRecorded(t *testing.T) {
 	var declared []string
 	for _, header := range []string{"Foundation.framework/Headers/Foundation.h", "Metal.framework/Headers/Metal.h"} {
@@ -123,7 +122,7 @@ func TestWriteSDK(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// Those that are declared elsewhere would be declared twice.
+		// A protocol that is declared elsewhere would be declared twice.
 		if got := strings.Count(string(text), "@protocol"); got != 1 || !strings.Contains(string(text), "@protocol "+want+" ") {
 			t.Errorf("%s declares %d protocols, want just %s:\n%s", header, got, want, text)
 		}
@@ -136,7 +135,7 @@ func TestWriteSDK(t *testing.T) {
 	if err != nil || len(left) != 1 {
 		t.Errorf("the cache has %d entries and error %v, want only the stub SDK", len(left), err)
 	}
-	// What the compiler sees must be another folder when it is other text: the go command goes by the name.
+	// Other text must get another folder: the go command's cache goes by the folder's name.
 	metal := filepath.Join(darwinkit, "macos", "metal", "protocols.gen.m")
 	if err := os.WriteFile(metal, []byte("o = @protocol(MTLHeap);"), 0o644); err != nil {
 		t.Fatal(err)

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// recordFile is where a record stands, for messages.
+// recordFile is the path of the record, for messages.
 const recordFile = "tools/check/darwincheck/selectors.txt"
 
 //go:embed selectors.txt
@@ -39,7 +39,7 @@ func parseSelectors(text string) ([]record, error) {
 	return records, nil
 }
 
-// unique sorts lines and drops those that come again.
+// unique sorts lines and drops duplicates.
 func unique(lines []string) []string {
 	slices.Sort(lines)
 	return slices.Compact(lines)

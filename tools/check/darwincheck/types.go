@@ -13,14 +13,14 @@ import (
 	"path/filepath"
 )
 
-// A typeChecker type-checks packages for darwin/arm64. It runs no cgo: whatever is written C.x is accepted as it is
-// (types.Config.FakeImportC) and all else is checked for real.
+// A typeChecker type-checks packages for darwin/arm64. It runs no cgo: it accepts every C.x as it is
+// (types.Config.FakeImportC) and checks all else.
 type typeChecker struct {
 	files   *token.FileSet
 	sizes   types.Sizes
 	done    map[string]*types.Package // by ImportPath
 	sources map[string][]byte         // of our files, by path as in messages
-	overlay map[string][]byte         // what to read in place of a file, by path
+	overlay map[string][]byte         // text to read in place of a file, by path
 	base    string                    // the folder that paths in messages are relative to; empty: none
 }
 
@@ -39,8 +39,8 @@ func newTypeChecker(overlay map[string][]byte) *typeChecker {
 	}
 }
 
-// check checks one package, all of whose dependencies were checked before, and returns what is wrong. Of packages that
-// are not ours it reads only the declarations, and of the standard library it believes everything.
+// check checks one package and returns the problems; its dependencies must have been checked before. In packages that
+// are not ours it checks only the declarations; in the standard library it ignores all errors.
 func (c *typeChecker) check(p *goPackage) (problems []string) {
 	if p.ImportPath == "unsafe" {
 		return nil
@@ -63,7 +63,7 @@ func (c *typeChecker) check(p *goPackage) (problems []string) {
 	if p.Module != nil && p.Module.GoVersion != "" {
 		config.GoVersion = "go" + p.Module.GoVersion
 	}
-	checked, _ := config.Check(p.ImportPath, c.files, c.parse(p, report), nil) // report has had the errors
+	checked, _ := config.Check(p.ImportPath, c.files, c.parse(p, report), nil) // report got the errors
 	c.done[p.ImportPath] = checked
 	return problems
 }
@@ -100,8 +100,8 @@ func (c *typeChecker) parse(p *goPackage, report func(error)) []*ast.File {
 	return parsed
 }
 
-// onSizeOfC says whether an error is about a line with the size of a C type in it: a constant that cgo knows and we
-// take for 0. `darwincheck link` does know it.
+// onSizeOfC says whether an error is on a line with the size of a C type in it: we take that constant for 0, but
+// cgo and `darwincheck link` know it.
 func (c *typeChecker) onSizeOfC(err error) bool {
 	fault, ok := errors.AsType[types.Error](err)
 	if !ok {

@@ -18,7 +18,7 @@ const (
 	shims  = "_darwin.go" // how the names of the driver's files for macOS end
 )
 
-// A checkedDriver is the driver with everything that it needs, checked but for the driver itself.
+// A checkedDriver is the driver with all packages that it needs. Those are checked, the driver itself is not.
 type checkedDriver struct {
 	driver *goPackage
 	others *typeChecker
@@ -62,7 +62,7 @@ func TestDriverHasNoProblem(t *testing.T) {
 	}
 }
 
-// Each seeded fault is made at the first place of the driver's own files for macOS that it fits.
+// Each seeded fault is made at the first fitting place in the driver's own files for macOS.
 func TestSeededFaultsAreFound(t *testing.T) {
 	loaded := loadDriver(t)
 	seeds := []struct {
@@ -101,7 +101,7 @@ func TestSeededFaultsAreFound(t *testing.T) {
 	}
 }
 
-// The size of a C type is cgo's to know.
+// Only cgo knows the size of a C type.
 func TestSizeOfCIsNotJudged(t *testing.T) {
 	loaded := loadDriver(t)
 	const source = `package darwin
@@ -157,7 +157,7 @@ func (d checkedDriver) plant(t *testing.T, s seed) (path string, changed []byte)
 	return "", nil
 }
 
-// replace returns source with what stands at a node replaced.
+// replace returns source with text in place of the bytes between two positions.
 func replace(source []byte, files *token.FileSet, from, to token.Pos, text string) []byte {
 	return slices.Concat(source[:files.Position(from).Offset], []byte(text), source[files.Position(to).Offset:])
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// A sourceFile is what the rules need to know of a Go file.
+// A sourceFile has the facts about a Go file that the rules need.
 type sourceFile struct {
 	path        string   // below the module's root, with slashes
 	packageName string   // of the package clause
@@ -94,8 +94,8 @@ func isTool(imported, own string) bool {
 	return matches("tools/...", imported)
 }
 
-// height is the length of the longest way down from a package along the allowed edges: 0 for one that imports nothing.
-// A cycle among the rules would never end; TestRulesHaveNoCycle sees to it that there is none.
+// height returns the length of the longest way down from a package along the allowed edges: 0 for one that imports
+// nothing. A cycle among the rules would never end; TestRulesHaveNoCycle sees to it that there is none.
 func height(folder string, rules []rule) int {
 	r := ruleFor(folder, rules)
 	if r == nil {
@@ -122,7 +122,7 @@ func ruleFor(folder string, rules []rule) *rule {
 	return best
 }
 
-// named is how much of a path a rule's pattern spells out.
+// named returns how many bytes of a path a rule's pattern spells out.
 func named(r rule) int { return len(strings.TrimSuffix(r.packages, "...")) }
 
 // matches says whether a rule's pattern covers a folder.

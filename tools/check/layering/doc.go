@@ -1,6 +1,6 @@
-// Package layering checks what every package of the module may know of: the import edges, who may leave Go's memory
-// safety, and names. Its test fails on whatever rules.go does not allow.
+// Package layering checks the import edges between the module's packages, which files may leave Go's memory safety, and
+// names. Its test fails on everything that rules.go does not allow.
 //
 // It reads the import lines of all files itself, since `go list` would see only the files of the platform it runs on.
-// It must not know what the packages do.
+// It must not depend on the packages' purpose.
 package layering

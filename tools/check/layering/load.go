@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// load reads the package clauses and import lines of every Go file below root, whatever platform it is for. module is
-// the module's path, which is cut off the imports of our own packages.
+// load reads the package clauses and import lines of every Go file below root, for every platform. module is the
+// module's path, which is cut off the imports of our own packages.
 func load(root, module string) ([]sourceFile, error) {
 	var files []sourceFile
 	tree := os.DirFS(root)
@@ -38,7 +38,7 @@ func load(root, module string) ([]sourceFile, error) {
 	return files, err
 }
 
-// skipFolder returns fs.SkipDir for what the go command does not look into either.
+// skipFolder returns fs.SkipDir for folders that the go command skips too.
 func skipFolder(tree fs.FS, name string) error {
 	if name == "." {
 		return nil

@@ -1,10 +1,10 @@
 package layering
 
-// A rule says what the packages that match a pattern may import of ours, outside tests. A pattern is a path below the
-// module's, or a path followed by /... for all that is below it; of two that match, the one that spells out more counts.
+// A rule lists our packages that the packages matching a pattern may import outside tests. A pattern is a path below
+// the module's, or a path followed by /... for all packages below it; of two that match, the longer one counts.
 //
-// Tests are freer: a test may import whatever stands no higher than its own package, and the test helpers, which are
-// the packages whose name ends in "test".
+// Tests are freer: a test may import every package that stands no higher than its own (see height), and the test
+// helpers: the packages with a name that ends in "test".
 type rule struct {
 	packages string
 	imports  []string
@@ -13,11 +13,11 @@ type rule struct {
 // anything, among a rule's imports, stands for every package of ours.
 const anything = "..."
 
-// allowed holds every import edge there may be, from the top down, and says for each folder what belongs there. Two rules
-// need no line: nobody imports cmd, and nobody imports tools.
+// allowed holds every allowed import edge, from the top down, with each folder's purpose. Two rules need no line: only
+// cmd and tools import cmd, and only tools import tools.
 var allowed = []rule{
-	// Programs for those who change or measure metalrank. bench measures, check judges the code without a server, model makes
-	// data, system drives or breaks a running server.
+	// Programs for changing and measuring metalrank. bench measures, check judges the code without a server, model
+	// makes data, system drives or breaks a running server.
 	{"tools/...", []string{anything}},
 
 	// The command `metalrank`: one file for each of its verbs.
@@ -26,7 +26,7 @@ var allowed = []rule{
 		"httpapi", "httpapi/otlp", "engine", "engine/trace", "metal/open", "weights", "weights/builtin", "weights/calibrate",
 		"weights/convert", "weights/hub", "internal/outfile", "internal/rankmetrics", "internal/record",
 	}},
-	// `metalrank doctor`: does this machine compute what it should, and as fast as it should?
+	// `metalrank doctor`: does this machine compute correctly, and as fast as it should?
 	{"cmd/metalrank/doctor", []string{
 		"engine", "kernels", "kernels/selftest", "metal", "metal/problem", "weights/builtin", "internal/machine", "internal/record",
 	}},
@@ -41,7 +41,7 @@ var allowed = []rule{
 	{"cmd/metalrank-bulk/bulk", []string{"engine"}}, // chunks of pairs on a NATS queue, and their workers
 	{"cmd/metalrank-bulk/bulk/table", []string{"cmd/cli/jsonl", "cmd/metalrank-bulk/bulk", "engine", "internal/filelock", "internal/outfile"}},
 	{"cmd/metalrank-bulk/bulk/embedded", nil},                         // a NATS server inside the program
-	{"cmd/cli", []string{"engine", "weights/builtin", "weights/hub"}}, // what every command line needs: exit codes, signals, opening a model
+	{"cmd/cli", []string{"engine", "weights/builtin", "weights/hub"}}, // common to all command lines: exit codes, signals, opening a model
 	{"cmd/cli/jsonl", []string{"engine"}},                             // pairs and scores as lines of JSON
 
 	// The endpoint: dialects, limits, keys, metrics, the page.
@@ -51,30 +51,30 @@ var allowed = []rule{
 	// The public Go interface: texts in, scores out.
 	{"engine", []string{
 		"engine/backend", "engine/cost", "engine/schedule", "engine/trace", "engine/reference", "engine/cpu", "engine/gpu",
-		"weights", "internal/parallel", "metal/open", // which opens the system's device where nobody chose one
+		"weights", "internal/parallel", "metal/open", // which opens the system's device by default
 	}},
 	// The backends do not know of each other.
 	{"engine/reference", []string{"engine/backend", "weights", "internal/parallel"}}, // float64, slow and obvious
 	{"engine/cpu", []string{"engine/backend", "engine/cost", "weights", "internal/machine", "internal/parallel"}},
 	{"engine/gpu", []string{"engine/backend", "engine/cost", "kernels", "metal", "weights"}},
 	{"engine/cost", []string{"weights"}}, // operations and bytes of a pass
-	{"engine/backend", nil},              // what a backend is
+	{"engine/backend", nil},              // the interface of a backend
 	{"engine/backend/backendtest", []string{"engine/backend", "weights/weightstest"}},
 	{"engine/schedule", nil}, // which sequences run next
 	{"engine/schedule/simulate", []string{"engine/schedule"}},
 	{"engine/trace", nil}, // where a request's time went
 
-	{"kernels", []string{"metal"}}, // the Metal sources and what launches them
-	// Cases that hold every kernel to a float64 reference, on whatever device there is.
+	{"kernels", []string{"metal"}}, // the Metal sources and the Go code that launches them
+	// Cases that compare every kernel with a float64 reference, on any device.
 	{"kernels/selftest", []string{"kernels", "metal", "metal/problem"}},
-	{"metal", nil}, // devices, buffers, command lists: what a driver offers
+	{"metal", nil}, // devices, buffers, command lists: the interface of a driver
 	{"metal/open", []string{"metal", "metal/darwin", "metal/sim"}},
 	{"metal/darwin", []string{"metal"}},           // Apple's Metal
 	{"metal/darwin/shimtest", nil},                // a part of the driver's tests, for which cgo needs a package
 	{"metal/sim", []string{"metal", "metal/msl"}}, // the simulator
 	{"metal/sim/simtest", []string{"metal", "metal/sim"}},
-	{"metal/metaltest", []string{"metal", "metal/problem"}}, // what any driver must do
-	{"metal/problem", []string{"metal"}},                    // a computation that an answer is held to
+	{"metal/metaltest", []string{"metal", "metal/problem"}}, // the conformance suite for every driver
+	{"metal/problem", []string{"metal"}},                    // a computation and its known answer
 	{"metal/msl", nil},                                      // Metal's language, as headers for a C++ compiler
 
 	// Checkpoints: files in, tensors and settings out.
@@ -88,12 +88,12 @@ var allowed = []rule{
 	{"weights/calibrate", []string{"weights/quant"}},
 	{"weights/hub", []string{"internal/filelock", "internal/parallel"}}, // Hugging Face's hub and its cache
 
-	// Small things with more than one user, no part of the interface.
+	// Small packages with more than one user, not part of the interface.
 	{"internal/filelock", nil},
-	{"internal/outfile", []string{"internal/filelock"}}, // files that are whole or not there
+	{"internal/outfile", []string{"internal/filelock"}}, // files that are complete or absent
 	{"internal/parallel", nil},                          // loops over all cores
 	{"internal/record", []string{"internal/outfile"}},   // results of measurements, as files
-	{"internal/machine", []string{"internal/record"}},   // what this machine is
+	{"internal/machine", []string{"internal/record"}},   // a description of this machine
 	{"internal/rankmetrics", nil},                       // NDCG, Kendall's tau and their kin
 }
 
@@ -108,5 +108,5 @@ var mayBeUnsafe = []string{
 	"weights/dtype*.go",
 }
 
-// badNames say nothing about what a package is for, so that anything ends up in it.
+// badNames are names that state no purpose, so that anything ends up in the package.
 var badNames = []string{"util", "utils", "common", "helper", "helpers", "misc", "shared"}

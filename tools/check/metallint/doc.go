@@ -1,5 +1,5 @@
-// Command metallint checks that shaders are Metal Shading Language, without a Mac: address spaces, what Metal leaves
-// out of C++, attributes, indices and limits. See package dialect.
+// Command metallint checks that shaders are Metal Shading Language, without a Mac: address spaces, C++ features that
+// Metal leaves out, attributes, indices and limits. See package dialect.
 //
 //	metallint [-house] [-kernels FILE] FILE.metal|DIR...
 //

@@ -104,8 +104,8 @@ func checkAll(files []string, options dialect.Options) ([]dialect.Problem, error
 	return all, nil
 }
 
-// check checks a file with all that it includes, and lists its kernels. What it includes may lie in any folder: in the
-// working directory's tree, or, for a file outside of that, anywhere.
+// check checks a file with all that it includes, and lists its kernels. Included files may lie in any folder of the
+// working directory's tree, or, for a file outside of that tree, anywhere.
 func check(file string, options dialect.Options) ([]dialect.Problem, []string, error) {
 	root, name := ".", file
 	if !filepath.IsLocal(file) {

@@ -37,7 +37,7 @@ func TestRun(t *testing.T) {
 	for _, tt := range []struct {
 		name, args string
 		want       int
-		out, err   string // what must be in the output
+		out, err   string // text that must be in the output
 	}{
 		{"nothing wrong", "ops/good.metal", 0, "", ""},
 		{"launched", "-kernels good ops/good.metal", 0, "", ""},
@@ -69,7 +69,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// A file outside the working directory is found with what it includes, and named as it was given.
+// A file outside the working directory is found with its includes, and named as it was given.
 func TestAbsolutePath(t *testing.T) {
 	write(t, map[string]string{"a/k.metal": "#include \"h.h\"\n", "a/h.h": "inline double f() { return 1; }\n"})
 	folder, err := os.Getwd()

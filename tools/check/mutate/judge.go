@@ -17,12 +17,12 @@ import (
 // verdict says how a mutant was caught.
 type verdict struct {
 	by    string // "lint", "compiler", "checked mode", "limit", "numbers"; empty: it was not
-	line  int    // that was named; 0: none
+	line  int    // that the report names; 0: none
 	what  string
 	exact bool // one of its reports names the very line of the defect
 }
 
-// judge runs kernels through all that we have against defects, cheapest first, until something complains.
+// judge runs kernels through all checks for defects, cheapest first, until one complains.
 type judge struct {
 	checked, plain metal.Device
 }
@@ -42,8 +42,8 @@ func newJudge() (*judge, error) {
 
 func (j *judge) close() error { return errors.Join(j.checked.Close(), j.plain.Close()) }
 
-// judge tries the kernels of one file of a set, as files has it; the defect, if there is one, is at a place. Its error is
-// one of the tools', not of the kernels.
+// judge tries the kernels of one file of a set, read from files; defect is the place of the defect, if there is one. An
+// error is the tools' fault, not the kernels'.
 func (j *judge) judge(ctx context.Context, s *set, files fs.FS, file string, defect place) (verdict, error) {
 	if v, err := lint(ctx, files, file, defect); err != nil || v.by != "" {
 		return v, err
@@ -72,7 +72,7 @@ func lint(ctx context.Context, files fs.FS, file string, defect place) (verdict,
 	return v, nil
 }
 
-// check runs cases in checked mode, in buffers without any slack, and goes by the findings alone.
+// check runs cases in checked mode, in buffers without any slack, and judges by the findings alone.
 func (j *judge) check(ctx context.Context, s *set, files fs.FS, file string, defect place) (v verdict, err error) {
 	b, err := s.open(j.checked, files, file, true)
 	if err != nil {
@@ -82,7 +82,7 @@ func (j *judge) check(ctx context.Context, s *set, files fs.FS, file string, def
 	for _, run := range b.runs {
 		pending, err := run(ctx, problem.Exact)
 		if _, ok := errors.AsType[*problem.AnswerError](err); ok {
-			err = nil // compute's business
+			err = nil // compute judges the answers
 		}
 		var findings []sim.Finding
 		if work, ok := pending.(*sim.Pending); ok {
@@ -117,7 +117,7 @@ func (j *judge) compute(ctx context.Context, s *set, files fs.FS, file string) (
 	return verdict{}, nil
 }
 
-// refused makes a verdict of an error with which a device refuses a kernel; others come back.
+// refused turns an error with which a device refuses a kernel into a verdict, and returns any other error.
 func refused(err error) (verdict, error) {
 	var compile *metal.CompileError
 	var limit *metal.LimitError

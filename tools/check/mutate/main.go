@@ -1,8 +1,8 @@
-// Command mutate asks how good our nets are: it puts one defect at a time into the product's kernels, or into the test
-// kernels of metal/metaltest, as people do (a barrier forgotten, an index off by one), and runs each through what tests
-// run: the dialect check, the simulator's checked mode and a comparison with float64. A header is judged through the
-// files that include it. It fails where fewer than 95 % of a set are caught, or where a kernel without a defect is
-// complained of.
+// Command mutate measures how many defects our checks catch: it puts one defect at a time, of a kind that people make
+// (a barrier forgotten, an index off by one), into the product's kernels, or into the test kernels of metal/metaltest,
+// and runs each through the same checks as the tests: the dialect check, the simulator's checked mode and a comparison
+// with float64. A header is judged through the files that include it. It fails where fewer than 95 % of a set are
+// caught, or where a check complains of a kernel without a defect.
 //
 //	go run ./tools/check/mutate [part of a mutant's set, file or name]
 //
@@ -26,10 +26,10 @@ import (
 // leastCaught is the share of mutants, in percent, that must be caught.
 const leastCaught = 95
 
-// nothing is what catches a mutant that is not caught.
+// nothing stands in the table for the check that caught a mutant, where none did.
 const nothing = "NOTHING"
 
-// judges run at the same time.
+// judges is the number of judges that run at the same time.
 const judges = 2
 
 func main() {
@@ -71,7 +71,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return tooFew
 }
 
-// outcome is what became of one mutant.
+// outcome is the verdict on one mutant, and the place of its defect.
 type outcome struct {
 	defect place
 	verdict
@@ -135,7 +135,7 @@ func (j *judge) judgeMutant(ctx context.Context, s *set, m mutant) (outcome, err
 	return outcome{defect: defect}, nil
 }
 
-// passRight fails where a kernel without a defect is complained of.
+// passRight fails where a check complains of a kernel without a defect.
 func passRight(ctx context.Context, s *set, chosen []mutant) (err error) {
 	j, err := newJudge()
 	if err != nil {
@@ -165,7 +165,7 @@ func passRight(ctx context.Context, s *set, chosen []mutant) (err error) {
 	return nil
 }
 
-// tabulate prints what became of the mutants, and returns an error where too few were caught.
+// tabulate prints the outcomes, and returns an error where too few mutants were caught.
 func tabulate(out io.Writer, s *set, chosen []mutant, outcomes []outcome) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "mutant\tline\tcaught by\tat line\treport")

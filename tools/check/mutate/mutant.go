@@ -11,7 +11,7 @@ import (
 // some device.
 type mutant struct {
 	file          string // of its set
-	name          string // what is wrong
+	name          string // its defect
 	find, replace string // find occurs once
 }
 

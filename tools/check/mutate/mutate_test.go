@@ -11,7 +11,7 @@ import (
 	"github.com/metalrank/metalrank/metal"
 )
 
-// leastMutants is how many each set has at least.
+// leastMutants is the least number of mutants of each set.
 var leastMutants = map[string]int{"metaltest": 90, "kernels": 150}
 
 // TestMutantsApply: every mutant's text occurs once, and changes something; no two are the same.
@@ -66,7 +66,7 @@ func TestShaders(t *testing.T) {
 	}
 }
 
-// TestSample runs one mutant of each net that catches any; `go run ./tools/check/mutate` runs all.
+// TestSample runs one mutant for each check that catches any; `go run ./tools/check/mutate` runs all.
 func TestSample(t *testing.T) {
 	if testing.Short() {
 		t.Skip("judges a dozen mutants, half a minute")

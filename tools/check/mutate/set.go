@@ -14,12 +14,12 @@ import (
 	"github.com/metalrank/metalrank/metal/problem"
 )
 
-// A set is kernels that can be spoilt, and what judges them.
+// A set is a group of kernels, their mutants and the cases that judge them.
 type set struct {
 	name    string // before its files' names: "kernels"
 	files   fs.FS
 	mutants []mutant
-	// open compiles the kernels of one file, as files has it, for device. checked asks for the cases that tests run in
+	// open compiles the kernels of one file, read from files, for device. checked asks for the cases that tests run in
 	// checked mode, instead of those that they run in plain.
 	open func(device metal.Device, files fs.FS, file string, checked bool) (*bench, error)
 }
@@ -30,7 +30,7 @@ type bench struct {
 	close func() error
 }
 
-// sets are the test kernels, which show what the nets can hold, and the product's own.
+// sets returns the test kernels, which show how much the checks can catch, and the product's own.
 func sets() []*set {
 	return []*set{
 		{
@@ -45,7 +45,7 @@ func sets() []*set {
 	}
 }
 
-// shaders are the files with kernels that name goes into: itself, or those that include it.
+// shaders returns the files with kernels that contain name: itself, or those that include it.
 func (s *set) shaders(name string) ([]string, error) {
 	if strings.HasSuffix(name, ".metal") {
 		return []string{name}, nil
@@ -88,7 +88,7 @@ func openTestKernels(device metal.Device, files fs.FS, file string, _ bool) (*be
 	return b, nil
 }
 
-// openKernels runs what the tests of kernels do: all cases plain, and a share of them checked.
+// openKernels runs the same cases as the tests of kernels: all of them plain, and a share of them checked.
 func openKernels(device metal.Device, files fs.FS, file string, checked bool) (*bench, error) {
 	cases := selftest.Cases()
 	if checked {

@@ -1,6 +1,5 @@
-// Command simcompile tries Metal shaders on the simulator: it compiles each file, plain and checked, and says how long
-// that took or what the simulator could not take. Anyone's files will do, so that one can see what a kernel would meet
-// there before anything is written to run it:
+// Command simcompile tries Metal shaders on the simulator: it compiles each file, plain and checked, and prints the
+// time that took, or the error. Any Metal file will do: one can try a kernel before one writes Go code to run it:
 //
 //	go run ./tools/check/simcompile [-root DIR] FILE.metal...
 //
@@ -61,7 +60,7 @@ func mode(checked bool) string {
 	return "plain"
 }
 
-// compile says on out how long name took. name may be relative to the working folder or to root.
+// compile compiles name and prints on out how long that took. name may be relative to the working folder or to root.
 func compile(device metal.Device, root, name, mode string, out io.Writer) error {
 	inRoot := name
 	if absolute, err := filepath.Abs(name); err == nil {

@@ -1,4 +1,4 @@
-// Package peaks measures what a metal.Device can do at most: arithmetic, bandwidths, and what starting work costs.
+// Package peaks measures the limits of a metal.Device: arithmetic, bandwidths, and the cost of starting work.
 package peaks
 
 import (
@@ -23,10 +23,10 @@ const groupThreads = 256
 type Probe struct {
 	Name, Kernel string
 	FLOPs, Bytes float64 // of a thread in a round
-	Rounds       bool    // the kernel goes round; else each thread does its work once
+	Rounds       bool    // the kernel repeats its work in a loop; else each thread does it once
 }
 
-// Probes are all, arithmetic first. A SIMD-group's matrix product, 2·8·8·8 FLOPs, is done by 32 threads.
+// Probes are all probes, arithmetic first. 32 threads share a SIMD-group's matrix product, 2·8·8·8 FLOPs.
 var Probes = []Probe{
 	{"multiply-adds of floats", "chain_f32", 16 * 2, 0, true},
 	{"multiply-adds of halves", "chain_f16", 16 * 2, 0, true},
@@ -36,10 +36,10 @@ var Probes = []Probe{
 	{"threadgroup memory", "shared", 0, 16, true},
 }
 
-// Result is what was measured. Rates are a second's.
+// Result holds the measurements. Rates are per second.
 type Result struct {
 	Rates map[string]float64 // FLOPs or bytes, by Probe.Name
-	// Dispatch is what one more kernel in a list costs, and Commit what one more list that is waited for costs.
+	// Dispatch is the cost of one more kernel in a list, and Commit that of one more list, with the wait for it.
 	Dispatch, Commit time.Duration
 }
 
@@ -52,7 +52,7 @@ type Bench struct {
 	threads   int
 }
 
-// Open prepares a Bench of so many threads, which are rounded up to whole threadgroups. The caller closes it.
+// Open prepares a Bench of the given number of threads, rounded up to whole threadgroups. The caller closes it.
 func Open(device metal.Device, threads int) (b *Bench, err error) {
 	b = &Bench{device: device, pipelines: map[string]metal.Pipeline{}}
 	defer func() {
@@ -92,7 +92,7 @@ func kernelNames() []string {
 	return names
 }
 
-// Close frees what Open made.
+// Close frees the pipelines, the buffers and the library.
 func (b *Bench) Close() error {
 	var errs []error
 	for _, p := range b.pipelines {
@@ -111,7 +111,7 @@ func (b *Bench) Close() error {
 	return errors.Join(errs...)
 }
 
-// Run executes a kernel so many times in a list, and so many rounds in each.
+// Run commits a list that executes a kernel the given number of times, with the given rounds in each.
 func (b *Bench) Run(kernel string, rounds, times int) (metal.Pending, error) {
 	encoder := metal.NewEncoder(b.device)
 	arguments := binary.LittleEndian.AppendUint32(nil, uint32(rounds))
@@ -130,7 +130,8 @@ func (b *Bench) Run(kernel string, rounds, times int) (metal.Pending, error) {
 	return encoder.Commit()
 }
 
-// elapsed runs a list and returns what it took: by the device's clock, or by the host's where the device has none.
+// elapsed runs a list and returns its times by the device's clock and by the host's. A device without a clock gets the
+// host's time.
 func (b *Bench) elapsed(ctx context.Context, kernel string, rounds, times int) (device, host time.Duration, err error) {
 	begin := time.Now()
 	pending, err := b.Run(kernel, rounds, times)
@@ -145,8 +146,8 @@ func (b *Bench) elapsed(ctx context.Context, kernel string, rounds, times int) (
 	return device, host, err
 }
 
-// Repetitions of each measurement, of which the median counts; and how long each should at least take, so that starting
-// it does not matter.
+// Repetitions of each measurement, of which the median counts, and the least time that each should take, so that the
+// cost of starting it does not matter.
 const (
 	repetitions = 5
 	enough      = 10 * time.Millisecond

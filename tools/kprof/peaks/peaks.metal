@@ -1,9 +1,9 @@
-// peaks.metal: what a GPU can do at most, one thing to a kernel, over and over.
+// peaks.metal: the limits of a GPU, one to a kernel, over and over.
 //   chain_*: x = x * a + b in 16 independent registers of each thread; 16 * 2 FLOPs a round
 //   matrix_*: s += a b for 8 independent 8 x 8 sums of each SIMD-group; 8 * 1,024 FLOPs a round
 //   copy: y[i] = x[i], 16 bytes of each a thread
 //   shared: each thread reads 16 bytes of threadgroup memory a round
-//   nothing: what starting a kernel costs
+//   nothing: the cost of starting a kernel
 // Buffers: 0 PeakArgs  1 x [count, 4] f32 (copy alone)  2 y [count, 4] f32
 // Grid: count / 256 groups of 256 threads
 // Threadgroup memory: shared: 16 KB
@@ -90,7 +90,7 @@ kernel void shared(
     for (uint i = own; i < sharedVectors; i += threads) {
         vectors[i] = float4(float(i));
     }
-    // All vectors are there before any thread reads another's.
+    // All vectors are written before any thread reads another's.
     threadgroup_barrier(mem_flags::mem_threadgroup);
     float4 sum = float4(0.0f);
     for (uint i = 0; i < args.rounds; i++) {

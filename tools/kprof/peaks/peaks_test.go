@@ -7,7 +7,8 @@ import (
 	"github.com/metalrank/metalrank/metal/sim/simtest"
 )
 
-// TestProbes runs every kernel in the simulator, whose counters must have the work that Probes claim, and no findings.
+// TestProbes runs every kernel in the simulator: its counters must have the work that Probes claim, and there are no
+// findings.
 func TestProbes(t *testing.T) {
 	device := simtest.Open(t, sim.Config{Checked: true})
 	b, err := Open(device, 500)
@@ -38,7 +39,7 @@ func TestProbes(t *testing.T) {
 		}
 		if want := p.FLOPs * threads * times; p.FLOPs > 0 {
 			got := float64(c.FLOPs + c.MatrixFLOPs())
-			// Besides: sums at the end, which no round repeats.
+			// The sums at the end, which no round repeats, add some.
 			if got < want || got > want+threads*20 {
 				t.Errorf("%s: %g FLOPs, want %g", p.Name, got, want)
 			}
@@ -55,7 +56,7 @@ func TestProbes(t *testing.T) {
 	}
 }
 
-// TestMeasure measures a simulator, whose times mean nothing, to see that it comes to an end.
+// TestMeasure checks that Measure ends, on the simulator. Its times mean nothing.
 func TestMeasure(t *testing.T) {
 	if testing.Short() {
 		t.Skip("nothing in it happens at once")

@@ -154,7 +154,7 @@ def main():
         want, inputs = run(model, tokenizer)
         least = ("", 1e9)
         for tensor_name, tensor in model.state_dict().items():
-            # The first adds the same to all scores of a query; the others are filled by from_pretrained.
+            # It adds the same to all scores of a query.
             if tensor_name.endswith(("key.bias", "k_lin.bias")):
                 continue
             saved = tensor.clone()

@@ -376,7 +376,7 @@ def keys_read():
     token = tokenizers.Tokenizer(empty[0])
     token.add_tokens(["x"])
     read = {
-        # Without what is of calls and of auto_map, though it is asked of dictionaries of these names.
+        # Without arguments of calls and entries of auto_map, which are read from dictionaries of the same names.
         "config.json": config - set(GenerationConfig._get_default_generation_params())
         - {"AutoConfig", "AutoProcessor", "activation_fn", "cache_dir", "keep_in_fp32_modules", "local_files_only", "revision", "token"},
         "tokenizer_config.json": of_tokenizer - {"AutoProcessor"},
@@ -433,7 +433,7 @@ def main():
             row = {key: each[key] for key in ("name", "base", "files")}
             try:
                 row["pairs"] = run(folder, each["pairs"], "activation_fn" in each["name"])
-            except Exception as e:  # noqa: BLE001: which it is is what is recorded
+            except Exception as e:  # noqa: BLE001: its type is recorded
                 row["fails"] = f"{type(e).__name__}: {e}".replace(str(folder), "model").split("\n")[0][:160]
             if each["refuse"]:
                 row["refuse"] = each["refuse"]

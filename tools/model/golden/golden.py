@@ -25,7 +25,7 @@ import varied
 
 HERE = pathlib.Path(__file__).resolve().parent
 COMPUTE = "weights widened to fp32; fp32 compute; eager attention; batch 1"
-# Ten times what the Go tests allow between their logits and these.
+# Ten times the difference that the Go tests allow between their logits and these.
 VISIBLE = 1e-3
 
 
@@ -106,7 +106,7 @@ def load(folder):
     if any(info.values()):
         raise SystemExit(f"golden: {folder}: {info}")
     # transformers 5 adds a missing "bert." name by name, so classifier.weight finds its place even
-    # in a file without the prefix. Earlier versions did not: so look, rather than believe.
+    # in a file without the prefix. Earlier versions did not, so this is checked.
     state = model.state_dict()
     for path in sorted(folder.glob("*.safetensors")):
         for name, tensor in load_file(path).items():

@@ -11,8 +11,8 @@ import unicodedata
 SEED = "metalrank 3"
 COUNT = 2000
 LENGTHS = (8, 64, 512)  # the max_length of the goldens
-# The most that tokens(query) * tokens(document) may be. The tokenizers library makes every
-# combination of what it cuts off, wanted or not: here 50,000 of them at max_length 8, or 0.5 GB.
+# The limit of tokens(query) * tokens(document). The tokenizers library always makes all
+# combinations of the pieces that it cuts off: here 50,000 of them at max_length 8, or 0.5 GB.
 MOST = 300_000
 
 # fmt: off
@@ -96,7 +96,7 @@ COMPATIBLE = [  # fullwidth, mathematical, circled, fractions, letter-like, liga
     (0x3371, 0x337A), (0xFB00, 0xFB06),
 ]
 
-# Letters whose lower case is longer, or another script's, or depends on where they stand.
+# Letters with a lower case that is longer, or of another script, or depends on their place.
 CASING = (
     "\u0130I\u0131i\u017f\u1e9e\u00df\u0149\u01f0\u0390\u03b0\u03a3\u03c3\u03c2\u01c5\u01c8\u01cb\u01c4"
     "\u2167\u2177\u24d0\u24b6\ufb00\ufb03\ufb13\u1fbc\u1fb3\u1ffc\u2126\u212bK\u212a\ua64a\ua64b\u1e9a"
@@ -305,7 +305,7 @@ def soup(r):
     return r.chars(ANYTHING, r.between(1, 6))
 
 
-# kind -> (chunk, what may stand between two chunks, share)
+# kind -> (chunk, separators between chunks, share)
 KINDS = {
     "prose": (prose, [" "], 8),
     "accents": (accents, [" "], 4),
@@ -431,7 +431,7 @@ def long_texts():
         ("long a<b", "a " * 280, "東" * 20000),
         ("long a>b", "東" * 20000, "a " * 280),
         ("long a<b", "é" * 50 + " " + "a " * 6975, "b " * 7001),
-        # what comes after a long stretch without tokens counts
+        # text after a long stretch without tokens counts
         ("long spaces", "spaces", " " * 150000 + tail),
         ("long spaces", " \t\n" * 30000 + tail, "\u3000" * 30000 + tail),
         ("long spaces", "spaces", "word" + "\n" * 100000 + "word" + " " * 50000 + tail),

@@ -4,8 +4,8 @@
 //
 // The small files are copied as they are. model.safetensors and tokenizer.json are cut into pieces of frameBytes, each
 // compressed to a zstd frame of its own, so that the pieces can be decompressed on all cores at once; their
-// concatenation is a regular .zst file. files_gen.go records size and SHA-256 of every file before compression, and the frame lengths.
-// The same input and the same version of the compressor give the same output.
+// concatenation is a regular .zst file. files_gen.go records size and SHA-256 of every file before compression, and the
+// frame lengths. The same input and the same version of the compressor give the same output.
 package main
 
 import (
@@ -74,9 +74,9 @@ func run(src, dst string) error {
 	return writeTable(filepath.Join(dst, "files_gen.go"), table.Bytes())
 }
 
-// compress returns one zstd frame per piece. Codes of int8 have nothing to gain from but their frequencies, and "better"
-// comes within 1 % of what those give; "best" finds matches that cost more than they save, "default" gives up. No
-// checksums inside: SHA-256 of the whole is checked anyway.
+// compress returns one zstd frame per piece. Codes of int8 compress by their frequencies alone, and "better" comes within
+// 1 % of that gain; "best" finds matches that cost more than they save, "default" gives up. There are no checksums inside,
+// since SHA-256 of the whole is checked anyway.
 func compress(data []byte) ([][]byte, error) {
 	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithEncoderCRC(false))
 	if err != nil {

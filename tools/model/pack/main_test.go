@@ -15,7 +15,7 @@ import (
 
 // TestPackAgain packs the embedded model once more: the copies and the table must be the committed ones. Compressed
 // bytes and frame lengths are not compared, since the compressor weighs its choices with floats, which may round
-// otherwise on another machine; what they decompress to is.
+// otherwise on another machine; the decompressed bytes are compared.
 func TestPackAgain(t *testing.T) {
 	c, err := builtin.Open()
 	if err != nil {

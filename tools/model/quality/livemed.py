@@ -21,7 +21,7 @@ ANSWERS_SHA256 = "23d339357e5a10066542cc1e12f458f7002a8a86731369c8f4a8c4e337bf9b
 QUESTIONS_SHA256 = "f6384fcf03e9b1bd0d9a15f6ea1a1aafc9491082e63fef0922ae2d6bc451805b"
 FOLDER = "QA-TestSet-LiveQA-Med-Qrels-2479-Answers/"
 
-# Answers of these collections are not MedQuAD's to license: it withdrew them from its own files.
+# MedQuAD may not license answers of these collections: it withdrew them from its own files.
 WITHHELD = ("ADAM", "MPlusDrugs", "MPlusHerbsSuppls")
 
 CANDIDATES = 20

@@ -1,5 +1,5 @@
 // Package dataset makes the pairs that a sweep scores, from a seed and a distribution of lengths, or takes them from a
-// user's file. It must not know who scores them.
+// user's file. It must not know the systems that score them.
 package dataset
 
 import (
@@ -23,7 +23,7 @@ type Request struct {
 // shape is a distribution of lengths, in tokens of the embedded model's tokenizer.
 type shape struct {
 	minQuery, maxQuery int
-	// document draws the tokens of a document for a query of so many.
+	// document draws the number of tokens of a document, for a query of so many tokens.
 	document func(random *rand.Rand, query int) int
 }
 
@@ -36,10 +36,10 @@ var shapes = map[string]shape{
 	"long":    {4, 12, whole(512, 512)},
 }
 
-// Names are the sets that are generated.
+// Names returns the names of the sets that are generated.
 func Names() []string { return []string{"equal", "msmarco", "mixed", "short", "long"} }
 
-// longest is what the embedded model takes.
+// longest is the most tokens that the embedded model takes.
 const longest = 512
 
 // whole draws pairs of least to most tokens, special tokens included.
@@ -57,14 +57,14 @@ func logNormal(median, sigma float64, least, most int) func(*rand.Rand, int) int
 	}
 }
 
-// Set is where requests come from. It is not for several goroutines at once.
+// Set is a source of requests. It is not safe for concurrent use.
 type Set struct {
 	data    record.Data
 	counter *workload.Counter
 	corpus  *workload.Corpus
 	topics  []workload.Topic
 	shape   shape
-	lines   []Request // of a file, instead of all that
+	lines   []Request // of a file, instead of corpus, topics and shape
 }
 
 // Open returns the set that is called name: one of Names, or a JSON lines file. The caller closes it.
@@ -99,10 +99,10 @@ func (s *Set) open(name string) error {
 	return nil
 }
 
-// Close frees what Open loaded.
+// Close frees the tokenizer that Open loaded.
 func (s *Set) Close() error { return s.counter.Close() }
 
-// Data says what the set is.
+// Data returns the set's name and seed, and the hash of a file.
 func (s *Set) Data() record.Data { return s.data }
 
 // Requests returns n requests of so many documents. The same seed and stream give the same ones; another stream gives
@@ -128,7 +128,7 @@ func (s *Set) Requests(n, documents int, stream uint64) ([]Request, error) {
 	return requests, nil
 }
 
-// Lengths counts the tokens of the pairs, those beyond maxLength cut.
+// Lengths returns statistics of the pairs' tokens, with each pair cut to maxLength.
 func (s *Set) Lengths(requests []Request, maxLength int) record.Lengths {
 	var tokens []float64
 	for _, r := range requests {

@@ -18,7 +18,7 @@ const (
 	maxLineBytes = 16 << 20
 )
 
-// line is a query with its documents; texts is what text-embeddings-inference calls them.
+// line is a query with its documents, which text-embeddings-inference calls texts.
 type line struct {
 	Query     *string  `json:"query"`
 	Documents []string `json:"documents"`
@@ -74,14 +74,14 @@ func readLines(r io.Reader) ([]Request, error) {
 	return requests, nil
 }
 
-// fromLines takes the file's queries in turns, and for each its documents, from the first again where there are too few:
-// a cell says how many documents a request has.
+// fromLines takes the file's queries in turns, each with its documents. The cell sets the number of documents; where a
+// query has too few, fromLines starts again at its first.
 func (s *Set) fromLines(n, documents int, stream uint64) []Request {
 	requests := make([]Request, n)
 	for i := range requests {
 		turn := uint64(i) + stream
 		l := s.lines[turn%uint64(len(s.lines))]
-		first := turn / uint64(len(s.lines)) * uint64(documents) // the next time, documents after those of this time
+		first := turn / uint64(len(s.lines)) * uint64(documents) // the next turn continues after this turn's documents
 		requests[i] = Request{l.Query, make([]string, documents)}
 		for j := range documents {
 			requests[i].Documents[j] = l.Documents[(first+uint64(j))%uint64(len(l.Documents))]

@@ -1,5 +1,5 @@
-// Package experiments says what a sweep measures: YAML files with a system and grids of batch sizes and clients. The
-// study's own are embedded; Read takes a user's. It must not know how anything is measured.
+// Package experiments reads the experiments of a sweep: YAML files with a system and grids of batch sizes and clients.
+// The study's own are embedded; Read parses a user's. The package must not know how anything is measured.
 package experiments
 
 import (
@@ -17,7 +17,7 @@ import (
 //go:embed *.yaml
 var files embed.FS
 
-// Experiment is one YAML file. Keys that it doesn't have are errors; what is left out takes the default.
+// Experiment is one YAML file. Unknown keys are errors; missing ones take the default.
 type Experiment struct {
 	Name string `yaml:"name"`
 	// Target is the system that the experiment is about, as --target names it.
@@ -25,7 +25,7 @@ type Experiment struct {
 	Model     string `yaml:"model"`      // checkpoint folder. Default: the embedded model
 	DType     string `yaml:"dtype"`      // one of DTypes. Default: fp32
 	MaxLength int    `yaml:"max_length"` // tokens of a pair. Default: 512. Bounds: 8 to 8192
-	// BatchSizes (documents a request) times Concurrency (clients) is the grid; Grids instead are several.
+	// BatchSizes (documents a request) times Clients is the grid. Grids, instead of them, has several.
 	BatchSizes []int    `yaml:"batch_sizes"`
 	Clients    []int    `yaml:"concurrency"`
 	Grids      []Grid   `yaml:"grids"`
@@ -37,7 +37,7 @@ type Experiment struct {
 	Seed       uint64   `yaml:"seed"`      // of the data. Default: 1
 }
 
-// Grid is a part of an experiment, which makes tables of its own.
+// Grid is a part of an experiment, with tables of its own.
 type Grid struct {
 	BatchSizes []int  `yaml:"batch_sizes"`
 	Clients    []int  `yaml:"concurrency"`
@@ -45,7 +45,7 @@ type Grid struct {
 	Modes      []Mode `yaml:"modes"`    // instead of the experiment's
 }
 
-// Batching is the window in which requests are joined, where a Mode says that there is one.
+// Batching is the window in which requests are joined, for the modes that are on.
 type Batching struct {
 	Modes     []Mode        `yaml:"modes"`      // a table for each. Default: off
 	MaxTokens int           `yaml:"max_tokens"` // of a joined batch. Default: 16384. Bounds: 1 to 1,048,576
@@ -55,7 +55,7 @@ type Batching struct {
 // Mode is dynamic batching off or on.
 type Mode bool
 
-// UnmarshalYAML reads off and on, and what else YAML 1.1 takes for booleans here.
+// UnmarshalYAML reads on or true, and off or false.
 func (m *Mode) UnmarshalYAML(data []byte) error {
 	switch strings.TrimSpace(string(data)) {
 	case "on", "true":
@@ -68,7 +68,7 @@ func (m *Mode) UnmarshalYAML(data []byte) error {
 	return nil
 }
 
-// DTypes are what weights and arithmetic may be asked to be.
+// DTypes are the types that an experiment can ask for weights and arithmetic.
 var DTypes = []string{"fp32", "fp16", "bf16", "int8", "int4"}
 
 const (
@@ -99,13 +99,13 @@ func All() []Experiment {
 	return all
 }
 
-// Source returns the YAML of an embedded experiment, to begin one's own from.
+// Source returns the YAML of an embedded experiment, as a start for a user's own.
 func Source(name string) ([]byte, bool) {
 	data, err := files.ReadFile(name + ".yaml")
 	return data, err == nil
 }
 
-// Read reads an experiment and fills in what is left out.
+// Read parses an experiment and fills in the defaults.
 func Read(data []byte) (Experiment, error) {
 	e := Experiment{
 		DType: "fp32", MaxLength: 512, Requests: 200, Instances: 1, Data: "msmarco", Seed: 1,
@@ -213,7 +213,7 @@ func inRange(field string, value, least, most int) error {
 	return nil
 }
 
-// WarmupFor is how many requests warm a cell of so many clients up.
+// WarmupFor returns the number of requests that warm up a cell of so many clients.
 func (e *Experiment) WarmupFor(clients int) int {
 	if e.Warmup != nil {
 		return *e.Warmup

@@ -47,7 +47,7 @@ func TestGridsAreTheStudys(t *testing.T) {
 		for _, r := range s.Rows {
 			c := cell{s.Name, r.Batch, r.Concurrency, r.Pairs / r.Batch, s.Dynamic}
 			if r.Failed {
-				c.requests = 200 // which the study says of 01 to 04
+				c.requests = 200 // as the study says of 01 to 04
 			}
 			if !cells[c] {
 				t.Errorf("the study's row %+v is in no grid", c)

@@ -1,5 +1,5 @@
-// Package load sends requests to a system as clients do, and notes how long each took. It must not know what the system
-// is, nor what the requests say.
+// Package load sends requests to a system as clients do, and records their latencies. It must not know the system, nor
+// the content of the requests.
 package load
 
 import (
@@ -16,32 +16,32 @@ type Scorer interface {
 	Score(ctx context.Context, query string, documents []string) ([]float64, error)
 }
 
-// Plan says what is sent, and when.
+// Plan lists the requests, and when to send them.
 type Plan struct {
 	Requests []dataset.Request
-	Clients  int // requests under way at most
+	Clients  int // the most requests in flight
 	// Rate is how many requests a second are due, in an open loop. 0: a closed loop, in which each client sends the next
 	// when it has its last answer.
 	Rate float64
 	// Limit ends the sending after so long, once every client has sent one. 0: all requests are sent.
 	Limit time.Duration
-	// Answered, if not nil, is told of each answer's documents, from any goroutine.
+	// Answered, if not nil, is called for each answer with its number of documents, from any goroutine.
 	Answered func(documents int)
 }
 
-// Result is what came of a Plan.
+// Result holds the measurements of a Plan.
 type Result struct {
 	Latencies []float64 // ms, of the answered requests, in the order in which they were sent
-	Documents []int     // of the same
+	Documents []int     // of the same requests
 	Seconds   float64   // from the first request (due, in an open loop) to the last answer
 	Failed    int
 	Err       error // of the first request that failed
 }
 
-// hopeless is how many requests may fail, none having been answered, before the rest isn't tried.
+// hopeless is the number of failed requests, with none answered, after which a run gives up.
 const hopeless = 5
 
-// run is a Plan under way.
+// run is a Plan in progress.
 type run struct {
 	Plan
 
@@ -57,7 +57,8 @@ type run struct {
 	end    time.Time // guarded by mu; of the last answer
 }
 
-// Run carries the plan out. When ctx ends, what is under way is given up, and the result is what there was.
+// Run carries out the plan. When ctx ends, Run abandons the requests in flight, and the result has those answered so
+// far.
 func Run(ctx context.Context, scorer Scorer, plan Plan) Result {
 	r := &run{Plan: plan, scorer: scorer, begin: time.Now(), elapsed: make([]time.Duration, len(plan.Requests))}
 	var clients sync.WaitGroup
@@ -77,8 +78,8 @@ func (r *run) client(ctx context.Context) {
 		}
 		start := time.Now()
 		if r.Rate > 0 {
-			// Latency counts from when the request was due, however late a client is free to send it: else a server that
-			// stalls would be asked less, and the wait of those who would have asked would be nowhere.
+			// Latency counts from the time when the request was due, even if no client was free to send it. Otherwise a
+			// server that stalls would get fewer requests, and the wait of the missing ones would not count.
 			start = r.begin.Add(time.Duration(float64(i) / r.Rate * float64(time.Second)))
 			if !sleepUntil(ctx, start) {
 				return

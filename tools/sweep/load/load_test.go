@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// scorer answers as it is told.
+// scorer returns the error of each call; call counts from 1.
 type scorer func(ctx context.Context, call int) error
 
 func (s scorer) counted() Scorer { return &counted{answer: s} }
@@ -40,8 +40,8 @@ func requests(n int) []dataset.Request {
 
 func at(result Result, percent float64) float64 { return record.Percentile(result.Latencies, percent) }
 
-// A server of one queue that stalls once, for a second: 300 requests of 1 ms. A closed loop meets the stall once, so that
-// its 99th percentile shows nothing; in an open loop, all that were due meanwhile waited.
+// A server of one queue that stalls once, for a second: 300 requests of 1 ms. A closed loop meets the stall once, so
+// that its 99th percentile shows nothing; in an open loop, all requests that were due meanwhile waited.
 func TestOpenLoopShowsAStallThatAClosedLoopHides(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stalling := func() Scorer {

@@ -1,5 +1,5 @@
 // Package peers installs and starts the runtimes that metalrank is compared with, each as a server on loopback
-// (serve.py). It must not know what they are asked.
+// (serve.py). It must not know the requests that they get.
 package peers
 
 import (
@@ -27,10 +27,10 @@ import (
 //go:embed serve.py requirements-infinity.txt
 var files embed.FS
 
-// Names are the peers. What they are, README.md says.
+// Names are the peers; README.md describes them.
 var Names = []string{"pytorch", "mps", "compiled", "onnx", "mlx", "openvino", "infinity"}
 
-// Device is what a peer runs on here.
+// Device returns the device that a peer runs on here.
 func Device(name string) string {
 	if name == "mps" || (name == "mlx" && runtime.GOOS == "darwin") {
 		return "mps"
@@ -113,7 +113,7 @@ func Scripts() (string, error) {
 	})
 }
 
-// Server is a peer under way.
+// Server is a running peer.
 type Server struct {
 	Port     int               `json:"port"`
 	Device   string            `json:"device"`
@@ -126,7 +126,7 @@ type Server struct {
 // startTimeout bounds loading: PyTorch's first import after it was installed takes a minute.
 const startTimeout = 5 * time.Minute
 
-// Start runs the command, which is serve.py's, and waits until it serves. An error says why it can't, in its words.
+// Start runs the command, which is serve.py's, and waits until it serves. An error has serve.py's own words.
 func Start(ctx context.Context, command *exec.Cmd) (*Server, error) {
 	process, err := python.Start(command)
 	if err != nil {
@@ -141,7 +141,7 @@ func Start(ctx context.Context, command *exec.Cmd) (*Server, error) {
 		var a answer
 		a.err = json.NewDecoder(process.Output).Decode(&a.server)
 		said <- a
-		_, _ = io.Copy(io.Discard, process.Output) // or the peer waits for its reader
+		_, _ = io.Copy(io.Discard, process.Output) // or the peer blocks when the pipe is full
 	}()
 	timer := time.NewTimer(startTimeout)
 	defer timer.Stop()
@@ -169,7 +169,7 @@ func Start(ctx context.Context, command *exec.Cmd) (*Server, error) {
 // Close ends the peer, and waits for that.
 func (s *Server) Close() error { return s.process.Close() }
 
-// Check reports a name that isn't a peer's.
+// Check returns an error for a name that isn't a peer's.
 func Check(name string) error {
 	if !slices.Contains(Names, name) {
 		return fmt.Errorf("no peer %q: want one of %s", name, strings.Join(Names, ", "))

@@ -19,7 +19,7 @@ func TestStart(t *testing.T) {
 		`echo no module torch >&2; exit 1`:                  "no module torch",
 		`echo 'Welcome!'; cat >/dev/null`:                   "before it served",
 		`printf '{"port": 7'; echo killed >&2; kill -9 $$`:  "killed",
-		// Its output ends well before it says why.
+		// Its output ends well before it prints the reason.
 		`exec >&-; sleep 0.1; echo out of memory >&2; exit 1`: "out of memory",
 	} {
 		if _, err := Start(t.Context(), exec.Command("sh", "-c", script)); err == nil || !strings.Contains(err.Error(), want) {

@@ -27,7 +27,7 @@ from concurrent.futures import Future
 
 import batching
 
-# Of each: the module of its Peer, what that calls it, and the device.
+# For each: the module of its Peer, the module's name for it, and the device.
 PEERS = {
     "pytorch": ("peer_torch", "torch", "cpu"),
     "mps": ("peer_torch", "torch", "mps"),
@@ -51,7 +51,7 @@ class Instance(threading.Thread):
     def run(self):
         try:
             self.peer = self.module.Peer(self.options)
-        except BaseException as error:  # SystemExit is how a peer says what is missing
+        except BaseException as error:  # a peer raises SystemExit if something is missing
             self.ready.set_exception(error)
             return
         self.ready.set_result(None)
@@ -183,7 +183,7 @@ def main():
     parser.add_argument("--max-tokens", type=int, default=16384, help="padded tokens after which none is joined")
     options = parser.parse_args()
 
-    # What is said has a descriptor of its own: libraries print to standard output as they like.
+    # Messages have a descriptor of their own, because libraries print to standard output.
     said = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 

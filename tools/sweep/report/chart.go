@@ -9,24 +9,24 @@ import (
 	"strings"
 )
 
-// point is a mark, with what a browser shows when the mouse is over it.
+// point is a mark, with the text that a browser shows when the mouse is over it.
 type point struct {
 	x, y  float64
 	about string
 }
 
-// series is what belongs together in a chart.
+// series is a set of points with one name and colour.
 type series struct {
 	name   string
 	color  int // of the palette
 	dashed bool
 	points []point
-	front  []point // of them, those to be joined where not all are
+	front  []point // the points to join, where not all are joined
 }
 
 // axes say how a chart of points is drawn.
 type axes struct {
-	x, y  string // what is measured, with its unit
+	x, y  string // the quantity, with its unit
 	logX  bool
 	lines bool // marks of a series are joined
 	ticks []float64
@@ -144,7 +144,7 @@ func drawSeries(b *strings.Builder, s series, a axes, x, y scale) {
 	}
 }
 
-// begin draws the frame, the grid, and what the axes are called.
+// begin draws the frame, the grid, and the names of the axes.
 func begin(b *strings.Builder, a axes, y scale, yTicks []float64) {
 	fmt.Fprintf(b, `<svg viewBox="0 0 %g %g" role="img" aria-label="%s over %s">`, width, height, html.EscapeString(a.y), html.EscapeString(a.x))
 	for _, v := range yTicks {
@@ -189,7 +189,7 @@ type group struct {
 }
 
 // bars draws groups of bars, from the left to the right. Ratios begin at 1, which has a line, and their scale is
-// logarithmic, so that twice and half are as far from it.
+// logarithmic, so that twice and half are equally far from it.
 func bars(groups []group, names []string, unit string, ratios bool) template.HTML {
 	least, most := 1.0, 0.0
 	for _, g := range groups {
@@ -247,16 +247,16 @@ func drawBar(b *strings.Builder, r bar, color int, x, w float64, y scale, ground
 	}
 }
 
-// drawName writes what a group is called, on as many lines as there is room for.
+// drawName writes the name of a group, on up to three lines.
 func drawName(b *strings.Builder, name string, x, slot float64) {
-	const character, most = 6.4, 3 // about the width of one; lines
+	const character, most = 6.4, 3 // about the width of a character; lines at most
 	for i, line := range wrap(name, max(4, int(slot/character)), most) {
 		fmt.Fprintf(b, `<text class="t" x="%.1f" y="%.1f" text-anchor="middle"><title>%s</title>%s</text>`,
 			x, height-below+14+13*float64(i), html.EscapeString(name), html.EscapeString(line))
 	}
 }
 
-// wrap breaks a text between words into lines of at most so many characters; what is too long ends in an ellipsis.
+// wrap breaks a text between words into at most `most` lines of so many characters; longer lines end in an ellipsis.
 func wrap(text string, characters, most int) []string {
 	var lines []string
 	for word := range strings.FieldsSeq(text) {
@@ -274,7 +274,7 @@ func wrap(text string, characters, most int) []string {
 	return lines
 }
 
-// short is a number as an axis has it.
+// short formats a number for an axis.
 func short(v float64) string {
 	switch {
 	case v >= 1e4:

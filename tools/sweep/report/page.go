@@ -34,7 +34,7 @@ type section struct {
 	Rows   []Row
 }
 
-// WriteHTML writes a page that needs nothing from outside. published may be nil; name is what it is called.
+// WriteHTML writes a page that needs no other file. published may be nil; name is its name.
 func WriteHTML(w io.Writer, runs []*record.Run, published *table.Document, name string) error {
 	rows := Rows(runs, published, name)
 	var experiments []string
@@ -70,13 +70,13 @@ func filter(rows []Row, keep func(*Row) bool) []Row {
 	return kept
 }
 
-// overview is what stands above the experiments.
+// overview returns the charts above the experiments.
 func overview(rows []Row, runs []*record.Run, experiments []string, name string) []chart {
 	charts := []chart{
 		{"Latency against throughput", pareto(rows), "Every cell that was measured, and those published. Up and to the left is better; a line joins the cells of a system that no other of its own beats in both."},
 	}
 	var groups []group
-	other := "" // what is compared with the others
+	other := "" // the system that is compared with the others
 	for _, run := range runs {
 		for _, c := range run.Comparisons {
 			if c.Error == "" {
@@ -93,7 +93,7 @@ func overview(rows []Row, runs []*record.Run, experiments []string, name string)
 			"Above the line, " + other + " is faster. Thin lines are 95 % intervals over the repeats.",
 		})
 	}
-	for some := range slices.Chunk(experiments, 7) { // whose names have room
+	for some := range slices.Chunk(experiments, 7) { // there is room for seven names
 		best := beside(rows, some, name)
 		if best == "" {
 			continue
@@ -121,7 +121,7 @@ func systemsOf(rows []Row) []string {
 	return append(ours, others...)
 }
 
-// pareto has a mark for each cell, and a line along those that are best.
+// pareto draws a mark for each cell, and a line along the best.
 func pareto(rows []Row) template.HTML {
 	var all []series
 	for color, system := range systemsOf(rows) {
@@ -138,7 +138,8 @@ func pareto(rows []Row) template.HTML {
 	return plotWithFront(all)
 }
 
-// plotWithFront is plot, with each series' best points joined: those that no other of it beats in both.
+// plotWithFront is plot with the best points of each series joined: those that no other point of the series beats in
+// both latency and throughput.
 func plotWithFront(all []series) template.HTML {
 	a := axes{x: "P50 latency of a request, ms", y: "pairs/s", logX: true}
 	for i := range all {
@@ -153,7 +154,7 @@ func plotWithFront(all []series) template.HTML {
 	return plot(all, a)
 }
 
-// beside has the best throughput of each experiment, measured and published.
+// beside draws the best throughput of each experiment, measured and published.
 func beside(rows []Row, experiments []string, name string) template.HTML {
 	var groups []group
 	for _, e := range experiments {
@@ -171,7 +172,7 @@ func beside(rows []Row, experiments []string, name string) template.HTML {
 	return bars(groups, []string{measured, name}, "pairs/s", false)
 }
 
-// experimentCharts are those of one experiment: a curve for each system, and percentiles.
+// experimentCharts returns the charts of one experiment: a curve for each system, and percentiles.
 func experimentCharts(rows []Row) []chart {
 	var charts []chart
 	for _, system := range systemsOf(rows) {
@@ -185,8 +186,8 @@ func experimentCharts(rows []Row) []chart {
 	return append(charts, chart{"Latency of the fastest cell", percentiles(rows), ""})
 }
 
-// curve is throughput over concurrency, or over batch where there are more of those; empty where there is one cell alone.
-// Of cells that were measured more than once it has the best.
+// curve draws throughput over concurrency, or over batch size where there are more of those. It returns an empty string
+// for a single cell. Of cells that were measured more than once it takes the best.
 func curve(rows []Row) (svg template.HTML, over string) {
 	batches, clients := map[int]bool{}, map[int]bool{}
 	for i := range rows {
@@ -241,7 +242,7 @@ func curve(rows []Row) (svg template.HTML, over string) {
 	return plot(all, a), over
 }
 
-// percentiles has P50, P95 and P99 of the fastest cell of each system and mode.
+// percentiles draws P50, P95 and P99 of the fastest cell of each system and mode.
 func percentiles(rows []Row) template.HTML {
 	best := map[string]*Row{}
 	var names []string

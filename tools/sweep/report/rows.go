@@ -1,5 +1,5 @@
-// Package report shows runs to people: one HTML page with charts, and the same figures as CSV and JSON. It must not know
-// how anything was measured.
+// Package report writes runs as one HTML page with charts, and the same figures as CSV and JSON. It must not know how
+// anything was measured.
 package report
 
 import (
@@ -12,7 +12,7 @@ import (
 	"github.com/metalrank/metalrank/tools/sweep/table"
 )
 
-// Row is a cell with what it belongs to.
+// Row is a cell with its experiment and its system.
 type Row struct {
 	Experiment  string            `json:"experiment"`
 	Source      string            `json:"source"` // "measured", or the published document's name
@@ -36,7 +36,7 @@ type Row struct {
 // measured is the Source of rows that are not published ones.
 const measured = "measured"
 
-// System names what was measured, in a chart's legend.
+// System returns the name of the row's system in a chart's legend.
 func (r *Row) System() string {
 	name := r.Backend
 	if r.DType != "" {

@@ -9,8 +9,7 @@ import (
 	"time"
 )
 
-// Parse reads a document. It takes the form that String writes and nothing else, so that what it understood is all that
-// was there; errors name the line.
+// Parse reads a document. It takes only the form that String writes, so that it overlooks nothing. Errors name the line.
 func Parse(text string) (*Document, error) {
 	p := &parser{lines: strings.Split(text, "\n")}
 	d := &Document{}
@@ -69,7 +68,7 @@ func (p *parser) want(line string) {
 	}
 }
 
-// fail is about the line that was read last.
+// fail records the first error, about the line that was read last.
 func (p *parser) fail(format string, arguments ...any) {
 	if p.err == nil {
 		p.err = fmt.Errorf("table: line %d: %s", p.at, fmt.Sprintf(format, arguments...))
@@ -82,7 +81,7 @@ var (
 	summary = regexp.MustCompile(`^\*\*Summary:\*\* BestTP=([\d.]+) \| AvgTP=([\d.]+) \| AvgLat=([\d.]+)ms \| AvgP99Lat=([\d.]+)ms$`)
 )
 
-// groups returns what the pattern's groups match; empty strings where the line doesn't.
+// groups returns the matches of the pattern's groups in the next line, or empty strings if the line doesn't match.
 func (p *parser) groups(pattern *regexp.Regexp, want string) []string {
 	line := p.next()
 	if found := pattern.FindStringSubmatch(line); found != nil {

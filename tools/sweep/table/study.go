@@ -5,7 +5,7 @@ import _ "embed"
 //go:embed study.md
 var studyText string
 
-// Study is the study's own document.
+// Study returns the study's own document.
 func Study() *Document {
 	d, err := Parse(studyText)
 	if err != nil {

@@ -1,5 +1,5 @@
 // Package table reads and writes results as the study published them: a Markdown document of sections, each one
-// experiment with a row for each cell. What it reads it writes again byte for byte.
+// experiment with a row for each cell. A document that was read is written again byte for byte.
 //
 // It must not know where figures come from.
 package table

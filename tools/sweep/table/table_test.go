@@ -37,7 +37,7 @@ func TestStudyPrintsBackByteForByte(t *testing.T) {
 	}
 }
 
-// What Summarize makes of the study's rows is what the study has, to the rounding of the rows.
+// Summarize computes the study's summaries from its rows, to the rounding of the rows.
 func TestSummariesFollowFromRows(t *testing.T) {
 	d, err := Parse(study(t))
 	if err != nil {

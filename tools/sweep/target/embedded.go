@@ -26,15 +26,15 @@ type embedded struct {
 	folder string // of converted weights; "" where there are none
 }
 
-// plan is how a dtype is had on a backend: arithmetic, and weights converted first.
+// plan is the way to a dtype on a backend: the arithmetic, and a conversion of the weights before.
 type plan struct {
 	precision string
 	convert   *convert.Options
 	detail    string
 }
 
-// planFor says what a dtype stands for. GPUs multiply fp16 by weights of 8 or 4 bits, as MLX does. The CPU has int8
-// kernels for int8; fp16 and int4 there are types of weights.
+// planFor returns the plan for a dtype on a backend. GPUs multiply fp16 by weights of 8 or 4 bits, as MLX does. The CPU
+// has int8 kernels for int8; fp16 and int4 there are types of weights.
 func planFor(backend, dtype string) (plan, error) {
 	fp16 := &convert.Options{Float: weights.F16}
 	int4 := &convert.Options{Bits: 4}
@@ -80,7 +80,7 @@ func openEmbedded(ctx context.Context, o Options) (_ Target, err error) {
 	}
 	config := engine.Config{
 		Model: o.Model, Embedded: builtin.Open, Backend: o.Backend, Precision: how.precision, MaxLength: o.MaxLength,
-		MaxConcurrentRequests: 1 << 20, MaxQueueTokens: 1 << 40, // a sweep is there to see what happens, not to be refused
+		MaxConcurrentRequests: 1 << 20, MaxQueueTokens: 1 << 40, // so high that no request of a sweep is refused
 	}
 	if o.Batching.On {
 		config.MaxBatchTokens = o.Batching.MaxTokens
@@ -106,7 +106,7 @@ func openEmbedded(ctx context.Context, o Options) (_ Target, err error) {
 	return e, nil
 }
 
-// describe notes what the engine says of itself.
+// describe fills in e.system from the engine's Info.
 func (e *embedded) describe(o Options, how plan) {
 	info := e.models[0].Info()
 	e.system.Device, e.system.MaxLength, e.system.Model = info.Backend.Name, info.MaxLength, info.Model

@@ -9,8 +9,8 @@ import (
 	"github.com/metalrank/metalrank/weights"
 )
 
-// hashWeights hashes names, types and bytes of all tensors, in the order of their names: what the checkpoint is,
-// in whichever files.
+// hashWeights hashes names, types and bytes of all tensors, in the order of their names. The hash identifies the
+// checkpoint, in whichever files it is.
 func hashWeights(c *weights.Checkpoint) (string, error) {
 	tensors := c.Tensors()
 	slices.SortFunc(tensors, func(a, b weights.Tensor) int { return strings.Compare(a.Name, b.Name) })

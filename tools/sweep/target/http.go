@@ -33,7 +33,7 @@ type overHTTP struct {
 	system               record.System
 }
 
-// ParseURL reads the address of a server; one without a path is its /rerank.
+// ParseURL parses the address of a server. The path is /rerank if there is none.
 func ParseURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {

@@ -64,7 +64,7 @@ func openPeer(ctx context.Context, o Options) (_ Target, err error) {
 	described := o.Describe()
 	o.URL, o.API = fmt.Sprintf("http://127.0.0.1:%d/rerank", server.Port), "tei"
 	if o.Name == "infinity" {
-		o.API = "jina" // its own is the same but for fields that nobody asks for
+		o.API = "jina" // infinity's dialect differs only in fields that aren't read
 	}
 	client, err := openHTTP(o)
 	if err != nil {
@@ -94,8 +94,8 @@ func identify(asked, folder string) (name, hash string, err error) {
 	return name, hash, err
 }
 
-// modelFolder returns a folder with the checkpoint. The embedded model, whose layout only metalrank reads, is written to
-// the cache in floats, of the same values.
+// modelFolder returns a folder with the checkpoint. Only metalrank reads the layout of the embedded model; for others it
+// is written to the cache in floats, of the same values.
 func modelFolder(ctx context.Context, cache, model string) (string, error) {
 	if model != "" {
 		return model, nil

@@ -1,5 +1,5 @@
-// Package target opens the systems that a sweep measures: the engine in this process, a server that somebody else runs,
-// and other runtimes, started on loopback. It must not know how they are measured.
+// Package target opens the systems that a sweep measures: the engine in this process, a server that runs already, and
+// other runtimes, started on loopback. It must not know how they are measured.
 package target
 
 import (
@@ -16,13 +16,13 @@ import (
 type Target interface {
 	// Score returns scores in the order of the documents.
 	Score(ctx context.Context, query string, documents []string) ([]float64, error)
-	// Raw is Score before the activation; ok is false where the system can't.
+	// Raw returns scores before the activation; ok is false if the system has none.
 	Raw(ctx context.Context, query string, documents []string) (logits []float64, ok bool, err error)
 	System() record.System
 	Close() error
 }
 
-// Options say which system is opened, and how. Those that a kind of system has no use for are ignored.
+// Options name the system to open, and its settings. Fields that a kind of system doesn't use are ignored.
 type Options struct {
 	Name      string // one of Names
 	Backend   string // of Embedded: one of engine.Backends
@@ -37,10 +37,10 @@ type Options struct {
 	Say                        func(format string, arguments ...any)
 }
 
-// Names are what a target may be called.
+// Names returns the names of all targets.
 func Names() []string { return append([]string{record.Embedded, record.HTTP}, peers.Names...) }
 
-// Check reports a name that isn't one, before anything is opened.
+// Check returns an error for a name that isn't a target's, before anything is opened.
 func Check(name string) error {
 	if !slices.Contains(Names(), name) {
 		return fmt.Errorf("no target %q: want one of %s", name, strings.Join(Names(), ", "))
@@ -61,7 +61,7 @@ func Open(ctx context.Context, o Options) (Target, error) {
 	return nil, Check(o.Name)
 }
 
-// Describe is what the system is called in a table whether or not it can be opened.
+// Describe returns the system's description in a table, even if the system can't be opened.
 func (o Options) Describe() record.System {
 	s := record.System{
 		Backend: o.Name, Device: "cpu", DType: o.DType, Model: o.Model, MaxLength: o.MaxLength, Instances: max(1, o.Instances),

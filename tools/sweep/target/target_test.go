@@ -73,7 +73,7 @@ func TestParseURL(t *testing.T) {
 	}
 }
 
-// The path decides the dialect, unless it is named.
+// The URL's path decides the dialect, unless the options name it.
 func TestDialect(t *testing.T) {
 	for url, want := range map[string]string{
 		"http://h": "tei", "http://h/rerank": "tei", "http://h/v1/rerank": "jina", "http://h/v2/rerank": "cohere",
@@ -88,7 +88,7 @@ func TestDialect(t *testing.T) {
 	}
 }
 
-// Every dtype has a meaning on every backend, or an error that says what there isn't.
+// Every dtype has a plan on every backend, or an error that names the missing dtype.
 func TestPlans(t *testing.T) {
 	for _, backend := range []string{"auto", "cpu", "metal", "sim", "reference"} {
 		for _, dtype := range []string{"fp32", "fp16", "bf16", "int8", "int4"} {

@@ -9,9 +9,9 @@ import { chromium } from "playwright-core";
 
 const [program, executablePath, folder] = process.argv.slice(2);
 const patience = 30_000; // ms
-const grown = 500; // ms, after which bars are as long as they are to be
+const grown = 500; // ms, after which bars have their full length
 const key = "a-key-for-the-browser";
-// What the embedded model must put first, whatever the order of the lines; the rest follow by score.
+// The embedded model must put this line first, in any order of the lines; the rest follow by score.
 const best = "Rinse the kettle with vinegar to remove limescale.";
 const lines = ["The train leaves at nine.", best, "<b>Tea</b> & \"toast\" are on the table."];
 
@@ -35,7 +35,7 @@ async function startServer(env = {}, ...flags) {
   return { address, stop };
 }
 
-// open shows the page. Whatever the console says is in `said`, and requests to others in `outside`.
+// open shows the page. It collects the messages of the console in `said`, and requests to others in `outside`.
 async function open(browser, address, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, colorScheme: "light", ...options });
   context.setDefaultTimeout(patience);
@@ -209,7 +209,7 @@ const checks = {
   },
 };
 
-// contrasts lists texts whose colour is less than 4.5 to 1 on what they stand on (WCAG 2.2, 1.4.3).
+// contrasts lists texts with a contrast of less than 4.5 to 1 to their background (WCAG 2.2, 1.4.3).
 const contrasts = (page) => page.evaluate(() => {
   const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
   const rgb = (colours) => {

@@ -31,7 +31,7 @@ type fleet struct {
 	random  *rand.Rand // of the kills
 
 	server  *process
-	workers []*process // those that run; a killed one is replaced
+	workers []*process // the running ones; a killed one is replaced
 	started int        // of workers
 	kills   struct{ workers, servers, submissions, collections int }
 }
@@ -50,11 +50,11 @@ func newFleet(ctx context.Context, o *options, folder string) (*fleet, error) {
 	return f, l.Close()
 }
 
-// process is one that may be killed.
+// process is a process that may be killed.
 type process struct {
 	command *exec.Cmd
 	done    chan struct{} // closed when it has ended
-	err     error         // how; to be read after done
+	err     error         // how it ended; to be read after done
 }
 
 // start runs `metalrank bulk ARGS`, with its standard error going to a file of its name.
@@ -147,7 +147,7 @@ func (f *fleet) close() {
 	ending.Wait()
 }
 
-// logs is the end of each log, for who wants to know what went wrong.
+// logs returns the end of each log, to explain a failure.
 func (f *fleet) logs() string {
 	var b strings.Builder
 	paths, _ := filepath.Glob(filepath.Join(f.folder, "*.log")) // the pattern is right

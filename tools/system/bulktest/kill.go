@@ -20,7 +20,7 @@ type task struct {
 	kills *int
 }
 
-// scoreInBulk submits, works and collects, and kills all that takes part.
+// scoreInBulk submits, works and collects, and kills every kind of process that takes part.
 func (f *fleet) scoreInBulk(inputs string) error {
 	if err := f.startServer(); err != nil {
 		return err
@@ -42,8 +42,8 @@ func (f *fleet) scoreInBulk(inputs string) error {
 	return f.churn(submit, collect)
 }
 
-// submitUntilKilled begins to submit, and kills it when the server has some chunks: with no worker yet, and little room on the
-// server, it can't have ended.
+// submitUntilKilled starts the submission, kills it after a second, when the server has some chunks, and starts it
+// again: with no worker yet, and little room on the server, it can't have ended.
 func (f *fleet) submitUntilKilled(submit *task) (err error) {
 	for {
 		if submit.now, err = f.start(submit.name, submit.args...); err != nil {

@@ -1,6 +1,7 @@
-// Bulktest tries the promise of `metalrank bulk`, that every pair has exactly one result: it scores pairs over several workers
-// while it kills them at random with SIGKILL, and once each the server, a submission and a collection, and compares what comes
-// out with `metalrank score`, byte by byte. `./build.sh bulk` runs it; -pairs 1000000 takes some minutes.
+// Bulktest tests the promise of `metalrank bulk` that every pair has exactly one result. It scores pairs over several
+// workers, and kills workers at random with SIGKILL, and once each the server, a submission and a collection. It
+// compares the results with those of `metalrank score`, byte by byte. `./build.sh bulk` runs it; -pairs 1000000 takes
+// some minutes.
 package main
 
 import (
@@ -63,7 +64,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// try runs the whole of it in a folder of its own.
+// try runs the whole test in a folder of its own.
 func try(ctx context.Context, o *options, stdout io.Writer) (err error) {
 	folder, err := os.MkdirTemp("", "bulktest")
 	if err != nil {

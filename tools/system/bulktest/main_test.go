@@ -11,7 +11,7 @@ import (
 
 const right = "{\"index\":0,\"score\":0.5}\n{\"index\":1,\"score\":0.25}\n"
 
-// What bulktest is there to find, it finds.
+// compare finds each kind of wrong result.
 func TestCompare(t *testing.T) {
 	for want, bulk := range map[string]string{
 		"":                                     right,

@@ -17,7 +17,7 @@ var documents = []string{
 	"Der Wasserkocher wird mit Essig entkalkt. 水垢は酢で取れます。",
 }
 
-// encodeCase is what clients/case.py reads.
+// encodeCase returns the JSON that clients/case.py reads.
 func encodeCase(ranking *engine.Ranking) (string, error) {
 	c := struct {
 		Query     string   `json:"query"`

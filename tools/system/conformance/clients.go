@@ -18,12 +18,12 @@ import (
 	"github.com/metalrank/metalrank/tools/fetched"
 )
 
-// result is what a client reports: a line of JSON.
+// result is a client's report: a line of JSON.
 type result struct {
 	Client  string  `json:"client"`
 	Package string  `json:"package"`
 	Version string  `json:"version"`
-	Error   *string `json:"error"` // nil: it got what it should
+	Error   *string `json:"error"` // nil: all was right
 }
 
 // group is a program that runs some clients.
@@ -33,7 +33,7 @@ type group struct {
 	folder  string
 }
 
-// groupTimeout is for one group, of which the largest takes half a minute.
+// groupTimeout bounds one group; the largest takes half a minute.
 const groupTimeout = 5 * time.Minute
 
 // groups returns the groups of clients to run, with the programs installed that they need.
@@ -68,7 +68,7 @@ func (o *options) environment(ctx context.Context, list, about string, progress 
 	return fetched.Environment{Requirements: requirements, About: about}.Install(ctx, o.cache, progress)
 }
 
-// run returns what the clients report. That one of them fails is no error; that the program says nothing is.
+// run returns the clients' reports. A client that fails is no error; a program without any report is one.
 func (g *group) run(ctx context.Context, env []string, stderr io.Writer) ([]result, error) {
 	ctx, cancel := context.WithTimeout(ctx, groupTimeout)
 	defer cancel()
@@ -91,7 +91,7 @@ func (g *group) run(ctx context.Context, env []string, stderr io.Writer) ([]resu
 	return results, err
 }
 
-// parseResults reads lines of JSON; libraries that print something of their own are let be.
+// parseResults reads lines of JSON; it skips lines that libraries print.
 func parseResults(r io.Reader) ([]result, error) {
 	var results []result
 	lines := bufio.NewScanner(r)

@@ -2,7 +2,7 @@
 // schemathesis against the server's OpenAPI document; `./build.sh conformance` runs it. Right results are
 // those that the engine gives without a server.
 //
-// It knows how a client is started and what it reports, not what it does: that is in clients/.
+// It knows how a client is started and reads its report. The client's requests are in clients/.
 package main
 
 import (

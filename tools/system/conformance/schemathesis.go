@@ -16,7 +16,7 @@ import (
 	"github.com/metalrank/metalrank/internal/outfile"
 )
 
-// minCases is how many requests schemathesis has to have sent for its verdict to count.
+// minCases is the least number of requests that schemathesis must have sent for its verdict to count.
 const minCases = 5000
 
 const schemathesisTimeout = 20 * time.Minute
@@ -25,7 +25,7 @@ const schemathesisTimeout = 20 * time.Minute
 var generated = regexp.MustCompile(`(?m)^ *(\d+) generated`)
 
 // runSchemathesis tries requests that fit the OpenAPI document, and ones that don't. All its checks are on: no 5xx, no
-// answer that isn't documented, what doesn't fit is refused and what fits is taken.
+// undocumented answer, requests that don't fit are refused, and those that fit are taken.
 func runSchemathesis(ctx context.Context, o *options, address string, stderr io.Writer) (result, error) {
 	ctx, cancel := context.WithTimeout(ctx, schemathesisTimeout)
 	defer cancel()

@@ -7,7 +7,7 @@ import (
 	"text/tabwriter"
 )
 
-// printTable prints a row for each client, and under it what went wrong.
+// printTable prints a row for each client, and below the table the errors.
 func printTable(w io.Writer, results []result) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "client\tpackage\tversion\tresult")

@@ -38,7 +38,7 @@ func (a *asked) raw() string {
 	return fmt.Sprintf("POST /rerank HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(a.body), a.body)
 }
 
-// many runs n of f at once and returns what went wrong.
+// many runs f n times at once and returns the first few errors.
 func many(n int, f func(i int) error) error {
 	errs := make([]error, n)
 	var group sync.WaitGroup
@@ -49,7 +49,7 @@ func many(n int, f func(i int) error) error {
 	return first(errs)
 }
 
-// first has the first few of many errors, which are alike.
+// first joins the first few of many errors, which are alike.
 func first(errs []error) error {
 	var few []error
 	for _, err := range errs {
@@ -149,7 +149,8 @@ func vanishing(ctx context.Context, o *options, c *corpus, s *running) (string, 
 	return fmt.Sprintf("%d clients, half of them reset, half half-closed; beside them %d right answers, p99 %v", gone.Load(), met.right, met.p99()), err
 }
 
-// vanish goes in one of six phases. Who half-closes is refused, cancelled, or answered, or told nothing where it said nothing.
+// vanish resets or half-closes its connection in one of six phases. A client that half-closes is refused, cancelled or
+// answered, or gets nothing where it sent nothing.
 func vanish(ctx context.Context, c *corpus, address string, n int) error {
 	a := c.ask()
 	raw := a.raw()
@@ -193,7 +194,7 @@ func vanish(ctx context.Context, c *corpus, address string, n int) error {
 	return fmt.Errorf("after %d bytes of %d: status %d: %.200s", len(part), len(raw), response.StatusCode, body)
 }
 
-// unread has clients send request after request on a connection and read no answer, until the server has had enough.
+// unread has clients send request after request on a connection and read no answer. The server may reset it.
 func unread(ctx context.Context, _ *options, c *corpus, s *running) (string, error) {
 	const clients, requests = 50, 200
 	met, err := beside(ctx, c, s.base(), func() error {
@@ -206,7 +207,7 @@ func unread(ctx context.Context, _ *options, c *corpus, s *running) (string, err
 			if err := conn.SetReadBuffer(1 << 10); err != nil {
 				return err
 			}
-			// A page is the largest answer there is for the least work.
+			// A page is the largest answer for the least work.
 			all := strings.Repeat("GET /docs HTTP/1.1\r\nHost: x\r\n\r\n", requests)
 			if _, err := io.WriteString(conn, all); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, syscall.ECONNRESET) {
 				return err
@@ -289,7 +290,7 @@ func tooLargeOne(ctx context.Context, base, encoding string, body io.Reader, len
 		return err
 	}
 	if response.StatusCode == http.StatusTooManyRequests && response.Header.Get("Retry-After") != "" {
-		return nil // refused even before it is unpacked: others are being so
+		return nil // refused before it is unpacked: others are being unpacked
 	}
 	if response.StatusCode != http.StatusRequestEntityTooLarge {
 		return fmt.Errorf("%s: status %d, want 413: %.200s", encoding, response.StatusCode, answer)

@@ -17,8 +17,8 @@ import (
 	"github.com/metalrank/metalrank/weights/builtin"
 )
 
-// corpus has the score of every pair of its queries and documents, so that an answer shows whether it is the one to its
-// request: no two pairs have the same.
+// corpus has the score of every pair of its queries and documents. No two pairs with the same query or the same
+// document score alike, so that an answer shows whether it belongs to its request.
 type corpus struct {
 	queries, documents []string
 	scores             [][]float64 // by query and document; raw
@@ -27,7 +27,8 @@ type corpus struct {
 const (
 	corpusQueries   = 12
 	corpusDocuments = 40
-	// tolerance is for printing alone: a score is the same bit for bit in any batch. distinct holds the corpus to it.
+	// tolerance is for printing alone: a score is the same bit for bit in any batch. distinct checks that scores differ
+	// by more.
 	tolerance = 1e-6
 )
 
@@ -61,7 +62,7 @@ func newCorpus(ctx context.Context) (c *corpus, err error) {
 	return c, c.distinct()
 }
 
-// distinct wants pairs of a query, and of a document, far enough apart to be told from each other.
+// distinct wants the scores of each query, and those of each document, at least 3 tolerances apart.
 func (c *corpus) distinct() error {
 	for q, scores := range c.scores {
 		for d := range scores {
@@ -80,7 +81,7 @@ func (c *corpus) distinct() error {
 	return nil
 }
 
-// asked is a request and what must be answered.
+// asked is a request and its right answer.
 type asked struct {
 	body   []byte
 	scores []float64 // by index
@@ -102,7 +103,7 @@ func (c *corpus) ask() asked {
 	return a
 }
 
-// wrongError is an answer that is not the one to its request: what must never happen.
+// wrongError is an answer that does not belong to its request, which must never happen.
 type wrongError struct{ answer string }
 
 func (e *wrongError) Error() string { return "WRONG ANSWER: " + e.answer }
@@ -134,7 +135,7 @@ func (a *asked) send(ctx context.Context, client *http.Client, base string) (sta
 		return 0, err
 	}
 	request.Header.Set("Content-Type", "application/json")
-	request.GetBody = nil // the transport isn't to ask again behind our back
+	request.GetBody = nil // the transport must not ask again by itself
 	response, err := client.Do(request)
 	if err != nil {
 		return 0, err
@@ -142,7 +143,7 @@ func (a *asked) send(ctx context.Context, client *http.Client, base string) (sta
 	defer response.Body.Close()
 	answer, err := io.ReadAll(response.Body)
 	if err != nil {
-		return 0, err // cut off, and seen to be
+		return 0, err // cut off, which the client notices
 	}
 	if response.StatusCode != http.StatusOK {
 		return response.StatusCode, checkError(answer)
@@ -150,7 +151,7 @@ func (a *asked) send(ctx context.Context, client *http.Client, base string) (sta
 	return response.StatusCode, a.check(answer)
 }
 
-// checkError wants the body of a refusal to say what is the matter.
+// checkError wants the body of a refusal to name the error.
 func checkError(body []byte) error {
 	var refusal map[string]string
 	if err := json.Unmarshal(body, &refusal); err != nil || refusal["error"] == "" || refusal["error_type"] == "" {

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// idle has thousands of connections that have asked once and wait, and wants others answered as quickly as without them,
-// and all of them closed when their time is over.
+// idle opens thousands of connections that ask once and then stay idle. It wants other clients answered as quickly as
+// without them, and all idle connections closed when their time is over.
 func idle(ctx context.Context, o *options, c *corpus, s *running) (string, error) {
 	without, err := load(ctx, c, s.base(), 1, 2*time.Second)
 	if err != nil {
@@ -56,8 +56,8 @@ func idle(ctx context.Context, o *options, c *corpus, s *running) (string, error
 	return outcome, nil
 }
 
-// crowd has as many connections come and go, so that what grows with the most there have been is large already: Go keeps
-// the descriptors of ended goroutines, some 0.5 KB each, for new ones, and maps don't shrink.
+// crowd opens and closes as many connections beforehand, so that memory that grows with their peak number has grown
+// already: Go keeps the descriptors of ended goroutines, some 0.5 KB each, for new ones, and maps don't shrink.
 func crowd(ctx context.Context, o *options, s *running) error {
 	before, err := s.use(ctx)
 	if err != nil {
@@ -92,7 +92,7 @@ func openIdle(ctx context.Context, n int, address string) ([]net.Conn, error) {
 			if _, err := io.WriteString(conn, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 				return err
 			}
-			// Without a reader of its own, whose buffer would be lost.
+			// Without a bufio.Reader: its buffer would be lost.
 			answer := make([]byte, 4<<10)
 			if got, err := conn.Read(answer); err != nil || string(answer[:min(got, 15)]) != "HTTP/1.1 200 OK" {
 				return fmt.Errorf("%q, %w", answer[:got], err)

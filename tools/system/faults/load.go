@@ -13,12 +13,12 @@ import (
 // patience bounds everything that a client waits for.
 const patience = 30 * time.Second
 
-// newClient keeps one connection, and shares it with nobody.
+// newClient returns a client with one connection, which it shares with no other.
 func newClient() *http.Client {
 	return &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConns: 1, DisableCompression: true}}
 }
 
-// counts are what clients met.
+// counts are the outcomes of clients' requests.
 type counts struct {
 	mu        sync.Mutex
 	right     int         // answers; guarded by mu, like the others
@@ -56,7 +56,7 @@ func (c *counts) p99() time.Duration {
 	return c.durations[len(c.durations)*99/100].Round(100 * time.Microsecond)
 }
 
-// load has clients ask for so long, each when it has its answer, and wants every request answered, and right.
+// load has clients ask for duration, each again when it has its answer, and wants every request answered, and right.
 func load(ctx context.Context, c *corpus, base string, clients int, duration time.Duration) (*counts, error) {
 	ctx, cancel := context.WithTimeout(ctx, duration)
 	defer cancel()
@@ -76,7 +76,7 @@ func load(ctx context.Context, c *corpus, base string, clients int, duration tim
 	return met, nil
 }
 
-// steady asks until ctx ends; what is under way then is finished.
+// steady asks until ctx ends, and then finishes the request in flight.
 func steady(ctx context.Context, c *corpus, base string, met *counts) {
 	client := newClient()
 	defer client.CloseIdleConnections()

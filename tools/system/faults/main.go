@@ -1,8 +1,8 @@
-// Faults has clients and the machine misbehave towards a running server, and wants every answer right all the while, every
-// refusal a clear one, and nothing left of it afterwards: no goroutine, no descriptor, no memory. `./build.sh faults` runs
-// it. What takes a moment is tested in httpapi; here are thousands of connections, and processes that end.
+// Faults has clients and the machine misbehave towards a running server. It wants every answer right all the while,
+// every refusal clear, and nothing left afterwards: no goroutine, no descriptor, no memory. `./build.sh faults` runs
+// it. Quick cases are tested in httpapi; here are thousands of connections, and processes that end.
 //
-// Right scores are those that the engine gives without a server.
+// The right scores come from the engine without a server.
 package main
 
 import (
@@ -24,7 +24,7 @@ type options struct {
 	connections int           // that idle
 	load        time.Duration // how long a case with load takes
 	kills       time.Duration // how long servers are killed
-	only        string        // run cases whose name contains this
+	only        string        // run cases with this in their name
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -72,7 +72,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return status
 }
 
-// faultCase is a kind of misbehaviour. outcome says in figures what came of it.
+// faultCase is a kind of misbehaviour. outcome gives the results in figures.
 type faultCase struct {
 	name string
 	run  func(ctx context.Context, o *options, corpus *corpus) (outcome string, err error)

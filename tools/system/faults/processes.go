@@ -13,8 +13,7 @@ import (
 	"time"
 )
 
-// reloading serves a model that is unloaded whenever nobody has asked for a moment, so that requests meet it while it is
-// loaded again.
+// reloading serves a model that is unloaded after a moment without requests, so that requests meet its reloading.
 func reloading(ctx context.Context, o *options, c *corpus) (outcome string, err error) {
 	s, err := startServer(o.server, "127.0.0.1:0", "--idle-after", "50ms")
 	if err != nil {
@@ -35,12 +34,12 @@ func reloading(ctx context.Context, o *options, c *corpus) (outcome string, err 
 
 const (
 	drainDelay = 500 * time.Millisecond
-	// stopBound is how long a server under this load may take to stop: the delay, and what is under way.
+	// stopBound is how long a server under this load may take to stop: the delay, and the requests in flight.
 	stopBound = drainDelay + 5*time.Second
 )
 
-// terminated sends SIGTERM, again and again, to servers under load. What a server's log says it answered its clients have:
-// as many right answers as lines.
+// terminated sends SIGTERM, again and again, to servers under load. Clients must get as many right answers as a
+// server's log has lines of answered requests.
 func terminated(ctx context.Context, o *options, c *corpus) (string, error) {
 	rounds, right, broken := 0, 0, 0
 	var slowest time.Duration
@@ -93,7 +92,7 @@ func terminate(ctx context.Context, o *options, c *corpus) (met *counts, took ti
 	return met, took, nil
 }
 
-// untilClosed asks until the server is no more.
+// untilClosed asks until the server is gone.
 func untilClosed(ctx context.Context, c *corpus, base string, met *counts) {
 	client := newClient()
 	defer client.CloseIdleConnections()
@@ -107,8 +106,8 @@ func untilClosed(ctx context.Context, c *corpus, base string, met *counts) {
 	}
 }
 
-// killed kills servers without a word and starts others in their place, while clients ask until they are answered: every
-// request of theirs is in the end, and right.
+// killed kills servers with SIGKILL and starts others in their place, while clients repeat each request until it is
+// answered: every request is answered in the end, and right.
 func killed(ctx context.Context, o *options, c *corpus) (string, error) {
 	address, err := freeAddress(ctx)
 	if err != nil {
@@ -122,7 +121,7 @@ func killed(ctx context.Context, o *options, c *corpus) (string, error) {
 		group.Go(func() { retrying(ctx, c, "http://"+address, met) })
 	}
 	kills, killErr := killAgain(o, address)
-	s, err := startServer(o.server, address) // who still waits for an answer shall have it
+	s, err := startServer(o.server, address) // clients that still wait get their answers
 	cancel()
 	group.Wait()
 	if err == nil {
@@ -154,7 +153,7 @@ func killAgain(o *options, address string) (kills int, err error) {
 	return kills, nil
 }
 
-// retrying makes each request until it is answered, however often the server goes meanwhile.
+// retrying repeats each request until it is answered, however often the server is killed meanwhile.
 func retrying(ctx context.Context, c *corpus, base string, met *counts) {
 	client := newClient()
 	defer client.CloseIdleConnections()
@@ -173,7 +172,7 @@ func retrying(ctx context.Context, c *corpus, base string, met *counts) {
 	}
 }
 
-// freeAddress is one that nobody listens on, below the range from which the system takes ports for clients.
+// freeAddress returns an address that no process listens on, below the range of the system's ports for clients.
 func freeAddress(ctx context.Context) (string, error) {
 	for range 100 {
 		address := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))

@@ -43,8 +43,8 @@ func startServer(program, listen string, flags ...string) (*running, error) {
 	return s, nil
 }
 
-// use is what a server holds. The heap is what is left after a collection; resident memory, of which Go gives back what it
-// doesn't need as it sees fit, is for the reader alone.
+// use has the resources that a server holds. The heap is measured after a collection. Resident memory is for the reader
+// alone: Go decides when it returns unused memory.
 type use struct{ goroutines, descriptors, heapBytes, residentBytes float64 }
 
 func (u use) String() string {
@@ -55,7 +55,7 @@ func (u use) String() string {
 func (s *running) use(ctx context.Context) (use, error) {
 	client := newClient()
 	defer client.CloseIdleConnections()
-	for range 2 { // pools let go of what they hold in two steps
+	for range 2 { // pools release their items in two collections
 		if _, err := get(ctx, client, "http://"+s.Admin+"/debug/pprof/heap?gc=1"); err != nil {
 			return use{}, err
 		}
@@ -100,7 +100,7 @@ func get(ctx context.Context, client *http.Client, address string) ([]byte, erro
 const (
 	// settleTimeout is how long a server may take to let go: fasthttp keeps idle workers for ten seconds.
 	settleTimeout = 30 * time.Second
-	spareHeap     = 4e6 // bytes: what a busy server's heap varies by
+	spareHeap     = 4e6 // bytes: the variation of a busy server's heap
 	spareOthers   = 4
 )
 
@@ -128,8 +128,8 @@ const (
 	idleTimeout = 15 * time.Second
 )
 
-// withServer runs a case with a server of its own that is warm, and wants it to hold as much afterwards as before, and to
-// end well. warm is what that server has seen, besides load; nil: nothing.
+// withServer runs a case with a server of its own that is warm, and wants it to hold as much afterwards as before, and
+// to end well. Beforehand the server gets load, and then warm; nil: load alone.
 func withServer(
 	warm func(ctx context.Context, o *options, s *running) error,
 	run func(ctx context.Context, o *options, c *corpus, s *running) (string, error),
@@ -140,7 +140,7 @@ func withServer(
 			return "", err
 		}
 		defer func() { err = errors.Join(err, s.End(syscall.SIGTERM)) }()
-		if _, err := load(ctx, c, s.base(), 16, time.Second); err != nil { // whatever is kept for later is there now
+		if _, err := load(ctx, c, s.base(), 16, time.Second); err != nil { // fills pools and caches
 			return "", err
 		}
 		if warm != nil {

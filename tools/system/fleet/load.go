@@ -20,14 +20,14 @@ import (
 // clientTimeout is how long a client waits until it calls a request lost. It is more than HAProxy gives a node.
 const clientTimeout = 60 * time.Second
 
-// tally is what became of requests.
+// tally counts the outcomes of requests.
 type tally struct {
 	mu        sync.Mutex
 	latencies []time.Duration // of those answered; guarded by mu, as is all that follows
 	answered  map[string]int  // by model
 	wrong     int             // answers that no model gives
 	lost      int             // no answer, or a refusal
-	first     error           // of what was wrong or lost
+	first     error           // of the wrong and the lost
 }
 
 func newTally() *tally { return &tally{answered: map[string]int{}} }
@@ -50,7 +50,7 @@ func (t *tally) add(model string, took time.Duration, err error) {
 	}
 }
 
-// quantile is of the latencies; p from 0 to 1.
+// quantile returns a quantile of the latencies; p from 0 to 1.
 func (t *tally) quantile(p float64) time.Duration {
 	if len(t.latencies) == 0 {
 		return 0
@@ -61,7 +61,7 @@ func (t *tally) quantile(p float64) time.Duration {
 
 var errWrong = errors.New("wrong answer")
 
-// client asks with requests of which no two are the same.
+// client sends requests, no two of which are the same.
 type client struct {
 	http   http.Client
 	models []string // that an answer may be of
@@ -83,7 +83,7 @@ type result struct {
 	Score float64 `json:"score"`
 }
 
-// ask sends one request, and returns whose answer it got.
+// ask sends one request, and returns the model that gave the answer.
 func (c *client) ask(ctx context.Context, documents int) (model string, err error) {
 	n := c.serial.Add(1)
 	q := question{Query: fmt.Sprintf("query %d", n)}
@@ -143,10 +143,11 @@ func (c *client) judge(q *question, text []byte) (string, error) {
 	return "", fmt.Errorf("%w: to %q: %s", errWrong, q.Query, text)
 }
 
-// mostUnderWay bounds an open loop: one more is not sent, which only a fleet that stands still brings about.
+// mostUnderWay bounds the requests in flight of an open loop: it sends no more. Only a fleet that stands still reaches
+// the bound.
 const mostUnderWay = 1024
 
-// open sends requests at a rate, whatever becomes of those before, until ctx ends; then it waits for the answers.
+// open sends requests at a rate, without waiting for those before, until ctx ends; then it waits for the answers.
 func (c *client) open(ctx context.Context, rate float64, documents int, t *tally) {
 	var group sync.WaitGroup
 	places := make(chan struct{}, mostUnderWay)
@@ -169,7 +170,7 @@ func (c *client) open(ctx context.Context, rate float64, documents int, t *tally
 	}
 }
 
-// closed has so many callers ask, each one after another, for a time, and returns documents a second.
+// closed has callers ask for span, each with one request after another, and returns documents a second.
 func (c *client) closed(ctx context.Context, callers, documents int, span time.Duration, t *tally) float64 {
 	var group sync.WaitGroup
 	begin := time.Now()

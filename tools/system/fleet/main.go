@@ -1,5 +1,5 @@
-// Fleet proves what the configuration that `metalrank fleet haproxy` writes is good for: three simulated nodes, each in a
-// network namespace of its own, behind HAProxy, under load of which every score is checked, while one is killed, cut off,
+// Fleet tests the configuration that `metalrank fleet haproxy` writes. Three simulated nodes, each in a network
+// namespace of its own, run behind HAProxy under load, and every score is checked. Meanwhile one is killed, cut off,
 // made slow, restarted or given another model. `./build.sh fleet` runs it, on Linux, as root.
 //
 // Nothing leaves the namespaces, which are gone when it ends.
@@ -22,7 +22,7 @@ type options struct {
 	inside                   bool   // of the namespace of HAProxy and the clients
 	rate                     float64
 	part                     time.Duration
-	only                     string // parts whose name contains this
+	only                     string // parts with this in their name
 	verbose                  bool
 }
 

@@ -20,7 +20,8 @@ const (
 // so itself.
 func prefix() string { return os.Getenv("METALRANK_FLEET_NAMESPACE") }
 
-// namespace is that of node i, from 1. veth is the end of its cable at the bridge, and address where it is.
+// namespace is the name of node i's namespace; i counts from 1. veth is the end of its cable at the bridge, and address
+// its IP address.
 func namespace(i int) string { return fmt.Sprintf("%s-%d", prefix(), i) }
 func veth(i int) string      { return fmt.Sprintf("mrcable%d", i) }
 func address(i int) string   { return fmt.Sprintf("10.77.0.%d", i) }

@@ -72,7 +72,7 @@ func TestPlist(t *testing.T) {
 	}
 }
 
-// adminAddress finds where something is told to put profiles and traces, as a flag or as a variable.
+// adminAddress finds the address that a flag or a variable gives for profiles and traces.
 var adminAddress = regexp.MustCompile(`(?i)(?:--admin-listen|METALRANK_ADMIN_LISTEN)["\s:=]+([^\s"'<,\\]+)`)
 
 // TestAdminIsPrivate wants no example that opens profiles and traces, which need no key, to other machines.

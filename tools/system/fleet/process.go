@@ -46,7 +46,7 @@ func start(o *options, stderr io.Writer, name string, args ...string) (*process,
 	return p, nil
 }
 
-// stop ends it as its keeper would, and wants it to end well.
+// stop ends it as its supervisor would, and wants it to end well.
 func (p *process) stop() error {
 	if err := p.command.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
@@ -54,7 +54,7 @@ func (p *process) stop() error {
 	return p.explain(<-p.ended)
 }
 
-// explain adds the last words of a process that was waited for to err, if that is one.
+// explain adds the last words of an ended process to err; nil stays nil.
 func (p *process) explain(err error) error {
 	if err == nil {
 		return nil

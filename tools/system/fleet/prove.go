@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// fleet is what runs: nodes by number, from 1.
+// fleet holds the running nodes by number, from 1.
 type fleet struct {
 	o       *options
 	stderr  io.Writer
@@ -37,7 +37,7 @@ type part struct {
 	do     func(ctx context.Context, f *fleet) error
 }
 
-// parts are done one after another: each leaves three nodes that are well.
+// parts returns the parts in order: each leaves three healthy nodes.
 func parts(span time.Duration) []part {
 	pause := func(ctx context.Context, share float64) {
 		select {
@@ -105,7 +105,7 @@ func roll(ctx context.Context, f *fleet, model string) error {
 	return nil
 }
 
-// proveAll runs every part, prints what it showed, and fails where a request was lost or an answer wrong.
+// proveAll runs every part, prints its results, and fails where a request was lost or an answer wrong.
 func proveAll(ctx context.Context, o *options, _ []string, stdout, stderr io.Writer) error {
 	folder, err := os.MkdirTemp("", "fleet")
 	if err != nil {
@@ -169,10 +169,10 @@ func measure(ctx context.Context, f *fleet, p *part, table io.Writer) error {
 	return err
 }
 
-// wantRatio is what three nodes must do at least, in times of one.
+// wantRatio is the least throughput of three nodes, in times of one.
 const wantRatio = 2.7
 
-// scale measures what one node does, and then three, from as many callers a node.
+// scale measures the throughput of one node, and then of three, with as many callers a node.
 func scale(ctx context.Context, f *fleet, folder string, stdout io.Writer) error {
 	var rates [2]float64
 	for i, count := range []int{1, nodes} {

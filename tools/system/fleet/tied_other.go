@@ -4,5 +4,5 @@ package main
 
 import "syscall"
 
-// tied is of use on Linux, where alone there are namespaces to run this in.
+// tied does nothing here: only Linux has the namespaces that this program runs in.
 func tied() *syscall.SysProcAttr { return nil }

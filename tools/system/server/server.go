@@ -1,5 +1,5 @@
-// Package server runs `metalrank serve` as a process of its own, for tools that try it from outside. It must not know what
-// they try.
+// Package server runs `metalrank serve` as a process of its own, for tools that test it from outside. It must not know
+// their tests.
 package server
 
 import (

@@ -41,7 +41,7 @@ head -c 200000 /dev/zero | tr '\0' x >&2; echo >&2
 	}
 }
 
-// Its last words are whole, however it fails.
+// The error has the program's last words, however it fails.
 func TestServerFails(t *testing.T) {
 	if _, err := Start(program(t, "echo no such model >&2; exit 1"), nil); err == nil || !strings.Contains(err.Error(), "no such model") {
 		t.Error(err)

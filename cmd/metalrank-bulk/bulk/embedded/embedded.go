@@ -18,13 +18,13 @@ type Config struct {
 	File string
 	// Listen is the address for clients, HOST:PORT; port 0 is any free one. Empty: the file's, or 127.0.0.1:4222.
 	Listen string
-	// Store is the folder for what JetStream keeps. Empty: the file's.
+	// Store is JetStream's folder. Empty: the file's.
 	Store string
-	// Token, if not empty, is what clients must have.
+	// Token, if not empty, is required of clients.
 	Token string
-	// AllowAnyone starts a server that other machines reach and that asks nobody who they are. Else that is an [ErrOpen].
+	// AllowAnyone permits a server that other machines reach without credentials. Else such a server is an [ErrOpen].
 	AllowAnyone bool
-	// MaxStoreBytes bounds what JetStream keeps on disk. 0: three quarters of what is free, as nats-server has it.
+	// MaxStoreBytes bounds JetStream's files. 0: three quarters of the free space, nats-server's default.
 	MaxStoreBytes int64
 	// Log is where the server's log goes. Empty: nowhere.
 	Log string
@@ -113,10 +113,10 @@ func listen(o *server.Options, address string) error {
 	return nil
 }
 
-// URL is where clients connect to.
+// URL returns the URL for clients.
 func (s *Server) URL() string { return s.server.ClientURL() }
 
-// Close stops the server; what JetStream keeps is on disk.
+// Close stops the server; JetStream's data stays on disk.
 func (s *Server) Close() {
 	s.server.Shutdown()
 	s.server.WaitForShutdown()

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A server whose folder is a file says so at once.
+// Start fails at once where the store is a file, not a folder.
 func TestStoreIsAFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "store")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
@@ -19,7 +19,7 @@ func TestStoreIsAFile(t *testing.T) {
 	}
 }
 
-// A server that other machines reach wants to know who comes in, on each of its listeners, unless it is told not to.
+// A server that other machines reach wants credentials on each of its listeners, unless AllowAnyone is set.
 func TestOpenAddressNeedsProof(t *testing.T) {
 	const users = "authorization { users: [ { user: ann, password: secret } ] }\n"
 	for _, c := range []struct {
@@ -36,7 +36,7 @@ func TestOpenAddressNeedsProof(t *testing.T) {
 		{"192.0.2.1:4222", "", "", "clients on 192.0.2.1:4222"},
 		{"example.com:4222", "", "", "clients on example.com:4222"},
 		{"0.0.0.0:0", "secret", "", ""},
-		{"", "", "port: 4222\n", "clients on :4222"}, // which is all addresses
+		{"", "", "port: 4222\n", "clients on :4222"}, // all addresses
 		{"127.0.0.1:0", "", "port: 4222\n", ""},
 		{"", "", "listen: 0.0.0.0:4222\n" + users, ""},
 		{"", "", "listen: 0.0.0.0:4222\nno_auth_user: ann\n" + users, "clients on 0.0.0.0"},

@@ -19,12 +19,12 @@ import (
 type encoder interface {
 	score(index int, row []float64) error
 	failed(index int, reason string) error
-	flush() error // to what is below
+	flush() error // to the file or stream
 	close() error
 }
 
-// Output writes a job's results to a file, by way of a file beside it called *.partial, which takes the file's name when it is
-// whole. JSON lines that were cut off, by kill -9 for instance, are gone on with; Parquet is begun anew.
+// Output writes a job's results to a file, by way of a file beside it called *.partial, which takes the file's name when it
+// is whole. After an interruption, by kill -9 for instance, JSON lines are resumed; Parquet starts again.
 type Output struct {
 	encoder
 	job     string
@@ -35,9 +35,9 @@ type Output struct {
 	resumes bool
 }
 
-// mark is what *.partial.state holds: up to where *.partial is right.
+// mark is the content of *.partial.state: the position and size up to which *.partial is complete.
 type mark struct {
-	Job       string        `json:"job"` // the Job's identity
+	Job       string        `json:"job"` // the Job's ID
 	Position  bulk.Position `json:"position"`
 	SizeBytes int64         `json:"size_bytes"`
 }
@@ -47,8 +47,7 @@ const markInterval = time.Second
 // NewStream writes JSON lines to w.
 func NewStream(w io.Writer) *Output { return &Output{encoder: &lineOutput{bufio.NewWriter(w)}} }
 
-// Create opens an output file for a job, whose identity tells it from others of its name. No other process may be writing
-// that file.
+// Create opens an output file for a job, given by its ID. No other process may be writing that file.
 func Create(path, job string) (*Output, error) {
 	file, err := outfile.Resume(path)
 	if err != nil {
@@ -93,7 +92,7 @@ func (o *Output) readMark() (sizeBytes int64, err error) {
 	}
 	var m mark
 	if err := json.Unmarshal(text, &m); err != nil || m.Job != o.job || m.SizeBytes < 0 {
-		return 0, nil //nolint:nilerr // of another job, or torn: begin anew
+		return 0, nil //nolint:nilerr // of another job, or damaged: start again
 	}
 	info, err := o.file.Stat()
 	if err != nil || info.Size() < m.SizeBytes {
@@ -103,7 +102,7 @@ func (o *Output) readMark() (sizeBytes int64, err error) {
 	return m.SizeBytes, nil
 }
 
-// From is where the output goes on; zero: at the beginning.
+// From returns the position where the output continues; zero: at the beginning.
 func (o *Output) From() bulk.Position { return o.from }
 
 // Score implements bulk.Output.
@@ -116,7 +115,7 @@ func (o *Output) Failed(index int, reason string) error { return o.failed(index,
 func (o *Output) Mark(at bulk.Position) error {
 	o.at = at
 	if o.file == nil || o.file.Direct() {
-		return o.flush() // whoever reads a stream has what there is
+		return o.flush() // so that readers get each chunk at once
 	}
 	if !o.resumes || time.Since(o.marked) < markInterval {
 		return nil
@@ -157,7 +156,7 @@ func (o *Output) Close(whole bool) error {
 	}
 	err := o.close()
 	if err == nil && o.resumes {
-		// While the file is locked: a state of another run's would be taken away after that.
+		// While the file is locked: after that, the state could be another run's.
 		if err = os.Remove(o.state()); errors.Is(err, fs.ErrNotExist) {
 			err = nil
 		}

@@ -74,7 +74,7 @@ func parquetRows(
 type rowReader struct {
 	rows    *parquet.GenericReader[any]
 	names   [2]string
-	columns [2]int // of the query and of the text, in what rows gives
+	columns [2]int // index of the query and of the text in a row
 }
 
 func newRowReader(file *parquet.File, query, text string) *rowReader {
@@ -126,7 +126,7 @@ func (r *rowReader) pair(row parquet.Row) (engine.Pair, error) {
 	return engine.Pair{Query: texts[0], Document: texts[1]}, nil
 }
 
-// checkFooter refuses a file whose footer would be longer than the file: the library sets memory aside before it looks.
+// checkFooter refuses a footer that is longer than the file: the library allocates its memory before it checks that.
 func checkFooter(in io.ReaderAt, sizeBytes int64) error {
 	const tailBytes, magic = 8, "PAR1" // the footer's length, little-endian; the file begins with the magic, too
 	tail := make([]byte, tailBytes)
@@ -168,7 +168,7 @@ type scored struct {
 // rowsPerGroup is how many results a row group has: they are in memory until it is whole.
 const rowsPerGroup = 1 << 17
 
-// parquetOutput writes results as Parquet. Its footer comes last, so that what was cut off is begun anew.
+// parquetOutput writes results as Parquet. Its footer comes last, so that an incomplete file can't be resumed.
 type parquetOutput struct {
 	writer *parquet.GenericWriter[scored]
 	buffer []scored

@@ -133,7 +133,7 @@ func TestDamagedParquet(t *testing.T) {
 			t.Errorf("cut after %d of %d bytes: %d rows and no error", i, len(whole), n)
 		}
 	}
-	// What the caller does in between is its own.
+	// A panic in yield is the caller's, and is passed on.
 	defer func() {
 		if recover() != "mine" {
 			t.Error("a panic of the caller's became an error")
@@ -159,7 +159,7 @@ func FuzzJSONLines(f *testing.F) {
 	})
 }
 
-// The parser of the format is a library's, which sets aside memory as the file's header says: small files only.
+// The parser is a library, which allocates memory as the file's header says: small files only.
 func FuzzParquet(f *testing.F) {
 	f.Add(parquetOf(f, []plainRow{{1, "query", "text"}}))
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -171,7 +171,7 @@ func FuzzParquet(f *testing.F) {
 	})
 }
 
-// results hands five results to an output, two of them of a pair without a score, from one on.
+// results hands results from to to-1 to an output. Those with index 1, 4, 7, … are of pairs without a score.
 func results(t *testing.T, o bulk.Output, from, to int) {
 	t.Helper()
 	for i := from; i < to; i++ {
@@ -201,7 +201,7 @@ func TestLinesAreWritten(t *testing.T) {
 	var b bytes.Buffer
 	o := NewStream(&b)
 	results(t, o, 0, 5)
-	if b.String() != wantLines { // before Close: whoever reads has what there is
+	if b.String() != wantLines { // before Close: readers get each chunk at once
 		t.Errorf("%s", b.String())
 	}
 	if err := o.Close(true); err != nil {
@@ -209,7 +209,7 @@ func TestLinesAreWritten(t *testing.T) {
 	}
 }
 
-// open opens an output, and says where it goes on.
+// open opens an output, and wants it to continue after from pairs.
 func open(t *testing.T, path, job string, from int) *Output {
 	t.Helper()
 	o, err := Create(path, job)
@@ -257,7 +257,7 @@ func TestOutputIsTakenUp(t *testing.T) {
 	}
 }
 
-// Two jobs, or a job twice, can't be collected to one file at a time: the second is refused and changes nothing.
+// Two collections can't write one file at a time, of one job or of two: the second is refused and changes nothing.
 func TestOutputIsOnesOwn(t *testing.T) {
 	for _, name := range []string{"scores.jsonl", "scores.parquet"} {
 		path := filepath.Join(t.TempDir(), name)
@@ -281,7 +281,7 @@ func TestOutputIsOnesOwn(t *testing.T) {
 	}
 }
 
-// A device is written to, and stays one.
+// A device as the output is written to, and not replaced by a file.
 func TestOutputToADevice(t *testing.T) {
 	o := open(t, os.DevNull, "job 1", 0)
 	results(t, o, 0, 5)
@@ -293,7 +293,7 @@ func TestOutputToADevice(t *testing.T) {
 	}
 }
 
-// What is there of another job, or torn, is begun anew.
+// A partial file of another job, or with a damaged state, is started again.
 func TestOutputIsBegunAnew(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "scores.jsonl")
 	o := open(t, path, "job 1", 0)

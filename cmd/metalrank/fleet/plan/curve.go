@@ -11,28 +11,28 @@ import (
 	"github.com/metalrank/metalrank/internal/record"
 )
 
-// batchTokens is how many tokens a node computes at a time: the engine's default, and about what the peers take.
+// batchTokens is how many tokens a node computes at a time: the engine's default, and about that of other runtimes.
 const batchTokens = 4096
 
 // Curve is how quickly a node of one kind scores, as measured.
 type Curve struct {
 	Machine string // "Apple M4 Pro, 12 cores"
 	System  string // "metalrank metal fp16"
-	// Alone is how long a request takes that has the node to itself, from when the client sends it: Fixed, and Token for
-	// each of its tokens.
+	// A request that has the node to itself takes AloneFixed, and AloneToken for each of its tokens, from when the client
+	// sends it.
 	AloneFixed, AloneToken time.Duration
 	// TokensPerSecond is the most that any cell reached.
 	TokensPerSecond float64
-	// TokensPerPair are the bounds of what the cells' pairs had on average. Time per token grows with the length of a pair,
-	// so that a curve says little about a load far outside of them.
+	// LeastTokensPerPair and MostTokensPerPair bound the mean lengths of the cells' pairs. Time per token grows with the
+	// length of a pair, so that a curve says little about a load far outside of them.
 	LeastTokensPerPair, MostTokensPerPair float64
-	// Cells is how many the curve rests on, and Misfit how far the worst of those that were measured with one client is
-	// from Alone, as a part of what was measured.
+	// Cells is the number of cells behind the curve. Misfit is the largest difference between the line and one of the cells
+	// that it was fitted to, as a part of the measured time.
 	Cells  int
 	Misfit float64
 }
 
-// ErrNoCurve is wrapped where a record has nothing to plan with.
+// ErrNoCurve marks a record without cells to plan with.
 var ErrNoCurve = errors.New("plan: no closed-loop cells")
 
 // Curves returns one curve for each system that a run measured, in the order in which they come. Open loops and cells with
@@ -72,8 +72,8 @@ func systemName(s *record.System) string {
 	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), " ")
 }
 
-// fit finds the line through the cells with one client, whose time for a request is its latency; where there are none,
-// through those with the fewest clients, whose time for a request is what the node needed for it among others.
+// fit finds the line through the cells with one client: their time for a request is its latency. Where there are none, it
+// takes those with the fewest clients: their time for a request is the node's total time over the number of requests.
 func fit(cells []*record.Cell) Curve {
 	c := Curve{Cells: len(cells), LeastTokensPerPair: math.Inf(1)}
 	fewest := slices.MinFunc(cells, func(a, b *record.Cell) int { return a.Concurrency - b.Concurrency }).Concurrency
@@ -96,7 +96,7 @@ func fit(cells []*record.Cell) Curve {
 	return c
 }
 
-// line is a and b, neither below 0, of the line y = a + b·x with the least sum of squares of relative differences.
+// line returns a and b, neither below 0, of the line y = a + b·x with the least sum of squares of relative differences.
 func line(x, y []float64) (a, b float64) {
 	var w, wx, wxx, wy, wxy float64
 	for i := range x {
@@ -122,13 +122,13 @@ func line(x, y []float64) (a, b float64) {
 	return a, b
 }
 
-// alone is the seconds of a request of so many tokens that has the node to itself.
+// alone returns the seconds that a request of so many tokens takes if it has the node to itself.
 func (c *Curve) alone(tokens float64) float64 {
 	return c.AloneFixed.Seconds() + tokens*c.AloneToken.Seconds()
 }
 
-// device splits what a batch takes, in seconds, into a fixed part and one for each token, such that full batches come to
-// TokensPerSecond. The fixed part is at most that of Alone, some of which passes while the device works on something else.
+// device splits the time of a batch, in seconds, into a fixed part and one for each token, such that full batches reach
+// TokensPerSecond. The fixed part is at most AloneFixed, some of which passes while the device works on something else.
 func (c *Curve) device() (fixed, token float64) {
 	full := batchTokens / c.TokensPerSecond
 	fixed = min(c.AloneFixed.Seconds(), full/2)

@@ -12,7 +12,7 @@ import (
 	"github.com/metalrank/metalrank/engine/schedule/simulate"
 )
 
-// Load is what a fleet has to bear at its peak.
+// Load is the peak load of a fleet.
 type Load struct {
 	// Rate is requests a second. Bounds: above 0, to 1,000,000.
 	Rate float64
@@ -21,19 +21,19 @@ type Load struct {
 	Dispersion float64
 	// Routing is how a balancer spreads requests.
 	Routing Routing
-	// LeastDocuments and MostDocuments are of a request; between them, each order of magnitude is as likely.
-	// Bounds: 1 to 10,000.
+	// LeastDocuments and MostDocuments bound the documents of a request; between them, each order of magnitude is equally
+	// likely. Bounds: 1 to 10,000.
 	LeastDocuments, MostDocuments int
-	// Tokens is how many a pair has on average, query and special tokens included. Their lengths vary as passages' do.
+	// Tokens is the mean length of a pair, query and special tokens included. Lengths vary as those of passages do.
 	// Bounds: 4 to 8,192.
 	Tokens float64
-	// P99 is what 99 % of requests must be answered within. Bounds: 1 ms to 1 h.
+	// P99 is the time within which 99 % of requests must be answered. Bounds: 1 ms to 1 h.
 	P99 time.Duration
 	// MaxUtilisation is how much of the nodes' capacity may be used. Bounds: above 0, to 0.95.
 	MaxUtilisation float64
 	// Survive is how many nodes may be down without breaking any of this. Bounds: 0 to 1,000.
 	Survive int
-	// Seed is for the requests that are made up.
+	// Seed is for the simulated requests.
 	Seed uint64
 }
 
@@ -52,14 +52,14 @@ const (
 // Routing is how a balancer spreads requests over nodes.
 type Routing string
 
-// What a Routing may be.
+// Values of a Routing.
 const (
 	LeastRequests Routing = "least"       // to the node with the fewest: HAProxy's leastconn
 	RoundRobin    Routing = "round-robin" // to each in turn
 	Random        Routing = "random"      // to any
 )
 
-// router is a Routing as the simulator has it; nil: there is no such.
+// router returns the simulator's counterpart of a Routing; nil for any other text.
 func (r Routing) router() simulate.Router {
 	switch r {
 	case LeastRequests:
@@ -111,9 +111,9 @@ func (l *Load) Validate() error {
 	)
 }
 
-// stream is the load as the simulator makes it up, until so much time has passed. Where it has bursts, half of the time is
-// spent in them: of such an interrupted Poisson process the index of dispersion is 1 + Rate · On (Fischer and
-// Meier-Hellstern, The Markov-modulated Poisson process cookbook, 1993, section 2).
+// stream returns the simulator's requests for the load, until a time. With bursts, half of the time is spent in them: such
+// an interrupted Poisson process has the index of dispersion 1 + Rate · On (Fischer and Meier-Hellstern, The
+// Markov-modulated Poisson process cookbook, 1993, section 2).
 func (l *Load) stream(until time.Duration) *simulate.Synthetic {
 	burst := duration((l.Dispersion - 1) / l.Rate)
 	return &simulate.Synthetic{Seed: l.Seed, Until: until, Streams: []simulate.Stream{{
@@ -122,8 +122,8 @@ func (l *Load) stream(until time.Duration) *simulate.Synthetic {
 	}}}
 }
 
-// lengths have the spread of passages (simulate.Passages) about the mean that is asked for: of a log-normal variable that
-// is the median times exp(spread²/2).
+// lengths returns lengths with the spread of passages (simulate.Passages) and the load's mean. The mean of a log-normal
+// variable is its median times exp(spread²/2).
 func (l *Load) lengths() simulate.Lengths {
 	lengths := simulate.Passages()
 	if passage := l.Tokens - float64(lengths.Fixed); passage > float64(lengths.Fixed) {
@@ -134,10 +134,10 @@ func (l *Load) lengths() simulate.Lengths {
 	return simulate.Lengths{Median: l.Tokens, Least: l.Tokens, Most: l.Tokens} // too short to vary
 }
 
-// sampled is how many requests the distribution of their sizes is taken from.
+// sampled is the number of requests from which the distribution of sizes is taken.
 const sampled = 20_000
 
-// sizes are the tokens of requests, sorted.
+// sizes returns the tokens of sampled requests, sorted.
 func (l *Load) sizes() ([]float64, error) {
 	steady := *l
 	steady.Dispersion = 1

@@ -1,10 +1,11 @@
-// Package plan says how many nodes a load takes, from what was measured of a node: by a formula, checked in simulated time
+// Package plan says how many nodes a load takes, from measurements of one node: by a formula, checked in simulated time
 // with the engine's own scheduler on every node.
 //
-// The formula: nodes behind a balancer that picks the one with the fewest requests are taken for one queue with a server
-// for each node (G/G/n), whose service times are those of the requests' tokens at the node's best rate; behind one that
-// doesn't look at the nodes, for a queue each (G/G/1). Two things come on top, as a node computes in batches: what runs when
-// a request comes has to end, and what comes meanwhile is computed with it. plan_test.go says how far it may be off.
+// The formula: behind a balancer that picks the node with the fewest requests, the nodes are one queue with a server for
+// each node (G/G/n); its service times are those of the requests' tokens at the node's best rate. Behind a balancer that
+// doesn't look at the nodes, each node is a queue of its own (G/G/1). Two times are added, since a node computes in
+// batches: the batch that runs when a request comes has to end, and requests that come meanwhile share the next batch.
+// plan_test.go bounds the formula's error.
 package plan
 
 import (
@@ -22,17 +23,17 @@ const maxNodes = 10_000
 // Plan is a fleet of nodes of one kind.
 type Plan struct {
 	Curve Curve
-	// Nodes is how many there should be, Load.Survive among them; 0: no number is enough, and Reason says why.
+	// Nodes is how many there should be, including Load.Survive; 0: no number is enough, and Reason says why.
 	Nodes int
-	// Reason is what makes it so many.
+	// Reason is the limit that determines Nodes.
 	Reason string
 	// Utilisation is the part of the capacity in use when Survive nodes are down.
 	Utilisation float64
-	// PairsPerSecond is what a node does at most with pairs of the load's length.
+	// PairsPerSecond is the most that a node reaches with pairs of the load's length.
 	PairsPerSecond float64
 	// Alone is the 99th percentile of requests that have a node to themselves.
 	Alone time.Duration
-	// P50 and P99 are what the formula says of Nodes without Survive, and Simulated what the simulation does.
+	// P50 and P99 are the formula's latencies with Survive nodes down, Simulated the simulation's.
 	P50, P99  time.Duration
 	Simulated *Simulation
 	// Far says that the load's pairs are much shorter or longer than those that were measured.
@@ -65,8 +66,8 @@ func (s *sizing) utilisation(n int) float64 {
 	return s.load.Rate * s.mean / (s.curve.TokensPerSecond * float64(n))
 }
 
-// batch is the time, in seconds, of the batches that n nodes run: what comes while one runs makes the next, so that its
-// time t is fixed + token·(tokens a second)·t; at least that of one request, at most that of a full one.
+// batch returns the time, in seconds, of a batch on one of n nodes. Requests that come during one batch make up the next,
+// so that its time t is fixed + token·(tokens a second)·t; at least that of one request, at most that of a full batch.
 func (s *sizing) batch(n int) float64 {
 	one := s.fixed + s.token*min(s.mean, batchTokens)
 	full := s.fixed + s.token*batchTokens
@@ -77,9 +78,9 @@ func (s *sizing) batch(n int) float64 {
 	return min(max(s.fixed/(1-busy), one), full)
 }
 
-// queue is what a request of n nodes' joins: how many servers it has, and the requests a second that come to it with their
-// index of dispersion. Of bursts that are spread blindly a node gets a part; and one whose turn comes with every nth request
-// gets them the more evenly.
+// queue describes the queue that a request joins on n nodes: its number of servers, its arrivals a second, and their index
+// of dispersion. With random routing, a node gets a part of each burst; with round-robin, it gets every nth request, which
+// is more even.
 func (s *sizing) queue(n int) (servers int, rate, dispersion float64) {
 	each := s.load.Rate / float64(n)
 	switch s.load.Routing {
@@ -112,8 +113,8 @@ func (s *sizing) least() int {
 	return max(1, int(min(math.Ceil(s.utilisation(1)/s.load.MaxUtilisation), maxNodes+1)))
 }
 
-// smallest is the smallest number from least to maxNodes for which ok holds, or 0, where it holds for all above one that it
-// holds for; of hundreds, it may be one in a hundred more. guess is what is tried first.
+// smallest returns the smallest number from least to maxNodes for which ok holds, or 0 if there is none; from 100 on, it
+// may be 1 % too large. If ok holds for a number, it must hold for all larger ones. guess is tried first.
 func smallest(least, guess int, ok func(n int) (bool, error)) (int, error) {
 	low, high := least, max(least, guess)
 	for {
@@ -210,7 +211,7 @@ func (p *Plan) find(ctx context.Context, s *sizing, least int, simulated bool) (
 		if err != nil || simulation.Refused > 0 || simulation.P99 > s.load.P99 {
 			return false, err
 		}
-		p.Simulated = simulation // the last that is enough is of the number that is returned
+		p.Simulated = simulation // the last one that is enough belongs to the number returned
 		return true, nil
 	})
 }

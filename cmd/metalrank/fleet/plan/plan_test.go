@@ -24,13 +24,13 @@ func load() Load {
 	return Load{Rate: 100, LeastDocuments: 20, MostDocuments: 20, Tokens: 100, P99: time.Second, MaxUtilisation: 0.8, Seed: 5, Dispersion: 1, Routing: LeastRequests}
 }
 
-// How far the formula may be off: it is there to begin from, and what it says is simulated.
+// Bounds of the formula's error: it only gives the first guess for the simulation.
 const (
 	mostBelow = 1.8 // the simulation's p99 as a multiple of the formula's
 	mostAbove = 2.5 // the other way round
 )
 
-// fleet is one that TestFormula looks at.
+// fleet is one case of TestFormula.
 type fleet struct {
 	nodes       int
 	documents   [2]int
@@ -92,7 +92,7 @@ func TestFormula(t *testing.T) {
 	t.Logf("%d fleets: p99 simulated is %.2f to %.2f of the formula's, median %.2f", len(ratios), ratios[0], ratios[len(ratios)-1], ratios[len(ratios)/2])
 }
 
-// What is planned holds in the simulation, and a good deal less does not.
+// A plan holds in the simulation, and one with far fewer nodes does not.
 func TestMake(t *testing.T) {
 	for _, c := range curves() {
 		l := load()
@@ -119,7 +119,7 @@ func TestMake(t *testing.T) {
 	}
 }
 
-// mostMissed is by how much other requests of the same kind may miss the p99 of a plan that was simulated.
+// mostMissed bounds the p99 of other requests of the same kind, as a multiple of the plan's limit.
 const mostMissed = 1.1
 
 // A plan holds for requests other than those that it was simulated with.
@@ -130,7 +130,7 @@ func TestMakeHolds(t *testing.T) {
 	worst := 0.0
 	for _, c := range curves() {
 		for _, routing := range []Routing{LeastRequests, RoundRobin, Random} {
-			for dispersion, slack := range map[float64]float64{1: 1.3, 10: 3} { // the p99 as a multiple of what a request takes alone
+			for dispersion, slack := range map[float64]float64{1: 1.3, 10: 3} { // the p99 as a multiple of a request's time alone
 				l := load()
 				l.LeastDocuments, l.MostDocuments, l.Routing, l.Dispersion, l.MaxUtilisation = 5, 50, routing, dispersion, 0.95
 				l.Rate = 5 * c.TokensPerSecond / 2000
@@ -227,7 +227,7 @@ func TestWaitExceeded(t *testing.T) {
 	}
 }
 
-// cell is one that a node with the given line would show.
+// cell returns a measured cell of a node, from its seconds for a request.
 func cell(batch, concurrency int, seconds float64) *record.Cell {
 	c := &record.Cell{
 		Batch: batch, Concurrency: concurrency, Loop: record.Closed, Lengths: record.Lengths{Mean: 100}, Requests: 10, Pairs: 10 * batch,

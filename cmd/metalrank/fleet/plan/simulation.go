@@ -8,15 +8,15 @@ import (
 	"github.com/metalrank/metalrank/internal/record"
 )
 
-// Simulation is what a fleet did in simulated time.
+// Simulation is the result of a fleet in simulated time.
 type Simulation struct {
 	Requests, Refused int
 	P50, P99          time.Duration
 	Busy              float64 // part of the time in which devices ran batches
 }
 
-// Requests of a simulation: enough for a 99th percentile, for every node to have some, and for some hundred bursts; and
-// their documents at most, which are what takes time.
+// The requests of a simulation: enough for a 99th percentile, for each node, and for some hundred bursts. mostDocuments
+// bounds their documents, which take most of the time.
 const (
 	leastSimulated = 30_000
 	perNode        = 100
@@ -51,7 +51,8 @@ func (s *sizing) simulate(n, least int) (*Simulation, error) {
 	}, nil
 }
 
-// outside is what a request of a percentile of sizes takes besides the device: a simulated device knows only of that.
+// outside returns the time that a request at a percentile of sizes spends outside the device; the simulation has only the
+// time on the device.
 func (s *sizing) outside(percent float64) time.Duration {
 	tokens := record.PercentileOfSorted(s.sizes, percent)
 	return duration(max(s.curve.alone(tokens)-s.fixed*max(1, tokens/batchTokens)-s.token*tokens, 0))

@@ -1,5 +1,5 @@
-// What a kernel's preprocessor sees of Metal's standard library: macros, and nothing else. The declarations come
-// later, with the shim, so that what is rewritten is the kernel's text alone.
+// The part of Metal's standard library for a kernel's preprocessor: macros, and nothing else. The declarations come
+// later, with the shim, so that only the kernel's text is rewritten.
 // Values: Metal Shading Language Specification 3.1, "Math functions" and "Numeric limits".
 #pragma once
 

@@ -1,4 +1,4 @@
-// Command metalrank runs this project's engine as a worker of the harness: wire says how it is spoken to.
+// Command metalrank runs this project's engine as a worker of the harness: package wire has the protocol.
 package main
 
 import (

@@ -1,5 +1,6 @@
-// Package python runs the peers' scripts of this folder, for whoever measures them: it has the scripts, their
-// environment, and what converts a checkpoint for the runtimes that want files of their own. It knows no measurement.
+// Package python runs the peers' scripts of this folder, for programs that measure them: it has the scripts, their
+// environment, and the conversion of a checkpoint for the runtimes that want files of their own. It knows no
+// measurement.
 package python
 
 import (
@@ -32,7 +33,7 @@ var Environment = fetched.Environment{
 	Requirements: requirements, About: "onnxruntime, OpenVINO, PyTorch and MLX: some minutes, and 5 GB",
 }
 
-// Kit is what the scripts run with.
+// Kit has the settings that the scripts run with.
 type Kit struct {
 	Interpreter string // of Environment
 	Folder      string // of the scripts
@@ -51,8 +52,8 @@ func (k Kit) Command(script string, args ...string) *exec.Cmd {
 	return command
 }
 
-// Prepare converts the model, once for a checkpoint, its calibration texts and what converts it, and returns the folder
-// of what came of it. requests is a file with the workload Calibration in it; before it begins it calls say.
+// Prepare returns the folder of the converted model. It converts once for a checkpoint, calibration texts, script and
+// packages, and calls say before it begins. requests is a file with the workload Calibration in it.
 func (k Kit) Prepare(model, requests string, calibration []wire.Request, say func()) (artifacts string, err error) {
 	hash := sha256.New()
 	script, err := Scripts.ReadFile("prepare.py")
@@ -100,7 +101,7 @@ func Calibration(corpus *workload.Corpus, counter *workload.Counter, seed uint64
 	return calibration, nil
 }
 
-// Tail keeps the end of what is written to it.
+// Tail keeps the end of the text written to it.
 type Tail struct {
 	mu   sync.Mutex
 	text []byte // guarded by mu
@@ -117,7 +118,7 @@ func (t *Tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// String returns the end of what was written.
+// String returns the end of the text written.
 func (t *Tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -82,7 +82,7 @@ class Peer:
         self.encode = batching.PairTokenizer(options.model)
         self.model = Bert(options.model, options.precision)
         self.whole = self._forward
-        self.streams = [self._forward]  # one CPU stream, whose GEMM takes its threads from OpenBLAS
+        self.streams = [self._forward]  # one CPU stream: its GEMM takes its threads from OpenBLAS
 
     def _forward(self, ids, mask, types):
         logits = self.model(mx.array(ids), mx.array(mask), mx.array(types))

@@ -23,7 +23,7 @@ class Peer:
             import torch._dynamo as dynamo
             import torch._inductor.config as inductor
 
-            inductor.freezing = True  # weights as constants, packed once: what it documents for CPUs
+            inductor.freezing = True  # weights as constants, packed once, as it documents for CPUs
             dynamo.config.recompile_limit = 32
             self.model = torch.compile(self.model, dynamic=True)
         self.whole = self._forward(options.threads)

@@ -21,7 +21,7 @@ from batching import MAX_LENGTH
 from worker import read_workloads
 
 INPUTS = ["input_ids", "attention_mask", "token_type_ids"]
-SAMPLES = 300  # what NNCF advises
+SAMPLES = 300  # as NNCF advises
 
 
 def export_onnx(model, example, folder):
@@ -81,7 +81,7 @@ def main():
     queries, documents = zip(*pairs[:2])
     example = tokenizer(list(queries), list(documents), padding=True, return_tensors="pt")
 
-    # Made aside and renamed, so that nobody sees half of it.
+    # Written to another folder and renamed, so that no process sees half of it.
     work = f"{options.artifacts}.{os.getpid()}"
     os.makedirs(work)
     with torch.inference_mode():

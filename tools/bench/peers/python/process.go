@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	// closePatience is how long a program may take to end once its input has.
+	// closePatience is the time that a program may take to end once its input has ended.
 	closePatience = 5 * time.Second
-	// pipePatience bounds the wait for what a program's own children write after it has ended.
+	// pipePatience bounds the wait for output of a program's own children after it has ended.
 	pipePatience = 5 * time.Second
 )
 
@@ -41,7 +41,7 @@ func Start(command *exec.Cmd) (*Process, error) {
 		return nil, err
 	}
 	go func() {
-		p.err = command.Wait() // which returns when both outputs were read
+		p.err = command.Wait() // returns when both outputs were read
 		close(p.ended)
 		_ = write.Close() // never fails
 	}()

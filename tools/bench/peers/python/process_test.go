@@ -25,7 +25,7 @@ func shell(t *testing.T, script string) *Process {
 
 var errSilent = errors.New("it said nothing")
 
-// Whatever the end of Output finds, the last words are whole.
+// The last words are complete in every way that Output ends.
 func TestLastWordsAreWhole(t *testing.T) {
 	for _, script := range []string{
 		`echo the end >&2; exit 1`,
@@ -62,7 +62,7 @@ func TestProcessAnswers(t *testing.T) {
 	}
 }
 
-// A program whose output nobody reads, or that doesn't end with its input, ends nonetheless.
+// Close ends a program with unread output, too, and one that doesn't end with its input.
 func TestCloseEndsIt(t *testing.T) {
 	p := shell(t, `while echo more; do :; done`)
 	if err := p.Close(); err != nil {

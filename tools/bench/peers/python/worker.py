@@ -14,7 +14,7 @@ import time
 
 import batching
 
-# Each module has Peer(options), which loads the model and gives what batching.py needs, and PACKAGES.
+# Each module has PACKAGES and Peer(options), which loads the model and has the members that batching.py needs.
 PEERS = {
     "onnxruntime": "peer_onnxruntime",
     "torch": "peer_torch",

@@ -1,4 +1,4 @@
-// Package wire is what the harness and its workers say to each other: the file of requests that all of them read, and
+// Package wire is the protocol between the harness and its workers: the file of requests that all of them read, and
 // commands and replies, one JSON value a line. It knows no peer.
 package wire
 
@@ -23,7 +23,7 @@ const (
 	Measure = "measure" // a yardstick's own measurement
 )
 
-// Command is what a worker is told to do.
+// Command is an order to a worker.
 type Command struct {
 	Op       string `json:"op"`
 	Workload string `json:"workload,omitempty"`

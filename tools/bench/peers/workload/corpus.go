@@ -66,7 +66,7 @@ func ReadCorpus() (*Corpus, error) {
 	return c, nil
 }
 
-// Topics are those whose query has so many tokens.
+// Topics returns the topics with a query of least to most tokens.
 func (c *Corpus) Topics(counter *Counter, least, most int) []Topic {
 	var topics []Topic
 	for _, t := range c.topics {

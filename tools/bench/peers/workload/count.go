@@ -10,7 +10,7 @@ import (
 	"github.com/metalrank/metalrank/weights/builtin"
 )
 
-// SpecialTokens are those that the model puts round a pair: [CLS] query [SEP] document [SEP].
+// SpecialTokens is the number of tokens that the model puts round a pair: [CLS] query [SEP] document [SEP].
 const SpecialTokens = 3
 
 // Counter counts tokens as the embedded model's tokenizer makes them. It is not for several goroutines at once.
@@ -52,7 +52,7 @@ func (c *Counter) Text(text string) int {
 	return len(ids)
 }
 
-// word counts the tokens of what stands between spaces. BERT splits at white space first, so that a text's count is
+// word counts the tokens of the text between two spaces. BERT splits at white space first, so that a text's count is
 // the sum of its words'.
 func (c *Counter) word(word string) int {
 	n, found := c.words[word]

@@ -26,7 +26,7 @@ const (
 	Calibration = "calibration" // for quantisation, never timed or compared
 )
 
-// Specs are the workloads that are generated. What padding to the longest document of a request costs follows from
+// Specs are the workloads that are generated. The cost of padding to the longest document of a request follows from
 // sigma: of 32 log-normal lengths the longest is about exp(2.07σ − σ²/2) times the mean.
 func Specs() []Spec {
 	return []Spec{
@@ -41,7 +41,7 @@ func Specs() []Spec {
 
 const (
 	minLength = 20
-	maxLength = 512 // what the model takes
+	maxLength = 512 // the model's limit
 	maxQuery  = 12  // tokens
 	filler    = "so"
 )
@@ -123,7 +123,7 @@ func (w Writer) Document(t Topic, tokens int) string {
 	return strings.Join(words, " ")
 }
 
-// Shape is what a workload is in tokens.
+// Shape is the size of a workload in tokens.
 type Shape struct {
 	Name      string  `json:"name"`
 	Documents []int   `json:"documents"` // of each request
@@ -133,7 +133,7 @@ type Shape struct {
 	Padding   float64 `json:"padding"` // tokens with every pair padded to the longest of its request, over tokens without
 }
 
-// Measure counts the tokens of requests of one workload; longer pairs count as cut to what the model takes.
+// Measure counts the tokens of requests of one workload; longer pairs count as cut to the model's limit.
 func Measure(counter *Counter, requests []wire.Request) Shape {
 	shape := Shape{}
 	tokens, padded := 0, 0

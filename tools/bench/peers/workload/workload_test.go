@@ -81,7 +81,7 @@ func TestSeedDecides(t *testing.T) {
 	}
 }
 
-// What OpenVINO's quantisation is calibrated on is not what it is judged by.
+// OpenVINO's quantisation is not calibrated on the texts that it is judged by.
 func TestCalibrationStandsApart(t *testing.T) {
 	workloads, _ := generate(t, 1)
 	seen := map[string]bool{}

@@ -9,12 +9,13 @@ import (
 	"time"
 )
 
-// An amendment is a change to a file of MLX without which the simulator doesn't run it. None changes what is counted.
+// An amendment is a change to a file of MLX that the simulator needs to run it. None changes the counts.
 type amendment struct{ file, old, new string }
 
 var amendments = []amendment{
 	// Where a row is shorter than its threads can take, the threads past its end begin at a negative index and write
-	// before their array. Checked mode stops there; Metal doesn't notice. The array is a thread's own: no counter has it.
+	// before their array. Checked mode stops there; Metal doesn't notice. The array is a thread's own: no counter has
+	// it.
 	{"layer_norm.metal", "for (int i = n; i < N_READS; i++) {\n      thread_x[i] = mean;",
 		"for (int i = max(n, 0); i < N_READS; i++) {\n      thread_x[i] = mean;"},
 	// The simulator doesn't know parameters that are written as arrays, which are pointers.
@@ -24,8 +25,8 @@ var amendments = []amendment{
 	{"binary.h", "constant const int64_t b_strides,", "constant const int64_t* b_strides,"},
 }
 
-// preamble begins every library: what the simulator's standard library lacks of Metal's. The functors are those of
-// unary_ops.h and binary_ops.h, which need more of it: each is one operation, in the type of its operands.
+// preamble begins every library: the parts of Metal's standard library that the simulator's lacks. The functors replace
+// those of unary_ops.h and binary_ops.h, which need more of it: each is one operation, in the type of its operands.
 const preamble = `#include <metal_stdlib>
 #include <metal_simdgroup>
 #include <metal_simdgroup_matrix>
@@ -52,7 +53,7 @@ struct Tanh { template <typename T> T operator()(T x) thread { return metal::pre
 // rootName is the file that a library begins with: the includes and instantiations, which no file of MLX's has.
 const rootName = "versus.metal"
 
-// amended is the checkout with rootName besides, and the amendments made.
+// amended is the checkout with rootName added and the amendments made.
 type amended struct {
 	fs.FS
 	root string

@@ -22,7 +22,7 @@ func many(n int) string {
 	return ""
 }
 
-// halves are the types of a kernel's operands and of what it makes.
+// halves are the types of a kernel's operands and of its result.
 const halves = "half" + ", half"
 
 var binaryIncludes = []string{"defines.h", "utils.h", "erf.h", "binary.h"}

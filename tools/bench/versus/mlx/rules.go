@@ -2,7 +2,7 @@ package mlx
 
 import "fmt"
 
-// GPU is what MLX's host code asks of a device when it chooses kernels.
+// GPU has the properties of a device by which MLX's host code chooses kernels.
 type GPU struct {
 	Name string
 	// Class is the last letter of the architecture's name: 'g' for the base chips, 's' for Max, 'd' for Ultra.
@@ -11,15 +11,15 @@ type GPU struct {
 	Generation int
 }
 
-// GPUs are those that can be asked for. Generation 17 (M5) has kernels of its own, which use instructions that the
-// simulator doesn't have; they are left out.
+// GPUs are the supported ones. Generation 17 (M5) has kernels of its own, which use instructions that the simulator
+// doesn't have; they are left out.
 var GPUs = []GPU{{"base", 'g', 15}, {"max", 's', 15}}
 
 // tile is how a steel GEMM is divided: bm×bn of the output in a threadgroup of wm×wn simdgroups, bk of the inner
 // dimension at a time.
 type tile struct{ bm, bn, bk, wm, wn int }
 
-// gemmTile is GEMM_TPARAM_MACRO of matmul.cpp for half: large devices aside, which choose by size too.
+// gemmTile is GEMM_TPARAM_MACRO of matmul.cpp for half, without large devices, which choose by size too.
 func (g GPU) gemmTile(transposeB bool) tile {
 	switch {
 	case g.Class == 'g' && transposeB:
@@ -40,7 +40,7 @@ func (g GPU) splitsK(m, n, k, batch int) bool {
 	return batch == 1 && ceilDiv(m, 16)*ceilDiv(n, 16) <= most && k/16 >= 8 && k >= max(m, n)
 }
 
-// splitK is how steel_gemm_splitk_axpby divides: its tile, and into how many partitions of how much of k each.
+// splitK is the division of steel_gemm_splitk_axpby: its tile, the number of partitions, and their size in k.
 func splitK(m, n, k int) (t tile, partitions, size int) {
 	t = tile{32, 32, 16, 2, 2}
 	if m < 40 {
@@ -80,8 +80,8 @@ func blockDims(grid [3]int) [3]int {
 // in whole simdgroups.
 func rowThreads(axis, reads int) int { return ceilDiv(ceilDiv(axis, reads), 32) * 32 }
 
-// qmmSplitK is qmm_splitk of quantized.cpp: into how many parts it divides k to have about 512 threadgroups; 1: it
-// leaves k whole and qmm runs.
+// qmmSplitK is qmm_splitk of quantized.cpp: the number of parts of k, for about 512 threadgroups; 1: k stays whole and
+// qmm runs.
 func qmmSplitK(m, n, k, group int) int {
 	align := max(group, 32)
 	parts := min(max(1, 512/(ceilDiv(n, 32)*ceilDiv(m, 32))), k/align)

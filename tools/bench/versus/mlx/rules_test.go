@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestRules holds the rules to values worked out by hand from MLX's host code.
+// TestRules compares the rules with values worked out by hand from MLX's host code.
 func TestRules(t *testing.T) {
 	base, large := GPUs[0], GPUs[1]
 	for _, c := range []struct {
@@ -60,7 +60,7 @@ func TestAmended(t *testing.T) {
 		}
 		files[name].Data = append(files[name].Data, a.old...)
 	}
-	// The shortened array declarations are what later amendments begin with.
+	// Later amendments begin with the shortened array declarations.
 	root := amended{files, "root"}
 	for name := range files {
 		if _, err := fs.ReadFile(root, name); err != nil {

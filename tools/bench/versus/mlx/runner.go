@@ -1,6 +1,6 @@
 // Package mlx runs MLX's own Metal kernels in the simulator, dispatched as MLX's host code dispatches them. It has no
-// line of MLX: the kernels come from a checkout of ml-explore/mlx that the user has, and what is here are the rules by
-// which MLX names, specialises and sizes them (mlx/backend/metal/*.cpp at 846d176).
+// line of MLX: the kernels come from the user's checkout of ml-explore/mlx, and this package has the rules by which MLX
+// names, specialises and sizes them (mlx/backend/metal/*.cpp at 846d176).
 package mlx
 
 import (
@@ -20,8 +20,8 @@ import (
 // Runner executes operations one after another, as the kernels of one GPU.
 type Runner struct {
 	GPU GPU
-	// RoutedRows is how many rows a linear layer is taken to have when a kernel is chosen for it, where that is more than
-	// it has: so a part of a batch runs as the whole would. Zero: as many as it has.
+	// RoutedRows is the least number of rows by which a linear layer's kernel is chosen, so that a part of a batch runs
+	// as the whole would. Zero: the layer's own rows count.
 	RoutedRows int
 
 	device    *sim.Device
@@ -42,7 +42,7 @@ func NewRunner(device *sim.Device, files fs.FS, gpu GPU) (*Runner, error) {
 
 const kernelFolder = "mlx/backend/metal/kernels/"
 
-// Close frees what the operations made.
+// Close frees the libraries and the buffers.
 func (r *Runner) Close() error {
 	var errs []error
 	for _, library := range r.libraries {
@@ -54,7 +54,7 @@ func (r *Runner) Close() error {
 	return errors.Join(errs...)
 }
 
-// Reports are those of every dispatch so far, and the first error.
+// Reports returns the reports of every dispatch so far, and the first error.
 func (r *Runner) Reports() ([]sim.Report, error) { return r.reports, r.err }
 
 // Array is memory on the device, from an offset on.
@@ -68,7 +68,7 @@ func (a Array) Values(n int) []float64 {
 	return problem.DecodeHalf(a.buffer.Bytes()[a.offsetBytes:][:2*n])
 }
 
-// New returns memory of so many bytes.
+// New returns memory of sizeBytes bytes.
 func (r *Runner) New(sizeBytes int) Array {
 	if r.err != nil {
 		return Array{}
@@ -104,7 +104,7 @@ type kernel struct {
 	constants []metal.Constant
 }
 
-// An argument is what one buffer index is bound to: an Array, or bytes that the host code sets.
+// An argument is bound to one buffer index: an Array, or bytes that the host code sets.
 type argument struct {
 	index int
 	array Array
@@ -122,9 +122,9 @@ func set(index int, values ...any) argument {
 	return argument{index: index, bytes: data}
 }
 
-// threads runs k over a grid of threads that don't cooperate, which MLX dispatches with dispatch_threads. The contract
-// here has whole threadgroups alone, so each axis of MLX's threadgroup is cut to what divides the grid: what each
-// thread does is the same, only the number of threadgroups isn't.
+// threads runs k over a grid of threads that don't cooperate, which MLX dispatches with dispatch_threads. Package metal
+// has whole threadgroups alone, so each axis of MLX's threadgroup is cut to a size that divides the grid: each thread
+// does the same, only the number of threadgroups differs.
 func (r *Runner) threads(k kernel, grid, block [3]int, arguments ...argument) {
 	var groups [3]int
 	for axis := range grid {
@@ -159,8 +159,8 @@ func (r *Runner) dispatch(k kernel, groups, threads [3]int, arguments []argument
 	d := metal.Dispatch{Pipeline: pipeline, Groups: size(groups), Threads: size(threads)}
 	for _, a := range arguments {
 		if a.bytes != nil {
-			// set_bytes allows for any number of indices; here a buffer stands for each. The simulator counts what
-			// kernels read through `constant` pointers as constants all the same.
+			// set_bytes allows for any number of indices; here a buffer stands for each. The simulator still counts
+			// reads through `constant` pointers as reads of constants.
 			a.array = r.Bytes(a.bytes)
 			if r.err != nil {
 				return r.err
@@ -237,7 +237,7 @@ func strideBytes(index int, values ...int) argument {
 	return a
 }
 
-// Kernels are the names of what ran, in order.
+// Kernels returns the names of the kernels that ran, in order.
 func Kernels(reports []sim.Report) []string {
 	var names []string
 	for _, report := range reports {

@@ -3,8 +3,8 @@ package workload
 
 import "slices"
 
-// mixed was drawn once: exp(N(4.38, 0.75)) rounded and clamped to 16…512, from PCG(195, 0), the first seed whose mean
-// is near 107 and whose longest is 512. Kept as numbers, so that no change of a generator changes a published table.
+// mixed was drawn once: exp(N(4.38, 0.75)) rounded and clamped to 16…512, from PCG(195, 0), the first seed with a mean
+// near 107 and a longest of 512. It is kept as numbers, so that no change of a generator changes a published table.
 var mixed = []int{
 	30, 229, 44, 68, 103, 69, 33, 65, 92, 19, 75, 130, 512, 114, 165, 43,
 	142, 24, 284, 65, 135, 61, 134, 38, 44, 152, 151, 90, 98, 76, 60, 69,

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestMixed draws the list again, and holds it to what its comment says.
+// TestMixed draws the list again, and checks the numbers in its comment.
 func TestMixed(t *testing.T) {
 	random := rand.New(rand.NewPCG(195, 0))
 	want := make([]int, 32)

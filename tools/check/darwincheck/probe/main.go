@@ -1,4 +1,4 @@
-// Command probe opens the Metal device and says what it is: the smallest program with the whole driver in it.
+// Command probe opens the Metal device and prints its description: the smallest program with the whole driver in it.
 // `darwincheck link` links it for a Mac on any system, without the tokenizer library that the product needs.
 package main
 

@@ -7,8 +7,8 @@ import (
 	"github.com/metalrank/metalrank/metal/msl"
 )
 
-// Attributes by where they may stand (Metal Shading Language Specification, "Attributes"). Those on kernels' parameters
-// are package msl's.
+// Attributes by where they may stand (Metal Shading Language Specification, "Attributes"). Package msl lists those on
+// kernels' parameters.
 var (
 	anywhere   = []string{"maybe_unused", "nodiscard", "fallthrough", "likely", "unlikely", "deprecated"}
 	onKernels  = []string{"kernel", "host_name", "max_total_threads_per_threadgroup"}
@@ -16,7 +16,7 @@ var (
 	parameters = slices.Concat(onlyThere, msl.Builtins)
 )
 
-// attributes reports those that Metal does not have, or has elsewhere.
+// attributes reports attributes that Metal does not have, or does not allow in that place.
 func (c *checker) attributes() {
 	for i := range c.tokens {
 		if !c.isAttribute(i) {
@@ -36,7 +36,7 @@ func (c *checker) attributes() {
 	}
 }
 
-// attribute checks the attribute whose name is at token i.
+// attribute checks the attribute with its name at token i.
 func (c *checker) attribute(i int, name string) {
 	at := c.tokens[i].Span.Start
 	in := func(s msl.Span) bool { return s.Start <= at && at < s.End }

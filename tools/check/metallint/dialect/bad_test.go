@@ -1,7 +1,7 @@
 package dialect
 
-// bad has one snippet for each way to be wrong that we know of. A comment `//! rule` marks each line that must be
-// reported, and no other may be.
+// bad has one snippet for each known kind of mistake. A comment `//! rule` marks each line that must be reported, and
+// no other may be.
 var bad = []struct{ name, text string }{
 	// Address spaces.
 	{"kernel pointer without a space", `kernel void k(float* x [[buffer(0)]]) {} //! address-space`},
@@ -135,7 +135,7 @@ kernel void k(device float* y [[buffer(0)]]) {
     y[0] = Tile::size;
 }`},
 
-	// What Metal leaves out of C++.
+	// C++ features that Metal leaves out.
 	{"recursion", `
 int factorial(int n) { return n < 2 ? 1 : n * factorial(n - 1); } //! recursion
 kernel void k(device int* y [[buffer(0)]]) { y[0] = factorial(y[1]); }`},

@@ -6,13 +6,13 @@ import (
 	"github.com/metalrank/metalrank/metal/msl"
 )
 
-// kernelName is a kernel as Go code knows it.
+// kernelName is a kernel's name as Go code knows it.
 type kernelName struct {
 	name string
 	at   int // in the preprocessed text
 }
 
-// named lists the kernels that a pipeline can be made of, templates that nobody instantiates not among them.
+// named lists the kernels that a pipeline can be made of. Templates without an instance are not among them.
 func named(file *msl.File) []kernelName {
 	var all []kernelName
 	for _, k := range file.Kernels {
@@ -32,7 +32,7 @@ func named(file *msl.File) []kernelName {
 	return all
 }
 
-// catalogue checks the names of kernels: each once, each launched by somebody, and every template used.
+// catalogue checks that every kernel's name occurs once and is launched, and that every template is instantiated.
 func (c *checker) catalogue() {
 	seen := map[string]bool{}
 	for _, k := range named(c.file) {

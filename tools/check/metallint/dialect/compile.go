@@ -8,7 +8,7 @@ import (
 	"github.com/metalrank/metalrank/metal/msl"
 )
 
-// What stands for <metal_stdlib>, in the order in which one needs the other.
+// The stand-in for <metal_stdlib>: each part needs those before it.
 var (
 	//go:embed decl_types.h
 	declaredTypes string
@@ -25,15 +25,15 @@ var (
 // maxRounds bounds how often the text is repaired and compiled anew.
 const maxRounds = 4
 
-// compileFlags make clang say all that it finds, where from where to, and write LLVM's text for the call graph: of every
-// function, whoever calls it, and before any is inlined.
+// compileFlags make clang report every problem with its source range, and write LLVM's text for the call graph: of
+// every function, called or not, and before any is inlined.
 var compileFlags = []string{
 	"-fno-exceptions", "-fno-rtti", "-Wno-everything", "-Wimplicit-float-conversion",
 	"-fno-caret-diagnostics", "-fdiagnostics-print-source-range-info", "-ftemplate-backtrace-limit=0", "-ferror-limit=100",
 	"-S", "-emit-llvm", "-O0", "-Xclang", "-disable-llvm-passes", "-femit-all-decls", "-gline-tables-only", "-o", "-",
 }
 
-// compile has clang check the types, and looks for recursion in what it made of the text.
+// compile has clang check the types, and looks for recursion in the code that clang generates.
 func (c *checker) compile() error {
 	text, err := c.convert()
 	if failure, ok := errors.AsType[*msl.Error](err); ok {
@@ -58,11 +58,11 @@ func (c *checker) compile() error {
 	}
 }
 
-// declarationLines is how many lines come before the text.
+// declarationLines is the number of lines before the text.
 var declarationLines = strings.Count(declarations, "\n") + 1
 
-// repairs puts what C++ needs and Metal does not around what clang complains of: lint_thread around objects that are
-// copied between address spaces, lint_bools around what a comparison of vectors gives.
+// repairs returns edits that wrap expressions which Metal accepts and clang complains of: lint_thread around objects
+// that are copied between address spaces, lint_bools around results of vector comparisons.
 func repairs(text string, found []diagnostic) []edit {
 	var edits []edit
 	seen := map[int]bool{}
@@ -88,7 +88,7 @@ func repairs(text string, found []diagnostic) []edit {
 	return edits
 }
 
-// complain reports the errors among what clang said.
+// complain reports the errors among clang's diagnostics.
 func (c *checker) complain(text *rewritten, found []diagnostic) {
 	for i := range found {
 		d := &found[i]
@@ -96,7 +96,7 @@ func (c *checker) complain(text *rewritten, found []diagnostic) {
 			continue
 		}
 		line, column := d.line, d.column
-		for _, n := range d.notes { // an error in decl_*.h is that of who uses it
+		for _, n := range d.notes { // an error in decl_*.h is reported where the code uses it
 			if line <= declarationLines {
 				line, column = n.line, n.column
 			}

@@ -10,7 +10,7 @@ import (
 // ErrNoCompiler is returned where there is no clang++ to check with.
 var ErrNoCompiler = errors.New("metallint: no compiler")
 
-// findCompiler takes the compiler that the simulator takes: who has the one has the other.
+// findCompiler returns the compiler that the simulator uses, so that both need only one.
 func findCompiler(asked string) (string, error) {
 	path, err := sim.FindCompiler(asked)
 	if err != nil {

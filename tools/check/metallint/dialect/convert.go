@@ -9,11 +9,11 @@ import (
 	"github.com/metalrank/metalrank/metal/msl"
 )
 
-// alignment matches what a typedef can't have.
+// alignment matches alignas, which a typedef can't have.
 var alignment = regexp.MustCompile(`\balignas\s*\([^)]*\)`)
 
-// maxThreadgroupBytes is what a threadgroup may have on every Apple GPU (Metal Feature Set Tables: "Maximum total
-// threadgroup memory allocation").
+// maxThreadgroupBytes is the memory that a threadgroup may have on every Apple GPU (Metal Feature Set Tables: "Maximum
+// total threadgroup memory allocation").
 const maxThreadgroupBytes = 32768
 
 // markerLine matches line markers and pragmas: the compiler is to count the lines of the text that it gets.
@@ -22,7 +22,7 @@ var markerLine = regexp.MustCompile(`(?m)^#[^\n]*`)
 // converter turns MSL into C++ for decl_*.h.
 type converter struct {
 	*checker
-	makers map[string]bool // names of types that are made by lint_make, since C++ does it otherwise
+	makers map[string]bool // names of types that lint_make constructs, since C++ does it otherwise
 	skip   []msl.Span      // attributes
 	edits  []edit
 }
@@ -38,7 +38,7 @@ func (c *checker) convert() (*rewritten, error) {
 		v.skip = append(v.skip, a.Span)
 		v.edit(a.Span.Start, a.Span.End, a.Text)
 	}
-	for _, f := range c.file.Constants { // its value is not known to the compiler
+	for _, f := range c.file.Constants { // the compiler doesn't know its value
 		v.edit(f.Span.Start, f.Span.Start, "extern ")
 	}
 	for i := range c.file.Kernels {
@@ -63,7 +63,7 @@ func (v *converter) skipped(i int) bool {
 	return slices.ContainsFunc(v.skip, func(s msl.Span) bool { return s.Start <= at && at < s.End })
 }
 
-// token rewrites what begins at token i.
+// token rewrites the construct that begins at token i.
 func (v *converter) token(i int) {
 	t := v.tokens[i]
 	switch {
@@ -133,7 +133,7 @@ func literal(text string) string {
 }
 
 // findMakers finds the names that may stand for a vector or a short float: these themselves, the type parameters of
-// templates, and what `using` and `typedef` name after any of them.
+// templates, and the names that `using` and `typedef` give to any of them.
 func (v *converter) findMakers() {
 	for t := range strings.FieldsSeq("bool char uchar short ushort int uint long ulong half bfloat float") {
 		for _, n := range []string{"2", "3", "4"} {

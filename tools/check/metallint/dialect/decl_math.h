@@ -1,8 +1,8 @@
-// Part 3 of 4 of what stands for <metal_stdlib>: <metal_math>, <metal_common>, <metal_geometric>, <metal_integer>,
+// Part 3 of 4 of the stand-in for <metal_stdlib>: <metal_math>, <metal_common>, <metal_geometric>, <metal_integer>,
 // <metal_relational>, <metal_pack>.
 namespace metal {
 #define LINT_OF(F, T) F(T) F(T##2) F(T##3) F(T##4)
-// None for bfloat, as in Metal: it becomes a float where it may.
+// None for bfloat, as in Metal: a bfloat is converted to float where that is allowed.
 #define LINT_FLOATS(F) LINT_OF(F, float) LINT_OF(F, half)
 #define LINT_INTEGERS(F)                                                                           \
     LINT_OF(F, char)                                                                               \
@@ -122,7 +122,7 @@ float max(float, float);
 LINT_GEOMETRIC(float)
 LINT_GEOMETRIC(half)
 
-// What says yes or no, once for each component.
+// The type of a yes or no for each component.
 template <class T>
 struct lint_truth {
     using type = bool;

@@ -1,4 +1,4 @@
-// Part 4 of 4 of what stands for <metal_stdlib>: what threads do together.
+// Part 4 of 4 of the stand-in for <metal_stdlib>: operations that threads do together.
 namespace metal {
 // ---- <metal_simdgroup>, <metal_quadgroup>, barriers --------------------------------------------------------------
 
@@ -15,7 +15,7 @@ constexpr mem_flags operator|(mem_flags a, mem_flags b) {
 void threadgroup_barrier(mem_flags);
 void simdgroup_barrier(mem_flags);
 
-// What lanes may exchange: numbers and vectors of them, but not bfloat.
+// Types that lanes may exchange: numbers and vectors of them, but not bfloat.
 template <class T>
 using lint_lane = enable_if_t<
     (__is_arithmetic(T) || lint_shape<T>::isVector || __is_enum(T)) && !is_same_v<T, bfloat>>;

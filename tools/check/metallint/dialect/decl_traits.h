@@ -1,4 +1,4 @@
-// Part 2 of 4 of what stands for <metal_stdlib>: <metal_type_traits>, <metal_limits>, <metal_array>, <metal_uniform>.
+// Part 2 of 4 of the stand-in for <metal_stdlib>: <metal_type_traits>, <metal_limits>, <metal_array>, <metal_uniform>.
 namespace metal {
 template <class T, T V>
 struct integral_constant {

@@ -1,11 +1,11 @@
-// Part 1 of 4 of what stands for <metal_stdlib>: address spaces, types, and what the check rewrites code to.
+// Part 1 of 4 of the stand-in for <metal_stdlib>: address spaces, types, and targets of the check's rewriting.
 //
-// All four declare, and define nothing that has to be run: types, address spaces and signatures. Names, overloads and
-// argument types follow the Metal Shading Language Specification, chapters 2 (types) and 6 (library). What is missing
-// here is missing to the check: kernels of ours that need more add it.
+// All four only declare: types, address spaces and signatures. They define nothing that has to be run. Names, overloads
+// and argument types follow the Metal Shading Language Specification, chapters 2 (types) and 6 (library). The check
+// refuses names that are missing here; a kernel of ours that needs more adds them.
 //
 // The compiler is clang in C++17, where an address space is part of a type and there is no conversion between two of
-// them. What has none is the thread's own, as in Metal.
+// them. An object without one is the thread's own, as in Metal.
 //
 // Simplified: a packed_ vector is as large as its aligned twin.
 #define device      __attribute__((address_space(1)))
@@ -51,7 +51,7 @@ LINT_VECTORS(half)
 LINT_VECTORS(bfloat)
 LINT_VECTORS(float)
 
-// ---- What the check itself rewrites code to ----------------------------------------------------------------------
+// ---- Targets of the check's rewriting ----------------------------------------------------------------------------
 
 template <class T, int N>
 using lint_vector = T __attribute__((ext_vector_type(N)));
@@ -86,7 +86,7 @@ constexpr T lint_make(A... a) {
 }
 
 // An object of a class, wherever it lies, as if it were the thread's: C++ cannot copy classes between address spaces,
-// Metal can. What is constant stays so.
+// Metal can. Constants stay constant.
 template <class T>
 T& lint_thread(T&);
 template <class T>
@@ -102,7 +102,7 @@ T& lint_thread(threadgroup T&);
 template <class T>
 const T& lint_thread(const threadgroup T&);
 
-// What a comparison of vectors gives: bools in Metal, integers in C++.
+// The result of a vector comparison: bools in Metal, integers in C++.
 template <class T, int N>
 lint_vector<bool, N> lint_bools(lint_vector<T, N>);
 

@@ -22,7 +22,7 @@ var (
 	diagnosticRange = regexp.MustCompile(`\{(\d+):(\d+)-(\d+):(\d+)\}`)
 )
 
-// parseDiagnostics reads what clang printed with -fdiagnostics-print-source-range-info.
+// parseDiagnostics parses clang's output with -fdiagnostics-print-source-range-info.
 func parseDiagnostics(text string) []diagnostic {
 	var all []diagnostic
 	for line := range strings.Lines(text) {
@@ -46,7 +46,7 @@ func parseDiagnostics(text string) []diagnostic {
 
 // number is a decimal number that a regular expression found.
 func number(digits string) int {
-	n, _ := strconv.Atoi(digits) // too large: a line that there isn't
+	n, _ := strconv.Atoi(digits) // too large: there is no such line
 	return n
 }
 
@@ -77,7 +77,7 @@ func inMetal(message string) string {
 	).Replace(message)
 }
 
-// initialised is what is wrong with a variable that package msl did not take for one of threadgroup memory.
+// initialised is the message for a threadgroup variable that package msl did not recognise as one.
 const initialised = "a threadgroup variable with an initialiser, or one that is not understood"
 
 var (
@@ -134,7 +134,7 @@ func (d *diagnostic) rule() Rule {
 	return Compile
 }
 
-// explained is the message, with why the only candidate was not taken.
+// explained returns the message, with the reason why the only candidate was not taken.
 func (d *diagnostic) explained() string {
 	for _, n := range d.notes {
 		if _, why, found := strings.Cut(n.message, ": "); found && candidate.MatchString(n.message) {
@@ -147,7 +147,7 @@ func (d *diagnostic) explained() string {
 	return d.message
 }
 
-// copiesClass says whether d complains of an object that is copied from one address space to another: Metal can.
+// copiesClass says whether d complains of an object copied from one address space to another, which Metal allows.
 func (d *diagnostic) copiesClass() bool {
 	if elsewhere.MatchString(d.message) && !strings.ContainsAny(d.message, "*[") {
 		return len(d.ranges) > 0
@@ -163,7 +163,7 @@ func (d *diagnostic) copiesClass() bool {
 // makesBfloat says whether d warns of a float that becomes a bfloat: Metal has no such conversion but an explicit one.
 func (d *diagnostic) makesBfloat() bool { return strings.HasSuffix(d.message, "'float' to 'bfloat'") }
 
-// comparesVectors says whether d complains of what a comparison of vectors gives: bools in Metal, integers in C++.
+// comparesVectors says whether d complains of the result of a vector comparison: bools in Metal, integers in C++.
 func (d *diagnostic) comparesVectors() bool {
 	return boolFromInt.MatchString(d.message) && len(d.ranges) > 0
 }

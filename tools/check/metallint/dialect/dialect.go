@@ -1,16 +1,18 @@
 // Package dialect checks that a shader is Metal Shading Language, and not merely something that the simulator's C++
-// compiler takes: address spaces, what Metal leaves out of C++, attributes and limits; and, if asked, our house rules.
+// compiler takes: address spaces, C++ features that Metal leaves out, attributes and limits; and, if asked, our house
+// rules.
 //
-// It knows nothing of what a kernel computes; the simulator's checked mode and the numeric tests do.
+// It does not check a kernel's results; the simulator's checked mode and the numeric tests do.
 //
 // How: the preprocessed text (package msl reads it) is rewritten a little and compiled by clang as C++17, after
 // declarations of our own of Metal's library (decl_*.h), in which every address space is a type qualifier that nothing
 // converts from or to. C++ for OpenCL would be the more obvious language; but without its generic address space clang
 // refuses temporaries of a class there, so that merge(a, Running{0, 1}) would be an error.
 //
-// What it refuses though Metal takes it: methods for objects of one memory (`float sum() const device`), threadgroup
-// variables with an initialiser, a kernel's parameter whose index is left to the compiler, and casts that forget const.
-// What it takes though Metal might not: whatever Apple's headers declare more narrowly than decl_*.h.
+// It refuses some code that Metal takes: methods for objects of one memory (`float sum() const device`), threadgroup
+// variables with an initialiser, a kernel's parameter without an index, which Metal's compiler would choose, and casts
+// that drop const. It takes some code that Metal might refuse: uses of functions that Apple's headers declare more
+// narrowly than decl_*.h.
 package dialect
 
 import (
@@ -23,31 +25,31 @@ import (
 	"github.com/metalrank/metalrank/metal/msl"
 )
 
-// Rule names what a Problem breaks.
+// Rule names the rule that a Problem breaks.
 type Rule string
 
-// The rules. What is in quotes is a heading of the Metal Shading Language Specification.
+// The rules. Quotes mark headings of the Metal Shading Language Specification.
 const (
 	AddressSpace   Rule = "address-space"      // "Address Spaces": none, the wrong one, or a change of it
-	Const          Rule = "const"              // a write to what is constant, a cast that forgets const
+	Const          Rule = "const"              // a write to a constant, a cast that drops const
 	ProgramScope   Rule = "program-scope"      // "Constant Address Space": a variable outside functions that isn't in it
 	Recursion      Rule = "recursion"          // "Restrictions"
 	Double         Rule = "double"             // "Scalar Data Types": there is no double
 	Allocation     Rule = "allocation"         // "Restrictions": no new, no delete
 	Library        Rule = "library"            // "Restrictions": no C++ standard library
-	Feature        Rule = "feature"            // "Restrictions": what else of C++ Metal leaves out
+	Feature        Rule = "feature"            // "Restrictions": other C++ features that Metal leaves out
 	Attributes     Rule = "attribute"          // "Attributes": unknown, missing, or not of the parameter's type
 	Index          Rule = "index"              // of a buffer, a threadgroup pointer or a function constant
 	Threadgroup    Rule = "threadgroup-memory" // too much of it
-	Catalogue      Rule = "catalogue"          // a kernel that nobody launches, or two of one name
+	Catalogue      Rule = "catalogue"          // a kernel without a launch, or two of one name
 	Compile        Rule = "compile"            // all else that the compiler refuses
-	HouseHeader    Rule = "header"             // house rule 13: formula, buffers, grid, constraints
-	HouseLength    Rule = "length"             // house rule 8
-	HouseFast      Rule = "fast"               // house rule 17: fast:: is explained
-	HouseSimulator Rule = "simulator"          // house rule 4: one text for every driver
+	HouseHeader    Rule = "header"             // the comment at the top: formula, buffers, grid, constraints
+	HouseLength    Rule = "length"             // a file or a kernel's body has too many lines
+	HouseFast      Rule = "fast"               // fast:: without a comment that explains it
+	HouseSimulator Rule = "simulator"          // an #if on a driver or host: every driver gets one text
 )
 
-// Options says what to hold a source to, besides the language. The zero value is the language alone.
+// Options selects the checks besides those of the language. The zero value selects none.
 type Options struct {
 	House    bool     // our house rules too
 	Kernels  []string // the names that Go code launches; nil: not checked
@@ -68,7 +70,7 @@ func (p Problem) String() string {
 	return fmt.Sprintf("%s:%d:%d: %s (%s)", p.File, p.Line, p.Column, p.Message, p.Rule)
 }
 
-// Check returns what is wrong with source, in the order of its lines. Errors: there is no compiler, or it didn't run.
+// Check returns the problems of source, in the order of its lines. Errors: there is no compiler, or it didn't run.
 func Check(ctx context.Context, source metal.Source, options Options) ([]Problem, error) {
 	problems, _, err := CheckKernels(ctx, source, options)
 	return problems, err

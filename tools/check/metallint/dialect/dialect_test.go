@@ -79,7 +79,7 @@ func TestGood(t *testing.T) {
 	}
 }
 
-// Columns are those of the file, whatever the preprocessor and the rewriting made of the line.
+// Columns are those of the file, although the preprocessor and the rewriting change the line.
 func TestColumn(t *testing.T) {
 	text := prelude + "#define PAIR(a) a, a\n" +
 		"kernel void k(device float* y   [[buffer(0)]]) {\n" +
@@ -94,7 +94,7 @@ func TestColumn(t *testing.T) {
 	}
 }
 
-// What an included file does wrong is reported there.
+// A problem in an included file is reported at its place there.
 func TestIncluded(t *testing.T) {
 	text := "#line 1 \"k.metal\"\n#include <metal_stdlib>\n#line 1 \"common/h.h\"\n\ninline float f(float x) { return erf(x); }\n" +
 		"#line 3 \"k.metal\"\nkernel void k(device float* y [[buffer(0)]]) { y[0] = f(y[1]); }\n"

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Sizes that house rule 8 allows, in lines.
+// Greatest lengths of a file and of a kernel's body, in lines.
 const (
 	maxFileLines = 300
 	maxBodyLines = 150
@@ -16,12 +16,12 @@ var headings = []string{"Buffers:", "Grid:", "Needs:"}
 
 var (
 	conditional = regexp.MustCompile(`^\s*#\s*(if|ifdef|ifndef|elif)\b`)
-	// driverMacro matches what would tell one driver or host from another. __METAL_VERSION__ is the language's.
+	// driverMacro matches macros that tell one driver or host from another. __METAL_VERSION__ belongs to the language.
 	driverMacro = regexp.MustCompile(`(?i)\b(\w*_)?sim(ulat\w*|_\w*)?\b|__METAL__|__APPLE__|__linux__|__x86_64__|__aarch64__|__clang\w*__`)
 	fastMath    = regexp.MustCompile(`\bfast\s*::`)
 )
 
-// houseRules checks what shows in the text as it was written.
+// houseRules checks the rules that need only the text as it was written.
 func (c *checker) houseRules() {
 	for _, file := range c.source.order {
 		text := c.source.files[file]
@@ -41,7 +41,7 @@ func (c *checker) houseRules() {
 	}
 }
 
-// bodies checks what needs to know where the kernels are: their length, and the comment before them.
+// bodies checks the rules that need the kernels' places: the length of their bodies, and the comment at the file's top.
 func (c *checker) bodies() {
 	if len(c.file.Kernels) == 0 {
 		return

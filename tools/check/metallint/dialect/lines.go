@@ -10,7 +10,7 @@ import (
 	"github.com/metalrank/metalrank/metal/msl"
 )
 
-// lines is a source cut into the files that metal.LoadSource made it of.
+// lines is a source split into the files that metal.LoadSource joined.
 type lines struct {
 	main  string // the file that has the kernels
 	text  string
@@ -21,7 +21,7 @@ type lines struct {
 // lineDirective matches the #line directives of metal.LoadSource.
 var lineDirective = regexp.MustCompile(`^#line (\d+) (".*")$`)
 
-// splitLines puts every line of source where its #line directives say that it belongs.
+// splitLines assigns every line of source to the file and line that the #line directives give.
 func splitLines(source metal.Source) *lines {
 	s := &lines{main: source.Name, text: source.Text, files: map[string][]string{}}
 	if s.main == "" {
@@ -57,8 +57,8 @@ func (s *lines) at(file string, line int) string {
 	return ""
 }
 
-// column finds the token that contains a byte of the preprocessed text in the line that the author wrote: the
-// preprocessor keeps lines, not columns. What a macro brought in is put at the line's first column that isn't blank.
+// column returns the column of the token that contains a byte of the preprocessed text, in the line that the author
+// wrote: the preprocessor keeps lines, not columns. A token from a macro gets the line's first column that isn't blank.
 func (c *checker) column(at int) int {
 	position := c.file.Position(at)
 	original := c.source.at(position.File, position.Line)
@@ -67,7 +67,7 @@ func (c *checker) column(at int) int {
 	if i < 0 {
 		return 1
 	}
-	before := 0 // how many tokens like it stand before it in the line
+	before := 0 // equal tokens before it in the line
 	for j := i - 1; j >= 0 && c.tokens[j].Span.Start >= start; j-- {
 		if c.tokens[j].Text == c.tokens[i].Text {
 			before++

@@ -13,15 +13,15 @@ import (
 
 var spaceWord = regexp.MustCompile(`\b(device|constant|threadgroup) `)
 
-// meansTheSame are changes after which a kernel is still right as far as its language goes: each thread may have an
-// array of its own. That it is not what the kernel needs is for the simulator to find.
+// meansTheSame are changes after which a kernel is still valid Metal: each thread may have an array of its own. The
+// simulator finds that the kernel needs a shared one.
 var meansTheSame = []string{
 	`threadgroup Running partial[simdWidth]; → Running partial[simdWidth];`,
 }
 
 var instead = map[string]string{"device ": "threadgroup ", "constant ": "threadgroup ", "threadgroup ": "device "}
 
-// Every other address space of a kernel that is taken away or changed is reported.
+// Every other removal or change of an address space in a kernel is reported.
 func TestSpacesMatter(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compiles a file forty times")

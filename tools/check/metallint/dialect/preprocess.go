@@ -28,7 +28,7 @@ var headers = []string{
 	"metal_types", "metal_uniform", "metal_utility",
 }
 
-// includes reports what no Metal compiler would find: a header of C++, or a file that LoadSource has not put in.
+// includes reports files that no Metal compiler would find: a header of C++, or a file that LoadSource has not put in.
 func (c *checker) includes() {
 	for _, file := range c.source.order {
 		for i, text := range c.source.files[file] {
@@ -44,8 +44,8 @@ func (c *checker) includes() {
 	}
 }
 
-// preprocess expands macros and drops comments. Every #include is gone: decl_*.h stand for all of Metal's headers.
-// An empty text says that there were errors, and that they are reported.
+// preprocess expands macros and drops comments. It drops every #include: decl_*.h stand for all of Metal's headers. It
+// returns an empty text where it has reported errors.
 func (c *checker) preprocess() (string, error) {
 	var text strings.Builder
 	text.WriteString(macros)
@@ -70,14 +70,14 @@ func (c *checker) preprocess() (string, error) {
 	if failed {
 		return "", nil
 	}
-	// What the macros left is blank lines: begin with the source.
+	// The macros leave blank lines: begin with the source.
 	if i := strings.Index(stdout, fmt.Sprintf("# 1 %q", c.source.main)); i >= 0 {
 		stdout = stdout[i:]
 	}
 	return stdout, nil
 }
 
-// clang runs the compiler on text. That it finds errors in it is no error here.
+// clang runs the compiler on text. Errors in text are in stderr, not in err.
 func (c *checker) clang(text string, args ...string) (stdout, stderr string, err error) {
 	// One target, so that every machine finds the same.
 	common := []string{"-x", "c++", "-std=c++17", "--target=x86_64-unknown-linux-gnu", "-nostdinc"}

@@ -6,21 +6,21 @@ import (
 	"strings"
 )
 
-// What of LLVM's textual form says who calls whom, and where a function stands.
+// The lines of LLVM's textual form that give a function's calls and its place.
 var (
 	irDefine     = regexp.MustCompile(`^define .*?@("[^"]+"|[\w.$]+)\(.*!dbg !(\d+) \{$`)
 	irCall       = regexp.MustCompile(`\b(?:call|invoke) .*?@("[^"]+"|[\w.$]+)\(`)
 	irSubprogram = regexp.MustCompile(`^!(\d+) = distinct !DISubprogram\(name: "([^"]*)".*?\bline: (\d+)`)
 )
 
-// function is one that clang made code of; overloads and instances of a template are several.
+// function is one that clang made code of; each overload and each instance of a template is one.
 type function struct {
 	name, debug string
 	calls       []string
 }
 
-// recursion reports functions that may call themselves, by way of others or at once. LLVM's text names each overload
-// apart, and has what templates became.
+// recursion reports functions that may call themselves, directly or through others. LLVM's text has a name for each
+// overload and each instance of a template.
 func (c *checker) recursion(text *rewritten, code string) {
 	functions, subprograms := callGraph(code)
 	for name, f := range functions {
@@ -41,7 +41,7 @@ func (c *checker) recursion(text *rewritten, code string) {
 	}
 }
 
-// subprogram is where LLVM says that a function stands.
+// subprogram is the place of a function in the source, as LLVM gives it.
 type subprogram struct {
 	name string
 	line int
@@ -65,7 +65,7 @@ func callGraph(code string) (functions map[string]*function, subprograms map[str
 	return functions, subprograms
 }
 
-// nameInLine returns where name stands in the line of a byte, or after it.
+// nameInLine returns the byte at which name stands in the line of byte at, or after that line.
 func (c *checker) nameInLine(at int, name string) int {
 	name, _, _ = strings.Cut(name, "<")
 	start := strings.LastIndexByte(c.file.Text[:at], '\n') + 1

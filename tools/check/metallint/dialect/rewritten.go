@@ -17,7 +17,7 @@ type edit struct {
 type rewritten struct {
 	text     string
 	segments []segment
-	before   *rewritten // what was edited; nil: the preprocessed text
+	before   *rewritten // the text that was edited; nil: the preprocessed text
 }
 
 // segment says where the bytes from `at` on come from: a piece that was kept from `from` on, or an insertion there.

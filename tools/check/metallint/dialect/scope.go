@@ -2,7 +2,7 @@ package dialect
 
 import "slices"
 
-// notVariables begin what declares no variable.
+// notVariables are words that begin declarations of other things than variables.
 var notVariables = []string{
 	"using", "typedef", "struct", "class", "union", "enum", "namespace", "static_assert", "template", "extern", "friend",
 	"public", "private", "protected",
@@ -12,7 +12,7 @@ var notVariables = []string{
 // (Metal Shading Language Specification, "Constant Address Space"), not even for a constexpr.
 func (c *checker) programScope() {
 	c.namespaceScope(0, len(c.tokens))
-	for i := range c.tokens { // in classes and functions it is the word static that makes them
+	for i := range c.tokens { // in classes and functions the word static makes them
 		if c.is(i, "static") {
 			c.variable(i)
 		}
@@ -57,14 +57,14 @@ func (c *checker) skipDeclaration(i, end int) int {
 			parameters = parameters || c.is(i, "(") && !c.is(i-1, "alignas") && !c.is(i-1, "__attribute__")
 			i = closing
 		case "=":
-			parameters = false // what follows is an initialiser, braces or not
+			parameters = false // an initialiser follows, with braces or without
 		}
 	}
 	return end
 }
 
-// variable reports the declaration at token i if it is that of a variable without `constant`. A threadgroup variable
-// is another rule's.
+// variable reports the declaration at token i if it declares a variable without `constant`. Threadgroup variables have
+// a rule of their own.
 func (c *checker) variable(i int) {
 	start, names, name := i, 0, ""
 	for ; i < len(c.tokens); i++ {

@@ -36,7 +36,7 @@ var forbidden = map[string]struct {
 // allocators are functions of C that would be dynamic memory if they existed.
 var allocators = []string{"malloc", "calloc", "realloc", "free", "alloca"}
 
-// words reports words of C++ that Metal does not have, wherever they stand: templates that nobody instantiates too.
+// words reports words of C++ that Metal does not have, everywhere: also in templates that are not instantiated.
 func (c *checker) words() {
 	for i, t := range c.tokens {
 		if c.isLambda(i) {
@@ -45,11 +45,11 @@ func (c *checker) words() {
 		word, found := forbidden[t.Text]
 		switch {
 		case c.is(i-1, ".") || c.is(i-1, "->"): // a member of that name
-		case c.is(i, "noexcept") && c.is(i+1, "(") && !c.is(i-1, ")") && !c.isName(i-1): // on a function it may stand
+		case c.is(i, "noexcept") && c.is(i+1, "(") && !c.is(i-1, ")") && !c.isName(i-1): // allowed on a function
 			c.report(t.Span.Start, Feature, "Metal has no operator noexcept")
 		case slices.Contains(allocators, t.Text) && c.is(i+1, "("):
 			c.report(t.Span.Start, Allocation, "Metal has no dynamic memory: %s", t.Text)
-		case !found || t.Text == "delete" && c.is(i-1, "="): // a function that there must not be
+		case !found || t.Text == "delete" && c.is(i-1, "="): // a deleted function
 		default:
 			c.report(t.Span.Start, word.rule, "%s", word.message)
 		}

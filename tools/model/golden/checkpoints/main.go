@@ -98,7 +98,7 @@ func writeSized(dir string, stdout io.Writer, spec weightstest.Spec) error {
 	return weightstest.Write(dir, spec)
 }
 
-// writeBuiltin decodes: transformers doesn't know the embedded model's layout.
+// writeBuiltin writes the embedded model in fp32: transformers doesn't know its layout.
 func writeBuiltin(dir string, stdout io.Writer) error {
 	checkpoint, err := builtin.Open()
 	if err != nil {

@@ -10,7 +10,7 @@ BASE = os.environ["BASE"]  # the server's address, http://127.0.0.1:PORT
 MODEL = os.environ["MODEL"]  # the model that it serves
 CASE = json.loads(os.environ["CASE"])
 QUERY, DOCUMENTS = CASE["query"], CASE["documents"]
-RANKING = CASE["ranking"]  # [[index, score], …], best first: what the engine says without a server
+RANKING = CASE["ranking"]  # [[index, score], …], best first, as the engine ranks without a server
 TOLERANCE = 1e-6  # some clients keep scores in float32
 
 
@@ -61,7 +61,7 @@ def run(cases):
         line = {"client": client, "package": package, "version": importlib.metadata.version(package), "error": None}
         try:
             call()
-        except Exception:  # whatever a library may raise is its answer
+        except Exception:  # any exception of a library is its answer
             line["error"] = traceback.format_exc(limit=-3)
             failed = True
         print(json.dumps(line), flush=True)

@@ -1,4 +1,4 @@
-// Clients of Node.js: see case.py, whose part the first half of this file plays.
+// Clients of Node.js. The first half of this file does the same as case.py.
 import { readFileSync } from 'node:fs'
 
 const base = process.env.BASE

@@ -1,9 +1,9 @@
-// Jobcheck reads a Nomad job and wants each block and attribute from the structs of Nomad's own API, each duration to be one,
-// and nothing to be missing that they require. `./build.sh fleet job` runs it.
+// Jobcheck reads a Nomad job. It wants each block and attribute to be in the structs of Nomad's own API, each duration
+// to be one, and all that they require to be there. `./build.sh fleet job` runs it.
 //
-// Nomad's parser and the program itself are under a licence that this project can't take; package api is not. What it can't
-// see: values that only a server would refuse, and what a driver's config block holds. It is a module of its own, so that the
-// product depends on none of this.
+// Nomad's parser and the program itself are under a licence that this project can't take; package api is not. Jobcheck
+// can't see values that only a server would refuse, nor the content of a driver's config block. It is a module of its
+// own, so that the product depends on none of this.
 package main
 
 import (
@@ -19,7 +19,7 @@ import (
 	"github.com/hashicorp/nomad/api"
 )
 
-// top is what a job's file has at its top: Nomad's parser has this itself.
+// top is the schema of the top of a job's file; Nomad's parser has one of its own.
 var top = hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{{Type: "job", LabelNames: []string{"name"}}}}
 
 func main() {
@@ -67,15 +67,15 @@ func walk(body hcl.Body, kind reflect.Type, count *int) error {
 	}
 	for _, block := range content.Blocks {
 		*count++
-		if kind := fields[block.Type]; kind.Kind() == reflect.Struct { // others hold what they like
+		if kind := fields[block.Type]; kind.Kind() == reflect.Struct { // others may hold anything
 			errs = append(errs, walk(block.Body, kind, count))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// schemaOf reads a struct's tags, as Nomad's parser does: `hcl:"NAME,KIND"`, where KIND is optional, block or label, or absent
-// for an attribute that must be there. It returns what each name stands for, too.
+// schemaOf reads a struct's tags, as Nomad's parser does: `hcl:"NAME,KIND"`, where KIND is optional, block or label, or
+// absent for an attribute that must be there. It returns the type of each name, too.
 func schemaOf(kind reflect.Type) (*hcl.BodySchema, map[string]reflect.Type) {
 	schema, fields := &hcl.BodySchema{}, map[string]reflect.Type{}
 	for field := range each(kind) {
@@ -100,7 +100,7 @@ func each(kind reflect.Type) func(func(reflect.StructField) bool) {
 	}
 }
 
-// labels are those of a block.
+// labels returns the names of the labels of a block.
 func labels(kind reflect.Type) (names []string) {
 	if kind.Kind() != reflect.Struct {
 		return nil
@@ -113,7 +113,7 @@ func labels(kind reflect.Type) (names []string) {
 	return names
 }
 
-// element is what a field is a pointer to, or a list of.
+// element is the type that a field is a pointer to, or a list of.
 func element(kind reflect.Type) reflect.Type {
 	for kind.Kind() == reflect.Pointer || kind.Kind() == reflect.Slice {
 		kind = kind.Elem()

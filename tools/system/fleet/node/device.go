@@ -15,7 +15,7 @@ import (
 
 const (
 	batchDocuments = 16
-	documentTokens = 100 // which a document is counted for
+	documentTokens = 100 // that a document counts as
 	queueDocuments = 50 * batchDocuments
 )
 
@@ -142,14 +142,14 @@ func (d *device) Info() engine.Info {
 	}
 }
 
-// Counters are what the server reports to load balancers and shows in its metrics.
+// Counters returns the numbers that the server reports to load balancers and shows in its metrics.
 func (d *device) Counters() (engine.Counters, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return engine.Counters{Requests: d.ended, UnderWay: len(d.queue), QueueTokens: d.waiting * documentTokens}, true
 }
 
-// Model and Names make it the only one.
+// Model and Names make it the only model.
 func (d *device) Model(name string) (httpapi.Model, bool) { return d, name == d.model }
 
 // Names implements httpapi.Models.

@@ -1,6 +1,6 @@
-// Node is a server as `metalrank serve` is one, over a device that only sleeps: each batch takes the same time, whatever the
-// machine does besides, and a score is a hash of the model's name and both texts, so that anybody can tell whether it is
-// right. tools/system/fleet starts several. SIGUSR1 makes the device slower, SIGUSR2 as fast as it was.
+// Node is a server like `metalrank serve`, over a device that only sleeps: each batch takes the same time, independent
+// of other load on the machine, and a score is a hash of the model's name and both texts, so that a client can check
+// it. tools/system/fleet starts several. SIGUSR1 makes the device slower, SIGUSR2 as fast as it was.
 package main
 
 import (

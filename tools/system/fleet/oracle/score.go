@@ -1,4 +1,5 @@
-// Package oracle says what score a simulated node must give: whoever knows the texts can tell whether an answer is right.
+// Package oracle computes the score that a simulated node must give: from the texts a client can tell whether an answer
+// is right.
 package oracle
 
 import (

@@ -1,5 +1,5 @@
-// darwinkit.h of the stub SDK: what darwinkit v0.5.0 needs of Foundation besides, as its C code uses it. None of our own
-// code may: these selectors are not in selectors.txt.
+// darwinkit.h of the stub SDK: the rest of Foundation that darwinkit v0.5.0 needs, as its C code uses it. Our own code
+// must not use it: these selectors are not in selectors.txt.
 
 #pragma once
 
