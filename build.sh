@@ -160,7 +160,7 @@ verb_test_all() {
     say 'again under the race detector, the concurrent packages'
     # shellcheck disable=SC2086 # a list of words
     go test -race -short -timeout "$test_timeout" $concurrent || failed="${failed:+$failed, and }the tests under the race detector"
-    [ -z "$failed" ] || die "failed: $failed; what go test said of them is above"
+    [ -z "$failed" ] || die "failed: $failed; the output of go test is above"
 }
 
 # run_tool PACKAGE ARGS: builds a tool into the cache folder and runs it, in the root of the repository.
@@ -265,7 +265,7 @@ verb_fuzz() {
     return $status
 }
 
-# verb_metallib: ahead of time what a Mac would compile at start. The flags are those that the driver asks for.
+# verb_metallib: compiles ahead of time the kernels that a Mac would compile at start, with the driver's flags.
 verb_metallib() {
     local source objects
     no_arguments metallib "$@"

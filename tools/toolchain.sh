@@ -33,7 +33,7 @@ cache_dir() {
 go_minimum() { sed -n 's/^go \([0-9.]*\)$/\1/p' go.mod; }
 rust_minimum() { sed -n 's/^rust-version = "\([0-9.]*\)".*/\1/p' "$crate/Cargo.toml"; }
 
-# Each lacks_TOOL prints what is wanted where TOOL is not there or too old, and nothing where all is well.
+# Each lacks_TOOL prints the wanted version if TOOL is missing or too old, and nothing if all is well.
 
 lacks_go() {
     local want found
@@ -80,7 +80,7 @@ lacks_cargo() {
     fi
 }
 
-# find_missing: puts one line `tool|what is wanted` for each missing tool into $missing.
+# find_missing: puts one line `tool|wanted version` for each missing tool into $missing.
 find_missing() {
     missing=''
     miss go "$(lacks_go)"
@@ -89,7 +89,7 @@ find_missing() {
         miss cc "$(lacks_cc)"
         miss c++ "$(lacks_cxx)"
     fi
-    # Cargo has one use, so who has the library needs none.
+    # Cargo has one use: with the library built, it is not needed.
     if [ -z "${LIBTOKENIZERS_DIR:-}" ] && [ ! -f "$library_dir/libtokenizers.a" ]; then
         miss cargo "$(lacks_cargo)"
     fi
@@ -119,13 +119,13 @@ find_clang() {
     done
 }
 
-# want_simulator: installs what the Metal side is tested with here, where that is this script's to do, else says what
+# want_simulator: as root on Debian or Ubuntu, installs the tools that test the Metal side here; elsewhere says what
 # does not work without it. Besides clang++: GNU's Objective-C library, over which the macOS driver's shim is run.
 want_simulator() {
     local log
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         if [ -n "$(find_clang)" ] && has_objc; then return; fi
-        say "installing clang $clang_minimum and libobjc, to test what is for Metal: a minute or two"
+        say "installing clang $clang_minimum and libobjc, to test the Metal side: a minute or two"
         log=$(mktemp)
         { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
             "clang-$clang_minimum" gobjc; } </dev/null >"$log" 2>&1 || cat "$log" >&2
@@ -137,7 +137,7 @@ want_simulator() {
     how_to_get clang >&2
 }
 
-# want_arm: what the kernels for ARM are compiled and run with on other machines, got in the same way.
+# want_arm: does the same for the cross compiler and the emulator that test the kernels for ARM.
 want_arm() {
     local log
     if [ "$(uname -s)" != Linux ] || [ "$(uname -m)" = aarch64 ] || has_arm; then return; fi
@@ -212,7 +212,7 @@ apt_newest() {
     done
 }
 
-# install_missing: what root on Debian or Ubuntu is spared. Leaves alone what apt does not have new enough.
+# install_missing: installs the missing tools, as root on Debian or Ubuntu. Tools that apt has only in old versions stay missing.
 install_missing() {
     local tool log packages=''
     say 'installing what is missing with apt-get: a minute or two'

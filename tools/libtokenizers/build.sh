@@ -17,7 +17,7 @@ find_module() {
 
 # locate_library: sets library_dir to the folder that libtokenizers.a is in, or will be once it is built. The folder's
 # name carries a hash of all that goes in: go does not notice another libtokenizers.a at the same path, and would go on
-# linking what it has cached.
+# linking the cached one.
 library_dir='' version_symbol=''
 locate_library() {
     local key
@@ -48,7 +48,7 @@ use_given_library() {
         say "$library_dir/libtokenizers.a was not built by this script: a hostile tokenizer.json may end the process"
 }
 
-# unwinding: makes of the Go module's src/lib.rs what $crate/lib.rs says of it. The version symbol stays as it is.
+# unwinding: changes the Go module's src/lib.rs (standard input) as $crate/lib.rs describes. The version symbol stays as it is.
 unwinding() {
     sed -e '/^#\[no_mangle\]$/{' -e N -e '/tokenizers_version_/!s/^.*\npub extern "C" fn /pub fn /' -e '}' \
         -e 's/std::ffi::CString::new(\(.*\))\.unwrap()/crate::c_string(\1)/'
@@ -56,8 +56,8 @@ unwinding() {
 
 # build_library: makes $library_dir/libtokenizers.a from the Go module's own Rust source and our crate.
 #
-# It is built in a folder of this run's own and renamed into place, so that no one ever sees half a file, whoever else
-# builds or is killed. The lock is there to save work only: who waits for it finds the library made.
+# It is built in a folder of this run's own and renamed into place, so that nobody ever sees half a file, even if
+# another run builds or is killed. The lock only saves work: a run that waited for it finds the library made.
 lock='' work=''
 build_library() {
     local file host
