@@ -72,7 +72,7 @@ func modelOf(c weights.Config) backendtest.Model {
 func specs() []weightstest.Spec { return append(weightstest.Specs(), weightstest.Tiny()) }
 
 // The tolerance at fp32 is that of goldens_test.go. The others are coarse on purpose: these models are random and up to
-// four times more sensitive than a trained one; how far trained scores move is measured in RATIONALE.md.
+// four times more sensitive than a trained one; how far trained scores move is in docs/measurements.md.
 var tolerances = map[Precision]float64{FP32: 1e-4, BF16: 0.15, Int8: 0.3}
 
 func TestAgainstReference(t *testing.T) {
