@@ -131,7 +131,7 @@ verb_serve() {
 }
 
 # concurrent lists the packages that share memory between goroutines.
-concurrent='./cmd/... ./engine ./engine/cpu ./engine/gpu ./engine/trace ./httpapi/... ./internal/... ./metal/darwin ./metal/sim
+concurrent='./cmd/cli ./cmd/metalrank ./cmd/metalrank-bulk/... ./engine ./engine/cpu ./engine/gpu ./engine/trace ./httpapi/... ./internal/... ./metal/darwin ./metal/sim
     ./weights ./weights/builtin ./weights/convert ./weights/hub ./tools/sweep/load ./tools/sweep/target'
 
 # test_timeout bounds the tests of one package. It has room for a machine that is four times as slow, and busy.

@@ -17,7 +17,7 @@ import (
 func TestAlone(t *testing.T) {
 	e := openConfig(t, Config{})
 	const text = "The shop opens at nine."
-	pairs := []Pair{{Query: "when?", Document: text}, {Query: "not used", Document: text, Alone: true}, {Document: text}, {Document: text, Alone: true}}
+	pairs := []Pair{{Query: "when?", Document: text}, {Query: "not used", Document: text, NoQuery: true}, {Document: text}, {Document: text, NoQuery: true}}
 	sequences, err := e.encode(t.Context(), pairs, &Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +50,7 @@ func TestAlone(t *testing.T) {
 // TestMaxPairTokens cuts pairs as a smaller MaxLength would.
 func TestMaxPairTokens(t *testing.T) {
 	e, small := openConfig(t, Config{}), openConfig(t, Config{MaxLength: 9})
-	pairs := []Pair{{Query: "a b c d e f", Document: "g h i j k l m"}, {Document: "a b c d e f g h i j k", Alone: true}, {Query: "a", Document: "b"}}
+	pairs := []Pair{{Query: "a b c d e f", Document: "g h i j k l m"}, {Document: "a b c d e f g h i j k", NoQuery: true}, {Query: "a", Document: "b"}}
 	for _, truncation := range []Truncation{TruncateRight, TruncateLeft} {
 		got, err := e.encode(t.Context(), pairs, &Options{Truncation: truncation, MaxPairTokens: 9})
 		if err != nil {
@@ -112,7 +112,7 @@ func TestNoTokens(t *testing.T) {
 	if _, err := e.Score(t.Context(), []Pair{{Query: "a", Document: "b"}}, raw); err != nil {
 		t.Fatal(err)
 	}
-	for _, pair := range []Pair{{}, {Query: " ", Document: "\t"}, {Alone: true}} {
+	for _, pair := range []Pair{{}, {Query: " ", Document: "\t"}, {NoQuery: true}} {
 		_, err := e.Score(t.Context(), []Pair{{Query: "a", Document: "b"}, pair}, raw)
 		if !errors.Is(err, ErrTokenizer) || !strings.Contains(err.Error(), "pair 1 has no tokens") {
 			t.Errorf("%+v: error %v, want that pair 1 has no tokens", pair, err)

@@ -131,9 +131,9 @@ func (c Config) Validate() error {
 		return wrong("MaxLength", c.MaxLength, "0 (the checkpoint's) or at least %d", minMaxLength)
 	}
 	for _, f := range []struct {
-		field         string
-		value, most   int
-		whatZeroMeans string
+		field       string
+		value, most int
+		zeroMeans   string
 	}{
 		{"MaxBatchTokens", c.MaxBatchTokens, maxMaxBatchTokens, strconv.Itoa(defaultMaxBatchTokens)},
 		{"MaxQueueTokens", c.MaxQueueTokens, maxMaxQueueTokens, fmt.Sprintf("%d batches", queueBatches)},
@@ -142,7 +142,7 @@ func (c Config) Validate() error {
 		{"Replicas", c.Replicas, maxReplicas, "1"},
 	} {
 		if f.value < 0 || f.value > f.most {
-			return wrong(f.field, f.value, "0 (%s) or 1 to %d", f.whatZeroMeans, f.most)
+			return wrong(f.field, f.value, "0 (%s) or 1 to %d", f.zeroMeans, f.most)
 		}
 	}
 	if c.MaxWait < 0 || c.MaxWait > maxMaxWait {

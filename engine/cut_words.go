@@ -13,18 +13,19 @@ import (
 // wordClasses tell how BERT's normaliser and pre-tokeniser treat a character, by the tables of the Rust library.
 type wordClasses struct {
 	clean, chinese, accents bool // options of the normaliser; accents: they are stripped
-	// most is how many characters a word may have; a longer one is the unknown token.
-	most int
-	// plain says that compact may shorten texts: the model is WordPiece, and no added token may be inside an apparent word.
-	plain bool
-	table []wordClass // of the characters up to U+FFFF, for speed: whole texts are scanned
+	// maxCharacters is how many characters a word may have; a longer one is the unknown token.
+	maxCharacters int
+	// mayCompact says that compact may shorten texts: the model is WordPiece, and no added token may be inside an
+	// apparent word.
+	mayCompact bool
+	table      []wordClass // of the characters up to U+FFFF, for speed: whole texts are scanned
 }
 
 // newWordClasses reads the options of a BertNormalizer and of a WordPiece model.
 func newWordClasses(normalizer *stage, model jsontext.Value, added []addedToken) wordClasses {
 	w := wordClasses{
 		clean: orTrue(normalizer.CleanText), chinese: orTrue(normalizer.HandleChinese),
-		accents: orTrue(normalizer.Lowercase), plain: true,
+		accents: orTrue(normalizer.Lowercase), mayCompact: true,
 	}
 	if normalizer.StripAccents != nil {
 		w.accents = *normalizer.StripAccents
@@ -34,13 +35,13 @@ func newWordClasses(normalizer *stage, model jsontext.Value, added []addedToken)
 		Most *int   `json:"max_input_chars_per_word"`
 	}{}
 	if json.Unmarshal(model, &m) != nil || m.Type != "WordPiece" {
-		w.plain = false
+		w.mayCompact = false
 	}
-	w.most = 100
+	w.maxCharacters = 100
 	if m.Most != nil {
-		w.most = *m.Most
+		w.maxCharacters = *m.Most
 	}
-	w.plain = w.plain && w.most >= 0 && w.most <= 1000
+	w.mayCompact = w.mayCompact && w.maxCharacters >= 0 && w.maxCharacters <= 1000
 	w.table = make([]wordClass, 1<<16)
 	for r := range w.table {
 		w.table[r] = w.find(rune(r))
@@ -50,7 +51,7 @@ func newWordClasses(normalizer *stage, model jsontext.Value, added []addedToken)
 		// can't create it.
 		first, _ := utf8.DecodeRuneInString(t.Content)
 		last, _ := utf8.DecodeLastRuneInString(t.Content)
-		w.plain = w.plain && w.separates(first) && w.separates(last) && len(t.Content) <= w.most &&
+		w.mayCompact = w.mayCompact && w.separates(first) && w.separates(last) && len(t.Content) <= w.maxCharacters &&
 			!strings.ContainsFunc(t.Content, func(r rune) bool { return w.of(r) == classDropped })
 	}
 	return w
@@ -150,7 +151,7 @@ var libraryDiffers = &unicode.RangeTable{R16: []unicode.Range16{
 // may be, it keeps the beginning, which makes the same unknown token. Of each run of white space, and of characters that
 // are dropped, it keeps the first. Once ctx has ended it may return any text.
 func (w *wordClasses) compact(ctx context.Context, text string) string {
-	if !w.plain {
+	if !w.mayCompact {
 		return text
 	}
 	var out strings.Builder
@@ -166,10 +167,10 @@ func (w *wordClasses) compact(ctx context.Context, text string) string {
 		switch w.of(r) {
 		case classWord:
 			word, dropped, blank = word+1, 0, 0
-			keep = word <= w.most+1
+			keep = word <= w.maxCharacters+1
 		case classDropped:
 			dropped, blank = dropped+1, 0
-			keep = dropped == 1 && word <= w.most
+			keep = dropped == 1 && word <= w.maxCharacters
 		default:
 			word, dropped = 0, 0
 			if blank++; !isBlank(r) {

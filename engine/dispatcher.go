@@ -220,7 +220,7 @@ func (d *dispatcher) finish(v *device, r *replica, s *slot, err error) BatchStat
 			j.ended = end
 			j.settle(nil)
 		}
-		if j.left && j.request.Idle() { // a request has one span in a batch, so no later span needs j
+		if j.abandoned && j.request.Idle() { // a request has one span in a batch, so no later span needs j
 			j.recycle()
 		}
 	}
@@ -229,7 +229,7 @@ func (d *dispatcher) finish(v *device, r *replica, s *slot, err error) BatchStat
 		r.fail()
 	}
 	if r.running == 0 {
-		r.rest()
+		r.batchesEnded()
 	}
 	return stats
 }

@@ -25,19 +25,19 @@ func (e *Engine) encode(ctx context.Context, pairs []Pair, options *Options) ([]
 		queryOf  = make([]int, len(pairs)) // index into distinct
 	)
 	for i := range pairs {
-		if i == 0 || pairs[i].Query != pairs[i-1].Query || pairs[i].Alone != pairs[i-1].Alone {
+		if i == 0 || pairs[i].Query != pairs[i-1].Query || pairs[i].NoQuery != pairs[i-1].NoQuery {
 			query := e.tokenizer.prompt + pairs[i].Query
-			if pairs[i].Alone {
+			if pairs[i].NoQuery {
 				query = ""
 			}
 			distinct = append(distinct, query)
 		}
 		queryOf[i] = len(distinct) - 1
 	}
-	who := &caller{client: options.Client, weight: options.ClientWeight}
+	c := &caller{client: options.Client, weight: options.ClientWeight}
 	queries := make([][]int32, len(distinct))
 	err := parallel.For(ctx, len(distinct), 0, func(i int) (err error) {
-		queries[i], err = e.encodeCut(ctx, who, distinct[i], all, options.MaxQueryTokens, options.Truncation)
+		queries[i], err = e.encodeCut(ctx, c, distinct[i], all, options.MaxQueryTokens, options.Truncation)
 		return err
 	})
 	if err != nil {
@@ -46,17 +46,17 @@ func (e *Engine) encode(ctx context.Context, pairs []Pair, options *Options) ([]
 	sequences := make([]sequence, len(pairs))
 	err = parallel.For(ctx, len(pairs), 0, func(i int) (err error) {
 		template, document := e.tokenizer.pair, pairs[i].Document
-		if pairs[i].Alone {
+		if pairs[i].NoQuery {
 			template, document = e.tokenizer.single, e.tokenizer.prompt+document
 		}
-		sequences[i], err = e.encodePair(ctx, who, template, queries[queryOf[i]], document, i, options)
+		sequences[i], err = e.encodePair(ctx, c, template, queries[queryOf[i]], document, i, options)
 		return err
 	})
 	return sequences, err
 }
 
 // encodeText is tokenizer.encode by way of the cache, which has only beginnings of texts.
-func (e *Engine) encodeText(ctx context.Context, who *caller, text string, need int, from end) ([]int32, error) {
+func (e *Engine) encodeText(ctx context.Context, c *caller, text string, need int, from end) ([]int32, error) {
 	if text == "" {
 		return nil, ctx.Err()
 	}
@@ -67,7 +67,7 @@ func (e *Engine) encodeText(ctx context.Context, who *caller, text string, need 
 	if ids, ok := e.tokens.get(text, least); ok {
 		return ids, nil
 	}
-	ids, whole, err := e.tokenizer.encode(ctx, who, text, need, from)
+	ids, whole, err := e.tokenizer.encode(ctx, c, text, need, from)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func (e *Engine) encodeText(ctx context.Context, who *caller, text string, need 
 }
 
 // encodeCut returns at least need tokens of text from the end that mode keeps, and at most most; 0: no limit.
-func (e *Engine) encodeCut(ctx context.Context, who *caller, text string, need, most int, mode Truncation) ([]int32, error) {
+func (e *Engine) encodeCut(ctx context.Context, c *caller, text string, need, most int, mode Truncation) ([]int32, error) {
 	if most > 0 {
 		need = min(need, most)
 	}
@@ -86,7 +86,7 @@ func (e *Engine) encodeCut(ctx context.Context, who *caller, text string, need, 
 	if mode == TruncateLeft {
 		from = back
 	}
-	ids, err := e.encodeText(ctx, who, text, need, from)
+	ids, err := e.encodeText(ctx, c, text, need, from)
 	if most > 0 && len(ids) > most {
 		ids = mode.cut(ids, most)
 	}
@@ -99,7 +99,7 @@ const countedTokens = 1 << 14
 // encodePair tokenises the document of pair index and joins it with the query's tokens q, which are empty where the
 // template is of one text.
 func (e *Engine) encodePair(
-	ctx context.Context, who *caller, template *textTemplate, q []int32, document string, index int, options *Options,
+	ctx context.Context, c *caller, template *textTemplate, q []int32, document string, index int, options *Options,
 ) (sequence, error) {
 	if template == nil {
 		return sequence{}, fmt.Errorf("%w: tokenizer.json doesn't say how a text alone is put together", ErrTokenizer)
@@ -113,7 +113,7 @@ func (e *Engine) encodePair(
 	if mode == TruncateNever {
 		need = max(need, countedTokens)
 	}
-	d, err := e.encodeCut(ctx, who, document, need, options.MaxDocumentTokens, mode)
+	d, err := e.encodeCut(ctx, c, document, need, options.MaxDocumentTokens, mode)
 	if err != nil {
 		return sequence{}, err
 	}

@@ -20,7 +20,7 @@ type job struct {
 	timer     *trace.RequestTimer // nil unless it is recorded
 	err       error
 	settled   bool          // done was sent, or the caller stopped waiting
-	left      bool          // no caller waits for it: it is recycled once the scheduler holds nothing of it
+	abandoned bool          // no caller waits for it: it is recycled once the scheduler holds nothing of it
 	done      chan struct{} // has room for one
 }
 
@@ -56,7 +56,7 @@ func (j *job) settle(err error) {
 
 // release recycles the job, now or when the scheduler holds nothing of it.
 func (j *job) release() {
-	j.left = true
+	j.abandoned = true
 	if j.request.Idle() {
 		j.recycle()
 	}

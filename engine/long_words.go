@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// A page of Chinese is one word of a SentencePiece tokenizer, and its best pieces depend on all of it. longWords finds
-// them, and applies a charsmap. For other normalisers, and where the bounds of graphemes are unclear, the library is asked
-// for the normal form of one cluster at a time. No grapheme and no composition crosses the bounds of a cluster. Most
-// clusters are one character.
+// A page of Chinese is one word of a SentencePiece tokenizer, and its best pieces depend on all of it. longWordEncoder
+// finds them, and applies a charsmap. For other normalisers, and where the bounds of graphemes are unclear, the library
+// is asked for the normal form of one cluster at a time. No grapheme and no composition crosses the bounds of a
+// cluster. Most clusters are one character.
 
-// longWords encodes stretches without a place to cut, for a Unigram model after Metaspace.
-type longWords struct {
+// longWordEncoder encodes stretches without a place to cut, for a Unigram model after Metaspace.
+type longWordEncoder struct {
 	model    *unigram
 	charsmap *charsmap // nil: the library is asked for all clusters
 	splits   bool      // WhitespaceSplit comes first, so that white space is not kept
@@ -33,8 +33,8 @@ const (
 
 const metaspace = "▁"
 
-// newLongWords returns nil for tokenizers that longWords can't encode for.
-func newLongWords(normalizers, preTokenizers []stage, model *unigram, tokens func(string) []string) *longWords {
+// newLongWordEncoder returns nil for tokenizers that longWordEncoder can't encode for.
+func newLongWordEncoder(normalizers, preTokenizers []stage, model *unigram, tokens func(string) []string) *longWordEncoder {
 	n := len(preTokenizers)
 	if model == nil || n == 0 || n > 2 || preTokenizers[n-1].Type != "Metaspace" || n == 2 && preTokenizers[0].Type != "WhitespaceSplit" {
 		return nil
@@ -42,7 +42,7 @@ func newLongWords(normalizers, preTokenizers []stage, model *unigram, tokens fun
 	if scheme := preTokenizers[n-1].PrependScheme; scheme != "always" && scheme != "" || !orTrue(preTokenizers[n-1].AddPrefixSpace) {
 		return nil
 	}
-	w := &longWords{model: model, charsmap: newCharsmap(normalizers), splits: n == 2, prefix: metaspace}
+	w := &longWordEncoder{model: model, charsmap: newCharsmap(normalizers), splits: n == 2, prefix: metaspace}
 	normal := func(text string) string { return strings.Join(tokens(text), "") }
 	var ok bool
 	word := normal("a")
@@ -77,16 +77,16 @@ func newLongWords(normalizers, preTokenizers []stage, model *unigram, tokens fun
 var errNotClusters = &StretchError{}
 
 // encodeLongWords returns the token ids of a stretch, or at least the first need of them.
-func (t *tokenizer) encodeLongWords(ctx context.Context, who *caller, text string, need int) (ids []int32, whole bool, err error) {
+func (t *tokenizer) encodeLongWords(ctx context.Context, c *caller, text string, need int) (ids []int32, whole bool, err error) {
 	n, err := t.newNormal(text)
 	if err != nil {
 		return nil, false, err
 	}
 	s := search{model: t.long.model}
 	for {
-		part, last, err := n.next(ctx, t, who)
+		part, last, err := n.next(ctx, t, c)
 		if err == nil {
-			err = t.turns.wait(ctx, who, len(part))
+			err = t.turns.wait(ctx, c, len(part))
 		}
 		if err != nil {
 			return nil, false, err
@@ -106,7 +106,7 @@ func (t *tokenizer) encodeLongWords(ctx context.Context, who *caller, text strin
 		if last {
 			s.add("", true)
 		}
-		t.turns.done(who)
+		t.turns.done(c)
 		if last || len(s.ids) >= need {
 			return s.ids, last, nil
 		}

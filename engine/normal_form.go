@@ -14,16 +14,16 @@ const maxKnown = 1 << 16
 
 // normal reads a stretch as the model gets it, with ▁ for white space.
 type normal struct {
-	text   string            // not read yet
-	open   bool              // it begins in a cluster
-	known  map[string]string // clusters
-	one    []byte            // the normal form of a cluster
-	out    []byte            // the normal form that is not returned yet
-	spaces int               // pending ▁, which are written if text follows
-	begun  bool              // text came before them
-	odd    bool              // that text ends in white space that is no ▁
-	added  []string          // tokens that the library would find in the normal form
-	hold   int               // bytes at the end of out in which one of added may begin
+	text        string            // not read yet
+	inCluster   bool              // it begins in a cluster
+	known       map[string]string // clusters
+	clusterForm []byte            // the normal form of a cluster
+	out         []byte            // the normal form that is not returned yet
+	spaces      int               // pending ▁, which are written if text follows
+	begun       bool              // text came before them
+	endsInSpace bool              // that text ends in white space that is no ▁
+	added       []string          // tokens that the library would find in the normal form
+	heldBack    int               // bytes at the end of out in which one of added may begin
 }
 
 func (t *tokenizer) newNormal(text string) (*normal, error) {
@@ -39,28 +39,28 @@ func (t *tokenizer) newNormal(text string) (*normal, error) {
 	for i := range t.cuts.added {
 		if t.cuts.added[i].Normalized {
 			n.added = append(n.added, t.cuts.added[i].Content)
-			n.hold = max(n.hold, len(t.cuts.added[i].Content)-1)
+			n.heldBack = max(n.heldBack, len(t.cuts.added[i].Content)-1)
 		}
 	}
 	return n, nil
 }
 
 // next returns the next part of the normal form.
-func (n *normal) next(ctx context.Context, t *tokenizer, who *caller) (part string, last bool, err error) {
+func (n *normal) next(ctx context.Context, t *tokenizer, c *caller) (part string, last bool, err error) {
 	w := t.long
-	for left := len(n.text); n.text != "" && len(n.out) < maxPieceBytes+n.hold && left-len(n.text) < lookBytes; {
+	for left := len(n.text); n.text != "" && len(n.out) < maxPieceBytes+n.heldBack && left-len(n.text) < lookBytes; {
 		size, ends := clusterBytes(n.text, w.charsmap != nil)
 		cluster := n.text[:size]
 		switch {
 		case w.charsmap != nil && n.mapCluster(w, cluster, ends):
 		case w.charsmap == nil && strings.Trim(cluster, " ") == "":
 			n.addSpaces(w, size)
-		case n.open, !ends, size > maxPieceBytes, w.charsmap != nil && w.barrier == "" && !beginsAlone(cluster):
+		case n.inCluster, !ends, size > maxPieceBytes, w.charsmap != nil && w.barrier == "" && !beginsAlone(cluster):
 			return "", false, errNotClusters
 		default:
 			normal, ok := n.known[cluster]
 			if !ok {
-				if normal, err = t.normalCluster(ctx, who, cluster); err != nil {
+				if normal, err = t.normalCluster(ctx, c, cluster); err != nil {
 					return "", false, err
 				}
 				if len(n.known) >= maxKnown {
@@ -73,7 +73,7 @@ func (n *normal) next(ctx context.Context, t *tokenizer, who *caller) (part stri
 			}
 			n.add(w, normal)
 		}
-		n.open = !ends
+		n.inCluster = !ends
 		n.text = n.text[size:]
 	}
 	if last = n.text == ""; last {
@@ -88,7 +88,7 @@ func (n *normal) next(ctx context.Context, t *tokenizer, who *caller) (part stri
 	}
 	i := len(n.out)
 	if !last {
-		i = max(0, i-n.hold)
+		i = max(0, i-n.heldBack)
 		for i > 0 && i < len(n.out) && !utf8.RuneStart(n.out[i]) {
 			i--
 		}
@@ -99,7 +99,7 @@ func (n *normal) next(ctx context.Context, t *tokenizer, who *caller) (part stri
 }
 
 // add appends the normal form of a cluster.
-func (n *normal) add(w *longWords, text string) {
+func (n *normal) add(w *longWordEncoder, text string) {
 	for text != "" {
 		if rest, ok := strings.CutPrefix(text, metaspace); ok {
 			n.addSpaces(w, 1)
@@ -119,21 +119,21 @@ func (n *normal) add(w *longWords, text string) {
 		n.begun = true
 		n.out = append(n.out, text[:i]...)
 		r, _ := utf8.DecodeLastRuneInString(text[:i])
-		n.odd = unicode.IsSpace(r)
+		n.endsInSpace = unicode.IsSpace(r)
 		text = text[i:]
 	}
 }
 
-func (n *normal) addSpaces(w *longWords, more int) {
+func (n *normal) addSpaces(w *longWordEncoder, more int) {
 	if n.spaces += more; w.joins {
 		n.spaces = 1
 	}
 }
 
 // end appends the spaces at the end of the text, if they are kept.
-func (n *normal) end(w *longWords) error {
+func (n *normal) end(w *longWordEncoder) error {
 	switch {
-	case n.odd && w.last != lastKept, n.spaces > 0 && w.last == lastUnclear:
+	case n.endsInSpace && w.last != lastKept, n.spaces > 0 && w.last == lastUnclear:
 		return errNotClusters
 	case w.last == lastKept:
 		n.out = append(n.out, strings.Repeat(metaspace, n.spaces)...)
@@ -145,8 +145,8 @@ func (n *normal) end(w *longWords) error {
 // mapCluster adds a cluster, or a part of one, by the charsmap. It adds nothing and returns false if the result depends on
 // grapheme bounds that are unclear. The library looks a short grapheme up whole, and takes the first entry at its beginning. So
 // the bounds matter only at a character that begins an entry, unless that character certainly is or ends a grapheme.
-func (n *normal) mapCluster(w *longWords, cluster string, ends bool) bool {
-	n.one = n.one[:0]
+func (n *normal) mapCluster(w *longWordEncoder, cluster string, ends bool) bool {
+	n.clusterForm = n.clusterForm[:0]
 	for i, r := range cluster {
 		size := utf8.RuneLen(r)
 		bytes, normal, ok := w.charsmap.find(n.text[i:min(i+graphemeBytes, len(n.text))])
@@ -154,10 +154,10 @@ func (n *normal) mapCluster(w *longWords, cluster string, ends bool) bool {
 			return false
 		}
 		if bytes == 0 {
-			n.one = w.appendRune(n.one, r)
+			n.clusterForm = w.appendRune(n.clusterForm, r)
 			continue
 		}
-		first := i == 0 && !n.open
+		first := i == 0 && !n.inCluster
 		grapheme := size + extension(n.text[i+size:])
 		switch {
 		case strings.Contains(normal, metaspace):
@@ -170,20 +170,20 @@ func (n *normal) mapCluster(w *longWords, cluster string, ends bool) bool {
 			if bytes > grapheme {
 				return false
 			}
-			n.one = w.appendText(n.one, normal)
-			n.add(w, string(n.one))
+			n.clusterForm = w.appendText(n.clusterForm, normal)
+			n.add(w, string(n.clusterForm))
 			return true
 		default:
 			return false
 		}
-		n.one = w.appendText(n.one, normal)
+		n.clusterForm = w.appendText(n.clusterForm, normal)
 	}
-	n.add(w, string(n.one))
+	n.add(w, string(n.clusterForm))
 	return true
 }
 
 // appendText appends a part of a charsmap's normal form as the pre-tokeniser has it.
-func (w *longWords) appendText(out []byte, text string) []byte {
+func (w *longWordEncoder) appendText(out []byte, text string) []byte {
 	for _, r := range text {
 		out = w.appendRune(out, r)
 	}
@@ -191,7 +191,7 @@ func (w *longWords) appendText(out []byte, text string) []byte {
 }
 
 // appendRune appends a character of a charsmap's normal form as the pre-tokeniser has it.
-func (w *longWords) appendRune(out []byte, r rune) []byte {
+func (w *longWordEncoder) appendRune(out []byte, r rune) []byte {
 	if r == ' ' || w.splits && unicode.IsSpace(r) {
 		return append(out, metaspace...)
 	}
@@ -200,8 +200,8 @@ func (w *longWords) appendRune(out []byte, r rune) []byte {
 
 // normalCluster asks the library for a cluster's normal form. The cluster is between two letters, so that nothing is put
 // before it or stripped.
-func (t *tokenizer) normalCluster(ctx context.Context, who *caller, cluster string) (string, error) {
-	encoding, err := t.encodeWith(ctx, who, "a"+t.long.barrier+cluster+t.long.barrier+"a", false, tokenizers.WithReturnTokens())
+func (t *tokenizer) normalCluster(ctx context.Context, c *caller, cluster string) (string, error) {
+	encoding, err := t.encodeWith(ctx, c, "a"+t.long.barrier+cluster+t.long.barrier+"a", false, tokenizers.WithReturnTokens())
 	if err != nil {
 		return "", err
 	}

@@ -50,7 +50,7 @@ const (
 
 // encode returns the token ids of text without special tokens, or at least the first or the last need of them: a long
 // text is encoded piece by piece, and no further than that. whole says that these are all.
-func (t *tokenizer) encode(ctx context.Context, who *caller, text string, need int, from end) (ids []int32, whole bool, err error) {
+func (t *tokenizer) encode(ctx context.Context, c *caller, text string, need int, from end) (ids []int32, whole bool, err error) {
 	text = clean(text)
 	var pieces [][]int32
 	have := 0
@@ -60,7 +60,7 @@ func (t *tokenizer) encode(ctx context.Context, who *caller, text string, need i
 		if ctx.Err() != nil {
 			return nil, false, context.Cause(ctx)
 		}
-		got, whole, err := t.encodePiece(ctx, who, piece, need-have, from)
+		got, whole, err := t.encodePiece(ctx, c, piece, need-have, from)
 		if err != nil {
 			return nil, false, err
 		}
@@ -100,14 +100,14 @@ func (c *cutter) take(ctx context.Context, text string, size int, from end) (pie
 
 // encodePiece returns the token ids of a piece, or at least the first or the last need of them. The piece may be longer
 // than the library should get at once.
-func (t *tokenizer) encodePiece(ctx context.Context, who *caller, piece string, need int, from end) (ids []int32, whole bool, err error) {
+func (t *tokenizer) encodePiece(ctx context.Context, c *caller, piece string, need int, from end) (ids []int32, whole bool, err error) {
 	if t.cuts.kind == cutWords && len(piece) > minPieceBytes {
 		piece = t.cuts.words.compact(ctx, piece)
 	}
 	if len(piece) > 2*maxPieceBytes {
-		return t.encodeStretch(ctx, who, piece, need, from)
+		return t.encodeStretch(ctx, c, piece, need, from)
 	}
-	ids, err = t.call(ctx, who, piece)
+	ids, err = t.call(ctx, c, piece)
 	return ids, true, err
 }
 
@@ -119,9 +119,9 @@ func newStretchTurns() stretchTurns {
 }
 
 // encodeStretch is encodePiece for a piece that is longer than the library should get, as a rule.
-func (t *tokenizer) encodeStretch(ctx context.Context, who *caller, piece string, need int, from end) (ids []int32, whole bool, err error) {
+func (t *tokenizer) encodeStretch(ctx context.Context, c *caller, piece string, need int, from end) (ids []int32, whole bool, err error) {
 	limit, room := maxUncutBytes, t.stretches.short
-	var encode func(ctx context.Context, who *caller, text string, need int) (ids []int32, whole bool, err error)
+	var encode func(ctx context.Context, c *caller, text string, need int) (ids []int32, whole bool, err error)
 	switch {
 	case t.cuts.kind == cutClasses && t.joins:
 		limit, encode = maxStretchBytes, t.encodeWindows
@@ -134,7 +134,7 @@ func (t *tokenizer) encodeStretch(ctx context.Context, who *caller, piece string
 	if len(piece) > maxUncutBytes {
 		room = t.stretches.long
 	}
-	turn := &caller{client: who.client, weight: who.weight}
+	turn := &caller{client: c.client, weight: c.weight}
 	if err := room.wait(ctx, turn, len(piece)); err != nil {
 		return nil, false, err
 	}
@@ -143,7 +143,7 @@ func (t *tokenizer) encodeStretch(ctx context.Context, who *caller, piece string
 		if from == back {
 			need = all
 		}
-		ids, whole, err = encode(ctx, who, piece, need)
+		ids, whole, err = encode(ctx, c, piece, need)
 		if _, uncut := errors.AsType[*StretchError](err); !uncut {
 			return ids, whole, err
 		}
@@ -151,13 +151,13 @@ func (t *tokenizer) encodeStretch(ctx context.Context, who *caller, piece string
 			return nil, false, &StretchError{Bytes: len(piece), Limit: maxUncutBytes}
 		}
 	}
-	ids, err = t.call(ctx, who, piece)
+	ids, err = t.call(ctx, c, piece)
 	return ids, true, err
 }
 
 // call encodes one piece in the library.
-func (t *tokenizer) call(ctx context.Context, who *caller, text string) ([]int32, error) {
-	encoding, err := t.encodeWith(ctx, who, text, false)
+func (t *tokenizer) call(ctx context.Context, c *caller, text string) ([]int32, error) {
+	encoding, err := t.encodeWith(ctx, c, text, false)
 	if err != nil {
 		return nil, err
 	}
@@ -175,12 +175,12 @@ func (t *tokenizer) call(ctx context.Context, who *caller, text string) ([]int32
 
 // encodeWith calls the library when it is the caller's turn.
 func (t *tokenizer) encodeWith(
-	ctx context.Context, who *caller, text string, specialTokens bool, options ...tokenizers.EncodeOption,
+	ctx context.Context, c *caller, text string, specialTokens bool, options ...tokenizers.EncodeOption,
 ) (tokenizers.Encoding, error) {
-	if err := t.turns.wait(ctx, who, len(text)); err != nil {
+	if err := t.turns.wait(ctx, c, len(text)); err != nil {
 		return tokenizers.Encoding{}, err
 	}
-	defer t.turns.done(who)
+	defer t.turns.done(c)
 	return t.handle.EncodeWithOptions(text, specialTokens, options...), nil
 }
 

@@ -86,7 +86,7 @@ func (p *Pool) Load(ctx context.Context, name string, config ModelConfig) (*Mode
 		if placed {
 			return m, nil
 		}
-		if old, ok := m.become(e, &config); ok {
+		if old, ok := m.replaceEngine(e, &config); ok {
 			return m, closeEngine(old)
 		}
 		// The old model was unloaded meanwhile, and the name is free.
@@ -114,7 +114,7 @@ func (p *Pool) place(name string, e *Engine, config *ModelConfig) (m *Model, pla
 		return m, false, nil
 	}
 	m = &Model{pool: p, name: name, turn: make(chan struct{}, 1)}
-	m.become(e, config)
+	m.replaceEngine(e, config)
 	p.models[name] = m
 	return m, true, nil
 }
@@ -303,9 +303,9 @@ func (m *Model) engine(ctx context.Context) (*Engine, error) {
 	return e, nil
 }
 
-// become serves e and returns the engine served before, which may be nil. It does nothing for a model that is unloaded for
-// good.
-func (m *Model) become(e *Engine, config *ModelConfig) (old *Engine, ok bool) {
+// replaceEngine serves e and returns the engine served before, which may be nil. It does nothing for a model that is
+// unloaded for good.
+func (m *Model) replaceEngine(e *Engine, config *ModelConfig) (old *Engine, ok bool) {
 	m.turn <- struct{}{}
 	defer func() { <-m.turn }()
 	if m.gone.Load() {
@@ -337,12 +337,12 @@ func (m *Model) watch() {
 		m.idle = nil
 	}
 	if m.config.IdleAfter > 0 {
-		m.idle = time.AfterFunc(m.config.IdleAfter, m.rest)
+		m.idle = time.AfterFunc(m.config.IdleAfter, m.unloadIfIdle)
 	}
 }
 
-// rest unloads the model if it has been idle for long enough, and looks again later if not.
-func (m *Model) rest() {
+// unloadIfIdle unloads the model if it has been idle for long enough, and looks again later if not.
+func (m *Model) unloadIfIdle() {
 	m.turn <- struct{}{}
 	e := m.current.Load()
 	if m.gone.Load() || e == nil || m.idle == nil {

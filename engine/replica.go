@@ -42,8 +42,8 @@ func (r *replica) fail() {
 	r.device.core.Pause(r.queue, true)
 }
 
-// rest is called when no batch runs: a faulty backend may now be opened again.
-func (r *replica) rest() {
+// batchesEnded is called when no batch runs: a faulty backend may now be opened again.
+func (r *replica) batchesEnded() {
 	r.quiet.Broadcast()
 	if r.faulty && !r.reopening {
 		r.reopening = true

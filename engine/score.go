@@ -2,18 +2,21 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"math"
 	"slices"
 	"time"
 
+	"github.com/metalrank/metalrank/engine/backend"
+	"github.com/metalrank/metalrank/engine/reference"
 	"github.com/metalrank/metalrank/engine/trace"
 )
 
 // Pair is one query with one document, or one text alone.
 type Pair struct {
 	Query, Document string
-	// Alone scores Document by itself, as classifiers of single texts do. Query is not used.
-	Alone bool
+	// NoQuery scores Document by itself, as classifiers of single texts do. Query is not used.
+	NoQuery bool
 }
 
 // Options of one call. The zero value truncates on the right and applies the model's activation.
@@ -154,7 +157,7 @@ func (e *Engine) logits(ctx context.Context, pairs []Pair, options *Options, tim
 	if most := e.config.MaxClientBatch; most > 0 && len(pairs) > most {
 		return nil, Stats{}, &ValueError{Field: "pairs", Value: float64(len(pairs)), Max: float64(most)}
 	}
-	expected := e.expect(pairs, options)
+	expected := e.estimateTokens(pairs, options)
 	if err := e.enter(options.Client, expected); err != nil {
 		return nil, Stats{}, err
 	}
@@ -201,4 +204,34 @@ func widen(x []float32) []float64 {
 		y[i] = float64(v)
 	}
 	return y
+}
+
+// observedPairs is how many pairs Observe scores at a time, which keeps a call below the limits of the queue.
+const observedPairs = 64
+
+// Observe scores pairs on the reference backend, whichever backend config names, and calls f with the inputs of the model's
+// linear layers. f is called from one goroutine at a time, and must not keep the rows.
+func Observe(ctx context.Context, config Config, pairs []Pair, f func(layers []string, rows []float64, width int)) (err error) {
+	config.Backend, config.Precision, config.Replicas = BackendReference, "", 1
+	config.wrap = func(b backend.Backend) (backend.Backend, error) {
+		r, ok := b.(*reference.Backend)
+		if !ok {
+			panic("BUG: engine: the reference backend is another")
+		}
+		r.Observe(f)
+		return b, nil
+	}
+	e, err := Open(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.Close()) }()
+	for len(pairs) > 0 {
+		n := min(observedPairs, len(pairs))
+		if _, err := e.Score(ctx, pairs[:n], Options{RawScores: true}); err != nil {
+			return err
+		}
+		pairs = pairs[n:]
+	}
+	return nil
 }

@@ -32,8 +32,8 @@ func (e *Engine) Tokenize(ctx context.Context, text string, specialTokens bool, 
 	if len(text) > MaxTokenizeBytes {
 		return nil, fmt.Errorf("%w: a text of %d bytes, the limit is %d", ErrTokenizer, len(text), MaxTokenizeBytes)
 	}
-	who := &caller{client: options.Client, weight: options.ClientWeight}
-	tokens, before, err := e.tokenizer.specials(ctx, who, specialTokens)
+	c := &caller{client: options.Client, weight: options.ClientWeight}
+	tokens, before, err := e.tokenizer.specials(ctx, c, specialTokens)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func (e *Engine) Tokenize(ctx context.Context, text string, specialTokens bool, 
 		if len(piece) > maxUncutBytes {
 			return nil, &StretchError{Bytes: len(piece), Limit: maxUncutBytes}
 		}
-		encoding, err := e.tokenizer.encodeWith(ctx, who, piece, false, tokenDetails...)
+		encoding, err := e.tokenizer.encodeWith(ctx, c, piece, false, tokenDetails...)
 		if err != nil {
 			return nil, err
 		}
@@ -78,11 +78,11 @@ func complete(encoding *tokenizers.Encoding) bool {
 }
 
 // specials returns the special tokens round a text alone, and how many of them are before it.
-func (t *tokenizer) specials(ctx context.Context, who *caller, wanted bool) (tokens []Token, before int, err error) {
+func (t *tokenizer) specials(ctx context.Context, c *caller, wanted bool) (tokens []Token, before int, err error) {
 	if !wanted {
 		return nil, 0, nil
 	}
-	encoding, err := t.encodeWith(ctx, who, "", true, tokenDetails...)
+	encoding, err := t.encodeWith(ctx, c, "", true, tokenDetails...)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -22,8 +22,8 @@ type tokenizer struct {
 	maxLength int           // tokens in a pair, special tokens included, the checkpoint's limit
 	prompt    string        // comes before the query, or before a text alone
 	cuts      *cutter
-	joins     bool       // byte-pair encoding: see encodeWindows
-	long      *longWords // nil: it can't encode for this tokenizer
+	joins     bool             // byte-pair encoding: see encodeWindows
+	long      *longWordEncoder // nil: it can't encode for this tokenizer
 	turns     *turns
 	stretches stretchTurns
 	trims     bool // offsets leave out white space, as in byte-level tokenizers
@@ -45,7 +45,7 @@ func openTokenizer(checkpoint *weights.Checkpoint, specialTokensAsText bool) (*t
 	if err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
-	config, sentence := checkpoint.Config(), checkpoint.Sentence()
+	config, sentence := checkpoint.Config(), checkpoint.PairSettings()
 	t := &tokenizer{
 		turns:     newTurns(runtime.GOMAXPROCS(0)), // a call holds an operating-system thread
 		stretches: newStretchTurns(),
@@ -92,7 +92,7 @@ func (t *tokenizer) prepareCuts(file map[string]jsontext.Value, specialTokensAsT
 	t.cuts.literal = specialTokensAsText
 	t.cuts.addSpaces(func(text string) []uint32 { return t.handle.EncodeWithOptions(text, false).IDs })
 	model, err := newUnigram(file["model"])
-	t.long = newLongWords(normalizers, preTokenizers, model, func(text string) []string {
+	t.long = newLongWordEncoder(normalizers, preTokenizers, model, func(text string) []string {
 		return t.handle.EncodeWithOptions(text, false, tokenizers.WithReturnTokens()).Tokens
 	})
 	return err

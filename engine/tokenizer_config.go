@@ -72,7 +72,7 @@ func readTokenizerFiles(checkpoint *weights.Checkpoint) (*tokenizerFiles, error)
 	if err := optionalJSON(checkpoint, tokenizerConfigFile, &t.fields); err != nil {
 		return nil, err
 	}
-	over := checkpoint.Sentence().Tokenizer
+	over := checkpoint.PairSettings().Tokenizer
 	for key := range over {
 		if !slices.Contains(overridable, key) {
 			return nil, fmt.Errorf("sentence-transformers' tokenizer_args: %.80q is not supported, want one of %s",
@@ -186,7 +186,7 @@ func (t *tokenizerFiles) checkConfig() error {
 // refuseChat refuses a chat template where sentence-transformers joins the texts of a pair with it (infer_modalities in
 // base/modules/transformer.py of 6.2.0), which gives other scores than the pair as it is.
 func (t *tokenizerFiles) refuseChat(checkpoint *weights.Checkpoint) error {
-	if checkpoint.Sentence().PlainText {
+	if checkpoint.PairSettings().PlainText {
 		return nil
 	}
 	const why = "is not supported: sentence-transformers joins a pair's texts with it; remove it if the model was trained on pairs as they are"

@@ -11,25 +11,25 @@ import (
 // at the level of the last one that began a call. So a long text, which takes many calls, delays another request by about
 // one call.
 type turns struct {
-	mu      sync.Mutex
-	free    int                    // calls that may begin; guarded by mu
-	begun   float64                // had of the last client to begin a call; guarded by mu
-	clients map[string]*turnClient // with calls waiting or under way; guarded by mu
+	mu         sync.Mutex
+	free       int                    // calls that may begin; guarded by mu
+	startLevel float64                // served of the last client to begin a call; guarded by mu
+	clients    map[string]*turnClient // with calls waiting or under way; guarded by mu
 }
 
-// turnClient is the service that a client has had. All is guarded by the lock of its turns.
+// turnClient is the service that a client has got. All is guarded by the lock of its turns.
 type turnClient struct {
-	had     float64 // bytes by weight
-	begun   int     // caller.had of the last of its requests to begin a call
-	waiting []*turn
-	calls   int // waiting or under way
+	served     float64 // bytes by weight
+	startLevel int     // caller.served of the last of its requests to begin a call
+	waiting    []*turn
+	calls      int // waiting or under way
 }
 
 // caller is the request that a call is for.
 type caller struct {
 	client string
 	weight float64 // 0: 1
-	had    int     // bytes; guarded by the lock of the turns
+	served int     // bytes; guarded by the lock of the turns
 	known  bool    // it has waited before; guarded likewise
 }
 
@@ -43,22 +43,22 @@ type turn struct {
 func newTurns(calls int) *turns { return &turns{free: calls, clients: map[string]*turnClient{}} }
 
 // wait returns when a call for so many bytes may begin, or with ctx's error. The caller calls done after it.
-func (s *turns) wait(ctx context.Context, who *caller, bytes int) error {
+func (s *turns) wait(ctx context.Context, c *caller, bytes int) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
-	t := &turn{caller: who, bytes: bytes, begin: make(chan struct{})}
+	t := &turn{caller: c, bytes: bytes, begin: make(chan struct{})}
 	s.mu.Lock()
-	c := s.clients[who.client]
-	if c == nil {
-		c = &turnClient{had: s.begun, begun: who.had}
-		s.clients[who.client] = c
+	client := s.clients[c.client]
+	if client == nil {
+		client = &turnClient{served: s.startLevel, startLevel: c.served}
+		s.clients[c.client] = client
 	}
-	if !who.known {
-		who.known, who.had = true, c.begun
+	if !c.known {
+		c.known, c.served = true, client.startLevel
 	}
-	c.calls++
-	c.waiting = append(c.waiting, t)
+	client.calls++
+	client.waiting = append(client.waiting, t)
 	s.start()
 	s.mu.Unlock()
 	select {
@@ -68,33 +68,33 @@ func (s *turns) wait(ctx context.Context, who *caller, bytes int) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i := range c.waiting {
-		if c.waiting[i] == t {
-			c.waiting = append(c.waiting[:i], c.waiting[i+1:]...)
-			s.leave(who)
+	for i := range client.waiting {
+		if client.waiting[i] == t {
+			client.waiting = append(client.waiting[:i], client.waiting[i+1:]...)
+			s.leave(c)
 			return context.Cause(ctx)
 		}
 	}
 	s.free++ // it was admitted just as ctx ended
-	s.leave(who)
+	s.leave(c)
 	s.start()
 	return context.Cause(ctx)
 }
 
 // done ends a call.
-func (s *turns) done(who *caller) {
+func (s *turns) done(c *caller) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.free++
-	s.leave(who)
+	s.leave(c)
 	s.start()
 }
 
 // leave ends a call, and forgets a client that has no others. A client that comes back starts as a new one.
-func (s *turns) leave(who *caller) {
-	c := s.clients[who.client]
-	if c.calls--; c.calls == 0 {
-		delete(s.clients, who.client)
+func (s *turns) leave(c *caller) {
+	client := s.clients[c.client]
+	if client.calls--; client.calls == 0 {
+		delete(s.clients, c.client)
 	}
 }
 
@@ -103,25 +103,25 @@ func (s *turns) start() {
 	for s.free > 0 {
 		var next *turnClient
 		for _, c := range s.clients {
-			if len(c.waiting) > 0 && (next == nil || c.had < next.had) {
+			if len(c.waiting) > 0 && (next == nil || c.served < next.served) {
 				next = c
 			}
 		}
 		if next == nil {
 			return
 		}
-		s.begun = max(s.begun, next.had)
+		s.startLevel = max(s.startLevel, next.served)
 		least := 0
 		for i, t := range next.waiting {
-			if t.caller.had < next.waiting[least].caller.had {
+			if t.caller.served < next.waiting[least].caller.served {
 				least = i
 			}
 		}
 		t := next.waiting[least]
 		next.waiting = append(next.waiting[:least], next.waiting[least+1:]...)
-		next.begun = max(next.begun, t.caller.had)
-		t.caller.had += t.bytes
-		next.had += float64(t.bytes) / cmp.Or(t.caller.weight, 1)
+		next.startLevel = max(next.startLevel, t.caller.served)
+		t.caller.served += t.bytes
+		next.served += float64(t.bytes) / cmp.Or(t.caller.weight, 1)
 		s.free--
 		close(t.begin)
 	}

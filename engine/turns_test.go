@@ -25,12 +25,12 @@ func TestTurnsAreShared(t *testing.T) {
 			weight float64
 			calls  int
 		}{{"many", 1, 12}, {"few", 1, 2}, {"heavy", 2, 4}} {
-			who := &caller{client: c.client, weight: c.weight}
+			from := &caller{client: c.client, weight: c.weight}
 			for range c.calls {
 				go func() {
-					if s.wait(t.Context(), who, 100) == nil {
-						order = append(order, who.client)
-						s.done(who)
+					if s.wait(t.Context(), from, 100) == nil {
+						order = append(order, from.client)
+						s.done(from)
 					}
 				}()
 			}
@@ -64,17 +64,17 @@ func TestTurnsOfOneClient(t *testing.T) {
 			t.Fatal(err)
 		}
 		var order []*caller
-		call := func(who *caller) {
+		call := func(c *caller) {
 			go func() {
-				if s.wait(t.Context(), who, 100) == nil {
-					order = append(order, who)
-					s.done(who)
+				if s.wait(t.Context(), c, 100) == nil {
+					order = append(order, c)
+					s.done(c)
 				}
 			}()
 		}
-		for _, who := range long {
+		for _, c := range long {
 			for range 10 {
-				call(who)
+				call(c)
 			}
 		}
 		synctest.Wait()
@@ -123,18 +123,18 @@ func TestTurnsUnderLoad(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range 50 {
 		group.Go(func() {
-			who := &caller{client: fmt.Sprint(i % 7), weight: float64(1 + i%3)}
+			c := &caller{client: fmt.Sprint(i % 7), weight: float64(1 + i%3)}
 			for j := range 200 {
 				ctx, cancel := context.WithCancel(t.Context())
 				if (i+j)%5 == 0 {
 					go cancel()
 				}
-				if s.wait(ctx, who, 1+j) == nil {
+				if s.wait(ctx, c, 1+j) == nil {
 					if n := running.Add(1); n > room {
 						t.Errorf("%d calls at once", n)
 					}
 					running.Add(-1)
-					s.done(who)
+					s.done(c)
 				}
 				cancel()
 			}

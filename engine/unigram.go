@@ -16,12 +16,12 @@ import (
 // unigram finds the best pieces of a long word as models/unigram/model.rs of the Rust library does, with the same sums in
 // the same order, so that ties fall the same way. It takes 5 bytes of memory a byte of text, the library a hundred.
 type unigram struct {
-	nodes   []trieNode // the root first
-	scores  []float64  // by id
-	lengths []int32    // by id, in bytes
-	unk     int32
-	least   float64 // the score of a character that is no piece
-	longest int     // bytes of a piece, or of a character
+	nodes        []trieNode // the root first
+	scores       []float64  // by id
+	lengths      []int32    // by id, in bytes
+	unk          int32
+	unknownScore float64 // the score of a character that is no piece
+	longest      int     // bytes of a piece, or of a character
 }
 
 // trieNode is the end of a prefix that pieces have. Its children are one after another, by label.
@@ -46,7 +46,7 @@ func newUnigram(data jsontext.Value) (*unigram, error) {
 	if json.Unmarshal(data, &m) != nil || m.Type != "Unigram" || m.Unk == nil || m.ByteFallback {
 		return nil, nil //nolint:nilerr // the library reports the errors of the file
 	}
-	u := &unigram{unk: *m.Unk, least: math.Inf(1), longest: utf8.UTFMax}
+	u := &unigram{unk: *m.Unk, unknownScore: math.Inf(1), longest: utf8.UTFMax}
 	ids := make([]int32, len(m.Vocab))
 	pieces := make([]string, len(m.Vocab))
 	for i, entry := range m.Vocab {
@@ -58,12 +58,12 @@ func newUnigram(data jsontext.Value) (*unigram, error) {
 			return nil, fmt.Errorf("vocab[%d]: %w", i, err)
 		}
 		u.scores = append(u.scores, score)
-		u.least = min(u.least, score)
+		u.unknownScore = min(u.unknownScore, score)
 		ids[i] = int32(i)
 		u.lengths = append(u.lengths, int32(len(pieces[i])))
 		u.longest = max(u.longest, len(pieces[i]))
 	}
-	u.least -= unkPenalty
+	u.unknownScore -= unkPenalty
 	slices.SortStableFunc(ids, func(a, b int32) int {
 		switch {
 		case pieces[a] < pieces[b]:
@@ -128,16 +128,16 @@ func (u *unigram) find(text []byte) (id int32, ok bool) {
 	return u.nodes[n].id, u.nodes[n].id >= 0
 }
 
-// way is the last piece on the best way to a place of a word: its id, or for a character that is no piece, its bytes,
-// negated. At a place with noWay no piece ends.
-type way int32
+// lastPiece is the last piece on the best way to a place of a word: its id, or for a character that is no piece, its bytes,
+// negated. At a place that is unreachable no piece ends.
+type lastPiece int32
 
-const noWay way = math.MinInt32
+const unreachable lastPiece = math.MinInt32
 
 // isUnknown says whether w is the unknown token.
-func (u *unigram) isUnknown(w way) bool { return w < 0 && w != noWay || int32(w) == u.unk }
+func (u *unigram) isUnknown(w lastPiece) bool { return w < 0 && w != unreachable || int32(w) == u.unk }
 
-func (u *unigram) length(w way) int {
+func (u *unigram) length(w lastPiece) int {
 	if w < 0 {
 		return -int(w)
 	}
@@ -147,14 +147,14 @@ func (u *unigram) length(w way) int {
 // search finds the best pieces of a word, which comes in parts. Where no piece crosses a place, the tokens before it are
 // final and are settled. The score of a place counts until the search has left the place.
 type search struct {
-	model  *unigram
-	word   []byte    // the part that is not settled
-	ways   []way     // by place, one more than word has bytes
-	scores []float64 // a ring, by place: it covers the ends of all pieces that begin at the search's place
-	at     int       // the next place to go on from
-	reach  int       // the last place that a piece ends at
-	ids    []int32   // of the settled part
-	open   bool      // ids end with unknown characters, and more of them may follow
+	model       *unigram
+	word        []byte      // the part that is not settled
+	lastPieces  []lastPiece // by place, one more than word has bytes
+	scores      []float64   // a ring, by place: it covers the ends of all pieces that begin at the search's place
+	at          int         // the next place to go on from
+	reach       int         // the last place that a piece ends at
+	ids         []int32     // of the settled part
+	endsUnknown bool        // ids end with unknown characters, and more of them may follow
 }
 
 // settleBytes is the least part of a word that is settled.
@@ -162,8 +162,8 @@ const settleBytes = 4 << 10
 
 // add takes a part of the word. After the last part, add begins another word.
 func (s *search) add(part string, last bool) {
-	if len(s.ways) == 0 {
-		s.ways = append(s.ways, noWay)
+	if len(s.lastPieces) == 0 {
+		s.lastPieces = append(s.lastPieces, unreachable)
 		if s.scores == nil {
 			s.scores = make([]float64, s.model.longest+1)
 		}
@@ -171,7 +171,7 @@ func (s *search) add(part string, last bool) {
 	}
 	s.word = append(s.word, part...)
 	for range len(part) {
-		s.ways = append(s.ways, noWay)
+		s.lastPieces = append(s.lastPieces, unreachable)
 	}
 	for s.at < len(s.word) && (last || len(s.word)-s.at >= s.model.longest) {
 		if s.at == s.reach && s.at >= settleBytes && s.maySettle() {
@@ -181,7 +181,7 @@ func (s *search) add(part string, last bool) {
 	}
 	if last {
 		s.ids = s.back(len(s.word))
-		*s = search{model: s.model, ids: s.ids, word: s.word[:0], ways: s.ways[:0], scores: s.scores}
+		*s = search{model: s.model, ids: s.ids, word: s.word[:0], lastPieces: s.lastPieces[:0], scores: s.scores}
 	}
 }
 
@@ -200,19 +200,19 @@ func (s *search) step() {
 			break
 		}
 		if id := u.nodes[n].id; id >= 0 {
-			s.try(j+1, way(id), score+u.scores[id])
+			s.try(j+1, lastPiece(id), score+u.scores[id])
 			single = single || j+1 == i+size
 		}
 	}
 	if !single {
-		s.try(i+size, way(-size), score+u.least)
+		s.try(i+size, lastPiece(-size), score+u.unknownScore)
 	}
 	s.at += size
 }
 
-func (s *search) try(to int, w way, score float64) {
-	if s.ways[to] == noWay || score > *s.score(to) {
-		s.ways[to] = w
+func (s *search) try(to int, w lastPiece, score float64) {
+	if s.lastPieces[to] == unreachable || score > *s.score(to) {
+		s.lastPieces[to] = w
 		*s.score(to) = score
 	}
 	s.reach = max(s.reach, to)
@@ -222,20 +222,20 @@ func (s *search) try(to int, w way, score float64) {
 // may be a piece if they are few.
 func (s *search) maySettle() bool {
 	u, i := s.model, s.at
-	for i > 0 && u.isUnknown(s.ways[i]) && s.at-i <= u.longest {
-		i -= u.length(s.ways[i])
+	for i > 0 && u.isUnknown(s.lastPieces[i]) && s.at-i <= u.longest {
+		i -= u.length(s.lastPieces[i])
 	}
-	return i == s.at || s.at-i > u.longest || i == 0 && s.open
+	return i == s.at || s.at-i > u.longest || i == 0 && s.endsUnknown
 }
 
 // settle appends the tokens before the search's place to ids, and forgets the word up to there.
 func (s *search) settle() {
 	score := *s.score(s.at)
 	s.ids = s.back(s.at)
-	s.open = s.model.isUnknown(s.ways[s.at])
-	s.ways[s.at] = noWay
+	s.endsUnknown = s.model.isUnknown(s.lastPieces[s.at])
+	s.lastPieces[s.at] = unreachable
 	s.word = s.word[:copy(s.word, s.word[s.at:])]
-	s.ways = s.ways[:copy(s.ways, s.ways[s.at:])]
+	s.lastPieces = s.lastPieces[:copy(s.lastPieces, s.lastPieces[s.at:])]
 	s.at, s.reach = 0, 0
 	*s.score(0) = score
 }
@@ -244,16 +244,16 @@ func (s *search) settle() {
 func (s *search) back(to int) []int32 {
 	u, begin, unknown := s.model, len(s.ids), 0 // unknown is where a run of unknown characters ends
 	for i := to; i > 0; {
-		w := s.ways[i]
+		w := s.lastPieces[i]
 		at := i - u.length(w)
 		id := int32(w)
 		if u.isUnknown(w) {
 			unknown = max(unknown, i)
-			if at > 0 && u.isUnknown(s.ways[at]) {
+			if at > 0 && u.isUnknown(s.lastPieces[at]) {
 				i = at
 				continue
 			}
-			if at == 0 && s.open {
+			if at == 0 && s.endsUnknown {
 				break // they belong to the token before
 			}
 			id = u.unk

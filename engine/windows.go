@@ -33,7 +33,7 @@ func joins(model jsontext.Value) bool {
 // windows encodes a stretch.
 type windows struct {
 	tokenizer *tokenizer
-	who       *caller
+	caller    *caller
 	text      string
 	known     map[string]tokenizers.Encoding // of windows: a line of dashes has the same ones again and again
 }
@@ -56,8 +56,8 @@ func (w *window) stop(i int) int  { return w.at + int(w.tokens.Offsets[i][1]) }
 func (w *window) apart(i int) bool { return i > 0 && w.stop(i-1) <= w.start(i) }
 
 // encodeWindows returns the token ids of a stretch, or at least the first need of them.
-func (t *tokenizer) encodeWindows(ctx context.Context, who *caller, text string, need int) (ids []int32, whole bool, err error) {
-	s := &windows{tokenizer: t, who: who, text: text, known: map[string]tokenizers.Encoding{}}
+func (t *tokenizer) encodeWindows(ctx context.Context, c *caller, text string, need int) (ids []int32, whole bool, err error) {
+	s := &windows{tokenizer: t, caller: c, text: text, known: map[string]tokenizers.Encoding{}}
 	w, err := s.window(ctx, 0)
 	for {
 		if err != nil {
@@ -101,7 +101,7 @@ func (s *windows) window(ctx context.Context, at int) (*window, error) {
 		return w, nil
 	}
 	var err error
-	w.tokens, err = s.tokenizer.encodeWith(ctx, s.who, part, false, tokenizers.WithReturnOffsets())
+	w.tokens, err = s.tokenizer.encodeWith(ctx, s.caller, part, false, tokenizers.WithReturnOffsets())
 	if err == nil && len(w.tokens.Offsets) != len(w.tokens.IDs) {
 		err = ErrTokenizer
 	}

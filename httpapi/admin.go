@@ -38,7 +38,7 @@ func (s *Server) NewAdmin(config AdminConfig) *Admin {
 				f.write(&ctx.Response)
 			}
 		},
-		Logger: printfLogger{s.logger, &s.lines}, ReadTimeout: s.config.ReadTimeout, WriteTimeout: s.config.WriteTimeout,
+		Logger: printfLogger{s.logger, &s.logLimit}, ReadTimeout: s.config.ReadTimeout, WriteTimeout: s.config.WriteTimeout,
 		IdleTimeout: s.config.IdleTimeout, ReadBufferSize: maxHeaderBytes, GetOnly: true, CloseOnShutdown: true,
 		NoDefaultServerHeader: true, NoDefaultContentType: true, SecureErrorLogMessage: true,
 	}}

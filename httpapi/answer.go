@@ -18,11 +18,11 @@ type runner func(ctx context.Context, model *served, c *call, w *writer) (engine
 
 // endpoint describes how a path handles a body.
 type endpoint struct {
-	form  form
-	check func(*call) *failure // validates the body as a whole
-	run   runner
-	plain bool // the answer has no scores
-	vllm  bool // bodies with documents or pairs are in vLLM's dialect; see setScale
+	form     form
+	check    func(*call) *failure // validates the body as a whole
+	run      runner
+	noScores bool // the answer has no scores
+	vllm     bool // bodies with documents or pairs are in vLLM's dialect; see setScale
 }
 
 // serve returns the handler of an endpoint.
@@ -31,27 +31,27 @@ func (s *Server) serve(e endpoint) handler {
 		if f := checkHeader(&ctx.Request.Header); f != nil {
 			return f
 		}
-		who := accessOf(ctx)
-		share := &share{budget: s.budget}
-		if who != nil {
-			share.client = who.client
+		grant := grantOf(ctx)
+		memory := &reservation{budget: s.budget}
+		if grant != nil {
+			memory.client = grant.client
 		}
-		defer settleLater(ctx, share)
-		packed, f := s.readBody(ctx, share)
+		defer releaseWhenWritten(ctx, memory)
+		packed, f := s.readBody(ctx, memory)
 		if f != nil {
 			return f
 		}
 		defer packed.free()
-		if f := who.enter(); f != nil {
+		if f := grant.enter(); f != nil {
 			return f
 		}
-		defer who.leave()
-		if !s.places.take(s.config.MaxConcurrentRequests) {
+		defer grant.leave()
+		if !s.slots.acquire(s.config.MaxConcurrentRequests) {
 			return failf(kindOverloaded, "the server is overloaded: %d requests are under way, which is the limit",
 				s.config.MaxConcurrentRequests)
 		}
-		defer s.places.give()
-		if !e.plain {
+		defer s.slots.release()
+		if !e.noScores {
 			if f := s.full(clientOf(ctx)); f != nil {
 				return f
 			}
@@ -64,21 +64,21 @@ func (s *Server) serve(e endpoint) handler {
 	}
 }
 
-// settleLater gives back a request's memory. The bytes of a long answer stay counted until it has been written: clients
-// that read slowly, or not at all, must not make the server hold any number of answers.
-func settleLater(ctx *fasthttp.RequestCtx, share *share) {
+// releaseWhenWritten gives back a request's memory. The bytes of a long answer stay counted until it has been written:
+// clients that read slowly, or not at all, must not make the server hold any number of answers.
+func releaseWhenWritten(ctx *fasthttp.RequestCtx, memory *reservation) {
 	bytes, conn := len(ctx.Response.Body()), framedOf(ctx.Conn())
 	if bytes <= firstBytes || conn == nil {
-		share.keep(0)
+		memory.keep(0)
 		return
 	}
-	conn.settle() // of the previous request on the connection
-	share.keep(int64(bytes))
-	conn.owed.Store(share)
+	conn.releaseWritten() // of the previous request on the connection
+	memory.keep(int64(bytes))
+	conn.unwritten.Store(memory)
 }
 
 // decodeBody unpacks and decodes a body. It frees the body's buffers; only the texts in the call stay.
-func (s *Server) decodeBody(request *fasthttp.Request, packed *intake, e *endpoint) (*call, *failure) {
+func (s *Server) decodeBody(request *fasthttp.Request, packed *bodyBuffer, e *endpoint) (*call, *failure) {
 	body, f := s.unpack(request, packed)
 	if f != nil {
 		return nil, f
@@ -100,26 +100,26 @@ func (s *Server) decodeBody(request *fasthttp.Request, packed *intake, e *endpoi
 
 func (s *Server) answer(ctx *fasthttp.RequestCtx, e *endpoint, c *call) *failure {
 	// text-embeddings-inference ignores `model`.
-	model, f := s.pick(c.model, c.list.name == "texts")
+	model, f := s.pick(c.model, c.documents.name == "texts")
 	if f != nil {
 		return f
 	}
 	setScale(c, e.vllm)
-	if s.config.NoAutoTruncate && !c.truncation && c.list.ofTEI() {
+	if s.config.NoAutoTruncate && !c.truncation && c.documents.ofTEI() {
 		c.options.Truncation = engine.TruncateNever
 	}
 	if s.config.AlwaysTruncate && c.options.Truncation == engine.TruncateNever {
 		c.options.Truncation = engine.TruncateRight
 	}
-	who := accessOf(ctx)
-	if who != nil {
-		c.options.Client, c.options.ClientWeight = who.name, who.share
+	grant := grantOf(ctx)
+	if grant != nil {
+		c.options.Client, c.options.ClientWeight = grant.name, grant.share
 	}
-	waiting, f := s.newWait(ctx)
+	rc, f := s.newRequestContext(ctx)
 	if f != nil {
 		return f
 	}
-	defer waiting.end()
+	defer rc.end()
 	w := newWriter()
 	sending := false // the response reads from w and frees it once sent
 	defer func() {
@@ -129,7 +129,7 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx, e *endpoint, c *call) *failure
 	}()
 	trace := traceOf(ctx)
 	trace.decode()
-	stats, err := e.run(waiting.Context, model, c, w)
+	stats, err := e.run(rc.Context, model, c, w)
 	if err != nil {
 		if errors.Is(err, context.Canceled) && s.life.Err() != nil {
 			return failf(kindUnhealthy, "the server is stopping")
@@ -141,13 +141,13 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx, e *endpoint, c *call) *failure
 	}
 	trace.score(model, c, stats)
 	took := time.Since(readAt(ctx))
-	if !e.plain {
+	if !e.noScores {
 		s.metrics.te.scored(c, stats, took)
-		who.scored(c, stats)
+		grant.scored(c, stats)
 	}
 	setComputeHeaders(&ctx.Response.Header, model, c, stats, took)
 	ctx.Response.Header.SetContentType(contentTypeJSON)
-	if sending = w.held != nil && sendHeld(ctx, w); !sending {
+	if sending = w.release != nil && streamBody(ctx, w); !sending {
 		setBody(ctx, w.buffer)
 	}
 	return nil
@@ -214,6 +214,6 @@ func setComputeHeaders(header *fasthttp.ResponseHeader, model *served, c *call, 
 	set("X-Tokenization-Time", stats.Tokenize.Milliseconds())
 	set("X-Queue-Time", stats.Wait.Milliseconds())
 	set("X-Inference-Time", stats.Compute.Milliseconds())
-	set("X-Compute-Characters", int64(c.characters+c.queryCharacters*(len(c.list.texts)-1)))
+	set("X-Compute-Characters", int64(c.characters+c.queryCharacters*(len(c.documents.texts)-1)))
 	set("X-Compute-Tokens", int64(stats.Tokens))
 }

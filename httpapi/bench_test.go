@@ -42,7 +42,7 @@ func BenchmarkDecode(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				c, f := decode(body, rerankForm, l)
-				if f != nil || len(c.list.texts) != 8 {
+				if f != nil || len(c.documents.texts) != 8 {
 					b.Fatal(f)
 				}
 			}

@@ -3,30 +3,31 @@ package httpapi
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // budget bounds the memory of the bodies of all requests in flight: as received, as decompressed, and as decoded texts.
 // Large requests may not have all of it, so that they never keep small ones out. Requests that do not fit wait in order
-// of arrival. Slow readers of large bodies are evicted to make room for them.
+// of arrival. Slow uploads of large bodies are evicted to make room for them.
 type budget struct {
 	all, large int64 // bytes
 	trimmer    *trimmer
 
 	mu      sync.Mutex
-	used    int64              // guarded by mu; bytes
-	waiters []*budgetWaiter    // guarded by mu; in the order of their arrival
-	readers map[*share]*reader // guarded by mu; those of large bodies, which can be evicted
+	used    int64                    // guarded by mu; bytes
+	waiters []*budgetWaiter          // guarded by mu; in the order of their arrival
+	uploads map[*reservation]*upload // guarded by mu; those of large bodies, which can be evicted
 }
 
 const (
-	// smallShare is the most bytes that a small request has.
-	smallShare = 256 << 10
+	// smallReservation is the most bytes that a small request has.
+	smallReservation = 256 << 10
 	// budgetWait is how long a request waits for a part of the budget.
 	budgetWait = 500 * time.Millisecond
-	// budgetLook is how often a waiting request looks for slow readers.
+	// budgetLook is how often a waiting request looks for slow uploads.
 	budgetLook = 100 * time.Millisecond
-	// slowAfter is the age from which a reader may count as slow. It does if, at its speed, it would need more than
+	// slowAfter is the age from which an upload may count as slow. It does if, at its speed, it would need more than
 	// slowRest for the rest.
 	slowAfter = 250 * time.Millisecond
 	slowRest  = time.Second
@@ -35,25 +36,25 @@ const (
 // newBudget returns a budget with room for the largest body three times: packed, unpacked, and as texts.
 func newBudget(maxBodyBytes int, trimmer *trimmer) *budget {
 	all := max(64<<20, 6*int64(maxBodyBytes))
-	return &budget{all: all, large: all / 4 * 3, trimmer: trimmer, readers: map[*share]*reader{}}
+	return &budget{all: all, large: all / 4 * 3, trimmer: trimmer, uploads: map[*reservation]*upload{}}
 }
 
-// share is a request's part of the budget. It is used by one goroutine at a time.
-type share struct {
+// reservation is a request's part of the budget. It is used by one goroutine at a time.
+type reservation struct {
 	*budget
 	client  *client // nil: there are no keys
 	bytes   int64   // guarded by the budget's mu
-	evicted bool    // guarded by the budget's mu; its reader was evicted
+	evicted bool    // guarded by the budget's mu; its upload was evicted
 }
 
 type budgetWaiter struct {
-	*share
+	*reservation
 	bytes   int64
 	granted chan struct{}
 }
 
-// reader is the progress of a body that is being received.
-type reader struct {
+// upload is the progress of a body that is being received.
+type upload struct {
 	begun    time.Time
 	whole    int // bytes
 	received interface{ len() int }
@@ -61,17 +62,17 @@ type reader struct {
 }
 
 // take takes more bytes. If they are not free, it waits for budgetWait at most, and then fails.
-func (s *share) take(bytes int64) *failure {
-	s.mu.Lock()
-	if s.fits(bytes) {
-		s.add(bytes)
-		s.mu.Unlock()
+func (r *reservation) take(bytes int64) *failure {
+	r.mu.Lock()
+	if r.fits(bytes) {
+		r.add(bytes)
+		r.mu.Unlock()
 		return nil
 	}
-	w := &budgetWaiter{s, bytes, make(chan struct{})}
-	s.waiters = append(s.waiters, w)
-	s.evict(time.Now())
-	s.mu.Unlock()
+	w := &budgetWaiter{r, bytes, make(chan struct{})}
+	r.waiters = append(r.waiters, w)
+	r.evict(time.Now())
+	r.mu.Unlock()
 	return w.wait()
 }
 
@@ -106,36 +107,36 @@ func (w *budgetWaiter) giveUp() *failure {
 		w.used, w.all)
 }
 
-// fits tells whether a share may have so many more bytes now. The caller holds mu.
-func (s *share) fits(bytes int64) bool {
-	if s.bytes+bytes <= smallShare {
-		return s.used+bytes <= s.all
+// fits tells whether a reservation may have so many more bytes now. The caller holds mu.
+func (r *reservation) fits(bytes int64) bool {
+	if r.bytes+bytes <= smallReservation {
+		return r.used+bytes <= r.all
 	}
-	if s.client != nil && s.client.bytes > s.bytes && s.client.bytes+bytes > s.large/2 {
+	if r.client != nil && r.client.bytes > r.bytes && r.client.bytes+bytes > r.large/2 {
 		return false // leaves room for other clients
 	}
-	return s.used+bytes <= s.large
+	return r.used+bytes <= r.large
 }
 
-// add counts bytes that a share takes, or gives back if negative. The caller holds mu.
-func (s *share) add(bytes int64) {
-	s.bytes += bytes
-	s.used += bytes
-	s.trimmer.add(bytes)
-	if s.client != nil {
-		s.client.bytes += bytes
+// add counts bytes that a reservation takes, or gives back if negative. The caller holds mu.
+func (r *reservation) add(bytes int64) {
+	r.bytes += bytes
+	r.used += bytes
+	r.trimmer.add(bytes)
+	if r.client != nil {
+		r.client.bytes += bytes
 	}
 }
 
 // keep gives back all but so many bytes, and grants the room to waiting requests.
-func (s *share) keep(bytes int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.bytes <= bytes {
+func (r *reservation) keep(bytes int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.bytes <= bytes {
 		return
 	}
-	s.add(bytes - s.bytes)
-	s.waiters = slices.DeleteFunc(s.waiters, func(w *budgetWaiter) bool {
+	r.add(bytes - r.bytes)
+	r.waiters = slices.DeleteFunc(r.waiters, func(w *budgetWaiter) bool {
 		if !w.fits(w.bytes) {
 			return false
 		}
@@ -145,41 +146,59 @@ func (s *share) keep(bytes int64) {
 	})
 }
 
-// reading registers the reader of the body; nil removes it.
-func (s *share) reading(r *reader) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if r == nil {
-		delete(s.readers, s)
+// receiving registers the upload of the body; nil removes it.
+func (r *reservation) receiving(u *upload) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if u == nil {
+		delete(r.uploads, r)
 		return
 	}
-	s.readers[s] = r
+	r.uploads[r] = u
 }
 
-// wasEvicted tells whether the reader was evicted.
-func (s *share) wasEvicted() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.evicted
+// wasEvicted tells whether the upload was evicted.
+func (r *reservation) wasEvicted() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.evicted
 }
 
-// evict ends the slowest reader, if that one is slow. Waiting requests call it. The caller holds mu.
+// evict ends the slowest upload, if that one is slow. Waiting requests call it. The caller holds mu.
 func (b *budget) evict(now time.Time) {
 	var (
-		slowest *share
+		slowest *reservation
 		longest = slowRest
 	)
-	for s, r := range b.readers {
-		took, received := now.Sub(r.begun), r.received.len()
-		if took < slowAfter || s.evicted || s.bytes <= smallShare {
+	for r, u := range b.uploads {
+		took, received := now.Sub(u.begun), u.received.len()
+		if took < slowAfter || r.evicted || r.bytes <= smallReservation {
 			continue
 		}
-		if rest := time.Duration(float64(took) * float64(r.whole-received) / float64(max(1, received))); rest > longest {
-			slowest, longest = s, rest
+		if rest := time.Duration(float64(took) * float64(u.whole-received) / float64(max(1, received))); rest > longest {
+			slowest, longest = r, rest
 		}
 	}
 	if slowest != nil {
 		slowest.evicted = true
-		_ = b.readers[slowest].conn.SetReadDeadline(time.Unix(1, 0)) // on an error the reader goes on
+		_ = b.uploads[slowest].conn.SetReadDeadline(time.Unix(1, 0)) // on an error the upload goes on
 	}
 }
+
+// slots bound the number of requests in flight. The zero value is free.
+type slots struct{ used atomic.Int64 }
+
+// acquire takes a slot, unless limit are taken.
+func (p *slots) acquire(limit int) bool {
+	for {
+		taken := p.used.Load()
+		if taken >= int64(limit) {
+			return false
+		}
+		if p.used.CompareAndSwap(taken, taken+1) {
+			return true
+		}
+	}
+}
+
+func (p *slots) release() { p.used.Add(-1) }

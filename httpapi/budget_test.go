@@ -23,15 +23,15 @@ import (
 func TestBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBudget(1, &trimmer{})
-		full, small, more := &share{budget: b}, &share{budget: b}, &share{budget: b}
+		full, small, more := &reservation{budget: b}, &reservation{budget: b}, &reservation{budget: b}
 		if f := full.take(b.large); f != nil {
 			t.Fatal(f.message)
 		}
-		if f := small.take(smallShare); f != nil {
+		if f := small.take(smallReservation); f != nil {
 			t.Fatal(f.message)
 		}
 		begin := time.Now()
-		f := more.take(smallShare + 1)
+		f := more.take(smallReservation + 1)
 		if f == nil || f.kind != kindOverloaded || time.Since(begin) != budgetWait {
 			t.Fatalf("one too many: %v after %v", f, time.Since(begin))
 		}
@@ -40,13 +40,13 @@ func TestBudget(t *testing.T) {
 			full.keep(1000)
 		}()
 		begin = time.Now()
-		if f := more.take(smallShare + 1); f != nil || time.Since(begin) != budgetWait/2 {
+		if f := more.take(smallReservation + 1); f != nil || time.Since(begin) != budgetWait/2 {
 			t.Fatalf("one that waits: %v after %v", f, time.Since(begin))
 		}
-		if want := int64(1000 + 2*smallShare + 1); b.used != want {
+		if want := int64(1000 + 2*smallReservation + 1); b.used != want {
 			t.Errorf("%d bytes are used, want %d", b.used, want)
 		}
-		for _, s := range []*share{full, small, more} {
+		for _, s := range []*reservation{full, small, more} {
 			s.keep(0)
 		}
 		if b.used != 0 || len(b.waiters) != 0 {
@@ -60,11 +60,11 @@ func TestBudgetClients(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBudget(1, &trimmer{})
 		anne, ben := &client{name: "anne"}, &client{name: "ben"}
-		first, second, other := &share{budget: b, client: anne}, &share{budget: b, client: anne}, &share{budget: b, client: ben}
+		first, second, other := &reservation{budget: b, client: anne}, &reservation{budget: b, client: anne}, &reservation{budget: b, client: ben}
 		if f := first.take(b.large / 2); f != nil {
 			t.Fatal(f.message)
 		}
-		if f := second.take(smallShare + 1); f == nil {
+		if f := second.take(smallReservation + 1); f == nil {
 			t.Error("the client has more than half")
 		}
 		if f := other.take(b.large / 2); f != nil {
@@ -79,11 +79,11 @@ func TestEvict(t *testing.T) {
 		b := newBudget(1, &trimmer{})
 		var stopped [3]atomic.Bool
 		for i, received := range []int{900, 10, 500} { // of 1000, after a second
-			s := &share{budget: b}
+			s := &reservation{budget: b}
 			if f := s.take(b.large / 3); f != nil {
 				t.Fatal(f.message)
 			}
-			s.reading(&reader{time.Now(), 1000 * smallShare, amount(received * smallShare), stopper(func() {
+			s.receiving(&upload{time.Now(), 1000 * smallReservation, amount(received * smallReservation), stopper(func() {
 				stopped[i].Store(true)
 				go s.keep(0)
 			})})
@@ -92,7 +92,7 @@ func TestEvict(t *testing.T) {
 		if stopped[0].Load() || stopped[1].Load() || stopped[2].Load() {
 			t.Error("a reader was sent away for nobody")
 		}
-		waiting := &share{budget: b}
+		waiting := &reservation{budget: b}
 		if f := waiting.take(b.large / 3); f != nil {
 			t.Error(f.message)
 		}
@@ -122,7 +122,7 @@ func TestBudgetHammer(t *testing.T) {
 		for range 16 {
 			group.Go(func() {
 				for range 200 {
-					s := &share{budget: b, client: &client{}}
+					s := &reservation{budget: b, client: &client{}}
 					for range 3 {
 						if s.take(rand.Int64N(b.large/8)) != nil {
 							break
@@ -139,8 +139,8 @@ func TestBudgetHammer(t *testing.T) {
 			})
 		}
 		group.Wait()
-		if b.used != 0 || len(b.waiters) != 0 || len(b.readers) != 0 {
-			t.Errorf("%d bytes, %d waiters, %d readers are left", b.used, len(b.waiters), len(b.readers))
+		if b.used != 0 || len(b.waiters) != 0 || len(b.uploads) != 0 {
+			t.Errorf("%d bytes, %d waiters, %d readers are left", b.used, len(b.waiters), len(b.uploads))
 		}
 	})
 }

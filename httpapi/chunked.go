@@ -34,10 +34,10 @@ type chunkReader struct {
 }
 
 // readChunked reads a body into b. On success all of it has been read, and fasthttp is given an empty one to read.
-func (f *framed) readChunked(b *intake) error {
+func (f *framed) readChunked(b *bodyBuffer) error {
 	r := &chunkReader{framed: f}
 	for {
-		size, err := r.size()
+		size, err := r.readSize()
 		if err != nil {
 			return err
 		}
@@ -47,26 +47,26 @@ func (f *framed) readChunked(b *intake) error {
 		if size > uint64(b.limit-len(b.body)) {
 			return errBodyTooLarge
 		}
-		if err := r.data(b, int(size)); err != nil {
+		if err := r.readData(b, int(size)); err != nil {
 			return err
 		}
 	}
-	if err := r.trailers(); err != nil {
+	if err := r.readTrailers(); err != nil {
 		return err
 	}
-	f.coming = "0\r\n\r\n"
+	f.pending = "0\r\n\r\n"
 	return nil
 }
 
-// some makes sure that at least one byte is held.
-func (r *chunkReader) some() error {
-	for len(r.held) == 0 {
-		r.drop(0)
-		r.hold()
+// fill makes sure that at least one byte is buffered.
+func (r *chunkReader) fill() error {
+	for len(r.buffered) == 0 {
+		r.discard(0)
+		r.takeBuffer()
 		n, err := r.Conn.Read(r.buffer[:])
-		r.held = r.buffer[:n]
+		r.buffered = r.buffer[:n]
 		if n == 0 && err != nil {
-			r.drop(0)
+			r.discard(0)
 			if errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF
 			}
@@ -76,14 +76,14 @@ func (r *chunkReader) some() error {
 	return nil
 }
 
-// next reads a line and returns it without its carriage return and line feed.
-func (r *chunkReader) next() ([]byte, error) {
+// readLine reads a line and returns it without its carriage return and line feed.
+func (r *chunkReader) readLine() ([]byte, error) {
 	line := r.line[:0]
 	for {
-		if err := r.some(); err != nil {
+		if err := r.fill(); err != nil {
 			return nil, err
 		}
-		part := r.held
+		part := r.buffered
 		end := bytes.IndexByte(part, '\n')
 		if end >= 0 {
 			part = part[:end+1]
@@ -92,7 +92,7 @@ func (r *chunkReader) next() ([]byte, error) {
 			return nil, chunkError("a line of a chunked body is too long")
 		}
 		line = append(line, part...)
-		r.drop(len(part))
+		r.discard(len(part))
 		if end < 0 {
 			continue
 		}
@@ -104,9 +104,9 @@ func (r *chunkReader) next() ([]byte, error) {
 	}
 }
 
-// size reads the line before a chunk and returns the chunk's size in bytes.
-func (r *chunkReader) size() (size uint64, err error) {
-	line, err := r.next()
+// readSize reads the line before a chunk and returns the chunk's size in bytes.
+func (r *chunkReader) readSize() (size uint64, err error) {
+	line, err := r.readLine()
 	if err != nil {
 		return 0, err
 	}
@@ -192,15 +192,15 @@ func quoted(b []byte) int {
 // fitValueByte tells whether c may be in a field's value.
 func fitValueByte(c byte) bool { return c >= ' ' && c != 0x7f || c == '\t' }
 
-// data reads a chunk, and the carriage return and line feed behind it.
-func (r *chunkReader) data(b *intake, size int) error {
+// readData reads a chunk, and the carriage return and line feed behind it.
+func (r *chunkReader) readData(b *bodyBuffer, size int) error {
 	for size > 0 {
 		room, err := b.room(size)
 		if err != nil {
 			return err
 		}
-		n := copy(room, r.held)
-		r.drop(n)
+		n := copy(room, r.buffered)
+		r.discard(n)
 		if n == 0 {
 			if n, err = r.Conn.Read(room); n == 0 && err != nil {
 				if errors.Is(err, io.EOF) {
@@ -209,26 +209,26 @@ func (r *chunkReader) data(b *intake, size int) error {
 				return err
 			}
 		}
-		b.took(n)
+		b.advance(n)
 		size -= n
 	}
 	for _, want := range []byte("\r\n") {
-		if err := r.some(); err != nil {
+		if err := r.fill(); err != nil {
 			return err
 		}
-		if r.held[0] != want {
+		if r.buffered[0] != want {
 			return chunkError("a chunk does not end with a carriage return and a line feed")
 		}
-		r.drop(1)
+		r.discard(1)
 	}
 	return nil
 }
 
-// trailers reads the fields behind the last chunk. None has a meaning here. Fields that have one among the headers are
+// readTrailers reads the fields behind the last chunk. None has a meaning here. Fields that have one among the headers are
 // refused, lest a proxy merges them with the headers.
-func (r *chunkReader) trailers() error {
+func (r *chunkReader) readTrailers() error {
 	for range maxTrailerLines {
-		line, err := r.next()
+		line, err := r.readLine()
 		if err != nil || len(line) == 0 {
 			return err
 		}

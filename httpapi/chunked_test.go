@@ -82,10 +82,10 @@ var chunkedCases = []struct {
 // dechunk reads a chunked body from r, which may return it in pieces of any size; rest is the input behind it.
 func dechunk(r io.Reader, limit int) (body []byte, rest string, err error) {
 	f := &framed{Conn: reading{from: r}}
-	b := &intake{share: &share{budget: newBudget(limit, &trimmer{})}, limit: limit, body: make([]byte, 0, min(limit, 4))}
+	b := &bodyBuffer{reservation: &reservation{budget: newBudget(limit, &trimmer{})}, limit: limit, body: make([]byte, 0, min(limit, 4))}
 	err = f.readChunked(b)
 	if err == nil {
-		f.coming = ""
+		f.pending = ""
 		data, _ := io.ReadAll(f)
 		rest = string(data)
 	}

@@ -13,70 +13,70 @@ import (
 // still count.
 type client struct {
 	name    string
-	places  places // of its requests
+	slots   slots // of its requests
 	refused atomic.Int64
 	pairs   atomic.Int64
 	tokens  atomic.Int64
 	bytes   int64 // of bodies; guarded by the mu of the server's budget
 }
 
-// quota is a client's limits; it belongs to the current keys.
-type quota struct {
+// clientLimits is a client's limits; it belongs to the current keys.
+type clientLimits struct {
 	concurrency int     // requests in flight; 0: no limit of its own
 	share       float64 // of a model, as a multiple of the others'; 0: 1
 }
 
-// access is the client and the limits of a request's API key.
-type access struct {
+// grant is the client and the limits of a request's API key.
+type grant struct {
 	*client
-	quota
+	clientLimits
 }
 
-// accessValue is the context key of the *access.
-const accessValue = "access"
+// grantValue is the context key of the *grant.
+const grantValue = "access"
 
-// accessOf returns the access of a request, or nil if it needed no key.
-func accessOf(ctx *fasthttp.RequestCtx) *access {
-	a, _ := ctx.UserValue(accessValue).(*access)
-	return a
+// grantOf returns the grant of a request, or nil if it needed no key.
+func grantOf(ctx *fasthttp.RequestCtx) *grant {
+	g, _ := ctx.UserValue(grantValue).(*grant)
+	return g
 }
 
 // clientOf returns the name of the API key that a request came with, or "" if it needed no key: all such requests count
 // as one client's.
 func clientOf(ctx *fasthttp.RequestCtx) string {
-	if a := accessOf(ctx); a != nil {
-		return a.name
+	if g := grantOf(ctx); g != nil {
+		return g.name
 	}
 	return ""
 }
 
-// enter takes one of the client's places; leave gives it back. If a is nil, there is no limit.
-func (a *access) enter() *failure {
-	if a == nil {
+// enter takes one of the client's slots; leave gives it back. If g is nil, there is no limit.
+func (g *grant) enter() *failure {
+	if g == nil {
 		return nil
 	}
-	limit := a.concurrency
+	limit := g.concurrency
 	if limit == 0 {
 		limit = maxMaxConcurrentRequests
 	}
-	if a.places.take(limit) {
+	if g.slots.acquire(limit) {
 		return nil
 	}
-	a.refused.Add(1)
-	return failf(kindOverloaded, "%d requests with API keys of %q are under way, which is their limit", limit, a.name)
+	g.refused.Add(1)
+	return failf(kindOverloaded, "%d requests with API keys of %q are under way, which is their limit", limit, g.name)
 }
 
-func (a *access) leave() {
-	if a != nil {
-		a.places.give()
+func (g *grant) leave() {
+	if g != nil {
+		g.slots.release()
 	}
 }
 
 // scored counts the pairs and tokens that a model scored for the client.
-func (a *access) scored(c *call, stats engine.Stats) {
-	if a != nil {
-		a.pairs.Add(int64(c.scored()))
-		a.tokens.Add(int64(stats.Tokens))
+func (g *grant) scored(c *call, stats engine.Stats) {
+	if g != nil {
+		g.pairs.Add(int64(c.scored()))
+		g.tokens.Add(int64(stats.Tokens))
 	}
 }
 
@@ -90,7 +90,7 @@ var clientMetrics = []struct {
 	value      func(*client) int64
 }{
 	{clientMetricPrefix + "requests_under_way", "Requests with API keys of that name that wait or are computed.", prometheus.GaugeValue,
-		func(c *client) int64 { return c.places.taken.Load() }},
+		func(c *client) int64 { return c.slots.used.Load() }},
 	{clientMetricPrefix + "requests_refused_total", "Requests refused because too many of that name were under way.", prometheus.CounterValue,
 		func(c *client) int64 { return c.refused.Load() }},
 	{clientMetricPrefix + "pairs_total", "Pairs scored for API keys of that name.", prometheus.CounterValue,
@@ -122,9 +122,9 @@ func (c *clientCollector) Describe(descs chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c *clientCollector) Collect(metrics chan<- prometheus.Metric) {
-	for name, who := range c.keys.current.Load().clients {
+	for name, owner := range c.keys.current.Load().clients {
 		for i := range clientMetrics {
-			metrics <- prometheus.MustNewConstMetric(c.rows[i], clientMetrics[i].kind, float64(clientMetrics[i].value(who)), name)
+			metrics <- prometheus.MustNewConstMetric(c.rows[i], clientMetrics[i].kind, float64(clientMetrics[i].value(owner)), name)
 		}
 	}
 }

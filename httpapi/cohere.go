@@ -27,7 +27,7 @@ func readTopN(d *decoder, name string) bool {
 	if !ok {
 		return d.wrong(name, "a whole number from -2147483648 to 2147483647")
 	}
-	d.topN, d.topNone = int(max(0, value)), value <= 0
+	d.topN, d.topNNotPositive = int(max(0, value)), value <= 0
 	return true
 }
 
@@ -36,7 +36,7 @@ const wantDocuments = "an array of strings or objects"
 // readDocuments reads an array of strings and objects. Objects are kept as they are written: rank_fields may come later
 // in the body.
 func readDocuments(d *decoder, name string) bool {
-	l := &d.list
+	l := &d.documents
 	if !d.openList(l, name) {
 		return false
 	}
@@ -56,10 +56,10 @@ func readDocuments(d *decoder, name string) bool {
 			text, ok = d.readText(name, index, d.limits.textCharacters)
 		case '{':
 			if l.objects == nil {
-				l.objects, d.written = map[int]string{}, map[int][]byte{}
+				l.objects, d.rawObjects = map[int]string{}, map[int][]byte{}
 			}
-			d.written[index], ok = d.skip(2)
-			l.objects[index] = d.keep(d.written[index])
+			d.rawObjects[index], ok = d.skip(2)
+			l.objects[index] = d.keep(d.rawObjects[index])
 		default:
 			return d.wrong(entry(name, index), "a string or an object")
 		}
@@ -97,7 +97,7 @@ func readRankFields(d *decoder, name string) bool {
 // fillObjects builds the texts of the documents that are objects, once rank_fields is known: the values of these fields, in
 // the order of rank_fields, each on a line of its own.
 func (d *decoder) fillObjects() bool {
-	if d.list.objects == nil {
+	if d.documents.objects == nil {
 		return true
 	}
 	fields := d.rankFields
@@ -109,8 +109,8 @@ func (d *decoder) fillObjects() bool {
 		place[name] = i
 	}
 	values := make([]*string, len(fields))
-	for index := range d.list.texts {
-		object, is := d.written[index]
+	for index := range d.documents.texts {
+		object, is := d.rawObjects[index]
 		if !is {
 			continue
 		}
@@ -123,9 +123,9 @@ func (d *decoder) fillObjects() bool {
 			return false
 		}
 		if text == nil {
-			return d.refuse("`%s` has none of %s", entry(d.list.name, index), quoteNames(fields))
+			return d.refuse("`%s` has none of %s", entry(d.documents.name, index), quoteNames(fields))
 		}
-		d.list.texts[index] = *text
+		d.documents.texts[index] = *text
 	}
 	return true
 }
@@ -144,7 +144,7 @@ func (d *decoder) joinValues(values []*string, index int) (text *string, ok bool
 	case lines == nil:
 		return nil, true
 	case characters > d.limits.textCharacters:
-		return nil, d.refuse("`%s` has %d characters, the limit is %d", entry(d.list.name, index), characters, d.limits.textCharacters)
+		return nil, d.refuse("`%s` has %d characters, the limit is %d", entry(d.documents.name, index), characters, d.limits.textCharacters)
 	}
 	d.characters += characters
 	return new(strings.Join(lines, "\n")), true
@@ -163,7 +163,7 @@ func (d *decoder) fieldValues(object []byte, place map[string]int, values []*str
 			return ok
 		case c == '{' || c == '[':
 			return d.refuse("`%s.%s` is an object or an array, want a string, a number, true or false",
-				entry(d.list.name, index), clip(string(name)))
+				entry(d.documents.name, index), clip(string(name)))
 		case c == '"':
 			value, _, ok := s.string()
 			values[at] = &value
@@ -173,4 +173,20 @@ func (d *decoder) fieldValues(object []byte, place map[string]int, values []*str
 		values[at] = new(string(raw))
 		return ok
 	})
+}
+
+// Jina: Cohere's body with other names for the truncation of long documents.
+
+var jinaFields = form{
+	laxFlag("truncation", false, func(c *call) *bool { return &c.noTruncation }),
+	count("max_doc_length", func(c *call) *int { return &c.options.MaxDocumentTokens }),
+}
+
+// echoObject appends a document as Cohere and Jina have it: as an object, even if it came as a string.
+func echoObject(w *writer, c *call, index int) {
+	if object, is := c.documents.objects[index]; is {
+		w.raw(`,"document":`).raw(object)
+		return
+	}
+	w.raw(`,"document":{"text":`).string(c.documents.texts[index]).raw("}")
 }

@@ -40,7 +40,7 @@ func encodingOf(header *fasthttp.RequestHeader) (unpack func(*unpacker, io.Reade
 }
 
 // unpack returns a request's body, decompressed. The limit is the same as for a body that isn't compressed.
-func (s *Server) unpack(request *fasthttp.Request, packed *intake) (*intake, *failure) {
+func (s *Server) unpack(request *fasthttp.Request, packed *bodyBuffer) (*bodyBuffer, *failure) {
 	unpack, f := encodingOf(&request.Header)
 	if unpack == nil {
 		return packed, f
@@ -50,7 +50,7 @@ func (s *Server) unpack(request *fasthttp.Request, packed *intake) (*intake, *fa
 		return nil, f
 	}
 	defer s.unpackers.free(u)
-	body, f := newIntake(packed.share, s.config.MaxBodyBytes, 0)
+	body, f := newBodyBuffer(packed.reservation, s.config.MaxBodyBytes, 0)
 	if f != nil {
 		return nil, f
 	}
@@ -59,7 +59,7 @@ func (s *Server) unpack(request *fasthttp.Request, packed *intake) (*intake, *fa
 		return body, nil
 	}
 	body.free()
-	var memory shareError
+	var memory reservationError
 	switch {
 	case errors.As(err, &memory):
 		return nil, memory.failure
@@ -80,29 +80,29 @@ type unpacker struct {
 // unpackers decompress as many bodies at once as there are cores: more would only take memory, and a few bytes of zstd
 // may demand megabytes. Idle ones are left to the garbage collector: a decoder keeps the largest window that it has met.
 type unpackers struct {
-	places chan struct{}
-	idle   sync.Pool
+	slots chan struct{}
+	idle  sync.Pool
 }
 
 func newUnpackers() *unpackers {
 	return &unpackers{
-		places: make(chan struct{}, runtime.GOMAXPROCS(0)),
-		idle:   sync.Pool{New: func() any { return &unpacker{} }},
+		slots: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		idle:  sync.Pool{New: func() any { return &unpacker{} }},
 	}
 }
 
-// take returns an unpacker. It waits for a place for budgetWait at most, and then fails.
+// take returns an unpacker. It waits for a slot for budgetWait at most, and then fails.
 func (all *unpackers) take() (*unpacker, *failure) {
 	select {
-	case all.places <- struct{}{}:
+	case all.slots <- struct{}{}:
 	default:
 		end := time.NewTimer(budgetWait)
 		defer end.Stop()
 		select {
-		case all.places <- struct{}{}:
+		case all.slots <- struct{}{}:
 		case <-end.C:
 			return nil, failf(kindOverloaded, "the server is overloaded: compressed bodies wait for their turn, of which %d are unpacked at once",
-				cap(all.places))
+				cap(all.slots))
 		}
 	}
 	u, ok := all.idle.Get().(*unpacker)
@@ -114,7 +114,7 @@ func (all *unpackers) take() (*unpacker, *failure) {
 
 func (all *unpackers) free(u *unpacker) {
 	all.idle.Put(u)
-	<-all.places
+	<-all.slots
 }
 
 func (u *unpacker) gzip(packed io.Reader, to io.Writer) error {

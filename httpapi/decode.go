@@ -18,13 +18,13 @@ type call struct {
 	model      string // "": none named
 	query      string
 	hasQuery   bool
-	list       list     // documents, or texts to tokenise
-	first      list     // first texts of pairs: one, or as many as list has
-	single     []bool   // by index: the text of list is alone and not in a pair; false beyond its end
+	documents  list     // documents, second texts of pairs, or texts to tokenise
+	queries    list     // first texts of pairs: one, or as many as documents has
+	noQuery    []bool   // by index: the document is alone and not in a pair; false beyond its end
 	rankFields []string // of documents that are objects
 
 	topN            int  // 0: all
-	topNone         bool // top_n is there and is 0 or less
+	topNNotPositive bool // top_n is there and is 0 or less
 	returnTexts     bool
 	noTruncation    bool
 	truncation      bool // asked for
@@ -40,13 +40,13 @@ type call struct {
 }
 
 // scored returns the number of pairs to score.
-func (c *call) scored() int { return max(len(c.list.texts), len(c.first.texts)) }
+func (c *call) scored() int { return max(len(c.documents.texts), len(c.queries.texts)) }
 
 // list is a field of texts.
 type list struct {
-	name  string // of the field, for messages; "" until it is read
-	texts []string
-	alone bool // one string, and not an array
+	name     string // of the field, for messages; "" until it is read
+	texts    []string
+	isString bool // one string, and not an array
 	// objects are the entries that are objects, as they are written, by index; nil where all are strings.
 	objects map[int]string
 	// entries counts those past the limit, too.
@@ -77,12 +77,12 @@ type limits struct {
 type decoder struct {
 	scanner
 	call
-	limits  limits
-	written map[int][]byte // documents that are objects, by index, in the body
-	failure *failure       // set by refuse
-	// lenient is the refusal of a value that pydantic accepts and text-embeddings-inference doesn't. It applies once
+	limits     limits
+	rawObjects map[int][]byte // documents that are objects, by index, in the body
+	failure    *failure       // set by refuse
+	// teiFailure is the refusal of a value that pydantic accepts and text-embeddings-inference doesn't. It applies once
 	// the body is known to be in the latter's dialect.
-	lenient *failure
+	teiFailure *failure
 }
 
 // decode reads a body. It is strict about JSON (no name twice, only valid UTF-8, no lone surrogates) and lenient about
@@ -93,17 +93,17 @@ func decode(body []byte, f form, l limits) (*call, *failure) {
 	switch {
 	case d.failure != nil:
 		return nil, d.failure
-	case d.crowded:
+	case d.tooManyNames:
 		return nil, failf(kindValidation, "an object, with those round it, has more than %d names, which is the limit", maxNames)
 	case !ok:
 		return nil, syntaxFailure(body)
-	case d.list.entries > d.limits.texts:
-		return nil, tooMany(d.list.name, d.list.entries, d.limits.texts)
-	case d.first.entries > d.limits.texts:
-		return nil, tooMany(d.first.name, d.first.entries, d.limits.texts)
+	case d.documents.entries > d.limits.texts:
+		return nil, tooMany(d.documents.name, d.documents.entries, d.limits.texts)
+	case d.queries.entries > d.limits.texts:
+		return nil, tooMany(d.queries.name, d.queries.entries, d.limits.texts)
 	}
-	if d.lenient != nil && d.list.ofTEI() {
-		return nil, d.lenient
+	if d.teiFailure != nil && d.documents.ofTEI() {
+		return nil, d.teiFailure
 	}
 	switch {
 	case d.noTruncation: // without a cut its direction does not matter
@@ -142,7 +142,7 @@ func (d *decoder) body(f form) bool {
 				return f[i].read(d, f[i].name)
 			}
 		}
-		if !d.meet(&others, name) {
+		if !d.addName(&others, name) {
 			return false
 		}
 		_, ok := d.skip(1)

@@ -131,11 +131,11 @@ func engineFailure(err error, c *call) *failure {
 	switch {
 	case errors.As(err, &length):
 		query := "`query`"
-		if c.first.name != "" {
+		if c.queries.name != "" {
 			query = "its pair"
 		}
 		return failf(kindTooLarge, "`%s[%d]` has %s tokens with %s, the limit is %d and it may not be cut: `truncate` is not true",
-			c.list.name, length.Index, length.Count(), query, length.Limit)
+			c.documents.name, length.Index, length.Count(), query, length.Limit)
 	case errors.As(err, &stretch):
 		return failf(kindTooLarge, "a text has a stretch of %d bytes that this model's tokenizer can't take in parts, the limit is %d: "+
 			"it wants words with a space between them", stretch.Bytes, stretch.Limit)
@@ -163,7 +163,7 @@ func engineFailure(err error, c *call) *failure {
 	case errors.Is(err, engine.ErrTokenizer):
 		return &failure{kind: kindTokenizer, message: err.Error(), cause: err}
 	case errors.As(err, &bad):
-		return &failure{kind: kindBackend, message: fmt.Sprintf("`%s[%d]` has no finite score: %s", c.list.name, bad.Index, bad.Reason()), cause: err}
+		return &failure{kind: kindBackend, message: fmt.Sprintf("`%s[%d]` has no finite score: %s", c.documents.name, bad.Index, bad.Reason()), cause: err}
 	case errors.Is(err, engine.ErrBackend):
 		return &failure{kind: kindBackend, message: err.Error(), cause: err}
 	}

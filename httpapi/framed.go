@@ -11,84 +11,84 @@ import (
 // nothing of a body when a handler begins. The handler reads chunks itself, more strictly than fasthttp does.
 type framed struct {
 	net.Conn
-	buffer *[heldBytes]byte          // of held; nil while that is empty
-	held   []byte                    // read and not yet handed on
-	tail   [len(headersEnd) - 1]byte // the last bytes that were handed on
-	ended  bool                      // tail, with the byte before it, is the end of headers
-	coming string                    // goes before held: read by fasthttp in place of a chunked body
-	// owed is the memory of an answer that is being written. fasthttp doesn't report the end of a write; its next Read
+	buffer   *[readBufferBytes]byte    // of buffered; nil while that is empty
+	buffered []byte                    // read and not yet handed on
+	tail     [len(headersEnd) - 1]byte // the last bytes that were handed on
+	ended    bool                      // tail, with the byte before it, is the end of headers
+	pending  string                    // goes before buffered: read by fasthttp in place of a chunked body
+	// unwritten is the memory of an answer that is being written. fasthttp doesn't report the end of a write; its next Read
 	// or Close shows it.
-	owed atomic.Pointer[share]
+	unwritten atomic.Pointer[reservation]
 }
 
 const (
-	headersEnd = "\r\n\r\n"
-	heldBytes  = maxHeaderBytes
+	headersEnd      = "\r\n\r\n"
+	readBufferBytes = maxHeaderBytes
 )
 
-var heldBuffers = sync.Pool{New: func() any { return new([heldBytes]byte) }}
+var readBuffers = sync.Pool{New: func() any { return new([readBufferBytes]byte) }}
 
 // NetConn returns the connection below, as *tls.Conn does.
 func (f *framed) NetConn() net.Conn { return f.Conn }
 
-// settle gives back the memory of an answer that has been written.
-func (f *framed) settle() {
-	if s := f.owed.Swap(nil); s != nil {
+// releaseWritten gives back the memory of an answer that has been written.
+func (f *framed) releaseWritten() {
+	if s := f.unwritten.Swap(nil); s != nil {
 		s.keep(0)
 	}
 }
 
 // Close implements net.Conn.
 func (f *framed) Close() error {
-	defer f.settle()
+	defer f.releaseWritten()
 	return f.Conn.Close()
 }
 
 // Read implements net.Conn.
 func (f *framed) Read(p []byte) (int, error) {
-	f.settle()
+	f.releaseWritten()
 	if len(p) == 0 {
 		return 0, nil
 	}
-	if f.coming != "" {
-		n := copy(p, f.coming)
-		f.coming = f.coming[n:]
+	if f.pending != "" {
+		n := copy(p, f.pending)
+		f.pending = f.pending[n:]
 		return n, nil
 	}
-	if len(f.held) > 0 {
-		n := f.upToEnd(p[:copy(p, f.held)])
-		f.drop(n)
+	if len(f.buffered) > 0 {
+		n := f.upToEnd(p[:copy(p, f.buffered)])
+		f.discard(n)
 		return n, nil
 	}
-	if len(p) > heldBytes { // so that held has room for the rest
-		p = p[:heldBytes]
+	if len(p) > readBufferBytes { // so that buffered has room for the rest
+		p = p[:readBufferBytes]
 	}
 	n, err := f.Conn.Read(p)
 	if n == 0 {
 		return 0, err
 	}
 	if end := f.upToEnd(p[:n]); end < n {
-		f.hold()
-		f.held = f.buffer[:copy(f.buffer[:], p[end:n])]
+		f.takeBuffer()
+		f.buffered = f.buffer[:copy(f.buffer[:], p[end:n])]
 		n = end
 	}
 	return n, err
 }
 
-// hold gives f a buffer.
-func (f *framed) hold() {
-	buffer, ok := heldBuffers.Get().(*[heldBytes]byte)
+// takeBuffer gives f a buffer.
+func (f *framed) takeBuffer() {
+	buffer, ok := readBuffers.Get().(*[readBufferBytes]byte)
 	if !ok {
 		panic("BUG: the pool holds buffers alone")
 	}
 	f.buffer = buffer
 }
 
-// drop removes the first n bytes of held.
-func (f *framed) drop(n int) {
-	if f.held = f.held[n:]; len(f.held) == 0 && f.buffer != nil {
-		heldBuffers.Put(f.buffer)
-		f.buffer, f.held = nil, nil
+// discard removes the first n bytes of buffered.
+func (f *framed) discard(n int) {
+	if f.buffered = f.buffered[n:]; len(f.buffered) == 0 && f.buffer != nil {
+		readBuffers.Put(f.buffer)
+		f.buffer, f.buffered = nil, nil
 	}
 }
 

@@ -30,13 +30,13 @@ func FuzzPredict(f *testing.F) {
 			return nil
 		}
 		c := &call{}
-		c.list.name, c.first.name = "inputs", "inputs"
+		c.documents.name, c.queries.name = "inputs", "inputs"
 		if pairs[0].Kind() == '"' {
 			whole, err := json.Marshal(pairs)
 			if err != nil {
 				return nil
 			}
-			pairs, c.list.alone = []jsontext.Value{whole}, true
+			pairs, c.documents.isString = []jsontext.Value{whole}, true
 		}
 		for _, pair := range pairs {
 			texts, ok := generalTexts(pair)
@@ -50,16 +50,16 @@ func FuzzPredict(f *testing.F) {
 			if texts[0] == "" && texts[1] == "" {
 				return nil
 			}
-			c.first.texts, c.list.texts = append(c.first.texts, texts[0]), append(c.list.texts, texts[1])
-			c.single = append(c.single, alone)
+			c.queries.texts, c.documents.texts = append(c.queries.texts, texts[0]), append(c.documents.texts, texts[1])
+			c.noQuery = append(c.noQuery, alone)
 		}
-		for len(c.single) > 0 && !c.single[len(c.single)-1] { // a false at the end says nothing
-			c.single = c.single[:len(c.single)-1]
+		for len(c.noQuery) > 0 && !c.noQuery[len(c.noQuery)-1] { // a false at the end says nothing
+			c.noQuery = c.noQuery[:len(c.noQuery)-1]
 		}
-		if len(c.single) == 0 {
-			c.single = nil
+		if len(c.noQuery) == 0 {
+			c.noQuery = nil
 		}
-		c.first.entries, c.list.entries = len(pairs), len(pairs)
+		c.queries.entries, c.documents.entries = len(pairs), len(pairs)
 		options := generalOptions{
 			Model: general.Model, RawScores: general.RawScores, Truncate: general.Truncate, Direction: general.Direction,
 		}

@@ -141,7 +141,7 @@ func (o *generalOptions) apply(c *call) bool {
 	word(o.Direction, []string{"Left", "left"}, []string{"Right", "right"})
 	word(o.Side, []string{"left"}, []string{"right"})
 	top := number(math.MinInt32, math.MaxInt32, o.TopN)
-	c.topN, c.topNone = int(max(0, top)), there(o.TopN) && top <= 0
+	c.topN, c.topNNotPositive = int(max(0, top)), there(o.TopN) && top <= 0
 	limit(&c.options.MaxDocumentTokens, o.MaxTokensPerDoc, o.MaxDocLength)
 	limit(&c.options.MaxQueryTokens, o.MaxTokensPerQuery)
 	c.options.MaxPairTokens = int(max(0, number(-1, math.MaxInt32, o.PromptTokens)))
@@ -154,7 +154,7 @@ func (o *generalOptions) apply(c *call) bool {
 	case c.left:
 		c.options.Truncation = engine.TruncateLeft
 	}
-	if c.list.ofTEI() && there(o.RawScores) && o.RawScores.Kind() != 't' && o.RawScores.Kind() != 'f' {
+	if c.documents.ofTEI() && there(o.RawScores) && o.RawScores.Kind() != 't' && o.RawScores.Kind() != 'f' {
 		return false
 	}
 	return ok
@@ -184,7 +184,7 @@ func generalSide(name string, value jsontext.Value) (list, bool) {
 	}
 	var text string
 	ok := json.Unmarshal(value, &text) == nil && utf8.RuneCountInString(text) <= fuzzLimits.textCharacters
-	return list{name: name, texts: []string{text}, entries: 1, alone: true}, ok
+	return list{name: name, texts: []string{text}, entries: 1, isString: true}, ok
 }
 
 // FuzzRerank has the bodies of text-embeddings-inference, Cohere, Jina, Infinity, vLLM and llama.cpp: they are one form.
@@ -225,15 +225,15 @@ func FuzzRerank(f *testing.F) {
 		_, hasDocuments := fields["documents"]
 		ok := hasTexts != hasDocuments
 		if hasTexts {
-			c.list.name = "texts"
-			if c.list.texts, ok = generalTexts(general.Texts); hasDocuments {
+			c.documents.name = "texts"
+			if c.documents.texts, ok = generalTexts(general.Texts); hasDocuments {
 				return nil
 			}
 		} else if ok = ok && generalDocuments(c, general.Documents); !ok {
 			return nil
 		}
-		c.list.entries = len(c.list.texts)
-		if !general.apply(c) || !ok || (c.query == "" && slices.Contains(c.list.texts, "")) {
+		c.documents.entries = len(c.documents.texts)
+		if !general.apply(c) || !ok || (c.query == "" && slices.Contains(c.documents.texts, "")) {
 			return nil
 		}
 		return c
@@ -242,7 +242,7 @@ func FuzzRerank(f *testing.F) {
 
 // generalDocuments reads strings and objects.
 func generalDocuments(c *call, documents []jsontext.Value) bool {
-	c.list.name = "documents"
+	c.documents.name = "documents"
 	for i, document := range documents {
 		var (
 			text   string
@@ -282,17 +282,17 @@ func generalDocuments(c *call, documents []jsontext.Value) bool {
 				return false
 			}
 			text = strings.Join(lines, "\n")
-			if c.list.objects == nil {
-				c.list.objects = map[int]string{}
+			if c.documents.objects == nil {
+				c.documents.objects = map[int]string{}
 			}
-			c.list.objects[i] = string(document)
+			c.documents.objects[i] = string(document)
 		default:
 			return false
 		}
 		if utf8.RuneCountInString(text) > fuzzLimits.textCharacters {
 			return false
 		}
-		c.list.texts = append(c.list.texts, text)
+		c.documents.texts = append(c.documents.texts, text)
 	}
 	return 1 <= len(documents) && len(documents) <= fuzzLimits.texts
 }
@@ -334,14 +334,14 @@ func FuzzScore(f *testing.F) {
 				continue
 			}
 			var ok, okToo bool
-			c.first, ok = generalSide(names.first, sides[names.first])
-			c.list, okToo = generalSide(names.second, sides[names.second])
+			c.queries, ok = generalSide(names.first, sides[names.first])
+			c.documents, okToo = generalSide(names.second, sides[names.second])
 			options := generalOptions{
 				Model: general.Model, Side: general.Side, UseActivation: general.UseActivation, Priority: general.Priority,
 				MaxTokensPerDoc: general.MaxTokensPerDoc, MaxTokensPerQuery: general.MaxTokensPerQuery,
 				PromptTokens: general.PromptTokens,
 			}
-			if !ok || !okToo || !options.apply(c) || (len(c.first.texts) != 1 && len(c.first.texts) != len(c.list.texts)) {
+			if !ok || !okToo || !options.apply(c) || (len(c.queries.texts) != 1 && len(c.queries.texts) != len(c.documents.texts)) {
 				return nil
 			}
 			return c
@@ -367,7 +367,7 @@ func FuzzTokenize(f *testing.F) {
 			c.model = *general.Model
 		}
 		var ok bool
-		if c.list, ok = generalSide("inputs", general.Inputs); !ok {
+		if c.documents, ok = generalSide("inputs", general.Inputs); !ok {
 			return nil
 		}
 		return c

@@ -44,8 +44,8 @@ type keySet struct {
 }
 
 type hashedKey struct {
-	access access
-	hash   [sha256.Size]byte
+	grant grant
+	hash  [sha256.Size]byte
 }
 
 // NewKeys returns Keys with these keys.
@@ -59,36 +59,36 @@ func (k *Keys) Replace(keys []Key) error {
 	if err := checkKeys(keys); err != nil {
 		return err
 	}
-	quotas, err := quotasOf(keys)
+	byName, err := clientLimitsOf(keys)
 	if err != nil {
 		return err
 	}
 	set := &keySet{clients: map[string]*client{}}
 	before := k.current.Load()
-	for name := range quotas {
+	for name := range byName {
 		set.clients[name] = &client{name: name}
 		if before != nil && before.clients[name] != nil {
 			set.clients[name] = before.clients[name]
 		}
 	}
 	for _, key := range keys {
-		set.hashed = append(set.hashed, hashedKey{access{set.clients[key.Name], quotas[key.Name]}, sha256.Sum256([]byte(key.Key))})
+		set.hashed = append(set.hashed, hashedKey{grant{set.clients[key.Name], byName[key.Name]}, sha256.Sum256([]byte(key.Key))})
 	}
 	k.current.Store(set)
 	return nil
 }
 
-// quotasOf returns the limits of each name.
-func quotasOf(keys []Key) (map[string]quota, error) {
-	quotas := map[string]quota{}
+// clientLimitsOf returns the limits of each name.
+func clientLimitsOf(keys []Key) (map[string]clientLimits, error) {
+	byName := map[string]clientLimits{}
 	for i, key := range keys {
-		q := quotas[key.Name]
+		q := byName[key.Name]
 		if q.concurrency != 0 && key.Concurrency != 0 && q.concurrency != key.Concurrency || q.share != 0 && key.Share != 0 && q.share != key.Share {
 			return nil, fmt.Errorf("httpapi: API key %d: the limits differ from those of another key of the same name", i+1)
 		}
-		quotas[key.Name] = quota{cmp.Or(q.concurrency, key.Concurrency), cmp.Or(q.share, key.Share)}
+		byName[key.Name] = clientLimits{cmp.Or(q.concurrency, key.Concurrency), cmp.Or(q.share, key.Share)}
 	}
-	return quotas, nil
+	return byName, nil
 }
 
 // checkKeys returns an error if keys are invalid. The error does not show the keys.
@@ -204,8 +204,8 @@ func (k *Key) readLimit(word string) (err error) {
 	return nil
 }
 
-// find returns the access of a key. Its running time does not depend on which key it is, or how much of one is right.
-func (k *Keys) find(key []byte) (a *access, ok bool) {
+// find returns the grant of a key. Its running time does not depend on which key it is, or how much of one is right.
+func (k *Keys) find(key []byte) (g *grant, ok bool) {
 	hash := sha256.Sum256(key)
 	keys := k.current.Load().hashed
 	at := -1
@@ -215,12 +215,12 @@ func (k *Keys) find(key []byte) (a *access, ok bool) {
 	if at < 0 {
 		return nil, false
 	}
-	return &keys[at].access, true
+	return &keys[at].grant, true
 }
 
-// authorise returns the access of a request's key. The key is in Authorization, with Bearer before it or, as LlamaIndex
+// authorise returns the grant of a request's key. The key is in Authorization, with Bearer before it or, as LlamaIndex
 // sends it, bare; or in X-API-Key.
-func (k *Keys) authorise(header *fasthttp.RequestHeader) (a *access, f *failure) {
+func (k *Keys) authorise(header *fasthttp.RequestHeader) (g *grant, f *failure) {
 	given := false
 	for _, field := range [...]string{"X-Api-Key", fasthttp.HeaderAuthorization} {
 		value := bytes.TrimSpace(header.Peek(field))
@@ -231,8 +231,8 @@ func (k *Keys) authorise(header *fasthttp.RequestHeader) (a *access, f *failure)
 			continue
 		}
 		given = true
-		if a, ok := k.find(value); ok {
-			return a, nil
+		if g, ok := k.find(value); ok {
+			return g, nil
 		}
 	}
 	if given {

@@ -183,7 +183,7 @@ func TestClientGone(t *testing.T) {
 		_ = c.Close()
 		release <- struct{}{}
 	}
-	until(t, "places are still taken", func() bool { return s.places.taken.Load() == 0 })
+	until(t, "slots are still taken", func() bool { return s.slots.used.Load() == 0 })
 	checkAlive(t, address)
 }
 

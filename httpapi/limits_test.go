@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -114,8 +116,8 @@ func TestHalfClosed(t *testing.T) {
 
 // TestOverload fills every place: one request more is refused at once, and the others are answered.
 func TestOverload(t *testing.T) {
-	const places = 3
-	entered, release := make(chan struct{}, places), make(chan struct{})
+	const slots = 3
+	entered, release := make(chan struct{}, slots), make(chan struct{})
 	_, address := start(t, &fakeRanker{rerank: func(
 		_ context.Context, query string, documents []string, options engine.Options,
 	) (*engine.Ranking, error) {
@@ -124,12 +126,12 @@ func TestOverload(t *testing.T) {
 			<-release
 		}
 		return rankByWords(query, documents, options), nil
-	}}, Config{MaxConcurrentRequests: places})
-	replies := make(chan reply, places)
-	for range places {
+	}}, Config{MaxConcurrentRequests: slots})
+	replies := make(chan reply, slots)
+	for range slots {
 		go func() { replies <- rerank(t, address, `{"query":"slow","texts":["a"]}`) }()
 	}
-	for range places {
+	for range slots {
 		<-entered
 	}
 	got := rerank(t, address, `{"query":"a","texts":["a"]}`)
@@ -143,7 +145,7 @@ func TestOverload(t *testing.T) {
 		}
 	}
 	close(release)
-	for range places {
+	for range slots {
 		if got := <-replies; got.status != 200 {
 			t.Errorf("%d %s", got.status, got.body)
 		}
@@ -193,5 +195,44 @@ func TestAcceptErrors(t *testing.T) {
 	}
 	if err := <-served; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestSlots takes slots from many goroutines: never more than there are, and all are free in the end.
+func TestSlots(t *testing.T) {
+	const limit = 3
+	var (
+		p        slots
+		inside   atomic.Int64
+		taken    atomic.Int64
+		group    sync.WaitGroup
+		attempts = 1000
+	)
+	for range 8 {
+		group.Go(func() {
+			for range attempts {
+				if !p.acquire(limit) {
+					continue
+				}
+				if n := inside.Add(1); n > limit {
+					t.Errorf("%d are inside, want %d at most", n, limit)
+				}
+				taken.Add(1)
+				inside.Add(-1)
+				p.release()
+			}
+		})
+	}
+	group.Wait()
+	if taken.Load() == 0 {
+		t.Error("nobody got a place")
+	}
+	for range limit {
+		if !p.acquire(limit) {
+			t.Error("a place was not given back")
+		}
+	}
+	if p.acquire(limit) {
+		t.Errorf("%d slots, want %d", limit+1, limit)
 	}
 }

@@ -40,7 +40,7 @@ func (l *listener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		if !short {
-			if _, ok := l.server.lines.pass(time.Now()); ok {
+			if _, ok := l.server.logLimit.allow(time.Now()); ok {
 				l.server.logger.Error("can't accept connections, trying on", "error", err)
 			}
 			short = true
@@ -55,8 +55,8 @@ const maxRefusing = 100
 // refuse answers a connection over the limit with 503 and closes it. Over TLS it closes it without an answer, which
 // would take a handshake.
 func (l *listener) refuse(c net.Conn) {
-	if held, ok := l.server.lines.pass(time.Now()); ok {
-		l.server.logger.Warn("too many connections", "limit", l.most, "leftOut", held)
+	if suppressed, ok := l.server.logLimit.allow(time.Now()); ok {
+		l.server.logger.Warn("too many connections", "limit", l.most, "leftOut", suppressed)
 	}
 	if l.server.config.TLS != nil || l.refusing.Add(1) > maxRefusing {
 		if l.server.config.TLS == nil {

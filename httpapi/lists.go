@@ -5,7 +5,7 @@ import "strings"
 // textsField makes a field that is an array of strings.
 func textsField(name string) field {
 	return field{name, func(d *decoder, name string) bool {
-		return d.openList(&d.list, name) && d.readTexts(&d.list, "an array of strings")
+		return d.openList(&d.documents, name) && d.readTexts(&d.documents, "an array of strings")
 	}}
 }
 
@@ -20,7 +20,7 @@ func textOrTexts(name string, of func(*call) *list) field {
 			return d.readTexts(l, "a string or an array of strings")
 		}
 		text, ok := d.readText(name, -1, d.limits.textCharacters)
-		l.texts, l.entries, l.alone = append(l.texts, text), 1, true
+		l.texts, l.entries, l.isString = append(l.texts, text), 1, true
 		return ok
 	}}
 }

@@ -62,7 +62,7 @@ func (r *fakeRanker) Score(_ context.Context, pairs []engine.Pair, options engin
 	scores := &engine.Scores{Labels: info.Labels, Stats: engine.Stats{Tokens: 7 * len(pairs)}}
 	for _, pair := range pairs {
 		ranking := rankByWords(pair.Query, []string{pair.Document}, engine.Options{RawScores: true})
-		if pair.Alone {
+		if pair.NoQuery {
 			ranking.Results[0].Score = -float64(len(strings.Fields(pair.Document)))
 		}
 		for label := range info.Labels {

@@ -78,7 +78,7 @@ func (m *teMetrics) all() []prometheus.Collector {
 
 func (m *teMetrics) scored(c *call, stats engine.Stats, total time.Duration) {
 	counters := &m.batch
-	if c.list.name == "inputs" && c.list.alone {
+	if c.documents.name == "inputs" && c.documents.isString {
 		counters = &m.single
 	}
 	counters.requests.Inc()

@@ -138,7 +138,7 @@ func TestTextsOutliveBody(t *testing.T) {
 		body[i] = 'X'
 	}
 	runtime.GC()
-	if got := append([]string{request.query}, request.list.texts...); !cmp.Equal(got,
+	if got := append([]string{request.query}, request.documents.texts...); !cmp.Equal(got,
 		[]string{"plain query", "plain text", "escaped", "ünïcode"}) {
 		t.Errorf("got %q", got)
 	}

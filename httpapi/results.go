@@ -20,10 +20,10 @@ type shape struct {
 	idPrefix string
 	version  string // Cohere's, of the API
 	// echo appends the document at index as a member; nil: this path never does.
-	echo   func(w *writer, c *call, index int)
-	always bool // whether or not return_documents asks for it
-	// topFrom is the least that top_n may be; 0: it may be anything, and 0 or less means all.
-	topFrom int
+	echo       func(w *writer, c *call, index int)
+	alwaysEcho bool // whether or not return_documents asks for it
+	// minTopN is the least that top_n may be; 0: it may be anything, and 0 or less means all.
+	minTopN int
 }
 
 // The clients of Infinity and of vLLM send the same request to /rerank and want different documents in the answer; all
@@ -32,37 +32,48 @@ var (
 	shapeBare     = shape{version: "1"}
 	shapeV1       = shape{version: "1", echo: echoObject}
 	shapeV2       = shape{version: "2", echo: echoObject}
-	shapeInfinity = shape{version: "1", echo: echoText, idPrefix: "infinity-", topFrom: 1}
-	shapeVLLM     = shape{version: "1", echo: echoVLLM, idPrefix: "rerank-", always: true}
+	shapeInfinity = shape{version: "1", echo: echoText, idPrefix: "infinity-", minTopN: 1}
+	shapeVLLM     = shape{version: "1", echo: echoVLLM, idPrefix: "rerank-", alwaysEcho: true}
 )
+
+// Infinity has no fields of its own. Its clients send the same request to the same path as Cohere's and Jina's, but
+// want a document as a string, not an object; so it has its own prefix.
+
+// infinityDefault is the model name that Infinity's clients send for no model.
+const infinityDefault = "default/not-specified"
+
+// echoText appends a document as Infinity has it.
+func echoText(w *writer, c *call, index int) {
+	w.raw(`,"document":`).string(c.documents.texts[index])
+}
 
 // check validates the body as a whole.
 func (s *shape) check(c *call) *failure {
 	if f := checkRerank(c); f != nil {
 		return f
 	}
-	if c.topNone && s.topFrom > 0 && !c.list.ofTEI() {
-		return failf(kindValidation, "`top_n` is 0 or less, want %d or more, or null", s.topFrom)
+	if c.topNNotPositive && s.minTopN > 0 && !c.documents.ofTEI() {
+		return failf(kindValidation, "`top_n` is 0 or less, want %d or more, or null", s.minTopN)
 	}
 	return nil
 }
 
 func checkRerank(c *call) *failure {
 	switch {
-	case c.list.name == "inputs":
+	case c.documents.name == "inputs":
 		return checkPredict(c)
 	case !c.hasQuery:
 		return failf(kindValidation, "`query` is missing, want a string")
-	case c.list.name == "":
+	case c.documents.name == "":
 		return failf(kindValidation, "`texts` is missing, want an array of strings, or `documents`, %s", wantDocuments)
 	}
-	if f := c.list.need(c.list.name, wantTexts); f != nil {
+	if f := c.documents.need(c.documents.name, wantTexts); f != nil {
 		return f
 	}
 	if c.query == "" {
-		for i, text := range c.list.texts {
+		for i, text := range c.documents.texts {
 			if text == "" {
-				return failf(kindEmpty, "`query` and `%s[%d]` are both empty", c.list.name, i)
+				return failf(kindEmpty, "`query` and `%s[%d]` are both empty", c.documents.name, i)
 			}
 		}
 	}
@@ -70,28 +81,44 @@ func checkRerank(c *call) *failure {
 }
 
 func checkPredict(c *call) *failure {
-	if f := c.list.need("inputs", wantPairs); f != nil {
+	if f := c.documents.need("inputs", wantPairs); f != nil {
 		return f
 	}
-	for i, text := range c.list.texts {
-		if text == "" && c.first.texts[i] == "" {
+	for i, text := range c.documents.texts {
+		if text == "" && c.queries.texts[i] == "" {
 			return failf(kindEmpty, "`inputs` cannot be empty, in entry %d as in the whole", i)
 		}
 	}
 	return nil
 }
 
+// setScale sets the scale of the scores in an answer, for every dialect. A checkpoint may name Identity, as
+// sentence-transformers 4 and newer write it for every reranker: then its own scores are logits, which vLLM returns.
+// text-embeddings-inference, Infinity, Cohere and Jina answer from 0 to 1 for any checkpoint, and their clients have
+// thresholds that rely on it. llama.cpp's paths take Jina's bodies and go with them.
+//
+//	raw_scores true, use_activation false       logits
+//	texts, inputs                               the sigmoid for one label, softmax for several
+//	/score, paths below /vllm, use_activation   the function that the checkpoint names
+//	documents elsewhere                         the sigmoid
+func setScale(c *call, vllm bool) {
+	c.options.RawScores = c.rawScores || c.noActivation
+	if c.documents.ofTEI() || !vllm && !c.activation {
+		c.options.Scale = engine.ScaleProbability
+	}
+}
+
 // rerank returns the runner of every path that reranks.
 func (s *Server) rerank(shape *shape) runner {
 	return func(ctx context.Context, model *served, c *call, w *writer) (engine.Stats, error) {
-		if c.list.name == "inputs" {
+		if c.documents.name == "inputs" {
 			return s.predict(ctx, model, c, w)
 		}
-		ranking, err := model.Rerank(ctx, c.query, c.list.texts, c.options)
+		ranking, err := model.Rerank(ctx, c.query, c.documents.texts, c.options)
 		if err != nil {
 			return engine.Stats{}, err
 		}
-		if c.list.name == "texts" {
+		if c.documents.name == "texts" {
 			appendTEI(w, c, ranking)
 		} else {
 			s.appendResults(w, c, shape, model.name, ranking)
@@ -136,7 +163,7 @@ func (s *Server) appendResults(w *writer, c *call, shape *shape, model string, r
 			w.raw(",")
 		}
 		w.raw(`{"index":`).integer(result.Index).raw(`,"relevance_score":`).score(result.Score)
-		if shape.echo != nil && (c.returnTexts || shape.always) {
+		if shape.echo != nil && (c.returnTexts || shape.alwaysEcho) {
 			shape.echo(w, c, result.Index)
 		}
 		w.raw("}")

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"log/slog"
-	"math/rand/v2"
 	"net"
 	"runtime/debug"
 	"slices"
@@ -64,7 +62,7 @@ func (s *Server) newRoutes() routes {
 	post(endpoint{form: rootForm, check: checkRerank, run: s.rerank(&shapeBare)}, "/", "/invocations")
 	post(endpoint{form: predictForm, check: checkPredict, run: s.predict}, "/predict")
 	post(endpoint{form: scoreForm, check: checkScore, run: s.score, vllm: true}, "/score", "/v1/score", "/vllm/score", "/vllm/v1/score")
-	post(endpoint{form: tokenizeForm, check: checkTokenize, run: s.tokenize, plain: true}, "/tokenize")
+	post(endpoint{form: tokenizeForm, check: checkTokenize, run: s.tokenize, noScores: true}, "/tokenize")
 	add(fasthttp.MethodGet, route{answer: s.showInfo}, "/info")
 	for _, path := range modelsPaths {
 		add(fasthttp.MethodGet, route{answer: s.showModels}, path)
@@ -199,7 +197,7 @@ func (s *Server) admit(ctx *fasthttp.RequestCtx, routes routes) (*route, *failur
 		if f != nil {
 			return nil, f
 		}
-		ctx.SetUserValue(accessValue, a)
+		ctx.SetUserValue(grantValue, a)
 	}
 	if length := header.ContentLength(); r.reads && length > s.config.MaxBodyBytes {
 		f := s.bodyTooLarge(length)
@@ -258,63 +256,4 @@ func (s *Server) refuseUnread(ctx *fasthttp.RequestCtx, f *failure) {
 	s.setRequestID(ctx)
 	s.metrics.unread(ctx)
 	s.log(ctx, f, time.Now())
-}
-
-// maxCauseBytes bounds the text of an error in the log, which may be a panic's stack or quote a text.
-const maxCauseBytes = 16 << 10
-
-// responseBytes returns the length of an answer. It does not read a stream for it.
-func responseBytes(response *fasthttp.Response) int {
-	if response.IsBodyStream() {
-		return response.Header.ContentLength()
-	}
-	return len(response.Body())
-}
-
-// log writes the access log, and the cause of a failure that is the server's fault. A failure's message may quote
-// the request, so it isn't logged.
-func (s *Server) log(ctx *fasthttp.RequestCtx, f *failure, begin time.Time) {
-	level, message := slog.LevelDebug, "request"
-	if share := s.config.AccessLogShare; share > 0 && rand.Float64() < share {
-		level = slog.LevelInfo
-	}
-	if f != nil && f.cause != nil {
-		level, message = slog.LevelError, "request failed"
-	}
-	if !s.logger.Enabled(ctx, level) {
-		return
-	}
-	held := 0
-	if level == slog.LevelError {
-		var ok bool
-		if held, ok = s.lines.pass(time.Now()); !ok {
-			return
-		}
-	}
-	attrs := []slog.Attr{
-		slog.String("method", clip(string(ctx.Method()))),
-		slog.String("path", clip(string(ctx.Path()))),
-		slog.Int("status", ctx.Response.StatusCode()),
-		slog.Int("requestBytes", len(ctx.Request.Body())),
-		slog.Int("responseBytes", responseBytes(&ctx.Response)),
-		slog.Int64("elapsedNs", time.Since(begin).Nanoseconds()),
-		slog.String("remote", ctx.RemoteAddr().String()),
-		slog.String("requestID", string(ctx.Response.Header.Peek(headerRequestID))),
-	}
-	if t := traceOf(ctx); t != nil {
-		attrs = append(attrs, slog.String("traceID", t.Trace.String()), slog.String("spanID", t.Span.String()))
-	}
-	if client := clientOf(ctx); client != "" {
-		attrs = append(attrs, slog.String("key", client))
-	}
-	if f != nil {
-		attrs = append(attrs, slog.String("errorType", kinds[f.kind].errorType))
-		if f.cause != nil {
-			attrs = append(attrs, slog.String("cause", cut(f.cause.Error(), maxCauseBytes)))
-		}
-	}
-	if held > 0 {
-		attrs = append(attrs, slog.Int("leftOut", held))
-	}
-	s.logger.LogAttrs(ctx, level, message, attrs...)
 }

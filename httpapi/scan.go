@@ -22,9 +22,9 @@ type scanner struct {
 	at   int
 	// arena has the kept strings, one behind the other. It gets its whole size with the first of them and never grows,
 	// so its parts stay where they are. The size is enough: no string is longer than it is written.
-	arena   strings.Builder
-	met     int  // names that are kept to find duplicates
-	crowded bool // there were too many names, which ended the reading
+	arena        strings.Builder
+	namesKept    int  // names that are kept to find duplicates
+	tooManyNames bool // there were too many names, which ended the reading
 }
 
 // maxDepth is jsontext's limit.
@@ -71,8 +71,8 @@ func (s *scanner) keep(raw []byte) string {
 }
 
 const (
-	each = 0x0101010101010101 // a byte of 1 in every place; times c it is c in every place
-	high = each << 7
+	ones     = 0x0101010101010101 // a byte of 1 in every place; times c it is c in every place
+	highBits = ones << 7
 )
 
 // printable counts the characters of t. ok is false if t has a control character, or is not UTF-8. It reads eight bytes
@@ -82,12 +82,12 @@ func printable(t []byte) (characters int, ok bool) {
 	for ; i+32 <= len(t); i += 32 {
 		a, b := binary.LittleEndian.Uint64(t[i:]), binary.LittleEndian.Uint64(t[i+8:])
 		c, d := binary.LittleEndian.Uint64(t[i+16:]), binary.LittleEndian.Uint64(t[i+24:])
-		found |= a | (a - each*' ') | b | (b - each*' ') | c | (c - each*' ') | d | (d - each*' ')
+		found |= a | (a - ones*' ') | b | (b - ones*' ') | c | (c - ones*' ') | d | (d - ones*' ')
 	}
 	for _, c := range t[i:] {
 		found |= uint64(c) | (uint64(c) - ' ')
 	}
-	if found&high == 0 {
+	if found&highBits == 0 {
 		return len(t), true
 	}
 	return beyondASCII(t)
@@ -98,8 +98,8 @@ func beyondASCII(t []byte) (characters int, ok bool) {
 	i, controls, continued := 0, uint64(0), 0
 	for ; i+8 <= len(t); i += 8 {
 		x := binary.LittleEndian.Uint64(t[i:])
-		controls |= (x - each*' ') &^ x
-		continued += bits.OnesCount64(x & high &^ (x << 1)) // 10xxxxxx
+		controls |= (x - ones*' ') &^ x
+		continued += bits.OnesCount64(x & highBits &^ (x << 1)) // 10xxxxxx
 	}
 	for _, c := range t[i:] {
 		if c < ' ' {
@@ -109,12 +109,13 @@ func beyondASCII(t []byte) (characters int, ok bool) {
 			continued++
 		}
 	}
-	return len(t) - continued, controls&high == 0 && utf8.Valid(t)
+	return len(t) - continued, controls&highBits == 0 && utf8.Valid(t)
 }
 
-// run steps over bytes that stand for themselves, up to a quote or a backslash, and counts their characters. quote is the
-// position of the next quote, if it is not behind already: finding it once and not after every escape keeps this linear.
-func (s *scanner) run(quote *int) (characters int, ok bool) {
+// plainBytes steps over bytes that stand for themselves, up to a quote or a backslash, and counts their characters.
+// quote is the position of the next quote, if it is not behind already: finding it once and not after every escape
+// keeps this linear.
+func (s *scanner) plainBytes(quote *int) (characters int, ok bool) {
 	if *quote < s.at {
 		i := bytes.IndexByte(s.text[s.at:], '"')
 		if i < 0 {
@@ -134,7 +135,7 @@ func (s *scanner) run(quote *int) (characters int, ok bool) {
 func (s *scanner) string() (value string, characters int, ok bool) {
 	s.at++ // the quote
 	begin, quote := s.at, -1
-	characters, ok = s.run(&quote)
+	characters, ok = s.plainBytes(&quote)
 	if !ok {
 		return "", 0, false
 	}
@@ -156,7 +157,7 @@ func (s *scanner) string() (value string, characters int, ok bool) {
 			s.arena.WriteRune(r)
 		}
 		begin = s.at
-		n, ok := s.run(&quote)
+		n, ok := s.plainBytes(&quote)
 		if !ok {
 			return "", 0, false
 		}
@@ -170,7 +171,7 @@ func (s *scanner) string() (value string, characters int, ok bool) {
 // name reads the next string. It returns a part of the body, without a copy, if there are no escapes.
 func (s *scanner) name() (name []byte, ok bool) {
 	begin := s.at
-	escapes, ok := s.over()
+	escapes, ok := s.skipString()
 	if !ok {
 		return nil, false
 	}
@@ -181,11 +182,11 @@ func (s *scanner) name() (name []byte, ok bool) {
 	return name, err == nil
 }
 
-// over steps over the next string.
-func (s *scanner) over() (escapes, ok bool) {
+// skipString steps over the next string.
+func (s *scanner) skipString() (escapes, ok bool) {
 	s.at++
 	for quote := -1; ; {
-		if _, ok = s.run(&quote); !ok {
+		if _, ok = s.plainBytes(&quote); !ok {
 			return escapes, false
 		}
 		if s.text[s.at] == '"' {
@@ -199,15 +200,15 @@ func (s *scanner) over() (escapes, ok bool) {
 	}
 }
 
-// simple maps the letter of an escape to its character; 0: none.
-var simple = [256]byte{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
+// simpleEscapes maps the letter of an escape to its character; 0: none.
+var simpleEscapes = [256]byte{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
 
 // escape reads the next escape, or both escapes of a surrogate pair.
 func (s *scanner) escape() (rune, bool) {
 	if s.at+1 >= len(s.text) {
 		return 0, false
 	}
-	if c := simple[s.text[s.at+1]]; c != 0 {
+	if c := simpleEscapes[s.text[s.at+1]]; c != 0 {
 		s.at += 2
 		return rune(c), true
 	}

@@ -14,7 +14,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,7 +32,7 @@ type Server struct {
 	metrics    *Metrics
 	openAPI    []byte   // the answer to GET /openapi.json
 	home, docs htmlPage // those to GET / and /docs
-	places     places   // of requests in flight that a model answers
+	slots      slots    // of requests in flight that a model answers
 	unpackers  *unpackers
 	budget     *budget      // of bodies
 	answers    answerBudget // of answers to /tokenize
@@ -47,7 +46,7 @@ type Server struct {
 	cancel     context.CancelFunc
 	open       atomic.Int64 // connections
 	trimmer    trimmer
-	lines      lineLimit // of errors in the log
+	logLimit   lineLimit // of errors in the log
 	http       fasthttp.Server
 
 	mu        sync.Mutex
@@ -130,7 +129,7 @@ func (s *Server) configureHTTP() {
 		Handler:                      s.handle,
 		ErrorHandler:                 s.unreadable,
 		ExpectHandler:                s.expect,
-		Logger:                       printfLogger{s.logger, &s.lines},
+		Logger:                       printfLogger{s.logger, &s.logLimit},
 		StreamRequestBody:            true, // so that handlers read bodies, once the headers are accepted
 		MaxRequestBodySize:           1,    // all that fasthttp reads of a body before that
 		ReadTimeout:                  s.config.ReadTimeout,
@@ -181,6 +180,35 @@ func (s *Server) Serve(ln net.Listener) error {
 	return nil
 }
 
+// A server stops in three steps: Leave, Retire, Shutdown. Each includes those before it. Cancel is for requests that
+// Shutdown has waited for too long.
+
+// Leave makes GET /readyz answer 503, so that a load balancer sends no new clients. Answers then ask their clients to
+// close the connection and go elsewhere. All else goes on as before.
+func (s *Server) Leave() { s.leaving.Store(true) }
+
+// Retire closes the listeners. Open connections go on, each until its next answer: a client that keeps one and sends a
+// request now is answered, where Shutdown would close the connection under it.
+func (s *Server) Retire() {
+	s.Leave()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.retired {
+		return
+	}
+	s.retired = true
+	for _, ln := range s.listeners {
+		_ = ln.Close() // a listener that can't be closed has failed already
+	}
+}
+
+// Cancel ends the requests in flight, and those that still come: each is answered with 503. It may be called more
+// than once.
+func (s *Server) Cancel() { s.cancel() }
+
+// Connections returns the number of open connections.
+func (s *Server) Connections() int { return int(s.open.Load()) }
+
 // Shutdown stops accepting connections, answers every request that was accepted, and closes idle connections. It
 // waits for that until ctx ends; the answering goes on regardless, and a further call waits again.
 //
@@ -210,28 +238,4 @@ func (s *Server) drain(done chan<- struct{}) {
 		s.logger.Error("shutdown failed", "error", err)
 	}
 	close(done)
-}
-
-// printfLogger carries fasthttp's reports to the log. Connections that clients broke off are logged at debug level
-// alone, and all other lines are limited: a client must not be able to fill the log.
-type printfLogger struct {
-	logger *slog.Logger
-	lines  *lineLimit
-}
-
-// Printf implements fasthttp.Logger.
-func (l printfLogger) Printf(format string, args ...any) {
-	level := slog.LevelWarn
-	if strings.HasPrefix(format, "error when serving connection") {
-		level = slog.LevelDebug
-	}
-	if !l.logger.Enabled(context.Background(), level) {
-		return
-	}
-	if level > slog.LevelDebug {
-		if _, ok := l.lines.pass(time.Now()); !ok {
-			return
-		}
-	}
-	l.logger.Log(context.Background(), level, "http", "message", cut(fmt.Sprintf(format, args...), maxCauseBytes))
 }

@@ -8,7 +8,7 @@ func (s *scanner) skip(depth int) (raw []byte, ok bool) {
 	begin := s.at
 	switch c {
 	case '"':
-		_, ok = s.over()
+		_, ok = s.skipString()
 	case '{':
 		ok = s.skipObject(depth + 1)
 	case '[':
@@ -28,13 +28,13 @@ func (s *scanner) skip(depth int) (raw []byte, ok bool) {
 func (s *scanner) skipObject(depth int) bool {
 	var seen names
 	ok := s.object(depth, func(name []byte) bool {
-		if !s.meet(&seen, name) {
+		if !s.addName(&seen, name) {
 			return false
 		}
 		_, ok := s.skip(depth)
 		return ok
 	})
-	s.met -= seen.len()
+	s.namesKept -= seen.len()
 	return ok
 }
 
@@ -42,11 +42,11 @@ func (s *scanner) skipObject(depth int) bool {
 // takes in the body.
 const maxNames = 100_000
 
-// meet adds a name to seen. It returns false if the name is there already, or if there are too many.
-func (s *scanner) meet(seen *names, name []byte) bool {
-	s.met++
-	if s.met > maxNames {
-		s.crowded = true
+// addName adds a name to seen. It returns false if the name is there already, or if there are too many.
+func (s *scanner) addName(seen *names, name []byte) bool {
+	s.namesKept++
+	if s.namesKept > maxNames {
+		s.tooManyNames = true
 		return false
 	}
 	return seen.add(string(name))

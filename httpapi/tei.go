@@ -25,7 +25,7 @@ func readTruncate(d *decoder, name string) bool {
 	return ok
 }
 
-// readRawScores reads a field that Infinity has, too. Infinity accepts more than true and false; see decoder.lenient.
+// readRawScores reads a field that Infinity has, too. Infinity accepts more than true and false; see decoder.teiFailure.
 func readRawScores(d *decoder, name string) (ok bool) {
 	if d.literal("null") {
 		return true
@@ -38,7 +38,7 @@ func readRawScores(d *decoder, name string) (ok bool) {
 		end := d.at
 		d.at = at
 		d.wrong(name, wantTruth)
-		d.lenient, d.failure = d.failure, nil
+		d.teiFailure, d.failure = d.failure, nil
 		d.at = end
 	}
 	return true
@@ -54,7 +54,7 @@ func appendTEI(w *writer, c *call, ranking *engine.Ranking) {
 		}
 		w.raw(`{"index":`).integer(result.Index)
 		if c.returnTexts {
-			w.raw(`,"text":`).string(c.list.texts[result.Index])
+			w.raw(`,"text":`).string(c.documents.texts[result.Index])
 		}
 		w.raw(`,"score":`).score(result.Score).raw("}")
 	}
@@ -70,13 +70,13 @@ const wantPairs = "a string, a pair of strings, or an array of arrays of one or 
 
 // readPairs reads "a", ["a"] or ["a","b"], which is one text or one pair, or [["a","b"],["c"]].
 func readPairs(d *decoder, name string) bool {
-	if !d.openList(&d.list, name) {
+	if !d.openList(&d.documents, name) {
 		return false
 	}
-	d.first.name = name
+	d.queries.name = name
 	switch d.next() {
 	case '"':
-		d.list.alone = true
+		d.documents.isString = true
 		text, ok := d.readText(name, -1, d.limits.textCharacters)
 		d.addInput([]string{text})
 		return ok
@@ -89,13 +89,13 @@ func readPairs(d *decoder, name string) bool {
 	kind := d.next()
 	d.at = first
 	if kind == '"' {
-		d.list.alone = true
+		d.documents.isString = true
 		return d.readInput(name, -1, 2)
 	}
 	return d.array(2, func() bool {
-		index := d.list.entries
+		index := d.documents.entries
 		if index >= d.limits.texts {
-			d.list.entries++
+			d.documents.entries++
 			_, ok := d.skip(2)
 			return ok
 		}
@@ -132,29 +132,29 @@ func (d *decoder) readInput(name string, index, depth int) bool {
 
 // addInput adds a text alone, or a pair.
 func (d *decoder) addInput(texts []string) {
-	d.list.entries++
-	d.first.entries++
+	d.documents.entries++
+	d.queries.entries++
 	if len(texts) == 2 {
-		d.first.texts = append(d.first.texts, texts[0])
-		d.list.texts = append(d.list.texts, texts[1])
+		d.queries.texts = append(d.queries.texts, texts[0])
+		d.documents.texts = append(d.documents.texts, texts[1])
 		return
 	}
-	for len(d.single) < len(d.list.texts) {
-		d.single = append(d.single, false)
+	for len(d.noQuery) < len(d.documents.texts) {
+		d.noQuery = append(d.noQuery, false)
 	}
-	d.single = append(d.single, true)
-	d.first.texts = append(d.first.texts, "")
-	d.list.texts = append(d.list.texts, texts[0])
+	d.noQuery = append(d.noQuery, true)
+	d.queries.texts = append(d.queries.texts, "")
+	d.documents.texts = append(d.documents.texts, texts[0])
 }
 
 // appendPredict appends the labels of each pair or text, the likeliest first.
 func appendPredict(w *writer, c *call, scores *engine.Scores) {
-	if c.list.alone {
+	if c.documents.isString {
 		w.labels(scores, 0)
 		return
 	}
 	w.raw("[")
-	for i := range c.list.texts {
+	for i := range c.documents.texts {
 		if i > 0 {
 			w.raw(",")
 		}

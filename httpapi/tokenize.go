@@ -12,7 +12,7 @@ import (
 
 // tokenizeForm is the body of text-embeddings-inference's /tokenize.
 var tokenizeForm = form{
-	textOrTexts("inputs", func(c *call) *list { return &c.list }),
+	textOrTexts("inputs", func(c *call) *list { return &c.documents }),
 	flag("add_special_tokens", false, func(c *call) *bool { return &c.noSpecialTokens }),
 	modelField,
 }
@@ -27,11 +27,11 @@ const (
 )
 
 func checkTokenize(c *call) *failure {
-	if f := c.list.need("inputs", "a string or an array of strings"); f != nil {
+	if f := c.documents.need("inputs", "a string or an array of strings"); f != nil {
 		return f
 	}
-	if n := c.list.bytes(); n > maxInputsBytes {
-		return failf(kindTooLarge, "`%s` has %d bytes of text, the limit is %d", c.list.name, n, maxInputsBytes)
+	if n := c.documents.bytes(); n > maxInputsBytes {
+		return failf(kindTooLarge, "`%s` has %d bytes of text, the limit is %d", c.documents.name, n, maxInputsBytes)
 	}
 	return nil
 }
@@ -45,34 +45,34 @@ func (l *list) bytes() int {
 }
 
 // answerBudget is the memory of answers that are being made or sent. The zero value is free.
-type answerBudget struct{ taken atomic.Int64 }
+type answerBudget struct{ used atomic.Int64 }
 
-// take takes n bytes, unless more than limit would be taken.
-func (b *answerBudget) take(n, limit int) bool {
-	if b.taken.Add(int64(n)) <= int64(limit) {
+// acquire takes n bytes, unless more than limit would be taken.
+func (b *answerBudget) acquire(n, limit int) bool {
+	if b.used.Add(int64(n)) <= int64(limit) {
 		return true
 	}
-	b.give(n)
+	b.release(n)
 	return false
 }
 
-func (b *answerBudget) give(n int) { b.taken.Add(-int64(n)) }
+func (b *answerBudget) release(n int) { b.used.Add(-int64(n)) }
 
 // tokenize answers /tokenize.
 func (s *Server) tokenize(ctx context.Context, model *served, c *call, w *writer) (stats engine.Stats, err error) {
-	n := answerBytes * c.list.bytes()
-	if !s.answers.take(n, maxAnswersBytes) {
+	n := answerBytes * c.documents.bytes()
+	if !s.answers.acquire(n, maxAnswersBytes) {
 		return stats, &engine.OverloadError{
-			Limit: "bytes of /tokenize's answers", Value: int(s.answers.taken.Load()) + n, Max: maxAnswersBytes,
+			Limit: "bytes of /tokenize's answers", Value: int(s.answers.used.Load()) + n, Max: maxAnswersBytes,
 		}
 	}
 	s.trimmer.add(int64(n))
-	w.held = func() {
-		s.answers.give(n)
+	w.release = func() {
+		s.answers.release(n)
 		s.trimmer.add(-int64(n))
 	}
 	w.raw("[")
-	for i, text := range c.list.texts {
+	for i, text := range c.documents.texts {
 		tokens, err := model.Tokenize(ctx, text, !c.noSpecialTokens, c.options)
 		if err != nil {
 			return stats, err
@@ -105,27 +105,27 @@ func appendTokens(w *writer, tokens []engine.Token) {
 	w.raw("]")
 }
 
-// heldBody is an answer that holds a part of a budget until it is sent, or sending fails.
-type heldBody struct {
+// streamedBody is an answer that holds a part of a budget until it is sent, or sending fails.
+type streamedBody struct {
 	bytes.Reader
 	w *writer
 }
 
 // Close implements io.Closer; fasthttp calls it.
-func (b *heldBody) Close() error {
+func (b *streamedBody) Close() error {
 	b.w.free()
 	return nil
 }
 
-// sendHeld makes w the answer, and frees it once that is sent. It returns false for answers that setBody makes: small
+// streamBody makes w the answer, and frees it once that is sent. It returns false for answers that setBody makes: small
 // ones, which are cheap to copy, and those to be compressed.
-func sendHeld(ctx *fasthttp.RequestCtx, w *writer) bool {
+func streamBody(ctx *fasthttp.RequestCtx, w *writer) bool {
 	request := &ctx.Request.Header
 	if len(w.buffer) < keepWriter || request.HasAcceptEncoding("zstd") || request.HasAcceptEncoding("gzip") {
 		return false
 	}
 	ctx.Response.Header.Add(fasthttp.HeaderVary, fasthttp.HeaderAcceptEncoding)
-	body := &heldBody{w: w}
+	body := &streamedBody{w: w}
 	body.Reset(w.buffer)
 	ctx.SetBodyStream(body, len(w.buffer))
 	return true

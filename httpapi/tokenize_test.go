@@ -10,16 +10,17 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/metalrank/metalrank/engine"
+	"github.com/metalrank/metalrank/weights/builtin"
 )
 
 // The texts of a request are bounded together.
 func TestTokenizeInputsAreBounded(t *testing.T) {
 	text := strings.Repeat("a", maxInputsBytes/2)
-	c := &call{list: list{name: "inputs", texts: []string{text, text}, entries: 2}}
+	c := &call{documents: list{name: "inputs", texts: []string{text, text}, entries: 2}}
 	if f := checkTokenize(c); f != nil {
 		t.Errorf("%d bytes: %v", maxInputsBytes, f.message)
 	}
-	c.list.texts = append(c.list.texts, "b")
+	c.documents.texts = append(c.documents.texts, "b")
 	f := checkTokenize(c)
 	if f == nil || f.kind != kindTooLarge || !strings.Contains(f.message, "`inputs` has 262145 bytes of text, the limit is 262144") {
 		t.Errorf("a byte more: %+v", f)
@@ -30,27 +31,27 @@ func TestTokenizeInputsAreBounded(t *testing.T) {
 func TestTokenizeAnswersHaveABudget(t *testing.T) {
 	s := &Server{}
 	ranker := &served{Model: &fakeRanker{}}
-	c := &call{list: list{name: "inputs", texts: []string{strings.Repeat("a b ", 1000)}, entries: 1}}
-	s.answers.taken.Store(maxAnswersBytes - 1)
+	c := &call{documents: list{name: "inputs", texts: []string{strings.Repeat("a b ", 1000)}, entries: 1}}
+	s.answers.used.Store(maxAnswersBytes - 1)
 	w := newWriter()
 	_, err := s.tokenize(t.Context(), ranker, c, w)
 	if f := engineFailure(err, c); err == nil || f.kind != kindOverloaded || !strings.Contains(f.message, "/tokenize's answers") {
 		t.Errorf("with nothing left: %v", err)
 	}
 	w.free()
-	if got := s.answers.taken.Load(); got != maxAnswersBytes-1 {
+	if got := s.answers.used.Load(); got != maxAnswersBytes-1 {
 		t.Errorf("%d bytes are taken after a refusal, want %d", got, maxAnswersBytes-1)
 	}
-	s.answers.taken.Store(0)
+	s.answers.used.Store(0)
 	w = newWriter()
 	if _, err := s.tokenize(t.Context(), ranker, c, w); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := s.answers.taken.Load(), int64(answerBytes*4000); got != want {
+	if got, want := s.answers.used.Load(), int64(answerBytes*4000); got != want {
 		t.Errorf("%d bytes are taken, want %d", got, want)
 	}
 	w.free()
-	if got := s.answers.taken.Load(); got != 0 {
+	if got := s.answers.used.Load(); got != 0 {
 		t.Errorf("%d bytes are left over", got)
 	}
 }
@@ -60,10 +61,10 @@ func TestLongAnswerIsHeldUntilSent(t *testing.T) {
 	var ctx fasthttp.RequestCtx
 	w := newWriter()
 	given := false
-	w.held = func() { given = true }
+	w.release = func() { given = true }
 	w.buffer = append(w.buffer, bytes.Repeat([]byte("x"), keepWriter)...)
 	want := bytes.Clone(w.buffer)
-	if !sendHeld(&ctx, w) || given {
+	if !streamBody(&ctx, w) || given {
 		t.Fatalf("the answer is not held, or given back before it is sent: %t", given)
 	}
 	if got := responseBytes(&ctx.Response); got != len(want) || given {
@@ -80,7 +81,7 @@ func TestLongAnswerIsHeldUntilSent(t *testing.T) {
 
 // A long answer arrives whole, and its part of the budget is free again.
 func TestLongTokenizeAnswer(t *testing.T) {
-	e, err := engine.Open(t.Context(), engine.Config{})
+	e, err := engine.Open(t.Context(), engine.Config{Embedded: builtin.Open})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +106,7 @@ func TestLongTokenizeAnswer(t *testing.T) {
 	if err := s.Shutdown(t.Context()); err != nil { // after which the last answer is freed
 		t.Fatal(err)
 	}
-	if got := s.answers.taken.Load(); got != 0 {
+	if got := s.answers.used.Load(); got != 0 {
 		t.Errorf("%d bytes are left over", got)
 	}
 }

@@ -57,8 +57,8 @@ var scoreForm = append(form{
 	count("max_tokens_per_doc", func(c *call) *int { return &c.options.MaxDocumentTokens }),
 }, vllmFields...)
 
-func firstSide(c *call) *list  { return &c.first }
-func secondSide(c *call) *list { return &c.list }
+func firstSide(c *call) *list  { return &c.queries }
+func secondSide(c *call) *list { return &c.documents }
 
 // scoreSide makes a field with one side of the pairs; null counts as absent.
 func scoreSide(name string, of func(*call) *list) field {
@@ -72,7 +72,7 @@ const wantTexts = "a string or an array of strings"
 
 // checkScore wants two sides that go together: one text with many, or as many as there are on the other side.
 func checkScore(c *call) *failure {
-	first, second := &c.first, &c.list
+	first, second := &c.queries, &c.documents
 	if first.name == "" && second.name == "" {
 		return failf(kindValidation, "`text_1` and `text_2` are missing, want each %s", wantTexts)
 	}
@@ -97,13 +97,13 @@ func checkScore(c *call) *failure {
 
 // pairs joins the two sides.
 func (c *call) pairs() []engine.Pair {
-	pairs := make([]engine.Pair, len(c.list.texts))
-	for i, text := range c.list.texts {
-		query := c.first.texts[0]
-		if len(c.first.texts) > 1 {
-			query = c.first.texts[i]
+	pairs := make([]engine.Pair, len(c.documents.texts))
+	for i, text := range c.documents.texts {
+		query := c.queries.texts[0]
+		if len(c.queries.texts) > 1 {
+			query = c.queries.texts[i]
 		}
-		pairs[i] = engine.Pair{Query: query, Document: text, Alone: i < len(c.single) && c.single[i]}
+		pairs[i] = engine.Pair{Query: query, Document: text, NoQuery: i < len(c.noQuery) && c.noQuery[i]}
 	}
 	return pairs
 }
@@ -123,5 +123,5 @@ func (s *Server) appendScores(w *writer, model string, scores *engine.Scores) {
 
 // echoVLLM appends a document as vLLM has it, in every answer.
 func echoVLLM(w *writer, c *call, index int) {
-	w.raw(`,"document":{"text":`).string(c.list.texts[index]).raw(`,"multi_modal":null}`)
+	w.raw(`,"document":{"text":`).string(c.documents.texts[index]).raw(`,"multi_modal":null}`)
 }

@@ -13,9 +13,9 @@ import (
 
 // writer appends JSON. The caller follows its grammar; the first error stays.
 type writer struct {
-	buffer []byte
-	err    error
-	held   func() // gives back the answer's part of a budget; nil: none
+	buffer  []byte
+	err     error
+	release func() // gives back the answer's part of a budget; nil: none
 }
 
 // writers keeps buffers for the next answer.
@@ -35,9 +35,9 @@ func newWriter() *writer {
 
 // free puts the writer back into the pool: nothing may use it any more.
 func (w *writer) free() {
-	if w.held != nil {
-		w.held()
-		w.held = nil
+	if w.release != nil {
+		w.release()
+		w.release = nil
 	}
 	if cap(w.buffer) <= keepWriter {
 		writers.Put(w)

@@ -55,7 +55,7 @@ func (s *source) open(name string) (*blob, error) {
 	case !info.Mode().IsRegular(): // replaced since
 		err = invalidf("%s: not a regular file", path)
 	default:
-		b := &blob{name: name, size: info.Size(), path: path, file: f, info: s.first(name, info)}
+		b := &blob{name: name, size: info.Size(), path: path, file: f, info: s.firstInfo(name, info)}
 		if err = b.unchanged(); err == nil {
 			return b.checked()
 		}
@@ -75,17 +75,17 @@ func (b *blob) checked() (*blob, error) {
 	return b, nil
 }
 
-// first returns the file's info from when it was first opened. On the first call, it records info and returns it.
-func (s *source) first(name string, info fs.FileInfo) fs.FileInfo {
+// firstInfo returns the file's info from when it was first opened. On the first call, it records info and returns it.
+func (s *source) firstInfo(name string, info fs.FileInfo) fs.FileInfo {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if before, ok := s.seen[name]; ok {
+	if before, ok := s.firstInfos[name]; ok {
 		return before
 	}
-	if s.seen == nil {
-		s.seen = map[string]fs.FileInfo{}
+	if s.firstInfos == nil {
+		s.firstInfos = map[string]fs.FileInfo{}
 	}
-	s.seen[name] = info
+	s.firstInfos[name] = info
 	return info
 }
 
@@ -157,7 +157,7 @@ func (b *blob) close() error {
 func (s *source) changed() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, name := range slices.Sorted(maps.Keys(s.seen)) {
+	for _, name := range slices.Sorted(maps.Keys(s.firstInfos)) {
 		path := filepath.Join(s.dir, name)
 		now, err := os.Stat(path)
 		switch {
@@ -165,7 +165,7 @@ func (s *source) changed() error {
 			return &kindError{path + ": is gone since it was read", []error{ErrChanged, fs.ErrNotExist}}
 		case err != nil:
 			return &kindError{path + ": " + err.Error(), []error{ErrChanged, err}}
-		case !sameFile(s.seen[name], now):
+		case !sameFile(s.firstInfos[name], now):
 			return changedf("%s", path)
 		}
 	}

@@ -28,12 +28,12 @@ type Checkpoint struct {
 	name     string
 	revision string
 
-	mu       sync.RWMutex
-	closed   bool     // guarded by mu
-	src      *source  // guarded by mu
-	config   Config   // immutable after load
-	sentence Sentence // immutable
-	modules  []string // immutable; classes of modules.json, without their packages
+	mu           sync.RWMutex
+	closed       bool         // guarded by mu
+	src          *source      // guarded by mu
+	config       Config       // immutable after load
+	pairSettings PairSettings // immutable
+	modules      []string     // immutable; classes of modules.json, without their packages
 	// sentenceModel is immutable; sentence-transformers' class that saved the folder, "CrossEncoder"; may be empty.
 	sentenceModel string
 	tensors       []Tensor       // guarded by mu; sorted by name
@@ -105,7 +105,7 @@ func (c *Checkpoint) load() error {
 	if c.config, err = ParseConfig(data); err != nil {
 		return err
 	}
-	if err := c.readSentence(); err != nil {
+	if err := c.readPairSettings(); err != nil {
 		return err
 	}
 	if c.tensors, err = c.src.loadTensors(c.config); err != nil {

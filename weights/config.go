@@ -89,8 +89,8 @@ func ParseConfig(data []byte) (Config, error) {
 	c.TokenizerClass, c.CustomCode = f.text("tokenizer_class", ""), f.customCode()
 	f.refuse(c.CustomCode)
 	whole := func(key string, absent, largest int) int {
-		absent = family.absent(key, absent)
-		if own := family.key(key); own != key && slices.Contains(family.aliases, key) {
+		absent = family.defaultValue(key, absent)
+		if own := family.key(key); own != key && slices.Contains(family.acceptedBERTKeys, key) {
 			absent = f.whole(own, absent, largest) // the general name takes precedence over the family's
 		} else {
 			key = own
@@ -149,7 +149,7 @@ func (f *fields) quirks(c *Config, family *family) {
 		c.LayerNormEps = f.epsilon("layer_norm_eps", 1e-12)
 	}
 	if family.positionsAfter {
-		c.PositionOffset = 1 + f.wholeFrom("pad_token_id", family.absent("pad_token_id", 0), 0, maxPositions)
+		c.PositionOffset = 1 + f.wholeFrom("pad_token_id", family.defaultValue("pad_token_id", 0), 0, maxPositions)
 		if c.MaxPositions -= c.PositionOffset; c.MaxPositions < 1 && f.err == nil {
 			f.err = invalidf("%s: max_position_embeddings: %d, want more than pad_token_id + 1, %d",
 				f.file, c.MaxPositions+c.PositionOffset, c.PositionOffset)

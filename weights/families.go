@@ -12,13 +12,13 @@ type family struct {
 	classes   []string // prefixes of class names, for configs without model_type
 	prefix    string   // before the names of the base model's tensors
 
-	// names are pairs of a piece of BERT's tensor names and its replacement here; of two that begin at the same place,
-	// the first counts.
-	names []string
-	// keys are the same for the keys of config.json.
-	keys map[string]string
-	// aliases are BERT's keys that are read as well, and take precedence over the family's own (attribute_map).
-	aliases []string
+	// tensorRenames are pairs of a piece of BERT's tensor names and its replacement here; of two that begin at the same
+	// place, the first counts.
+	tensorRenames []string
+	// keyRenames are the same for the keys of config.json.
+	keyRenames map[string]string
+	// acceptedBERTKeys are BERT's keys that are read as well, and take precedence over the family's own (attribute_map).
+	acceptedBERTKeys []string
 	// defaults are those of transformers' config class where they differ from BertConfig's.
 	defaults map[string]int
 
@@ -54,20 +54,20 @@ var families = []family{
 	robertaLike("camembert", 30522, "Camembert"),
 	{
 		modelType: "distilbert", classes: []string{"DistilBert"}, prefix: "distilbert.",
-		names: []string{
+		tensorRenames: []string{
 			"encoder.layer.", "transformer.layer.",
 			"attention.self.query", "attention.q_lin", "attention.self.key", "attention.k_lin",
 			"attention.self.value", "attention.v_lin", "attention.output.dense", "attention.out_lin",
 			"attention.output.LayerNorm", "sa_layer_norm", "intermediate.dense", "ffn.lin1",
 			"output.dense", "ffn.lin2", "output.LayerNorm", "output_layer_norm",
 		},
-		keys: map[string]string{
+		keyRenames: map[string]string{
 			"hidden_size": "dim", "num_hidden_layers": "n_layers", "num_attention_heads": "n_heads",
 			"intermediate_size": "hidden_dim", "hidden_act": "activation",
 		},
-		aliases:  []string{"hidden_size", "num_hidden_layers", "num_attention_heads"},
-		defaults: map[string]int{"num_hidden_layers": 6},
-		pooler:   "pre_classifier", poolerActivation: ReLU, classifier: "classifier",
+		acceptedBERTKeys: []string{"hidden_size", "num_hidden_layers", "num_attention_heads"},
+		defaults:         map[string]int{"num_hidden_layers": 6},
+		pooler:           "pre_classifier", poolerActivation: ReLU, classifier: "classifier",
 		noTypeTable: true, layerNormEpsSet: true,
 	},
 }
@@ -105,14 +105,14 @@ func familyNames() string {
 
 // key returns the family's name for a key of BERT's config.
 func (f *family) key(bert string) string {
-	if own, ok := f.keys[bert]; ok {
+	if own, ok := f.keyRenames[bert]; ok {
 		return own
 	}
 	return bert
 }
 
-// absent returns the value of a key that is not there; bert is BERT's.
-func (f *family) absent(key string, bert int) int {
+// defaultValue returns the value of a key that is not there; bert is BERT's.
+func (f *family) defaultValue(key string, bert int) int {
 	if own, ok := f.defaults[key]; ok {
 		return own
 	}
@@ -120,4 +120,6 @@ func (f *family) absent(key string, bert int) int {
 }
 
 // tensor returns the family's name for a tensor of BERT's base model, without prefix.
-func (f *family) tensor(bert string) string { return strings.NewReplacer(f.names...).Replace(bert) }
+func (f *family) tensor(bert string) string {
+	return strings.NewReplacer(f.tensorRenames...).Replace(bert)
+}

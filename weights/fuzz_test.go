@@ -122,7 +122,7 @@ func FuzzSentence(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if s := c.Sentence(); s.Length < 0 || len(s.Prompt) > maxPrompt {
+		if s := c.PairSettings(); s.Length < 0 || len(s.Prompt) > maxPrompt {
 			t.Errorf("%+v", s)
 		}
 		if err := c.Close(); err != nil {

@@ -17,8 +17,8 @@ type source struct {
 	files map[string][]byte
 	gguf  string // the file of weights, if it is one of GGUF; found by findGGUF, or given
 
-	mu   sync.Mutex
-	seen map[string]fs.FileInfo // guarded by mu; files by name, as they were first opened
+	mu         sync.Mutex
+	firstInfos map[string]fs.FileInfo // guarded by mu; files by name, as they were first opened
 }
 
 // missing returns the error for a file that is not there.

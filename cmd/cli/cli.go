@@ -31,8 +31,8 @@ type Program struct {
 // Environment is the prefix of metalrank's own programs.
 const Environment = "METALRANK"
 
-// ErrTold marks an error that the command has already printed; Run then fails without printing it again.
-var ErrTold = errors.New("cli: told already")
+// ErrReported marks an error that the command has already printed; Run then fails without printing it again.
+var ErrReported = errors.New("cli: told already")
 
 // Main runs a program; the first SIGINT or SIGTERM cancels ctx, a second one ends the process at once. It doesn't return.
 func Main(run func(ctx context.Context) (status int)) {
@@ -105,7 +105,7 @@ func Run(ctx context.Context, p Program, args []string, out, errOut io.Writer, o
 		if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 			err = errors.New("interrupted")
 		}
-		if !errors.Is(err, ErrTold) {
+		if !errors.Is(err, ErrReported) {
 			tell(errOut, fmt.Sprintf("%s: %s\n", program, describe(err, parsed)))
 		}
 		return ExitFailed
@@ -166,4 +166,27 @@ func harmless(r rune) rune {
 		return -1
 	}
 	return r
+}
+
+// ErrAbandoned marks a function that Within has stopped waiting for.
+var ErrAbandoned = errors.New("not all work had ended")
+
+// Within calls f on a goroutine of its own and returns its error. Once ctx has ended, it waits for f no longer than limit;
+// after that it returns an error that wraps ErrAbandoned, and f goes on until the process ends.
+func Within(ctx context.Context, limit time.Duration, f func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-timer.C:
+		return fmt.Errorf("%w after %v: what is under way is given up", ErrAbandoned, limit)
+	}
 }

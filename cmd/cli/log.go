@@ -95,6 +95,6 @@ func (l *Log) Close(limit time.Duration) {
 	}
 }
 
-// SurvivePipes makes a write to a pipe without a reader fail, instead of ending the process. It is for servers; other
+// IgnoreSIGPIPE makes a write to a pipe without a reader fail, instead of ending the process. It is for servers; other
 // commands should end when nobody reads their output any more.
-func SurvivePipes() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
+func IgnoreSIGPIPE() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }

@@ -57,7 +57,7 @@ func (s streams) say(format string, args ...any) {
 // server returns streams that write err by a cli.Log until closeLog is called, so that a reader that stalls or goes neither
 // holds up nor ends the command. It is for commands that run until they are told to stop.
 func (s streams) server() (logged streams, closeLog func()) {
-	cli.SurvivePipes()
+	cli.IgnoreSIGPIPE()
 	logged = s
 	log := cli.NewLog(s.err, func(lines int64) { logged.say("%d lines were dropped: their reader is too slow", lines) })
 	logged.err = log

@@ -42,8 +42,7 @@ type fleetPlanCommand struct {
 	Routing    string        `help:"How the balancer spreads requests: ${enum}. least: to the node with the fewest." enum:"least,round-robin,random" default:"least"`
 	Headroom   percent       `help:"How much of the capacity to keep free." default:"30%" placeholder:"N%"`
 	Survive    int           `help:"How many nodes may be down without breaking this." default:"1" placeholder:"N"`
-	Simulate   bool          `help:"Take as many nodes as a simulation of the fleet wants, not a formula." default:"true" negatable:""`
-	Seed       uint64        `help:"Of the requests that are made up." default:"1" needs:"simulate"`
+	Seed       uint64        `help:"Of the requests that are made up." default:"1"`
 	Format     string        `help:"How to print: ${enum}." enum:"table,json" default:"table"`
 	Curves     []string      `arg:"" help:"What bin/sweep wrote on a node of each kind: sweep.json." placeholder:"FILE"`
 }
@@ -100,7 +99,7 @@ func (c *fleetPlanCommand) Run(ctx context.Context, std streams) error {
 			return fmt.Errorf("%s: %w", path, err)
 		}
 		for _, curve := range curves {
-			p, err := plan.Make(ctx, curve, load, c.Simulate)
+			p, err := plan.Make(ctx, curve, load)
 			if err != nil {
 				return err
 			}
@@ -126,20 +125,17 @@ func rankOf(p *plan.Plan) int {
 
 func printPlans(w io.Writer, plans []*plan.Plan) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "NODES\tMACHINE\tSYSTEM\tTOKENS/S EACH\tPAIRS/S EACH\tIN USE\tALONE P99\tP50\tP99\tSIMULATED P50\tP99\tBECAUSE OF")
+	fmt.Fprintln(table, "NODES\tMACHINE\tSYSTEM\tTOKENS/S EACH\tPAIRS/S EACH\tIN USE\tALONE P99\tP50\tP99\tBECAUSE OF")
 	for _, p := range plans {
 		curve := &p.Curve
 		if p.Nodes == 0 {
-			fmt.Fprintf(table, "none\t%s\t%s\t%.0f\t%.0f\t\t%s\t\t\t\t\t%s\n", curve.Machine, curve.System,
+			fmt.Fprintf(table, "none\t%s\t%s\t%.0f\t%.0f\t\t%s\t\t\t%s\n", curve.Machine, curve.System,
 				curve.TokensPerSecond, p.PairsPerSecond, milliseconds(p.Alone), p.Reason)
 			continue
 		}
-		simulated := "\t"
-		if p.Simulated != nil {
-			simulated = milliseconds(p.Simulated.P50) + "\t" + milliseconds(p.Simulated.P99)
-		}
-		fmt.Fprintf(table, "%d\t%s\t%s\t%.0f\t%.0f\t%.0f %%\t%s\t%s\t%s\t%s\t%s\n", p.Nodes, curve.Machine, curve.System,
-			curve.TokensPerSecond, p.PairsPerSecond, 100*p.Utilisation, milliseconds(p.Alone), milliseconds(p.P50), milliseconds(p.P99), simulated, p.Reason)
+		fmt.Fprintf(table, "%d\t%s\t%s\t%.0f\t%.0f\t%.0f %%\t%s\t%s\t%s\t%s\n", p.Nodes, curve.Machine, curve.System,
+			curve.TokensPerSecond, p.PairsPerSecond, 100*p.Utilisation, milliseconds(p.Alone),
+			milliseconds(p.Simulated.P50), milliseconds(p.Simulated.P99), p.Reason)
 	}
 	if err := table.Flush(); err != nil {
 		return err

@@ -45,7 +45,7 @@ func TestFleetPlan(t *testing.T) {
 		want   string // a part of the output
 	}{
 		{"table", []string{"--rate=100", "--documents=10", file}, 0, "Chip, 8 cores  metalrank cpu int8"},
-		{"range", []string{"--rate=100", "--documents=1:50", "--no-simulate", file}, 0, "1 may be down"},
+		{"range", []string{"--rate=100", "--documents=1:50", file}, 0, "1 may be down"},
 		{"json", []string{"--rate=100", "--format=json", file}, 0, `"TokensPerSecond"`},
 		{"impossible", []string{"--rate=1", "--documents=100", "--p99=100ms", file}, 0, "alone takes"},
 		{"another length", []string{"--rate=1", "--tokens=400", file}, 0, "pairs of 100 to 100 tokens"},

@@ -20,14 +20,14 @@ import (
 // sockets themselves are passed, by SCM_RIGHTS. With new ones beside them, by SO_REUSEPORT, Linux would reset the
 // connections that wait for the older process.
 type sockets struct {
-	path        string        // where a successor asks for them; "": nowhere
-	predecessor *net.UnixConn // nil: there was none
-	spare       []socket      // the predecessor's that are not used yet
-	used        []socket      // those that this server listens on
-	door        net.Listener  // on path
-	doorFile    fs.FileInfo   // the file at path, if it is ours
-	inherited   bool          // from a service manager, which keeps them
-	successor   chan struct{} // closed when another process serves
+	path         string        // where a successor asks for them; "": nowhere
+	predecessor  *net.UnixConn // nil: there was none
+	spare        []socket      // the predecessor's that are not used yet
+	used         []socket      // those that this server listens on
+	handover     net.Listener  // on path
+	handoverFile fs.FileInfo   // the file at path, if it is ours
+	inherited    bool          // from a service manager, which keeps them
+	successor    chan struct{} // closed when another process serves
 }
 
 // socket is a listening socket, and the address in the flag for it.
@@ -206,7 +206,7 @@ func (s *sockets) serving(logger *slog.Logger) error {
 	if s.path == "" {
 		return nil
 	}
-	if err := s.openDoor(); err != nil {
+	if err := s.openHandover(); err != nil {
 		return fmt.Errorf("--handover: %w", err)
 	}
 	if s.predecessor != nil {
@@ -223,12 +223,12 @@ func (s *sockets) serving(logger *slog.Logger) error {
 	for _, one := range s.used {
 		one.keepFile(false)
 	}
-	go s.awaitSuccessor(s.door, logger)
+	go s.awaitSuccessor(s.handover, logger)
 	return nil
 }
 
-// openDoor listens at path. Its socket replaces the predecessor's by a rename, at once.
-func (s *sockets) openDoor() (err error) {
+// openHandover listens at path. Its socket replaces the predecessor's by a rename, at once.
+func (s *sockets) openHandover() (err error) {
 	fresh := s.path + newSuffix
 	if err := removeStale(context.Background(), fresh); err != nil {
 		return fmt.Errorf("%s: %w", fresh, err)
@@ -238,12 +238,12 @@ func (s *sockets) openDoor() (err error) {
 		return err
 	}
 	door.SetUnlinkOnClose(false) // it is renamed below
-	s.door = door
+	s.handover = door
 	const ownerAlone = 0o600 // a process that may connect gets the sockets
 	if err := errors.Join(os.Chmod(fresh, ownerAlone), os.Rename(fresh, s.path)); err != nil {
 		return err
 	}
-	s.doorFile, err = os.Lstat(s.path)
+	s.handoverFile, err = os.Lstat(s.path)
 	return err
 }
 
@@ -252,9 +252,9 @@ func (s *sockets) awaitSuccessor(door net.Listener, logger *slog.Logger) {
 	for {
 		c, err := door.Accept()
 		if err != nil {
-			return // closeDoor closed it
+			return // closeHandover closed it
 		}
-		err = s.give(c)
+		err = s.passTo(c)
 		_ = c.Close()
 		if err == nil {
 			close(s.successor)
@@ -264,7 +264,7 @@ func (s *sockets) awaitSuccessor(door net.Listener, logger *slog.Logger) {
 	}
 }
 
-func (s *sockets) give(c net.Conn) (err error) {
+func (s *sockets) passTo(c net.Conn) (err error) {
 	unix, ok := c.(*net.UnixConn)
 	if !ok {
 		panic("BUG: a unix connection is another")
@@ -328,17 +328,17 @@ func (s *sockets) close() {
 	if s.predecessor != nil {
 		_ = s.predecessor.Close()
 	}
-	s.closeDoor()
+	s.closeHandover()
 }
 
-// closeDoor ends the wait for a successor: a process that comes later opens sockets of its own.
-func (s *sockets) closeDoor() {
-	if s.door == nil {
+// closeHandover ends the wait for a successor: a process that comes later opens sockets of its own.
+func (s *sockets) closeHandover() {
+	if s.handover == nil {
 		return
 	}
-	_ = s.door.Close()
-	s.door = nil
-	if now, err := os.Lstat(s.path); err == nil && os.SameFile(now, s.doorFile) {
+	_ = s.handover.Close()
+	s.handover = nil
+	if now, err := os.Lstat(s.path); err == nil && os.SameFile(now, s.handoverFile) {
 		_ = os.Remove(s.path)
 	}
 }

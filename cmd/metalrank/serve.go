@@ -141,11 +141,11 @@ func (c *serveCommand) Run(ctx context.Context, parsed *kong.Context, std stream
 		debug.SetGCPercent(gcPercent)
 	}
 	from := cli.SourcesOf(parsed)
-	if err := cmp.Or(c.settle(from), c.Validate()); err != nil {
+	if err := cmp.Or(c.applyTEIFlags(from), c.Validate()); err != nil {
 		return err
 	}
 	if !c.Check {
-		cli.SurvivePipes()
+		cli.IgnoreSIGPIPE()
 	}
 	var logger *slog.Logger
 	c.log = cli.NewLog(std.err, func(lines int64) {
@@ -276,4 +276,15 @@ func (c *serveCommand) newServer(
 			certificate.reload()
 		}
 	}, stop, nil
+}
+
+// timeoutFlags bound the time that a client may take on a connection; httpapi.Config has the defaults and bounds.
+type timeoutFlags struct {
+	ReadTimeout  time.Duration `help:"How long a client may take to send a request. Default: 30s." placeholder:"D"`
+	WriteTimeout time.Duration `help:"How long a client may take to receive an answer. Default: 30s." placeholder:"D"`
+	IdleTimeout  time.Duration `help:"How long a connection may wait for its next request. Default: 75s." placeholder:"D"`
+}
+
+func (f *timeoutFlags) limit(c *httpapi.Config) {
+	c.ReadTimeout, c.WriteTimeout, c.IdleTimeout = f.ReadTimeout, f.WriteTimeout, f.IdleTimeout
 }

@@ -5,6 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"runtime/metrics"
+	"syscall"
 	"time"
 
 	"github.com/metalrank/metalrank/cmd/cli"
@@ -133,11 +138,11 @@ func (c *serveCommand) leave(drain context.Context, server *httpapi.Server, sock
 	if !sockets.shared() {
 		server.Leave()
 		pause(drain, c.DrainDelay)
-		sockets.closeDoor()
+		sockets.closeHandover()
 		return
 	}
 	server.Retire()
-	sockets.closeDoor()
+	sockets.closeHandover()
 	const look = 20 * time.Millisecond
 	end := time.Now().Add(max(partingTime, c.DrainDelay))
 	for server.Connections() > 0 && time.Now().Before(end) && drain.Err() == nil {
@@ -152,5 +157,50 @@ func pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-timer.C:
 	case <-ctx.Done():
+	}
+}
+
+// burstBytes is the memory that Go may take beyond that before the first request, until it collects garbage more often.
+const burstBytes = 192 << 20
+
+// limitMemory makes Go collect garbage more often once requests take much memory: at gcPercent alone, the heap could grow
+// to five times the memory in use.
+func limitMemory() {
+	if os.Getenv("GOMEMLIMIT") != "" {
+		return
+	}
+	samples := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	metrics.Read(samples)
+	debug.SetMemoryLimit(int64(samples[0].Value.Uint64()-samples[1].Value.Uint64()) + burstBytes)
+}
+
+// hangups are the SIGHUPs that the process gets from catchHangups on. One that comes before each is called is kept.
+type hangups chan os.Signal
+
+// catchHangups keeps SIGHUP from ending the process.
+func catchHangups() hangups {
+	h := make(hangups, 1)
+	signal.Notify(h, syscall.SIGHUP)
+	return h
+}
+
+// each calls reload for every SIGHUP, one call at a time, until stop is called, which waits for a call under way. Later
+// SIGHUPs don't end the process either.
+func (h hangups) each(reload func()) (stop func()) {
+	stopping, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-h:
+				reload()
+			case <-stopping:
+				return
+			}
+		}
+	}()
+	return func() {
+		close(stopping)
+		<-done
 	}
 }

@@ -133,14 +133,14 @@ const (
 
 var teiPrecisions = map[string]string{"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 
-// settle sets our flags by text-embeddings-inference's, where these overrule ours.
-func (c *serveCommand) settle(from cli.Sources) error {
+// applyTEIFlags sets our flags by text-embeddings-inference's, where these overrule ours.
+func (c *serveCommand) applyTEIFlags(from cli.Sources) error {
 	c.ignored = map[string]string{}
-	if err := c.settleListen(from); err != nil {
+	if err := c.applyListenFlags(from); err != nil {
 		return err
 	}
 	if c.DType != "" && teiPrecisions[c.DType] != c.Precision {
-		counts, err := c.overrules(from, "dtype", "precision")
+		counts, err := c.takesPrecedence(from, "dtype", "precision")
 		if err != nil {
 			return err
 		}
@@ -149,7 +149,7 @@ func (c *serveCommand) settle(from cli.Sources) error {
 		}
 	}
 	if c.JSONOutput && c.LogFormat != "json" {
-		counts, err := c.overrules(from, "json-output", "log-format")
+		counts, err := c.takesPrecedence(from, "json-output", "log-format")
 		if err != nil {
 			return err
 		}
@@ -160,12 +160,12 @@ func (c *serveCommand) settle(from cli.Sources) error {
 	if c.APIKey != "" {
 		c.single = []httpapi.Key{{Name: "default", Key: c.APIKey}}
 	}
-	return c.settleHub(from)
+	return c.applyHubFlags(from)
 }
 
-// overrules says whether a flag of text-embeddings-inference goes before ours. If both are set, the command line goes
+// takesPrecedence says whether a flag of text-embeddings-inference goes before ours. If both are set, the command line goes
 // before a variable, and our variable before theirs; both on the command line are an error.
-func (c *serveCommand) overrules(from cli.Sources, theirs, ours string) (bool, error) {
+func (c *serveCommand) takesPrecedence(from cli.Sources, theirs, ours string) (bool, error) {
 	switch {
 	case from[theirs] == "":
 		return false, nil
@@ -181,7 +181,7 @@ func (c *serveCommand) overrules(from cli.Sources, theirs, ours string) (bool, e
 	return false, fmt.Errorf("--%s and --%s set the same: want one of them", ours, theirs)
 }
 
-func (c *serveCommand) settleListen(from cli.Sources) error {
+func (c *serveCommand) applyListenFlags(from cli.Sources) error {
 	if _, err := netip.ParseAddr(c.Hostname); err != nil && from["hostname"] == "HOSTNAME" {
 		c.Hostname = "" // a container's name: everybody could connect, though nobody has asked for that
 		delete(from, "hostname")
@@ -192,7 +192,7 @@ func (c *serveCommand) settleListen(from cli.Sources) error {
 			c.ignored[from[name]] = "--listen is set"
 			continue
 		}
-		counts, err := c.overrules(from, name, "listen")
+		counts, err := c.takesPrecedence(from, name, "listen")
 		if err != nil {
 			return err
 		}
@@ -212,8 +212,8 @@ func (c *serveCommand) settleListen(from cli.Sources) error {
 	return nil
 }
 
-// settleHub applies the flags for models of the hub.
-func (c *serveCommand) settleHub(from cli.Sources) error {
+// applyHubFlags applies the flags for models of the hub.
+func (c *serveCommand) applyHubFlags(from cli.Sources) error {
 	if c.HuggingfaceHubCache != "" && !ofHub(c.Model) && !slices.ContainsFunc(slices.Collect(maps.Values(c.Also)), ofHub) {
 		const reason = "no model of the hub is served"
 		if !from.FromVariable("huggingface-hub-cache") {

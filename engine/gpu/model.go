@@ -68,7 +68,7 @@ func newModel(library *kernels.Library, memory *memory, tensors *weights.BERT, c
 	if p := tensors.Projection; p != nil {
 		m.projection = b.gemm(kernels.Linear{Weights: b.matrix(p.Weight), Bias: b.vectors(p.Bias)})
 	}
-	m.attention = got(b, func() (*kernels.Attention, error) {
+	m.attention = unlessFailed(b, func() (*kernels.Attention, error) {
 		return library.NewAttention(config.Heads, config.HiddenSize/config.Heads)
 	})
 	for i := range tensors.Layers {
@@ -85,8 +85,8 @@ func newModel(library *kernels.Library, memory *memory, tensors *weights.BERT, c
 	return m, b.err
 }
 
-// got calls f unless something failed before, and notes its error.
-func got[T any](b *builder, f func() (T, error)) T {
+// unlessFailed calls f unless something failed before, and notes its error.
+func unlessFailed[T any](b *builder, f func() (T, error)) T {
 	var value T
 	if b.err == nil {
 		value, b.err = f()
@@ -95,19 +95,19 @@ func got[T any](b *builder, f func() (T, error)) T {
 }
 
 func (b *builder) matrix(tensors ...weights.Tensor) kernels.Matrix {
-	return got(b, func() (kernels.Matrix, error) { return b.memory.matrix(tensors...) })
+	return unlessFailed(b, func() (kernels.Matrix, error) { return b.memory.matrix(tensors...) })
 }
 
 func (b *builder) vectors(tensors ...weights.Tensor) metal.Binding {
-	return got(b, func() (metal.Binding, error) { return b.memory.vectors(tensors...) })
+	return unlessFailed(b, func() (metal.Binding, error) { return b.memory.vectors(tensors...) })
 }
 
 func (b *builder) table(t weights.Tensor) metal.Binding {
-	return got(b, func() (metal.Binding, error) { return b.memory.table(t) })
+	return unlessFailed(b, func() (metal.Binding, error) { return b.memory.table(t) })
 }
 
 func (b *builder) gemm(linear kernels.Linear) *kernels.Gemm {
-	return got(b, func() (*kernels.Gemm, error) { return b.library.NewGemm(linear) })
+	return unlessFailed(b, func() (*kernels.Gemm, error) { return b.library.NewGemm(linear) })
 }
 
 func (b *builder) embed(tensors *weights.BERT) *kernels.Embed {
@@ -116,7 +116,7 @@ func (b *builder) embed(tensors *weights.BERT) *kernels.Embed {
 		Types: b.table(tensors.TypeEmbeddings), Norm: b.vectors(tensors.EmbeddingNorm.Gamma, tensors.EmbeddingNorm.Beta),
 		Epsilon: b.config.LayerNormEps,
 	}
-	return got(b, func() (*kernels.Embed, error) { return b.library.NewEmbed(e) })
+	return unlessFailed(b, func() (*kernels.Embed, error) { return b.library.NewEmbed(e) })
 }
 
 // activations are the kernels' names for the config's.
@@ -156,7 +156,7 @@ func (b *builder) normed(linear weights.Linear, norm weights.LayerNorm, gatherRe
 	}
 	layer.Bias = vectors
 	behindBias := metal.At(vectors.Buffer, vectors.OffsetBytes+4*b.config.HiddenSize)
-	return normed{gemm: b.gemm(layer), norm: got(b, func() (*kernels.Norm, error) {
+	return normed{gemm: b.gemm(layer), norm: unlessFailed(b, func() (*kernels.Norm, error) {
 		return b.library.NewNorm(b.config.HiddenSize, behindBias, b.config.LayerNormEps, false)
 	})}
 }
@@ -196,5 +196,5 @@ func (b *builder) head(tensors *weights.BERT) *kernels.Head {
 		Activation: b.activation(b.config.PoolerActivation), Labels: len(b.config.Labels),
 		Out: b.vectors(tensors.Classifier.Weight), OutBias: b.vectors(tensors.Classifier.Bias),
 	}
-	return got(b, func() (*kernels.Head, error) { return b.library.NewHead(c) })
+	return unlessFailed(b, func() (*kernels.Head, error) { return b.library.NewHead(c) })
 }

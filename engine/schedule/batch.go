@@ -16,9 +16,9 @@ type Batch struct {
 	// Queue is where the spans come from.
 	Queue *Queue
 
-	seat    *seat
-	started time.Duration
-	charged float64 // to the seat before the time was known
+	attachment *attachment
+	started    time.Duration
+	charged    float64 // to the model before the time was known
 }
 
 // Span is the sequences From to To of a request.

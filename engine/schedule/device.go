@@ -7,18 +7,18 @@ import (
 
 // Device runs batches, one after another. The next may be handed over while one runs.
 type Device struct {
-	config  DeviceConfig
-	seats   []*seat
-	clock   float64 // the turn of the model that was served last
-	on      *seat   // the model of the running batch
-	running int
-	batches uint64
-	last    time.Duration // when a batch was done last
+	config       DeviceConfig
+	attachments  []*attachment
+	clock        float64     // attachment.served of the model that was served last
+	runningModel *attachment // the model of the running batch
+	running      int
+	batches      uint64
+	last         time.Duration // when a batch was done last
 	// Estimates from the time of recent batches: the time that all running batches take, when they should be done, and how
 	// long before that the next is handed over.
-	ahead float64
-	end   time.Duration
-	lead  time.Duration
+	runningTime float64
+	runningEnd  time.Duration
+	lead        time.Duration
 }
 
 // DeviceConfig says how batches overlap.
@@ -33,26 +33,26 @@ type DeviceConfig struct {
 // DefaultDevice is chosen by simulation (RATIONALE.md, "Scheduling").
 func DefaultDevice() DeviceConfig { return DeviceConfig{Overlap: 2, Lead: 0.25} }
 
-// seat is a model's place on a device. Models take the device in turn, batch by batch: next is the one that has had the
-// least of its time by weight (start-time fair queueing: Goyal, Vin and Cheng, 1996).
-type seat struct {
-	device *Device
-	queue  *Queue
-	weight float64
-	turn   float64 // device time that it has had, by weight; no less than the clock of the device when it began to wait
-	paused bool
-	took   fit
+// attachment is a model's place on a device. Models take the device in turn, batch by batch: next is the one that has
+// had the least of its time by weight (start-time fair queueing: Goyal, Vin and Cheng, 1996).
+type attachment struct {
+	device    *Device
+	queue     *Queue
+	weight    float64
+	served    float64 // device time that it has had, by weight; no less than the clock of the device when it began to wait
+	paused    bool
+	batchTime fit
 }
 
 // fit is a line through the work and the time of recent batches, by least squares. Its sums decay, so that about twenty
 // batches count.
 type fit struct{ n, x, y, xx, xy float64 }
 
-const decay = 0.95
+const fitDecay = 0.95
 
 func (f *fit) add(x, y float64) {
-	f.n, f.x, f.y = decay*f.n+1, decay*f.x+x, decay*f.y+y
-	f.xx, f.xy = decay*f.xx+x*x, decay*f.xy+x*y
+	f.n, f.x, f.y = fitDecay*f.n+1, fitDecay*f.x+x, fitDecay*f.y+y
+	f.xx, f.xy = fitDecay*f.xx+x*x, fitDecay*f.xy+x*y
 }
 
 // at is the time of a batch of some work, in nanoseconds; 0 at first.
@@ -74,28 +74,28 @@ func NewDevice(config DeviceConfig) *Device { return &Device{config: config} }
 // Attach lets a device run a queue's requests. Weight is how much more of the device's time than others the model gets;
 // 0: 1.
 func (d *Device) Attach(q *Queue, weight float64) {
-	s := &seat{device: d, queue: q, weight: weightOf(weight), turn: d.clock}
-	d.seats = append(d.seats, s)
-	q.seats = append(q.seats, s)
+	a := &attachment{device: d, queue: q, weight: weightOf(weight), served: d.clock}
+	d.attachments = append(d.attachments, a)
+	q.attachments = append(q.attachments, a)
 }
 
 // Detach undoes Attach. Running batches go on.
 func (d *Device) Detach(q *Queue) {
-	d.seats = slices.DeleteFunc(d.seats, func(s *seat) bool { return s.queue == q })
-	q.seats = slices.DeleteFunc(q.seats, func(s *seat) bool { return s.device == d })
+	d.attachments = slices.DeleteFunc(d.attachments, func(a *attachment) bool { return a.queue == q })
+	q.attachments = slices.DeleteFunc(q.attachments, func(a *attachment) bool { return a.device == d })
 }
 
 // Pause stops a device from taking a queue's requests, or lets it take them again.
 func (d *Device) Pause(q *Queue, pause bool) {
-	for _, s := range q.seats {
-		if s.device == d {
-			s.paused = pause
+	for _, a := range q.attachments {
+		if a.device == d {
+			a.paused = pause
 		}
 	}
 }
 
-// join is called when the seat's queue becomes non-empty.
-func (s *seat) join() { s.turn = max(s.turn, s.device.clock) }
+// join is called when the attachment's queue becomes non-empty.
+func (a *attachment) join() { a.served = max(a.served, a.device.clock) }
 
 // Running is how many batches are handed over and not done.
 func (d *Device) Running() int { return d.running }
@@ -108,27 +108,27 @@ func (d *Device) Next(b *Batch, now time.Duration) (ok bool, again time.Duration
 	if d.running >= d.config.Overlap {
 		return false, 0
 	}
-	if at := d.end - d.lead; d.running > 0 && d.config.Lead < 1 && at > now {
+	if at := d.runningEnd - d.lead; d.running > 0 && d.config.Lead < 1 && at > now {
 		return false, at
 	}
 	for {
-		var next *seat
-		for _, s := range d.seats {
-			if s.queue.waiting == 0 || s.paused {
+		var next *attachment
+		for _, a := range d.attachments {
+			if a.queue.waiting == 0 || a.paused {
 				continue
 			}
-			if due := s.due(); due > now {
+			if due := a.due(); due > now {
 				if again == 0 || due < again {
 					again = due
 				}
-			} else if next == nil || s.turn < next.turn {
-				next = s
+			} else if next == nil || a.served < next.served {
+				next = a
 			}
 		}
 		if next == nil {
 			return false, again
 		}
-		if d.running > 0 && next != d.on {
+		if d.running > 0 && next != d.runningModel {
 			return false, 0 // of overlapping batches of two models, each would seem to take the other's time, too
 		}
 		if d.start(b, next, now); b.Sequences > 0 {
@@ -137,30 +137,30 @@ func (d *Device) Next(b *Batch, now time.Duration) (ok bool, again time.Duration
 	}
 }
 
-// due is when the seat's queue has waited long enough for a batch.
-func (s *seat) due() time.Duration {
-	l := &s.queue.limits
-	if l.MaxWait == 0 || s.queue.tokens >= s.batchTokens() {
+// due is when the attachment's queue has waited long enough for a batch.
+func (a *attachment) due() time.Duration {
+	l := &a.queue.limits
+	if l.MaxWait == 0 || a.queue.tokens >= a.batchTokens() {
 		return 0
 	}
-	return s.queue.since + l.MaxWait
+	return a.queue.since + l.MaxWait
 }
 
-func (d *Device) start(b *Batch, s *seat, now time.Duration) {
+func (d *Device) start(b *Batch, a *attachment, now time.Duration) {
 	b.ID = d.batches + 1
-	s.queue.take(b, s.batchTokens(), now)
+	a.queue.take(b, a.batchTokens(), now)
 	if b.Sequences == 0 {
 		return // all had expired
 	}
 	d.batches++
 	d.running++
-	b.seat, d.on = s, s
-	b.charged = s.took.at(b.Work)
-	d.clock = s.turn
-	s.turn += b.charged / s.weight
-	d.lead = time.Duration(d.config.Lead * s.fullBatch())
-	d.ahead += b.charged
-	d.end = max(d.end, now) + time.Duration(b.charged)
+	b.attachment, d.runningModel = a, a
+	b.charged = a.batchTime.at(b.Work)
+	d.clock = a.served
+	a.served += b.charged / a.weight
+	d.lead = time.Duration(d.config.Lead * a.fullBatch())
+	d.runningTime += b.charged
+	d.runningEnd = max(d.runningEnd, now) + time.Duration(b.charged)
 }
 
 // Done says that a batch has run, or failed. It returns how long the device had it: from its beginning or the end of the
@@ -175,48 +175,48 @@ func (d *Device) Done(b *Batch, now time.Duration) time.Duration {
 		}
 	}
 	used := now - max(b.started, d.last)
-	s := b.seat
-	s.turn += (float64(used) - b.charged) / s.weight
-	s.took.add(b.Work, float64(used))
+	a := b.attachment
+	a.served += (float64(used) - b.charged) / a.weight
+	a.batchTime.add(b.Work, float64(used))
 	d.last = now
-	d.ahead -= b.charged
+	d.runningTime -= b.charged
 	if d.running--; d.running == 0 {
-		d.ahead = 0 // without rounding errors
+		d.runningTime = 0 // without rounding errors
 	}
-	d.end = now + time.Duration(d.ahead)
+	d.runningEnd = now + time.Duration(d.runningTime)
 	return used
 }
 
-// A batch should take no longer than longest, as requests that arrive while it runs wait for it. It may have leastTokens in
-// any case: smaller batches make no device quicker.
+// A batch should take no longer than longestBatch, as requests that arrive while it runs wait for it. It may have
+// leastTokens in any case: smaller batches make no device quicker.
 const (
-	longest     = 250 * time.Millisecond
-	leastTokens = 512
+	longestBatch = 250 * time.Millisecond
+	leastTokens  = 512
 )
 
 // batchTokens is how many tokens a batch may have, at most the limit.
-func (s *seat) batchTokens() int {
-	limit := s.queue.limits.BatchTokens
-	if full := s.fullBatch(); full > float64(longest) {
-		return min(limit, max(leastTokens, int(float64(limit)*float64(longest)/full)))
+func (a *attachment) batchTokens() int {
+	limit := a.queue.limits.BatchTokens
+	if full := a.fullBatch(); full > float64(longestBatch) {
+		return min(limit, max(leastTokens, int(float64(limit)*float64(longestBatch)/full)))
 	}
 	return limit
 }
 
 // fullBatch is the time of a batch that is full, in nanoseconds; 0 at first.
-func (s *seat) fullBatch() float64 { return s.took.at(float64(s.queue.limits.BatchTokens)) }
+func (a *attachment) fullBatch() float64 { return a.batchTime.at(float64(a.queue.limits.BatchTokens)) }
 
 // rate is the work a nanosecond that the device does in full batches of the model, shared with the models that wait now.
-func (s *seat) rate() float64 {
-	full := s.fullBatch()
+func (a *attachment) rate() float64 {
+	full := a.fullBatch()
 	if full == 0 {
 		return 0
 	}
 	all := 0.
-	for _, other := range s.device.seats {
-		if other.queue.waiting > 0 || other == s {
+	for _, other := range a.device.attachments {
+		if other.queue.waiting > 0 || other == a {
 			all += other.weight
 		}
 	}
-	return s.weight / all * float64(s.queue.limits.BatchTokens) / full
+	return a.weight / all * float64(a.queue.limits.BatchTokens) / full
 }

@@ -12,14 +12,14 @@ type arrivals struct {
 	last time.Duration
 }
 
-// memory is the time after which an arrival counts 1/e.
-const memory = 10 * time.Second
+// arrivalMemory is the time after which an arrival counts 1/e.
+const arrivalMemory = 10 * time.Second
 
 func (a *arrivals) add(work float64, now time.Duration) {
-	if past := now - a.last; past > memory/100 {
+	if past := now - a.last; past > arrivalMemory/100 {
 		a.last = now
 		for i := range a.work {
-			a.work[i] *= math.Exp(-float64(past) / float64(memory))
+			a.work[i] *= math.Exp(-float64(past) / float64(arrivalMemory))
 		}
 	}
 	a.work[a.class(work)] += work
@@ -36,17 +36,17 @@ func (a *arrivals) upTo(work float64) float64 {
 	for _, w := range a.work[:a.class(work)+1] {
 		sum += w
 	}
-	return sum / float64(memory)
+	return sum / float64(arrivalMemory)
 }
 
-// inTime refuses a request that is estimated to miss its deadline, or to go before a request of its client that has begun
-// and make that one miss its deadline.
-func (q *Queue) inTime(c *client, work, own float64, deadline, now time.Duration) error {
+// checkDeadline refuses a request that is estimated to miss its deadline, or to go before a request of its client that
+// has begun and make that one miss its deadline.
+func (q *Queue) checkDeadline(c *client, work, own float64, deadline, now time.Duration) error {
 	if deadline == 0 || q.waiting == 0 {
 		return nil
 	}
-	left, needed := deadline-now, q.expect(c, work)
-	if r := c.started; r != nil && q.flat.time+q.counted(work)/own < c.waiting.key(r.place) {
+	left, needed := deadline-now, q.estimate(c, work)
+	if r := c.started; r != nil && q.requestClock.time+q.counted(work)/own < c.waiting.key(r.place) {
 		if t := q.timeAmong(q.work+work, r.work); now+t > r.Deadline {
 			needed = max(needed, left+now+t-r.Deadline)
 		}
@@ -60,12 +60,12 @@ func (q *Queue) inTime(c *client, work, own float64, deadline, now time.Duration
 	}
 }
 
-// expect estimates how long a client's request would take if it came now: no longer than all queued work with it, and no
-// longer than by sharing.
-func (q *Queue) expect(c *client, work float64) time.Duration {
-	alone := work * (q.flat.weights + c.weight) / c.weight
+// estimate returns how long a client's request is likely to take if it comes now: no longer than all queued work with
+// it, and no longer than by sharing.
+func (q *Queue) estimate(c *client, work float64) time.Duration {
+	alone := work * (q.requestClock.weights + c.weight) / c.weight
 	before := min(c.lead(q)+c.work, c.shared(q, work)+float64(c.waiting.len())*work)
-	shared := (before + work) * max(q.sharing.weights, c.weight) / c.weight
+	shared := (before + work) * max(q.clientClock.weights, c.weight) / c.weight
 	return q.timeAmong(min(q.work+work, max(alone, shared)), work)
 }
 
@@ -104,8 +104,8 @@ func (q *Queue) tokensTime(tokens float64) time.Duration {
 // rate is the work a nanosecond that the model's devices do, as they are shared now; 0 when nothing has run yet.
 func (q *Queue) rate() float64 {
 	sum := 0.
-	for _, s := range q.seats {
-		sum += s.rate()
+	for _, a := range q.attachments {
+		sum += a.rate()
 	}
 	return sum
 }

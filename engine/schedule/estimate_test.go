@@ -108,14 +108,14 @@ func TestCancelledLeavesNoTrace(t *testing.T) {
 	push(t, q, &Request{Client: "a", Lengths: ones(100)}, 0)
 	r := &Request{Client: "a", Lengths: ones(50)}
 	push(t, q, r, 0)
-	if q.flat.weights != 2 || q.sharing.weights != 1 {
-		t.Errorf("two requests of a client weigh %g, the client %g, want 2 and 1", q.flat.weights, q.sharing.weights)
+	if q.requestClock.weights != 2 || q.clientClock.weights != 1 {
+		t.Errorf("two requests of a client weigh %g, the client %g, want 2 and 1", q.requestClock.weights, q.clientClock.weights)
 	}
 	q.Drop(r)
-	q.flat.advance(0) // which removes those that are done
-	if q.flat.weights != 1 || q.sharing.weights != 1 || q.flat.due.len() != 1 || q.named["a"].work != 100 || q.work != 100 {
+	q.requestClock.advance(0) // which removes those that are done
+	if q.requestClock.weights != 1 || q.clientClock.weights != 1 || q.requestClock.due.len() != 1 || q.named["a"].work != 100 || q.work != 100 {
 		t.Errorf("weights %g and %g, %d tags, %g of work; want 1, 1, 1, 100",
-			q.flat.weights, q.sharing.weights, q.flat.due.len(), q.work)
+			q.requestClock.weights, q.clientClock.weights, q.requestClock.due.len(), q.work)
 	}
 }
 
@@ -129,8 +129,8 @@ func TestWeightChanges(t *testing.T) {
 	var b Batch
 	d.Next(&b, 0)
 	push(t, q, &Request{Client: "a", ClientWeight: 2, Lengths: ones(20)}, 0)
-	if lead := q.named["a"].lead(q); lead != 5 || q.sharing.weights != 3 {
-		t.Errorf("the first of two took 10, and weighs 2 now: ahead by %g, weights %g, want 5 and 3", lead, q.sharing.weights)
+	if lead := q.named["a"].lead(q); lead != 5 || q.clientClock.weights != 3 {
+		t.Errorf("the first of two took 10, and weighs 2 now: ahead by %g, weights %g, want 5 and 3", lead, q.clientClock.weights)
 	}
 }
 

@@ -6,13 +6,13 @@ import (
 
 // Queue holds the requests of one model.
 type Queue struct {
-	limits  Limits
-	named   map[string]*client
-	flat    clock         // of requests, as if each were a client
-	sharing clock         // of clients with waiting requests, however many each has; without tags
-	ready   heap[*client] // those clients, in the order of service
-	latest  float64       // largest client.taken of all clients so far
-	seats   []*seat
+	limits       Limits
+	named        map[string]*client
+	requestClock clock         // of requests, as if each were a client
+	clientClock  clock         // of clients with waiting requests, however many each has; without tags
+	ready        heap[*client] // those clients, in the order of service
+	latestFinish float64       // largest client.fairFinish of all clients so far
+	attachments  []*attachment
 
 	tokens   int     // that wait
 	work     float64 // that waits
@@ -97,7 +97,7 @@ func (q *Queue) Push(r *Request, now time.Duration) error {
 	if len(r.Lengths) == 0 {
 		return nil
 	}
-	if err := q.inTime(c, work, weightOf(r.ClientWeight)*weightOf(r.Weight), r.Deadline, now); err != nil {
+	if err := q.checkDeadline(c, work, weightOf(r.ClientWeight)*weightOf(r.Weight), r.Deadline, now); err != nil {
 		return err
 	}
 	r.client = c
@@ -105,8 +105,8 @@ func (q *Queue) Push(r *Request, now time.Duration) error {
 	r.tokens, r.work, r.left, r.pushed, r.state = tokens, work, work, now, queued
 	if q.waiting == 0 {
 		q.since = now
-		for _, s := range q.seats {
-			s.join()
+		for _, a := range q.attachments {
+			a.join()
 		}
 	}
 	q.waiting++
@@ -160,7 +160,7 @@ func (q *Queue) client(name string) *client {
 // so that it costs little for each.
 func (q *Queue) forget() {
 	for name, c := range q.named {
-		if c.ready == 0 && c.taken <= q.sharing.time && c.reserved == 0 {
+		if c.ready == 0 && c.fairFinish <= q.clientClock.time && c.reserved == 0 {
 			delete(q.named, name)
 		}
 	}

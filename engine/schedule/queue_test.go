@@ -176,7 +176,7 @@ func (g *rig) done(t *rapid.T) {
 func (g *rig) finish(i int) {
 	b := g.running[i]
 	g.running = append(g.running[:i], g.running[i+1:]...)
-	if used := b.seat.device.Done(b, g.now); used < 0 {
+	if used := b.attachment.device.Done(b, g.now); used < 0 {
 		g.t.Fatalf("a batch took %v", used)
 	}
 	for _, span := range b.Spans {
@@ -265,8 +265,8 @@ func (g *rig) drain() {
 	}
 	g.invariants(g.t)
 	for _, d := range g.devices {
-		if d.Running() != 0 || d.ahead != 0 {
-			g.t.Fatalf("a device has %d batches and %g ns at the end", d.Running(), d.ahead)
+		if d.Running() != 0 || d.runningTime != 0 {
+			g.t.Fatalf("a device has %d batches and %g ns at the end", d.Running(), d.runningTime)
 		}
 	}
 }

@@ -17,21 +17,21 @@ type Request struct {
 	// Deadline, if not 0, is when the answer is of no more use. A request that can no longer make it is Dropped.
 	Deadline time.Duration
 
-	client   *client
-	tokens   int     // that wait
-	work     float64 // of all sequences
-	left     float64 // the work that is not taken yet
-	place    int     // in client.waiting
-	flat     int     // place in Queue.flat.due
-	weight   float64 // its client's and its own
-	next     int     // the first sequence that waits
-	running  int     // sequences in batches
-	done     int     // sequences that came back
-	state    state
-	pushed   time.Duration
-	started  time.Duration // when the first batch with a part of it began
-	batches  int
-	firstRun uint64
+	client     *client
+	tokens     int     // that wait
+	work       float64 // of all sequences
+	left       float64 // the work that is not taken yet
+	place      int     // in client.waiting
+	clockPlace int     // place in Queue.requestClock.due
+	weight     float64 // its client's and its own
+	next       int     // the first sequence that waits
+	running    int     // sequences in batches
+	done       int     // sequences that came back
+	state      state
+	pushed     time.Duration
+	started    time.Duration // when the first batch with a part of it began
+	batches    int
+	firstRun   uint64
 }
 
 type state uint8

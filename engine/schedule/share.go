@@ -38,40 +38,40 @@ func (c *clock) clear() {
 
 // client is a name that requests share.
 type client struct {
-	weight  float64
-	waiting heap[*Request] // with sequences to be taken, by finish tag
-	ready   int            // place in Queue.ready
-	work    float64        // that waits
-	taken   float64        // virtual time in Queue.sharing when its share would have done the work taken of it
-	ahead   []ahead        // requests that were taken whole, in order; some may be past
-	started *Request       // the last one with a deadline that was taken in part
+	weight     float64
+	waiting    heap[*Request] // with sequences to be taken, by finish tag
+	ready      int            // place in Queue.ready
+	work       float64        // that waits
+	fairFinish float64        // virtual time in Queue.clientClock when its share would have done the work taken of it
+	ahead      []aheadRequest // requests that were taken whole, in order; some may be past
+	started    *Request       // the last one with a deadline that was taken in part
 
 	tokens   int // that wait
 	reserved int // as in Queue
 }
 
-// ahead is a request that was taken before its client's share would have done it.
-type ahead struct {
-	until float64 // when its share would have done it: client.taken as it was then
-	work  float64
+// aheadRequest is a request that was taken before its client's share would have done it.
+type aheadRequest struct {
+	fairFinish float64 // when its share would have done it: client.fairFinish as it was then
+	work       float64
 }
 
 // burst is how many times a request's size its client may be ahead of its share, without the request being put behind those
 // of others.
 const burst = 12
 
-// A request of less than large batches counts for less than its size in the order, down to the factor least. The lower the
+// A request of less than largeBatches counts for less than its size in the order, down to leastFactor of it. The lower the
 // factor, the nearer is the order to that of arrival: requests of 20 to 200 documents are too alike for the large ones to
 // wait for all of the small ones. Larger requests count whole, or small requests would wait too long for those many times
 // as large.
 const (
-	large = 10
-	least = 0.6
+	largeBatches = 10
+	leastFactor  = 0.6
 )
 
 // counted is how much of a request's work counts in the order.
 func (q *Queue) counted(work float64) float64 {
-	return work * min(max(work/float64(large*q.limits.BatchTokens), least), 1)
+	return work * min(max(work/float64(largeBatches*q.limits.BatchTokens), leastFactor), 1)
 }
 
 // join adds a request to the clocks.
@@ -81,13 +81,13 @@ func (q *Queue) join(r *Request) {
 		q.reweigh(c, weight)
 	}
 	if c.waiting.len() == 0 {
-		q.sharing.weights += c.weight
-		c.taken = max(c.taken, q.sharing.time)
+		q.clientClock.weights += c.weight
+		c.fairFinish = max(c.fairFinish, q.clientClock.time)
 	}
 	r.weight = c.weight * weightOf(r.Weight)
-	q.flat.weights += r.weight
-	q.flat.due.push(q.flat.time+r.work/r.weight, r.weight, &r.flat)
-	c.waiting.push(q.flat.time+q.counted(r.work)/r.weight, r, &r.place)
+	q.requestClock.weights += r.weight
+	q.requestClock.due.push(q.requestClock.time+r.work/r.weight, r.weight, &r.clockPlace)
+	c.waiting.push(q.requestClock.time+q.counted(r.work)/r.weight, r, &r.place)
 	c.work += r.work
 	q.work += r.work
 	q.rank(c)
@@ -99,9 +99,9 @@ func (q *Queue) charge(r *Request, work float64) {
 	r.left -= work
 	c.work -= work
 	q.work -= work
-	c.taken += work / c.weight
-	q.flat.advance(work)
-	q.sharing.advance(work)
+	c.fairFinish += work / c.weight
+	q.requestClock.advance(work)
+	q.clientClock.advance(work)
 	if r.next < len(r.Lengths) {
 		if r.Deadline != 0 {
 			c.started = r
@@ -109,15 +109,15 @@ func (q *Queue) charge(r *Request, work float64) {
 		q.rank(c)
 		return
 	}
-	c.ahead = append(c.ahead, ahead{c.taken, r.work})
+	c.ahead = append(c.ahead, aheadRequest{c.fairFinish, r.work})
 	q.leave(r)
 }
 
 // cancel takes the rest of a request out of the clocks.
 func (q *Queue) cancel(r *Request) {
 	c := r.client
-	if r.flat > 0 {
-		q.flat.due.change(r.flat, q.flat.due.key(r.flat)-r.left/r.weight)
+	if r.clockPlace > 0 {
+		q.requestClock.due.change(r.clockPlace, q.requestClock.due.key(r.clockPlace)-r.left/r.weight)
 	}
 	c.work -= r.left
 	q.work -= r.left
@@ -127,7 +127,7 @@ func (q *Queue) cancel(r *Request) {
 // leave removes a request that has no more work to be taken. The work taken of it stays in the clocks.
 func (q *Queue) leave(r *Request) {
 	c := r.client
-	q.flat.due.forget(&r.flat)
+	q.requestClock.due.forget(&r.clockPlace)
 	c.waiting.remove(r.place)
 	if c.started == r {
 		c.started = nil
@@ -138,38 +138,38 @@ func (q *Queue) leave(r *Request) {
 		return
 	}
 	q.ready.remove(c.ready)
-	q.sharing.leave(c.weight)
+	q.clientClock.leave(c.weight)
 	c.work = 0 // without rounding errors
-	q.latest = max(q.latest, c.taken)
-	if q.waiting == 0 { // sharing, too, would have done all
+	q.latestFinish = max(q.latestFinish, c.fairFinish)
+	if q.waiting == 0 { // the clients' clock, too, would have done all
 		q.work = 0
-		q.sharing.clear()
-		q.flat.clear()
-		q.sharing.time = max(q.sharing.time, q.latest)
+		q.clientClock.clear()
+		q.requestClock.clear()
+		q.clientClock.time = max(q.clientClock.time, q.latestFinish)
 	}
 }
 
 // reweigh changes a client's weight. The work that waits, and the work by which the client is ahead, stay the same.
 func (q *Queue) reweigh(c *client, weight float64) {
-	now, ratio := q.sharing.time, c.weight/weight
+	now, ratio := q.clientClock.time, c.weight/weight
 	if c.waiting.len() > 0 {
-		q.sharing.weights += weight - c.weight
+		q.clientClock.weights += weight - c.weight
 	}
-	c.taken = now + (c.taken-now)*ratio
+	c.fairFinish = now + (c.fairFinish-now)*ratio
 	for i := range c.ahead {
-		c.ahead[i].until = now + (c.ahead[i].until-now)*ratio
+		c.ahead[i].fairFinish = now + (c.ahead[i].fairFinish-now)*ratio
 	}
 	c.weight = weight
 }
 
 // lead is the work by which a client is ahead of its share.
-func (c *client) lead(q *Queue) float64 { return max(c.taken-q.sharing.time, 0) * c.weight }
+func (c *client) lead(q *Queue) float64 { return max(c.fairFinish-q.clientClock.time, 0) * c.weight }
 
 // shared is the work of the client's requests taken ahead that a request of some work would have shared with, had they
 // waited for it: of each, no more than the request's own work.
 func (c *client) shared(q *Queue, work float64) float64 {
 	past := 0
-	for past < len(c.ahead) && c.ahead[past].until <= q.sharing.time {
+	for past < len(c.ahead) && c.ahead[past].fairFinish <= q.clientClock.time {
 		past++
 	}
 	c.ahead = slices.Delete(c.ahead, 0, past)
@@ -186,7 +186,7 @@ func (q *Queue) rank(c *client) {
 	key, r := c.waiting.first().key, c.waiting.first().value
 	over := min(c.lead(q), c.shared(q, r.work)) - burst*r.work
 	if others := q.waiting - c.waiting.len(); over > 0 && others > 0 {
-		key = max(key, q.flat.time+(r.work+over*q.sharing.weights/float64(others))/c.weight)
+		key = max(key, q.requestClock.time+(r.work+over*q.clientClock.weights/float64(others))/c.weight)
 	}
 	if c.ready == 0 {
 		q.ready.push(key, c, &c.ready)

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 
 	"github.com/x448/float16"
 
@@ -112,4 +113,27 @@ func activated(a kernels.Activation, x, allowed float64) float64 {
 		return allowed + 16*problem.FloatRoundoff
 	}
 	return allowed
+}
+
+// Watched is a device that records the names of the kernels submitted to it.
+type Watched struct {
+	metal.Device
+	kernels []string
+}
+
+// Submit implements metal.Device. Unlike the device's own, it must not be called from several goroutines at once.
+func (w *Watched) Submit(list *metal.CommandList) (metal.Pending, error) {
+	for _, command := range list.Commands {
+		if kernel := command.Pipeline.Info().Kernel; !slices.Contains(w.kernels, kernel) {
+			w.kernels = append(w.kernels, kernel)
+		}
+	}
+	return w.Device.Submit(list)
+}
+
+// Take returns the names of the kernels submitted since the last call, in the order of their first launches.
+func (w *Watched) Take() []string {
+	kernels := w.kernels
+	w.kernels = nil
+	return kernels
 }

@@ -18,10 +18,10 @@ type buffer struct {
 
 // NewBuffer implements metal.Device.
 func (d *device) NewBuffer(sizeBytes int) (metal.Buffer, error) {
-	if err := d.begin(); err != nil {
+	if err := d.acquire(); err != nil {
 		return nil, err
 	}
-	defer d.end()
+	defer d.release()
 	if err := d.checkSize(sizeBytes); err != nil {
 		return nil, err
 	}
@@ -38,10 +38,10 @@ func (d *device) NewBuffer(sizeBytes int) (metal.Buffer, error) {
 
 // NewBufferNoCopy implements metal.Device.
 func (d *device) NewBufferNoCopy(data []byte) (metal.Buffer, error) {
-	if err := d.begin(); err != nil {
+	if err := d.acquire(); err != nil {
 		return nil, err
 	}
-	defer d.end()
+	defer d.release()
 	page := d.information.PageSizeBytes
 	if at := uintptr(unsafe.Pointer(unsafe.SliceData(data))); at%uintptr(page) != 0 || len(data)%page != 0 || len(data) == 0 {
 		return nil, fmt.Errorf("%w: %d bytes at %#x, pages have %d bytes", metal.ErrUnaligned, len(data), at, page)

@@ -23,17 +23,17 @@ func Capture(opened metal.Device, path string) (stop func(), err error) {
 	if !ok {
 		return nil, metal.ErrForeign
 	}
-	if err := d.begin(); err != nil {
+	if err := d.acquire(); err != nil {
 		return nil, err
 	}
 	name := C.CString(path)
 	defer C.free(unsafe.Pointer(name))
 	if failure := C.mr_start_capture(n.opened.device, name); failure.text != nil {
-		d.end()
+		d.release()
 		return nil, takeError(failure)
 	}
 	return func() {
 		C.mr_stop_capture()
-		d.end()
+		d.release()
 	}, nil
 }

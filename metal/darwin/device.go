@@ -14,9 +14,9 @@ type device struct {
 	metallibPath string        // loaded in place of every library; empty: none
 	released     chan struct{} // closed after native was released
 
-	// order is held while a list is encoded and committed, so that lists run in the order of Submit. A full queue may
+	// submitMu is held while a list is encoded and committed, so that lists run in the order of Submit. A full queue may
 	// block Submit there until an earlier list completes, so completion must not take order.
-	order sync.Mutex
+	submitMu sync.Mutex
 
 	mu      sync.Mutex
 	idle    sync.Cond     // on mu; signalled when active reaches 0
@@ -40,8 +40,8 @@ func newDevice(n native, metallibPath string) *device {
 // Info implements metal.Device.
 func (d *device) Info() metal.Info { return d.information }
 
-// begin keeps the device alive until end.
-func (d *device) begin() error {
+// acquire keeps the device alive until release.
+func (d *device) acquire() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
@@ -51,14 +51,14 @@ func (d *device) begin() error {
 	return nil
 }
 
-func (d *device) end() {
+func (d *device) release() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.endLocked()
+	d.releaseLocked()
 }
 
-// endLocked is end for callers that hold mu.
-func (d *device) endLocked() {
+// releaseLocked is release for callers that hold mu.
+func (d *device) releaseLocked() {
 	d.active--
 	if d.active == 0 {
 		d.idle.Broadcast()

@@ -26,10 +26,10 @@ func (p *pipeline) Info() metal.PipelineInfo { return p.information }
 // NewLibrary implements metal.Device. It loads the metallib that the environment names, or else the source's own. It
 // compiles the text where there is neither, and where the source's own doesn't load on this system.
 func (d *device) NewLibrary(source metal.Source) (metal.Library, error) {
-	if err := d.begin(); err != nil {
+	if err := d.acquire(); err != nil {
 		return nil, err
 	}
-	defer d.end()
+	defer d.release()
 	o, err := d.load(source)
 	if err != nil {
 		return nil, err
@@ -82,10 +82,10 @@ func (d *device) loadFile(path string) (object, error) {
 // Pipeline implements metal.Library.
 func (l *library) Pipeline(kernel string, constants ...metal.Constant) (metal.Pipeline, error) {
 	d := l.device
-	if err := d.begin(); err != nil {
+	if err := d.acquire(); err != nil {
 		return nil, err
 	}
-	defer d.end()
+	defer d.release()
 	if err := l.hold(); err != nil {
 		return nil, err
 	}

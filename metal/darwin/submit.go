@@ -20,12 +20,12 @@ type submission struct {
 // Submit implements metal.Device. It costs one call into C, and no allocation once the device has seen a list of this
 // length.
 func (d *device) Submit(list *metal.CommandList) (metal.Pending, error) {
-	if err := d.begin(); err != nil {
+	if err := d.acquire(); err != nil {
 		return nil, err
 	}
-	defer d.end()
-	d.order.Lock()
-	defer d.order.Unlock()
+	defer d.release()
+	d.submitMu.Lock()
+	defer d.submitMu.Unlock()
 	s, err := d.record(list)
 	if err != nil {
 		return nil, err
@@ -182,6 +182,6 @@ func (s *submission) end(timing metal.Timing, failure *metal.ExecError) {
 	}
 	d.mu.Lock()
 	d.putSubmission(s)
-	d.endLocked()
+	d.releaseLocked()
 	d.mu.Unlock()
 }

@@ -38,8 +38,8 @@ func (r *rig) busy(tb testing.TB, to metal.Binding, rounds int) *metal.Dispatch 
 	}
 }
 
-// aWhile is a number of rounds of busy that takes tens of milliseconds on a CPU, in one thread, and more on a GPU.
-const aWhile = 20_000_000
+// busyRounds is a number of rounds of busy that takes tens of milliseconds on a CPU, in one thread, and more on a GPU.
+const busyRounds = 20_000_000
 
 // xorshift returns the value that busy makes of a word.
 func xorshift(value uint32, rounds int) uint32 {
@@ -139,7 +139,7 @@ func testEmptyList(t *subtest, r *rig) {
 // goroutines at once.
 func testWait(t *subtest, r *rig) {
 	values := r.buffer(t, words(1, func(int) uint32 { return 1 }))
-	pending := r.submit(t, r.busy(t, metal.At(values, 0), aWhile))
+	pending := r.submit(t, r.busy(t, metal.At(values, 0), busyRounds))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := pending.Wait(ctx); !errors.Is(err, context.Canceled) {
@@ -168,7 +168,7 @@ func testWait(t *subtest, r *rig) {
 			t.Errorf("two Waits for the same work: %v and %v", first, timing)
 		}
 	}
-	if got, want := word(values.Bytes(), 0), xorshift(1, aWhile); got != want {
+	if got, want := word(values.Bytes(), 0), xorshift(1, busyRounds); got != want {
 		t.Errorf("the work was left unfinished: %#x, want %#x", got, want)
 	}
 }
@@ -177,8 +177,8 @@ func testWait(t *subtest, r *rig) {
 func testTiming(t *subtest, r *rig) {
 	values := r.buffer(t, words(1, func(int) uint32 { return 1 }))
 	begin := time.Now()
-	first := r.submit(t, r.busy(t, metal.At(values, 0), aWhile/4))
-	second := r.submit(t, r.busy(t, metal.At(values, 0), aWhile/4))
+	first := r.submit(t, r.busy(t, metal.At(values, 0), busyRounds/4))
+	second := r.submit(t, r.busy(t, metal.At(values, 0), busyRounds/4))
 	one, two := finish(t, first), finish(t, second)
 	passed := time.Since(begin)
 	if one == (metal.Timing{}) && two == (metal.Timing{}) {

@@ -5,7 +5,12 @@
 // It knows nothing of devices or of how the result is compiled.
 package msl
 
-import "fmt"
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+)
 
 // Span is a piece of File.Text: bytes Start to End, End not included.
 type Span struct{ Start, End int }
@@ -147,4 +152,25 @@ func (f *File) Slice(s Span) string { return f.Text[s.Start:s.End] }
 // errorf is an Error at a byte of the text.
 func (f *File) errorf(at int, format string, args ...any) error {
 	return &Error{Position: f.Position(at), Message: fmt.Sprintf(format, args...)}
+}
+
+//go:embed *.go
+var code embed.FS
+
+// CodeHash returns a hash of this package's own code. A caller that caches the results of Rewrite must not use them when
+// the hash differs.
+func CodeHash() (string, error) {
+	files, err := code.ReadDir(".")
+	if err != nil {
+		return "", fmt.Errorf("msl: %w", err)
+	}
+	h := sha256.New()
+	for _, file := range files {
+		text, err := code.ReadFile(file.Name())
+		if err != nil {
+			return "", fmt.Errorf("msl: %w", err)
+		}
+		fmt.Fprintf(h, "%s %d\n%s", file.Name(), len(text), text)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
 }

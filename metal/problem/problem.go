@@ -56,8 +56,8 @@ func guard() []byte {
 	return bytes.Repeat([]byte{guardWord & 0xFF, guardWord >> 8}, guardBytes/2)
 }
 
-// given says whether the operand is read; else it is written.
-func (o *Operand) given() bool { return o.Values != nil || o.Raw != nil }
+// isInput says whether the operand is read; else it is written.
+func (o *Operand) isInput() bool { return o.Values != nil || o.Raw != nil }
 
 func (o *Operand) encode() []byte {
 	if o.Raw != nil {
@@ -144,7 +144,7 @@ func (p *Problem) buffers(device metal.Device, layout Layout) ([]metal.Buffer, e
 			return buffers, err
 		}
 		buffers = append(buffers, buffer)
-		if layout == Guarded || p.Operands[i].given() {
+		if layout == Guarded || p.Operands[i].isInput() {
 			copy(buffer.Bytes(), content) // else it stays unwritten, and a checking driver finds reads of it
 		}
 	}
@@ -162,7 +162,7 @@ func (p *Problem) checkGuards(buffers []metal.Buffer) error {
 		if !bytes.Equal(data[end:], guard()) {
 			return fmt.Errorf("problem: %s: the words behind %s have changed", p.Name, operand.Name)
 		}
-		if operand.given() && !bytes.Equal(data[guardBytes:end], operand.encode()) {
+		if operand.isInput() && !bytes.Equal(data[guardBytes:end], operand.encode()) {
 			return fmt.Errorf("problem: %s: %s, which is only read, has changed", p.Name, operand.Name)
 		}
 	}

@@ -70,7 +70,7 @@ func (b *batch) command(d *Device, from *metal.Command, to *C.rtCommand) error {
 	if p.closed.Load() {
 		return metal.ErrClosed
 	}
-	p.uses.add()
+	p.refs.add()
 	b.pipelines = append(b.pipelines, p)
 	*to = C.rtCommand{
 		kernel: p.kernel, library: p.library.native,
@@ -109,7 +109,7 @@ func (b *batch) bind(d *Device, from *metal.Binding, to *C.rtBinding) error {
 	if buffer.closed.Load() {
 		return metal.ErrClosed
 	}
-	buffer.uses.add()
+	buffer.refs.add()
 	b.buffers = append(b.buffers, buffer)
 	*to = C.rtBinding{
 		address: C.uintptr_t(buffer.address() + uint64(from.OffsetBytes)),

@@ -24,7 +24,7 @@ type library struct {
 	kernels     map[string]C.rtKernelInfo
 	lines       lines
 	closed      atomic.Bool
-	uses        uses
+	refs        refCount
 }
 
 // NewLibrary implements metal.Device. A library that any process has compiled before is loaded from the cache folder.
@@ -55,7 +55,7 @@ func (d *Device) NewLibrary(source metal.Source) (metal.Library, error) {
 		C.nativeKernelInfo(d.api, l.native, i, &info)
 		l.kernels[C.GoString(info.name)] = info
 	}
-	l.uses.add()
+	l.refs.add()
 	return l, nil
 }
 
@@ -68,7 +68,7 @@ func (l *library) Close() error {
 }
 
 func (l *library) release() {
-	if l.uses.release() {
+	if l.refs.release() {
 		l.object.unload()
 	}
 }
@@ -81,7 +81,7 @@ type pipeline struct {
 	constants unsafe.Pointer // constantCount of C.rtConstant
 	count     int
 	closed    atomic.Bool
-	uses      uses
+	refs      refCount
 }
 
 // Pipeline implements metal.Library.
@@ -114,8 +114,8 @@ func (l *library) Pipeline(kernel string, constants ...metal.Constant) (metal.Pi
 			unsafe.Slice((*C.rtConstant)(p.constants), len(constants))[i] = C.rtConstant{index: C.uint32_t(c.Index), bits: C.uint32_t(c.Bits)}
 		}
 	}
-	l.uses.add()
-	p.uses.add()
+	l.refs.add()
+	p.refs.add()
 	return p, nil
 }
 
@@ -153,7 +153,7 @@ func (p *pipeline) Close() error {
 }
 
 func (p *pipeline) release() {
-	if p.uses.release() {
+	if p.refs.release() {
 		C.free(p.constants)
 		p.library.release()
 	}

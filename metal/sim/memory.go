@@ -29,51 +29,51 @@ const guardBytes = 1 << 20
 type arena struct {
 	page uint64
 
-	mu   sync.Mutex
-	free []span // guarded by mu; sorted, never adjacent
+	mu        sync.Mutex
+	available []span // guarded by mu; sorted, never adjacent
 }
 
 func newArena(start, size uint64) *arena {
 	page := uint64(os.Getpagesize())
-	return &arena{page: page, free: []span{{start + guardBytes, start + size}}}
+	return &arena{page: page, available: []span{{start + guardBytes, start + size}}}
 }
 
-// take finds room for size bytes and the guard behind them, first fit. False: there is none.
-func (a *arena) take(size uint64) (span, bool) {
+// alloc finds room for size bytes and the guard behind them, first fit. False: there is none.
+func (a *arena) alloc(size uint64) (span, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	pages := (size + a.page - 1) / a.page * a.page
-	i := slices.IndexFunc(a.free, func(s span) bool { return s.end-s.start >= pages+guardBytes })
+	i := slices.IndexFunc(a.available, func(s span) bool { return s.end-s.start >= pages+guardBytes })
 	if i < 0 {
 		return span{}, false
 	}
-	taken := span{a.free[i].start, a.free[i].start + pages}
-	a.free[i].start = taken.end + guardBytes
-	if a.free[i].start == a.free[i].end {
-		a.free = slices.Delete(a.free, i, i+1)
+	taken := span{a.available[i].start, a.available[i].start + pages}
+	a.available[i].start = taken.end + guardBytes
+	if a.available[i].start == a.available[i].end {
+		a.available = slices.Delete(a.available, i, i+1)
 	}
 	return taken, true
 }
 
-// give returns a range that take handed out.
-func (a *arena) give(s span) {
+// free takes back a range that alloc handed out.
+func (a *arena) free(s span) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s.end += guardBytes
-	i, _ := slices.BinarySearchFunc(a.free, s.start, func(f span, start uint64) int {
+	i, _ := slices.BinarySearchFunc(a.available, s.start, func(f span, start uint64) int {
 		if f.start < start {
 			return -1
 		}
 		return 1
 	})
-	a.free = slices.Insert(a.free, i, s)
-	if i+1 < len(a.free) && a.free[i].end == a.free[i+1].start {
-		a.free[i].end = a.free[i+1].end
-		a.free = slices.Delete(a.free, i+1, i+2)
+	a.available = slices.Insert(a.available, i, s)
+	if i+1 < len(a.available) && a.available[i].end == a.available[i+1].start {
+		a.available[i].end = a.available[i+1].end
+		a.available = slices.Delete(a.available, i+1, i+2)
 	}
-	if i > 0 && a.free[i-1].end == a.free[i].start {
-		a.free[i-1].end = a.free[i].end
-		a.free = slices.Delete(a.free, i, i+1)
+	if i > 0 && a.available[i-1].end == a.available[i].start {
+		a.available[i-1].end = a.available[i].end
+		a.available = slices.Delete(a.available, i, i+1)
 	}
 }
 
@@ -83,15 +83,15 @@ type Buffer struct {
 	data   []byte
 	mapped span // of the device's region; empty for memory of the caller's
 	closed atomic.Bool
-	uses   uses
+	refs   refCount
 	unused chan struct{} // of memory of the caller's: closed after its last use
 }
 
-// uses counts the users of an object: its owner, and submitted work.
-type uses struct{ count atomic.Int32 }
+// refCount counts the users of an object: its owner, and submitted work.
+type refCount struct{ count atomic.Int32 }
 
-func (u *uses) add()          { u.count.Add(1) }
-func (u *uses) release() bool { return u.count.Add(-1) == 0 }
+func (u *refCount) add()          { u.count.Add(1) }
+func (u *refCount) release() bool { return u.count.Add(-1) == 0 }
 
 // NewBuffer implements metal.Device. A buffer ends at the end of a page, or up to 15 bytes before it, since it begins at
 // a multiple of 16.
@@ -106,17 +106,17 @@ func (d *Device) NewBuffer(sizeBytes int) (metal.Buffer, error) {
 		return nil, &metal.LimitError{What: "bytes in a buffer", Got: uint64(sizeBytes), Limit: maxBufferSizeBytes}
 	}
 	aligned := uint64(sizeBytes+15) &^ 15
-	mapped, ok := d.arena.take(aligned)
+	mapped, ok := d.arena.alloc(aligned)
 	if !ok {
 		return nil, &metal.LimitError{What: "bytes in buffers", Got: uint64(sizeBytes), Limit: d.regionSize}
 	}
 	if errno := C.nativeMap(d.api, d.native, C.uint64_t(mapped.start), C.uint64_t(mapped.end-mapped.start)); errno != 0 {
-		d.arena.give(mapped)
+		d.arena.free(mapped)
 		return nil, fmt.Errorf("metal: %d bytes of memory: %w", sizeBytes, syscall.Errno(errno))
 	}
 	b := &Buffer{device: d, mapped: mapped}
 	b.data = unsafe.Slice((*byte)(pointer(mapped.end-aligned)), sizeBytes)
-	b.uses.add()
+	b.refs.add()
 	return b, nil
 }
 
@@ -136,7 +136,7 @@ func (d *Device) NewBufferNoCopy(data []byte) (metal.Buffer, error) {
 		return nil, metal.ErrUnaligned
 	}
 	b := &Buffer{device: d, data: data, unused: make(chan struct{})}
-	b.uses.add()
+	b.refs.add()
 	return b, nil
 }
 
@@ -166,7 +166,7 @@ func (b *Buffer) Close() error {
 
 // release drops one use, and frees the memory after the last.
 func (b *Buffer) release() {
-	if !b.uses.release() {
+	if !b.refs.release() {
 		return
 	}
 	if b.readOnly() {
@@ -179,7 +179,7 @@ func (b *Buffer) release() {
 		return
 	}
 	if C.nativeUnmap(b.device.api, b.device.native, C.uint64_t(b.mapped.start), C.uint64_t(b.mapped.end-b.mapped.start)) == 0 {
-		b.device.arena.give(b.mapped)
+		b.device.arena.free(b.mapped)
 	}
 }
 

@@ -10,17 +10,17 @@ import (
 func TestArena(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	a := newArena(1<<30, 1<<24)
-	whole := a.free[0]
+	whole := a.available[0]
 	var out []span
 	for range 20000 {
 		if len(out) > 0 && random.IntN(2) == 0 {
 			i := random.IntN(len(out))
-			a.give(out[i])
+			a.free(out[i])
 			out[i] = out[len(out)-1]
 			out = out[:len(out)-1]
 			continue
 		}
-		s, ok := a.take(uint64(1 + random.IntN(1<<18)))
+		s, ok := a.alloc(uint64(1 + random.IntN(1<<18)))
 		if !ok {
 			continue
 		}
@@ -35,12 +35,12 @@ func TestArena(t *testing.T) {
 		out = append(out, s)
 	}
 	for _, s := range out {
-		a.give(s)
+		a.free(s)
 	}
-	if len(a.free) != 1 || a.free[0] != whole {
-		t.Errorf("%x is free in the end, want %x", a.free, whole)
+	if len(a.available) != 1 || a.available[0] != whole {
+		t.Errorf("%x is free in the end, want %x", a.available, whole)
 	}
-	if _, ok := a.take(1 << 24); ok {
+	if _, ok := a.alloc(1 << 24); ok {
 		t.Error("took more than there is")
 	}
 }

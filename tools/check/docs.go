@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/metalrank/metalrank/tools/system/server"
 )
 
 // docs runs the commands in the fenced blocks of README.md and docs/, each block as one script in the root of the repository,
@@ -104,78 +105,38 @@ func blocks(text string) []block {
 // serving tells that a command goes on until it is stopped.
 var serving = regexp.MustCompile(`^(bin/metalrank|metalrank|\./build\.sh) (bulk )?serve\b`)
 
-// blockTimeout bounds one block, and startTimeout the start of a server.
-const (
-	blockTimeout = 10 * time.Minute
-	startTimeout = time.Minute
-)
+// blockTimeout bounds one block.
+const blockTimeout = 10 * time.Minute
 
 // runBlocks returns an error for the first command that fails.
 func (c *checker) runBlocks(out io.Writer, file, text string) (err error) {
-	var servers []*exec.Cmd
+	var servers []*server.Server
 	defer func() {
 		for _, s := range servers {
-			err = errors.Join(err, s.Process.Signal(syscall.SIGTERM))
-			_ = s.Wait() // the status of a stopped server is its own tests' business
+			err = errors.Join(err, s.End(syscall.SIGTERM))
 		}
 	}()
 	for _, b := range blocks(text) {
-		ctx, cancel := context.WithTimeout(c.ctx, blockTimeout)
-		defer cancel()
 		var script []string
 		for _, command := range b.commands {
 			if !serving.MatchString(command) {
 				script = append(script, command)
 				continue
 			}
-			server, err := startServer(c.ctx, command)
+			s, err := server.Start(c.ctx, exec.CommandContext(c.ctx, "bash", "-c", "exec "+command), nil)
 			if err != nil {
-				return fmt.Errorf("%s:%d: %s: %w", file, b.line, command, err)
+				return fmt.Errorf("%s:%d: %w", file, b.line, err)
 			}
-			servers = append(servers, server)
+			servers = append(servers, s)
 		}
+		ctx, cancel := context.WithTimeout(c.ctx, blockTimeout)
 		run := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", strings.Join(script, "\n"))
-		if output, err := run.CombinedOutput(); err != nil {
+		output, err := run.CombinedOutput()
+		cancel()
+		if err != nil {
 			fmt.Fprintf(out, "%s", output)
 			return fmt.Errorf("%s:%d: %w", file, b.line, err)
 		}
 	}
 	return nil
-}
-
-// startServer starts a command, and returns once its log says that it serves.
-func startServer(ctx context.Context, command string) (*exec.Cmd, error) {
-	server := exec.CommandContext(ctx, "bash", "-c", "exec "+command)
-	log, err := server.StderrPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := server.Start(); err != nil {
-		return nil, err
-	}
-	ready := make(chan error, 1)
-	go func() {
-		var last string
-		for lines := bufio.NewScanner(log); lines.Scan(); {
-			if last = lines.Text(); strings.Contains(last, "msg=serving ") {
-				ready <- nil
-				_, _ = io.Copy(io.Discard, log) // or the server waits for its reader
-				return
-			}
-		}
-		ready <- fmt.Errorf("it ended before it served: %s", last)
-	}()
-	timer := time.NewTimer(startTimeout)
-	defer timer.Stop()
-	select {
-	case err = <-ready:
-	case <-timer.C:
-		err = fmt.Errorf("it does not serve after %v", startTimeout)
-	}
-	if err != nil {
-		_ = server.Process.Kill() // it may have ended
-		_ = server.Wait()
-		return nil, err
-	}
-	return server, nil
 }

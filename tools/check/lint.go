@@ -36,7 +36,7 @@ func (c *checker) vetOther(out io.Writer) error {
 		return err
 	}
 	gone := map[string]bool{}
-	for _, path := range strings.Fields(half) {
+	for path := range strings.FieldsSeq(half) {
 		gone[path] = true
 	}
 	// For each package and test: ours or not, the files that are left without cgo, its path, its dependencies.

@@ -31,9 +31,11 @@ const (
 	minTau      = 0.5
 )
 
-// agree scores the same pairs with both targets. It returns an error if the scores differ too much: the comparison would
-// be meaningless.
-func (s *sweep) agree(ctx context.Context, j *job, targets []target.Target, set *dataset.Set) (record.Agreement, error) {
+// compareScores scores the same pairs with both targets. It returns an error if the scores differ too much: the comparison
+// would be meaningless.
+func (s *sweep) compareScores(
+	ctx context.Context, j *job, targets []target.Target, set *dataset.Set,
+) (record.Agreement, error) {
 	var a record.Agreement
 	if len(targets) < 2 || targets[0] == nil || targets[1] == nil {
 		return a, nil

@@ -12,7 +12,7 @@ import (
 	"github.com/metalrank/metalrank/internal/record"
 )
 
-var errSlower = fmt.Errorf("the second run is slower: %w", cli.ErrTold)
+var errSlower = fmt.Errorf("the second run is slower: %w", cli.ErrReported)
 
 type diffCommand struct {
 	A         string  `arg:"" help:"Folder of a run, or its sweep.json: before."`

@@ -85,10 +85,8 @@ func (m *measurement) measure(ctx context.Context, targets []target.Target, tabl
 				continue
 			}
 			time.Sleep(settle)
-			result := load.Run(ctx, targets[i], load.Plan{
-				Requests: part, Clients: m.clients, Rate: m.command.Rate, Limit: m.command.Limit, Answered: bar.add,
-			})
-			speeds[i] = append(speeds[i], m.add(cells[i], result))
+			plan := load.Plan{Clients: m.clients, Rate: m.command.Rate, Limit: m.command.Limit}
+			speeds[i] = append(speeds[i], m.add(cells[i], part, runLoad(ctx, targets[i], part, plan, bar.add)))
 		}
 	}
 	bar.finish()
@@ -121,15 +119,30 @@ func (m *measurement) warmUp(ctx context.Context, t target.Target) error {
 	if err != nil {
 		return err
 	}
-	result := load.Run(ctx, t, load.Plan{Requests: requests, Clients: m.clients})
+	result := runLoad(ctx, t, requests, load.Plan{Clients: m.clients}, func(int) {})
 	if len(result.Latencies) == 0 {
 		return result.Err
 	}
 	return nil
 }
 
-// add adds a block's result to the cell, and returns the block's pairs per second.
-func (*measurement) add(c *record.Cell, result load.Result) float64 {
+// runLoad sends requests to a target. It calls answered for each answer with its number of documents.
+func runLoad(
+	ctx context.Context, t target.Target, requests []dataset.Request, plan load.Plan, answered func(documents int),
+) load.Result {
+	plan.Count = len(requests)
+	plan.Send = func(ctx context.Context, i int) error {
+		_, err := t.Score(ctx, requests[i].Query, requests[i].Documents)
+		if err == nil {
+			answered(len(requests[i].Documents))
+		}
+		return err
+	}
+	return load.Run(ctx, plan)
+}
+
+// add adds the result of a block of requests to the cell, and returns the block's pairs per second.
+func (*measurement) add(c *record.Cell, requests []dataset.Request, result load.Result) float64 {
 	c.Failed += result.Failed
 	if len(result.Latencies) == 0 {
 		if result.Err != nil {
@@ -140,8 +153,8 @@ func (*measurement) add(c *record.Cell, result load.Result) float64 {
 	c.Latencies = append(c.Latencies, result.Latencies...)
 	c.Seconds += result.Seconds
 	pairs := 0
-	for _, n := range result.Documents {
-		pairs += n
+	for _, i := range result.Answered {
+		pairs += len(requests[i].Documents)
 	}
 	return float64(pairs) / result.Seconds
 }

@@ -232,8 +232,8 @@ func (c *runCommand) options(r role, e *experiments.Experiment) target.Options {
 	return o
 }
 
-// asked returns the flags, and a hash of the experiments, which must be the same when a run is resumed.
-func (c *runCommand) asked(list []experiments.Experiment) ([]string, error) {
+// resumeKey returns the flags, and a hash of the experiments, which must be the same when a run is resumed.
+func (c *runCommand) resumeKey(list []experiments.Experiment) ([]string, error) {
 	data, err := json.Marshal(c)
 	if err != nil {
 		return nil, err
@@ -246,12 +246,12 @@ func (c *runCommand) asked(list []experiments.Experiment) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	asked := []string{fmt.Sprintf("experiments=sha256:%x", sha256.Sum256(of))}
+	key := []string{fmt.Sprintf("experiments=sha256:%x", sha256.Sum256(of))}
 	for name, value := range fields {
-		asked = append(asked, fmt.Sprintf("%s=%v", name, value))
+		key = append(key, fmt.Sprintf("%s=%v", name, value))
 	}
-	slices.Sort(asked)
-	return asked, nil
+	slices.Sort(key)
+	return key, nil
 }
 
 // newest returns the folder of the newest run.

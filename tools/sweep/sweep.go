@@ -15,7 +15,6 @@ import (
 	"github.com/metalrank/metalrank/internal/record"
 	"github.com/metalrank/metalrank/tools/sweep/dataset"
 	"github.com/metalrank/metalrank/tools/sweep/experiments"
-	"github.com/metalrank/metalrank/tools/sweep/load"
 	"github.com/metalrank/metalrank/tools/sweep/target"
 )
 
@@ -76,8 +75,8 @@ type sweep struct {
 	lock    *filelock.Lock // of the folder
 }
 
-// sides returns the number of tables of a job.
-func (s *sweep) sides() int {
+// tablesPerJob returns the number of tables of a job.
+func (s *sweep) tablesPerJob() int {
 	if s.second != nil {
 		return 2
 	}
@@ -87,12 +86,12 @@ func (s *sweep) sides() int {
 // begin starts a record, or goes on with one.
 func (s *sweep) begin(list []experiments.Experiment) error {
 	c := s.command
-	asked, err := c.asked(list)
+	key, err := c.resumeKey(list)
 	if err != nil {
 		return err
 	}
 	if c.Resume {
-		return s.resume(asked)
+		return s.resume(key)
 	}
 	if c.Out == "" {
 		c.Out = filepath.Join(resultsFolder, time.Now().UTC().Format("20060102-150405"))
@@ -109,7 +108,7 @@ func (s *sweep) begin(list []experiments.Experiment) error {
 		return err
 	}
 	s.run = &record.Run{
-		Format: record.Format, Begin: time.Now().UTC(), Quick: c.Quick, Options: asked, Host: machine.Describe(),
+		Format: record.Format, Begin: time.Now().UTC(), Quick: c.Quick, Options: key, Host: machine.Describe(),
 		Tool: version, Commit: machine.Commit(),
 	}
 	s.started = time.Now()
@@ -134,7 +133,7 @@ func (s *sweep) release() error {
 func (s *sweep) lockPath() string { return filepath.Join(s.command.Out, ".lock") }
 
 // resume reads the record, and drops cells that an interruption left incomplete.
-func (s *sweep) resume(asked []string) (err error) {
+func (s *sweep) resume(key []string) (err error) {
 	c := s.command
 	if c.Out == "" {
 		if c.Out, err = newest(); err != nil {
@@ -148,7 +147,7 @@ func (s *sweep) resume(asked []string) (err error) {
 		return fmt.Errorf("nothing to resume: %w", err)
 	}
 	for _, option := range s.run.Options {
-		if !slices.Contains(asked, option) {
+		if !slices.Contains(key, option) {
 			return fmt.Errorf("the run in %s was asked for with %s, and now it isn't: resume it with the same arguments", c.Out, option)
 		}
 	}
@@ -158,7 +157,7 @@ func (s *sweep) resume(asked []string) (err error) {
 			s.before += len(t.Cells)
 		}
 	}
-	s.before /= s.sides()
+	s.before /= s.tablesPerJob()
 	s.say("%s: %d cells are measured already", c.Out, s.before)
 	s.run.Complete, s.started = false, time.Now()
 	return nil
@@ -213,7 +212,7 @@ func (s *sweep) job(ctx context.Context, index int) error {
 			return err
 		}
 	}
-	comparison, err := s.agree(ctx, j, targets, set)
+	comparison, err := s.compareScores(ctx, j, targets, set)
 	if err != nil {
 		return err
 	}
@@ -252,7 +251,7 @@ func (s *sweep) closeSets() {
 
 // tables returns the job's tables, and begins missing ones.
 func (s *sweep) tables(index int) []*record.Table {
-	n := s.sides()
+	n := s.tablesPerJob()
 	for len(s.run.Tables) < (index+1)*n {
 		s.run.Tables = append(s.run.Tables, &record.Table{Experiment: s.jobs[index].experiment.Name, Begin: time.Now().UTC()})
 	}
@@ -309,6 +308,3 @@ func (s *sweep) cell(ctx context.Context, j *job, size [2]int, targets []target.
 	s.run.End = time.Now().UTC()
 	return errors.Join(ctx.Err(), s.save())
 }
-
-// A Target is a load.Scorer.
-var _ load.Scorer = target.Target(nil)

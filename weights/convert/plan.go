@@ -10,24 +10,24 @@ import (
 	"github.com/metalrank/metalrank/weights/quant"
 )
 
-// form is the form in which a tensor is written.
-type form uint8
+// outputForm is the form in which a tensor is written.
+type outputForm uint8
 
 const (
-	asFloat   form = iota // float, of the type in tensorPlan
-	asAffine              // codes, scales, biases
-	asChannel             // codes and scales
-	asIs                  // no weight: copied
+	asFloat   outputForm = iota // float, of the type in tensorPlan
+	asAffine                    // codes, scales, biases
+	asChannel                   // codes and scales
+	copied                      // no weight: written as it is
 )
 
 // tensorPlan is a tensor of the source and its new form.
 type tensorPlan struct {
-	source weights.Tensor
-	form   form
-	float  weights.DType
-	scheme quant.Affine // asAffine
-	levels int          // asChannel: code of the largest weight of a row
-	layer  string       // name without ".weight"
+	source      weights.Tensor
+	form        outputForm
+	float       weights.DType
+	scheme      quant.Affine // asAffine
+	largestCode int          // asChannel: code of the largest weight of a row
+	layer       string       // name without ".weight"
 
 	rounding *calibrate.Rounding // nil: to nearest
 }
@@ -44,12 +44,12 @@ func (o Options) plan(tensors []weights.Tensor) []tensorPlan {
 		p := tensorPlan{source: t, float: o.Float, layer: layer}
 		switch {
 		case !t.IsNumeric():
-			p.form = asIs
+			p.form = copied
 		case o.Bits == 0 || !isWeight || len(t.Shape) != 2 || t.Len() == 0 || o.skips(layer):
 		case o.Scheme == W8A8 && !isEmbedding(layer):
-			p.form, p.levels = asChannel, quant.ChannelLevels
+			p.form, p.largestCode = asChannel, quant.ChannelLevels
 		case o.Scheme == W8A8 && o.EmbeddingLevels > 0:
-			p.form, p.levels = asChannel, o.EmbeddingLevels
+			p.form, p.largestCode = asChannel, o.EmbeddingLevels
 		case o.Scheme == MLX && o.affine(o.Bits).Fits(t.Shape[1]):
 			p.form, p.scheme = asAffine, o.affine(o.Bits)
 			if isEmbedding(layer) {
@@ -79,7 +79,7 @@ func (p *tensorPlan) specs() []weights.TensorSpec {
 		}
 	case asChannel:
 		return []weights.TensorSpec{spec(t.Name, weights.I8, t.Shape...), spec(p.layer+".weight_scale", p.float, t.Shape[0], 1)}
-	case asIs:
+	case copied:
 		return []weights.TensorSpec{spec(t.Name, t.DType, t.Shape...)}
 	default:
 		return []weights.TensorSpec{spec(t.Name, p.float, t.Shape...)}
@@ -105,7 +105,7 @@ func (p *tensorPlan) split() []task {
 	if rank := len(p.source.Shape); rank > 0 {
 		width = p.source.Shape[rank-1]
 	}
-	if p.form == asIs {
+	if p.form == copied {
 		return []task{{p, 0, n / width, width}}
 	}
 	var tasks []task
@@ -127,7 +127,7 @@ func (t *task) run(src *weights.Checkpoint, out *weights.Writer) error {
 	if err != nil {
 		return err
 	}
-	if t.form == asIs {
+	if t.form == copied {
 		return out.WriteAt(t.source.Name, rows.Bytes(), 0)
 	}
 	w := make([]float32, (t.end-t.begin)*t.width)
@@ -210,7 +210,7 @@ func (t *task) writeAffine(out *weights.Writer, w []float32) error {
 func (t *task) writeChannel(out *weights.Writer, w []float32) error {
 	codes, scales := make([]byte, len(w)), make([]float32, t.end-t.begin)
 	for r := range scales {
-		scales[r] = quant.FitChannel(w[r*t.width:(r+1)*t.width], t.levels)
+		scales[r] = quant.FitChannel(w[r*t.width:(r+1)*t.width], t.largestCode)
 	}
 	t.rounded(scales) // codes are for the scale that they will be multiplied by
 	for r, scale := range scales {

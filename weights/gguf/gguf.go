@@ -99,23 +99,23 @@ func (c *cursor) parse(size int64) (*File, error) {
 			return nil, err
 		}
 	}
-	places := make([]place, 0, tensors)
+	entries := make([]tensorEntry, 0, tensors)
 	for range tensors {
 		p, err := c.tensor()
 		if err != nil {
 			return nil, err
 		}
-		places = append(places, p)
+		entries = append(entries, p)
 	}
 	alignment, err := f.alignment()
 	if err != nil {
 		return nil, err
 	}
 	begin := (uint64(c.at) + alignment - 1) / alignment * alignment
-	if len(places) > 0 && begin > uint64(size) {
+	if len(entries) > 0 && begin > uint64(size) {
 		return nil, invalidf("the file ends before its data, at %d", begin)
 	}
-	if err := f.cut(places, min(begin, uint64(size)), uint64(size), alignment); err != nil {
+	if err := f.placeTensors(entries, min(begin, uint64(size)), uint64(size), alignment); err != nil {
 		return nil, err
 	}
 	return f, nil
@@ -158,16 +158,16 @@ func (f *File) alignment() (uint64, error) {
 	return n, nil
 }
 
-// place is an entry of the list of tensors.
-type place struct {
+// tensorEntry is an entry of the list of tensors.
+type tensorEntry struct {
 	Tensor
 
 	offset, size uint64 // in the data
 }
 
 // tensor reads one entry of the list of tensors.
-func (c *cursor) tensor() (place, error) {
-	var p place
+func (c *cursor) tensor() (tensorEntry, error) {
+	var p tensorEntry
 	p.Name = string(c.text(maxNameBytes, "the name of a tensor"))
 	rank := c.u32()
 	if c.err == nil && (rank == 0 || rank > maxRank) {
@@ -203,11 +203,12 @@ func (c *cursor) tensor() (place, error) {
 	return p, nil
 }
 
-// cut gives each tensor its bytes of the data, which are the file's bytes from begin to end. Tensors must not overlap.
-func (f *File) cut(places []place, begin, end, alignment uint64) error {
+// placeTensors gives each tensor its bytes of the data, which are the file's bytes from begin to end. Tensors must not
+// overlap.
+func (f *File) placeTensors(entries []tensorEntry, begin, end, alignment uint64) error {
 	dataBytes := end - begin
-	names := make(map[string]bool, len(places))
-	for _, p := range places {
+	names := make(map[string]bool, len(entries))
+	for _, p := range entries {
 		switch {
 		case names[p.Name]:
 			return invalidf("tensor %q appears twice", p.Name)
@@ -220,10 +221,10 @@ func (f *File) cut(places []place, begin, end, alignment uint64) error {
 		p.Offset, p.Size = int64(begin+p.offset), int64(p.size)
 		f.Tensors = append(f.Tensors, p.Tensor)
 	}
-	slices.SortFunc(places, func(a, b place) int { return cmp.Compare(a.offset, b.offset) })
-	for i, p := range places {
-		if i > 0 && places[i-1].offset+places[i-1].size > p.offset {
-			return invalidf("tensors %q and %q overlap", places[i-1].Name, p.Name)
+	slices.SortFunc(entries, func(a, b tensorEntry) int { return cmp.Compare(a.offset, b.offset) })
+	for i, p := range entries {
+		if i > 0 && entries[i-1].offset+entries[i-1].size > p.offset {
+			return invalidf("tensors %q and %q overlap", entries[i-1].Name, p.Name)
 		}
 	}
 	return nil

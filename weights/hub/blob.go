@@ -20,9 +20,9 @@ import (
 	"github.com/metalrank/metalrank/internal/filelock"
 )
 
-// fetch makes sure that the blob of a file is in the cache, whole and with the hash that it is named by. grown is called
+// fetch makes sure that the blob of a file is in the cache, whole and with the hash that it is named by. onBytes is called
 // with the number of bytes added, which is negative if some are dropped.
-func (c *client) fetch(ctx context.Context, n Name, f remoteFile, grown func(int64)) error {
+func (c *client) fetch(ctx context.Context, n Name, f remoteFile, onBytes func(int64)) error {
 	blob := c.blob(n, f.etag)
 	locks := filepath.Join(c.Cache, ".locks", filepath.Base(c.repository(n)))
 	if err := errors.Join(os.MkdirAll(filepath.Dir(blob), 0o755), os.MkdirAll(locks, 0o755)); err != nil {
@@ -32,7 +32,7 @@ func (c *client) fetch(ctx context.Context, n Name, f remoteFile, grown func(int
 	if err != nil {
 		return err
 	}
-	err = c.fetchLocked(ctx, blob, f, grown)
+	err = c.fetchLocked(ctx, blob, f, onBytes)
 	return errors.Join(err, lock.Unlock())
 }
 
@@ -51,9 +51,9 @@ func waitForLock(ctx context.Context, path string) (*filelock.Lock, error) {
 	}
 }
 
-func (c *client) fetchLocked(ctx context.Context, blob string, f remoteFile, grown func(int64)) (err error) {
+func (c *client) fetchLocked(ctx context.Context, blob string, f remoteFile, onBytes func(int64)) (err error) {
 	if there, err := os.Stat(blob); err == nil && there.Size() == f.size {
-		grown(f.size)
+		onBytes(f.size)
 		return nil // it got this name after its hash was checked
 	}
 	part := blob + ".incomplete"
@@ -62,8 +62,8 @@ func (c *client) fetchLocked(ctx context.Context, blob string, f remoteFile, gro
 		return fmt.Errorf("hub: %w", err)
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	d := &download{client: c, remote: f, file: file, grown: grown}
-	if err := d.takeUp(); err != nil {
+	d := &download{client: c, remote: f, file: file, onBytes: onBytes}
+	if err := d.resumeFromDisk(); err != nil {
 		return err
 	}
 	if err := c.retry(ctx, func() (bool, error) {
@@ -94,17 +94,17 @@ func (f *remoteFile) newHash() hash.Hash {
 
 // download is a file that is being fetched.
 type download struct {
-	client *client
-	remote remoteFile
-	file   *os.File
-	hash   hash.Hash // of the bytes in file
-	have   int64     // bytes in file
-	grown  func(int64)
+	client  *client
+	remote  remoteFile
+	file    *os.File
+	hash    hash.Hash // of the bytes in file
+	have    int64     // bytes in file
+	onBytes func(int64)
 }
 
 // start empties the file.
 func (d *download) start() error {
-	d.grown(-d.have)
+	d.onBytes(-d.have)
 	d.have, d.hash = 0, d.remote.newHash()
 	if err := d.file.Truncate(0); err != nil {
 		return fmt.Errorf("hub: %w", err)
@@ -113,8 +113,8 @@ func (d *download) start() error {
 	return err
 }
 
-// takeUp continues an earlier download: its bytes are hashed again.
-func (d *download) takeUp() error {
+// resumeFromDisk continues an earlier download: its bytes are hashed again.
+func (d *download) resumeFromDisk() error {
 	there, err := d.file.Stat()
 	if err != nil {
 		return fmt.Errorf("hub: %w", err)
@@ -127,7 +127,7 @@ func (d *download) takeUp() error {
 	if d.have, err = io.Copy(d.hash, d.file); err != nil {
 		return fmt.Errorf("hub: %w", err)
 	}
-	d.grown(d.have)
+	d.onBytes(d.have)
 	return nil
 }
 
@@ -189,7 +189,7 @@ func (d *download) Write(p []byte) (int, error) {
 	n, err := d.file.Write(p)
 	d.hash.Write(p[:n])
 	d.have += int64(n)
-	d.grown(int64(n))
+	d.onBytes(int64(n))
 	return n, err
 }
 

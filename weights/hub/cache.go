@@ -47,21 +47,21 @@ func (s Settings) Find(n Name) (string, error) {
 		}
 	}
 	dir := s.snapshot(n, commit)
-	if !complete(dir) {
+	if !hasConfigAndWeights(dir) {
 		return "", fmt.Errorf("%w: %s: %s has no config.json with weights", ErrNotCached, n, dir)
 	}
 	return dir, nil
 }
 
-// complete reports whether a snapshot has config.json and weights. Missing shards are found when it is opened.
-func complete(dir string) bool {
+// hasConfigAndWeights reports whether a snapshot has config.json and weights. Missing shards are found when it is opened.
+func hasConfigAndWeights(dir string) bool {
 	has := func(name string) bool { _, err := os.Stat(filepath.Join(dir, name)); return err == nil }
 	return has("config.json") && slices.ContainsFunc(weightFiles, has)
 }
 
-// placed reports whether a snapshot has a file itself and no link, as on a file system without links, or after a copy
-// that resolved them.
-func (s Settings) placed(n Name, commit string, f remoteFile) bool {
+// hasRegularFile reports whether a snapshot has a file itself and no link, as on a file system without links, or after
+// a copy that resolved them.
+func (s Settings) hasRegularFile(n Name, commit string, f remoteFile) bool {
 	info, err := os.Lstat(filepath.Join(s.snapshot(n, commit), f.name))
 	return err == nil && info.Mode().IsRegular() && info.Size() == f.size
 }
@@ -80,7 +80,7 @@ func (c *client) link(n Name, commit string, f remoteFile) error {
 	temporary := path + "." + rand.Text() + ".tmp"
 	if err := c.symlink(target, temporary); err != nil {
 		// Another process may have moved the blob at the same time.
-		if moveErr := os.Rename(c.blob(n, f.etag), path); moveErr != nil && !c.placed(n, commit, f) {
+		if moveErr := os.Rename(c.blob(n, f.etag), path); moveErr != nil && !c.hasRegularFile(n, commit, f) {
 			return fmt.Errorf("hub: %w", errors.Join(err, moveErr))
 		}
 		return nil

@@ -27,11 +27,11 @@ const (
 type client struct {
 	Settings
 
-	http    *http.Client
-	warn    func(reason error)              // called when the cache is used instead; may be nil
-	symlink func(target, path string) error // os.Symlink
-	wait    time.Duration                   // before the second attempt; doubles
-	most    int                             // attempts in a row without a byte of progress
+	http        *http.Client
+	warn        func(reason error)              // called when the cache is used instead; may be nil
+	symlink     func(target, path string) error // os.Symlink
+	wait        time.Duration                   // before the second attempt; doubles
+	maxAttempts int                             // attempts in a row without a byte of progress
 }
 
 func newClient(s Settings) (*client, error) {
@@ -43,7 +43,7 @@ func newClient(s Settings) (*client, error) {
 		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, TLSHandshakeTimeout: stalledWithin,
 		ResponseHeaderTimeout: stalledWithin, IdleConnTimeout: stalledWithin, MaxIdleConnsPerHost: connections,
 	}
-	return &client{Settings: s, wait: firstWait, most: attempts, symlink: os.Symlink, http: &http.Client{
+	return &client{Settings: s, wait: firstWait, maxAttempts: attempts, symlink: os.Symlink, http: &http.Client{
 		Transport: transport,
 		CheckRedirect: func(to *http.Request, via []*http.Request) error {
 			if len(via) >= 10 {
@@ -144,7 +144,7 @@ func (c *client) retry(ctx context.Context, f func() (progress bool, err error))
 		if progress {
 			wait, failed = c.wait, 0
 		}
-		if failed++; failed >= c.most {
+		if failed++; failed >= c.maxAttempts {
 			return fmt.Errorf("%w (%d attempts)", err, failed)
 		}
 		pause := min(max(wait, temporary.after), longestWait)

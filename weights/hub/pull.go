@@ -56,10 +56,10 @@ func (s Settings) Pull(ctx context.Context, n Name, progress func(done, total in
 func (c *client) pull(ctx context.Context, n Name, progress func(done, total int64)) (string, error) {
 	cached, cacheErr := c.Find(n)
 	if cacheErr == nil {
-		c.most = 1 // the cache has the checkpoint: one attempt is enough
+		c.maxAttempts = 1 // the cache has the checkpoint: one attempt is enough
 	}
 	commit, all, err := c.list(ctx, n)
-	c.most = attempts
+	c.maxAttempts = attempts
 	switch {
 	case err != nil && cacheErr == nil && ctx.Err() == nil && !errors.Is(err, errNoRevision):
 		if c.warn != nil {
@@ -176,7 +176,7 @@ func (c *client) files(ctx context.Context, n Name, commit string, names []strin
 	}
 	var done atomic.Int64
 	return parallel.For(ctx, len(remote), connections, func(i int) error {
-		if c.placed(n, commit, remote[i]) {
+		if c.hasRegularFile(n, commit, remote[i]) {
 			progress(done.Add(remote[i].size), total)
 			return nil
 		}

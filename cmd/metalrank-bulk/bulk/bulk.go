@@ -44,9 +44,9 @@ func CheckName(name string) error {
 	return nil
 }
 
-func workStream(job string) string    { return "metalrank-bulk-work-" + job }
-func resultStream(job string) string  { return "metalrank-bulk-results-" + job }
-func troubleBucket(job string) string { return "metalrank-bulk-trouble-" + job }
+func workStream(job string) string      { return "metalrank-bulk-work-" + job }
+func resultStream(job string) string    { return "metalrank-bulk-results-" + job }
+func isolationBucket(job string) string { return "metalrank-bulk-trouble-" + job }
 
 func workSubject(job, chunk string) string   { return "metalrank.bulk." + job + ".work." + chunk }
 func resultSubject(job, chunk string) string { return "metalrank.bulk." + job + ".result." + chunk }

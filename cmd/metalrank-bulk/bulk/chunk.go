@@ -97,13 +97,13 @@ func decodeChunk(data []byte) (*chunk, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := reader{rest: plain}
+	r := reader{unread: plain}
 	r.magic(chunkMagic)
 	c := &chunk{first: r.number(math.MaxInt)}
 	count := r.number(maxChunkPairs)
 	for i := 0; i < count && r.err == nil; i++ {
 		var p engine.Pair
-		switch length := r.number(len(r.rest) + 1); {
+		switch length := r.number(len(r.unread) + 1); {
 		case length > 0:
 			p.Query = string(r.bytes(length - 1))
 		case i > 0:
@@ -162,7 +162,7 @@ func decodeResult(data []byte) (*result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := reader{rest: plain}
+	r := reader{unread: plain}
 	r.magic(resultMagic)
 	got := &result{first: r.number(math.MaxInt), count: r.number(maxChunkPairs), labels: r.number(maxLabels), model: r.text()}
 	raw := r.bytes(8 * got.count * got.labels)
@@ -188,15 +188,15 @@ func appendText(b []byte, text string) []byte {
 
 // reader parses a message; after the first error it returns zeros.
 type reader struct {
-	rest []byte
-	err  error
+	unread []byte
+	err    error
 }
 
 func (r *reader) fail(what string) {
 	if r.err == nil {
 		r.err = fmt.Errorf("%w: %s", errFormat, what)
 	}
-	r.rest = nil
+	r.unread = nil
 }
 
 func (r *reader) magic(want string) {
@@ -207,29 +207,29 @@ func (r *reader) magic(want string) {
 
 // number reads a number from 0 to most.
 func (r *reader) number(most int) int {
-	n, size := binary.Uvarint(r.rest)
+	n, size := binary.Uvarint(r.unread)
 	if size <= 0 || n > uint64(max(most, 0)) {
 		r.fail("a number is out of bounds")
 		return 0
 	}
-	r.rest = r.rest[size:]
+	r.unread = r.unread[size:]
 	return int(n)
 }
 
 func (r *reader) bytes(length int) []byte {
-	if length > len(r.rest) {
+	if length > len(r.unread) {
 		r.fail("it ends early")
 		return nil
 	}
-	b := r.rest[:length]
-	r.rest = r.rest[length:]
+	b := r.unread[:length]
+	r.unread = r.unread[length:]
 	return b
 }
 
-func (r *reader) text() string { return string(r.bytes(r.number(len(r.rest)))) }
+func (r *reader) text() string { return string(r.bytes(r.number(len(r.unread)))) }
 
 func (r *reader) end() error {
-	if r.err == nil && len(r.rest) > 0 {
+	if r.err == nil && len(r.unread) > 0 {
 		r.fail("it goes on after its end")
 	}
 	return r.err

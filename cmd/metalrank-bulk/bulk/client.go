@@ -205,9 +205,9 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// lasting says whether a repeated call would fail with the same error. Other errors pass: the server is away, is starting,
-// or has no room.
-func lasting(err error) bool {
+// isPermanent says whether a repeated call would fail with the same error. Other errors pass: the server is away, is
+// starting, or has no room.
+func isPermanent(err error) bool {
 	if errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrAuthorization) ||
 		errors.Is(err, nats.ErrPermissionViolation) {
 		return true
@@ -219,22 +219,22 @@ func lasting(err error) bool {
 			return true
 		}
 	}
-	return taken(err) || slices.ContainsFunc([]error{
+	return isConflict(err) || slices.ContainsFunc([]error{
 		errFormat, ErrNoJob, ErrName, jetstream.ErrKeyNotFound, jetstream.ErrBucketNotFound, jetstream.ErrStreamNotFound,
 		jetstream.ErrMsgNotFound,
 	}, func(target error) bool { return errors.Is(err, target) })
 }
 
-// errTaken marks a key that already has a value, or another one than expected.
-var errTaken = errors.New("bulk: it was changed")
+// errConflict marks a key that already has a value, or another one than expected.
+var errConflict = errors.New("bulk: it was changed")
 
-// taken says whether an error is errTaken, or the server's own error for it.
-func taken(err error) bool {
+// isConflict says whether an error is errConflict, or the server's own error for it.
+func isConflict(err error) bool {
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
 		return api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
 			api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant
 	}
-	return errors.Is(err, errTaken) || errors.Is(err, jetstream.ErrKeyExists)
+	return errors.Is(err, errConflict) || errors.Is(err, jetstream.ErrKeyExists)
 }
 
 // persist repeats a call until it succeeds, fails for good, or ctx ends. told is called when it begins to wait.
@@ -244,7 +244,7 @@ func persist(ctx context.Context, told func(error), call func(context.Context) e
 		err := call(try)
 		cancel()
 		switch {
-		case err == nil || lasting(err):
+		case err == nil || isPermanent(err):
 			return err
 		case ctx.Err() != nil:
 			return ctx.Err()

@@ -11,10 +11,10 @@ import (
 	"github.com/metalrank/metalrank/engine"
 )
 
-// trouble is the search for bad pairs in a chunk that could not be scored as a whole. It is kept on the server, since a
-// worker may die of the chunk at any moment: it writes down each span before it tries it, so that the next worker knows
-// which span killed it.
-type trouble struct {
+// isolationState is the search for bad pairs in a chunk that could not be scored as a whole. It is kept on the server,
+// since a worker may die of the chunk at any moment: it writes down each span before it tries it, so that the next
+// worker knows which span killed it.
+type isolationState struct {
 	Todo   []span  `json:"todo,omitempty"`   // still to be tried, the last one first
 	Good   []span  `json:"good,omitempty"`   // scored; the scores are in the memory of the last worker
 	Trying *span   `json:"trying,omitempty"` // being tried now
@@ -41,7 +41,7 @@ type isolation struct {
 	worker   *Worker
 	task     *task
 	chunk    *chunk
-	state    trouble
+	state    isolationState
 	revision uint64 // of the state on the server; 0: it isn't there yet
 	result   *result
 }
@@ -72,7 +72,7 @@ func (w *Worker) isolate(ctx context.Context, t *task, c *chunk) (*result, error
 }
 
 func (i *isolation) bucket(ctx context.Context) (jetstream.KeyValue, error) {
-	return i.worker.Client.js.KeyValue(ctx, troubleBucket(i.task.job.Name))
+	return i.worker.Client.js.KeyValue(ctx, isolationBucket(i.task.job.Name))
 }
 
 // load reads the state that earlier workers left. A span that is still marked as being tried counts as failed.
@@ -143,8 +143,8 @@ func (i *isolation) save(ctx context.Context) error {
 
 // step tries one span. The worker scores nothing else meanwhile, so that a crash is this span's fault.
 func (i *isolation) step(ctx context.Context) error {
-	i.worker.alone.Lock()
-	defer i.worker.alone.Unlock()
+	i.worker.exclusive.Lock()
+	defer i.worker.exclusive.Unlock()
 	last := len(i.state.Todo) - 1
 	s := i.state.Todo[last]
 	i.state.Todo, i.state.Trying, i.state.By = i.state.Todo[:last], &s, i.worker.Name
@@ -206,7 +206,7 @@ func (i *isolation) keep(s span, scores *engine.Scores) {
 
 // asides returns the pairs of a job that were set aside so far.
 func (c *Client) asides(ctx context.Context, job string) ([]aside, error) {
-	kv, err := c.js.KeyValue(ctx, troubleBucket(job))
+	kv, err := c.js.KeyValue(ctx, isolationBucket(job))
 	if err != nil {
 		return nil, err
 	}
@@ -223,7 +223,7 @@ func (c *Client) asides(ctx context.Context, job string) ([]aside, error) {
 		if err != nil {
 			return nil, err
 		}
-		var state trouble
+		var state isolationState
 		if err := json.Unmarshal(entry.Value(), &state); err != nil {
 			return nil, err
 		}

@@ -189,7 +189,7 @@ func (c *Client) create(ctx context.Context, j *Job) (err error) {
 	}
 	if err == nil {
 		_, err = c.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
-			Bucket: troubleBucket(j.Name), Description: "metalrank bulk: chunks whose workers die", Replicas: s.Replicas,
+			Bucket: isolationBucket(j.Name), Description: "metalrank bulk: chunks whose workers die", Replicas: s.Replicas,
 		})
 	}
 	if err != nil {
@@ -281,7 +281,7 @@ func (c *Client) Remove(ctx context.Context, name string) error {
 			return fmt.Errorf("bulk: job %s: %w", name, err)
 		}
 	}
-	err = c.js.DeleteKeyValue(ctx, troubleBucket(name))
+	err = c.js.DeleteKeyValue(ctx, isolationBucket(name))
 	if err != nil && !errors.Is(err, jetstream.ErrBucketNotFound) && !errors.Is(err, jetstream.ErrStreamNotFound) {
 		return fmt.Errorf("bulk: job %s: %w", name, err)
 	}

@@ -137,11 +137,11 @@ func (q *queue) fetch(ctx context.Context, s *source, patience bool) (*task, err
 		batch, err = s.consumer.FetchNoWait(1)
 	}
 	if err != nil {
-		return nil, q.pass(ctx, s, err)
+		return nil, q.handleFetchError(ctx, s, err)
 	}
 	message, ok := <-batch.Messages()
 	if !ok {
-		return nil, q.pass(ctx, s, batch.Error())
+		return nil, q.handleFetchError(ctx, s, batch.Error())
 	}
 	t := &task{job: s.job, message: message, tries: 1}
 	if meta, err := message.Metadata(); err == nil {
@@ -154,8 +154,9 @@ func (q *queue) fetch(ctx context.Context, s *source, patience bool) (*task, err
 	return t, nil
 }
 
-// pass handles a fetch without a task: it drops a job that is gone, returns an error that won't pass, and else waits.
-func (q *queue) pass(ctx context.Context, s *source, err error) error {
+// handleFetchError handles a fetch without a task: it drops a job that is gone, returns an error that won't pass, and
+// else waits.
+func (q *queue) handleFetchError(ctx context.Context, s *source, err error) error {
 	switch {
 	case err == nil || errors.Is(err, context.DeadlineExceeded):
 		return ctx.Err()
@@ -164,7 +165,7 @@ func (q *queue) pass(ctx context.Context, s *source, err error) error {
 		q.open, q.looked = slices.DeleteFunc(q.open, func(o *source) bool { return o == s }), time.Time{}
 		q.mu.Unlock()
 		return wait(ctx, retryWait)
-	case lasting(err) && !q.worker.Client.conn.IsConnected() && q.worker.Client.conn.IsClosed():
+	case isPermanent(err) && !q.worker.Client.conn.IsConnected() && q.worker.Client.conn.IsClosed():
 		return err
 	}
 	return wait(ctx, retryWait)

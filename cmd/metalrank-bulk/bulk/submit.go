@@ -104,7 +104,7 @@ func (u *submitter) open(ctx context.Context) error {
 	if errors.Is(err, ErrNoJob) {
 		j := &Job{Name: u.s.Job, Created: time.Now().UTC(), Spec: spec}
 		err = persist(ctx, u.waits, func(ctx context.Context) error { return u.client.create(ctx, j) })
-		if err == nil || taken(err) { // perhaps by an earlier try; its answer was lost
+		if err == nil || isConflict(err) { // perhaps by an earlier try; its answer was lost
 			err = u.findCreated(ctx)
 		}
 	}
@@ -237,10 +237,10 @@ func (c *Client) hasChunk(ctx context.Context, job, key string) (bool, error) {
 func (u *submitter) save(ctx context.Context) error {
 	err := persist(ctx, nil, func(ctx context.Context) error {
 		revision, err := u.client.save(ctx, u.job, u.revision)
-		if taken(err) { // perhaps by an earlier try; its answer was lost
+		if isConflict(err) { // perhaps by an earlier try; its answer was lost
 			var there *Job
 			if there, revision, err = u.client.job(ctx, u.job.Name); err == nil && !there.same(u.job) {
-				return fmt.Errorf("%w by another submission", errTaken)
+				return fmt.Errorf("%w by another submission", errConflict)
 			}
 		}
 		if err == nil {

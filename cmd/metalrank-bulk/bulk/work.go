@@ -39,7 +39,7 @@ type Worker struct {
 	tally tally
 	// Held for reading while a whole chunk is scored, for writing while a span of a chunk in trouble is: if the worker dies
 	// then, it dies of that span, and not of a chunk in another slot.
-	alone sync.RWMutex
+	exclusive sync.RWMutex
 }
 
 const (
@@ -195,9 +195,9 @@ func (w *Worker) process(ctx context.Context, t *task) (*result, error) {
 	if t.tries > t.job.Spec.Tries {
 		return w.isolate(ctx, t, c)
 	}
-	w.alone.RLock()
+	w.exclusive.RLock()
 	scores, err := w.score(ctx, t.job, c.pairs)
-	w.alone.RUnlock()
+	w.exclusive.RUnlock()
 	if err == nil {
 		return w.whole(c, scores), nil
 	}
@@ -246,7 +246,7 @@ func (w *Worker) publish(ctx context.Context, t *task, r *result) error {
 		w.Log("job %s, chunk %d: the result waits: %v", t.job.Name, t.number, err)
 	}, message, jetstream.WithMsgID(t.job.Name+"/"+key), jetstream.WithExpectStream(resultStream(t.job.Name)),
 		jetstream.WithExpectLastSequencePerSubject(0))
-	if taken(err) {
+	if isConflict(err) {
 		return nil // as good as ours
 	}
 	return err

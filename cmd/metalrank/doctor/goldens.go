@@ -22,10 +22,10 @@ const simPairs = 8
 // system is a backend at a precision, and how far its logits may be from transformers' in fp32.
 type system struct {
 	backend, precision string
-	// allowed: for fp32 on a CPU, the effect of the order of additions; ten times that in the kernels, where sums have
+	// tolerance: for fp32 on a CPU, the effect of the order of additions; ten times that in the kernels, where sums have
 	// another order on each device; for fp16, its rounding through twelve layers; for int8, which rounds activations to
 	// 256 steps a token, twice the largest difference seen on the embedded model's evaluation set.
-	allowed float64
+	tolerance float64
 }
 
 func (s system) String() string { return s.backend + " " + s.precision }
@@ -35,7 +35,7 @@ var (
 	cpuSystems = []system{
 		{engine.BackendCPU, engine.PrecisionFP32, 1e-4}, {engine.BackendCPU, engine.PrecisionInt8, 0.45},
 	}
-	driverSystems = []system{{precision: engine.PrecisionFP16, allowed: 2e-2}, {precision: engine.PrecisionFP32, allowed: 1e-3}}
+	driverSystems = []system{{precision: engine.PrecisionFP16, tolerance: 2e-2}, {precision: engine.PrecisionFP32, tolerance: 1e-3}}
 )
 
 // Golden compares a system's logits of the embedded model's pairs with those of transformers.
@@ -64,7 +64,7 @@ func systems(drivers []Driver) []system {
 			continue
 		}
 		for _, s := range driverSystems {
-			all = append(all, system{d.Name, s.precision, s.allowed})
+			all = append(all, system{d.Name, s.precision, s.tolerance})
 		}
 	}
 	return all
@@ -84,7 +84,7 @@ func (c *Config) goldens(ctx context.Context, drivers []Driver) []Golden {
 }
 
 func (c *Config) golden(ctx context.Context, s system) (g Golden) {
-	g.System, g.Allowed = s.String(), s.allowed
+	g.System, g.Allowed = s.String(), s.tolerance
 	if err := c.compare(ctx, s, &g); err != nil {
 		g.Error = err.Error()
 	}

@@ -22,7 +22,7 @@ type ring[T any] struct {
 	round    uint64      // that is going on; 0 before the first
 	entry    uint64      // the round that newcomers join
 	room     float64     // cost left for newcomers in it
-	fresh    int         // members that have not had a turn, or were hurried
+	fresh    int         // members that have not had a turn, or were promoted
 	arrivals uint64
 }
 
@@ -40,7 +40,7 @@ type share[T any] struct {
 	credit   float64 // left of its turn
 	round    uint64  // in which it is served next
 	fresh    bool    // has not had a turn
-	hurried  bool    // to the round before the one it is due in
+	promoted bool    // to the round before the one it is due in
 	deadline time.Duration
 	arrival  uint64
 	at       int // in the heap, from 1; 0: not a member
@@ -100,31 +100,31 @@ func (r *ring[T]) reach(s *share[T]) *share[T] {
 	return s
 }
 
-// hurry puts a member that has had its turn before the others again, as it was when it was a newcomer, if it is due no later
-// than in the next round. Its cost is charged, so that it gains time and nothing else; and as it is due later then, it
-// can't be hurried for ever.
-func (r *ring[T]) hurry(s *share[T]) {
+// promote puts a member that has had its turn before the others again, as it was when it was a newcomer, if it is due
+// no later than in the next round. Its cost is charged, so that it gains time and nothing else; and as it is due later
+// then, it can't be promoted for ever.
+func (r *ring[T]) promote(s *share[T]) {
 	if s.fresh || s.round > r.round+1 {
 		return
 	}
 	s.fresh = true
 	r.fresh++
 	if s.round > r.round {
-		s.round, s.hurried = r.round, true
+		s.round, s.promoted = r.round, true
 	}
 	r.arrivals++
 	s.arrival = r.arrivals
 	heap.Fix(r, s.at-1)
 }
 
-// calm undoes hurry, or ends a newcomer's turn.
-func (r *ring[T]) calm(s *share[T]) {
+// demote undoes promote, or ends a newcomer's turn.
+func (r *ring[T]) demote(s *share[T]) {
 	if !s.fresh {
 		return
 	}
 	s.fresh = false
-	if s.hurried {
-		s.round, s.hurried = s.round+1, false
+	if s.promoted {
+		s.round, s.promoted = s.round+1, false
 	}
 	if s.joined() {
 		r.fresh--
@@ -151,7 +151,7 @@ func (r *ring[T]) charge(s *share[T], cost float64) {
 		rounds++
 	}
 	s.round += uint64(rounds)
-	r.calm(s)
+	r.demote(s)
 	if s.joined() {
 		heap.Fix(r, s.at-1)
 	}
@@ -162,8 +162,8 @@ func (r *ring[T]) leave(s *share[T]) {
 	if !s.joined() {
 		return
 	}
-	if s.hurried {
-		r.calm(s)
+	if s.promoted {
+		r.demote(s)
 	}
 	if s.fresh {
 		r.fresh--

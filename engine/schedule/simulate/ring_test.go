@@ -187,18 +187,18 @@ func TestRingForgetsWhoLeft(t *testing.T) {
 	}
 }
 
-// Being hurried gains time, and no more.
+// Being promoted gains time, and no more.
 func TestRingHurryIsCharged(t *testing.T) {
 	r := ring[*member]{config: ringConfig{total: 100, least: 1, first: 25, newcomers: 300}}
 	steady, hasty := newMember(1), newMember(1)
 	r.join(&steady.share, 1e9)
 	r.join(&hasty.share, 1e9)
 	for range 10_000 {
-		r.hurry(&hasty.share)
+		r.promote(&hasty.share)
 		m := r.next().owner
 		m.served += 10
 		r.charge(&m.share, 10)
-		r.calm(&hasty.share)
+		r.demote(&hasty.share)
 	}
 	if ratio := hasty.served / steady.served; ratio > 1.01 || ratio < 0.99 {
 		t.Errorf("one that is hurried whenever it can be gets %.3f times as much as one that never is", ratio)

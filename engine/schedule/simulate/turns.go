@@ -22,7 +22,7 @@ type turnLine struct {
 	entries  map[*Request]*turnRequest
 	tokens   int // that wait
 	requests int
-	seats    []*turnSeat
+	models   []*turnModel
 }
 
 type turnClient struct {
@@ -38,21 +38,21 @@ type turnRequest struct {
 }
 
 type turnDevice struct {
-	models      ring[*turnSeat]
-	on          *turnSeat
-	running     []turnBatch
-	last, end   time.Duration
-	ahead, lead float64
+	models       ring[*turnModel]
+	runningModel *turnModel
+	running      []turnBatch
+	last, end    time.Duration
+	ahead, lead  float64
 }
 
 type turnBatch struct {
-	seat    *turnSeat
+	model   *turnModel
 	began   time.Duration
 	charged float64
 }
 
-type turnSeat struct {
-	share        share[*turnSeat]
+type turnModel struct {
+	share        share[*turnModel]
 	line         *turnLine
 	device       *turnDevice
 	time, tokens float64
@@ -78,9 +78,9 @@ func Turns(c *Config) Policy {
 		l := &turnLine{limits: m.Limits, named: map[string]*turnClient{}, entries: map[*Request]*turnRequest{}}
 		l.clients.config = turnConfig(m.Limits)
 		for _, d := range m.Devices {
-			s := &turnSeat{line: l, device: p.devices[d]}
+			s := &turnModel{line: l, device: p.devices[d]}
 			s.share.owner, s.share.weight = s, cmp.Or(m.Weight, 1)
-			l.seats = append(l.seats, s)
+			l.models = append(l.models, s)
 		}
 		p.lines = append(p.lines, l)
 	}
@@ -112,10 +112,10 @@ func (p *turns) Push(r *Request, _ time.Duration) error {
 		c.share.weight = r.ClientWeight
 		l.clients.join(&c.share, float64(r.tokens))
 	} else if e.share.fresh {
-		l.clients.hurry(&c.share)
+		l.clients.promote(&c.share)
 	}
 	if l.tokens == 0 {
-		for _, s := range l.seats {
+		for _, s := range l.models {
 			s.device.models.join(&s.share, turnQuantum)
 		}
 	}
@@ -140,19 +140,19 @@ func (l *turnLine) remove(e *turnRequest) {
 	if e.client.requests.Len() == 0 {
 		l.clients.leave(&e.client.share)
 	} else {
-		l.calm(e.client)
+		l.demote(e.client)
 	}
 	if l.tokens == 0 {
-		for _, s := range l.seats {
+		for _, s := range l.models {
 			s.device.models.leave(&s.share)
 		}
 	}
 }
 
-// calm lets a client go before others only while it has a newcomer.
-func (l *turnLine) calm(c *turnClient) {
+// demote lets a client go before others only while it has a newcomer.
+func (l *turnLine) demote(c *turnClient) {
 	if !c.requests.members[0].fresh {
-		l.clients.calm(&c.share)
+		l.clients.demote(&c.share)
 	}
 }
 
@@ -167,7 +167,7 @@ func (p *turns) Next(device int, b *schedule.Batch, now time.Duration) (bool, ti
 	}
 	for {
 		next := d.models.next()
-		if next == nil || len(d.running) > 0 && next.owner != d.on {
+		if next == nil || len(d.running) > 0 && next.owner != d.runningModel {
 			return false, 0
 		}
 		s := next.owner
@@ -178,7 +178,7 @@ func (p *turns) Next(device int, b *schedule.Batch, now time.Duration) (bool, ti
 		if s.tokens > 0 {
 			charged = float64(b.Tokens) * s.time / s.tokens
 		}
-		d.on, d.lead = s, charged
+		d.runningModel, d.lead = s, charged
 		d.running = append(d.running, turnBatch{s, now, charged})
 		d.models.charge(&s.share, charged)
 		d.ahead += charged
@@ -223,7 +223,7 @@ func (l *turnLine) take(b *schedule.Batch, now time.Duration) {
 		if e.next == len(lengths) {
 			l.remove(e)
 		} else {
-			l.calm(c)
+			l.demote(c)
 		}
 	}
 }
@@ -233,7 +233,7 @@ func (p *turns) Done(device int, b *schedule.Batch, now time.Duration) {
 	done := d.running[0]
 	d.running = d.running[:copy(d.running, d.running[1:])]
 	used := float64(now - max(done.began, d.last))
-	s := done.seat
+	s := done.model
 	d.models.charge(&s.share, used-done.charged)
 	s.time, s.tokens = 0.9*s.time+used, 0.9*s.tokens+float64(b.Tokens)
 	d.last = now

@@ -36,7 +36,7 @@ func CloseLater(tb testing.TB, c io.Closer) {
 	})
 }
 
-// longVariable makes tests that run a part of their cases run all of them; `build.sh test-long` sets it.
+// longVariable makes tests that run a part of their cases run all of them; METALRANK_TEST_LONG=1 asks for them.
 const longVariable = "METALRANK_TEST_LONG"
 
 // Long says whether tests may run for long.

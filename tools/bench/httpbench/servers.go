@@ -17,10 +17,10 @@ import (
 	"github.com/metalrank/metalrank/httpapi"
 )
 
-// nothing is a model that scores without looking: documents keep their order.
-type nothing struct{}
+// constantModel is a model that scores without looking: documents keep their order.
+type constantModel struct{}
 
-func (nothing) Info() engine.Info {
+func (constantModel) Info() engine.Info {
 	return engine.Info{
 		Model: "nothing", Labels: []string{"LABEL_0"}, MaxLength: 512, MaxBatchTokens: 16384,
 		Backend: backend.Info{Name: "none"},
@@ -28,10 +28,10 @@ func (nothing) Info() engine.Info {
 }
 
 // Model and Names make it the only model.
-func (n nothing) Model(name string) (httpapi.Model, bool) { return n, name == "nothing" }
-func (nothing) Names() []string                           { return []string{"nothing"} }
+func (m constantModel) Model(name string) (httpapi.Model, bool) { return m, name == "nothing" }
+func (constantModel) Names() []string                           { return []string{"nothing"} }
 
-func (nothing) Rerank(_ context.Context, _ string, documents []string, _ engine.Options) (*engine.Ranking, error) {
+func (constantModel) Rerank(_ context.Context, _ string, documents []string, _ engine.Options) (*engine.Ranking, error) {
 	ranking := &engine.Ranking{Results: make([]engine.Result, len(documents))}
 	for i := range documents {
 		ranking.Results[i] = engine.Result{Index: i, Score: 0.98765432109876543 / float64(i+1)}
@@ -39,14 +39,14 @@ func (nothing) Rerank(_ context.Context, _ string, documents []string, _ engine.
 	return ranking, nil
 }
 
-var errNothing = errors.New("this model only reranks")
+var errOnlyReranks = errors.New("this model only reranks")
 
-func (nothing) Score(context.Context, []engine.Pair, engine.Options) (*engine.Scores, error) {
-	return nil, errNothing
+func (constantModel) Score(context.Context, []engine.Pair, engine.Options) (*engine.Scores, error) {
+	return nil, errOnlyReranks
 }
 
-func (nothing) Tokenize(context.Context, string, bool, engine.Options) ([]engine.Token, error) {
-	return nil, errNothing
+func (constantModel) Tokenize(context.Context, string, bool, engine.Options) ([]engine.Token, error) {
+	return nil, errOnlyReranks
 }
 
 // servers are the two that are compared.
@@ -65,7 +65,7 @@ func (s *servers) stop() {
 // startServers starts ours, asks it once, and starts a bare handler with that answer.
 func startServers(ctx context.Context, w *workload) (*servers, error) {
 	s := &servers{}
-	server, err := httpapi.New(nothing{}, httpapi.Config{})
+	server, err := httpapi.New(constantModel{}, httpapi.Config{})
 	if err != nil {
 		return nil, err
 	}

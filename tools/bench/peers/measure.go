@@ -1,5 +1,12 @@
 package main
 
+import (
+	"math"
+	"slices"
+
+	"github.com/metalrank/metalrank/internal/record"
+)
+
 // pass is one system's pass over a workload's requests: seconds of each that it did, from the first on. A slow system
 // runs out of time before the last.
 type pass []float64
@@ -67,4 +74,15 @@ func sum(values []float64) float64 {
 		total += v
 	}
 	return total
+}
+
+// median returns the middle value, or the mean of the two in the middle; NaN of none.
+func median(values []float64) float64 { return record.Percentile(values, 50) }
+
+// spread returns (largest − smallest) / median.
+func spread(values []float64) float64 {
+	if len(values) == 0 {
+		return math.NaN()
+	}
+	return (slices.Max(values) - slices.Min(values)) / median(values)
 }

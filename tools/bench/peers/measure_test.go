@@ -30,3 +30,9 @@ func TestSeries(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestSpread(t *testing.T) {
+	if got := spread([]float64{8, 10, 12}); got != 0.4 {
+		t.Errorf("spread %g, want 0.4", got)
+	}
+}

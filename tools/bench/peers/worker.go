@@ -5,35 +5,36 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"time"
 
-	"github.com/metalrank/metalrank/tools/bench/peers/python"
 	"github.com/metalrank/metalrank/tools/bench/peers/wire"
+	"github.com/metalrank/metalrank/tools/process"
 )
 
 // worker is a process that runs one peer.
 type worker struct {
 	name    peerName
 	details string // versions, as it says itself
-	process *python.Process
+	process *process.Process
 	replies chan wire.Reply // closed with the process's output
 }
 
 // startWorker runs command and waits until its model is loaded.
 func startWorker(name peerName, command *exec.Cmd, timeout time.Duration) (*worker, error) {
-	process, err := python.Start(command)
+	p, err := process.Pipe(command)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	w := &worker{name: name, process: process, replies: make(chan wire.Reply)}
+	w := &worker{name: name, process: p, replies: make(chan wire.Reply)}
 	go w.read()
 	reply, err := w.wait(timeout)
 	if err == nil && !reply.Ready {
 		err = fmt.Errorf("%s: its first reply is not that it is ready: %+v", name, reply)
 	}
 	if err != nil {
-		process.Kill()
+		_ = p.End(os.Kill) // it may have ended
 		w.close()
 		return nil, err
 	}
@@ -70,7 +71,7 @@ func (w *worker) wait(timeout time.Duration) (wire.Reply, error) {
 		}
 		return reply, nil
 	case <-timer.C:
-		w.process.Kill()
+		_ = w.process.End(os.Kill) // its last words are in the error below
 		return wire.Reply{}, w.process.Explain(fmt.Errorf("%s: no reply in %s", w.name, timeout))
 	}
 }

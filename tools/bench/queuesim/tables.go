@@ -35,8 +35,8 @@ func ms(ns int64) string {
 	return fmt.Sprintf("%.1f", float64(ns)/1e6)
 }
 
-// hundredths formats a number that is given in hundredths.
-func hundredths(v int64) string {
+// formatHundredths formats a number that is given in hundredths.
+func formatHundredths(v int64) string {
 	if v >= 1000 {
 		return fmt.Sprintf("%.0f", float64(v)/100)
 	}
@@ -53,10 +53,10 @@ func printSummary(out io.Writer, results []result) {
 		cells := []string{
 			r.scenario.Name, r.name, percent(r.report.Utilisation()), percent(all.Fill()),
 			percent(float64(r.report.Refused) / float64(max(r.report.Requests, 1))),
-			ms(small.Latency.At(0.5)), ms(small.Latency.At(0.99)), hundredths(small.Batches.At(0.99)),
+			ms(small.Latency.At(0.5)), ms(small.Latency.At(0.99)), formatHundredths(small.Batches.At(0.99)),
 		}
 		if large.Answered > 0 {
-			cells = append(cells, hundredths(large.Slowdown.At(0.5)), hundredths(large.Slowdown.At(0.99)))
+			cells = append(cells, formatHundredths(large.Slowdown.At(0.5)), formatHundredths(large.Slowdown.At(0.99)))
 		} else {
 			cells = append(cells, "", "")
 		}
@@ -78,7 +78,7 @@ func printFull(out io.Writer, results []result) {
 			100*runs[0].report.Offered, runs[0].report.Requests, runs[0].report.Duration.Round(1e9))
 		printRuns(out, runs)
 		printClasses(out, runs)
-		printShares(out, runs)
+		printModelAndClientRows(out, runs)
 	}
 }
 
@@ -107,18 +107,18 @@ func printClasses(out io.Writer, runs []result) {
 				cells = append(cells, ms(c.Latency.At(p)))
 			}
 			for _, p := range []float64{0.5, 0.99, 1} {
-				cells = append(cells, hundredths(c.Batches.At(p)))
+				cells = append(cells, formatHundredths(c.Batches.At(p)))
 			}
-			row(out, append(cells, hundredths(c.Slowdown.At(0.5)), hundredths(c.Slowdown.At(0.99)))...)
+			row(out, append(cells, formatHundredths(c.Slowdown.At(0.5)), formatHundredths(c.Slowdown.At(0.99)))...)
 		}
 	}
 }
 
-// mostShares is the largest number of clients in a table.
-const mostShares = 20
+// maxClientRows is the largest number of clients in a table.
+const maxClientRows = 20
 
-// printShares has a row for each model and each client, where there are several.
-func printShares(out io.Writer, runs []result) {
+// printModelAndClientRows has a row for each model and each client, where there are several.
+func printModelAndClientRows(out io.Writer, runs []result) {
 	begun := false
 	for _, r := range runs {
 		shares := slices.Clone(r.report.Models)
@@ -133,7 +133,7 @@ func printShares(out io.Writer, runs []result) {
 			return cmp.Or(cmp.Compare(b.Requests, a.Requests), cmp.Compare(a.Name, b.Name))
 		})
 		if len(clients) > 1 {
-			shares = append(shares, clients[:min(len(clients), mostShares)]...)
+			shares = append(shares, clients[:min(len(clients), maxClientRows)]...)
 		}
 		for _, s := range shares {
 			if !begun {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"math"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,8 +21,8 @@ type fixed struct {
 func (f fixed) name() string                      { return f.title }
 func (f fixed) solve(p *operation) (entry, error) { return f.answer(p) }
 
-// exact answers with the reference itself, and counts as given.
-func exact(title string, c sim.Counters) fixed {
+// referenceContender answers with the reference itself, and counts as given.
+func referenceContender(title string, c sim.Counters) fixed {
 	return fixed{title, func(p *operation) (entry, error) {
 		e := entry{contender: title, counters: c, dispatches: 2, kernels: "k", output: make([]float64, p.rows*p.n)}
 		for _, row := range p.sampled {
@@ -33,7 +35,7 @@ func exact(title string, c sim.Counters) fixed {
 // TestCompare wants a right answer in the table with its ratio, and a wrong one and a failure in the error alone.
 func TestCompare(t *testing.T) {
 	p := newLinear(65, 3, 16)
-	wrong := exact("wrong", sim.Counters{})
+	wrong := referenceContender("wrong", sim.Counters{})
 	right := wrong.answer
 	wrong.answer = func(p *operation) (entry, error) {
 		e, err := right(p)
@@ -42,8 +44,8 @@ func TestCompare(t *testing.T) {
 	}
 	var out bytes.Buffer
 	err := compare(&out, p, []contender{
-		exact("ours", sim.Counters{DeviceReadBytes: 1234567, MatrixMultiplies: 9}),
-		exact("theirs", sim.Counters{DeviceReadBytes: 2469134, MatrixMultiplies: 6}),
+		referenceContender("ours", sim.Counters{DeviceReadBytes: 1234567, MatrixMultiplies: 9}),
+		referenceContender("theirs", sim.Counters{DeviceReadBytes: 2469134, MatrixMultiplies: 6}),
 		wrong,
 		fixed{"broken", func(*operation) (entry, error) { return entry{}, errors.New("no such kernel") }},
 	})
@@ -118,5 +120,23 @@ func TestUsage(t *testing.T) {
 		if status := run(c.args, &out, &out); status != 2 || !strings.Contains(out.String(), c.want) {
 			t.Errorf("%q: status %d, %q", c.args, status, out.String())
 		}
+	}
+}
+
+// TestMixedLengths draws the list again, and checks the numbers in its comment.
+func TestMixedLengths(t *testing.T) {
+	random := rand.New(rand.NewPCG(195, 0))
+	want := make([]int, 32)
+	total := 0
+	for i := range want {
+		want[i] = min(max(int(math.Round(math.Exp(4.38+0.75*random.NormFloat64()))), 16), 512)
+		total += want[i]
+	}
+	if got := mixedLengths(); !slices.Equal(got, want) || total != 3414 || slices.Max(got) != 512 {
+		t.Errorf("%v, %d tokens, drawn are %v", got, total, want)
+	}
+	mixedLengths()[0] = 0
+	if mixedLengths()[0] == 0 {
+		t.Error("mixedLengths returns its own list")
 	}
 }

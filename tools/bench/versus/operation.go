@@ -60,7 +60,7 @@ func newLinear(rows, n, k int) *operation {
 			"x": problem.Normal(rows*k, 1, 1), "w": problem.Normal(n*k, 1/math.Sqrt(float64(k)), 2),
 			"bias": problem.Normal(n, 1, 3),
 		},
-		usefulFLOPs: 2 * float64(rows) * float64(n) * float64(k), sampled: every(rows, 37),
+		usefulFLOPs: 2 * float64(rows) * float64(n) * float64(k), sampled: sampleRows(rows, 37),
 		absolute: 1e-3, relative: 2e-3,
 		reason: "f32 sums, rounded to half twice at most (the product, then with the bias): 2·2⁻¹¹ of values near one, and twice that for cancellation",
 	}
@@ -92,7 +92,7 @@ func newAttention(batch, length, heads, d int) *operation {
 		operands: map[string][]float64{
 			"q": problem.Normal(t*h, 1, 6), "k": problem.Normal(t*h, 1, 7), "v": problem.Normal(t*h, 1, 8),
 		},
-		usefulFLOPs: 4 * float64(t) * float64(length) * float64(h), sampled: every(t, 37),
+		usefulFLOPs: 4 * float64(t) * float64(length) * float64(h), sampled: sampleRows(t, 37),
 		absolute: 4e-3, relative: 4e-3,
 		reason: "scores and weights that are rounded to half on the way: 2⁻¹¹ of scores up to 5, and of weights",
 	}
@@ -104,13 +104,13 @@ func newLayerNorm(rows, h int) *operation {
 		operands: map[string][]float64{
 			"x": problem.Normal(rows*h, 1, 9), "gamma": problem.Normal(h, 1, 10), "beta": problem.Normal(h, 1, 11),
 		},
-		sampled: every(rows, 37), absolute: 4e-3, relative: 4e-3,
+		sampled: sampleRows(rows, 37), absolute: 4e-3, relative: 4e-3,
 		reason: "three roundings to half where the affine part is done in half: 3·2⁻¹¹ of values up to 4",
 	}
 }
 
-// every returns each step-th of n rows, from the first, and the last.
-func every(n, step int) []int {
+// sampleRows returns each step-th of n rows, from the first, and the last.
+func sampleRows(n, step int) []int {
 	var rows []int
 	for i := 0; i < n-1; i += step {
 		rows = append(rows, i)

@@ -3,64 +3,63 @@
 package load
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/metalrank/metalrank/tools/sweep/dataset"
 )
 
-// Scorer is a system under load. Score is called from several goroutines at once.
-type Scorer interface {
-	Score(ctx context.Context, query string, documents []string) ([]float64, error)
-}
-
-// Plan lists the requests, and when to send them.
+// Plan says how to send requests, and when.
 type Plan struct {
-	Requests []dataset.Request
-	Clients  int // the most requests in flight
+	// Send sends a request, which counts from 0, and returns when it is answered. It is called from several goroutines at
+	// once.
+	Send    func(ctx context.Context, request int) error
+	Count   int // of requests; math.MaxInt: as many as there is time for
+	Clients int // the most requests in flight
 	// Rate is how many requests a second are due, in an open loop. 0: a closed loop, in which each client sends the next
 	// when it has its last answer.
 	Rate float64
 	// Limit ends the sending after so long, once every client has sent one. 0: all requests are sent.
 	Limit time.Duration
-	// Answered, if not nil, is called for each answer with its number of documents, from any goroutine.
-	Answered func(documents int)
 }
 
 // Result holds the measurements of a Plan.
 type Result struct {
 	Latencies []float64 // ms, of the answered requests, in the order in which they were sent
-	Documents []int     // of the same requests
+	Answered  []int     // the same requests
 	Seconds   float64   // from the first request (due, in an open loop) to the last answer
 	Failed    int
 	Err       error // of the first request that failed
 }
 
-// hopeless is the number of failed requests, with none answered, after which a run gives up.
-const hopeless = 5
+// maxFailuresWithoutAnswer is the number of failed requests, with none answered, after which a run gives up.
+const maxFailuresWithoutAnswer = 5
 
 // run is a Plan in progress.
 type run struct {
 	Plan
 
-	scorer   Scorer
-	begin    time.Time
-	next     atomic.Int64 // request to be sent
-	elapsed  []time.Duration
-	answered atomic.Int64
+	begin time.Time
+	next  atomic.Int64 // request to be sent
 
-	mu     sync.Mutex
-	failed int       // guarded by mu
-	err    error     // guarded by mu
-	end    time.Time // guarded by mu; of the last answer
+	mu      sync.Mutex
+	answers []answer  // guarded by mu
+	failed  int       // guarded by mu
+	err     error     // guarded by mu
+	end     time.Time // guarded by mu; of the last answer
+}
+
+type answer struct {
+	request int
+	elapsed time.Duration
 }
 
 // Run carries out the plan. When ctx ends, Run abandons the requests in flight, and the result has those answered so
 // far.
-func Run(ctx context.Context, scorer Scorer, plan Plan) Result {
-	r := &run{Plan: plan, scorer: scorer, begin: time.Now(), elapsed: make([]time.Duration, len(plan.Requests))}
+func Run(ctx context.Context, plan Plan) Result {
+	r := &run{Plan: plan, begin: time.Now()}
 	var clients sync.WaitGroup
 	for range plan.Clients {
 		clients.Go(func() { r.client(ctx) })
@@ -73,7 +72,7 @@ func Run(ctx context.Context, scorer Scorer, plan Plan) Result {
 func (r *run) client(ctx context.Context) {
 	for ctx.Err() == nil && !r.givenUp() {
 		i := int(r.next.Add(1)) - 1
-		if i >= len(r.Requests) || (r.Limit > 0 && i >= r.Clients && time.Since(r.begin) >= r.Limit) {
+		if i >= r.Count || (r.Limit > 0 && i >= r.Clients && time.Since(r.begin) >= r.Limit) {
 			return
 		}
 		start := time.Now()
@@ -85,7 +84,7 @@ func (r *run) client(ctx context.Context) {
 				return
 			}
 		}
-		_, err := r.scorer.Score(ctx, r.Requests[i].Query, r.Requests[i].Documents)
+		err := r.Send(ctx, i)
 		if ctx.Err() != nil {
 			return // neither answered nor failed
 		}
@@ -116,31 +115,26 @@ func (r *run) note(i int, start time.Time, err error) {
 		}
 		return
 	}
-	r.elapsed[i] = max(now.Sub(start), 1)
-	r.answered.Add(1)
+	r.answers = append(r.answers, answer{i, now.Sub(start)})
 	if now.After(r.end) {
 		r.end = now
-	}
-	if r.Answered != nil {
-		r.Answered(len(r.Requests[i].Documents))
 	}
 }
 
 func (r *run) givenUp() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.failed >= hopeless && r.answered.Load() == 0
+	return r.failed >= maxFailuresWithoutAnswer && len(r.answers) == 0
 }
 
 func (r *run) result() Result {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	result := Result{Failed: r.failed, Err: r.err}
-	for i, elapsed := range r.elapsed {
-		if elapsed > 0 {
-			result.Latencies = append(result.Latencies, float64(elapsed)/float64(time.Millisecond))
-			result.Documents = append(result.Documents, len(r.Requests[i].Documents))
-		}
+	slices.SortFunc(r.answers, func(a, b answer) int { return cmp.Compare(a.request, b.request) })
+	for _, a := range r.answers {
+		result.Latencies = append(result.Latencies, float64(a.elapsed)/float64(time.Millisecond))
+		result.Answered = append(result.Answered, a.request)
 	}
 	if len(result.Latencies) > 0 {
 		result.Seconds = r.end.Sub(r.begin).Seconds()

@@ -3,6 +3,8 @@ package load
 import (
 	"context"
 	"errors"
+	"math"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -11,31 +13,17 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/metalrank/metalrank/internal/record"
-	"github.com/metalrank/metalrank/tools/sweep/dataset"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// scorer returns the error of each call; call counts from 1.
-type scorer func(ctx context.Context, call int) error
+// server returns the error of each call; call counts from 1.
+type server func(ctx context.Context, call int) error
 
-func (s scorer) counted() Scorer { return &counted{answer: s} }
-
-type counted struct {
-	answer scorer
-	calls  atomic.Int64
-}
-
-func (c *counted) Score(ctx context.Context, _ string, documents []string) ([]float64, error) {
-	return make([]float64, len(documents)), c.answer(ctx, int(c.calls.Add(1)))
-}
-
-func requests(n int) []dataset.Request {
-	r := make([]dataset.Request, n)
-	for i := range r {
-		r[i] = dataset.Request{Query: "q", Documents: make([]string, 1+i%3)}
-	}
-	return r
+// send returns a Plan.Send that counts the calls.
+func (s server) send() func(context.Context, int) error {
+	var calls atomic.Int64
+	return func(ctx context.Context, _ int) error { return s(ctx, int(calls.Add(1))) }
 }
 
 func at(result Result, percent float64) float64 { return record.Percentile(result.Latencies, percent) }
@@ -44,9 +32,9 @@ func at(result Result, percent float64) float64 { return record.Percentile(resul
 // that its 99th percentile shows nothing; in an open loop, all requests that were due meanwhile waited.
 func TestOpenLoopShowsAStallThatAClosedLoopHides(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		stalling := func() Scorer {
+		stalling := func() func(context.Context, int) error {
 			queue := make(chan struct{}, 1)
-			return scorer(func(_ context.Context, call int) error {
+			return server(func(_ context.Context, call int) error {
 				queue <- struct{}{}
 				defer func() { <-queue }()
 				pause := time.Millisecond
@@ -55,10 +43,10 @@ func TestOpenLoopShowsAStallThatAClosedLoopHides(t *testing.T) {
 				}
 				time.Sleep(pause)
 				return nil
-			}).counted()
+			}).send()
 		}
-		closed := Run(t.Context(), stalling(), Plan{Requests: requests(300), Clients: 1})
-		open := Run(t.Context(), stalling(), Plan{Requests: requests(300), Clients: 1, Rate: 200})
+		closed := Run(t.Context(), Plan{Send: stalling(), Count: 300, Clients: 1})
+		open := Run(t.Context(), Plan{Send: stalling(), Count: 300, Clients: 1, Rate: 200})
 		if len(closed.Latencies) != 300 || len(open.Latencies) != 300 {
 			t.Fatalf("%d and %d answers", len(closed.Latencies), len(open.Latencies))
 		}
@@ -74,8 +62,9 @@ func TestOpenLoopShowsAStallThatAClosedLoopHides(t *testing.T) {
 
 func TestOpenLoopKeepsItsRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		result := Run(t.Context(), scorer(func(context.Context, int) error { return nil }).counted(),
-			Plan{Requests: requests(51), Clients: 8, Rate: 500})
+		result := Run(t.Context(), Plan{
+			Send: func(context.Context, int) error { return nil }, Count: 51, Clients: 8, Rate: 500,
+		})
 		if result.Seconds != 0.1 || len(result.Latencies) != 51 {
 			t.Errorf("51 requests at 500/s took %g s, %d answered", result.Seconds, len(result.Latencies))
 		}
@@ -85,25 +74,31 @@ func TestOpenLoopKeepsItsRate(t *testing.T) {
 func TestFailuresCount(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")
-	some := Run(t.Context(), scorer(func(_ context.Context, call int) error {
+	some := Run(t.Context(), Plan{Count: 20, Clients: 3, Send: server(func(_ context.Context, call int) error {
 		if call%2 == 0 {
 			return broken
 		}
 		return nil
-	}).counted(), Plan{Requests: requests(20), Clients: 3})
+	}).send()})
 	if some.Failed != 10 || len(some.Latencies) != 10 || !errors.Is(some.Err, broken) {
 		t.Errorf("%+v", some)
 	}
-	all := &counted{answer: func(context.Context, int) error { return broken }}
-	if result := Run(t.Context(), all, Plan{Requests: requests(1000), Clients: 2}); all.calls.Load() > hopeless+2 || result.Err == nil {
-		t.Errorf("%d calls of a system that always fails", all.calls.Load())
+	var calls atomic.Int64
+	all := Run(t.Context(), Plan{Count: 1000, Clients: 2, Send: func(context.Context, int) error {
+		calls.Add(1)
+		return broken
+	}})
+	if calls.Load() > maxFailuresWithoutAnswer+2 || all.Err == nil {
+		t.Errorf("%d calls of a system that always fails", calls.Load())
 	}
 }
 
 func TestLimitLeavesEveryClientOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		result := Run(t.Context(), scorer(func(context.Context, int) error { time.Sleep(20 * time.Millisecond); return nil }).counted(),
-			Plan{Requests: requests(1000), Clients: 4, Limit: time.Nanosecond})
+		result := Run(t.Context(), Plan{
+			Send:  func(context.Context, int) error { time.Sleep(20 * time.Millisecond); return nil },
+			Count: math.MaxInt, Clients: 4, Limit: time.Nanosecond,
+		})
 		if n := len(result.Latencies); n != 4 {
 			t.Errorf("%d answers, want one for each of 4 clients", n)
 		}
@@ -113,14 +108,14 @@ func TestLimitLeavesEveryClientOne(t *testing.T) {
 func TestCancelKeepsWhatWasAnswered(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
-	result := Run(ctx, scorer(func(ctx context.Context, call int) error {
+	result := Run(ctx, Plan{Count: 100, Clients: 1, Send: server(func(ctx context.Context, call int) error {
 		if call == 5 {
 			cancel()
 			return ctx.Err()
 		}
 		return nil
-	}).counted(), Plan{Requests: requests(100), Clients: 1})
-	if len(result.Latencies) != 4 || result.Failed != 0 || len(result.Documents) != 4 {
+	}).send()})
+	if len(result.Latencies) != 4 || result.Failed != 0 || !slices.Equal(result.Answered, []int{0, 1, 2, 3}) {
 		t.Errorf("%+v", result)
 	}
 }

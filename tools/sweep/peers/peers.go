@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/metalrank/metalrank/tools/bench/peers/python"
 	"github.com/metalrank/metalrank/tools/fetched"
+	"github.com/metalrank/metalrank/tools/process"
 )
 
 //go:embed serve.py requirements-infinity.txt
@@ -120,50 +122,34 @@ type Server struct {
 	Versions map[string]string `json:"versions"`
 	Error    string            `json:"error"`
 
-	process *python.Process
+	process *process.Process
 }
 
 // startTimeout bounds loading: PyTorch's first import after it was installed takes a minute.
 const startTimeout = 5 * time.Minute
 
+var anyLine = regexp.MustCompile(`.+`)
+
 // Start runs the command, which is serve.py's, and waits until it serves. An error has serve.py's own words.
 func Start(ctx context.Context, command *exec.Cmd) (*Server, error) {
-	process, err := python.Start(command)
+	output := process.NewLog(anyLine, nil)
+	command.Stdout = output
+	p, err := process.Pipe(command)
 	if err != nil {
 		return nil, err
 	}
-	type answer struct {
-		server Server
-		err    error
+	line, err := p.Await(ctx, output, startTimeout)
+	if err != nil {
+		return nil, err
 	}
-	said := make(chan answer, 1)
-	go func() {
-		var a answer
-		a.err = json.NewDecoder(process.Output).Decode(&a.server)
-		said <- a
-		_, _ = io.Copy(io.Discard, process.Output) // or the peer blocks when the pipe is full
-	}()
-	timer := time.NewTimer(startTimeout)
-	defer timer.Stop()
-	select {
-	case a := <-said:
-		a.server.process = process
-		switch {
-		case a.err == nil && a.server.Error == "":
-			return &a.server, nil
-		case a.err == nil:
-			err = errors.Join(errors.New(a.server.Error), process.Close())
-		case errors.Is(a.err, io.EOF), errors.Is(a.err, io.ErrUnexpectedEOF):
-			err = process.Explain(errors.New("it ended before it served"))
-		default:
-			err = process.Explain(fmt.Errorf("it said something else before it served: %w", a.err))
-		}
-	case <-timer.C:
-		err = process.Explain(fmt.Errorf("it doesn't serve after %v", startTimeout))
-	case <-ctx.Done():
-		err = errors.Join(ctx.Err(), process.Close())
+	s := &Server{process: p}
+	if err := json.Unmarshal([]byte(line[0]), s); err != nil {
+		return nil, p.Explain(fmt.Errorf("it said something else before it served: %w", err))
 	}
-	return nil, err
+	if s.Error != "" {
+		return nil, errors.Join(errors.New(s.Error), p.Close())
+	}
+	return s, nil
 }
 
 // Close ends the peer, and waits for that.

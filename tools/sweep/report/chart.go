@@ -113,7 +113,8 @@ func plot(all []series, a axes) template.HTML {
 	var b strings.Builder
 	begin(&b, a, y, yTicks)
 	for _, v := range xTicks {
-		fmt.Fprintf(&b, `<text class="t" x="%.1f" y="%.1f" text-anchor="middle">%s</text>`, x.at(v), height-below+16, short(v))
+		fmt.Fprintf(&b, `<text class="t" x="%.1f" y="%.1f" text-anchor="middle">%s</text>`, x.at(v), height-below+16,
+			axisLabel(v))
 	}
 	for _, s := range all {
 		drawSeries(&b, s, a, x, y)
@@ -150,7 +151,7 @@ func begin(b *strings.Builder, a axes, y scale, yTicks []float64) {
 	for _, v := range yTicks {
 		at := y.at(v)
 		fmt.Fprintf(b, `<line class="g" x1="%g" x2="%g" y1="%.1f" y2="%.1f"/><text class="t" x="%g" y="%.1f" text-anchor="end">%s</text>`,
-			left, width-right, at, at, left-6, at+4, short(v))
+			left, width-right, at, at, left-6, at+4, axisLabel(v))
 	}
 	fmt.Fprintf(b, `<text class="a" x="%g" y="%g" text-anchor="middle">%s</text>`, (left+width-right)/2, height-8, html.EscapeString(a.x))
 	fmt.Fprintf(b, `<text class="a" transform="translate(13 %g) rotate(-90)" text-anchor="middle">%s</text>`,
@@ -274,8 +275,8 @@ func wrap(text string, characters, most int) []string {
 	return lines
 }
 
-// short formats a number for an axis.
-func short(v float64) string {
+// axisLabel formats a number for an axis.
+func axisLabel(v float64) string {
 	switch {
 	case v >= 1e4:
 		return fmt.Sprintf("%gk", v/1e3)

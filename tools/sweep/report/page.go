@@ -94,7 +94,7 @@ func overview(rows []Row, runs []*record.Run, experiments []string, name string)
 		})
 	}
 	for some := range slices.Chunk(experiments, 7) { // there is room for seven names
-		best := beside(rows, some, name)
+		best := bestThroughput(rows, some, name)
 		if best == "" {
 			continue
 		}
@@ -154,8 +154,8 @@ func plotWithFront(all []series) template.HTML {
 	return plot(all, a)
 }
 
-// beside draws the best throughput of each experiment, measured and published.
-func beside(rows []Row, experiments []string, name string) template.HTML {
+// bestThroughput draws the best throughput of each experiment, measured and published.
+func bestThroughput(rows []Row, experiments []string, name string) template.HTML {
 	var groups []group
 	for _, e := range experiments {
 		best := map[string]bar{}

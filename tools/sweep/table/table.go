@@ -5,6 +5,7 @@
 package table
 
 import (
+	_ "embed"
 	"fmt"
 	"strings"
 	"time"
@@ -122,4 +123,16 @@ func (r Row) String() string {
 	}
 	return fmt.Sprintf("| %d | %d | %d | %.1fs | %.1f | %.1f | %.1f | %.1f | %.1f | %.1f | %.1f | %.1f |",
 		r.Batch, r.Concurrency, r.Pairs, r.Seconds, r.LatAvg, r.LatP50, r.LatP95, r.LatP99, r.TPAvg, r.TPP50, r.TPP95, r.TPP99)
+}
+
+//go:embed study.md
+var studyText string
+
+// Study returns the study's own document.
+func Study() *Document {
+	d, err := Parse(studyText)
+	if err != nil {
+		panic("BUG: study.md: " + err.Error())
+	}
+	return d
 }

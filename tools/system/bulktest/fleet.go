@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/metalrank/metalrank/cmd/metalrank-bulk/bulk"
+	"github.com/metalrank/metalrank/tools/process"
 )
 
 const job = "bulktest"
@@ -30,9 +31,9 @@ type fleet struct {
 	output  string
 	random  *rand.Rand // of the kills
 
-	server  *process
-	workers []*process // the running ones; a killed one is replaced
-	started int        // of workers
+	server  *process.Process
+	workers []*process.Process // the running ones; a killed one is replaced
+	started int                // of workers
 	kills   struct{ workers, servers, submissions, collections int }
 }
 
@@ -50,45 +51,17 @@ func newFleet(ctx context.Context, o *options, folder string) (*fleet, error) {
 	return f, l.Close()
 }
 
-// process is a process that may be killed.
-type process struct {
-	command *exec.Cmd
-	done    chan struct{} // closed when it has ended
-	err     error         // how it ended; to be read after done
-}
-
-// start runs `metalrank bulk ARGS`, with its standard error going to a file of its name.
-func (f *fleet) start(name string, args ...string) (*process, error) {
+// start runs `metalrank bulk ARGS`, with its output going to a file of its name.
+func (f *fleet) start(name string, args ...string) (*process.Process, error) {
 	log, err := os.OpenFile(filepath.Join(f.folder, name+".log"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o666)
 	if err != nil {
 		return nil, err
 	}
-	p := &process{command: exec.CommandContext(f.ctx, f.o.metalrank, append([]string{"bulk"}, args...)...), done: make(chan struct{})}
-	p.command.Stderr, p.command.Stdout = log, log
-	p.command.Env = append(os.Environ(), "METALRANK_SERVER=nats://"+f.address, "GOMAXPROCS=1")
-	if err := p.command.Start(); err != nil {
-		return nil, errors.Join(err, log.Close())
-	}
-	go func() {
-		p.err = errors.Join(p.command.Wait(), log.Close())
-		close(p.done)
-	}()
-	return p, nil
-}
-
-// kill is kill -9.
-func (p *process) kill() {
-	_ = p.command.Process.Kill() // it may have ended by itself
-	<-p.done
-}
-
-func (p *process) ended() bool {
-	select {
-	case <-p.done:
-		return true
-	default:
-		return false
-	}
+	command := exec.CommandContext(f.ctx, f.o.metalrank, append([]string{"bulk"}, args...)...)
+	command.Stderr, command.Stdout = log, log
+	command.Env = append(os.Environ(), "METALRANK_SERVER=nats://"+f.address, "GOMAXPROCS=1")
+	p, err := process.Start(command, nil)
+	return p, errors.Join(err, log.Close()) // the process has a descriptor of its own
 }
 
 func (f *fleet) startServer() (err error) {
@@ -96,7 +69,7 @@ func (f *fleet) startServer() (err error) {
 	return err
 }
 
-func (f *fleet) startWorker() (*process, error) {
+func (f *fleet) startWorker() (*process.Process, error) {
 	f.started++
 	return f.start(fmt.Sprintf("worker%d", f.started), append([]string{"work", "--in-flight", "2"}, f.o.modelFlags()...)...)
 }
@@ -141,7 +114,7 @@ func (f *fleet) close() {
 	var ending sync.WaitGroup
 	for _, p := range append(f.workers, f.server) {
 		if p != nil {
-			ending.Go(p.kill)
+			ending.Go(func() { _ = p.Close() }) // which kills it, if it has not ended
 		}
 	}
 	ending.Wait()

@@ -1,9 +1,11 @@
 package main
 
 import (
-	"errors"
 	"fmt"
+	"os"
 	"time"
+
+	"github.com/metalrank/metalrank/tools/process"
 )
 
 const (
@@ -16,7 +18,7 @@ const (
 type task struct {
 	name  string
 	args  []string
-	now   *process
+	now   *process.Process
 	kills *int
 }
 
@@ -50,9 +52,9 @@ func (f *fleet) submitUntilKilled(submit *task) (err error) {
 			return err
 		}
 		select {
-		case <-submit.now.done: // the server is not up yet
+		case <-submit.now.Ended(): // the server is not up yet
 		case <-time.After(time.Second):
-			submit.now.kill()
+			_ = submit.now.Close() // which kills it, if it has not ended
 			*submit.kills++
 			submit.now, err = f.start(submit.name, submit.args...)
 			return err
@@ -100,23 +102,34 @@ func (f *fleet) pause() time.Duration {
 func (f *fleet) tend(tasks ...*task) (done bool, err error) {
 	done = true
 	for _, t := range tasks {
-		if !t.now.ended() {
+		if !ended(t.now) {
 			done = false
-		} else if t.now.err != nil {
-			return false, fmt.Errorf("%s: %w", t.name, t.now.err)
+		} else if err := t.now.Wait(); err != nil {
+			return false, fmt.Errorf("%s: %w", t.name, err)
 		}
 	}
 	for _, w := range f.workers {
-		if w.ended() {
-			return false, fmt.Errorf("a worker ended by itself: %w", w.err)
+		if ended(w) {
+			return false, fmt.Errorf("a worker ended by itself: %w", w.Wait())
 		}
 	}
 	return done, nil
 }
 
+func ended(p *process.Process) bool {
+	select {
+	case <-p.Ended():
+		return true
+	default:
+		return false
+	}
+}
+
 func (f *fleet) killWorker() (err error) {
 	i := f.random.IntN(len(f.workers))
-	f.workers[i].kill()
+	if err := f.workers[i].End(os.Kill); err != nil {
+		return fmt.Errorf("a worker: %w", err)
+	}
 	f.kills.workers++
 	f.workers[i], err = f.startWorker()
 	return err
@@ -124,7 +137,7 @@ func (f *fleet) killWorker() (err error) {
 
 // killOthers kills the server and the collection when it is time for them, and starts them again.
 func (f *fleet) killOthers(collect *task) error {
-	if f.kills.servers > 0 && f.kills.collections > 0 || f.server.ended() {
+	if f.kills.servers > 0 && f.kills.collections > 0 || ended(f.server) {
 		return nil
 	}
 	s, err := f.status()
@@ -133,15 +146,16 @@ func (f *fleet) killOthers(collect *task) error {
 	}
 	done := s.PairsDone() * 3
 	if f.kills.servers == 0 && done > f.o.pairs {
-		f.server.kill()
+		if err := f.server.End(os.Kill); err != nil {
+			return fmt.Errorf("the server: %w", err)
+		}
 		f.kills.servers++
 		time.Sleep(serverAway)
 		return f.startServer()
 	}
 	if f.kills.collections == 0 && done > 2*f.o.pairs {
-		collect.now.kill()
-		if collect.now.err == nil {
-			return errors.New("the collection ended before it could be killed: take more pairs")
+		if err := collect.now.End(os.Kill); err != nil {
+			return fmt.Errorf("the collection, for which there should be more pairs: %w", err)
 		}
 		*collect.kills++
 		collect.now, err = f.start(collect.name, collect.args...)

@@ -12,9 +12,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
+	"text/tabwriter"
 
 	"github.com/metalrank/metalrank/engine"
 	"github.com/metalrank/metalrank/tools/fetched"
@@ -88,7 +91,8 @@ func conform(ctx context.Context, o *options, stderr io.Writer) (results []resul
 	if err != nil {
 		return nil, err
 	}
-	s, err := server.Start(o.server, func(line string) { fmt.Fprintln(stderr, line) }, "--listen", "127.0.0.1:0")
+	command := exec.Command(o.server, "serve", "--listen", "127.0.0.1:0") //nolint:noctx // it is ended by a signal
+	s, err := server.Start(ctx, command, func(line string) { fmt.Fprintln(stderr, line) })
 	if err != nil {
 		return nil, err
 	}
@@ -127,4 +131,28 @@ func expected(ctx context.Context) (encoded, model string, err error) {
 	}
 	encoded, err = encodeCase(ranking)
 	return encoded, e.Info().Model, err
+}
+
+// printTable prints a row for each client, and below the table the errors.
+func printTable(w io.Writer, results []result) {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "client\tpackage\tversion\tresult")
+	right := 0
+	for i := range results {
+		r := &results[i]
+		verdict := "right"
+		if r.Error != nil {
+			verdict = "WRONG"
+		} else {
+			right++
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", r.Client, r.Package, r.Version, verdict)
+	}
+	_ = table.Flush() // to a terminal or a buffer, as fmt.Fprint
+	for i := range results {
+		if r := &results[i]; r.Error != nil {
+			fmt.Fprintf(w, "\n%s:\n    %s\n", r.Client, strings.ReplaceAll(strings.TrimSpace(*r.Error), "\n", "\n    "))
+		}
+	}
+	fmt.Fprintf(w, "\n%d of %d right\n", right, len(results))
 }

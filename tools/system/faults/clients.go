@@ -34,7 +34,7 @@ func dial(ctx context.Context, address string) (*net.TCPConn, error) {
 }
 
 // raw spells out a request of the corpus.
-func (a *asked) raw() string {
+func (a *testRequest) raw() string {
 	return fmt.Sprintf("POST /rerank HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(a.body), a.body)
 }
 
@@ -46,11 +46,11 @@ func many(n int, f func(i int) error) error {
 		group.Go(func() { errs[i] = f(i) })
 	}
 	group.Wait()
-	return first(errs)
+	return joinFirst(errs)
 }
 
-// first joins the first few of many errors, which are alike.
-func first(errs []error) error {
+// joinFirst joins the first few of many errors, which are alike.
+func joinFirst(errs []error) error {
 	var few []error
 	for _, err := range errs {
 		if err != nil && len(few) < 3 {
@@ -64,7 +64,7 @@ func first(errs []error) error {
 func dribbled(ctx context.Context, _ *options, c *corpus, s *running) (string, error) {
 	const clients = 400
 	var slowest atomic.Int64
-	met, err := beside(ctx, c, s.base(), func() error {
+	results, err := loadDuring(ctx, c, s.base(), func() error {
 		return many(clients, func(i int) error {
 			a := c.ask()
 			raw := a.raw()
@@ -84,7 +84,7 @@ func dribbled(ctx context.Context, _ *options, c *corpus, s *running) (string, e
 		err = fmt.Errorf("a client was given %v, want about %v", slow, readTimeout)
 	}
 	return fmt.Sprintf("%d clients, each refused with 408 within %v; beside them %d right answers, p99 %v", clients,
-		time.Duration(slowest.Load()).Round(100*time.Millisecond), met.right, met.p99()), err
+		time.Duration(slowest.Load()).Round(100*time.Millisecond), results.right, results.p99()), err
 }
 
 // dribble sends a part at once and the rest slowly, and wants to be refused.
@@ -134,7 +134,7 @@ func refused(r io.Reader, status int) error {
 // vanishing has clients reset or half-close their connections in every phase of a request.
 func vanishing(ctx context.Context, o *options, c *corpus, s *running) (string, error) {
 	var gone atomic.Int64
-	met, err := beside(ctx, c, s.base(), func() error {
+	results, err := loadDuring(ctx, c, s.base(), func() error {
 		end := time.Now().Add(o.load)
 		return many(24, func(i int) error {
 			for n := i; time.Now().Before(end); n++ {
@@ -146,7 +146,8 @@ func vanishing(ctx context.Context, o *options, c *corpus, s *running) (string, 
 			return nil
 		})
 	})
-	return fmt.Sprintf("%d clients, half of them reset, half half-closed; beside them %d right answers, p99 %v", gone.Load(), met.right, met.p99()), err
+	return fmt.Sprintf("%d clients, half of them reset, half half-closed; beside them %d right answers, p99 %v", gone.Load(),
+		results.right, results.p99()), err
 }
 
 // vanish resets or half-closes its connection in one of six phases. A client that half-closes is refused, cancelled or
@@ -197,7 +198,7 @@ func vanish(ctx context.Context, c *corpus, address string, n int) error {
 // unread has clients send request after request on a connection and read no answer. The server may reset it.
 func unread(ctx context.Context, _ *options, c *corpus, s *running) (string, error) {
 	const clients, requests = 50, 200
-	met, err := beside(ctx, c, s.base(), func() error {
+	results, err := loadDuring(ctx, c, s.base(), func() error {
 		return many(clients, func(int) error {
 			conn, err := dial(ctx, s.Address)
 			if err != nil {
@@ -216,7 +217,8 @@ func unread(ctx context.Context, _ *options, c *corpus, s *running) (string, err
 			return conn.SetLinger(0)
 		})
 	})
-	return fmt.Sprintf("%d clients with %d requests each; beside them %d right answers, p99 %v", clients, requests, met.right, met.p99()), err
+	return fmt.Sprintf("%d clients with %d requests each; beside them %d right answers, p99 %v", clients, requests,
+		results.right, results.p99()), err
 }
 
 // spaces is a body without end.
@@ -251,7 +253,7 @@ func tooLarge(ctx context.Context, _ *options, c *corpus, s *running) (string, e
 		}
 		bodies[encoding] = packed.String()
 	}
-	met, err := beside(ctx, c, s.base(), func() error {
+	results, err := loadDuring(ctx, c, s.base(), func() error {
 		return many(times, func(i int) error {
 			var errs []error
 			for encoding, body := range bodies {
@@ -261,11 +263,11 @@ func tooLarge(ctx context.Context, _ *options, c *corpus, s *running) (string, e
 			if i%2 == 0 {
 				length = plainBytes
 			}
-			return first(append(errs, tooLargeOne(ctx, s.base(), "", io.LimitReader(spaces{}, plainBytes), length)))
+			return joinFirst(append(errs, tooLargeOne(ctx, s.base(), "", io.LimitReader(spaces{}, plainBytes), length)))
 		})
 	})
 	return fmt.Sprintf("%d × 50 MiB, and %d × 1 GiB in %d, %d and %d bytes of gzip, deflate and zstd: 413, or 429 where others were being unpacked; beside them %d right answers, p99 %v",
-		times, times, len(bodies["gzip"]), len(bodies["deflate"]), len(bodies["zstd"]), met.right, met.p99()), err
+		times, times, len(bodies["gzip"]), len(bodies["deflate"]), len(bodies["zstd"]), results.right, results.p99()), err
 }
 
 func tooLargeOne(ctx context.Context, base, encoding string, body io.Reader, length int64) error {

@@ -81,16 +81,16 @@ func (c *corpus) distinct() error {
 	return nil
 }
 
-// asked is a request and its right answer.
-type asked struct {
+// testRequest is a request and its right answer.
+type testRequest struct {
 	body   []byte
 	scores []float64 // by index
 }
 
 // ask makes up a request: a query, and some documents in any order.
-func (c *corpus) ask() asked {
+func (c *corpus) ask() testRequest {
 	q, n := rand.IntN(len(c.queries)), 1+rand.IntN(8)
-	var a asked
+	var a testRequest
 	var texts []string
 	for _, d := range rand.Perm(len(c.documents))[:n] {
 		texts = append(texts, c.documents[d])
@@ -109,7 +109,7 @@ type wrongError struct{ answer string }
 func (e *wrongError) Error() string { return "WRONG ANSWER: " + e.answer }
 
 // check wants an answer to be whole, sorted and right.
-func (a *asked) check(answer []byte) error {
+func (a *testRequest) check(answer []byte) error {
 	var ranks []struct {
 		Index int     `json:"index"`
 		Score float64 `json:"score"`
@@ -129,7 +129,7 @@ func (a *asked) check(answer []byte) error {
 }
 
 // send asks once. status is 0 where there was no answer.
-func (a *asked) send(ctx context.Context, client *http.Client, base string) (status int, err error) {
+func (a *testRequest) send(ctx context.Context, client *http.Client, base string) (status int, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/rerank", bytes.NewReader(a.body))
 	if err != nil {
 		return 0, err

@@ -18,7 +18,7 @@ func idle(ctx context.Context, o *options, c *corpus, s *running) (string, error
 	if err != nil {
 		return "", err
 	}
-	before, err := s.use(ctx)
+	before, err := s.usage(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -37,7 +37,7 @@ func idle(ctx context.Context, o *options, c *corpus, s *running) (string, error
 	if err != nil {
 		return "", err
 	}
-	during, err := s.use(ctx)
+	during, err := s.usage(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -59,7 +59,7 @@ func idle(ctx context.Context, o *options, c *corpus, s *running) (string, error
 // crowd opens and closes as many connections beforehand, so that memory that grows with their peak number has grown
 // already: Go keeps the descriptors of ended goroutines, some 0.5 KB each, for new ones, and maps don't shrink.
 func crowd(ctx context.Context, o *options, s *running) error {
-	before, err := s.use(ctx)
+	before, err := s.usage(ctx)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -18,8 +19,8 @@ func newClient() *http.Client {
 	return &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConns: 1, DisableCompression: true}}
 }
 
-// counts are the outcomes of clients' requests.
-type counts struct {
+// outcomes counts the outcomes of clients' requests.
+type outcomes struct {
 	mu        sync.Mutex
 	right     int         // answers; guarded by mu, like the others
 	refused   map[int]int // refusals, by status
@@ -28,79 +29,82 @@ type counts struct {
 	wrong     error // the first
 }
 
-func (c *counts) add(status int, err error, elapsed time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (o *outcomes) add(status int, err error, elapsed time.Duration) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	switch {
 	case err != nil && status != 0:
-		c.wrong = errors.Join(c.wrong, err)
+		o.wrong = errors.Join(o.wrong, err)
 	case status == 0:
-		c.broken++
+		o.broken++
 	case status == http.StatusOK:
-		c.right++
-		c.durations = append(c.durations, elapsed)
+		o.right++
+		o.durations = append(o.durations, elapsed)
 	default:
-		if c.refused == nil {
-			c.refused = map[int]int{}
+		if o.refused == nil {
+			o.refused = map[int]int{}
 		}
-		c.refused[status]++
+		o.refused[status]++
 	}
 }
 
 // p99 of the answers' times.
-func (c *counts) p99() time.Duration {
-	if len(c.durations) == 0 {
+func (o *outcomes) p99() time.Duration {
+	if len(o.durations) == 0 {
 		return 0
 	}
-	slices.Sort(c.durations)
-	return c.durations[len(c.durations)*99/100].Round(100 * time.Microsecond)
+	slices.Sort(o.durations)
+	return o.durations[len(o.durations)*99/100].Round(100 * time.Microsecond)
 }
 
 // load has clients ask for duration, each again when it has its answer, and wants every request answered, and right.
-func load(ctx context.Context, c *corpus, base string, clients int, duration time.Duration) (*counts, error) {
+func load(ctx context.Context, c *corpus, base string, clients int, duration time.Duration) (*outcomes, error) {
 	ctx, cancel := context.WithTimeout(ctx, duration)
 	defer cancel()
-	met := &counts{}
+	results := &outcomes{}
 	var group sync.WaitGroup
 	for range clients {
-		group.Go(func() { steady(ctx, c, base, met) })
+		group.Go(func() { steady(ctx, c, base, results) })
 	}
 	group.Wait()
-	if met.wrong != nil {
-		return met, met.wrong
+	if results.wrong != nil {
+		return results, results.wrong
 	}
-	if met.broken > 0 || len(met.refused) > 0 || met.right == 0 {
-		return met, fmt.Errorf("of well-behaved requests, %d were answered, %d were not, and refused were, by status, %v",
-			met.right, met.broken, met.refused)
+	if results.broken > 0 || len(results.refused) > 0 || results.right == 0 {
+		return results, fmt.Errorf(
+			"of well-behaved requests, %d were answered, %d were not, and refused were, by status, %v", results.right, results.broken, results.refused)
 	}
-	return met, nil
+	return results, nil
 }
 
-// steady asks until ctx ends, and then finishes the request in flight.
-func steady(ctx context.Context, c *corpus, base string, met *counts) {
+// steady asks until the server is gone or ctx ends, and then finishes the request in flight.
+func steady(ctx context.Context, c *corpus, base string, results *outcomes) {
 	client := newClient()
 	defer client.CloseIdleConnections()
 	for ctx.Err() == nil {
 		a, begin := c.ask(), time.Now()
 		status, err := a.send(context.WithoutCancel(ctx), client, base)
-		met.add(status, err, time.Since(begin))
+		results.add(status, err, time.Since(begin))
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			return
+		}
 	}
 }
 
-// beside runs load beside misbehaviour, for as long as that takes.
-func beside(ctx context.Context, c *corpus, base string, misbehave func() error) (*counts, error) {
+// loadDuring runs load beside misbehaviour, for as long as that takes.
+func loadDuring(ctx context.Context, c *corpus, base string, misbehave func() error) (*outcomes, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var (
-		met     *counts
+		results *outcomes
 		loadErr error
 		done    = make(chan struct{})
 	)
 	go func() {
 		defer close(done)
-		met, loadErr = load(ctx, c, base, 4, 10*patience)
+		results, loadErr = load(ctx, c, base, 4, 10*patience)
 	}()
 	err := misbehave()
 	cancel()
 	<-done
-	return met, errors.Join(err, loadErr)
+	return results, errors.Join(err, loadErr)
 }

@@ -15,18 +15,18 @@ import (
 
 // reloading serves a model that is unloaded after a moment without requests, so that requests meet its reloading.
 func reloading(ctx context.Context, o *options, c *corpus) (outcome string, err error) {
-	s, err := startServer(o.server, "127.0.0.1:0", "--idle-after", "50ms")
+	s, err := startServer(ctx, o.server, "127.0.0.1:0", "--idle-after", "50ms")
 	if err != nil {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, s.End(syscall.SIGTERM)) }()
 	right, rounds := 0, 0
 	for end := time.Now().Add(o.load); time.Now().Before(end); rounds++ {
-		met, err := load(ctx, c, s.base(), 8, 100*time.Millisecond)
+		results, err := load(ctx, c, s.base(), 8, 100*time.Millisecond)
 		if err != nil {
 			return "", err
 		}
-		right += met.right
+		right += results.right
 		time.Sleep(time.Duration(20+rand.IntN(120)) * time.Millisecond)
 	}
 	return fmt.Sprintf("%d bursts of 8 clients, %d right answers, none refused", rounds, right), nil
@@ -44,66 +44,53 @@ func terminated(ctx context.Context, o *options, c *corpus) (string, error) {
 	rounds, right, broken := 0, 0, 0
 	var slowest time.Duration
 	for end := time.Now().Add(o.load); time.Now().Before(end); rounds++ {
-		met, took, err := terminate(ctx, o, c)
+		results, took, err := terminate(ctx, o, c)
 		if err != nil {
 			return "", err
 		}
-		right, broken, slowest = right+met.right, broken+met.broken, max(slowest, took)
+		right, broken, slowest = right+results.right, broken+results.broken, max(slowest, took)
 	}
 	return fmt.Sprintf("%d servers stopped, each with status 0 within %v; %d requests accepted and all answered right, %d found the door closed",
 		rounds, slowest.Round(10*time.Millisecond), right, broken), nil
 }
 
-func terminate(ctx context.Context, o *options, c *corpus) (met *counts, took time.Duration, err error) {
-	s, err := startServer(o.server, "127.0.0.1:0", "--drain-delay", drainDelay.String(), "--access-log-share", "1")
+func terminate(ctx context.Context, o *options, c *corpus) (results *outcomes, took time.Duration, err error) {
+	s, err := startServer(ctx, o.server, "127.0.0.1:0", "--drain-delay", drainDelay.String(), "--access-log-share", "1")
 	if err != nil {
 		return nil, 0, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	met = &counts{}
+	results = &outcomes{}
 	var group sync.WaitGroup
 	for range 16 {
-		group.Go(func() { untilClosed(ctx, c, s.base(), met) })
+		group.Go(func() { steady(ctx, c, s.base(), results) })
 	}
 	time.Sleep(time.Duration(200+rand.IntN(300)) * time.Millisecond)
 	begin, ended := time.Now(), make(chan error, 1)
 	go func() { ended <- s.End(syscall.SIGTERM) }()
 	time.Sleep(drainDelay / 2)
 	if status, err := readyStatus(ctx, s.base()); err != nil || status != http.StatusServiceUnavailable {
-		return met, 0, errors.Join(fmt.Errorf("/readyz of a server that stops: %d, %w", status, err), <-ended)
+		return results, 0, errors.Join(fmt.Errorf("/readyz of a server that stops: %d, %w", status, err), <-ended)
 	}
 	if err := <-ended; err != nil {
-		return met, 0, err
+		return results, 0, err
 	}
 	took = time.Since(begin)
 	cancel()
 	group.Wait()
 	switch {
-	case met.wrong != nil:
-		return met, took, met.wrong
+	case results.wrong != nil:
+		return results, took, results.wrong
 	case took > stopBound:
-		return met, took, fmt.Errorf("stopping took %v, want %v at most", took, stopBound)
-	case len(met.refused) > 0:
-		return met, took, fmt.Errorf("refused, by status: %v", met.refused)
-	case met.right != s.answered || met.right == 0:
-		return met, took, fmt.Errorf("the server answered %d requests, and clients have %d answers", s.answered, met.right)
+		return results, took, fmt.Errorf("stopping took %v, want %v at most", took, stopBound)
+	case len(results.refused) > 0:
+		return results, took, fmt.Errorf("refused, by status: %v", results.refused)
+	case results.right != s.answered || results.right == 0:
+		return results, took, fmt.Errorf("the server answered %d requests, and clients have %d answers", s.answered,
+			results.right)
 	}
-	return met, took, nil
-}
-
-// untilClosed asks until the server is gone.
-func untilClosed(ctx context.Context, c *corpus, base string, met *counts) {
-	client := newClient()
-	defer client.CloseIdleConnections()
-	for ctx.Err() == nil {
-		a, begin := c.ask(), time.Now()
-		status, err := a.send(context.WithoutCancel(ctx), client, base)
-		met.add(status, err, time.Since(begin))
-		if errors.Is(err, syscall.ECONNREFUSED) {
-			return
-		}
-	}
+	return results, took, nil
 }
 
 // killed kills servers with SIGKILL and starts others in their place, while clients repeat each request until it is
@@ -115,33 +102,34 @@ func killed(ctx context.Context, o *options, c *corpus) (string, error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	met := &counts{}
+	results := &outcomes{}
 	var group sync.WaitGroup
 	for range 16 {
-		group.Go(func() { retrying(ctx, c, "http://"+address, met) })
+		group.Go(func() { retrying(ctx, c, "http://"+address, results) })
 	}
-	kills, killErr := killAgain(o, address)
-	s, err := startServer(o.server, address) // clients that still wait get their answers
+	kills, killErr := killAgain(ctx, o, address)
+	s, err := startServer(ctx, o.server, address) // clients that still wait get their answers
 	cancel()
 	group.Wait()
 	if err == nil {
 		err = s.End(syscall.SIGTERM)
 	}
-	outcome := fmt.Sprintf("%d servers killed; %d requests answered right, %d tries cut off and made again", kills, met.right, met.broken)
-	switch err := errors.Join(killErr, err, met.wrong); {
+	outcome := fmt.Sprintf("%d servers killed; %d requests answered right, %d tries cut off and made again", kills,
+		results.right, results.broken)
+	switch err := errors.Join(killErr, err, results.wrong); {
 	case err != nil:
 		return outcome, err
-	case len(met.refused) > 0:
-		return outcome, fmt.Errorf("refused, by status: %v", met.refused)
-	case met.right == 0 || met.broken == 0 || kills == 0:
+	case len(results.refused) > 0:
+		return outcome, fmt.Errorf("refused, by status: %v", results.refused)
+	case results.right == 0 || results.broken == 0 || kills == 0:
 		return outcome, errors.New("nothing was tested")
 	}
 	return outcome, nil
 }
 
-func killAgain(o *options, address string) (kills int, err error) {
+func killAgain(ctx context.Context, o *options, address string) (kills int, err error) {
 	for end := time.Now().Add(o.kills); time.Now().Before(end); kills++ {
-		s, err := startServer(o.server, address)
+		s, err := startServer(ctx, o.server, address)
 		if err != nil {
 			return kills, err
 		}
@@ -154,7 +142,7 @@ func killAgain(o *options, address string) (kills int, err error) {
 }
 
 // retrying repeats each request until it is answered, however often the server is killed meanwhile.
-func retrying(ctx context.Context, c *corpus, base string, met *counts) {
+func retrying(ctx context.Context, c *corpus, base string, results *outcomes) {
 	client := newClient()
 	defer client.CloseIdleConnections()
 	for ctx.Err() == nil {
@@ -162,7 +150,7 @@ func retrying(ctx context.Context, c *corpus, base string, met *counts) {
 		for {
 			status, err := a.send(context.WithoutCancel(ctx), client, base)
 			if !errors.Is(err, syscall.ECONNREFUSED) { // that was not a try
-				met.add(status, err, time.Since(begin))
+				results.add(status, err, time.Since(begin))
 			}
 			if status != 0 || (ctx.Err() != nil && time.Since(begin) > patience) {
 				break

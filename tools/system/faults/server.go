@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os/exec"
 	"regexp"
 	"syscall"
 	"time"
@@ -29,55 +30,58 @@ func (s *running) base() string { return "http://" + s.Address }
 var logAnswered = regexp.MustCompile(`msg=request .*path=/rerank status=200`)
 
 // startServer starts the program and returns once it has said where it listens.
-func startServer(program, listen string, flags ...string) (*running, error) {
+func startServer(ctx context.Context, program, listen string, flags ...string) (*running, error) {
+	// idle opens 10,000 connections, and others some more.
+	flags = append([]string{"serve", "--listen", listen, "--max-connections", "20000"}, flags...)
+	command := exec.Command(program, flags...) //nolint:noctx // it is ended by signals
 	s := &running{}
 	var err error
-	s.Server, err = server.Start(program, func(line string) {
+	s.Server, err = server.Start(ctx, command, func(line string) {
 		if logAnswered.MatchString(line) {
 			s.answered++
 		}
-	}, append([]string{"--listen", listen, "--max-connections", "20000"}, flags...)...) // idle opens 10,000, and others some more
+	})
 	if err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
-// use has the resources that a server holds. The heap is measured after a collection. Resident memory is for the reader
+// usage has the resources that a server holds. The heap is measured after a collection. Resident memory is for the reader
 // alone: Go decides when it returns unused memory.
-type use struct{ goroutines, descriptors, heapBytes, residentBytes float64 }
+type usage struct{ goroutines, descriptors, heapBytes, residentBytes float64 }
 
-func (u use) String() string {
+func (u usage) String() string {
 	return fmt.Sprintf("%.0f goroutines, %.0f descriptors, heap %.1f MB, resident %.0f MB", u.goroutines, u.descriptors, u.heapBytes/1e6, u.residentBytes/1e6)
 }
 
-// use asks the admin listener, after a collection of garbage.
-func (s *running) use(ctx context.Context) (use, error) {
+// usage asks the admin listener, after a collection of garbage.
+func (s *running) usage(ctx context.Context) (usage, error) {
 	client := newClient()
 	defer client.CloseIdleConnections()
 	for range 2 { // pools release their items in two collections
 		if _, err := get(ctx, client, "http://"+s.Admin+"/debug/pprof/heap?gc=1"); err != nil {
-			return use{}, err
+			return usage{}, err
 		}
 	}
 	text, err := get(ctx, client, "http://"+s.Admin+"/metrics")
 	if err != nil {
-		return use{}, err
+		return usage{}, err
 	}
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(bytes.NewReader(text))
 	if err != nil {
-		return use{}, err
+		return usage{}, err
 	}
 	var values [4]float64
 	for i, name := range [...]string{"go_goroutines", "process_open_fds", "go_memstats_heap_alloc_bytes", "process_resident_memory_bytes"} {
 		metrics := families[name].GetMetric()
 		if len(metrics) != 1 {
-			return use{}, fmt.Errorf("/metrics has %d of %s, want 1", len(metrics), name)
+			return usage{}, fmt.Errorf("/metrics has %d of %s, want 1", len(metrics), name)
 		}
 		values[i] = metrics[0].GetGauge().GetValue()
 	}
-	return use{values[0], values[1], values[2], values[3]}, nil
+	return usage{values[0], values[1], values[2], values[3]}, nil
 }
 
 func get(ctx context.Context, client *http.Client, address string) ([]byte, error) {
@@ -105,14 +109,14 @@ const (
 )
 
 // settled waits until the server holds no more than before.
-func (s *running) settled(ctx context.Context, before use) (use, error) {
+func (s *running) settled(ctx context.Context, before usage) (usage, error) {
 	before.goroutines += spareOthers
 	before.descriptors += spareOthers
 	before.heapBytes += spareHeap
 	for deadline := time.Now().Add(settleTimeout); ; time.Sleep(250 * time.Millisecond) {
-		now, err := s.use(ctx)
+		now, err := s.usage(ctx)
 		if err != nil {
-			return use{}, err
+			return usage{}, err
 		}
 		if now.goroutines <= before.goroutines && now.descriptors <= before.descriptors && now.heapBytes <= before.heapBytes {
 			return now, nil
@@ -135,7 +139,8 @@ func withServer(
 	run func(ctx context.Context, o *options, c *corpus, s *running) (string, error),
 ) func(context.Context, *options, *corpus) (string, error) {
 	return func(ctx context.Context, o *options, c *corpus) (outcome string, err error) {
-		s, err := startServer(o.server, "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--read-timeout", readTimeout.String(), "--idle-timeout", idleTimeout.String())
+		s, err := startServer(ctx, o.server, "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
+			"--read-timeout", readTimeout.String(), "--idle-timeout", idleTimeout.String())
 		if err != nil {
 			return "", err
 		}
@@ -148,7 +153,7 @@ func withServer(
 				return "", err
 			}
 		}
-		before, err := s.use(ctx)
+		before, err := s.usage(ctx)
 		if err != nil {
 			return "", err
 		}

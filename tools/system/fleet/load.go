@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"slices"
 	"sync"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/metalrank/metalrank/tools/sweep/load"
 	"github.com/metalrank/metalrank/tools/system/fleet/oracle"
 )
 
@@ -143,46 +145,14 @@ func (c *client) judge(q *question, text []byte) (string, error) {
 	return "", fmt.Errorf("%w: to %q: %s", errWrong, q.Query, text)
 }
 
-// mostUnderWay bounds the requests in flight of an open loop: it sends no more. Only a fleet that stands still reaches
-// the bound.
-const mostUnderWay = 1024
-
-// open sends requests at a rate, without waiting for those before, until ctx ends; then it waits for the answers.
-func (c *client) open(ctx context.Context, rate float64, documents int, t *tally) {
-	var group sync.WaitGroup
-	places := make(chan struct{}, mostUnderWay)
-	ticker := time.NewTicker(time.Duration(float64(time.Second) / rate))
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			group.Wait()
-			return
-		case <-ticker.C:
-		}
-		places <- struct{}{}
-		group.Go(func() {
-			begin := time.Now()
-			model, err := c.ask(context.WithoutCancel(ctx), documents)
-			t.add(model, time.Since(begin), err)
-			<-places
-		})
+// send sends requests as the plan says, as many as there is time for, and waits for all of their answers.
+func (c *client) send(ctx context.Context, plan load.Plan, documents int, t *tally) load.Result {
+	plan.Count = math.MaxInt
+	plan.Send = func(ctx context.Context, _ int) error {
+		begin := time.Now()
+		model, err := c.ask(context.WithoutCancel(ctx), documents)
+		t.add(model, time.Since(begin), err)
+		return err
 	}
-}
-
-// closed has callers ask for span, each with one request after another, and returns documents a second.
-func (c *client) closed(ctx context.Context, callers, documents int, span time.Duration, t *tally) float64 {
-	var group sync.WaitGroup
-	begin := time.Now()
-	for range callers {
-		group.Go(func() {
-			for time.Since(begin) < span && ctx.Err() == nil {
-				from := time.Now()
-				model, err := c.ask(ctx, documents)
-				t.add(model, time.Since(from), err)
-			}
-		})
-	}
-	group.Wait()
-	return float64(documents*len(t.latencies)) / time.Since(begin).Seconds()
+	return load.Run(ctx, plan)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,10 +10,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
-	"github.com/metalrank/metalrank/tools/bench/peers/python"
+	"github.com/metalrank/metalrank/tools/process"
 )
 
 const (
@@ -24,63 +22,26 @@ const (
 	startTimeout         = 15 * time.Second
 )
 
-// process is one that this program started.
-type process struct {
-	command *exec.Cmd
-	log     python.Tail
-	ended   chan error
-}
-
-func start(o *options, stderr io.Writer, name string, args ...string) (*process, error) {
-	p := &process{command: exec.Command(name, args...), ended: make(chan error, 1)} //nolint:noctx // it is ended by stop or kill
-	p.command.Stdout, p.command.Stderr = &p.log, &p.log
-	if o.verbose {
-		both := io.MultiWriter(&p.log, stderr)
-		p.command.Stdout, p.command.Stderr = both, both
-	}
-	p.command.SysProcAttr = tied()
-	if err := p.command.Start(); err != nil {
-		return nil, err
-	}
-	go func() { p.ended <- p.command.Wait() }()
-	return p, nil
-}
-
-// stop ends it as its supervisor would, and wants it to end well.
-func (p *process) stop() error {
-	if err := p.command.Process.Signal(syscall.SIGTERM); err != nil {
-		return err
-	}
-	return p.explain(<-p.ended)
-}
-
-// explain adds the last words of an ended process to err; nil stays nil.
-func (p *process) explain(err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w; its last words:\n%s", p.command, err, &p.log)
-}
-
-// kill ends it at once.
-func (p *process) kill() error {
-	if err := p.command.Process.Kill(); err != nil {
-		return err
-	}
-	if err := <-p.ended; err == nil {
-		return errors.New("it had ended well before it was killed")
-	}
-	return nil
+// start starts a program, which ends when this one does.
+func start(o *options, stderr io.Writer, name string, args ...string) (*process.Process, error) {
+	command := exec.Command(name, args...) //nolint:noctx // it is ended by signals
+	command.SysProcAttr = killWithParent()
+	return process.Start(command, process.NewLog(nil, func(line string) bool {
+		if o.verbose {
+			fmt.Fprintln(stderr, line)
+		}
+		return true
+	}))
 }
 
 // startNode starts node i with a model, in its namespace.
-func startNode(o *options, stderr io.Writer, i int, model string) (*process, error) {
+func startNode(o *options, stderr io.Writer, i int, model string) (*process.Process, error) {
 	return start(o, stderr, "ip", "netns", "exec", namespace(i), o.node, "-model", model,
 		"-listen", net.JoinHostPort(address(i), servePort), "-agent-listen", net.JoinHostPort(address(i), agentPort))
 }
 
 // startHAProxy has metalrank write the configuration for so many nodes, has HAProxy check it, and starts HAProxy.
-func startHAProxy(ctx context.Context, o *options, stderr io.Writer, folder string, count int) (*process, error) {
+func startHAProxy(ctx context.Context, o *options, stderr io.Writer, folder string, count int) (*process.Process, error) {
 	var list strings.Builder
 	list.WriteString("slow_start: 2s\nnodes:\n")
 	for i := 1; i <= count; i++ {
@@ -104,8 +65,7 @@ func startHAProxy(ctx context.Context, o *options, stderr io.Writer, folder stri
 	}
 	for i := 1; i <= count; i++ {
 		if err := waitUp(ctx, i); err != nil {
-			killed := p.kill()
-			return nil, errors.Join(p.explain(err), killed)
+			return nil, p.Explain(err)
 		}
 	}
 	return p, nil

@@ -10,23 +10,29 @@ import (
 	"syscall"
 	"text/tabwriter"
 	"time"
+
+	"github.com/metalrank/metalrank/tools/process"
+	"github.com/metalrank/metalrank/tools/sweep/load"
 )
 
 // fleet holds the running nodes by number, from 1.
 type fleet struct {
 	o       *options
 	stderr  io.Writer
-	running map[int]*process
+	running map[int]*process.Process
 }
 
-func (f *fleet) start(i int, model string) (err error) {
-	f.running[i], err = startNode(f.o, f.stderr, i, model)
+func (f *fleet) start(i int, model string) error {
+	p, err := startNode(f.o, f.stderr, i, model)
+	if err == nil {
+		f.running[i] = p
+	}
 	return err
 }
 
 func (f *fleet) kill() {
 	for _, p := range f.running {
-		_ = p.kill() // it may have ended
+		_ = p.Close() // it may have ended
 	}
 }
 
@@ -50,7 +56,7 @@ func parts(span time.Duration) []part {
 		{"nothing", v1, func(ctx context.Context, _ *fleet) error { pause(ctx, 1); return nil }},
 		{"kill -9, started again", v1, func(ctx context.Context, f *fleet) error {
 			pause(ctx, 0.2)
-			if err := f.running[1].kill(); err != nil {
+			if err := f.running[1].End(os.Kill); err != nil {
 				return err
 			}
 			pause(ctx, 0.4)
@@ -74,12 +80,12 @@ func parts(span time.Duration) []part {
 		}},
 		{"ten times slower, well again", v1, func(ctx context.Context, f *fleet) error {
 			pause(ctx, 0.2)
-			if err := f.running[3].command.Process.Signal(syscall.SIGUSR1); err != nil {
+			if err := f.running[3].Signal(syscall.SIGUSR1); err != nil {
 				return err
 			}
 			pause(ctx, 0.6)
 			defer pause(ctx, 0.2)
-			return f.running[3].command.Process.Signal(syscall.SIGUSR2)
+			return f.running[3].Signal(syscall.SIGUSR2)
 		}},
 		{"restarts, one by one", v1, func(ctx context.Context, f *fleet) error { return roll(ctx, f, "v1") }},
 		{"another model, one by one", []string{"v1", "v2"}, func(ctx context.Context, f *fleet) error { return roll(ctx, f, "v2") }},
@@ -90,7 +96,7 @@ func parts(span time.Duration) []part {
 // roll restarts each node when the one before is up again.
 func roll(ctx context.Context, f *fleet, model string) error {
 	for i := 1; i <= nodes; i++ {
-		if err := f.running[i].stop(); err != nil {
+		if err := f.running[i].End(syscall.SIGTERM); err != nil {
 			return fmt.Errorf("node %d: %w", i, err)
 		}
 		// HAProxy may not have seen yet that it is gone, and would call it up.
@@ -112,7 +118,7 @@ func proveAll(ctx context.Context, o *options, _ []string, stdout, stderr io.Wri
 		return err
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
-	f := &fleet{o: o, stderr: stderr, running: map[int]*process{}}
+	f := &fleet{o: o, stderr: stderr, running: map[int]*process.Process{}}
 	defer f.kill()
 	for i := 1; i <= nodes; i++ {
 		if err := f.start(i, "v1"); err != nil {
@@ -128,7 +134,7 @@ func proveAll(ctx context.Context, o *options, _ []string, stdout, stderr io.Wri
 	if err != nil {
 		return err
 	}
-	defer func() { _ = balancer.kill() }()
+	defer func() { _ = balancer.Close() }()
 	table := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(stdout, "\n%g requests a second, 4 documents each\n", o.rate)
 	fmt.Fprintln(table, "what happens\tseconds\tanswered\tof v1\tof v2\twrong\tlost\tp50\tp99\tlongest\t")
@@ -148,6 +154,10 @@ func proveAll(ctx context.Context, o *options, _ []string, stdout, stderr io.Wri
 	return errors.Join(append(faults, table.Flush(), ctx.Err())...)
 }
 
+// mostUnderWay bounds the requests in flight of an open loop: it sends no more. Only a fleet that stands still reaches
+// the bound.
+const mostUnderWay = 1024
+
 // measure does a part under load.
 func measure(ctx context.Context, f *fleet, p *part, table io.Writer) error {
 	t, c, loaded := newTally(), newClient(p.models...), make(chan struct{})
@@ -155,7 +165,7 @@ func measure(ctx context.Context, f *fleet, p *part, table io.Writer) error {
 	begin := time.Now()
 	go func() {
 		defer close(loaded)
-		c.open(loading, f.o.rate, 4, t)
+		c.send(loading, load.Plan{Rate: f.o.rate, Clients: mostUnderWay}, 4, t)
 	}()
 	err := p.do(ctx, f)
 	stop()
@@ -174,6 +184,7 @@ const wantRatio = 2.7
 
 // scale measures the throughput of one node, and then of three, with as many callers a node.
 func scale(ctx context.Context, f *fleet, folder string, stdout io.Writer) error {
+	const documents = 16
 	var rates [2]float64
 	for i, count := range []int{1, nodes} {
 		balancer, err := startHAProxy(ctx, f.o, f.stderr, folder, count)
@@ -181,8 +192,9 @@ func scale(ctx context.Context, f *fleet, folder string, stdout io.Writer) error
 			return err
 		}
 		t := newTally()
-		rates[i] = newClient("v1").closed(ctx, 8*count, 16, f.o.part, t)
-		if err := balancer.kill(); err != nil {
+		result := newClient("v1").send(ctx, load.Plan{Clients: 8 * count, Limit: f.o.part}, documents, t)
+		rates[i] = float64(documents*len(result.Latencies)) / result.Seconds
+		if err := balancer.End(os.Kill); err != nil {
 			return err
 		}
 		if t.wrong > 0 || t.lost > 0 {

@@ -1,21 +1,18 @@
 package server
 
 import (
+	"errors"
 	"os"
-	"path/filepath"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
 )
 
-// program writes a shell script that stands for metalrank.
-func program(t *testing.T, script string) string {
+// start starts a shell script that stands for metalrank.
+func start(t *testing.T, script string, line func(string)) (*Server, error) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "metalrank")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+script), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return Start(t.Context(), exec.Command("sh", "-c", script), line)
 }
 
 const says = `echo 'msg="serving metrics and profiles" address=127.0.0.1:2' >&2
@@ -24,9 +21,10 @@ echo 'msg=serving address=127.0.0.1:1 model=x' >&2
 
 func TestServer(t *testing.T) {
 	var lines []string
-	s, err := Start(program(t, `trap 'echo "msg=request path=/rerank" >&2; exit 0' TERM
+	script := `trap 'echo "msg=request path=/rerank" >&2; exit 0' TERM
 head -c 200000 /dev/zero | tr '\0' x >&2; echo >&2
-`+says+`echo again msg=serving address=127.0.0.1:3 >&2; while :; do sleep 0.01; done`), func(line string) { lines = append(lines, line) })
+` + says + `echo again msg=serving address=127.0.0.1:3 >&2; while :; do sleep 0.01; done`
+	s, err := start(t, script, func(line string) { lines = append(lines, line) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,17 +34,19 @@ head -c 200000 /dev/zero | tr '\0' x >&2; echo >&2
 	if err := s.End(syscall.SIGTERM); err != nil {
 		t.Error(err)
 	}
-	if last := lines[len(lines)-1]; last != "msg=request path=/rerank" || strings.Contains(s.log.String(), "msg=request") {
+	log := s.Explain(errors.New("the log")).Error()
+	if last := lines[len(lines)-1]; last != "msg=request path=/rerank" || strings.Contains(log, "msg=request") {
 		t.Errorf("the last line is %.100q", last)
 	}
 }
 
 // The error has the program's last words, however it fails.
 func TestServerFails(t *testing.T) {
-	if _, err := Start(program(t, "echo no such model >&2; exit 1"), nil); err == nil || !strings.Contains(err.Error(), "no such model") {
+	_, err := start(t, "echo no such model >&2; exit 1", nil)
+	if err == nil || !strings.Contains(err.Error(), "no such model") {
 		t.Error(err)
 	}
-	if _, err := Start("/no/such/program", nil); err == nil {
+	if _, err := Start(t.Context(), exec.Command("/no/such/program"), nil); err == nil {
 		t.Error("a program that isn't there was started")
 	}
 	for _, c := range []struct {
@@ -58,7 +58,7 @@ func TestServerFails(t *testing.T) {
 		{says + `exec sleep 600`, syscall.SIGTERM, "signal: terminated"},
 		{"echo it died >&2\n" + says + `exit 1`, syscall.SIGTERM, "it died"},
 	} {
-		s, err := Start(program(t, c.script), nil)
+		s, err := start(t, c.script, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,7 +66,7 @@ func TestServerFails(t *testing.T) {
 			t.Errorf("%s: %v, want %q", c.script, err, c.want)
 		}
 	}
-	s, err := Start(program(t, says+`exec sleep 600`), nil)
+	s, err := start(t, says+`exec sleep 600`, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,11 +1,5 @@
-// Package plan says how many nodes a load takes, from measurements of one node: by a formula, checked in simulated time
-// with the engine's own scheduler on every node.
-//
-// The formula: behind a balancer that picks the node with the fewest requests, the nodes are one queue with a server for
-// each node (G/G/n); its service times are those of the requests' tokens at the node's best rate. Behind a balancer that
-// doesn't look at the nodes, each node is a queue of its own (G/G/1). Two times are added, since a node computes in
-// batches: the batch that runs when a request comes has to end, and requests that come meanwhile share the next batch.
-// plan_test.go bounds the formula's error.
+// Package plan says how many nodes a load takes, from measurements of one node. It simulates the fleet, with the engine's
+// own scheduler on every node, and looks for the smallest fleet that is quick enough.
 package plan
 
 import (
@@ -33,8 +27,7 @@ type Plan struct {
 	PairsPerSecond float64
 	// Alone is the 99th percentile of requests that have a node to themselves.
 	Alone time.Duration
-	// P50 and P99 are the formula's latencies with Survive nodes down, Simulated the simulation's.
-	P50, P99  time.Duration
+	// Simulated is the fleet with Survive nodes down.
 	Simulated *Simulation
 	// Far says that the load's pairs are much shorter or longer than those that were measured.
 	Far bool
@@ -46,7 +39,7 @@ type sizing struct {
 	load  *Load
 	sizes []float64 // tokens of requests, sorted
 
-	mean, scv    float64 // of the sizes
+	mean         float64 // of the sizes
 	fixed, token float64 // of a batch, in seconds
 }
 
@@ -56,7 +49,9 @@ func newSizing(c *Curve, l *Load) (*sizing, error) {
 		return nil, err
 	}
 	s := &sizing{curve: c, load: l, sizes: sizes}
-	s.mean, s.scv = moments(sizes)
+	for _, size := range sizes {
+		s.mean += size / float64(len(sizes))
+	}
 	s.fixed, s.token = c.device()
 	return s, nil
 }
@@ -66,57 +61,15 @@ func (s *sizing) utilisation(n int) float64 {
 	return s.load.Rate * s.mean / (s.curve.TokensPerSecond * float64(n))
 }
 
-// batch returns the time, in seconds, of a batch on one of n nodes. Requests that come during one batch make up the next,
-// so that its time t is fixed + token·(tokens a second)·t; at least that of one request, at most that of a full batch.
-func (s *sizing) batch(n int) float64 {
-	one := s.fixed + s.token*min(s.mean, batchTokens)
-	full := s.fixed + s.token*batchTokens
-	busy := s.token * s.load.Rate * s.mean / float64(n)
-	if busy >= 1 {
-		return full
-	}
-	return min(max(s.fixed/(1-busy), one), full)
-}
-
-// queue describes the queue that a request joins on n nodes: its number of servers, its arrivals a second, and their index
-// of dispersion. With random routing, a node gets a part of each burst; with round-robin, it gets every nth request, which
-// is more even.
-func (s *sizing) queue(n int) (servers int, rate, dispersion float64) {
-	each := s.load.Rate / float64(n)
-	switch s.load.Routing {
-	case RoundRobin:
-		return 1, each, s.load.Dispersion / float64(n)
-	case Random:
-		return 1, each, 1 + (s.load.Dispersion-1)/float64(n)
-	default:
-		return n, s.load.Rate, s.load.Dispersion
-	}
-}
-
-// quantile is the latency, in seconds, that a part of the requests exceed with n nodes.
-func (s *sizing) quantile(n int, part float64) float64 {
-	service := s.mean / s.curve.TokensPerSecond
-	servers, rate, dispersion := s.queue(n)
-	wait := waitQuantile(servers, rate*service, dispersion, service, s.scv, part)
-	own := s.curve.alone(record.PercentileOfSorted(s.sizes, 100*(1-part)))
-	// A request that finds no node idle waits for the batch that runs, and shares the next.
-	batch := s.batch(n)
-	if waitExceededInBursts(servers, rate*(s.fixed+s.token*s.mean), dispersion) > part {
-		shared := s.fixed + s.token*min(s.mean, batchTokens)
-		wait += batch + max(batch-shared, 0)
-	}
-	return own + wait
-}
-
 // least is how many nodes the load's utilisation takes; more than maxNodes where that many can't bear it.
 func (s *sizing) least() int {
 	return max(1, int(min(math.Ceil(s.utilisation(1)/s.load.MaxUtilisation), maxNodes+1)))
 }
 
 // smallest returns the smallest number from least to maxNodes for which ok holds, or 0 if there is none; from 100 on, it
-// may be 1 % too large. If ok holds for a number, it must hold for all larger ones. guess is tried first.
-func smallest(least, guess int, ok func(n int) (bool, error)) (int, error) {
-	low, high := least, max(least, guess)
+// may be 1 % too large. If ok holds for a number, it must hold for all larger ones.
+func smallest(least int, ok func(n int) (bool, error)) (int, error) {
+	low, high := least, least
 	for {
 		enough, err := ok(high)
 		if err != nil {
@@ -145,8 +98,8 @@ func smallest(least, guess int, ok func(n int) (bool, error)) (int, error) {
 	return high, nil
 }
 
-// Make plans with one curve. With simulated, the simulation decides, and the formula only says where to begin.
-func Make(ctx context.Context, c Curve, load Load, simulated bool) (*Plan, error) {
+// Make plans with one curve.
+func Make(ctx context.Context, c Curve, load Load) (*Plan, error) {
 	if err := load.Validate(); err != nil {
 		return nil, err
 	}
@@ -168,7 +121,7 @@ func Make(ctx context.Context, c Curve, load Load, simulated bool) (*Plan, error
 		p.Reason = tooMany(limit)
 		return p, nil
 	}
-	n, err := p.find(ctx, s, least, simulated)
+	n, err := p.find(ctx, s, least)
 	if err != nil {
 		return nil, err
 	}
@@ -179,8 +132,7 @@ func Make(ctx context.Context, c Curve, load Load, simulated bool) (*Plan, error
 		p.Reason, p.Simulated = tooMany(limit), nil
 		return p, nil
 	}
-	p.Utilisation, p.P50, p.P99 = s.utilisation(n), duration(s.quantile(n, 0.5)), duration(s.quantile(n, 0.01))
-	p.Nodes, p.Reason = n+load.Survive, limit
+	p.Utilisation, p.Nodes, p.Reason = s.utilisation(n), n+load.Survive, limit
 	if n == 1 {
 		p.Reason = "one is enough"
 	}
@@ -195,15 +147,8 @@ func tooMany(limit string) string {
 }
 
 // find returns how many nodes are enough, from least on; 0: there is no such number up to maxNodes.
-func (p *Plan) find(ctx context.Context, s *sizing, least int, simulated bool) (int, error) {
-	n, err := smallest(least, least, func(n int) (bool, error) { return s.quantile(n, 0.01) <= s.load.P99.Seconds(), nil })
-	if err != nil || !simulated {
-		return n, err
-	}
-	if n == 0 {
-		n = least
-	}
-	return smallest(least, n, func(n int) (bool, error) {
+func (p *Plan) find(ctx context.Context, s *sizing, least int) (int, error) {
+	return smallest(least, func(n int) (bool, error) {
 		if err := ctx.Err(); err != nil {
 			return false, err
 		}

@@ -3,7 +3,6 @@ package plan
 import (
 	"errors"
 	"math"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,80 +23,12 @@ func load() Load {
 	return Load{Rate: 100, LeastDocuments: 20, MostDocuments: 20, Tokens: 100, P99: time.Second, MaxUtilisation: 0.8, Seed: 5, Dispersion: 1, Routing: LeastRequests}
 }
 
-// Bounds of the formula's error: it only gives the first guess for the simulation.
-const (
-	mostBelow = 1.8 // the simulation's p99 as a multiple of the formula's
-	mostAbove = 2.5 // the other way round
-)
-
-// fleet is one case of TestFormula.
-type fleet struct {
-	nodes       int
-	documents   [2]int
-	utilisation float64
-	dispersion  float64
-	routing     Routing
-}
-
-func fleets() []fleet {
-	var fleets []fleet
-	for _, utilisation := range []float64{0.5, 0.8} {
-		for _, n := range []int{1, 3, 30} {
-			for _, documents := range [][2]int{{1, 1}, {8, 8}, {5, 200}, {1000, 1000}} {
-				fleets = append(fleets, fleet{n, documents, utilisation, 1, LeastRequests})
-			}
-		}
-		fleets = append(fleets, fleet{300, [2]int{8, 8}, utilisation, 1, LeastRequests})
-		for _, n := range []int{3, 30} {
-			for _, documents := range [][2]int{{8, 8}, {5, 200}} {
-				fleets = append(fleets,
-					fleet{n, documents, utilisation, 1, Random}, fleet{n, documents, utilisation, 1, RoundRobin},
-					fleet{n, documents, utilisation, 10, Random}, fleet{n, documents, utilisation, 10, LeastRequests},
-					fleet{n, documents, utilisation, 10, RoundRobin})
-			}
-		}
-	}
-	return fleets
-}
-
-// TestFormula compares the formula with simulations of whole fleets.
-func TestFormula(t *testing.T) {
-	all := fleets()
-	if testing.Short() {
-		all = all[:4]
-	}
-	var ratios []float64
-	for _, f := range all {
-		for _, c := range curves() {
-			l := load()
-			l.LeastDocuments, l.MostDocuments, l.Dispersion, l.Routing = f.documents[0], f.documents[1], f.dispersion, f.routing
-			s, err := newSizing(&c, &l)
-			if err != nil {
-				t.Fatal(err)
-			}
-			l.Rate = f.utilisation * float64(f.nodes) * c.TokensPerSecond / s.mean
-			simulation, err := s.simulate(f.nodes, 6000)
-			if err != nil {
-				t.Fatal(err)
-			}
-			formula := s.quantile(f.nodes, 0.01)
-			ratio := simulation.P99.Seconds() / formula
-			ratios = append(ratios, ratio)
-			if ratio > mostBelow || ratio < 1/mostAbove {
-				t.Errorf("%+v, %s: p99 %.1f ms by the formula, %.1f ms simulated", f, c.System, 1e3*formula, 1e3*simulation.P99.Seconds())
-			}
-		}
-	}
-	slices.Sort(ratios)
-	t.Logf("%d fleets: p99 simulated is %.2f to %.2f of the formula's, median %.2f", len(ratios), ratios[0], ratios[len(ratios)-1], ratios[len(ratios)/2])
-}
-
 // A plan holds in the simulation, and one with far fewer nodes does not.
 func TestMake(t *testing.T) {
 	for _, c := range curves() {
 		l := load()
 		l.P99 = 300 * time.Millisecond
-		p, err := Make(t.Context(), c, l, true)
+		p, err := Make(t.Context(), c, l)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,7 +70,7 @@ func TestMakeHolds(t *testing.T) {
 					t.Fatal(err)
 				}
 				l.P99 = duration(slack * c.alone(record.Percentile(s.sizes, 99)))
-				p, err := Make(t.Context(), c, l, true)
+				p, err := Make(t.Context(), c, l)
 				if err != nil || p.Nodes == 0 {
 					t.Fatalf("%+v: %+v, %v", l, p, err)
 				}
@@ -162,12 +93,12 @@ func TestMakeHolds(t *testing.T) {
 
 func TestMakeSpares(t *testing.T) {
 	l := load()
-	without, err := Make(t.Context(), curves()[0], l, false)
+	without, err := Make(t.Context(), curves()[0], l)
 	if err != nil {
 		t.Fatal(err)
 	}
 	l.Survive = 2
-	with, err := Make(t.Context(), curves()[0], l, false)
+	with, err := Make(t.Context(), curves()[0], l)
 	if err != nil || with.Nodes != without.Nodes+2 || with.Utilisation != without.Utilisation {
 		t.Errorf("%d nodes, with two to spare %d (%v)", without.Nodes, with.Nodes, err)
 	}
@@ -177,12 +108,13 @@ func TestMakeSpares(t *testing.T) {
 func TestMakeImpossible(t *testing.T) {
 	l := load()
 	l.P99 = 50 * time.Millisecond
-	p, err := Make(t.Context(), curves()[0], l, true)
+	p, err := Make(t.Context(), curves()[0], l)
 	if err != nil || p.Nodes != 0 || !strings.Contains(p.Reason, "alone") {
 		t.Errorf("%+v, %v", p, err)
 	}
 	l.P99, l.Rate = time.Second, 1e6
-	if p, err = Make(t.Context(), curves()[0], l, true); err != nil || p.Nodes != 0 || !strings.Contains(p.Reason, "10000 nodes") {
+	p, err = Make(t.Context(), curves()[0], l)
+	if err != nil || p.Nodes != 0 || !strings.Contains(p.Reason, "10000 nodes") {
 		t.Errorf("%+v, %v", p, err)
 	}
 }
@@ -208,22 +140,6 @@ func TestValidate(t *testing.T) {
 		if err := l.Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)
 		}
-	}
-}
-
-// Erlang's C, from his tables as printed in Cooper, Introduction to Queueing Theory, 1981: with one server it is the load.
-func TestWaitExceeded(t *testing.T) {
-	for _, c := range []struct {
-		n       int
-		offered float64
-		want    float64
-	}{{1, 0.5, 0.5}, {2, 1, 1. / 3}, {3, 2, 4. / 9}, {5, 5, 1}, {10, 0, 0}} {
-		if got := waitExceeded(c.n, c.offered); math.Abs(got-c.want) > 1e-12 {
-			t.Errorf("C(%d, %v) = %v, want %v", c.n, c.offered, got, c.want)
-		}
-	}
-	if got := waitExceeded(10_000, 9000); got < 0 || got > 1e-10 {
-		t.Errorf("a great fleet at 90 %%: %v", got)
 	}
 }
 

@@ -12,12 +12,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
-	"sync"
 
 	"github.com/metalrank/metalrank/tools/bench/peers/wire"
 	"github.com/metalrank/metalrank/tools/bench/peers/workload"
 	"github.com/metalrank/metalrank/tools/fetched"
+	"github.com/metalrank/metalrank/tools/process"
 )
 
 // Scripts are the Python files of this folder.
@@ -77,11 +76,13 @@ func (k Kit) Prepare(model, requests string, calibration []wire.Request, say fun
 		return artifacts, nil
 	}
 	say()
-	var log Tail
 	command := k.Command("prepare.py", "--model", model, "--workloads", requests, "--artifacts", artifacts)
-	command.Stdout, command.Stderr = &log, &log
-	if err := command.Run(); err != nil {
-		return "", fmt.Errorf("prepare.py: %w; its last words:\n%s", err, &log)
+	p, err := process.Start(command, nil)
+	if err != nil {
+		return "", err
+	}
+	if err := p.Wait(); err != nil {
+		return "", fmt.Errorf("prepare.py: %w", err)
 	}
 	return artifacts, nil
 }
@@ -99,28 +100,4 @@ func Calibration(corpus *workload.Corpus, counter *workload.Counter, seed uint64
 		}
 	}
 	return calibration, nil
-}
-
-// Tail keeps the end of the text written to it.
-type Tail struct {
-	mu   sync.Mutex
-	text []byte // guarded by mu
-}
-
-const tailBytes = 4000
-
-// Write implements io.Writer; it never fails.
-func (t *Tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.text = append(t.text, p...)
-	t.text = t.text[max(0, len(t.text)-tailBytes):]
-	return len(p), nil
-}
-
-// String returns the end of the text written.
-func (t *Tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return strings.TrimSpace(string(t.text))
 }

@@ -1,5 +1,7 @@
 package mlx
 
+import "math"
+
 // LayerWeights are a BERT layer's: matrices [out, in], all in half.
 type LayerWeights struct {
 	Query, Key, Value, Output, Up, Down                         Array
@@ -38,4 +40,49 @@ func (r *Runner) Embed(w EmbeddingWeights, ids, positions, types Array, t, h, vo
 func (r *Runner) Head(x, pooler, poolerBias, classifier, classifierBias Array, batch, length, h int) Array {
 	y := r.linear(matrix{Array: x, ld: length * h}, pooler, poolerBias, batch, h, h)
 	return r.Linear(r.Tanh(y, batch*h), classifier, classifierBias, batch, 1, h)
+}
+
+// Attention is mlx.fast.scaled_dot_product_attention of q, k and v, each [batch, length, heads·d] as the projections leave
+// it, and the copy after it that joins the heads. mask is [batch, length], to be added; nil: none.
+//
+// The fused kernels take heads of 64, 72, 80, 96, 128, 192 or 256 (has_fused_kernel), so heads of 32 fall back to the
+// operations that fast.cpp composes: scale, product, mask, softmax, product. Transposing makes views, no copies.
+func (r *Runner) Attention(q, k, v Array, mask *Array, batch, length, heads, d int) Array {
+	h := heads * d
+	view := []int{length * h, d} // of [batch, heads, length, d], rows h apart
+	q = r.scale(1/math.Sqrt(float64(d)), q, batch*length*h)
+	scores := r.gemm(product{
+		m: length, n: length, k: d, transposed: true, batch: []int{batch, heads},
+		a: matrix{q, h, view}, b: matrix{k, h, view},
+	})
+	if mask != nil {
+		scores = r.addMask(scores, *mask, batch, heads*length, length)
+	}
+	weights := r.softmax(scores, batch*heads*length, length)
+	context := r.gemm(product{
+		m: length, n: d, k: length, batch: []int{batch, heads},
+		a: matrix{weights, length, []int{heads * length * length, length * length}}, b: matrix{v, h, view},
+	})
+	return r.mergeHeads(context, batch, heads, length, d)
+}
+
+// LayerNorm is LayerNorm::eval_gpu for rows of at most 6,656 halves: 8 elements a thread, one threadgroup a row.
+func (r *Runner) LayerNorm(x, weight, bias Array, rows, h int, eps float32) Array {
+	out := r.New(2 * rows * h)
+	r.groups(kernel{
+		name: "layer_normfloat16", includes: []string{"layer_norm.metal"}, // which instantiates it
+	}, [3]int{rows, 1, 1}, [3]int{rowThreads(h, 8), 1, 1},
+		bindArray(0, x), bindArray(1, weight), bindArray(2, bias), bindArray(3, out),
+		bindBytes(4, eps), bindBytes(5, ints(h)), bindBytes(6, ints(1)), bindBytes(7, ints(1)))
+	return out
+}
+
+// softmax is Softmax::eval_gpu with precise sums, as the fallback of attention asks for: 4 elements a thread.
+func (r *Runner) softmax(x Array, rows, axis int) Array {
+	out := r.New(2 * rows * axis)
+	r.groups(kernel{
+		name: "block_softmax_precise_float16", includes: []string{"utils.h", "softmax.h"},
+		template: "softmax_single_row, half, float",
+	}, [3]int{rows, 1, 1}, [3]int{rowThreads(axis, 4), 1, 1}, bindArray(0, x), bindArray(1, out), bindBytes(2, ints(axis)))
+	return out
 }

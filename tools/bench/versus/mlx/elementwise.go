@@ -14,8 +14,8 @@ func (r *Runner) vector(k kernel, n int, arguments ...argument) {
 	r.threads(k, [3]int{threads, 1, 1}, [3]int{min(threads, 1024), 1, 1}, arguments...)
 }
 
-// many is the letter by which MLX marks a kernel that gives each thread more than one element.
-func many(n int) string {
+// elementsSuffix is the letter by which MLX marks a kernel that gives each thread more than one element.
+func elementsSuffix(n int) string {
 	if workPerThread(n) > 1 {
 		return "n"
 	}
@@ -31,9 +31,9 @@ var binaryIncludes = []string{"defines.h", "utils.h", "erf.h", "binary.h"}
 func (r *Runner) Add(a, b Array, n int) Array {
 	out := r.New(2 * n)
 	r.vector(kernel{
-		name: "vv" + many(n) + "_Addfloat16", includes: binaryIncludes, text: functors,
+		name: "vv" + elementsSuffix(n) + "_Addfloat16", includes: binaryIncludes, text: functors,
 		template: fmt.Sprintf("binary_vv, "+halves+", Add, %d", workPerThread(n)),
-	}, n, at(0, a), at(1, b), at(2, out), set(3, ints(n)))
+	}, n, bindArray(0, a), bindArray(1, b), bindArray(2, out), bindBytes(3, ints(n)))
 	return out
 }
 
@@ -41,9 +41,9 @@ func (r *Runner) Add(a, b Array, n int) Array {
 func (r *Runner) scale(scalar float64, b Array, n int) Array {
 	out, a := r.New(2*n), r.Halves([]float64{scalar})
 	r.vector(kernel{
-		name: "sv" + many(n) + "_Multiplyfloat16", includes: binaryIncludes, text: functors,
+		name: "sv" + elementsSuffix(n) + "_Multiplyfloat16", includes: binaryIncludes, text: functors,
 		template: fmt.Sprintf("binary_sv, "+halves+", Multiply, %d", workPerThread(n)),
-	}, n, at(0, a), at(1, b), at(2, out), set(3, ints(n)))
+	}, n, bindArray(0, a), bindArray(1, b), bindArray(2, out), bindBytes(3, ints(n)))
 	return out
 }
 
@@ -53,7 +53,7 @@ func (r *Runner) addMask(scores, mask Array, batch, rows, keys int) Array {
 	out := r.New(2 * batch * rows * keys)
 	grid := [3]int{keys, rows, batch}
 	r.threads(kernel{name: "g3_Addfloat16", includes: binaryIncludes, text: functors, template: "binary_g_nd3, " + halves + ", Add, int"},
-		grid, blockDims(grid), at(0, scores), at(1, mask), at(2, out),
+		grid, blockDims(grid), bindArray(0, scores), bindArray(1, mask), bindArray(2, out),
 		strideBytes(3, rows*keys, keys, 1), strideBytes(4, keys, 0, 1))
 	return out
 }
@@ -62,9 +62,10 @@ func (r *Runner) addMask(scores, mask Array, batch, rows, keys int) Array {
 func (r *Runner) Tanh(x Array, n int) Array {
 	out := r.New(2 * n)
 	r.vector(kernel{
-		name: "v" + many(n) + "_Tanhfloat16float16", includes: []string{"utils.h", "erf.h", "unary.h"}, text: functors,
+		name:     "v" + elementsSuffix(n) + "_Tanhfloat16float16",
+		includes: []string{"utils.h", "erf.h", "unary.h"}, text: functors,
 		template: fmt.Sprintf("unary_v, "+halves+", Tanh, %d", workPerThread(n)),
-	}, n, at(0, x), at(1, out), set(2, ints(n)))
+	}, n, bindArray(0, x), bindArray(1, out), bindBytes(2, ints(n)))
 	return out
 }
 
@@ -91,7 +92,7 @@ func (r *Runner) GELU(x Array, n int) Array {
 `, workPerThread(n))
 	r.vector(kernel{
 		name: "gelu_contiguous", includes: []string{"utils.h", "erf.h"}, text: functors + text,
-	}, n, at(0, x), at(1, out), set(2, ints(n)))
+	}, n, bindArray(0, x), bindArray(1, out), bindBytes(2, ints(n)))
 	return out
 }
 
@@ -102,7 +103,8 @@ func (r *Runner) Gather(table, ids Array, n, vocabulary, h int) Array {
 	r.threads(kernel{
 		name: "gather_frontfloat16_int32_int_2", includes: []string{"utils.h", "indexing/gather_front.h"},
 		template: "gather_front, half, int32_t, int, 2",
-	}, grid, blockDims(grid), at(0, table), at(1, ids), at(2, out), set(3, int64(h)), set(4, ints(vocabulary)))
+	}, grid, blockDims(grid), bindArray(0, table), bindArray(1, ids), bindArray(2, out),
+		bindBytes(3, int64(h)), bindBytes(4, ints(vocabulary)))
 	return out
 }
 
@@ -113,7 +115,7 @@ func (r *Runner) mergeHeads(x Array, batch, heads, length, d int) Array {
 	grid := [3]int{ceilDiv(d, 2), heads, batch * length}
 	r.threads(kernel{
 		name: "gn2_copyfloat16float16", includes: []string{"utils.h", "copy.h"}, template: "copy_g, " + halves + ", 2, int",
-	}, grid, blockDims(grid), at(0, x), at(1, out), shapeBytes(2, batch, length, heads, d),
-		strideBytes(3, heads*length*d, d, length*d, 1), set(5, ints(4)))
+	}, grid, blockDims(grid), bindArray(0, x), bindArray(1, out), shapeBytes(2, batch, length, heads, d),
+		strideBytes(3, heads*length*d, d, length*d, 1), bindBytes(5, ints(4)))
 	return out
 }

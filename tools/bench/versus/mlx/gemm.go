@@ -58,16 +58,16 @@ func (r *Runner) gemm(p product) Array {
 	tilesN, tilesM := ceilDiv(p.n, t.bn), ceilDiv(p.m, t.bm)
 	out := r.New(2 * count * p.m * p.n)
 	arguments := []argument{
-		at(0, p.a.Array), at(1, p.b.Array), at(3, out),
+		bindArray(0, p.a.Array), bindArray(1, p.b.Array), bindArray(3, out),
 		// GEMMParams; no swizzle since the host code sets its log to 0, and four bytes pad the struct to eight.
-		set(4, ints(p.m, p.n, p.k, p.a.ld, p.b.ld, p.n, tilesN, tilesM),
+		bindBytes(4, ints(p.m, p.n, p.k, p.a.ld, p.b.ld, p.n, tilesN, tilesM),
 			[]int64{last(p.a.strides), last(p.b.strides), int64(p.m * p.n)}, ints(0, p.k/t.bk, len(p.batch), 0)),
 	}
 	// GEMMAddMMParams: ldc 0, fdc 1, alpha and beta 1. Without a bias MLX leaves them unset; its kernel reads alpha and beta
 	// all the same and doesn't use them, which the simulator would take for an access to nothing.
-	arguments = append(arguments, set(5, ints(0, 1), int64(0), []float32{1, 1}))
+	arguments = append(arguments, bindBytes(5, ints(0, 1), int64(0), []float32{1, 1}))
 	if p.bias != nil {
-		arguments = append(arguments, at(2, *p.bias))
+		arguments = append(arguments, bindArray(2, *p.bias))
 	}
 	if hasBatch {
 		strides := append(append([]int{}, p.a.strides...), p.b.strides...)
@@ -90,15 +90,17 @@ func (r *Runner) gemmSplitK(p product) Array {
 		template: fmt.Sprintf("gemm_splitk, half, float, %d, %d, %d, %d, %d, false, true, %t, %t",
 			t.bm, t.bn, t.bk, t.wm, t.wn, alignedMN, alignedK),
 	}, [3]int{tilesN, tilesM, parts}, [3]int{32, t.wn, t.wm},
-		at(0, p.a.Array), at(1, p.b.Array), at(2, partial),
-		set(3, ints(p.m, p.n, p.k, p.a.ld, p.b.ld, p.n, tilesN, tilesM, parts, p.m*p.n, partSize, 0, partSize/t.bk)))
+		bindArray(0, p.a.Array), bindArray(1, p.b.Array), bindArray(2, partial),
+		bindBytes(3, ints(p.m, p.n, p.k, p.a.ld, p.b.ld, p.n, tilesN, tilesM, parts, p.m*p.n, partSize, 0, partSize/t.bk)))
 	grid := [3]int{p.n, p.m, 1}
 	r.threads(kernel{
 		name: "steel_gemm_splitk_accum_float16_float32_axbpy", includes: includes,
 		template: "gemm_splitk_accum_axpby, float, half",
 	}, grid, blockDims(grid),
-		at(0, partial), at(1, out), set(2, ints(parts)), set(3, ints(p.m*p.n)), set(4, ints(p.n)),
-		at(5, *p.bias), set(6, ints(0)), set(7, ints(1)), set(8, float32(1)), set(9, float32(1)))
+		bindArray(0, partial), bindArray(1, out), bindBytes(2, ints(parts)),
+		bindBytes(3, ints(p.m*p.n)), bindBytes(4, ints(p.n)),
+		bindArray(5, *p.bias), bindBytes(6, ints(0)), bindBytes(7, ints(1)), bindBytes(8, float32(1)),
+		bindBytes(9, float32(1)))
 	return out
 }
 
@@ -113,10 +115,11 @@ func (r *Runner) gemv(p product) Array {
 		name: "gemv_float16_bm4_bn1_sm1_sn32_tm4_tn4_nc0_axpby1", includes: []string{"gemv.h"},
 		template: "gemv, half, 4, 1, 1, 32, 4, 4, 0, 1",
 	}, [3]int{ceilDiv(p.m, 4*1*4), 1, 1}, [3]int{32, 1, 4},
-		at(0, p.a.Array), at(1, p.b.Array), at(2, *p.bias), at(3, out),
-		set(4, ints(p.k)), set(5, ints(p.m)), set(6, ints(p.a.ld)), set(7, float32(1)), set(8, float32(1)),
-		set(9, ints(1)), shapeBytes(10, 1), strideBytes(11, 0), strideBytes(12, 0), strideBytes(13, 0),
-		set(14, ints(0)))
+		bindArray(0, p.a.Array), bindArray(1, p.b.Array), bindArray(2, *p.bias), bindArray(3, out),
+		bindBytes(4, ints(p.k)), bindBytes(5, ints(p.m)), bindBytes(6, ints(p.a.ld)), bindBytes(7, float32(1)),
+		bindBytes(8, float32(1)),
+		bindBytes(9, ints(1)), shapeBytes(10, 1), strideBytes(11, 0), strideBytes(12, 0), strideBytes(13, 0),
+		bindBytes(14, ints(0)))
 	return out
 }
 
@@ -141,4 +144,35 @@ func last(strides []int) int64 {
 		return 0
 	}
 	return int64(strides[len(strides)-1])
+}
+
+// QuantizedLinear is mlx.nn.QuantizedLinear: quantized_matmul, then the bias added by a kernel of its own. weight has
+// 32/bits values of a row in a word, scales and offsets are halves, one for group values of a row.
+func (r *Runner) QuantizedLinear(x, weight, scales, offsets, bias Array, rows, n, k, group, bits int) Array {
+	// Fewer rows take a vector kernel (get_qmv_batch_limit is at most 33), and few tiles a division of k.
+	if rows < 33 || qmmSplitK(rows, n, k, group) > 1 {
+		r.fail(fmt.Errorf("mlx: no rule for a quantised product of %d×%d×%d", rows, n, k))
+		return Array{}
+	}
+	out := r.New(2 * rows * n)
+	aligned := n%32 == 0
+	r.groups(kernel{
+		name:     fmt.Sprintf("affine_qmm_t_float16_t_gs_%d_b_%d_alN_%t_batch_0", group, bits, aligned),
+		includes: []string{"utils.h", "steel/gemm/gemm.h", "quantized_utils.h", "quantized.h"},
+		template: fmt.Sprintf("affine_qmm_t, half, %d, %d, %t, false", group, bits, aligned),
+	}, [3]int{ceilDiv(n, 32), ceilDiv(rows, 32), 1}, [3]int{32, 2, 2},
+		bindArray(0, weight), bindArray(1, scales), bindArray(2, offsets), bindArray(3, x), bindArray(4, out),
+		bindBytes(5, ints(k)), bindBytes(6, ints(n)), bindBytes(7, ints(rows)))
+	return r.addBias(out, bias, rows, n)
+}
+
+// addBias is x [rows, n] + bias [n], broadcast: two dimensions, one thread an element.
+func (r *Runner) addBias(x, bias Array, rows, n int) Array {
+	out := r.New(2 * rows * n)
+	grid := [3]int{n, rows, 1}
+	r.threads(kernel{
+		name: "g2_Addfloat16", includes: binaryIncludes, text: functors, template: "binary_g_nd2, " + halves + ", Add, int",
+	}, grid, blockDims(grid), bindArray(0, x), bindArray(1, bias), bindArray(2, out),
+		strideBytes(3, n, 1), strideBytes(4, 0, 1))
+	return out
 }

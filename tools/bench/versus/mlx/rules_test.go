@@ -78,7 +78,7 @@ func TestAmended(t *testing.T) {
 
 // TestSet wants arguments laid out as C's structs are: little-endian, one value after another.
 func TestSet(t *testing.T) {
-	got := set(5, ints(1, -1), int64(2), []float32{1})
+	got := bindBytes(5, ints(1, -1), int64(2), []float32{1})
 	want := []byte{1, 0, 0, 0, 255, 255, 255, 255, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 128, 63}
 	if diff := cmp.Diff(want, got.bytes); diff != "" || got.index != 5 {
 		t.Errorf("index %d (-want +got):\n%s", got.index, diff)

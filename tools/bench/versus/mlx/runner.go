@@ -111,10 +111,10 @@ type argument struct {
 	bytes []byte
 }
 
-func at(index int, a Array) argument { return argument{index: index, array: a} }
+func bindArray(index int, a Array) argument { return argument{index: index, array: a} }
 
-// set is set_bytes: values are laid out as C lays out a struct of them when each is aligned already.
-func set(index int, values ...any) argument {
+// bindBytes is set_bytes: values are laid out as C lays out a struct of them when each is aligned already.
+func bindBytes(index int, values ...any) argument {
 	var data []byte
 	for _, v := range values {
 		data, _ = binary.Append(data, binary.LittleEndian, v) // fails for types without a size only

@@ -28,8 +28,8 @@ func (r *tokenRate) add(tokens, bytes int) {
 	}
 }
 
-// expect estimates the tokens that pairs have once they are cut.
-func (e *Engine) expect(pairs []Pair, options *Options) int {
+// estimateTokens returns how many tokens pairs are likely to have once they are cut.
+func (e *Engine) estimateTokens(pairs []Pair, options *Options) int {
 	most := e.config.MaxLength
 	if options.MaxPairTokens != 0 {
 		most = min(most, options.MaxPairTokens)
@@ -42,7 +42,7 @@ func (e *Engine) expect(pairs []Pair, options *Options) int {
 }
 
 func (p *Pair) bytes() int {
-	if p.Alone {
+	if p.NoQuery {
 		return len(p.Document)
 	}
 	return len(p.Query) + len(p.Document)

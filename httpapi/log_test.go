@@ -16,19 +16,19 @@ func TestLineLimit(t *testing.T) {
 	var l lineLimit
 	now := time.Unix(1, 0)
 	passed := 0
-	for range 3 * lineMost {
-		if _, ok := l.pass(now); ok {
+	for range 3 * maxLines {
+		if _, ok := l.allow(now); ok {
 			passed++
 		}
 	}
-	if passed != lineMost {
-		t.Errorf("%d lines passed, want %d", passed, lineMost)
+	if passed != maxLines {
+		t.Errorf("%d lines passed, want %d", passed, maxLines)
 	}
-	if held, ok := l.pass(now.Add(lineInterval)); !ok || held != 2*lineMost {
-		t.Errorf("%d, %t, want %d held, and to pass", held, ok, 2*lineMost)
+	if suppressed, ok := l.allow(now.Add(lineInterval)); !ok || suppressed != 2*maxLines {
+		t.Errorf("%d, %t, want %d held, and to pass", suppressed, ok, 2*maxLines)
 	}
-	if held, ok := l.pass(now.Add(lineInterval)); !ok || held != 0 {
-		t.Errorf("%d, %t, want none held, and to pass", held, ok)
+	if suppressed, ok := l.allow(now.Add(lineInterval)); !ok || suppressed != 0 {
+		t.Errorf("%d, %t, want none held, and to pass", suppressed, ok)
 	}
 }
 
@@ -38,14 +38,14 @@ func TestErrorLines(t *testing.T) {
 	_, address := start(t, &fakeRanker{rerank: func(_ context.Context, q string, _ []string, _ engine.Options) (*engine.Ranking, error) {
 		return nil, errors.New(q + "\nlevel=INFO msg=forged\n" + strings.Repeat("x", 1<<20))
 	}}, Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	for range 2 * lineMost {
+	for range 2 * maxLines {
 		got := send(t, address, http.MethodPost, request(http.MethodPost, "/rerank", `{"query":"a","texts":["b"]}`, typeJSON))
 		checkRefusal(t, got, 500, "Internal")
 	}
-	if lines := strings.Count(log.String(), "\n"); lines != lineMost || strings.Contains(log.String(), "\nlevel=INFO") {
-		t.Errorf("%d lines in the log, want %d, and none forged", lines, lineMost)
+	if lines := strings.Count(log.String(), "\n"); lines != maxLines || strings.Contains(log.String(), "\nlevel=INFO") {
+		t.Errorf("%d lines in the log, want %d, and none forged", lines, maxLines)
 	}
-	if size := len(log.String()); size > lineMost*(maxCauseBytes+1024) {
+	if size := len(log.String()); size > maxLines*(maxCauseBytes+1024) {
 		t.Errorf("the log has %d bytes", size)
 	}
 }

@@ -12,14 +12,14 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// intake is the buffer of a body. It grows with the bytes received, not with the length announced.
-type intake struct {
-	*share
-	body   []byte
-	limit  int
-	whole  int // announced bytes, which the share has already; 0: unknown
-	pooled *[]byte
-	got    atomic.Int64 // len(body), for other goroutines
+// bodyBuffer is the buffer of a body. It grows with the bytes received, not with the length announced.
+type bodyBuffer struct {
+	*reservation
+	body      []byte
+	limit     int
+	announced int // announced bytes, which the reservation has already; 0: unknown
+	pooled    *[]byte
+	received  atomic.Int64 // len(body), for other goroutines
 }
 
 // firstBytes is the initial size of the buffer.
@@ -30,9 +30,9 @@ var firstBuffers = sync.Pool{New: func() any { return new(make([]byte, 0, firstB
 // copies is how often the bytes of a body are in memory while its texts are decoded.
 const copies = 2
 
-// newIntake returns an intake for a body of whole bytes; 0: unknown.
-func newIntake(s *share, limit, whole int) (*intake, *failure) {
-	b := &intake{share: s, limit: limit, whole: whole}
+// newBodyBuffer returns a buffer for a body of whole bytes; 0: unknown.
+func newBodyBuffer(s *reservation, limit, whole int) (*bodyBuffer, *failure) {
+	b := &bodyBuffer{reservation: s, limit: limit, announced: whole}
 	if f := s.take(copies * int64(max(whole, firstBytes))); f != nil {
 		return nil, f
 	}
@@ -45,27 +45,27 @@ func newIntake(s *share, limit, whole int) (*intake, *failure) {
 }
 
 // free returns the buffer to the pool.
-func (b *intake) free() {
+func (b *bodyBuffer) free() {
 	if b.pooled != nil {
 		firstBuffers.Put(b.pooled)
 		b.pooled, b.body = nil, nil
 	}
 }
 
-// shareError is a failure of share.take as an error.
-type shareError struct{ *failure }
+// reservationError is a failure of reservation.take as an error.
+type reservationError struct{ *failure }
 
-func (e shareError) Error() string { return e.message }
+func (e reservationError) Error() string { return e.message }
 
 // room returns space for up to so many more bytes, and for at least one.
-func (b *intake) room(bytes int) ([]byte, error) {
+func (b *bodyBuffer) room(bytes int) ([]byte, error) {
 	free := b.body[len(b.body):cap(b.body)]
 	if len(free) == 0 {
 		size := min(2*cap(b.body), max(b.limit, 1))
-		if b.whole > 0 {
-			size = min(size, b.whole)
+		if b.announced > 0 {
+			size = min(size, b.announced)
 		} else if f := b.take(copies * int64(size-cap(b.body))); f != nil {
-			return nil, shareError{f}
+			return nil, reservationError{f}
 		}
 		larger := append(make([]byte, 0, size), b.body...)
 		b.free()
@@ -76,16 +76,16 @@ func (b *intake) room(bytes int) ([]byte, error) {
 }
 
 // len returns the number of bytes received; other goroutines may call it.
-func (b *intake) len() int { return int(b.got.Load()) }
+func (b *bodyBuffer) len() int { return int(b.received.Load()) }
 
-// took counts bytes that were written into room.
-func (b *intake) took(bytes int) {
+// advance counts bytes that were written into room.
+func (b *bodyBuffer) advance(bytes int) {
 	b.body = b.body[:len(b.body)+bytes]
-	b.got.Add(int64(bytes))
+	b.received.Add(int64(bytes))
 }
 
 // Write implements io.Writer.
-func (b *intake) Write(p []byte) (int, error) {
+func (b *bodyBuffer) Write(p []byte) (int, error) {
 	if len(p) > b.limit-len(b.body) {
 		return 0, errBodyTooLarge
 	}
@@ -95,21 +95,21 @@ func (b *intake) Write(p []byte) (int, error) {
 			return 0, err
 		}
 		n := copy(room, rest)
-		b.took(n)
+		b.advance(n)
 		rest = rest[n:]
 	}
 	return len(p), nil
 }
 
 // readBody reads the body of a request. Its headers have been accepted, and nothing of the body has been read yet.
-func (s *Server) readBody(ctx *fasthttp.RequestCtx, share *share) (*intake, *failure) {
+func (s *Server) readBody(ctx *fasthttp.RequestCtx, memory *reservation) (*bodyBuffer, *failure) {
 	request := &ctx.Request
 	length := request.Header.ContentLength()
 	stream := request.BodyStream()
 	if stream == nil { // there is none, or a test has set it
-		return &intake{share: share, body: request.Body()}, nil
+		return &bodyBuffer{reservation: memory, body: request.Body()}, nil
 	}
-	b, f := newIntake(share, s.config.MaxBodyBytes, max(0, length))
+	b, f := newBodyBuffer(memory, s.config.MaxBodyBytes, max(0, length))
 	if f != nil {
 		f.unread = true
 		return nil, f
@@ -118,19 +118,19 @@ func (s *Server) readBody(ctx *fasthttp.RequestCtx, share *share) (*intake, *fai
 	if length < 0 {
 		whole = s.config.MaxBodyBytes
 	}
-	if large := copies*whole > smallShare; large {
-		share.reading(&reader{time.Now(), whole, b, ctx.Conn()})
-		defer share.reading(nil)
+	if large := copies*whole > smallReservation; large {
+		memory.receiving(&upload{time.Now(), whole, b, ctx.Conn()})
+		defer memory.receiving(nil)
 	}
 	if err := b.readFrom(ctx, stream, length); err != nil {
 		b.free()
-		return nil, s.unreadBody(err, share.wasEvicted(), length)
+		return nil, s.unreadBody(err, memory.wasEvicted(), length)
 	}
 	ctx.SetUserValue(readValue, time.Now())
 	return b, nil
 }
 
-func (b *intake) readFrom(ctx *fasthttp.RequestCtx, stream io.Reader, length int) error {
+func (b *bodyBuffer) readFrom(ctx *fasthttp.RequestCtx, stream io.Reader, length int) error {
 	if length < 0 {
 		conn := framedOf(ctx.Conn())
 		if conn == nil {
@@ -150,7 +150,7 @@ func (b *intake) readFrom(ctx *fasthttp.RequestCtx, stream io.Reader, length int
 			return err
 		}
 		n, err := stream.Read(room)
-		if b.took(n); err != nil && len(b.body) < length {
+		if b.advance(n); err != nil && len(b.body) < length {
 			if errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF
 			}
@@ -165,7 +165,7 @@ func (s *Server) unreadBody(err error, evicted bool, length int) *failure {
 	var (
 		f       *failure
 		timeout net.Error
-		memory  shareError
+		memory  reservationError
 		chunks  chunkError
 	)
 	switch {

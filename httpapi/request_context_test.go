@@ -66,7 +66,7 @@ func TestClientGoneCancels(t *testing.T) {
 			clients[i] = dial(t, address)
 			fmt.Fprint(clients[i], raw)
 		}
-		until(t, name+": not all requests are under way", func() bool { return s.places.taken.Load() == int64(len(clients)) })
+		until(t, name+": not all requests are under way", func() bool { return s.slots.used.Load() == int64(len(clients)) })
 		for _, c := range clients {
 			if err := errors.Join(c.SetLinger(linger), c.Close()); err != nil {
 				t.Error(err)
@@ -94,7 +94,7 @@ func waitFree(t *testing.T, s *Server, what string) {
 	until(t, what+": requests are still under way", func() bool {
 		s.watch.mu.Lock()
 		defer s.watch.mu.Unlock()
-		return s.places.taken.Load() == 0 && len(s.watch.waiters) == 0 && !s.watch.running
+		return s.slots.used.Load() == 0 && len(s.watch.clients) == 0 && !s.watch.running
 	})
 }
 
@@ -127,7 +127,7 @@ func TestWatcher(t *testing.T) {
 	for range 8 {
 		group.Go(func() {
 			for range 200 {
-				one := &waiter{conn: nowhere{}, cancel: func() { t.Error("cancelled") }}
+				one := &watchedClient{conn: nowhere{}, cancel: func() { t.Error("cancelled") }}
 				w.add(one)
 				w.look()
 				w.remove(one)
@@ -136,8 +136,8 @@ func TestWatcher(t *testing.T) {
 		})
 	}
 	group.Wait()
-	if w.look(); len(w.waiters) != 0 {
-		t.Errorf("%d are left", len(w.waiters))
+	if w.look(); len(w.clients) != 0 {
+		t.Errorf("%d are left", len(w.clients))
 	}
 }
 

@@ -41,23 +41,23 @@ func requestTimeout(header *fasthttp.RequestHeader) (time.Duration, *failure) {
 	return shortest, nil
 }
 
-// wait is the context of a request. It ends when the client has gone or the request's time is over.
-type wait struct {
+// requestContext is the context of a request. It ends when the client has gone or the request's time is over.
+type requestContext struct {
 	context.Context
-	waiter
+	watchedClient
 	watch *watcher // nil: the connection is not watched
 }
 
-// newWait begins a wait; the handler must call end before it returns.
+// newRequestContext begins a request's context; the handler must call end before it returns.
 //
 // Its context is not fasthttp's, which ends as soon as Shutdown begins, and not when the client leaves: an accepted
 // request is answered, unless Cancel is called.
-func (s *Server) newWait(ctx *fasthttp.RequestCtx) (*wait, *failure) {
+func (s *Server) newRequestContext(ctx *fasthttp.RequestCtx) (*requestContext, *failure) {
 	timeout, f := requestTimeout(&ctx.Request.Header)
 	if f != nil {
 		return nil, f
 	}
-	w := &wait{}
+	w := &requestContext{}
 	if timeout > 0 {
 		w.Context, w.cancel = context.WithDeadline(s.life, readAt(ctx).Add(timeout))
 	} else {
@@ -65,14 +65,14 @@ func (s *Server) newWait(ctx *fasthttp.RequestCtx) (*wait, *failure) {
 	}
 	if c := ourConn(ctx.Conn()); c != nil && c.raw != nil {
 		w.conn, w.watch = c.raw, &s.watch
-		w.watch.add(&w.waiter)
+		w.watch.add(&w.watchedClient)
 	}
 	return w, nil
 }
 
-func (w *wait) end() {
+func (w *requestContext) end() {
 	if w.watch != nil {
-		w.watch.remove(&w.waiter)
+		w.watch.remove(&w.watchedClient)
 	}
 	w.cancel()
 }
@@ -95,14 +95,14 @@ func ourConn(c net.Conn) *conn {
 // connections meanwhile, so nothing else would notice. It has one goroutine, while there is any such request.
 type watcher struct {
 	mu      sync.Mutex
-	waiters []*waiter // guarded by mu
-	running bool      // guarded by mu
+	clients []*watchedClient // guarded by mu
+	running bool             // guarded by mu
 }
 
-type waiter struct {
+type watchedClient struct {
 	conn   syscall.RawConn
 	cancel context.CancelFunc
-	place  int  // in waiters, or gone; guarded by the watcher's mu
+	index  int  // in clients, or gone; guarded by the watcher's mu
 	old    bool // was there at the last look; guarded by the watcher's mu
 }
 
@@ -113,34 +113,34 @@ const (
 	gone          = -1
 )
 
-func (w *watcher) add(one *waiter) {
+func (w *watcher) add(one *watchedClient) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	one.place = len(w.waiters)
-	w.waiters = append(w.waiters, one)
+	one.index = len(w.clients)
+	w.clients = append(w.clients, one)
 	if !w.running {
 		w.running = true
 		go w.run()
 	}
 }
 
-func (w *watcher) remove(one *waiter) {
+func (w *watcher) remove(one *watchedClient) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.drop(one)
 }
 
 // drop removes one. The caller holds mu.
-func (w *watcher) drop(one *waiter) {
-	if one.place == gone {
+func (w *watcher) drop(one *watchedClient) {
+	if one.index == gone {
 		return
 	}
-	last := len(w.waiters) - 1
-	w.waiters[one.place] = w.waiters[last]
-	w.waiters[one.place].place = one.place
-	w.waiters[last] = nil
-	w.waiters = w.waiters[:last]
-	one.place = gone
+	last := len(w.clients) - 1
+	w.clients[one.index] = w.clients[last]
+	w.clients[one.index].index = one.index
+	w.clients[last] = nil
+	w.clients = w.clients[:last]
+	one.index = gone
 }
 
 func (w *watcher) run() {
@@ -157,7 +157,7 @@ func (w *watcher) run() {
 func (w *watcher) look() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, one := range slices.Backward(w.waiters) { // drop fills the place with a waiter already seen
+	for _, one := range slices.Backward(w.clients) { // drop fills the place with a client already seen
 		if !one.old {
 			one.old = true
 			continue
@@ -167,6 +167,6 @@ func (w *watcher) look() bool {
 			one.cancel()
 		}
 	}
-	w.running = len(w.waiters) > 0
+	w.running = len(w.clients) > 0
 	return w.running
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Sentence has the settings for the texts of a pair in the files that sentence-transformers' CrossEncoder saves beside
+// PairSettings has the settings for the texts of a pair in the files that sentence-transformers' CrossEncoder saves beside
 // config.json. The zero value changes nothing. docs/checkpoint-fields.md has all fields of those files.
-type Sentence struct {
+type PairSettings struct {
 	Prompt string // comes before the query, or before a text alone
 	// PlainText says that texts go to the tokenizer as they are, even if it has a chat template.
 	PlainText bool
@@ -42,19 +42,19 @@ var transformerFiles = []string{
 	"sentence_xlnet_config.json",
 }
 
-// Sentence returns the settings of sentence-transformers' files.
-func (c *Checkpoint) Sentence() Sentence {
-	s := c.sentence
+// PairSettings returns the settings of sentence-transformers' files.
+func (c *Checkpoint) PairSettings() PairSettings {
+	s := c.pairSettings
 	s.Tokenizer = maps.Clone(s.Tokenizer)
 	return s
 }
 
-// readSentence reads sentence-transformers' files as CrossEncoder does (base/model.py and base/modules/transformer.py in
-// 6.2.0). Without modules.json, and in the folder of an embedding model, CrossEncoder reads none of them; the activation
-// is read here all the same, since folders without modules.json have it from earlier versions of "metalrank pull".
-// CrossEncoder takes a folder without model_type for an embedding model's; here it may be a cross-encoder's, if its
-// Transformer is for classification.
-func (c *Checkpoint) readSentence() error {
+// readPairSettings reads sentence-transformers' files as CrossEncoder does (base/model.py and
+// base/modules/transformer.py in 6.2.0). Without modules.json, and in the folder of an embedding model, CrossEncoder
+// reads none of them; the activation is read here all the same, since folders without modules.json have it from earlier
+// versions of "metalrank pull". CrossEncoder takes a folder without model_type for an embedding model's; here it may be
+// a cross-encoder's, if its Transformer is for classification.
+func (c *Checkpoint) readPairSettings() error {
 	config, err := c.optionalFields(sentenceFile)
 	if err != nil {
 		return err
@@ -79,9 +79,9 @@ func (c *Checkpoint) readSentence() error {
 	if !crossEncoder && f.text("transformer_task", "") != classification {
 		return f.err
 	}
-	c.sentence.PlainText = true
-	c.sentence.Prompt = config.prompt()
-	if f.transformer(&c.sentence); config.err != nil {
+	c.pairSettings.PlainText = true
+	c.pairSettings.Prompt = config.prompt()
+	if f.transformer(&c.pairSettings); config.err != nil {
 		return config.err
 	}
 	return f.err
@@ -172,7 +172,7 @@ var hubArguments = []string{
 }
 
 // transformer reads the file of the Transformer module.
-func (f *fields) transformer(s *Sentence) {
+func (f *fields) transformer(s *PairSettings) {
 	f.only("transformer_task", classification)
 	f.only("module_output_name", "scores")
 	if name := f.text("tokenizer_name_or_path", ""); name != "" && f.err == nil {
