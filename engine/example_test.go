@@ -3,7 +3,6 @@ package engine_test
 import (
 	"context"
 	"fmt"
-	"log"
 
 	"github.com/metalrank/metalrank/engine"
 	"github.com/metalrank/metalrank/weights/builtin"
@@ -13,7 +12,8 @@ import (
 func ExampleOpen() {
 	e, err := engine.Open(context.Background(), engine.Config{Embedded: builtin.Open, Backend: engine.BackendCPU})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	defer e.Close()
 	fmt.Println(e.Info().Model)
@@ -24,7 +24,8 @@ func ExampleEngine_Rerank() {
 	ctx := context.Background()
 	e, err := engine.Open(ctx, engine.Config{Embedded: builtin.Open, Backend: engine.BackendCPU})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	defer e.Close()
 	documents := []string{
@@ -34,7 +35,8 @@ func ExampleEngine_Rerank() {
 	}
 	ranking, err := e.Rerank(ctx, "how do I remove limescale from a kettle?", documents, engine.Options{})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	for _, r := range ranking.Results {
 		fmt.Printf("%.2f %s\n", r.Score, documents[r.Index])
@@ -49,7 +51,8 @@ func ExampleEngine_Score() {
 	ctx := context.Background()
 	e, err := engine.Open(ctx, engine.Config{Embedded: builtin.Open, Backend: engine.BackendCPU})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	defer e.Close()
 	scores, err := e.Score(ctx, []engine.Pair{
@@ -57,7 +60,8 @@ func ExampleEngine_Score() {
 		{Query: "opening hours", Document: "The shop sells shoes."},
 	}, engine.Options{})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	fmt.Println(scores.Row(0)[0] > scores.Row(1)[0])
 	// Output: true
@@ -73,11 +77,13 @@ func ExampleNewPool() {
 		Weight: 2,
 	})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	ranking, err := model.Rerank(ctx, "opening hours", []string{"The shop sells shoes.", "Open from nine to six."}, engine.Options{})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	fmt.Println(model.Name(), ranking.Results[0].Index)
 	// Output: small 1
@@ -87,7 +93,8 @@ func ExampleNewPool() {
 func ExampleConfig_model() {
 	e, err := engine.Open(context.Background(), engine.Config{Model: "testdata/families/roberta", Backend: engine.BackendCPU})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	defer e.Close()
 	fmt.Println(e.Info().Labels)
