@@ -111,7 +111,7 @@ build() {
     local version
     set_up
     version=$(git describe --tags --always --dirty 2>/dev/null || echo unknown)
-    [ -x bin/metalrank ] || say 'compiling: up to a minute the first time, two with metalrank-bulk and its server'
+    [ -x bin/metalrank ] || say 'compiling: about three minutes on two cores the first time'
     # The version is stamped here and go's own stamping is off: it fails in a checkout that belongs to someone else.
     go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$version" -o bin/ ./cmd/metalrank "$@"
 }
