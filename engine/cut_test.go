@@ -294,9 +294,14 @@ func TestLongStretches(t *testing.T) {
 			continue
 		}
 		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
 			one := f.open(t)
 			r := rand.New(rand.NewPCG(5, 6))
-			for range 12 {
+			texts := 12
+			if testing.Short() {
+				texts = 3
+			}
+			for range texts {
 				var text strings.Builder
 				script := scripts[r.IntN(5)]
 				period := 1 + r.IntN(30)
@@ -358,22 +363,25 @@ func TestRowsInWindows(t *testing.T) {
 		if f.kind != cutClasses {
 			continue
 		}
-		one := f.open(t)
-		r := rand.New(rand.NewPCG(13, 14))
-		for _, part := range []string{"-", "\n", "'", "''s", "=-", "x", "the", "東", "é", "\u00ad", "'l"} {
-			for _, end := range []string{"", "s", "'s", " a", "'ll", "!"} {
-				text := "a" + strings.Repeat(part, (20<<10+r.IntN(20<<10))/len(part)) + end
-				ids, whole, err := one.encode(t.Context(), &caller{}, text, all, front)
-				if want := appendIDs(nil, one.whole(text)); err != nil || !whole || !slices.Equal(ids, want) {
-					t.Errorf("%s: %d bytes of %q and %q: %d ids, whole %t, want the %d of the whole: %v",
-						f.name, len(text), part, end, len(ids), whole, len(want), err)
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			one := f.open(t)
+			r := rand.New(rand.NewPCG(13, 14))
+			for _, part := range []string{"-", "\n", "'", "''s", "=-", "x", "the", "東", "é", "\u00ad", "'l"} {
+				for _, end := range []string{"", "s", "'s", " a", "'ll", "!"} {
+					text := "a" + strings.Repeat(part, (20<<10+r.IntN(20<<10))/len(part)) + end
+					ids, whole, err := one.encode(t.Context(), &caller{}, text, all, front)
+					if want := appendIDs(nil, one.whole(text)); err != nil || !whole || !slices.Equal(ids, want) {
+						t.Errorf("%d bytes of %q and %q: %d ids, whole %t, want the %d of the whole: %v",
+							len(text), part, end, len(ids), whole, len(want), err)
+					}
 				}
 			}
-		}
-		long := strings.Repeat("'", 2*maxUncutBytes)
-		if _, _, err := one.encode(t.Context(), &caller{}, long, all, front); err != nil {
-			t.Errorf("%s: a row of quotes: %v", f.name, err)
-		}
+			long := strings.Repeat("'", 2*maxUncutBytes)
+			if _, _, err := one.encode(t.Context(), &caller{}, long, all, front); err != nil {
+				t.Errorf("a row of quotes: %v", err)
+			}
+		})
 	}
 }
 
@@ -406,6 +414,7 @@ func awkwardText(r *rand.Rand, n int) string {
 func TestNormalForm(t *testing.T) {
 	for _, f := range cutFamilies {
 		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
 			one := f.open(t)
 			if one.long == nil {
 				t.Skip("not for this tokenizer")

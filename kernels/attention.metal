@@ -66,20 +66,20 @@ struct Rows {
         Lane lane
     ) {
         simdgroup_float8x8 scores[queryBlocks][keyBlocks];
-        for (uint j = 0; j < keyBlocks; j++) {
-            for (uint i = 0; i < queryBlocks; i++) {
+        UNROLL for (uint j = 0; j < keyBlocks; j++) {
+            UNROLL for (uint i = 0; i < queryBlocks; i++) {
                 scores[i][j] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
             }
             if (side * j >= keys) {
                 continue;
             }
-            for (uint c = 0; c < C; c++) {
+            UNROLL for (uint c = 0; c < C; c++) {
                 const uint at = (side * j + lane.column) * tileStride + 32 * c + 4 * lane.row;
                 const vec<T, 4> left = *(threadgroup const vec<T, 4>*)(keyTile + at);
                 const vec<T, 4> right = *(threadgroup const vec<T, 4>*)(keyTile + at + tileStride);
-                for (uint i = 0; i < queryBlocks; i++) {
+                UNROLL for (uint i = 0; i < queryBlocks; i++) {
                     if (i < blocks) {
-                        for (uint s = 0; s < 4; s++) {
+                        UNROLL for (uint s = 0; s < 4; s++) {
                             const vec<T, 2> query = vec<T, 2>(q.run[i][c][0][s], q.run[i][c][1][s]);
                             multiplyAdd<T>(scores[i][j], query, vec<T, 2>(left[s], right[s]));
                         }
@@ -87,23 +87,23 @@ struct Rows {
                 }
             }
         }
-        for (uint i = 0; i < queryBlocks; i++) {
-            soften(scores[i], i, keys, scale, lane);
+        UNROLL for (uint i = 0; i < queryBlocks; i++) {
+            updateSoftmax(scores[i], i, keys, scale, lane);
         }
-        for (uint j = 0; j < keyBlocks; j++) {
+        UNROLL for (uint j = 0; j < keyBlocks; j++) {
             if (side * j >= keys) {
                 continue;
             }
-            for (uint c = 0; c < C; c++) {
+            UNROLL for (uint c = 0; c < C; c++) {
                 const uint at = (side * j + lane.row) * tileStride + 32 * c + 4 * lane.column;
                 const vec<T, 4> left = *(threadgroup const vec<T, 4>*)(valueTile + at);
                 const vec<T, 4> right = *(threadgroup const vec<T, 4>*)(valueTile + at + 4);
-                for (uint i = 0; i < queryBlocks; i++) {
+                UNROLL for (uint i = 0; i < queryBlocks; i++) {
                     if (i < blocks) {
                         const float2 p = float2(
                             scores[i][j].thread_elements()[0], scores[i][j].thread_elements()[1]
                         );
-                        for (uint s = 0; s < 4; s++) {
+                        UNROLL for (uint s = 0; s < 4; s++) {
                             multiplyAdd<T>(
                                 out[i][c][s], vec<T, 2>(p), vec<T, 2>(left[s], right[s])
                             );
@@ -114,8 +114,8 @@ struct Rows {
         }
     }
 
-    // soften replaces the scores of eight queries by 2^(score - most), and rescales the sums so far.
-    void soften(
+    // updateSoftmax replaces the scores of eight queries by 2^(score - most), and rescales the sums so far.
+    void updateSoftmax(
         thread simdgroup_float8x8 (&scores)[keyBlocks],
         uint i,
         uint keys,
@@ -124,8 +124,8 @@ struct Rows {
     ) {
         float top = most[i];
         float sum = 0.0f;
-        for (uint j = 0; j < keyBlocks; j++) {
-            for (uint e = 0; e < 2; e++) {
+        UNROLL for (uint j = 0; j < keyBlocks; j++) {
+            UNROLL for (uint e = 0; e < 2; e++) {
                 const bool inside = side * j + lane.column + e < keys;
                 const float product = scores[j].thread_elements()[e];
                 const float score = inside ? product * scale : -INFINITY;
@@ -137,8 +137,8 @@ struct Rows {
         }
         top = maxRow(top); // finite: the first key is always there
         const float rescale = exp2(most[i] - top);
-        for (uint j = 0; j < keyBlocks; j++) {
-            for (uint e = 0; e < 2; e++) {
+        UNROLL for (uint j = 0; j < keyBlocks; j++) {
+            UNROLL for (uint e = 0; e < 2; e++) {
                 const float p = exp2(scores[j].thread_elements()[e] - top);
                 scores[j].thread_elements()[e] = p;
                 sum += p;
@@ -146,8 +146,8 @@ struct Rows {
         }
         most[i] = top;
         total[i] = total[i] * rescale + sum;
-        for (uint c = 0; c < C; c++) {
-            for (uint s = 0; s < 4; s++) {
+        UNROLL for (uint c = 0; c < C; c++) {
+            UNROLL for (uint s = 0; s < 4; s++) {
                 out[i][c][s].thread_elements()[0] *= rescale;
                 out[i][c][s].thread_elements()[1] *= rescale;
             }
@@ -179,18 +179,18 @@ kernel void attention(
     Rows<T, C> rows;
     rows.blocks =
         item.queries > first ? min((item.queries - first + side - 1) / side, queryBlocks) : 0;
-    for (uint i = 0; i < queryBlocks; i++) {
+    UNROLL for (uint i = 0; i < queryBlocks; i++) {
         rows.most[i] = -INFINITY;
         rows.total[i] = 0.0f;
         const uint row = item.query + min(first + side * i + lane.row, item.queries - 1);
-        for (uint c = 0; c < C; c++) {
-            for (uint e = 0; e < 2; e++) {
+        UNROLL for (uint c = 0; c < C; c++) {
+            UNROLL for (uint e = 0; e < 2; e++) {
                 const uint d = 32 * c + 4 * (lane.column + e);
                 device const T* from = q + ulong(row) * args.queryStride + column + d;
                 const bool inside = i < rows.blocks && d < headSize;
                 rows.q.run[i][c][e] = inside ? *(device const vec<T, 4>*)from : vec<T, 4>(T(0));
             }
-            for (uint s = 0; s < 4; s++) {
+            UNROLL for (uint s = 0; s < 4; s++) {
                 rows.out[i][c][s] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
             }
         }
@@ -214,17 +214,17 @@ kernel void attention(
         threadgroup_barrier(mem_flags::mem_threadgroup);
     }
 
-    for (uint i = 0; i < queryBlocks; i++) {
+    UNROLL for (uint i = 0; i < queryBlocks; i++) {
         const uint row = first + side * i + lane.row;
         if (i >= rows.blocks) {
             break;
         }
         const float inverse = 1.0f / sumRow(rows.total[i]);
-        for (uint c = 0; c < C; c++) {
-            for (uint e = 0; e < 2; e++) {
+        UNROLL for (uint c = 0; c < C; c++) {
+            UNROLL for (uint e = 0; e < 2; e++) {
                 const uint d = 32 * c + 4 * (lane.column + e);
                 float4 value;
-                for (uint s = 0; s < 4; s++) {
+                UNROLL for (uint s = 0; s < 4; s++) {
                     value[s] = rows.out[i][c][s].thread_elements()[e] * inverse;
                 }
                 if (row < item.queries && d < headSize) {

@@ -58,9 +58,9 @@ static inline void linear(
     Tile<T, MF, NF> tile;
     const GatheredRows<T> from = {a, gatherA ? rows : nullptr, args.K, args.M, place.row0};
     tile.multiply(from, w, args.K, tiles, place.index, simdWidth * simdgroups, place.lane);
-    for (uint i = 0; i < MF; i++) {
+    UNROLL for (uint i = 0; i < MF; i++) {
         const uint m = place.row0 + side * i + place.lane.row;
-        for (uint j = 0; j < NF; j++) {
+        UNROLL for (uint j = 0; j < NF; j++) {
             const uint n = place.column0 + side * j + place.lane.column;
             if (m < args.M && n < args.N) {
                 const float2 sums = float2(

@@ -24,8 +24,8 @@ static inline void linearNorm(
     tile.multiply(from, w, args.K, tiles, place.index, simdWidth * simdgroups, place.lane);
 
     const uint blocks = args.N > place.column0 ? min((args.N - place.column0) / side, uint(NF)) : 0;
-    for (uint i = 0; i < MF; i++) {
-        for (uint j = 0; j < NF; j++) {
+    UNROLL for (uint i = 0; i < MF; i++) {
+        UNROLL for (uint j = 0; j < NF; j++) {
             if (j < blocks) {
                 const float2 sums = float2(
                     tile.sums[i][j].thread_elements()[0], tile.sums[i][j].thread_elements()[1]
@@ -44,9 +44,9 @@ static inline void linearNorm(
 
     device const float* gamma = vectors + args.N;
     device const float* beta = gamma + args.N;
-    for (uint i = 0; i < MF; i++) {
+    UNROLL for (uint i = 0; i < MF; i++) {
         const uint m = place.row0 + side * i + place.lane.row;
-        for (uint j = 0; j < NF; j++) {
+        UNROLL for (uint j = 0; j < NF; j++) {
             const uint n = place.column0 + side * j + place.lane.column;
             if (m < args.M && j < blocks) {
                 const float2 x = float2(

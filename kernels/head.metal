@@ -41,7 +41,7 @@ kernel void head(
     tile.multiply(from, weights, H, tiles, index, simdWidth * simdgroups, lane);
 
     const uint blocks = H > column0 ? min((H - column0) / side, uint(NF)) : 0;
-    for (uint j = 0; j < NF; j++) {
+    UNROLL for (uint j = 0; j < NF; j++) {
         if (j < blocks) {
             const uint n = column0 + side * j + lane.column;
             thread simdgroup_float8x8& pooled = tile.sums[0][j];
@@ -54,7 +54,7 @@ kernel void head(
     const RowSums<1> sums = {partial, simdgroups, simdgroup, lane};
     for (uint c = 0; c < args.labels; c++) {
         float sum = 0.0f;
-        for (uint j = 0; j < NF; j++) {
+        UNROLL for (uint j = 0; j < NF; j++) {
             if (j < blocks) {
                 device const float* row = v + ulong(c) * H + column0 + side * j + lane.column;
                 sum += tile.sums[0][j].thread_elements()[0] * row[0] +

@@ -42,9 +42,9 @@ static inline void normalize(
     RowSums<MF> first,
     RowSums<MF> second
 ) {
-    for (uint i = 0; i < MF; i++) {
+    UNROLL for (uint i = 0; i < MF; i++) {
         float sum = 0.0f;
-        for (uint j = 0; j < NF; j++) {
+        UNROLL for (uint j = 0; j < NF; j++) {
             if (j < blocks) {
                 sum += tile.sums[i][j].thread_elements()[0] + tile.sums[i][j].thread_elements()[1];
             }
@@ -53,10 +53,10 @@ static inline void normalize(
     }
     // All partial sums are stored before they are added up.
     threadgroup_barrier(mem_flags::mem_threadgroup);
-    for (uint i = 0; i < MF; i++) {
+    UNROLL for (uint i = 0; i < MF; i++) {
         const float mean = first.get(i) / float(N);
         float squares = 0.0f;
-        for (uint j = 0; j < NF; j++) {
+        UNROLL for (uint j = 0; j < NF; j++) {
             if (j < blocks) {
                 const float2 centred =
                     float2(
@@ -72,11 +72,11 @@ static inline void normalize(
     }
     // The same for the squares. They have room of their own, so that they need not wait for reads of the first.
     threadgroup_barrier(mem_flags::mem_threadgroup);
-    for (uint i = 0; i < MF; i++) {
+    UNROLL for (uint i = 0; i < MF; i++) {
         const float variance = second.get(i) / float(N);
         // NaN where the variance has overflowed: its inverse root alone, 0, would give beta.
         const float inverse = rsqrt(variance + epsilon) + 0.0f * variance;
-        for (uint j = 0; j < NF; j++) {
+        UNROLL for (uint j = 0; j < NF; j++) {
             tile.sums[i][j].thread_elements()[0] *= inverse;
             tile.sums[i][j].thread_elements()[1] *= inverse;
         }

@@ -10,6 +10,9 @@
 #include <metal_simdgroup_matrix>
 using namespace metal;
 
+// UNROLL makes straight code of the loop behind it. An array that a loop indexes is in memory, and not in registers.
+#define UNROLL _Pragma("clang loop unroll(full)")
+
 constant constexpr uint simdWidth = 32;
 constant constexpr uint side = 8; // rows, and columns, of a simdgroup_matrix
 

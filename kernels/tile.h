@@ -25,8 +25,8 @@ struct Tile {
     simdgroup_float8x8 sums[MF][NF];
 
     Tile() {
-        for (uint i = 0; i < MF; i++) {
-            for (uint j = 0; j < NF; j++) {
+        UNROLL for (uint i = 0; i < MF; i++) {
+            UNROLL for (uint j = 0; j < NF; j++) {
                 sums[i][j] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
             }
         }
@@ -42,7 +42,7 @@ struct Tile {
         uint threads,
         thread vec<T, 4> (&flight)[maxInFlight]
     ) const {
-        for (uint p = 0; p < maxInFlight; p++) {
+        UNROLL for (uint p = 0; p < maxInFlight; p++) {
             const uint run = index + p * threads;
             if (run < runs) {
                 const uint k = k0 + 4 * (run % (depth / 4));
@@ -58,7 +58,7 @@ struct Tile {
         uint threads,
         thread const vec<T, 4> (&flight)[maxInFlight]
     ) const {
-        for (uint p = 0; p < maxInFlight; p++) {
+        UNROLL for (uint p = 0; p < maxInFlight; p++) {
             const uint run = index + p * threads;
             if (run < runs) {
                 const uint at = run / (depth / 4) * tileStride + 4 * (run % (depth / 4));
@@ -69,12 +69,12 @@ struct Tile {
 
     // step adds the products of 32 neighbours of k.
     void step(threadgroup const T* tile, Lane lane, thread const vec<T, 4> (&part)[NF][2]) {
-        for (uint i = 0; i < MF; i++) {
+        UNROLL for (uint i = 0; i < MF; i++) {
             const uint at = (side * i + lane.row) * tileStride + 4 * lane.column;
             const vec<T, 4> left = *(threadgroup const vec<T, 4>*)(tile + at);
             const vec<T, 4> right = *(threadgroup const vec<T, 4>*)(tile + at + 4);
-            for (uint s = 0; s < 4; s++) {
-                for (uint j = 0; j < NF; j++) {
+            UNROLL for (uint s = 0; s < 4; s++) {
+                UNROLL for (uint j = 0; j < NF; j++) {
                     multiplyAdd<T>(
                         sums[i][j], vec<T, 2>(left[s], right[s]),
                         vec<T, 2>(part[j][0][s], part[j][1][s])

@@ -22,8 +22,8 @@ struct DenseWeights {
 
     DenseWeights(device const T* w, uint N, uint K_, uint column0, Lane lane)
         : K(K_), k(4 * lane.row) {
-        for (uint j = 0; j < NF; j++) {
-            for (uint e = 0; e < 2; e++) {
+        UNROLL for (uint j = 0; j < NF; j++) {
+            UNROLL for (uint e = 0; e < 2; e++) {
                 // Columns behind the last read it again: their results are never stored.
                 const uint n = min(column0 + side * j + lane.column + e, N - 1);
                 rows[j][e] = w + ulong(n) * K + k;
@@ -34,8 +34,8 @@ struct DenseWeights {
     // load reads a step's part, and zeros behind K.
     void load(uint k0, thread vec<T, 4> (&part)[NF][2]) {
         const bool inside = k0 + k < K;
-        for (uint j = 0; j < NF; j++) {
-            for (uint e = 0; e < 2; e++) {
+        UNROLL for (uint j = 0; j < NF; j++) {
+            UNROLL for (uint e = 0; e < 2; e++) {
                 part[j][e] = inside ? *(device const vec<T, 4>*)(rows[j][e] + k0) : vec<T, 4>(T(0));
             }
         }
@@ -78,7 +78,7 @@ struct QuantWeights {
 
     void load(uint k0, thread vec<T, 4> (&part)[NF][2]) {
         if (k0 % groupSize == 0) {
-            for (uint slot = 0; slot < slots; slot++) {
+            UNROLL for (uint slot = 0; slot < slots; slot++) {
                 const uint at =
                     column(min(side * slot + lane.row, uint(2 * NF - 1))) * (K / groupSize) +
                     k0 / groupSize;
@@ -86,7 +86,7 @@ struct QuantWeights {
             }
         }
         const uint k = k0 + 4 * lane.row;
-        for (uint r = 0; r < 2 * NF; r++) {
+        UNROLL for (uint r = 0; r < 2 * NF; r++) {
             const float2 group = float2(simd_shuffle(groups[r / side], ushort(lane.at(r % side))));
             float4 w = float4(0.0f);
             if (k < K) {

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -236,6 +237,10 @@ func (b *builder) compileChecked(text, path string) error {
 	return nil
 }
 
+// unroll finds the pragmas that keep a GPU's arrays in registers. Here they would only make compiling and running slower: a
+// matrix product is a hundred instructions, and arrays on the stack are as fast.
+var unroll = regexp.MustCompile(`(?m)^[ \t]*#pragma clang loop unroll\(full\)[ \t]*$`)
+
 // translate turns Metal into C++ for the shim.
 func (b *builder) translate(source metal.Source) (string, *description, error) {
 	name := source.Name
@@ -248,7 +253,7 @@ func (b *builder) translate(source metal.Source) (string, *description, error) {
 	if err != nil {
 		return "", nil, compileError(err.Error(), b.sources)
 	}
-	file, err := msl.Parse(text)
+	file, err := msl.Parse(unroll.ReplaceAllString(text, ""))
 	if err != nil {
 		return "", nil, asCompileError(err)
 	}

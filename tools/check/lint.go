@@ -85,6 +85,10 @@ func (c *checker) metallint(out io.Writer) error {
 	return c.command(out, nil, "go", "run", "./tools/check/metallint", "-house", "metal/metaltest/kernels", "kernels", "tools/kprof/peaks")
 }
 
+func (c *checker) registers(out io.Writer) error {
+	return c.command(out, nil, "go", "run", "./tools/check/registers")
+}
+
 // lint builds the pinned golangci-lint first, once: about five minutes on two cores.
 func (c *checker) lint(out io.Writer) error {
 	tools, err := fetched.Tools()

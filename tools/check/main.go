@@ -31,6 +31,7 @@ var steps = []step{
 	{"darwin", (*checker).darwin},
 	{"darwin-link", (*checker).darwinLink},
 	{"metallint", (*checker).metallint},
+	{"registers", (*checker).registers},
 	{"lint", (*checker).lint},
 	{"clang-format", (*checker).clangFormat},
 	{"shell", (*checker).shell},

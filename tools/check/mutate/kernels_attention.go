@@ -3,9 +3,9 @@ package main
 // attentionMutants spoil attention.metal.
 var attentionMutants = []mutant{
 	{"attention.metal", "keys read before they are there", barrier + "\n        for (uint sub", "for (uint sub"},
-	{"attention.metal", "keys overwritten before they are read", barrier + "\n    }\n\n    for", "}\n\n    for"},
+	{"attention.metal", "keys overwritten before they are read", barrier + "\n    }\n\n    UNROLL for", "}\n\n    UNROLL for"},
 	{"attention.metal", "first barrier of a SIMD-group only", barrier + "\n        for (uint sub", "simdgroup_barrier(mem_flags::mem_threadgroup);\n        for (uint sub"},
-	{"attention.metal", "second barrier for device memory only", barrier + "\n    }\n\n    for", "threadgroup_barrier(mem_flags::mem_device);\n    }\n\n    for"},
+	{"attention.metal", "second barrier for device memory only", barrier + "\n    }\n\n    UNROLL for", "threadgroup_barrier(mem_flags::mem_device);\n    }\n\n    UNROLL for"},
 	{"attention.metal", "SIMD-groups without queries leave", "    for (uint key0 = 0;", "    if (rows.blocks == 0) {\n        return;\n    }\n    for (uint key0 = 0;"},
 	{"attention.metal", "barrier that not all reach", barrier + "\n        for (uint sub", "if (rows.blocks > 0) " + barrier + "\n        for (uint sub"},
 	{"attention.metal", "end of the keys not tested", "inside = row < rows && d < headSize", "inside = d < headSize"},

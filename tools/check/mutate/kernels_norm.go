@@ -2,11 +2,11 @@ package main
 
 // rownormMutants spoil rownorm.h.
 var rownormMutants = []mutant{
-	{"rownorm.h", "sums read before they are there", barrier + "\n    for (uint i = 0; i < MF; i++) {\n        const float mean", "for (uint i = 0; i < MF; i++) {\n        const float mean"},
-	{"rownorm.h", "squares read before they are there", barrier + "\n    for (uint i = 0; i < MF; i++) {\n        const float variance", "for (uint i = 0; i < MF; i++) {\n        const float variance"},
-	{"rownorm.h", "barrier of a SIMD-group only", barrier + "\n    for (uint i = 0; i < MF; i++) {\n        const float variance", "simdgroup_barrier(mem_flags::mem_threadgroup);\n    for (uint i = 0; i < MF; i++) {\n        const float variance"},
-	{"rownorm.h", "barrier for no memory", barrier + "\n    for (uint i = 0; i < MF; i++) {\n        const float mean", "threadgroup_barrier(mem_flags::mem_none);\n    for (uint i = 0; i < MF; i++) {\n        const float mean"},
-	{"rownorm.h", "barrier that not all reach", barrier + "\n    for (uint i = 0; i < MF; i++) {\n        const float mean", "if (blocks > 0 && first.lane.index > 0) " + barrier + "\n    for (uint i = 0; i < MF; i++) {\n        const float mean"},
+	{"rownorm.h", "sums read before they are there", barrier + "\n    UNROLL for (uint i = 0; i < MF; i++) {\n        const float mean", "for (uint i = 0; i < MF; i++) {\n        const float mean"},
+	{"rownorm.h", "squares read before they are there", barrier + "\n    UNROLL for (uint i = 0; i < MF; i++) {\n        const float variance", "for (uint i = 0; i < MF; i++) {\n        const float variance"},
+	{"rownorm.h", "barrier of a SIMD-group only", barrier + "\n    UNROLL for (uint i = 0; i < MF; i++) {\n        const float variance", "simdgroup_barrier(mem_flags::mem_threadgroup);\n    UNROLL for (uint i = 0; i < MF; i++) {\n        const float variance"},
+	{"rownorm.h", "barrier for no memory", barrier + "\n    UNROLL for (uint i = 0; i < MF; i++) {\n        const float mean", "threadgroup_barrier(mem_flags::mem_none);\n    for (uint i = 0; i < MF; i++) {\n        const float mean"},
+	{"rownorm.h", "barrier that not all reach", barrier + "\n    UNROLL for (uint i = 0; i < MF; i++) {\n        const float mean", "if (blocks > 0 && first.lane.index > 0) " + barrier + "\n    UNROLL for (uint i = 0; i < MF; i++) {\n        const float mean"},
 	{"rownorm.h", "lanes not summed", "sum = sumRow(x)", "sum = x"},
 	{"rownorm.h", "every lane stores", "if (lane.column == 0) {", "{"},
 	{"rownorm.h", "wrong lane stores", "if (lane.column == 0) {", "if (lane.index == 0) {"},
