@@ -27,9 +27,10 @@ kernel void sum(device const T* a [[buffer(0)]], device float* y [[buffer(1)]], 
         simdgroup_matrix<T, 8, 8> left;
         left.thread_elements()[0] = a[2 * k];
         left.thread_elements()[1] = a[2 * k + 1];
+        const simdgroup_matrix<T, 8, 8> right = left;
         UNROLL
         for (uint i = 0; i < N; i++) {
-            simdgroup_multiply_accumulate(sums[i], left, left, sums[i]);
+            simdgroup_multiply_accumulate(sums[i], left, right, sums[i]);
         }
     }
     UNROLL
