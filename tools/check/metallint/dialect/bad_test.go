@@ -3,6 +3,10 @@ package dialect
 // bad has one snippet for each known kind of mistake. A comment `//! rule` marks each line that must be reported, and
 // no other may be.
 var bad = []struct{ name, text string }{
+	// Names.
+	{"a kernel with a name of the library", `
+kernel void matrix(device float* y [[buffer(0)]]) { y[0] = 0; } //! compile`},
+
 	// Address spaces.
 	{"kernel pointer without a space", `kernel void k(float* x [[buffer(0)]]) {} //! address-space`},
 	{"kernel reference without a space", `kernel void k(const Args& x [[buffer(0)]]) {} //! address-space`},
