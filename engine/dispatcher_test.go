@@ -17,6 +17,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/metalrank/metalrank/engine/backend"
+	"github.com/metalrank/metalrank/weights/builtin"
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
@@ -269,7 +270,7 @@ func TestSmallCallsPassLargeOnes(t *testing.T) {
 // BenchmarkDispatch measures the cost of scheduling a call of eight pairs, with a backend that computes nothing.
 func BenchmarkDispatch(b *testing.B) {
 	null := func(b backend.Backend) (backend.Backend, error) { return nothing{b}, nil }
-	e, err := Open(b.Context(), Config{MaxConcurrentRequests: 1 << 16, wrap: null})
+	e, err := Open(b.Context(), Config{Embedded: builtin.Open, MaxConcurrentRequests: 1 << 16, wrap: null})
 	if err != nil {
 		b.Fatal(err)
 	}
