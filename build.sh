@@ -131,8 +131,11 @@ verb_serve() {
 }
 
 # concurrent lists the packages that share memory between goroutines.
-concurrent='./cmd/cli ./cmd/metalrank ./cmd/metalrank-bulk/... ./engine ./engine/cpu ./engine/gpu ./engine/trace ./httpapi/... ./internal/... ./metal/darwin ./metal/sim
-    ./weights ./weights/builtin ./weights/convert ./weights/hub ./tools/sweep/load ./tools/sweep/target'
+concurrent='./cmd/cli ./cmd/metalrank ./cmd/metalrank-bulk/...
+    ./engine ./engine/cpu ./engine/gpu ./engine/trace ./httpapi/... ./internal/... ./kernels ./metal/darwin ./metal/metaltest ./metal/sim
+    ./weights ./weights/builtin ./weights/calibrate ./weights/convert ./weights/hub
+    ./tools/bench/httpbench ./tools/bench/peers/... ./tools/check/mutate ./tools/fetched ./tools/model/pack ./tools/process
+    ./tools/sweep/load ./tools/sweep/target ./tools/system/...'
 
 # test_timeout bounds the tests of one package. It has room for a machine that is four times as slow, and busy.
 test_timeout=25m
@@ -152,11 +155,12 @@ verb_test() {
 }
 
 verb_test_all() {
-    local failed=''
+    local failed='' timeout=$test_timeout
     no_arguments test-all "$@"
+    [ -z "${METALRANK_TEST_LONG:-}" ] || timeout=3h
     set_up_tests
     trap 'exit 130' INT # go test answers a Ctrl-C by failing, which must not start the next pass
-    go test -timeout "${METALRANK_TEST_LONG:+1}$test_timeout" ./... || failed='the tests'
+    go test -timeout "$timeout" ./... || failed='the tests'
     say 'again under the race detector, the concurrent packages'
     # shellcheck disable=SC2086 # a list of words
     go test -race -short -timeout "$test_timeout" $concurrent || failed="${failed:+$failed, and }the tests under the race detector"

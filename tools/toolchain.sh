@@ -119,8 +119,8 @@ find_clang() {
     done
 }
 
-# want_simulator: as root on Debian or Ubuntu, installs the tools that test the Metal side here; elsewhere says what
-# does not work without it. Besides clang++: GNU's Objective-C library, over which the macOS driver's shim is run.
+# want_simulator: installs clang++ for the simulator, and GNU's Objective-C library, on which tests run the macOS driver's shim.
+# It does so as root on Debian or Ubuntu. Elsewhere, it names the tests that are skipped without clang++.
 want_simulator() {
     local log
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

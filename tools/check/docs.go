@@ -103,7 +103,7 @@ func blocks(text string) []block {
 }
 
 // serving tells that a command goes on until it is stopped.
-var serving = regexp.MustCompile(`^(bin/metalrank|metalrank|\./build\.sh) (bulk )?serve\b`)
+var serving = regexp.MustCompile(`^(bin/metalrank|metalrank|\./build\.sh) serve\b`)
 
 // blockTimeout bounds one block.
 const blockTimeout = 10 * time.Minute

@@ -12,7 +12,7 @@ import (
 	"github.com/metalrank/metalrank/tools/fetched"
 )
 
-// golangciVersion is the release of golangci-lint; .golangci.yml says what it looks for.
+// golangciVersion is the release of golangci-lint. Its rules are in .golangci.yml.
 const golangciVersion = "v2.15.0"
 
 func (c *checker) vet(out io.Writer) error { return c.command(out, nil, "go", "vet", "./...") }

@@ -9,10 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -51,6 +53,29 @@ func Once(folder string, fill func(unfinished string) error) error {
 		return os.RemoveAll(unfinished) // another process was faster
 	}
 	return nil
+}
+
+// Files returns a folder in cache with the files, by path within it. The folder's name has a hash of paths and contents, so
+// that other contents are another folder.
+func Files(cache, name string, files map[string][]byte) (string, error) {
+	paths := slices.Sorted(maps.Keys(files))
+	hash := sha256.New()
+	for _, path := range paths {
+		fmt.Fprintf(hash, "%s %d\n%s", path, len(files[path]), files[path])
+	}
+	folder := filepath.Join(cache, name+"-"+hex.EncodeToString(hash.Sum(nil))[:16])
+	return folder, Once(folder, func(unfinished string) error {
+		for _, path := range paths {
+			full := filepath.Join(unfinished, filepath.FromSlash(path))
+			if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
+				return err
+			}
+			if err := os.WriteFile(full, files[path], 0o644); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // Wheel returns the path of a file in a pinned Python wheel that brings a native program.

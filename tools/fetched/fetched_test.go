@@ -31,6 +31,26 @@ func TestOnce(t *testing.T) {
 	}
 }
 
+// TestFiles: the same files are the same folder, and other contents another.
+func TestFiles(t *testing.T) {
+	cache := t.TempDir()
+	folder, err := Files(cache, "x", map[string][]byte{"a": []byte("1"), "b/c": []byte("2")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{"a": "1", "b/c": "2"} {
+		if got, err := os.ReadFile(filepath.Join(folder, path)); err != nil || string(got) != want {
+			t.Errorf("%s: %q, %v", path, got, err)
+		}
+	}
+	if again, err := Files(cache, "x", map[string][]byte{"b/c": []byte("2"), "a": []byte("1")}); err != nil || again != folder {
+		t.Errorf("%s and then %s, %v", folder, again, err)
+	}
+	if other, err := Files(cache, "x", map[string][]byte{"a": []byte("1"), "b/c": []byte("3")}); err != nil || other == folder {
+		t.Errorf("other contents are in %s, %v", other, err)
+	}
+}
+
 func TestEnvironmentIsNotInstalled(t *testing.T) {
 	if _, _, err := findPython(t.Context()); err != nil {
 		t.Skip(err)

@@ -152,7 +152,7 @@ func TestWithoutDevices(t *testing.T) {
 			OpenDevice: func(string) (metal.Device, error) { return nil, fmt.Errorf("%w: not here", metal.ErrNoDevice) },
 		}
 		speeds := 0
-		if needed == nil { // what is needed makes no difference to speed
+		if needed == nil { // speed does not depend on needed
 			config.SpeedTime, speeds = 50*time.Millisecond, 2
 		}
 		r, err := Examine(t.Context(), config)

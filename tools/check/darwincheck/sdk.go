@@ -2,15 +2,12 @@ package main
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"embed"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 
 	"github.com/metalrank/metalrank/tools/fetched"
 )
@@ -32,24 +29,7 @@ func writeSDK(cache, darwinkit string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	hash := sha256.New()
-	paths := slices.Sorted(maps.Keys(files))
-	for _, path := range paths {
-		fmt.Fprintf(hash, "%s %d\n%s", path, len(files[path]), files[path])
-	}
-	folder := filepath.Join(cache, fmt.Sprintf("darwin-sdk-%x", hash.Sum(nil)[:8]))
-	return folder, fetched.Once(folder, func(unfinished string) error {
-		for _, path := range paths {
-			full := filepath.Join(unfinished, filepath.FromSlash(path))
-			if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
-				return err
-			}
-			if err := os.WriteFile(full, files[path], 0o644); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return fetched.Files(cache, "darwin-sdk", files)
 }
 
 // sdkContent returns the files of the stub SDK, by path within it.

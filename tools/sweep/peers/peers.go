@@ -4,15 +4,12 @@ package peers
 
 import (
 	"context"
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -91,7 +88,6 @@ func Scripts() (string, error) {
 		return "", err
 	}
 	contents := map[string][]byte{}
-	hash := sha256.New()
 	for _, from := range []embed.FS{python.Scripts, files} {
 		names, err := fs.Glob(from, "*.py")
 		if err != nil {
@@ -101,18 +97,9 @@ func Scripts() (string, error) {
 			if contents[name], err = from.ReadFile(name); err != nil {
 				return "", err
 			}
-			fmt.Fprintf(hash, "%s %d\n%s", name, len(contents[name]), contents[name])
 		}
 	}
-	folder := filepath.Join(cache, "scripts-"+hex.EncodeToString(hash.Sum(nil))[:12])
-	return folder, fetched.Once(folder, func(unfinished string) error {
-		for name, data := range contents {
-			if err := os.WriteFile(filepath.Join(unfinished, name), data, 0o644); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return fetched.Files(cache, "scripts", contents)
 }
 
 // Server is a running peer.
