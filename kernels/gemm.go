@@ -13,6 +13,8 @@ type Linear struct {
 	// GatherA makes row m of y from row Rows.Index[m] of a, and GatherResidual adds row Rows.Index[m] of the residual,
 	// each instead of row m.
 	GatherA, GatherResidual bool
+	// Variant names the one of Candidates that all runs take; "": each run chooses by its rows, see Library.Pin.
+	Variant string
 }
 
 // Rows are the operands of one run of a linear layer.
@@ -24,56 +26,25 @@ type Rows struct {
 	Index    metal.Binding // [M] u32, if the layer gathers
 }
 
-// Gemm is a linear layer (gemm.metal, gemm_quant.metal).
-type Gemm struct {
-	linear    Linear
-	dtype     DType
-	chooser   chooser
-	pipelines [3]metal.Pipeline // by gemmTiles
+// Shape returns the layer as far as the choice of a variant depends on it.
+func (l *Linear) Shape(dtype DType, norm bool) Shape {
+	return Shape{Norm: norm, Type: dtype, Bits: l.Weights.Bits, N: l.Weights.N, K: l.Weights.K}
 }
 
-// NewGemm prepares a linear layer. Errors: sizes that it cannot take, *metal.CompileError.
+// Gemm is a linear layer (gemm.metal, gemm_quant.metal).
+type Gemm struct{ product }
+
+// NewGemm prepares a linear layer. Errors: sizes that it cannot take, *metal.CompileError, *metal.LimitError.
 func (l *Library) NewGemm(linear Linear) (*Gemm, error) {
 	if err := linear.Weights.check("gemm", l.dtype); err != nil {
 		return nil, err
 	}
-	g := &Gemm{linear: linear, dtype: l.dtype, chooser: l.chooser("gemm", gemmTiles)}
-	for i := range gemmTiles {
-		var err error
-		if g.pipelines[i], err = l.linearPipeline("gemm", &linear, &gemmTiles[i]); err != nil {
-			return nil, err
-		}
-	}
-	return g, nil
-}
-
-// linearPipeline specialises the variant of gemm or gemm_norm for a tile.
-func (l *Library) linearPipeline(kernel string, linear *Linear, t *tile) (metal.Pipeline, error) {
-	file := kernel + ".metal"
-	constants := []metal.Constant{
-		metal.Uint(constantActivation, uint32(linear.Activation)),
-		metal.Bool(constantResidual, linear.Residual),
-		metal.Bool(constantGatherA, linear.GatherA),
-		metal.Bool(constantGatherResidual, linear.GatherResidual),
-		metal.Uint(constantSimdgroups, uint32(t.simdgroups(linear.Weights.N))),
-	}
-	if linear.Weights.Bits != 0 {
-		file = kernel + "_quant.metal"
-		constants = append(constants, metal.Uint(constantGroupSize, uint32(linear.Weights.GroupSize)))
-	}
-	return l.pipeline(file, kernel+"_"+linear.Weights.prefix()+l.dtype.String()+"_nt_"+t.name, constants...)
+	p, err := l.newProduct(&linear, false)
+	return &Gemm{p}, err
 }
 
 // Record records one run.
-func (g *Gemm) Record(r *Recorder, rows Rows) error {
-	n := g.linear.Weights.N
-	i := g.chooser.choose(gemmTiles, rows.M, n, g.linear.Weights.K)
-	if err := g.linear.bind(r, g.dtype, &rows, g.linear.Bias, 0); err != nil {
-		return err
-	}
-	columns, groups := gemmTiles[i].groups(rows.M, n)
-	return r.launch(g.pipelines[i], metal.Size{X: uint32(columns), Y: uint32(groups)}, gemmTiles[i].simdgroups(n))
-}
+func (g *Gemm) Record(r *Recorder, rows Rows) error { return g.record(r, &rows, g.linear.Bias, 0) }
 
 // bind sets arguments and buffers as gemm.metal, gemm_norm.metal and their quantised forms have them. vectors are bias
 // and, for a norm, gamma and beta.

@@ -93,12 +93,12 @@ type Library struct {
 	device metal.Device
 	dtype  DType
 	files  fs.FS
-	forced string // tile; see ForceTile
 
 	mu        sync.Mutex
 	closed    bool                      // guarded by mu
 	sources   map[string]metal.Library  // guarded by mu; by file
 	pipelines map[string]metal.Pipeline // guarded by mu; by kernel and constants
+	pinned    []Choice                  // guarded by mu; see Pin
 }
 
 // Open returns a Library for device. Kernels are compiled when they are first asked for.
@@ -111,10 +111,6 @@ func OpenFiles(device metal.Device, dtype DType, files fs.FS) *Library {
 
 // DType returns the type of activations.
 func (l *Library) DType() DType { return l.dtype }
-
-// ForceTile makes all products that are prepared from now on use one of Tiles, for any shape, to measure it. Kernels
-// without a tile of that name choose as usual.
-func (l *Library) ForceTile(name string) { l.forced = name }
 
 // Close frees all kernels. None of them may be recorded any more.
 func (l *Library) Close() error {

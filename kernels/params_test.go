@@ -81,29 +81,3 @@ func runOffsets(t *testing.T, device metal.Device, files fstest.MapFS, n int) []
 	}
 	return words
 }
-
-// TestChoose checks the rule for the choice of tiles.
-func TestChoose(t *testing.T) {
-	for _, c := range []struct {
-		tiles       []tile
-		m, n, cores int
-		want        string
-	}{
-		{gemmTiles, 3424, 1536, 10, "64x32"},
-		{gemmTiles, 2048, 384, 80, "32x32"}, // 3 x 32 threadgroups of 64 rows are too few for 80 cores
-		{gemmTiles, 65, 1536, 10, "8x32"},   // two tiles of 64 would waste half of their rows, three of 32 a third
-		{gemmTiles, 1, 384, 10, "8x32"},
-		{gemmNormTiles, 3424, 384, 10, "32x48"},
-		{gemmNormTiles, 512, 384, 10, "16x48"},
-		{gemmNormTiles, 32, 384, 10, "8x48"},
-	} {
-		if got := c.tiles[choose(c.tiles, c.m, c.n, c.cores)].name; got != c.want {
-			t.Errorf("%d x %d on %d cores: %s, want %s", c.m, c.n, c.cores, got, c.want)
-		}
-	}
-	for name, want := range map[string]int{"Apple M2": 10, "Apple M1 Pro": 20, "Apple M4 Max": 40, "Apple M2 Ultra": 80, "simulator": 10} {
-		if got := gpuCores(name); got != want {
-			t.Errorf("%s: %d cores, want %d", name, got, want)
-		}
-	}
-}

@@ -1,125 +1,193 @@
 package kernels
 
 import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
 	"slices"
 	"strings"
+
+	"github.com/metalrank/metalrank/metal"
 )
 
-// tile is a threadgroup's share of a product: its rows, and the columns of each of its SIMD-groups.
-type tile struct {
-	name            string // suffix of the kernels' names
-	rows, columns   int
-	fixedSimdgroups int // 0: as many as a row needs
+// Choice is a decision for a shape: runs of up to Rows rows take the variant of that name.
+type Choice struct {
+	Shape
+	Rows    int    // math.MaxInt: any number
+	Variant string // Variant.String
 }
 
-// gemmTiles are the variants of gemm.metal, greatest first. 64 x 128 moves 3/4 of the bytes of the usual 64 x 64, and a
-// SIMD-group's 64 x 32 leaves 64 registers of sums, which lets several threadgroups share a core.
-var gemmTiles = []tile{
-	{name: "64x32", rows: 64, columns: 32, fixedSimdgroups: 4},
-	{name: "32x32", rows: 32, columns: 32, fixedSimdgroups: 4},
-	{name: "8x32", rows: 8, columns: 32, fixedSimdgroups: 4},
-}
+// tunings are the choices that were measured to be the fastest on a device, by metal.Info.Name. `kprof --sweep-tiles` prints
+// them. Where a device or a shape has none, the rule of fitting decides. No Mac has run this yet, so that there are none.
+var tunings = map[string][]Choice{}
 
-// gemmNormTiles are the variants of gemm_norm.metal. Its SIMD-groups share a whole row: eight for H = 384.
-var gemmNormTiles = []tile{
-	{name: "32x48", rows: 32, columns: 48},
-	{name: "16x48", rows: 16, columns: 48},
-	{name: "8x48", rows: 8, columns: 48},
-}
-
-// maxGroupSimdgroups is the most that a threadgroup may have: 1,024 threads.
-const maxGroupSimdgroups = 32
-
-// simdgroups is how many a threadgroup has for rows of N columns.
-func (t *tile) simdgroups(n int) int {
-	if t.fixedSimdgroups > 0 {
-		return t.fixedSimdgroups
-	}
-	return ceilDiv(n, t.columns)
-}
-
-// groups is the grid for M rows and N columns.
-func (t *tile) groups(m, n int) (columns, rows int) {
-	return ceilDiv(n, t.columns*t.simdgroups(n)), ceilDiv(m, t.rows)
-}
-
-// tuning is a tile that was measured to be the fastest of a device, for products of N columns that sum over K terms and
-// have up to so many rows. `kprof --sweep-tiles` prints them.
-type tuning struct {
-	device     string // metal.Info.Name
-	kernel     string // gemm or gemm_norm
-	n, k, rows int
-	tile       string
-}
-
-// tunings are in the order of rows. Where a device or a shape has none, choose's rule decides. No Mac has run this yet, so
-// that there are none.
-var tunings []tuning
-
-// tuned returns the index of the tile that tunings have for a product.
-func tuned(tunings []tuning, tiles []tile, device, kernel string, m, n, k int) (index int, ok bool) {
-	for i := range tunings {
-		t := &tunings[i]
-		if t.device == device && t.kernel == kernel && t.n == n && t.k == k && m <= t.rows {
-			index = slices.IndexFunc(tiles, func(other tile) bool { return other.name == t.tile })
-			return index, index >= 0
+// Pin makes the products that are prepared from now on follow choices: before the tables of this package, and before
+// earlier choices for the same shape. Errors: a variant that is none of the shape's Candidates on this device.
+func (l *Library) Pin(choices ...Choice) error {
+	device := l.device.Info()
+	for _, c := range choices {
+		candidates := Candidates(c.Shape, device)
+		if !slices.ContainsFunc(candidates, func(v Variant) bool { return v.String() == c.Variant }) {
+			return fmt.Errorf("kernels: %s: no variant %q for N %d, K %d on %s, want one of %s",
+				c.kernel(), c.Variant, c.N, c.K, device.Name, names(candidates))
 		}
 	}
-	return 0, false
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pinned = slices.Concat(choices, slices.DeleteFunc(l.pinned, func(old Choice) bool {
+		return slices.ContainsFunc(choices, func(c Choice) bool { return c.Shape == old.Shape })
+	}))
+	return nil
 }
 
-// chooser picks tiles for the products of a library.
-type chooser struct {
-	kernel string
-	device string
-	cores  int
-	forced int // index in the tiles; less than 0: none
+// choices returns those for a shape, in the order of rows: pinned ones, else those of tunings.
+func (l *Library) choices(s Shape) []Choice {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, from := range [][]Choice{l.pinned, tunings[l.device.Info().Name]} {
+		found := slices.DeleteFunc(slices.Clone(from), func(c Choice) bool { return c.Shape != s })
+		if len(found) > 0 {
+			slices.SortStableFunc(found, func(a, b Choice) int { return cmp.Compare(a.Rows, b.Rows) })
+			return found
+		}
+	}
+	return nil
 }
 
-func (l *Library) chooser(kernel string, tiles []tile) chooser {
-	name := l.device.Info().Name
-	forced := slices.IndexFunc(tiles, func(t tile) bool { return t.name == l.forced })
-	return chooser{kernel: kernel, device: name, cores: gpuCores(name), forced: forced}
+// product is the common part of Gemm and GemmNorm: a layer, and the kernels that its runs choose from.
+type product struct {
+	linear  Linear
+	dtype   DType
+	norm    bool
+	cores   int
+	chosen  []chosen   // in the order of rows
+	fitting []compiled // for more rows than chosen has; greatest first
 }
 
-// choose returns the index of the tile for a product of M rows, N columns and K terms.
-func (c *chooser) choose(tiles []tile, m, n, k int) int {
-	if c.forced >= 0 {
-		return c.forced
-	}
-	if i, ok := tuned(tunings, tiles, c.device, c.kernel, m, n, k); ok {
-		return i
-	}
-	return choose(tiles, m, n, c.cores)
+// compiled is a variant's kernel.
+type compiled struct {
+	Variant
+	pipeline metal.Pipeline
 }
 
-// Tiles are the names of a kernel's tiles, greatest first: of gemm or gemm_norm.
-func Tiles(kernel string) []string {
-	tiles := gemmTiles
-	if kernel == "gemm_norm" {
-		tiles = gemmNormTiles
+// chosen is a Choice, compiled.
+type chosen struct {
+	rows int
+	compiled
+}
+
+// newProduct compiles the variants that runs of a layer can choose. A variant that does not fit the device when it is
+// compiled is left out. Errors: *metal.CompileError; *metal.LimitError, where none fits.
+func (l *Library) newProduct(linear *Linear, norm bool) (product, error) {
+	device := l.device.Info()
+	p := product{linear: *linear, dtype: l.dtype, norm: norm, cores: gpuCores(device.Name)}
+	shape := linear.Shape(l.dtype, norm)
+	candidates := Candidates(shape, device)
+	choices := l.choices(shape)
+	if linear.Variant != "" {
+		choices = []Choice{{Shape: shape, Rows: math.MaxInt, Variant: linear.Variant}}
 	}
-	var names []string
-	for i := range tiles {
-		names = append(names, tiles[i].name)
+	for _, c := range choices {
+		i := slices.IndexFunc(candidates, func(v Variant) bool { return v.String() == c.Variant })
+		if i < 0 {
+			return p, fmt.Errorf("kernels: %s: no variant %q, want one of %s", shape.kernel(), c.Variant, names(candidates))
+		}
+		kernel, err := l.compile(shape, linear, candidates[i])
+		if _, tooLarge := errors.AsType[*metal.LimitError](err); tooLarge && linear.Variant == "" {
+			continue
+		}
+		if err != nil {
+			return p, err
+		}
+		p.chosen = append(p.chosen, chosen{c.Rows, kernel})
 	}
-	return names
+	if n := len(p.chosen); n > 0 && p.chosen[n-1].rows == math.MaxInt {
+		return p, nil
+	}
+	var limit error
+	for _, v := range shape.variants() {
+		kernel, err := l.compile(shape, linear, v)
+		if _, tooLarge := errors.AsType[*metal.LimitError](err); tooLarge {
+			limit = err
+			continue
+		}
+		if err != nil {
+			return p, err
+		}
+		p.fitting = append(p.fitting, kernel)
+	}
+	if len(p.fitting) == 0 {
+		return p, limit
+	}
+	return p, nil
+}
+
+// compile specialises the kernel of a variant. Errors: *metal.CompileError; *metal.LimitError, where the device lets the
+// kernel have fewer threads than the variant needs.
+func (l *Library) compile(s Shape, linear *Linear, v Variant) (compiled, error) {
+	if err := v.exceeds(s, l.device.Info()); err != nil {
+		return compiled{}, err
+	}
+	file := s.kernel() + ".metal"
+	constants := []metal.Constant{
+		metal.Uint(constantActivation, uint32(linear.Activation)),
+		metal.Bool(constantResidual, linear.Residual),
+		metal.Bool(constantGatherA, linear.GatherA),
+		metal.Bool(constantGatherResidual, linear.GatherResidual),
+		metal.Uint(constantSimdgroups, uint32(v.simdgroups(s.N))),
+	}
+	if s.Bits != 0 {
+		file = s.kernel() + "_quant.metal"
+		constants = append(constants, metal.Uint(constantGroupSize, uint32(linear.Weights.GroupSize)))
+	}
+	name := s.kernel() + "_" + linear.Weights.prefix() + s.Type.String() + "_nt_" + v.String()
+	pipeline, err := l.pipeline(file, name, constants...)
+	if err != nil {
+		return compiled{}, err
+	}
+	return compiled{v, pipeline}, overLimit(name, simdWidth*v.simdgroups(s.N), pipeline.Info().MaxThreads)
+}
+
+// choose returns the kernel for a run of M rows.
+func (p *product) choose(m int) *compiled {
+	for i := range p.chosen {
+		if m <= p.chosen[i].rows {
+			return &p.chosen[i].compiled
+		}
+	}
+	return &p.fitting[fitting(p.fitting, m, p.linear.Weights.N, p.cores)]
+}
+
+// record records a run. vectors are bias and, for a norm, gamma and beta.
+func (p *product) record(r *Recorder, rows *Rows, vectors metal.Binding, epsilon float32) error {
+	if err := p.linear.bind(r, p.dtype, rows, vectors, epsilon); err != nil {
+		return err
+	}
+	n := p.linear.Weights.N
+	kernel := p.choose(rows.M)
+	columns, groups := kernel.groups(rows.M, n)
+	grid := metal.Size{X: uint32(columns), Y: uint32(groups)}
+	if p.norm {
+		grid = metal.Size{X: uint32(groups)}
+	}
+	return r.launch(kernel.pipeline, grid, kernel.simdgroups(n))
 }
 
 // groupsPerCore is how many threadgroups a core should get, so that one computes while another waits for memory. Not
 // measured: no Mac has run this yet.
 const groupsPerCore = 2
 
-// choose returns the index of the greatest tile that still gives every core of the GPU enough to do and wastes no more
+// fitting returns the index of the greatest variant that still gives every core of the GPU enough to do and wastes no more
 // than 1/16 of its rows; where none does, the smallest.
-func choose(tiles []tile, m, n, cores int) int {
-	for i := range tiles {
-		columns, rows := tiles[i].groups(m, n)
-		if columns*rows >= groupsPerCore*cores && 16*(rows*tiles[i].rows-m) <= m {
+func fitting(kernels []compiled, m, n, cores int) int {
+	for i := range kernels {
+		columns, rows := kernels[i].groups(m, n)
+		if columns*rows >= groupsPerCore*cores && 16*(rows*kernels[i].Rows-m) <= m {
 			return i
 		}
 	}
-	return len(tiles) - 1
+	return len(kernels) - 1
 }
 
 // gpuCores guesses the cores of a GPU by the name of its chip; Metal has no call that tells. Sizes are Apple's, of the

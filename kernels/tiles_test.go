@@ -1,32 +1,148 @@
 package kernels
 
-import "testing"
+import (
+	"errors"
+	"math"
+	"strings"
+	"testing"
 
-func TestTuned(t *testing.T) {
-	table := []tuning{
-		{"Apple M2", "gemm", 1152, 384, 64, "8x32"}, {"Apple M2", "gemm", 1152, 384, 1 << 30, "32x32"},
-		{"Apple M2", "gemm", 96, 384, 1 << 30, "7x7"},
-	}
+	"github.com/metalrank/metalrank/metal"
+	"github.com/metalrank/metalrank/metal/sim"
+	"github.com/metalrank/metalrank/metal/sim/simtest"
+)
+
+// TestFitting checks the rule for the choice of a variant.
+func TestFitting(t *testing.T) {
 	for _, c := range []struct {
-		device, kernel string
-		m, n, k        int
-		want           int
-		ok             bool
+		norm        bool
+		m, n, cores int
+		want        string
 	}{
-		{"Apple M2", "gemm", 64, 1152, 384, 2, true},
-		{"Apple M2", "gemm", 65, 1152, 384, 1, true},
-		{"Apple M2", "gemm_norm", 65, 1152, 384, 0, false},
-		{"Apple M2 Max", "gemm", 65, 1152, 384, 0, false},
-		{"Apple M2", "gemm", 65, 1152, 385, 0, false},
-		{"Apple M2", "gemm", 65, 96, 384, -1, false}, // no such tile
+		{false, 3424, 1536, 10, "64x32"},
+		{false, 2048, 384, 80, "32x32"}, // 3 x 32 threadgroups of 64 rows are too few for 80 cores
+		{false, 65, 1536, 10, "8x32"},   // two tiles of 64 would waste half of their rows, three of 32 a third
+		{false, 1, 384, 10, "8x32"},
+		{true, 3424, 384, 10, "32x48"},
+		{true, 512, 384, 10, "16x48"},
+		{true, 32, 384, 10, "8x48"},
 	} {
-		got, ok := tuned(table, gemmTiles, c.device, c.kernel, c.m, c.n, c.k)
-		if ok != c.ok || ok && got != c.want {
-			t.Errorf("%+v: %d, %v", c, got, ok)
+		var all []compiled
+		for _, v := range (Shape{Norm: c.norm}).variants() {
+			all = append(all, compiled{Variant: v})
+		}
+		if got := all[fitting(all, c.m, c.n, c.cores)].String(); got != c.want {
+			t.Errorf("%d x %d on %d cores: %s, want %s", c.m, c.n, c.cores, got, c.want)
 		}
 	}
-	l := &chooser{kernel: "gemm", cores: 10, forced: 1}
-	if got := l.choose(gemmTiles, 4096, 1152, 384); got != 1 {
-		t.Errorf("forced to take tile 1, it takes %d", got)
+	for name, want := range map[string]int{"Apple M2": 10, "Apple M1 Pro": 20, "Apple M4 Max": 40, "Apple M2 Ultra": 80, "simulator": 10} {
+		if got := gpuCores(name); got != want {
+			t.Errorf("%s: %d cores, want %d", name, got, want)
+		}
+	}
+}
+
+// TestCandidates wants those that exceed a device's threads left out.
+func TestCandidates(t *testing.T) {
+	for _, c := range []struct {
+		shape   Shape
+		threads int
+		want    bool
+	}{
+		{Shape{N: 1 << 20}, 128, true}, {Shape{N: 1 << 20}, 96, false}, {Shape{Norm: true, N: 384}, 256, true},
+		{Shape{Norm: true, N: 392}, 256, false}, {Shape{Norm: true, N: 1536}, 1024, true}, {Shape{Norm: true, N: 1544}, 4096, false},
+	} {
+		got := Candidates(c.shape, metal.Info{MaxThreadsPerGroup: c.threads, MaxThreadgroupMemoryBytes: 32768})
+		if (len(got) > 0) != c.want {
+			t.Errorf("%+v with %d threads: %v", c.shape, c.threads, got)
+		}
+	}
+}
+
+// limited is a device with kernels that may have fewer threads than they want.
+type limited struct {
+	metal.Device
+	threads map[string]int // by a part of the kernel's name
+}
+
+type limitedLibrary struct {
+	metal.Library
+	threads map[string]int
+}
+
+type limitedPipeline struct {
+	metal.Pipeline
+	threads int
+}
+
+func (d limited) NewLibrary(source metal.Source) (metal.Library, error) {
+	l, err := d.Device.NewLibrary(source)
+	return limitedLibrary{l, d.threads}, err
+}
+
+func (l limitedLibrary) Pipeline(kernel string, constants ...metal.Constant) (metal.Pipeline, error) {
+	p, err := l.Library.Pipeline(kernel, constants...)
+	for part, threads := range l.threads {
+		if strings.Contains(kernel, part) {
+			return limitedPipeline{p, threads}, err
+		}
+	}
+	return p, err
+}
+
+func (p limitedPipeline) Info() metal.PipelineInfo {
+	info := p.Pipeline.Info()
+	info.MaxThreads = p.threads
+	return info
+}
+
+// TestPin checks which variant a run takes: a layer's own, a pinned one, or one that fits.
+func TestPin(t *testing.T) {
+	device := simtest.Open(t, sim.Config{})
+	linear := Linear{Weights: Matrix{N: 256, K: 64}}
+	choice := Choice{Shape: linear.Shape(F16, false), Rows: 64, Variant: "8x32"}
+	another := Choice{Shape: choice.Shape, Rows: math.MaxInt, Variant: "32x32"}
+	for _, c := range []struct {
+		name    string
+		threads map[string]int
+		pinned  []Choice
+		variant string // the layer's own
+		rows    int
+		want    string // "": a LimitError
+	}{
+		{"the rule", nil, nil, "", 4096, "64x32"},
+		{"the rule, without the greatest", map[string]int{"64x32": 96}, nil, "", 4096, "32x32"},
+		{"the rule, where nothing fits", map[string]int{"x32": 96}, nil, "", 4096, ""},
+		{"pinned", nil, []Choice{choice}, "", 64, "8x32"},
+		{"more rows than pinned", nil, []Choice{choice}, "", 4096, "64x32"},
+		{"pinned for more rows", nil, []Choice{another, choice}, "", 65, "32x32"},
+		{"pinned, and too large", map[string]int{"32x32": 96}, []Choice{another}, "", 4096, "64x32"},
+		{"the layer's", nil, []Choice{another}, "8x32", 4096, "8x32"},
+		{"the layer's, and too large", map[string]int{"8x32": 96}, nil, "8x32", 4096, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			library := Open(limited{device, c.threads}, F16)
+			simtest.CloseLater(t, library)
+			if err := library.Pin(c.pinned...); err != nil {
+				t.Fatal(err)
+			}
+			linear := linear
+			linear.Variant = c.variant
+			gemm, err := library.NewGemm(linear)
+			if _, ok := errors.AsType[*metal.LimitError](err); ok != (c.want == "") || err != nil && !ok {
+				t.Fatal(err)
+			}
+			if err == nil && gemm.choose(c.rows).String() != c.want {
+				t.Errorf("%d rows take %s, want %s", c.rows, gemm.choose(c.rows), c.want)
+			}
+		})
+	}
+	library := Open(device, F16)
+	simtest.CloseLater(t, library)
+	if err := library.Pin(Choice{Shape: choice.Shape, Rows: 1, Variant: "7x7"}); err == nil || !strings.Contains(err.Error(), `no variant "7x7"`) {
+		t.Errorf("pinned a variant that there is not: %v", err)
+	}
+	linear.Variant = "7x7"
+	if _, err := library.NewGemm(linear); err == nil || !strings.Contains(err.Error(), `no variant "7x7"`) {
+		t.Errorf("a layer with a variant that there is not: %v", err)
 	}
 }

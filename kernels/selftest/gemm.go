@@ -21,7 +21,25 @@ type Gemm struct {
 	Residual       bool
 	GatherA        bool
 	GatherResidual bool
-	Norm           bool // with a layer norm, by gemm_norm.metal
+	Norm           bool   // with a layer norm, by gemm_norm.metal
+	Variant        string // "": chosen by M
+}
+
+// Shape returns the product as far as the choice of a variant depends on it.
+func (g Gemm) Shape() kernels.Shape {
+	return kernels.Shape{Norm: g.Norm, Type: g.DType, Bits: g.Bits, N: g.N, K: g.K}
+}
+
+// Variants returns the case once for each variant; the answer is computed once.
+func (g Gemm) Variants(variants []kernels.Variant) []Case {
+	whole := g.Case()
+	cases := make([]Case, len(variants))
+	for i, v := range variants {
+		g.Variant = v.String()
+		cases[i] = whole
+		cases[i].Name, cases[i].record = g.name(), g.record
+	}
+	return cases
 }
 
 // epsilon of layer norms: greater than that of any model (BERT has 1e-12), so that a kernel without it shows.
@@ -35,6 +53,7 @@ func (g Gemm) name() string {
 	}{
 		{g.Bits != 0, fmt.Sprintf("q%d/%d", g.Bits, g.GroupSize)}, {g.Activation != kernels.None, fmt.Sprintf("act%d", g.Activation)},
 		{g.Residual, "+residual"}, {g.GatherA, "gather"}, {g.GatherResidual, "gatherResidual"},
+		{g.Variant != "", "by " + g.Variant},
 	} {
 		if flag.set {
 			words = append(words, flag.text)
@@ -144,6 +163,7 @@ func (g Gemm) record(l *kernels.Library, r *kernels.Recorder, b []metal.Binding)
 	linear := kernels.Linear{
 		Weights: kernels.Matrix{N: g.N, K: g.K, Data: b[gemmWeights]}, Bias: b[gemmVectors], Activation: g.Activation,
 		Residual: g.Residual, GatherA: g.GatherA, GatherResidual: g.GatherResidual,
+		Variant: g.Variant,
 	}
 	if g.Bits != 0 {
 		w := &linear.Weights

@@ -185,19 +185,21 @@ func (c closer) Close() error { return c() }
 func TestSweep(t *testing.T) {
 	simtest.Open(t, sim.Config{})
 	defer func(shapes []sweptShape, rows []int) { sweptShapes, simulatedRows = shapes, rows }(sweptShapes, simulatedRows)
-	sweptShapes, simulatedRows = []sweptShape{{"gemm", 128, 32}, {"gemm_norm", 96, 32}}, []int{8, 64}
+	sweptShapes, simulatedRows = []sweptShape{{false, 128, 32}, {true, 96, 32}}, []int{8, 64}
 	text := kprof(t, "--backend=sim", "--sweep-tiles")
 	_, table, ok := strings.Cut(text, "// for kernels/tiles.go\n")
 	if !ok {
 		t.Fatalf("no table:\n%s", text)
 	}
-	source := "package kernels\nimport \"math\"\ntype tuning struct{device, kernel string; n, k, rows int; tile string}\n" + table
+	source := "package kernels\nimport \"math\"\ntype Shape struct{Norm bool; Type DType; Bits, N, K int}\n" +
+		"type Choice struct{Shape; Rows int; Variant string}\n" + table
 	if _, err := parser.ParseFile(token.NewFileSet(), "tiles.go", source, parser.AllErrors); err != nil {
 		t.Errorf("%v:\n%s", err, table)
 	}
 	for _, want := range []string{
-		`{"simulator", "gemm", 128, 32, 8, "8x32"},`, `{"simulator", "gemm", 128, 32, math.MaxInt, "64x32"},`,
-		`{"simulator", "gemm_norm", 96, 32, 8, "8x48"},`, `{"simulator", "gemm_norm", 96, 32, math.MaxInt, "32x48"},`,
+		`"simulator": {`,
+		`{Shape{false, F16, 0, 128, 32}, 8, "8x32"},`, `{Shape{false, F16, 0, 128, 32}, math.MaxInt, "64x32"},`,
+		`{Shape{true, F16, 0, 96, 32}, 8, "8x48"},`, `{Shape{true, F16, 0, 96, 32}, math.MaxInt, "32x48"},`,
 	} {
 		if !strings.Contains(table, want) {
 			t.Errorf("no line %s in\n%s", want, table)

@@ -5,24 +5,23 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
-	"github.com/metalrank/metalrank/engine/cost"
 	"github.com/metalrank/metalrank/kernels"
 	"github.com/metalrank/metalrank/kernels/selftest"
+	"github.com/metalrank/metalrank/metal"
 )
 
 // sweptShape is a matrix product of a model, tried with several numbers of rows.
 type sweptShape struct {
-	kernel string
-	n, k   int
+	norm bool
+	n, k int
 }
 
 // sweptShapes are the products of MiniLM (H 384, F 1536): queries, keys and values; keys and values; inner; attention's
 // output; outer.
-var sweptShapes = []sweptShape{
-	{"gemm", 1152, 384}, {"gemm", 768, 384}, {"gemm", 1536, 384}, {"gemm_norm", 384, 384}, {"gemm_norm", 384, 1536},
-}
+var sweptShapes = []sweptShape{{false, 1152, 384}, {false, 768, 384}, {false, 1536, 384}, {true, 384, 384}, {true, 384, 1536}}
 
 // Rows that are tried: of a small request, of one document, and up to a full batch. The simulator takes the first few.
 var (
@@ -30,14 +29,14 @@ var (
 	simulatedRows = []int{8, 32, 128}
 )
 
-// tried is one tile on one shape.
+// tried is one variant on one shape.
 type tried struct {
-	Tile string `json:"tile"`
-	Row  row    `json:"row"`
-	cost float64
+	variant string
+	row     row
+	cost    float64
 }
 
-// sweepTiles tries every tile on every shape, and prints the results and the lines for kernels/tiles.go.
+// sweepTiles tries every variant on every shape, and prints the results and the lines for kernels/tiles.go.
 func sweepTiles(ctx context.Context, o *options, out, errOut io.Writer) (err error) {
 	r, err := openCases(o.backend, o.rounds)
 	if err != nil {
@@ -51,12 +50,16 @@ func sweepTiles(ctx context.Context, o *options, out, errOut io.Writer) (err err
 		rows, how = simulatedRows, "counted by kprof --sweep-tiles in the simulator: FLOPs, then bytes. This is no measurement"
 	}
 	table := newTable(out)
-	fmt.Fprint(table, "product\ttile\tms\tMFLOP executed\tMB\tthreadgroups\toccupancy\t\n")
+	fmt.Fprint(table, "product\tms\tMFLOP executed\tMB\tthreadgroups\toccupancy\t\n")
 	var lines []string
 	for _, s := range sweptShapes {
 		for i, m := range rows {
-			fmt.Fprintf(errOut, "kprof: %s %dx%dx%d\n", s.kernel, m, s.n, s.k)
-			all, err := s.try(ctx, r, m, o)
+			g := selftest.Gemm{DType: kernels.F16, M: m, N: s.n, K: s.k, Norm: s.norm, Residual: s.norm}
+			if o.precision == "fp32" {
+				g.DType = kernels.F32
+			}
+			fmt.Fprintf(errOut, "kprof: %s\n", g.Case().Name)
+			all, err := try(ctx, r, g)
 			if err != nil {
 				return err
 			}
@@ -65,47 +68,41 @@ func sweepTiles(ctx context.Context, o *options, out, errOut io.Writer) (err err
 				if t.cost < all[best].cost {
 					best = j
 				}
-				printTried(table, s, m, &t)
+				printTried(table, &t)
 			}
 			limit := fmt.Sprint(m)
 			if i == len(rows)-1 {
 				limit = "math.MaxInt"
 			}
-			lines = append(lines, fmt.Sprintf("\t{%q, %q, %d, %d, %s, %q},", device.Name, s.kernel, s.n, s.k, limit, all[best].Tile))
+			lines = append(lines, fmt.Sprintf("\t\t{Shape{%t, %s, 0, %d, %d}, %s, %q},", s.norm, strings.ToUpper(g.DType.String()), s.n, s.k, limit, all[best].variant))
 		}
 	}
 	_ = table.Flush() // a write that fails shows in out
-	fmt.Fprintf(out, "\n// for kernels/tiles.go\nvar tunings = []tuning{\n\t// %s.\n", how)
-	for _, line := range lines {
-		fmt.Fprintln(out, line)
-	}
-	fmt.Fprintln(out, "}")
+	fmt.Fprintf(out, "\n// for kernels/tiles.go\nvar tunings = map[string][]Choice{\n\t// %s.\n\t%q: {\n%s\n\t},\n}\n", how, device.Name, strings.Join(lines, "\n"))
 	return nil
 }
 
-// try runs a product with each tile.
-func (s sweptShape) try(ctx context.Context, r *caseRunner, m int, o *options) ([]tried, error) {
-	dtype := kernels.F16
-	if o.precision == "fp32" {
-		dtype = kernels.F32
-	}
-	norm := s.kernel == "gemm_norm"
-	c := selftest.Gemm{DType: dtype, M: m, N: s.n, K: s.k, Norm: norm, Residual: norm}.Case()
+// try runs a product by each variant that fits the device.
+func try(ctx context.Context, r *caseRunner, g selftest.Gemm) ([]tried, error) {
+	variants := kernels.Candidates(g.Shape(), r.device.Info())
 	var all []tried
-	for _, name := range kernels.Tiles(s.kernel) {
-		r.libraries[dtype].ForceTile(name)
+	for i, c := range g.Variants(variants) {
 		found, err := r.run(ctx, &c)
-		r.libraries[dtype].ForceTile("")
-		if err != nil {
-			return nil, fmt.Errorf("tile %s: %w", name, err)
+		if _, tooLarge := errors.AsType[*metal.LimitError](err); tooLarge {
+			continue
 		}
-		found.Layer, found.Name = cost.NoLayer, c.Name
-		all = append(all, tried{name, found, found.tileCost()})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, tried{variants[i].String(), found, found.tileCost()})
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("no variant of %s fits %s", g.Case().Name, r.device.Info().Name)
 	}
 	return all, nil
 }
 
-// tileCost returns the cost by which a tile is chosen: time, or without a time FLOPs, with bytes to break ties.
+// tileCost returns the cost by which a variant is chosen: time, or without a time FLOPs, with bytes to break ties.
 func (r *row) tileCost() float64 {
 	if r.Time > 0 {
 		return r.Time.Seconds()
@@ -113,11 +110,11 @@ func (r *row) tileCost() float64 {
 	return r.Executed + r.Bytes*1e-3
 }
 
-func printTried(out io.Writer, s sweptShape, m int, t *tried) {
-	c := t.Row.Counters
+func printTried(out io.Writer, t *tried) {
+	c := t.row.Counters
 	if c == nil {
 		c = &counters{}
 	}
-	fmt.Fprintf(out, "%s %dx%dx%d\t%s\t%.3f\t%.2f\t%.3f\t%d\t%.0f %%\t\n", s.kernel, m, s.n, s.k, t.Tile, ms(t.Row.Time.Seconds()),
-		t.Row.Executed/1e6, t.Row.Bytes/1e6, c.Threadgroups, 100*c.Occupancy)
+	fmt.Fprintf(out, "%s\t%.3f\t%.2f\t%.3f\t%d\t%.0f %%\t\n", t.row.Name, ms(t.row.Time.Seconds()),
+		t.row.Executed/1e6, t.row.Bytes/1e6, c.Threadgroups, 100*c.Occupancy)
 }
