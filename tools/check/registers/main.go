@@ -1,12 +1,17 @@
-// Registers checks that the kernels keep their arrays in registers. An array that a loop indexes stays in memory unless the
-// loop is unrolled, and a kernel with its accumulators in memory is several times slower on a GPU.
+// Registers checks that the kernels keep their arrays in registers, and that they need no more registers than a GPU has. An array
+// that a loop indexes stays in memory unless the loop is unrolled, and a kernel with its accumulators in memory is several times
+// slower on a GPU.
 //
-// It compiles every instantiation of every kernel with clang at -O2, for a machine on which matrix products are calls (msl.h).
-// It fails where the count of products or the arrays on the stack differ from budget.tsv. The count is MF · NF · 4 for a tile:
-// the loops over the tile are unrolled and the loop over K is not. -write makes budget.tsv anew.
+// It compiles every instantiation of every kernel with clang at -O2, for machines on which matrix products are opaque (msl.h),
+// with values for the function constants. For AArch64 it counts products and arrays on the stack: the count is MF · NF · 4 for a
+// tile, as the loops over the tile are unrolled and the loop over K is not. For AMDGPU it notes the 32-bit registers of a thread,
+// of 128 that Apple's GPUs have, and how many were spilled to memory.
 //
-// The compiler is not Apple's. Rows of norm.metal and embed.metal are on the stack here because their length is a function
-// constant, which Metal knows when it makes a pipeline and this check does not.
+// It fails where products or arrays differ from budget.tsv, and where registers are more. -write makes budget.tsv anew. The
+// registers are compared by the major version of clang that wrote it alone, and not at all by a clang without AMDGPU.
+//
+// The compilers are not Apple's. AMDGPU keeps what all threads of a SIMD-group share in registers of another kind: up to 35 in
+// these kernels, some of which take registers of a thread on Apple's GPUs. Two halves share a register there and here.
 package main
 
 import (
@@ -40,9 +45,11 @@ const (
 
 // kernel is one instantiation.
 type kernel struct {
-	name     string // "gemm.metal gemm<half, 8, 4>"
-	products int    // call sites of matrix products
-	onStack  string // the types of arrays on the stack, joined; "-": none
+	name      string // "gemm.metal gemm<half, 8, 4>"
+	products  int    // call sites of matrix products
+	onStack   string // the types of arrays on the stack, joined; "-": none
+	registers int    // of a thread, up to 128; 0: not known
+	spilled   int    // registers that were spilled to memory
 }
 
 func main() {
@@ -58,7 +65,7 @@ func main() {
 }
 
 func run(ctx context.Context, write bool, out io.Writer) error {
-	clang, err := sim.FindCompiler("")
+	clang, err := findClang(ctx)
 	if err != nil {
 		return err
 	}
@@ -66,41 +73,99 @@ func run(ctx context.Context, write bool, out io.Writer) error {
 	if err != nil || len(files) == 0 {
 		return errors.Join(err, errors.New("no kernels: run this in the root of the repository"))
 	}
-	var table bytes.Buffer
-	fmt.Fprintln(&table, "# Matrix products and arrays on the stack of each kernel: go run ./"+folder+" -write")
+	var all []kernel
 	for _, file := range files {
-		found, err := compile(ctx, clang, kernels.Files(), path.Base(file))
+		found, err := clang.kernels(ctx, kernels.Files(), path.Base(file))
 		if err != nil {
 			return fmt.Errorf("%s: %w", file, err)
 		}
-		for _, k := range found {
-			fmt.Fprintf(&table, "%s\t%d\t%s\n", k.name, k.products, k.onStack)
-		}
+		all = append(all, found...)
 	}
 	if write {
-		return os.WriteFile(budgetFile, table.Bytes(), 0o644)
+		return os.WriteFile(budgetFile, []byte(format(all, clang.major)), 0o644)
 	}
-	want, err := os.ReadFile(budgetFile)
+	text, err := os.ReadFile(budgetFile)
 	if err != nil {
 		return err
 	}
-	return compare(out, string(want), table.String())
+	budget, major, err := parse(string(text))
+	if err != nil {
+		return err
+	}
+	withRegisters := clang.amdgpu && clang.major == major
+	switch {
+	case !clang.amdgpu:
+		fmt.Fprintf(out, "registers are not compared: %s has no target amdgcn\n", clang.path)
+	case clang.major != major:
+		fmt.Fprintf(out, "registers are not compared: %s is clang %d, the budget is by clang %d\n", clang.path, clang.major, major)
+	}
+	return compare(out, budget, all, withRegisters)
 }
 
-// compare prints the lines that differ.
-func compare(out io.Writer, want, got string) error {
-	wanted, found := strings.Split(want, "\n"), strings.Split(got, "\n")
+// columns are the heads of the budget's columns.
+const columns = "kernel\tproducts\ton the stack\tregisters\tspilled"
+
+func format(all []kernel, major int) string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "# by clang %d: go run ./%s -write\n%s\n", major, folder, columns)
+	for _, k := range all {
+		fmt.Fprintf(&text, "%s\t%d\t%s\t%d\t%d\n", k.name, k.products, k.onStack, k.registers, k.spilled)
+	}
+	return text.String()
+}
+
+// parse parses the output of format.
+func parse(text string) (all []kernel, major int, err error) {
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	if _, err := fmt.Sscanf(lines[0], "# by clang %d:", &major); err != nil || len(lines) < 2 || lines[1] != columns {
+		return nil, 0, fmt.Errorf("%s: the heads are not those of this program", budgetFile)
+	}
+	for i, line := range lines[2:] {
+		fields := strings.Split(line, "\t")
+		if len(fields) != 5 {
+			return nil, 0, fmt.Errorf("%s: line %d has %d columns, want 5", budgetFile, i+3, len(fields))
+		}
+		k := kernel{name: fields[0], onStack: fields[2]}
+		for j, to := range map[int]*int{1: &k.products, 3: &k.registers, 4: &k.spilled} {
+			if *to, err = strconv.Atoi(fields[j]); err != nil {
+				return nil, 0, fmt.Errorf("%s: line %d: %w", budgetFile, i+3, err)
+			}
+		}
+		all = append(all, k)
+	}
+	return all, major, nil
+}
+
+// compare prints the kernels that differ from the budget.
+func compare(out io.Writer, budget, found []kernel, withRegisters bool) error {
 	different := 0
-	for _, line := range found {
-		if !slices.Contains(wanted, line) {
-			fmt.Fprintln(out, "is:  ", line)
-			different++
+	complain := func(format string, values ...any) {
+		fmt.Fprintf(out, format+"\n", values...)
+		different++
+	}
+	for _, k := range found {
+		i := slices.IndexFunc(budget, func(b kernel) bool { return b.name == k.name })
+		if i < 0 {
+			complain("%s: has no budget", k.name)
+			continue
+		}
+		b := budget[i]
+		if k.products != b.products {
+			complain("%s: %d products, want %d", k.name, k.products, b.products)
+		}
+		if k.onStack != b.onStack {
+			complain("%s: on the stack is %s, want %s", k.name, k.onStack, b.onStack)
+		}
+		if withRegisters && k.registers > b.registers {
+			complain("%s: %d registers, the budget is %d", k.name, k.registers, b.registers)
+		}
+		if withRegisters && k.spilled > b.spilled {
+			complain("%s: %d registers are spilled, the budget is %d", k.name, k.spilled, b.spilled)
 		}
 	}
-	for _, line := range wanted {
-		if !slices.Contains(found, line) {
-			fmt.Fprintln(out, "want:", line)
-			different++
+	for _, b := range budget {
+		if !slices.ContainsFunc(found, func(k kernel) bool { return b.name == k.name }) {
+			complain("%s: is in the budget alone", b.name)
 		}
 	}
 	if different > 0 {
@@ -109,13 +174,45 @@ func compare(out io.Writer, want, got string) error {
 	return nil
 }
 
-// compile returns the instantiations of a file's kernels, in the order of their names.
-func compile(ctx context.Context, clang string, files fs.FS, file string) ([]kernel, error) {
+// compiler is the clang that compiles.
+type compiler struct {
+	path   string
+	major  int
+	amdgpu bool
+}
+
+var clangVersion = regexp.MustCompile(`clang version (\d+)`)
+
+// findClang returns the simulator's compiler. Apple's clang has other numbers, but no AMDGPU, either.
+func findClang(ctx context.Context) (compiler, error) {
+	path, err := sim.FindCompiler("")
+	if err != nil {
+		return compiler{}, err
+	}
+	c := compiler{path: path}
+	version, err := c.run(ctx, "", "--version")
+	if err != nil {
+		return compiler{}, err
+	}
+	match := clangVersion.FindStringSubmatch(version)
+	if match == nil {
+		return compiler{}, fmt.Errorf("%s has no version: %q", path, version)
+	}
+	if c.major, err = strconv.Atoi(match[1]); err != nil {
+		return compiler{}, err
+	}
+	targets, err := c.run(ctx, "", "--print-targets")
+	c.amdgpu = err == nil && strings.Contains(targets, "amdgcn")
+	return c, nil
+}
+
+// kernels returns the instantiations of a file's kernels, in the order of their names.
+func (c compiler) kernels(ctx context.Context, files fs.FS, file string) ([]kernel, error) {
 	source, err := metal.LoadSource(files, file)
 	if err != nil {
 		return nil, err
 	}
-	text, err := clangRun(ctx, clang, source.Text, "-E", "-x", "c++", "-std=c++20", "-nostdinc", "-I", "metal/sim/shim/include", "-")
+	text, err := c.run(ctx, source.Text, "-E", "-x", "c++", "-std=c++20", "-nostdinc", "-I", "metal/sim/shim/include", "-")
 	if err != nil {
 		return nil, err
 	}
@@ -127,19 +224,106 @@ func compile(ctx context.Context, clang string, files fs.FS, file string) ([]ker
 	if err != nil {
 		return nil, err
 	}
-	code, err := clangRun(ctx, clang, "#include \"msl.h\"\n"+rewritten,
-		"--target=aarch64-linux-gnu", "-x", "c++", "-std=c++20", "-nostdinc", "-nostdinc++", "-I", folder, "-I", "metal/sim/shim", "-I", "metal/sim", "-w",
-		"-Wno-c++11-narrowing", "-Wno-reserved-user-defined-literal", "-fno-exceptions", "-fno-rtti", "-fno-math-errno",
-		"-O2", "-fno-vectorize", "-fno-slp-vectorize", "-mllvm", "-inline-threshold=1000000", "-mllvm", "-disable-vector-combine", "-fno-threadsafe-statics",
-		"-S", "-emit-llvm", "-o", "-", "-")
+	if rewritten, err = specialise(rewritten); err != nil {
+		return nil, err
+	}
+	text = "#include \"msl.h\"\n" + rewritten
+	code, err := c.run(ctx, text, slices.Concat(sourceFlags, optimise, []string{"--target=aarch64-linux-gnu", "-emit-llvm"})...)
 	if err != nil {
 		return nil, err
 	}
-	return kernelsOf(file, code), nil
+	found := kernelsOf(file, code)
+	if !c.amdgpu {
+		return found, nil
+	}
+	// The limits are attributes of functions in LLVM's text; clang has none for a static member.
+	code, err = c.run(ctx, text, slices.Concat(sourceFlags, optimise, amdgpu, []string{"-Xclang", "-disable-llvm-passes", "-emit-llvm"})...)
+	if err != nil {
+		return nil, err
+	}
+	code = strings.ReplaceAll(code, `"target-cpu"=`, `"amdgpu-flat-work-group-size"="128,128" "amdgpu-num-vgpr"="128" "target-cpu"=`)
+	assembly, err := c.run(ctx, code, slices.Concat([]string{"-x", "ir", "-w"}, optimise, amdgpu)...)
+	if err != nil {
+		return nil, err
+	}
+	return found, addRegisters(found, file, assembly)
 }
 
 var (
-	entry    = regexp.MustCompile(`^define .*@_ZN3sim4shim4CallI.*E3runITnDaXadL?_?Z?\w*?(\d+)(\w+)`)
+	sourceFlags = []string{
+		"-x", "c++", "-std=c++20", "-nostdinc", "-nostdinc++", "-I", folder, "-I", "metal/sim/shim", "-w",
+		"-Wno-c++11-narrowing", "-Wno-reserved-user-defined-literal", "-fno-exceptions", "-fno-rtti", "-fno-math-errno",
+	}
+	optimise = []string{
+		"-O2", "-fno-vectorize", "-fno-slp-vectorize", "-mllvm", "-disable-vector-combine", "-mllvm", "-inline-threshold=1000000",
+		"-S", "-o", "-", "-",
+	}
+	amdgpu = []string{"--target=amdgcn-amd-amdhsa", "-mcpu=gfx1100", "-nogpulib"}
+)
+
+// constants are the values with which kernels are compiled: every operand is there.
+var constants = map[string]string{
+	"activation": "1", "hasResidual": "true", "gatherA": "true", "gatherResidual": "false", "simdgroups": "4", "rowVectors": "3",
+	"headSize": "64", "groupSize": "64", "wordBits": "4",
+}
+
+var (
+	functionConstant = regexp.MustCompile(`static (\w+) (\w+); static sim::shim::ConstantOf<[^;]*;`)
+	derivedConstant  = regexp.MustCompile(`static (\w+) (\w+); static sim::shim::DerivedOf \w+\(\[\] \{ \w+ = (.*?); \}\);`)
+)
+
+// specialise gives the function constants of rewritten text values.
+func specialise(text string) (string, error) {
+	var err error
+	text = functionConstant.ReplaceAllStringFunc(text, func(declaration string) string {
+		match := functionConstant.FindStringSubmatch(declaration)
+		value, ok := constants[match[2]]
+		if !ok {
+			err = fmt.Errorf("function constant %s has no value in %s", match[2], folder)
+		}
+		return fmt.Sprintf("static constexpr %s %s = %s(%s);", match[1], match[2], match[1], value)
+	})
+	return derivedConstant.ReplaceAllString(text, "static constexpr $1 $2 = $3;"), err
+}
+
+// metadatum is a line of the metadata of AMDGPU's assembly. A kernel's name comes before its numbers.
+var metadatum = regexp.MustCompile(`^ +\.(name|vgpr_count|vgpr_spill_count): +(\S+)$`)
+
+// addRegisters adds the registers of AMDGPU's assembly to the kernels of a file.
+func addRegisters(all []kernel, file, assembly string) error {
+	at := -1
+	for line := range strings.Lines(assembly) {
+		match := metadatum.FindStringSubmatch(strings.TrimRight(line, "\n"))
+		if match == nil {
+			continue
+		}
+		if match[1] == "name" {
+			at = -1
+			if name := entry.FindStringSubmatch(match[2]); name != nil {
+				at = slices.IndexFunc(all, func(k kernel) bool { return k.name == file+" "+demangle(name[1], name[2]) })
+			}
+			continue
+		}
+		n, err := strconv.Atoi(match[2])
+		if at < 0 || err != nil {
+			return fmt.Errorf("%s: AMDGPU's metadata has %q of no known kernel", file, line)
+		}
+		if match[1] == "vgpr_count" {
+			all[at].registers = n
+		} else {
+			all[at].spilled = n
+		}
+	}
+	for _, k := range all {
+		if k.registers == 0 {
+			return fmt.Errorf("AMDGPU's metadata lacks %s", k.name)
+		}
+	}
+	return nil
+}
+
+var (
+	entry    = regexp.MustCompile(`_ZN3sim4shim4CallI.*E3runITnDaXadL?_?Z?\w*?(\d+)(\w+)`)
 	argument = regexp.MustCompile(`^(?:DF16_|f|Li(\d+)E)`)
 	product  = regexp.MustCompile(`call .*@multiply_accumulate_`)
 	array    = regexp.MustCompile(`= alloca (.*?)(?:, align \d+)?$`)
@@ -200,8 +384,9 @@ func demangle(length, rest string) string {
 	return name + "<" + strings.Join(arguments, ", ") + ">"
 }
 
-func clangRun(ctx context.Context, clang, text string, args ...string) (string, error) {
-	command := exec.CommandContext(ctx, clang, args...)
+// run runs clang with text on its standard input, and returns its output.
+func (c compiler) run(ctx context.Context, text string, args ...string) (string, error) {
+	command := exec.CommandContext(ctx, c.path, args...)
 	var stdout, stderr bytes.Buffer
 	command.Stdin, command.Stdout, command.Stderr = strings.NewReader(text), &stdout, &stderr
 	if err := command.Run(); err != nil {

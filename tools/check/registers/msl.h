@@ -1,12 +1,10 @@
-// msl.h stands for the simulator's header of the same name where kernels are compiled only to look at registers: matrix
-// products, SIMD-group functions and barriers are calls to functions that the compiler does not see, as on a GPU they are
-// instructions. A matrix is the two elements of a lane.
+// msl.h stands for the simulator's header of the same name where kernels are compiled only to look at registers. Matrix
+// products, SIMD-group functions and barriers are opaque, as on a GPU they are instructions. A matrix is the two elements of
+// a lane: two registers of float, or one of half.
+//
+// For AArch64 they are calls, which the check counts. For AMDGPU they are empty assembly, so that LLVM's register allocator
+// for GPUs shows how many registers the rest takes; pointers have address spaces there, as on Apple's GPUs.
 #pragma once
-
-// The simulator finds the running lane by its stack pointer; here it comes from a function.
-#define currentLane laneByStack
-#include "rt/abi.h"
-#undef currentLane
 
 #define SIM_CHECKED 0
 #define SIM_INLINE  inline __attribute__((always_inline))
@@ -21,51 +19,108 @@
 #include "math.h"
 #include "integer.h"
 
-namespace sim {
-extern "C" __attribute__((const)) Lane* lane_of();
-SIM_INLINE Lane* currentLane() {
-    return lane_of();
-}
-} // namespace sim
+namespace registers {
 
-namespace sim::shim {
-inline const Runtime* runtime;
-SIM_INLINE unsigned lane() {
-    return currentLane()->lane;
+typedef float float2 __attribute__((ext_vector_type(2)));
+typedef half half2 __attribute__((ext_vector_type(2)));
+
+#ifdef __AMDGCN__
+
+#define REGISTERS_KERNEL      __attribute__((amdgpu_kernel, used))
+#define REGISTERS_DEVICE      __attribute__((address_space(1)))
+#define REGISTERS_THREADGROUP __attribute__((address_space(3), loader_uninitialized))
+#define REGISTERS_BINDINGS    __attribute__((address_space(4)))
+
+SIM_INLINE float2 multiplyAdd(float2 c, half2 a, half2 b) {
+    float x = c.x, y = c.y;
+    asm("; product %0 %1 %2 %3" : "+v"(x), "+v"(y) : "v"(a), "v"(b));
+    return float2{x, y};
 }
-} // namespace sim::shim
+SIM_INLINE float2 multiplyAdd(float2 c, float2 a, float2 b) {
+    float x = c.x, y = c.y;
+    asm("; product %0 %1 %2 %3" : "+v"(x), "+v"(y) : "v"(a), "v"(b));
+    return float2{x, y};
+}
+template <class T>
+SIM_INLINE T shuffle(T x, ushort lane) {
+    T y;
+    asm("; shuffle %0 %1 %2" : "=v"(y) : "v"(x), "v"(uint(lane)));
+    return y;
+}
+SIM_INLINE void barrier() {
+    asm volatile("; barrier" ::: "memory");
+}
+SIM_INLINE uint threadIndex() {
+    return __builtin_amdgcn_workitem_id_x();
+}
+SIM_INLINE uint group(int axis) {
+    return axis == 0 ? __builtin_amdgcn_workgroup_id_x() : __builtin_amdgcn_workgroup_id_y();
+}
+
+#else
+
+#define REGISTERS_KERNEL __attribute__((used))
+#define REGISTERS_DEVICE
+#define REGISTERS_THREADGROUP
+#define REGISTERS_BINDINGS
 
 // These are const: nothing but their results and arguments matters to registers.
 extern "C" {
-typedef float registers_f2 __attribute__((ext_vector_type(2)));
-__attribute__((const)) registers_f2
-multiply_accumulate_half(registers_f2, _Float16, _Float16, _Float16, _Float16);
-__attribute__((const)) registers_f2
-multiply_accumulate_float(registers_f2, float, float, float, float);
+__attribute__((const)) float2 multiply_accumulate_half(float2, half2, half2);
+__attribute__((const)) float2 multiply_accumulate_float(float2, float2, float2);
 __attribute__((const)) float shuffle_float(float, int);
-__attribute__((const)) _Float16 shuffle_half(_Float16, int);
-void barrier(int);
+__attribute__((const)) half2 shuffle_half2(half2, int);
+__attribute__((const)) uint thread_index();
+__attribute__((const)) uint group_position(int axis);
+void wait_for_others();
 }
+
+SIM_INLINE float2 multiplyAdd(float2 c, half2 a, half2 b) {
+    return multiply_accumulate_half(c, a, b);
+}
+SIM_INLINE float2 multiplyAdd(float2 c, float2 a, float2 b) {
+    return multiply_accumulate_float(c, a, b);
+}
+SIM_INLINE float shuffle(float x, ushort lane) {
+    return shuffle_float(x, lane);
+}
+SIM_INLINE half2 shuffle(half2 x, ushort lane) {
+    return shuffle_half2(x, lane);
+}
+SIM_INLINE void barrier() {
+    wait_for_others();
+}
+SIM_INLINE uint threadIndex() {
+    return thread_index();
+}
+SIM_INLINE uint group(int axis) {
+    return group_position(axis);
+}
+
+#endif
+
+} // namespace registers
 
 namespace metal {
 
 enum class mem_flags { mem_none = 0, mem_device = 1, mem_threadgroup = 2 };
 
-SIM_INLINE void threadgroup_barrier(mem_flags flags) {
-    barrier(int(flags));
+SIM_INLINE void threadgroup_barrier(mem_flags) {
+    registers::barrier();
 }
-SIM_INLINE void simdgroup_barrier(mem_flags flags) {
-    barrier(int(flags));
+SIM_INLINE void simdgroup_barrier(mem_flags) {
+    registers::barrier();
 }
 
 SIM_INLINE float simd_shuffle_xor(float x, ushort lanes) {
-    return shuffle_float(x, lanes);
+    return registers::shuffle(x, lanes);
 }
 SIM_INLINE float simd_sum(float x) {
-    return shuffle_float(x, 32);
+    return registers::shuffle(x, ushort(32));
 }
 SIM_INLINE half2 simd_shuffle(half2 x, ushort lane) {
-    return half2(shuffle_half(x.e[0], lane), shuffle_half(x.e[1], lane));
+    const registers::half2 y = registers::shuffle(registers::half2{x.e[0], x.e[1]}, lane);
+    return half2(half(y.x), half(y.y));
 }
 
 template <class T, int Columns, int Rows>
@@ -85,7 +140,7 @@ SIM_INLINE simdgroup_matrix<T, C, R> make_filled_simdgroup_matrix(T x) {
 
 template <class T>
 SIM_INLINE void simdgroup_load(simdgroup_matrix<T, 8, 8>& m, const T* p, ulong stride) {
-    const T* from = p + sim::shim::lane() * stride;
+    const T* from = p + registers::threadIndex() % 32 * stride;
     m.elements = vec<T, 2>(from[0], from[1]);
 }
 
@@ -96,20 +151,86 @@ SIM_INLINE void simdgroup_multiply_accumulate(
     const simdgroup_matrix<T, 8, 8>& b,
     const simdgroup_float8x8& c
 ) {
-    const registers_f2 sum = {c.elements.e[0], c.elements.e[1]};
-    const vec<T, 2> x = a.elements, y = b.elements;
-    registers_f2 result;
-    if constexpr (sizeof(T) == 2) {
-        result = multiply_accumulate_half(sum, x.e[0], x.e[1], y.e[0], y.e[1]);
-    } else {
-        result = multiply_accumulate_float(sum, x.e[0], x.e[1], y.e[0], y.e[1]);
-    }
+    typedef T pair __attribute__((ext_vector_type(2)));
+    const registers::float2 result = registers::multiplyAdd(
+        registers::float2{c.elements.e[0], c.elements.e[1]},
+        pair{a.elements.e[0], a.elements.e[1]}, pair{b.elements.e[0], b.elements.e[1]}
+    );
     d.elements = vec<float, 2>(result.x, result.y);
 }
 
 } // namespace metal
 
-#include "entry.h"
+// The names that package msl's rewrite uses.
+namespace sim::shim {
+
+typedef const ulong REGISTERS_BINDINGS* Bindings; // addresses by buffer index
+
+struct Position {
+    const char* file;
+    int line;
+};
+
+template <auto F, int Index, class T, bool Zeroed>
+struct Variable {
+    static inline REGISTERS_THREADGROUP T memory;
+};
+template <auto F, int Index, class T, bool Zeroed>
+SIM_INLINE T& variable(const char*, Position) {
+    return *(T*)&Variable<F, Index, T, Zeroed>::memory;
+}
+
+template <int Index>
+struct Buffer {
+    template <class P>
+    SIM_INLINE static P get(Bindings bindings) {
+        using T = metal::remove_reference_t<metal::remove_pointer_t<metal::remove_reference_t<P>>>;
+        T* address = (T*)(REGISTERS_DEVICE T*)bindings[Index];
+        if constexpr (__is_lvalue_reference(P)) {
+            return *address;
+        } else {
+            return address;
+        }
+    }
+};
+
+#define REGISTERS_BUILTIN(name, x, y)                                                              \
+    struct name {                                                                                  \
+        template <class P>                                                                         \
+        SIM_INLINE static P get(Bindings) {                                                        \
+            using T = metal::remove_cv_t<P>;                                                       \
+            if constexpr (metal::detail::size_of<T> == 1)                                          \
+                return P(x);                                                                       \
+            else                                                                                   \
+                return T(x, y);                                                                    \
+        }                                                                                          \
+    };
+namespace builtin {
+REGISTERS_BUILTIN(threadgroup_position_in_grid, registers::group(0), registers::group(1))
+REGISTERS_BUILTIN(thread_index_in_threadgroup, registers::threadIndex(), 0)
+REGISTERS_BUILTIN(thread_index_in_simdgroup, registers::threadIndex() % 32, 0)
+REGISTERS_BUILTIN(simdgroup_index_in_threadgroup, registers::threadIndex() / 32, 0)
+REGISTERS_BUILTIN(simdgroups_per_threadgroup, 4, 0)
+} // namespace builtin
+
+template <class F>
+struct Call;
+template <class... P>
+struct Call<void (*)(P...)> {
+    template <auto F, class... Parameters>
+    static REGISTERS_KERNEL void run(Bindings bindings) {
+        F(Parameters::template get<P>(bindings)...);
+    }
+};
+
+template <auto F, class... Parameters>
+struct EntryOf {
+    static constexpr auto run = &Call<decltype(F)>::template run<F, Parameters...>;
+    EntryOf(const char*, unsigned, unsigned) {}
+};
+
+} // namespace sim::shim
+#define SIM_LIBRARY
 
 // Address spaces. All memory is one.
 #define device
