@@ -35,15 +35,16 @@ type ConfigError struct {
 
 // Error implements error.
 func (e *ConfigError) Error() string {
-	return fmt.Sprintf("%s: %s is %s, want %s", e.Package, e.Field, e.Got(), e.Want)
+	field, got, want := e.Setting()
+	return fmt.Sprintf("%s: %s is %s, want %s", e.Package, field, got, want)
 }
 
-// Got returns the value as error texts show it.
-func (e *ConfigError) Got() string {
+// Setting returns the field, the value as error texts show it, and the values that the field may have.
+func (e *ConfigError) Setting() (field, got, want string) {
 	if text, ok := e.Value.(string); ok {
-		return strconv.Quote(text)
+		return e.Field, strconv.Quote(text), e.Want
 	}
-	return fmt.Sprint(e.Value)
+	return e.Field, fmt.Sprint(e.Value), e.Want
 }
 
 // ValueError says that a call asks for something out of bounds.

@@ -1,4 +1,6 @@
-// Package cli is shared by the command lines: it parses and runs one, and has the flags that choose a model.
+// Package cli is shared by the command lines: it parses and runs one.
+//
+// The package must not know the engine, so that a tool without one needs no tokenizer library; cmd/cli/modelflags has its flags.
 package cli
 
 import (
@@ -16,8 +18,6 @@ import (
 	"unicode"
 
 	"github.com/alecthomas/kong"
-
-	"github.com/metalrank/metalrank/engine"
 )
 
 // Program is a command line: its name, and its grammar, a pointer to a struct of kong's.
@@ -34,11 +34,17 @@ const Environment = "METALRANK"
 // ErrReported marks an error that the command has already printed; Run then fails without printing it again.
 var ErrReported = errors.New("cli: told already")
 
+// Streams are the process's standard streams, or a test's.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+}
+
 // Main runs a program; the first SIGINT or SIGTERM cancels ctx, a second one ends the process at once. It doesn't return.
-func Main(run func(ctx context.Context) (status int)) {
+func Main(run func(ctx context.Context, args []string, std Streams) (status int)) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx))
+	os.Exit(run(ctx, os.Args[1:], Streams{os.Stdin, os.Stdout, os.Stderr}))
 }
 
 // Exit statuses besides 0.
@@ -47,11 +53,11 @@ const (
 	ExitUsage  = 2
 )
 
-// Run parses args and runs the command that they name; it returns the exit status. Commands may ask for a context.Context,
-// and for the values that options bind.
-func Run(ctx context.Context, p Program, args []string, out, errOut io.Writer, options ...kong.Option) (status int) {
+// Run parses args and runs the command that they name, or the grammar itself if it has no commands; it returns the exit
+// status. Commands may ask for a context.Context, for Streams, and for the values that options bind.
+func Run(ctx context.Context, p Program, args []string, std Streams, options ...kong.Option) (status int) {
 	program, _, _ := strings.Cut(p.Name, " ")
-	shown := &keptError{w: out} // help, and the version
+	shown := &keptError{w: std.Out} // help, and the version
 	// kong calls exit in mid-parse after --help and --version.
 	type exit int
 	defer func() {
@@ -59,7 +65,7 @@ func Run(ctx context.Context, p Program, args []string, out, errOut io.Writer, o
 		case nil:
 		case exit:
 			if status = int(r); shown.err != nil {
-				tell(errOut, fmt.Sprintf("%s: %v\n", program, shown.err))
+				tell(std.Err, fmt.Sprintf("%s: %v\n", program, shown.err))
 				status = ExitFailed
 			}
 		default:
@@ -69,14 +75,11 @@ func Run(ctx context.Context, p Program, args []string, out, errOut io.Writer, o
 	common := []kong.Option{
 		kong.Name(p.Name),
 		kong.Description(p.Description),
-		kong.Vars{
-			"version": program + " " + p.Version, "backends": strings.Join(engine.Backends, ","),
-			"precisions": strings.Join(engine.Precisions, ", "),
-		},
+		kong.Vars{"version": program + " " + p.Version},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
-		kong.Writers(shown, errOut),
+		kong.Writers(shown, std.Err),
 		kong.Exit(func(code int) { panic(exit(code)) }),
-		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(std),
 		kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(decodeDuration)),
 		kong.NamedMapper("path", pathMapper(false)), kong.NamedMapper("existingfile", pathMapper(true)),
 	}
@@ -98,7 +101,7 @@ func Run(ctx context.Context, p Program, args []string, out, errOut io.Writer, o
 		err = cmp.Or(refuseEmpty(parsed), refuseUseless(parsed))
 	}
 	if err != nil {
-		tell(errOut, fmt.Sprintf("%s: %s\nRun \"%s --help\" for usage.\n", program, describe(err, parsed), p.Name))
+		tell(std.Err, fmt.Sprintf("%s: %s\nRun \"%s --help\" for usage.\n", program, describe(err, parsed), p.Name))
 		return ExitUsage
 	}
 	if err := Within(ctx, stopTime(parsed), func() error { return parsed.Run() }); err != nil {
@@ -106,24 +109,26 @@ func Run(ctx context.Context, p Program, args []string, out, errOut io.Writer, o
 			err = errors.New("interrupted")
 		}
 		if !errors.Is(err, ErrReported) {
-			tell(errOut, fmt.Sprintf("%s: %s\n", program, describe(err, parsed)))
+			tell(std.Err, fmt.Sprintf("%s: %s\n", program, describe(err, parsed)))
 		}
 		return ExitFailed
 	}
 	return 0
 }
 
-// StopTimer is a command that needs a time of its own to stop in.
+// StopTimer is a command, or a grammar without commands, that needs a time of its own to stop in.
 type StopTimer interface{ StopTime() time.Duration }
 
 // defaultStopTime bounds how long a command that is no StopTimer takes to end once it is told to.
 const defaultStopTime = 5 * time.Second
 
 func stopTime(parsed *kong.Context) time.Duration {
-	if command := parsed.Selected(); command != nil {
-		if timer, ok := reflect.TypeAssert[StopTimer](command.Target.Addr()); ok {
-			return timer.StopTime()
-		}
+	command := parsed.Selected()
+	if command == nil {
+		command = parsed.Model.Node
+	}
+	if timer, ok := reflect.TypeAssert[StopTimer](command.Target.Addr()); ok {
+		return timer.StopTime()
 	}
 	return defaultStopTime
 }

@@ -55,7 +55,7 @@ func try(t *testing.T, ctx context.Context, args ...string) (status int, stderr 
 	t.Helper()
 	var out, errOut bytes.Buffer
 	g := &grammar{}
-	status = Run(ctx, Program{Name: "prog", Version: "1", Environment: "PROG", Grammar: g}, args, &out, &errOut)
+	status = Run(ctx, Program{Name: "prog", Version: "1", Environment: "PROG", Grammar: g}, args, Streams{Out: &out, Err: &errOut})
 	return status, errOut.String()
 }
 

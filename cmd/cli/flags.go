@@ -14,8 +14,6 @@ import (
 	"unicode"
 
 	"github.com/alecthomas/kong"
-
-	"github.com/metalrank/metalrank/engine"
 )
 
 // Sources say where the settings of flags come from, by their names: a flag of the command line or an environment variable.
@@ -63,6 +61,13 @@ var otherNames = map[string][]string{
 	"CORSOrigins": {"cors-origin"}, "MaxTexts": {"max-client-batch-size"}, "MaxLength": {"pair-tokens"},
 }
 
+// configError is an error about a field of a configuration, as engine.ConfigError.
+type configError interface {
+	error
+	// Setting returns the field's name, its value as texts show it, and which values it may have.
+	Setting() (field, got, want string)
+}
+
 // describe returns the text of an error. Where the error names a field, the text names its flag; for each flag in the text
 // that comes from an environment variable, it adds the variable's name.
 func describe(err error, parsed *kong.Context) string {
@@ -71,10 +76,11 @@ func describe(err error, parsed *kong.Context) string {
 		return text
 	}
 	from := SourcesOf(parsed)
-	if wrong, ok := errors.AsType[*engine.ConfigError](err); ok {
-		for _, name := range FlagNames(wrong.Field) {
+	if wrong, ok := errors.AsType[configError](err); ok {
+		field, got, want := wrong.Setting()
+		for _, name := range FlagNames(field) {
 			if slices.ContainsFunc(parsed.Flags(), func(f *kong.Flag) bool { return f.Name == name }) {
-				text = strings.Replace(text, wrong.Error(), fmt.Sprintf("--%s is %s, want %s", name, wrong.Got(), wrong.Want), 1)
+				text = strings.Replace(text, wrong.Error(), fmt.Sprintf("--%s is %s, want %s", name, got, want), 1)
 				break
 			}
 		}

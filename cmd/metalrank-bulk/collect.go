@@ -36,7 +36,7 @@ func (c *collectCommand) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	defer client.Close()
-	out := table.NewStream(std.out)
+	out := table.NewStream(std.Out)
 	if c.Output != "" {
 		j, err := client.Job(ctx, c.Job)
 		if err != nil {

@@ -8,13 +8,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"time"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/metalrank/metalrank/cmd/cli"
+	"github.com/metalrank/metalrank/cmd/cli/modelflags"
 	"github.com/metalrank/metalrank/cmd/metalrank-bulk/bulk"
 )
 
@@ -44,14 +43,11 @@ const description = `Scores millions of (query, document) pairs on a fleet, by w
 Every pair gets exactly one result, whatever workers, the server and these commands die of: run again what was cut off.`
 
 // streams are the process's standard streams, or a test's.
-type streams struct {
-	in       io.Reader
-	out, err io.Writer
-}
+type streams struct{ cli.Streams }
 
 // say writes a line for the operator.
 func (s streams) say(format string, args ...any) {
-	fmt.Fprintf(s.err, time.Now().Format("15:04:05 ")+format+"\n", args...)
+	fmt.Fprintf(s.Err, time.Now().Format("15:04:05 ")+format+"\n", args...)
 }
 
 // server returns streams that write err by a cli.Log until closeLog is called, so that a reader that stalls or goes neither
@@ -59,22 +55,22 @@ func (s streams) say(format string, args ...any) {
 func (s streams) server() (logged streams, closeLog func()) {
 	cli.IgnoreSIGPIPE()
 	logged = s
-	log := cli.NewLog(s.err, func(lines int64) { logged.say("%d lines were dropped: their reader is too slow", lines) })
-	logged.err = log
+	log := cli.NewLog(s.Err, func(lines int64) { logged.say("%d lines were dropped: their reader is too slow", lines) })
+	logged.Err = log
 	return logged, func() { log.Close(logCloseTime) }
 }
 
 const logCloseTime = 500 * time.Millisecond
 
 func main() {
-	cli.Main(func(ctx context.Context) int { return run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}) })
+	cli.Main(func(ctx context.Context, args []string, std cli.Streams) int { return run(ctx, args, streams{std}) })
 }
 
 // run is main without the process around it; it returns the exit status.
 func run(ctx context.Context, args []string, std streams) (status int) {
 	return cli.Run(ctx, cli.Program{
 		Name: "metalrank bulk", Version: version, Description: description, Environment: cli.Environment, Grammar: &command{},
-	}, args, std.out, std.err, kong.Bind(std))
+	}, args, std.Streams, kong.Bind(std), modelflags.Vars())
 }
 
 // serverFlags choose the server, and the identity to use there.

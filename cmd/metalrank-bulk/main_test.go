@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/cmd/cli/jsonl"
 	"github.com/metalrank/metalrank/engine"
 	"github.com/metalrank/metalrank/weights/weightstest"
@@ -18,7 +19,7 @@ import (
 // execute runs the command line as main does.
 func execute(ctx context.Context, args ...string) (status int, stdout, stderr string) {
 	var out, errOut bytes.Buffer
-	status = run(ctx, args, streams{strings.NewReader(""), &out, &errOut})
+	status = run(ctx, args, streams{cli.Streams{In: strings.NewReader(""), Out: &out, Err: &errOut}})
 	return status, out.String(), errOut.String()
 }
 
@@ -60,7 +61,7 @@ func serveHere(t *testing.T, dir string) []string {
 	stderr, done := &said{address: make(chan string, 1)}, make(chan int, 1)
 	go func() {
 		args := []string{"serve", "--listen", "127.0.0.1:0", "--store", filepath.Join(dir, "store"), "--token-file", token}
-		done <- run(ctx, args, streams{strings.NewReader(""), io.Discard, stderr})
+		done <- run(ctx, args, streams{cli.Streams{In: strings.NewReader(""), Out: io.Discard, Err: stderr}})
 	}()
 	select {
 	case address := <-stderr.address:

@@ -46,10 +46,10 @@ func (c *statusCommand) Run(ctx context.Context, std streams) error {
 			return err
 		}
 		if c.JSON {
-			if err := json.NewEncoder(std.out).Encode(f); err != nil {
+			if err := json.NewEncoder(std.Out).Encode(f); err != nil {
 				return err
 			}
-		} else if err := f.print(std.out); err != nil {
+		} else if err := f.print(std.Out); err != nil {
 			return err
 		}
 		if c.Watch <= 0 {

@@ -67,7 +67,7 @@ func (c *submitCommand) Run(ctx context.Context, std streams) error {
 	now := newTicker()
 	j, err := client.Submit(ctx, bulk.Submission{
 		Job: c.Job, Repair: c.Repair, Spec: c.spec(),
-		Pairs: table.Pairs(ctx, c.Pairs, table.Columns{Query: c.QueryColumn, Text: c.TextColumn}, std.in),
+		Pairs: table.Pairs(ctx, c.Pairs, table.Columns{Query: c.QueryColumn, Text: c.TextColumn}, std.In),
 		OnProgress: func(p bulk.SubmitProgress) {
 			switch {
 			case !now.due():

@@ -9,14 +9,14 @@ import (
 	"regexp"
 	"time"
 
-	"github.com/metalrank/metalrank/cmd/cli"
+	"github.com/metalrank/metalrank/cmd/cli/modelflags"
 	"github.com/metalrank/metalrank/cmd/metalrank-bulk/bulk"
 	"github.com/metalrank/metalrank/engine"
 )
 
 type workCommand struct {
 	serverFlags
-	cli.ModelFlags
+	modelflags.Flags
 	Job          string        `help:"Work for this job alone." placeholder:"NAME"`
 	UntilDone    bool          `help:"End when all jobs are submitted and scored, instead of waiting for more."`
 	InFlight     int           `help:"Chunks in work at a time; enough that the device never waits. Default: 4." placeholder:"N"`
@@ -38,7 +38,7 @@ func (c *workCommand) Validate() error {
 		return fmt.Errorf("--name %q: want A-Z, a-z, 0-9, - and _", c.Name)
 	}
 	w := bulk.Worker{InFlight: c.InFlight, ChunkTimeout: c.ChunkTimeout}
-	return cmp.Or(c.serverFlags.Validate(), c.ModelFlags.Validate(), w.Validate())
+	return cmp.Or(c.serverFlags.Validate(), c.Flags.Validate(), w.Validate())
 }
 
 // Run is called by kong.

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/cmd/cli/jsonl"
+	"github.com/metalrank/metalrank/cmd/cli/modelflags"
 	"github.com/metalrank/metalrank/engine"
 	"github.com/metalrank/metalrank/weights"
 	"github.com/metalrank/metalrank/weights/builtin"
@@ -110,7 +110,7 @@ func (c *convertCommand) calibrate(ctx context.Context, std streams) (*calibrate
 	}
 	config := engine.Config{Embedded: builtin.Open}
 	if c.Source != "builtin" {
-		if config.Model, err = cli.FindModel(c.Source); err != nil {
+		if config.Model, err = modelflags.Find(c.Source); err != nil {
 			return nil, err
 		}
 	}
@@ -146,7 +146,7 @@ func openSource(source string) (*weights.Checkpoint, error) {
 	if source == "builtin" {
 		return builtin.Open()
 	}
-	dir, err := cli.FindModel(source)
+	dir, err := modelflags.Find(source)
 	if err != nil {
 		return nil, err
 	}

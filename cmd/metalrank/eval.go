@@ -13,8 +13,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/cmd/cli/jsonl"
+	"github.com/metalrank/metalrank/cmd/cli/modelflags"
 	"github.com/metalrank/metalrank/engine"
 	"github.com/metalrank/metalrank/internal/rankmetrics"
 )
@@ -153,7 +153,7 @@ func parseJudged(l jsonl.Line) (judged, error) {
 
 // score runs one model over all queries; the result has its logits by query and document.
 func (c *evalCommand) score(ctx context.Context, model, precision string, queries []judged) (row evaluation, logits [][]float64, err error) {
-	flags := cli.ModelFlags{Model: model, Backend: c.Backend, Precision: precision, MaxLength: c.MaxLength}
+	flags := modelflags.Flags{Model: model, Backend: c.Backend, Precision: precision, MaxLength: c.MaxLength}
 	if model == "builtin" {
 		flags.Model = ""
 	}

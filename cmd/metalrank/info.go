@@ -9,13 +9,13 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/metalrank/metalrank/cmd/cli"
+	"github.com/metalrank/metalrank/cmd/cli/modelflags"
 	"github.com/metalrank/metalrank/engine"
 	"github.com/metalrank/metalrank/weights"
 )
 
 type infoCommand struct {
-	cli.ModelFlags
+	modelflags.Flags
 	Checkpoint string `arg:"" optional:"" name:"dir" help:"What --model says, and goes before it."`
 	Tensors    bool   `help:"List the tensors too: shape, type, group, bytes."`
 	Against    string `help:"With --tensors: how far each is from its source, another checkpoint of the same model." placeholder:"DIR"`
@@ -29,7 +29,7 @@ func (c *infoCommand) Validate() error {
 	if c.Checkpoint != "" {
 		c.Model = c.Checkpoint
 	}
-	return c.ModelFlags.Validate()
+	return c.Flags.Validate()
 }
 
 // Run is called by kong.

@@ -11,6 +11,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/metalrank/metalrank/cmd/cli"
+	"github.com/metalrank/metalrank/cmd/cli/modelflags"
 )
 
 // version is set by the linker; see build.sh.
@@ -47,11 +48,13 @@ type streams struct {
 }
 
 func main() {
-	std := streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}
+	var caught hangups
 	if len(os.Args) > 1 && os.Args[1] == "serve" { // before the command line is read
-		std.hangups = catchHangups()
+		caught = catchHangups()
 	}
-	cli.Main(func(ctx context.Context) int { return run(ctx, os.Args[1:], std) })
+	cli.Main(func(ctx context.Context, args []string, std cli.Streams) int {
+		return run(ctx, args, streams{std.In, std.Out, std.Err, caught})
+	})
 }
 
 // run is main without the process around it; it returns the exit status.
@@ -61,5 +64,5 @@ func run(ctx context.Context, args []string, std streams) (status int) {
 		Description: "Scores (query, document) pairs with a BERT-style cross-encoder. " +
 			"Without --model it uses the embedded English model.",
 		Environment: cli.Environment, Grammar: &command{},
-	}, args, std.out, std.err, kong.Bind(std), kong.PostBuild(addTEINames))
+	}, args, cli.Streams{In: std.in, Out: std.out, Err: std.err}, kong.Bind(std), modelflags.Vars(), kong.PostBuild(addTEINames))
 }

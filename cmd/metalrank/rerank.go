@@ -9,13 +9,13 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/cmd/cli/jsonl"
+	"github.com/metalrank/metalrank/cmd/cli/modelflags"
 	"github.com/metalrank/metalrank/engine"
 )
 
 type rerankCommand struct {
-	cli.ModelFlags
+	modelflags.Flags
 	Query     string `help:"What the documents should answer." required:"" short:"q" empty:""`
 	TopN      int    `help:"Print only the N best." placeholder:"N"`
 	RawScores bool   `help:"Print logits, without the model's activation."`

@@ -8,14 +8,14 @@ import (
 	"io"
 	"os"
 
-	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/cmd/cli/jsonl"
+	"github.com/metalrank/metalrank/cmd/cli/modelflags"
 	"github.com/metalrank/metalrank/engine"
 	"github.com/metalrank/metalrank/internal/outfile"
 )
 
 type scoreCommand struct {
-	cli.ModelFlags
+	modelflags.Flags
 	Pairs     string `help:"Pairs as JSON lines, {\"query\":…, \"text\":…}; \"-\" is standard input." required:"" placeholder:"FILE"`
 	RawScores bool   `help:"Write logits, without the model's activation."`
 	Output    string `help:"Write to FILE instead of standard output. It is FILE.partial until it is whole." short:"o" placeholder:"FILE"`

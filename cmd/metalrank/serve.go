@@ -16,24 +16,25 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/metalrank/metalrank/cmd/cli"
+	"github.com/metalrank/metalrank/cmd/cli/modelflags"
 	"github.com/metalrank/metalrank/engine"
 	"github.com/metalrank/metalrank/engine/trace"
 	"github.com/metalrank/metalrank/httpapi"
 )
 
 type serveCommand struct {
-	cli.ModelFlags  `group:"Models"`
-	servedFlags     `group:"Models"`
-	listenFlags     `group:"Listening"`
-	schedulingFlags `group:"Limits and scheduling"`
-	timeoutFlags    `group:"Limits and scheduling"`
-	keyFlags        `group:"Security"`
-	tlsFlags        `group:"Security"`
-	corsFlags       `group:"Security"`
-	logFlags        `group:"Observability"`
-	traceFlags      `group:"Observability"`
-	fleetFlags      `group:"Fleet"`
-	teiFlags        `group:"As text-embeddings-inference has them"`
+	modelflags.Flags `group:"Models"`
+	servedFlags      `group:"Models"`
+	listenFlags      `group:"Listening"`
+	schedulingFlags  `group:"Limits and scheduling"`
+	timeoutFlags     `group:"Limits and scheduling"`
+	keyFlags         `group:"Security"`
+	tlsFlags         `group:"Security"`
+	corsFlags        `group:"Security"`
+	logFlags         `group:"Observability"`
+	traceFlags       `group:"Observability"`
+	fleetFlags       `group:"Fleet"`
+	teiFlags         `group:"As text-embeddings-inference has them"`
 
 	Check bool `help:"Load everything, print the settings and where they come from, and exit instead of serving."`
 
@@ -177,7 +178,7 @@ func (c *serveCommand) load(
 			}
 		}
 		var err error
-		if config.Model, err = cli.FindModelBy(source, c.getenv); err != nil {
+		if config.Model, err = modelflags.FindBy(source, c.getenv); err != nil {
 			return err
 		}
 		model, err := pool.Load(ctx, name, config)

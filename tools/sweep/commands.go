@@ -7,6 +7,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/tools/sweep/experiments"
 	"github.com/metalrank/metalrank/tools/sweep/peers"
 	"github.com/metalrank/metalrank/tools/sweep/table"
@@ -15,8 +16,8 @@ import (
 type listCommand struct{}
 
 // Run is called by kong.
-func (*listCommand) Run(std streams) error {
-	w := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', 0)
+func (*listCommand) Run(std cli.Streams) error {
+	w := tabwriter.NewWriter(std.Out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "name\ttarget\tdtype\tbatch × concurrency\trequests\tdynamic batching")
 	for _, e := range experiments.All() {
 		for _, g := range e.Grids {
@@ -40,12 +41,12 @@ type showCommand struct {
 }
 
 // Run is called by kong.
-func (c *showCommand) Run(std streams) error {
+func (c *showCommand) Run(std cli.Streams) error {
 	data, found := experiments.Source(c.Name)
 	if !found {
 		return fmt.Errorf("no experiment %q: \"sweep list\" lists them", c.Name)
 	}
-	_, err := std.out.Write(data)
+	_, err := std.Out.Write(data)
 	return err
 }
 
@@ -54,7 +55,7 @@ type tableCommand struct {
 }
 
 // Run is called by kong. It formats the parsed document again; it doesn't copy the file.
-func (c *tableCommand) Run(std streams) error {
+func (c *tableCommand) Run(std cli.Streams) error {
 	d, err := readDocument(c.File)
 	if err != nil {
 		return err
@@ -63,8 +64,8 @@ func (c *tableCommand) Run(std streams) error {
 	for _, s := range d.Sections {
 		rows += len(s.Rows)
 	}
-	fmt.Fprintf(std.err, "sweep: %d tables, %d rows\n", len(d.Sections), rows)
-	_, err = fmt.Fprint(std.out, d.String())
+	fmt.Fprintf(std.Err, "sweep: %d tables, %d rows\n", len(d.Sections), rows)
+	_, err = fmt.Fprint(std.Out, d.String())
 	return err
 }
 
@@ -93,7 +94,7 @@ type peersInstall struct {
 }
 
 // Run is called by kong.
-func (c *peersInstall) Run(ctx context.Context, std streams) error {
+func (c *peersInstall) Run(ctx context.Context, std cli.Streams) error {
 	names := c.Names
 	if len(names) == 0 {
 		names = []string{"pytorch"} // all peers but infinity share its environment
@@ -102,11 +103,11 @@ func (c *peersInstall) Run(ctx context.Context, std streams) error {
 		if err := peers.Check(name); err != nil {
 			return err
 		}
-		interpreter, err := peers.Install(ctx, name, std.err)
+		interpreter, err := peers.Install(ctx, name, std.Err)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		fmt.Fprintf(std.out, "%s\t%s\n", name, interpreter)
+		fmt.Fprintf(std.Out, "%s\t%s\n", name, interpreter)
 	}
 	return nil
 }
@@ -114,8 +115,8 @@ func (c *peersInstall) Run(ctx context.Context, std streams) error {
 type peersList struct{}
 
 // Run is called by kong.
-func (*peersList) Run(ctx context.Context, std streams) error {
-	w := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', 0)
+func (*peersList) Run(ctx context.Context, std cli.Streams) error {
+	w := tabwriter.NewWriter(std.Out, 0, 0, 2, ' ', 0)
 	for _, name := range peers.Names {
 		state, err := peers.Installed(ctx, name)
 		if err != nil {

@@ -21,7 +21,7 @@ type diffCommand struct {
 }
 
 // Run is called by kong.
-func (c *diffCommand) Run(std streams) error {
+func (c *diffCommand) Run(std cli.Streams) error {
 	a, err := readRun(c.A)
 	if err != nil {
 		return err
@@ -31,10 +31,10 @@ func (c *diffCommand) Run(std streams) error {
 		return err
 	}
 	if a.Host.CPU != b.Host.CPU || a.Host.Cores != b.Host.Cores {
-		fmt.Fprintf(std.err, "sweep: different machines: %s with %d cores, %s with %d\n", a.Host.CPU, a.Host.Cores, b.Host.CPU, b.Host.Cores)
+		fmt.Fprintf(std.Err, "sweep: different machines: %s with %d cores, %s with %d\n", a.Host.CPU, a.Host.Cores, b.Host.CPU, b.Host.Cores)
 	}
 	before := cellsByKey(a)
-	w := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(std.Out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "cell\tbefore, pairs/s\tafter\tmean latency, after/before\t95 % interval\t")
 	matched, slower := 0, 0
 	for _, k := range keysOf(b) {
@@ -61,10 +61,10 @@ func (c *diffCommand) Run(std streams) error {
 	case matched == 0:
 		return errors.New("the runs have no cell in common")
 	case slower > 0:
-		fmt.Fprintf(std.err, "sweep: %d of %d cells are more than %g %% slower\n", slower, matched, c.Threshold)
+		fmt.Fprintf(std.Err, "sweep: %d of %d cells are more than %g %% slower\n", slower, matched, c.Threshold)
 		return errSlower
 	}
-	fmt.Fprintf(std.err, "sweep: none of %d cells is more than %g %% slower\n", matched, c.Threshold)
+	fmt.Fprintf(std.Err, "sweep: none of %d cells is more than %g %% slower\n", matched, c.Threshold)
 	return nil
 }
 

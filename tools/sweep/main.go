@@ -6,13 +6,12 @@ package main
 
 import (
 	"context"
-	"io"
-	"os"
 	"strings"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/metalrank/metalrank/cmd/cli"
+	"github.com/metalrank/metalrank/cmd/cli/modelflags"
 	"github.com/metalrank/metalrank/tools/sweep/dataset"
 	"github.com/metalrank/metalrank/tools/sweep/experiments"
 	"github.com/metalrank/metalrank/tools/sweep/target"
@@ -38,23 +37,18 @@ type command struct {
 	Peers  peersCommand  `cmd:"" help:"Install the runtimes to compare with, or list them."`
 }
 
-// streams are the process's standard streams, or a test's.
-type streams struct{ out, err io.Writer }
-
 const description = `Measures how fast rerankers are, over grids of batch sizes and clients.
 
 Try it: "sweep run --quick all --target embedded" measures this machine in minutes; "sweep report" makes a page of it. ` +
 	`To size a fleet, measure your own requests: "sweep run concurrency_analysis --target embedded --data own.jsonl", or a ` +
 	`server that runs: "--target http --url http://HOST:8080/rerank".`
 
-func main() {
-	cli.Main(func(ctx context.Context) int { return run(ctx, os.Args[1:], streams{os.Stdout, os.Stderr}) })
-}
+func main() { cli.Main(run) }
 
 // run is main without the process around it; it returns the exit status.
-func run(ctx context.Context, args []string, std streams) (status int) {
+func run(ctx context.Context, args []string, std cli.Streams) (status int) {
 	return cli.Run(ctx, cli.Program{Name: "sweep", Version: version, Description: description, Grammar: &command{}},
-		args, std.out, std.err, kong.Bind(std), kong.Vars{
+		args, std, modelflags.Vars(), kong.Vars{
 			"targets": strings.Join(target.Names(), ", "), "dtypes": strings.Join(experiments.DTypes, ","),
 			"sets": strings.Join(dataset.Names(), ", "), "apis": strings.Join(target.APIs, ","),
 		})

@@ -18,6 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/internal/record"
 	"github.com/metalrank/metalrank/tools/sweep/table"
 )
@@ -27,7 +28,7 @@ const asCommand = "SWEEP_TEST_IS_COMMAND"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asCommand) != "" {
-		os.Exit(run(context.Background(), os.Args[1:], streams{os.Stdout, os.Stderr}))
+		os.Exit(run(context.Background(), os.Args[1:], cli.Streams{Out: os.Stdout, Err: os.Stderr}))
 	}
 	os.Exit(m.Run())
 }
@@ -36,7 +37,7 @@ func TestMain(m *testing.M) {
 func call(t *testing.T, status int, args ...string) (out, errOut string) {
 	t.Helper()
 	var o, e bytes.Buffer
-	if got := run(t.Context(), args, streams{&o, &e}); got != status {
+	if got := run(t.Context(), args, cli.Streams{Out: &o, Err: &e}); got != status {
 		t.Fatalf("%q: status %d, want %d; it said\n%s", args, got, status, &e)
 	}
 	return o.String(), e.String()
@@ -271,7 +272,7 @@ func TestInterruptKeepsWhatWasMeasured(t *testing.T) {
 	file := experiment(t, "batch_sizes: [1]\nconcurrency: [1, 2]\nrequests: 15\nwarmup: 1\n")
 	args := []string{"run", file, "--url", url, "--out", folder}
 	var out, errOut bytes.Buffer
-	if status := run(ctx, args, streams{&out, &errOut}); status != exitFailed || !strings.Contains(errOut.String(), "--resume") {
+	if status := run(ctx, args, cli.Streams{Out: &out, Err: &errOut}); status != exitFailed || !strings.Contains(errOut.String(), "--resume") {
 		t.Fatalf("status %d, said %s", status, &errOut)
 	}
 	cells := readFolder(t, folder).Tables[0].Cells

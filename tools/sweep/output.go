@@ -14,7 +14,7 @@ import (
 )
 
 func (s *sweep) say(format string, arguments ...any) {
-	fmt.Fprintf(s.std.err, "sweep: "+format+"\n", arguments...)
+	fmt.Fprintf(s.std.Err, "sweep: "+format+"\n", arguments...)
 }
 
 // progress is a bar while a cell is measured, if standard error is a terminal, which mpb checks.
@@ -24,7 +24,7 @@ type progress struct {
 }
 
 func (s *sweep) newProgress(j *job, batch, clients, pairs int) *progress {
-	container := mpb.New(mpb.WithOutput(s.std.err), mpb.WithWidth(40))
+	container := mpb.New(mpb.WithOutput(s.std.Err), mpb.WithWidth(40))
 	name := fmt.Sprintf("[%d/%d] %s %d×%d ", s.done+1, s.total(), j.experiment.Name, batch, clients)
 	return &progress{container, container.AddBar(int64(pairs), mpb.BarRemoveOnComplete(),
 		mpb.PrependDecorators(decor.Name(name)),
@@ -110,11 +110,11 @@ func documentOf(run *record.Run) *table.Document {
 func (s *sweep) printTables(tables []*record.Table) error {
 	for _, t := range tables {
 		section := sectionOf(t)
-		if _, err := fmt.Fprintln(s.std.out, section.String()); err != nil {
+		if _, err := fmt.Fprintln(s.std.Out, section.String()); err != nil {
 			return err
 		}
 		if t.Error != "" {
-			fmt.Fprintf(s.std.out, "%s: %s\n\n", t.System.Backend, t.Error)
+			fmt.Fprintf(s.std.Out, "%s: %s\n\n", t.System.Backend, t.Error)
 		}
 	}
 	return nil
@@ -131,7 +131,7 @@ func (s *sweep) save() error {
 // finish prints the comparisons, and the folder of the results.
 func (s *sweep) finish() {
 	for _, c := range s.run.Comparisons {
-		fmt.Fprintf(s.std.out, "%s %d×%d: %s\n", c.Experiment, c.Batch, c.Concurrency, describe(c))
+		fmt.Fprintf(s.std.Out, "%s %d×%d: %s\n", c.Experiment, c.Batch, c.Concurrency, describe(c))
 	}
 	s.say("done in %v: %s and %s are in %s; \"sweep report %[4]s\" makes a page of them",
 		time.Since(s.started).Round(time.Second), recordFile, resultsFile, s.command.Out)

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/internal/outfile"
 	"github.com/metalrank/metalrank/internal/record"
 	"github.com/metalrank/metalrank/tools/sweep/report"
@@ -20,7 +21,7 @@ type reportCommand struct {
 }
 
 // Run is called by kong.
-func (c *reportCommand) Run(std streams) error {
+func (c *reportCommand) Run(std cli.Streams) error {
 	if len(c.Runs) == 0 {
 		folder, err := newest()
 		if err != nil {
@@ -63,6 +64,6 @@ func (c *reportCommand) Run(std streams) error {
 			return err
 		}
 	}
-	_, err := fmt.Fprintln(std.out, filepath.Join(c.Out, "report.html"))
+	_, err := fmt.Fprintln(std.Out, filepath.Join(c.Out, "report.html"))
 	return err
 }

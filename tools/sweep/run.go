@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/internal/record"
 	"github.com/metalrank/metalrank/tools/sweep/experiments"
 	"github.com/metalrank/metalrank/tools/sweep/peers"
@@ -52,7 +53,7 @@ type runCommand struct {
 const resultsFolder = "sweep-results"
 
 // Run is called by kong.
-func (c *runCommand) Run(ctx context.Context, std streams) (err error) {
+func (c *runCommand) Run(ctx context.Context, std cli.Streams) (err error) {
 	list, err := c.experiments()
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/internal/filelock"
 	"github.com/metalrank/metalrank/internal/machine"
 	"github.com/metalrank/metalrank/internal/record"
@@ -63,7 +64,7 @@ func (j *job) cells() [][2]int {
 // sweep is a run in progress.
 type sweep struct {
 	command *runCommand
-	std     streams
+	std     cli.Streams
 	jobs    []job
 	first   role
 	second  *role // nil: nothing is compared

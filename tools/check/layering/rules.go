@@ -22,7 +22,7 @@ var allowed = []rule{
 
 	// The command `metalrank`: one file for each of its verbs.
 	{"cmd/metalrank", []string{
-		"cmd/cli", "cmd/cli/jsonl", "cmd/metalrank/doctor", "cmd/metalrank/fleet", "cmd/metalrank/fleet/plan",
+		"cmd/cli", "cmd/cli/jsonl", "cmd/cli/modelflags", "cmd/metalrank/doctor", "cmd/metalrank/fleet", "cmd/metalrank/fleet/plan",
 		"httpapi", "httpapi/otlp", "engine", "engine/trace", "metal/open", "weights", "weights/builtin", "weights/calibrate",
 		"weights/convert", "weights/hub", "internal/outfile", "internal/rankmetrics", "internal/record",
 	}},
@@ -35,14 +35,15 @@ var allowed = []rule{
 	{"cmd/metalrank/fleet/plan", []string{"engine/schedule", "engine/schedule/simulate", "internal/record"}},
 	// The command `metalrank-bulk`, which works through large tables.
 	{"cmd/metalrank-bulk", []string{
-		"cmd/cli", "cmd/cli/jsonl", "cmd/metalrank-bulk/bulk", "cmd/metalrank-bulk/bulk/embedded", "cmd/metalrank-bulk/bulk/table",
+		"cmd/cli", "cmd/cli/jsonl", "cmd/cli/modelflags", "cmd/metalrank-bulk/bulk", "cmd/metalrank-bulk/bulk/embedded", "cmd/metalrank-bulk/bulk/table",
 		"engine",
 	}},
 	{"cmd/metalrank-bulk/bulk", []string{"engine"}}, // chunks of pairs on a NATS queue, and their workers
 	{"cmd/metalrank-bulk/bulk/table", []string{"cmd/cli/jsonl", "cmd/metalrank-bulk/bulk", "engine", "internal/filelock", "internal/outfile"}},
-	{"cmd/metalrank-bulk/bulk/embedded", nil},                         // a NATS server inside the program
-	{"cmd/cli", []string{"engine", "weights/builtin", "weights/hub"}}, // common to all command lines: exit codes, signals, opening a model
-	{"cmd/cli/jsonl", []string{"engine"}},                             // pairs and scores as lines of JSON
+	{"cmd/metalrank-bulk/bulk/embedded", nil}, // a NATS server inside the program
+	{"cmd/cli", nil},                      // common to all command lines: flags, exit codes, signals
+	{"cmd/cli/jsonl", []string{"engine"}}, // pairs and scores as lines of JSON
+	{"cmd/cli/modelflags", []string{"engine", "weights/builtin", "weights/hub"}}, // the flags that choose a model
 
 	// The endpoint: dialects, limits, keys, metrics, the page.
 	{"httpapi", []string{"engine", "engine/trace", "httpapi/otlp"}},

@@ -1,4 +1,5 @@
-package cli
+// Package modelflags has the flags that choose a model.
+package modelflags
 
 import (
 	"context"
@@ -6,14 +7,17 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
+
+	"github.com/alecthomas/kong"
 
 	"github.com/metalrank/metalrank/engine"
 	"github.com/metalrank/metalrank/weights/builtin"
 	"github.com/metalrank/metalrank/weights/hub"
 )
 
-// ModelFlags choose the model, and how it is loaded; every subcommand that scores has them.
-type ModelFlags struct {
+// Flags choose the model, and how it is loaded; every subcommand that scores has them.
+type Flags struct {
 	Model               string `help:"Checkpoint folder (config.json, model.safetensors, tokenizer.json), GGUF file with config.json and tokenizer.json beside it, or OWNER/MODEL of the hub after \"metalrank pull\". Default: the embedded model." placeholder:"DIR"`
 	Backend             string `help:"What computes: ${enum}." enum:"${backends}" default:"auto"`
 	Precision           string `help:"Arithmetic: ${precisions}. Default: fp16 on a GPU, fp32 on the CPU, where int8 is faster and moves scores a little. bf16 does with AMX; without, it is fp32." placeholder:"P"`
@@ -21,8 +25,13 @@ type ModelFlags struct {
 	SpecialTokensAsText bool   `help:"Read \"[SEP]\" and its like in texts as plain text, not as special tokens. For documents that aren't trusted."`
 }
 
+// Vars are the names that the help of Flags has.
+func Vars() kong.Vars {
+	return kong.Vars{"backends": strings.Join(engine.Backends, ","), "precisions": strings.Join(engine.Precisions, ", ")}
+}
+
 // Config returns the engine's configuration by the flags.
-func (f *ModelFlags) Config() engine.Config {
+func (f *Flags) Config() engine.Config {
 	return engine.Config{
 		Model: f.Model, Embedded: builtin.Open, Backend: f.Backend, Precision: f.Precision,
 		MaxLength: f.MaxLength, SpecialTokensAsText: f.SpecialTokensAsText,
@@ -30,23 +39,23 @@ func (f *ModelFlags) Config() engine.Config {
 }
 
 // Validate is called by kong.
-func (f *ModelFlags) Validate() error { return f.Config().Validate() }
+func (f *Flags) Validate() error { return f.Config().Validate() }
 
 // Open loads the model. The caller closes it.
-func (f *ModelFlags) Open(ctx context.Context) (*engine.Engine, error) {
+func (f *Flags) Open(ctx context.Context) (*engine.Engine, error) {
 	config := f.Config()
 	var err error
-	if config.Model, err = FindModel(f.Model); err != nil {
+	if config.Model, err = Find(f.Model); err != nil {
 		return nil, err
 	}
 	return engine.Open(ctx, config)
 }
 
-// FindModel returns the path that --model means: an existing one, or the folder of a model in the hub's cache.
-func FindModel(model string) (string, error) { return FindModelBy(model, os.Getenv) }
+// Find returns the path that --model means: an existing one, or the folder of a model in the hub's cache.
+func Find(model string) (string, error) { return FindBy(model, os.Getenv) }
 
-// FindModelBy is FindModel, with getenv for os.Getenv to find the hub's cache.
-func FindModelBy(model string, getenv func(string) string) (string, error) {
+// FindBy is Find, with getenv for os.Getenv to find the hub's cache.
+func FindBy(model string, getenv func(string) string) (string, error) {
 	if model == "" {
 		return "", nil
 	}
