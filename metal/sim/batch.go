@@ -47,7 +47,7 @@ func (b *batch) free() {
 	C.free(b.arguments.memory)
 }
 
-// fill translates a list. Errors: metal.ErrForeign, metal.ErrClosed; nothing is retained then.
+// fill translates a list. Errors: metal.ErrForeign, metal.ErrClosed, *metal.LimitError; nothing is retained then.
 func (b *batch) fill(d *Device, list *metal.CommandList) error {
 	commands := b.commands.resize(len(list.Commands))
 	b.reports.resize(len(list.Commands))
@@ -69,6 +69,11 @@ func (b *batch) command(d *Device, from *metal.Command, to *C.rtCommand) error {
 	}
 	if p.closed.Load() {
 		return metal.ErrClosed
+	}
+	if threads := from.Threads.Count(); threads > uint64(p.info.MaxThreads) {
+		return &metal.LimitError{
+			Kernel: p.info.Kernel, What: "threads in a threadgroup", Got: threads, Limit: uint64(p.info.MaxThreads),
+		}
 	}
 	p.refs.add()
 	b.pipelines = append(b.pipelines, p)

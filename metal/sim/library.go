@@ -108,6 +108,9 @@ func (l *library) Pipeline(kernel string, constants ...metal.Constant) (metal.Pi
 	if info.maxThreads != 0 {
 		p.info.MaxThreads = min(p.info.MaxThreads, int(info.maxThreads))
 	}
+	if l.device.maxThreads != nil {
+		p.info.MaxThreads = min(p.info.MaxThreads, l.device.maxThreads(kernel))
+	}
 	if len(constants) > 0 {
 		p.constants = C.malloc(C.size_t(len(constants)) * C.sizeof_rtConstant)
 		for i, c := range constants {

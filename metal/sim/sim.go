@@ -37,6 +37,9 @@ type Config struct {
 	Seed uint64
 	// CacheDir keeps compiled objects; empty: metalrank/sim in the user's cache folder.
 	CacheDir string
+	// MaxThreads returns how many threads a threadgroup of a kernel may have, as registers limit them on a GPU: Apple's have
+	// told 384 to 1,024. Nil: 1,024 for all.
+	MaxThreads func(kernel string) int
 	// Compiler is the clang++ to use; empty: $METALRANK_CLANG, or the newest that is found.
 	Compiler string
 }
@@ -53,6 +56,7 @@ type Report struct {
 // Device is a simulated device.
 type Device struct {
 	builder    *builder
+	maxThreads func(kernel string) int // nil: no limit of a kernel's own
 	api        *C.rtAPI
 	arena      *arena
 	regionSize uint64
@@ -87,7 +91,7 @@ func Open(config Config) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Device{builder: b, api: C.nativeTable(symbol), queue: newQueue()}
+	d := &Device{builder: b, maxThreads: config.MaxThreads, api: C.nativeTable(symbol), queue: newQueue()}
 	threads, checked := config.Threads, C.uint32_t(0)
 	if threads == 0 {
 		threads = runtime.GOMAXPROCS(0)

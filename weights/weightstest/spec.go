@@ -99,6 +99,15 @@ func MiniLM(layers int) Spec {
 	}
 }
 
+// BERT returns a checkpoint of BERT's shape, with heads of 64: 12 layers of 768 are those of bert-base and bge-reranker-base,
+// 24 of 1,024 those of their large ones. It stands in for them as MiniLM's does.
+func BERT(layers, hidden int) Spec {
+	spec := MiniLM(layers)
+	spec.Name = fmt.Sprintf("random_bert_l%d_h%d", layers, hidden)
+	spec.Hidden, spec.Heads, spec.FeedForward = hidden, hidden/64, 4*hidden
+	return spec
+}
+
 // Tiny returns the smallest checkpoint that has every part, for tests that damage each byte of one.
 func Tiny() Spec {
 	return Spec{

@@ -83,6 +83,7 @@ func (t *tensor) size() int {
 // bytes returns t's values, little-endian, row-major.
 func (t *tensor) bytes(seed uint64) []byte {
 	n := t.size()
+	stream := t.stream(seed)
 	switch t.dtype {
 	case "I64": // only position_ids: 0, 1, 2, …
 		out := make([]byte, 0, 8*n)
@@ -93,32 +94,37 @@ func (t *tensor) bytes(seed uint64) []byte {
 	case "F32":
 		out := make([]byte, 0, 4*n)
 		for i := range n {
-			out = binary.LittleEndian.AppendUint32(out, math.Float32bits(t.value(seed, i)))
+			out = binary.LittleEndian.AppendUint32(out, math.Float32bits(t.value(stream, i)))
 		}
 		return out
 	case "F16":
 		out := make([]byte, 0, 2*n)
 		for i := range n {
-			out = binary.LittleEndian.AppendUint16(out, float16.Fromfloat32(t.value(seed, i)).Bits())
+			out = binary.LittleEndian.AppendUint16(out, float16.Fromfloat32(t.value(stream, i)).Bits())
 		}
 		return out
 	case "BF16":
 		out := make([]byte, 0, 2*n)
 		for i := range n {
-			out = binary.LittleEndian.AppendUint16(out, bfloat16(t.value(seed, i)))
+			out = binary.LittleEndian.AppendUint16(out, bfloat16(t.value(stream, i)))
 		}
 		return out
 	}
 	panic("BUG: weightstest: dtype " + t.dtype)
 }
 
-// value returns the i-th value of t before it is rounded to the tensor's dtype. The generator counts (splitmix64 at
-// position i of the stream that seed and name choose), so a tensor's values do not depend on the others. Every step
-// is exact or rounds once, on every platform: the conversions forbid a fused multiply-add.
-func (t *tensor) value(seed uint64, i int) float32 {
+// stream returns where the tensor's random numbers begin, which seed and name choose.
+func (t *tensor) stream(seed uint64) uint64 {
 	h := fnv.New64a()
 	h.Write([]byte(t.name))
-	bits := splitmix64(splitmix64(seed^h.Sum64()) + uint64(i)*0x9e3779b97f4a7c15)
+	return splitmix64(seed ^ h.Sum64())
+}
+
+// value returns the i-th value of t before it is rounded to the tensor's dtype. The generator counts (splitmix64 at
+// position i of the stream), so a tensor's values do not depend on the others. Every step is exact or rounds once, on
+// every platform: the conversions forbid a fused multiply-add.
+func (t *tensor) value(stream uint64, i int) float32 {
+	bits := splitmix64(stream + uint64(i)*0x9e3779b97f4a7c15)
 	unit := float32(int32(bits>>40)-1<<23) / (1 << 23) // [-1, 1) in steps of 2^-23
 	v := t.centre + float32(t.scale*unit)
 	if t.change != nil {
