@@ -38,7 +38,7 @@ func (l *Library) NewAttention(heads, headSize int) (*Attention, error) {
 	a := &Attention{heads: heads, headSize: headSize}
 	var err error
 	a.pipeline, err = l.pipeline("attention.metal", fmt.Sprintf("attention_%s_%d", l.dtype, widest),
-		metal.Uint(constantHeadSize, uint32(headSize)))
+		constants{simdgroups: attentionSimdgroups, headSize: headSize})
 	return a, err
 }
 

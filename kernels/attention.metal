@@ -156,7 +156,7 @@ struct Rows {
 };
 
 template <typename T, int C, int Block>
-kernel void attention(
+[[kernel, max_total_threads_per_threadgroup(128)]] void attention(
     constant AttentionArgs& args [[buffer(0)]],
     device const T* q [[buffer(1)]],
     device const T* k [[buffer(2)]],

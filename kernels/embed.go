@@ -3,6 +3,7 @@ package kernels
 import (
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/metalrank/metalrank/metal"
 )
@@ -20,6 +21,16 @@ type Embeddings struct {
 type Embed struct {
 	tables   Embeddings
 	pipeline metal.Pipeline
+}
+
+// embedWidth is the part of a kernel's name for rows of size H: the widest that it holds in registers.
+func embedWidth(hidden int) string {
+	for _, widest := range []int{384, 768, 1024} {
+		if hidden <= widest {
+			return strconv.Itoa(widest)
+		}
+	}
+	return "wide"
 }
 
 // NewEmbed prepares an embedding layer.
@@ -49,8 +60,8 @@ func (l *Library) NewEmbed(tables Embeddings) (*Embed, error) {
 	}
 	e := &Embed{tables: tables}
 	var err error
-	e.pipeline, err = l.pipeline("embed.metal", "embed_"+l.dtype.String(),
-		metal.Uint(constantRowVectors, rowVectors(w.K)), metal.Uint(constantWordBits, uint32(w.Bits)))
+	e.pipeline, err = l.pipeline("embed.metal", fmt.Sprintf("embed_%s_%s", l.dtype, embedWidth(w.K)),
+		constants{simdgroups: rowSimdgroups, wordBits: w.Bits})
 	return e, err
 }
 

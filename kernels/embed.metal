@@ -4,46 +4,54 @@
 // Buffers: 0 EmbedArgs  1 tokens [3, T] u32: ids, positions, types  2 words [V, H], or its codes  3 positions [P, H]
 //          4 types [S, H]  5 gamma, beta [2, H] f32  6 y [T, H]
 //          7 scales [V, H/G] f16 and 8 offsets [V, H/G] f16, if wordBits is not 0: words are MLX's affine groups of G
-// Grid: ceil(T / S) groups of any number S of SIMD-groups
+// Grid: ceil(T / S) groups of S <= 4 SIMD-groups
 // Threadgroup memory: none
-// Needs: H % 4 == 0, H <= 4096; every table begins at a multiple of four elements; ids,
+// Needs: H % 4 == 0, H <= 128 V; every table begins at a multiple of four elements; ids,
 //        positions and types are inside their tables; G % 4 == 0; wordBits is 0, 4 or 8
-// Numerics: f32 in registers, variance in a second pass; one rounding, at the store
-// Constants: rowVectors, wordBits
-// Variants: embed_{f16,f32}
+// Numerics: f32, variance in a second pass; one rounding, at the store
+// Constants: wordBits
+// Variants: embed_{f16,f32}_{384,768,1024}: the widest row, 128 V, in registers; embed_{f16,f32}_wide: any, read three times
 
 #include "norm.h"
 
 constant uint wordBits [[function_constant(CONSTANT_WORD_BITS)]];
 constant bool quantised = wordBits != 0;
 
-// word reads elements h to h + 3 of row id of the table of words.
+// TokenRow is the sum of a token's three embeddings.
 template <typename T>
-static inline float4 word(
-    constant EmbedArgs& args,
-    device const uchar* words,
-    device const half* scales,
-    device const half* offsets,
-    uint id,
-    uint h
-) {
-    const ulong at = ulong(id) * args.hidden + h;
-    if (!quantised) {
-        return float4(((device const vec<T, 4>*)words)[at / 4]);
-    }
-    float4 code;
-    if (wordBits == 8) {
-        code = float4(((device const uchar4*)words)[at / 4]);
-    } else {
-        const uint four = ((device const ushort*)words)[at / 4];
-        code = float4(four & 15, four >> 4 & 15, four >> 8 & 15, four >> 12);
-    }
-    const ulong group = at / args.groupSize;
-    return code * float(scales[group]) + float(offsets[group]);
-}
+struct TokenRow {
+    device const uchar* words; // or codes
+    device const half* scales;
+    device const half* offsets;
+    device const T* position; // [H]
+    device const T* type;     // [H]
+    ulong first;              // of the token's words, counted in elements
+    uint groupSize;
 
-template <typename T>
-kernel void embed(
+    float4 at(uint, uint h) const {
+        return word(first + h) + float4(*(device const vec<T, 4>*)(position + h)) +
+               float4(*(device const vec<T, 4>*)(type + h));
+    }
+
+    // word reads elements i to i + 3 of the table of words.
+    float4 word(ulong i) const {
+        if (!quantised) {
+            return float4(((device const vec<T, 4>*)words)[i / 4]);
+        }
+        float4 code;
+        if (wordBits == 8) {
+            code = float4(((device const uchar4*)words)[i / 4]);
+        } else {
+            const uint four = ((device const ushort*)words)[i / 4];
+            code = float4(four & 15, four >> 4 & 15, four >> 8 & 15, four >> 12);
+        }
+        const ulong group = i / groupSize;
+        return code * float(scales[group]) + float(offsets[group]);
+    }
+};
+
+template <typename T, int V>
+[[kernel, max_total_threads_per_threadgroup(128)]] void embed(
     constant EmbedArgs& args [[buffer(0)]],
     device const uint* tokens [[buffer(1)]],
     device const uchar* words [[buffer(2)]],
@@ -63,20 +71,27 @@ kernel void embed(
         return;
     }
     const uint H = args.hidden;
-    const uint id = tokens[t];
-    device const T* position = positions + ulong(tokens[args.tokens + t]) * H;
-    device const T* type = types + ulong(tokens[2 * args.tokens + t]) * H;
-    RowVectors<1> row;
-    for (uint i = 0; i < rowVectors; i++) {
-        const uint h = 4 * (lane + simdWidth * i);
-        if (h < H) {
-            row.x[0][i] = word<T>(args, words, scales, offsets, id, h) +
-                          float4(*(device const vec<T, 4>*)(position + h)) +
-                          float4(*(device const vec<T, 4>*)(type + h));
-        }
-    }
-    row.store(y + ulong(t) * H, vectors, vectors + H, H, args.epsilon, 1, lane);
+    const TokenRow<T> row = {
+        words,
+        quantised ? scales : nullptr,
+        quantised ? offsets : nullptr,
+        positions + ulong(tokens[args.tokens + t]) * H,
+        types + ulong(tokens[2 * args.tokens + t]) * H,
+        ulong(tokens[t]) * H,
+        args.groupSize
+    };
+    LayerNorm<T, 1, V> norm;
+    norm.store(row, 1, y + ulong(t) * H, vectors, vectors + H, H, args.epsilon, lane);
 }
 
-template [[host_name("embed_f16")]] [[kernel]] decltype(embed<half>) embed<half>;
-template [[host_name("embed_f32")]] [[kernel]] decltype(embed<float>) embed<float>;
+#define INSTANTIATE(name, T, V)                                                                    \
+    template [[host_name(name)]] [[kernel]] decltype(embed<T, V>) embed<T, V>;
+
+INSTANTIATE("embed_f16_384", half, 3)
+INSTANTIATE("embed_f16_768", half, 6)
+INSTANTIATE("embed_f16_1024", half, 8)
+INSTANTIATE("embed_f16_wide", half, 0)
+INSTANTIATE("embed_f32_384", float, 3)
+INSTANTIATE("embed_f32_768", float, 6)
+INSTANTIATE("embed_f32_1024", float, 8)
+INSTANTIATE("embed_f32_wide", float, 0)

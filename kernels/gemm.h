@@ -39,7 +39,7 @@ static inline float2 finish(
         const uint from = gatherResidual ? rows[m] : m;
         y += float2(*(device const vec<T, 2>*)(residual + ulong(from) * args.N + n));
     }
-    return float2(activate(activation, y[0]), activate(activation, y[1]));
+    return float2(activate<T>(activation, y[0]), activate<T>(activation, y[1]));
 }
 
 // linear makes y = act(a wT + bias + residual).

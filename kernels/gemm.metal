@@ -13,7 +13,7 @@
 #include "gemm.h"
 
 template <typename T, int MF, int NF>
-kernel void gemm(
+[[kernel, max_total_threads_per_threadgroup(128)]] void gemm(
     constant GemmArgs& args [[buffer(0)]],
     device const T* a [[buffer(1)]],
     device const T* w [[buffer(2)]],

@@ -4,7 +4,8 @@ import (
 	"github.com/metalrank/metalrank/metal"
 )
 
-// MaxGemmNormColumns is the widest row that a GemmNorm makes.
+// MaxGemmNormColumns is the widest row that a GemmNorm makes. Wider rows are better made by a Gemm and a Norm: the registers of
+// a GPU's core hold the sums of some 16,000 elements, so that of wide rows it makes few, and all weights are read for these.
 const MaxGemmNormColumns = maxGroupSimdgroups * 48
 
 // GemmNorm is a linear layer with residual and layer norm (gemm_norm.metal, gemm_norm_quant.metal).

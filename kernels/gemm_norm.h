@@ -40,7 +40,7 @@ static inline void linearNorm(
     const RowSums<MF> second = {
         partial + maxSimdgroups * side * MF, simdgroups, simdgroup, place.lane
     };
-    normalize(tile, args.N, blocks, args.epsilon, first, second);
+    normalizeRows(tile, args.N, blocks, args.epsilon, first, second);
 
     device const float* gamma = vectors + args.N;
     device const float* beta = gamma + args.N;

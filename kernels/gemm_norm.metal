@@ -4,9 +4,9 @@
 // Buffers: 0 GemmArgs  1 a [T, K]  2 w [N, K]  3 bias, gamma, beta [3, N] f32  4 y [M, N]
 //          5 residual [T or M, N], if hasResidual  6 rows [M] u32, if one of the gathers is set
 // Grid: ceil(M / (8 MF)) groups of S = ceil(N / (8 NF)) SIMD-groups, S = simdgroups
-// Threadgroup memory: two tiles of a, 2 * 8 MF * 40 elements, and two sums per row and SIMD-group, 2 * 32 * 8 MF f32:
-//          13,312 B for gemm_norm_f16_nt_32x48
-// Needs: K % 4 == 0, N % 8 == 0, S <= 32, 8 MF <= 32 S; a, w, y and residual begin at a multiple of four elements
+// Threadgroup memory: two tiles of a, 2 * 8 MF * 40 elements, and two sums per row and SIMD-group, 2 * 12 * 8 MF f32:
+//          8,192 B for gemm_norm_f16_nt_32x48
+// Needs: K % 4 == 0, N % 8 == 0, S <= 12, 8 MF <= 32 S; a, w, y and residual begin at a multiple of four elements
 // Numerics: f32 from the products to the store, where the only rounding is; variance in a second pass, in registers
 // Constants: activation (before the norm), hasResidual, gatherA, gatherResidual, simdgroups
 // Variants: gemm_norm_{f16,f32}_nt_{32x48,16x48,8x48}: rows of a threadgroup, columns of a SIMD-group
@@ -14,7 +14,7 @@
 #include "gemm_norm.h"
 
 template <typename T, int MF, int NF>
-kernel void gemm_norm(
+[[kernel, max_total_threads_per_threadgroup(384)]] void gemm_norm(
     constant GemmArgs& args [[buffer(0)]],
     device const T* a [[buffer(1)]],
     device const T* w [[buffer(2)]],

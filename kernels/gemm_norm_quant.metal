@@ -6,7 +6,7 @@
 //          7 residual [T or M, N], if hasResidual  8 rows [M] u32, if one of the gathers is set
 // Grid: ceil(M / (8 MF)) groups of S = ceil(N / (8 NF)) SIMD-groups, S = simdgroups
 // Threadgroup memory: as gemm_norm.metal; weights need none
-// Needs: K % G == 0, G = 32, 64 or 128, N % 8 == 0, S <= 32, 8 MF <= 32 S; a, y and residual begin at a multiple of four
+// Needs: K % G == 0, G = 32, 64 or 128, N % 8 == 0, S <= 12, 8 MF <= 32 S; a, y and residual begin at a multiple of four
 //        elements, codes of four bytes
 // Numerics: a weight is dequantised in f32 and rounded to a's type; else as gemm_norm.metal
 // Constants: activation (before the norm), hasResidual, gatherA, gatherResidual, simdgroups, groupSize
@@ -17,7 +17,7 @@
 constant uint groupSize [[function_constant(CONSTANT_GROUP_SIZE)]];
 
 template <typename T, int Bits, int MF, int NF>
-kernel void gemm_norm_quant(
+[[kernel, max_total_threads_per_threadgroup(384)]] void gemm_norm_quant(
     constant GemmArgs& args [[buffer(0)]],
     device const T* a [[buffer(1)]],
     device const uchar* codes [[buffer(2)]],

@@ -17,7 +17,7 @@
 constant uint groupSize [[function_constant(CONSTANT_GROUP_SIZE)]];
 
 template <typename T, int Bits, int MF, int NF>
-kernel void gemm_quant(
+[[kernel, max_total_threads_per_threadgroup(128)]] void gemm_quant(
     constant GemmArgs& args [[buffer(0)]],
     device const T* a [[buffer(1)]],
     device const uchar* codes [[buffer(2)]],

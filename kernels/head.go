@@ -22,13 +22,13 @@ type Head struct {
 	simdgroups int
 }
 
-// Columns of a SIMD-group of head.metal, for rows that fit, and for wider ones.
+// Columns of a SIMD-group of head.metal, and the most SIMD-groups of a threadgroup.
 const (
-	headColumns     = 48
-	wideHeadColumns = 128
+	headColumns       = 48
+	maxHeadSimdgroups = 8
 )
 
-// NewHead prepares a classifier. Errors: sizes that it cannot take, *metal.CompileError.
+// NewHead prepares a classifier. Errors: sizes that it cannot take, *metal.CompileError, *metal.LimitError.
 func (l *Library) NewHead(c Classifier) (*Head, error) {
 	hidden := c.Dense.K
 	if err := checkHidden("head", hidden); err != nil {
@@ -45,15 +45,10 @@ func (l *Library) NewHead(c Classifier) (*Head, error) {
 			return nil, err
 		}
 	}
-	kernel, columns := "head_"+l.dtype.String(), headColumns
-	if hidden > maxGroupSimdgroups*headColumns {
-		kernel, columns = kernel+"_wide", wideHeadColumns
-	}
-	h := &Head{classifier: c, simdgroups: ceilDiv(hidden, columns)}
+	h := &Head{classifier: c, simdgroups: min(ceilDiv(hidden, headColumns), maxHeadSimdgroups)}
 	var err error
-	h.pipeline, err = l.pipeline("head.metal", kernel,
-		metal.Uint(constantActivation, uint32(c.Activation)), metal.Bool(constantGatherA, c.Gather),
-		metal.Uint(constantSimdgroups, uint32(h.simdgroups)))
+	h.pipeline, err = l.pipeline("head.metal", "head_"+l.dtype.String(),
+		constants{activation: c.Activation, gatherA: c.Gather, simdgroups: h.simdgroups})
 	return h, err
 }
 

@@ -66,19 +66,6 @@ const (
 	Tanh
 )
 
-// Indices of function constants; those of params.h.
-const (
-	constantActivation = iota
-	constantResidual
-	constantGatherA
-	constantGatherResidual
-	constantSimdgroups
-	constantRowVectors
-	constantHeadSize
-	constantGroupSize
-	constantWordBits
-)
-
 const (
 	simdWidth = 32
 	// side is the number of rows and columns of a simdgroup_matrix.
@@ -129,8 +116,24 @@ func (l *Library) Close() error {
 	return errors.Join(errs...)
 }
 
-// pipeline returns a kernel of a file, specialised; the same again for the same constants.
-func (l *Library) pipeline(file, kernel string, constants ...metal.Constant) (metal.Pipeline, error) {
+// pipeline returns a kernel of a file, specialised, for threadgroups of c.simdgroups SIMD-groups; the same again for the same
+// constants. Errors: *metal.CompileError, and *metal.LimitError where the device has less than a threadgroup needs.
+func (l *Library) pipeline(file, kernel string, c constants) (metal.Pipeline, error) {
+	pipeline, err := l.specialised(file, kernel, c.values())
+	if err != nil {
+		return nil, err
+	}
+	info, device := pipeline.Info(), l.device.Info()
+	if info.SIMDWidth != simdWidth {
+		return nil, fmt.Errorf("kernels: %s: the device has SIMD-groups of %d threads, want %d", kernel, info.SIMDWidth, simdWidth)
+	}
+	return pipeline, errors.Join(
+		overLimit(kernel, "threads in a threadgroup", simdWidth*c.simdgroups, info.MaxThreads),
+		overLimit(kernel, "bytes of threadgroup memory", info.ThreadgroupMemoryBytes, device.MaxThreadgroupMemoryBytes),
+	)
+}
+
+func (l *Library) specialised(file, kernel string, constants []metal.Constant) (metal.Pipeline, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {

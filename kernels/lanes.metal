@@ -8,7 +8,7 @@
 
 #include "simd.h"
 
-kernel void lanes(
+[[kernel, max_total_threads_per_threadgroup(32)]] void lanes(
     device const float* a [[buffer(1)]],
     device float* y [[buffer(2)]],
     uint lane [[thread_index_in_simdgroup]]

@@ -2,31 +2,31 @@ package kernels
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/metalrank/metalrank/metal"
 )
 
-// MaxHidden is the longest row that a SIMD-group normalises in registers (norm.h).
+// MaxHidden is the longest row that Norm, Embed and Head take.
 const MaxHidden = 4096
 
 // rowSimdgroups is how many SIMD-groups a threadgroup of embed.metal or norm.metal has. They are independent of each
 // other; several of them only make fewer threadgroups.
 const rowSimdgroups = 4
 
-// normRows is how many rows of size H a SIMD-group of norm.metal holds: at most 64 registers of them to a lane.
-func normRows(hidden int) int {
-	switch {
-	case hidden <= 512:
-		return 4
-	case hidden <= 1024:
-		return 2
-	}
-	return 1
+// normVariant is an instantiation of norm.metal: a SIMD-group holds rows of up to so many elements, at most 64 registers of
+// them to a lane.
+type normVariant struct {
+	name         string // suffix of the kernels' names
+	rows, widest int
 }
+
+var normVariants = []normVariant{{"4x512", 4, 512}, {"2x768", 2, 768}, {"2x1024", 2, 1024}, {"wide", 1, MaxHidden}}
 
 // Norm is residual and layer norm over rows (norm.metal).
 type Norm struct {
 	hidden   int
+	rows     int // of a SIMD-group
 	vectors  metal.Binding
 	epsilon  float32
 	pipeline metal.Pipeline
@@ -38,10 +38,11 @@ func (l *Library) NewNorm(hidden int, vectors metal.Binding, epsilon float64, re
 	if err := checkHidden("norm", hidden); err != nil {
 		return nil, err
 	}
-	n := &Norm{hidden: hidden, vectors: vectors, epsilon: float32(epsilon), residual: residual}
+	v := normVariants[slices.IndexFunc(normVariants, func(v normVariant) bool { return hidden <= v.widest })]
+	n := &Norm{hidden: hidden, rows: v.rows, vectors: vectors, epsilon: float32(epsilon), residual: residual}
 	var err error
-	n.pipeline, err = l.pipeline("norm.metal", fmt.Sprintf("norm_%s_%d", l.dtype, normRows(hidden)),
-		metal.Bool(constantResidual, residual), metal.Uint(constantRowVectors, rowVectors(hidden)))
+	n.pipeline, err = l.pipeline("norm.metal", fmt.Sprintf("norm_%s_%s", l.dtype, v.name),
+		constants{simdgroups: rowSimdgroups, residual: residual})
 	return n, err
 }
 
@@ -55,11 +56,8 @@ func (n *Norm) Record(r *Recorder, rows int, x, y, residual metal.Binding) error
 	}
 	normArgs{uint32(rows), uint32(n.hidden), n.epsilon}.record(r)
 	r.bind(x, n.vectors, y, residual)
-	return r.launch(n.pipeline, metal.Size{X: uint32(ceilDiv(rows, rowSimdgroups*normRows(n.hidden)))}, rowSimdgroups)
+	return r.launch(n.pipeline, metal.Size{X: uint32(ceilDiv(rows, rowSimdgroups*n.rows))}, rowSimdgroups)
 }
-
-// rowVectors is how many vectors of four of a row each lane of a SIMD-group holds.
-func rowVectors(hidden int) uint32 { return uint32(ceilDiv(hidden, 4*simdWidth)) }
 
 func checkHidden(operation string, hidden int) error {
 	return checkSize(operation, "H", hidden, hidden > 0 && hidden%4 == 0 && hidden <= MaxHidden, "a multiple of 4 up to 4096")

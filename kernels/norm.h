@@ -1,42 +1,45 @@
-// norm.h: the layer norm of a row that one SIMD-group holds in registers, four neighbours to a lane at a time.
+// norm.h: the layer norm of rows that a SIMD-group makes by itself. Each lane has runs of four neighbours: run i of a lane
+// begins at element 4 (lane + 32 i), if that is inside the row.
 #pragma once
 
 #include "params.h"
+#include "precision.h"
 #include "simd.h"
 
-constant uint rowVectors [[function_constant(CONSTANT_ROW_VECTORS)]];
+// LayerNorm keeps R rows [H] in registers, V runs of each in a lane: H <= 128 V. The rows come from Rows, which has
+// elements h to h + 3 of row r as at(r, h).
+template <typename T, int R, int V>
+struct LayerNorm {
+    float4 x[R][V];
 
-constant constexpr uint maxRowVectors = 32; // H <= 4096
-
-// RowVectors are R rows [H]; vector i of a lane begins at element 4 (lane + 32 i), if that is inside. gamma and beta are
-// read once for all of them.
-template <int R>
-struct RowVectors {
-    float4 x[R][maxRowVectors];
-
-    // store writes (x - mean) / sqrt(variance + epsilon) * gamma + beta for the first `rows` of them. The variance is
-    // taken in a second pass.
-    template <typename T>
+    // store writes (x - mean) / sqrt(variance + epsilon) * gamma + beta for the first `count` of the rows. The variance is
+    // taken in a second pass. gamma and beta are read once for all rows.
+    template <typename Rows>
     void store(
+        Rows rows,
+        uint count,
         device T* y,
         device const float* gamma,
         device const float* beta,
         uint H,
         float epsilon,
-        uint rows,
         uint lane
     ) {
         float inverse[R];
-        for (uint r = 0; r < R; r++) {
+        UNROLL for (uint r = 0; r < R; r++) {
+            UNROLL for (uint i = 0; i < V; i++) {
+                const uint h = 4 * (lane + simdWidth * i);
+                x[r][i] = h < H ? rows.at(r, h) : float4(0.0f);
+            }
             inverse[r] = centre(x[r], H, epsilon, lane);
         }
-        for (uint i = 0; i < rowVectors; i++) {
+        UNROLL for (uint i = 0; i < V; i++) {
             const uint h = 4 * (lane + simdWidth * i);
             if (h < H) {
                 const float4 scale = *(device const float4*)(gamma + h);
                 const float4 shift = *(device const float4*)(beta + h);
-                for (uint r = 0; r < R; r++) {
-                    if (r < rows) {
+                UNROLL for (uint r = 0; r < R; r++) {
+                    if (r < count) {
                         const float4 value = x[r][i] * inverse[r] * scale + shift;
                         *(device vec<T, 4>*)(y + ulong(r) * H + h) = vec<T, 4>(value);
                     }
@@ -45,24 +48,55 @@ struct RowVectors {
         }
     }
 
-    // centre subtracts a row's mean, and returns 1 / sqrt(variance + epsilon), or NaN where the variance has overflowed:
-    // the inverse root alone, 0, would make y = beta.
-    static float centre(thread float4 (&row)[maxRowVectors], uint H, float epsilon, uint lane) {
+    // centre subtracts a row's mean, and returns its inverseDeviation.
+    static float centre(thread float4 (&row)[V], uint H, float epsilon, uint lane) {
         float sum = 0.0f;
-        for (uint i = 0; i < rowVectors; i++) {
-            if (4 * (lane + simdWidth * i) < H) {
-                sum += row[i][0] + row[i][1] + row[i][2] + row[i][3];
-            }
+        UNROLL for (uint i = 0; i < V; i++) {
+            sum += row[i][0] + row[i][1] + row[i][2] + row[i][3];
         }
         const float mean = simd_sum(sum) / float(H);
         float squares = 0.0f;
-        for (uint i = 0; i < rowVectors; i++) {
+        UNROLL for (uint i = 0; i < V; i++) {
             if (4 * (lane + simdWidth * i) < H) {
                 row[i] -= mean;
                 squares += dot(row[i], row[i]);
             }
         }
-        const float variance = simd_sum(squares) / float(H);
-        return rsqrt(variance + epsilon) + 0.0f * variance;
+        return inverseDeviation<T>(simd_sum(squares) / float(H), epsilon);
+    }
+};
+
+// V = 0: one row of any width, which is too wide for registers and is read three times.
+template <typename T>
+struct LayerNorm<T, 1, 0> {
+    template <typename Rows>
+    void store(
+        Rows rows,
+        uint,
+        device T* y,
+        device const float* gamma,
+        device const float* beta,
+        uint H,
+        float epsilon,
+        uint lane
+    ) {
+        float sum = 0.0f;
+        for (uint h = 4 * lane; h < H; h += 4 * simdWidth) {
+            const float4 run = rows.at(0, h);
+            sum += run[0] + run[1] + run[2] + run[3];
+        }
+        const float mean = simd_sum(sum) / float(H);
+        float squares = 0.0f;
+        for (uint h = 4 * lane; h < H; h += 4 * simdWidth) {
+            const float4 centred = rows.at(0, h) - mean;
+            squares += dot(centred, centred);
+        }
+        const float inverse = inverseDeviation<T>(simd_sum(squares) / float(H), epsilon);
+        for (uint h = 4 * lane; h < H; h += 4 * simdWidth) {
+            const float4 scale = *(device const float4*)(gamma + h);
+            const float4 shift = *(device const float4*)(beta + h);
+            const float4 value = (rows.at(0, h) - mean) * inverse * scale + shift;
+            *(device vec<T, 4>*)(y + h) = vec<T, 4>(value);
+        }
     }
 };

@@ -6,16 +6,16 @@
 #include <metal_stdlib>
 using namespace metal;
 
-// Indices of function constants; no kernel uses all of them.
-#define CONSTANT_ACTIVATION  0 // uint: activationNone, ...
-#define CONSTANT_RESIDUAL    1 // bool: something is added before the last step
-#define CONSTANT_GATHER_A    2 // bool: row m of the product is made from row rows[m] of a
-#define CONSTANT_GATHER_RES  3 // bool: row m is added row rows[m] of the residual
-#define CONSTANT_SIMDGROUPS  4 // uint: SIMD-groups in a threadgroup
-#define CONSTANT_ROW_VECTORS 5 // uint: vectors of four of a row that each lane holds: ceil(H / 128)
-#define CONSTANT_HEAD_SIZE   6 // uint: D
-#define CONSTANT_GROUP_SIZE  7 // uint: weights that share a scale: 32, 64 or 128
-#define CONSTANT_WORD_BITS   8 // uint: of a code in the table of words; 0: the table is not quantised
+// Indices of function constants. No kernel uses all of them, and every pipeline is given all: Metal makes none of a kernel
+// that uses a constant without a value.
+#define CONSTANT_ACTIVATION 0 // uint: activationNone, ...
+#define CONSTANT_RESIDUAL   1 // bool: something is added before the last step
+#define CONSTANT_GATHER_A   2 // bool: row m of the product is made from row rows[m] of a
+#define CONSTANT_GATHER_RES 3 // bool: row m is added row rows[m] of the residual
+#define CONSTANT_SIMDGROUPS 4 // uint: SIMD-groups in a threadgroup
+#define CONSTANT_HEAD_SIZE  5 // uint: D
+#define CONSTANT_GROUP_SIZE 6 // uint: weights that share a scale: 32, 64 or 128
+#define CONSTANT_WORD_BITS  7 // uint: of a code in the table of words; 0: the table is not quantised
 
 // Values of CONSTANT_ACTIVATION.
 enum Activation : uint {

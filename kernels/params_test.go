@@ -53,7 +53,7 @@ func runOffsets(t *testing.T, device metal.Device, files fstest.MapFS, n int) []
 	t.Helper()
 	library := OpenFiles(device, F16, files)
 	defer library.Close()
-	pipeline, err := library.pipeline("offsets.metal", "offsets")
+	pipeline, err := library.pipeline("offsets.metal", "offsets", constants{})
 	if err != nil {
 		t.Fatal(err)
 	}

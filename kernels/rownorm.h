@@ -1,9 +1,11 @@
 // rownorm.h: the layer norm of rows that a threadgroup's SIMD-groups hold side by side in the sums of a Tile.
 #pragma once
 
+#include "precision.h"
 #include "tile.h"
 
-constant constexpr uint maxSimdgroups = 32;
+// 384 threads: every pipeline may have them, with all of a thread's 128 registers.
+constant constexpr uint maxSimdgroups = 12;
 
 // RowSums adds up rows over the SIMD-groups of a threadgroup. Each adds up its own columns first.
 template <int MF>
@@ -31,10 +33,10 @@ struct RowSums {
     }
 };
 
-// normalize replaces the sums of tile, rows of width N, by (x - mean) / sqrt(variance + epsilon). blocks is how many of
+// normalizeRows replaces the sums of tile, rows of width N, by (x - mean) / sqrt(variance + epsilon). blocks is how many of
 // this SIMD-group's NF blocks of columns are inside N. first and second have partial sums of their own.
 template <typename T, int MF, int NF>
-static inline void normalize(
+static inline void normalizeRows(
     thread Tile<T, MF, NF>& tile,
     uint N,
     uint blocks,
@@ -73,9 +75,7 @@ static inline void normalize(
     // The same for the squares. They have room of their own, so that they need not wait for reads of the first.
     threadgroup_barrier(mem_flags::mem_threadgroup);
     UNROLL for (uint i = 0; i < MF; i++) {
-        const float variance = second.get(i) / float(N);
-        // NaN where the variance has overflowed: its inverse root alone, 0, would give beta.
-        const float inverse = rsqrt(variance + epsilon) + 0.0f * variance;
+        const float inverse = inverseDeviation<T>(second.get(i) / float(N), epsilon);
         UNROLL for (uint j = 0; j < NF; j++) {
             tile.sums[i][j].thread_elements()[0] *= inverse;
             tile.sums[i][j].thread_elements()[1] *= inverse;

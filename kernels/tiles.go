@@ -130,23 +130,15 @@ func (l *Library) compile(s Shape, linear *Linear, v Variant) (compiled, error) 
 		return compiled{}, err
 	}
 	file := s.kernel() + ".metal"
-	constants := []metal.Constant{
-		metal.Uint(constantActivation, uint32(linear.Activation)),
-		metal.Bool(constantResidual, linear.Residual),
-		metal.Bool(constantGatherA, linear.GatherA),
-		metal.Bool(constantGatherResidual, linear.GatherResidual),
-		metal.Uint(constantSimdgroups, uint32(v.simdgroups(s.N))),
-	}
 	if s.Bits != 0 {
 		file = s.kernel() + "_quant.metal"
-		constants = append(constants, metal.Uint(constantGroupSize, uint32(linear.Weights.GroupSize)))
 	}
 	name := s.kernel() + "_" + linear.Weights.prefix() + s.Type.String() + "_nt_" + v.String()
-	pipeline, err := l.pipeline(file, name, constants...)
-	if err != nil {
-		return compiled{}, err
-	}
-	return compiled{v, pipeline}, overLimit(name, simdWidth*v.simdgroups(s.N), pipeline.Info().MaxThreads)
+	pipeline, err := l.pipeline(file, name, constants{
+		activation: linear.Activation, residual: linear.Residual, gatherA: linear.GatherA, gatherResidual: linear.GatherResidual,
+		simdgroups: v.simdgroups(s.N), groupSize: linear.Weights.GroupSize,
+	})
+	return compiled{v, pipeline}, err
 }
 
 // choose returns the kernel for a run of M rows.

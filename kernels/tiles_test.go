@@ -49,7 +49,7 @@ func TestCandidates(t *testing.T) {
 		want    bool
 	}{
 		{Shape{N: 1 << 20}, 128, true}, {Shape{N: 1 << 20}, 96, false}, {Shape{Norm: true, N: 384}, 256, true},
-		{Shape{Norm: true, N: 392}, 256, false}, {Shape{Norm: true, N: 1536}, 1024, true}, {Shape{Norm: true, N: 1544}, 4096, false},
+		{Shape{Norm: true, N: 392}, 256, false}, {Shape{Norm: true, N: 576}, 1024, true}, {Shape{Norm: true, N: 584}, 4096, false},
 	} {
 		got := Candidates(c.shape, metal.Info{MaxThreadsPerGroup: c.threads, MaxThreadgroupMemoryBytes: 32768})
 		if (len(got) > 0) != c.want {

@@ -69,15 +69,15 @@ func Candidates(s Shape, device metal.Info) []Variant {
 
 // exceeds returns the limit of the device that the variant exceeds, as an error.
 func (v Variant) exceeds(s Shape, device metal.Info) error {
-	return overLimit(s.kernel()+" "+v.String(), simdWidth*v.simdgroups(s.N), min(simdWidth*maxGroupSimdgroups, device.MaxThreadsPerGroup))
+	return overLimit(s.kernel()+" "+v.String(), "threads in a threadgroup", simdWidth*v.simdgroups(s.N), min(simdWidth*maxGroupSimdgroups, device.MaxThreadsPerGroup))
 }
 
-// overLimit returns a *metal.LimitError for a kernel with more threads in a threadgroup than the limit.
-func overLimit(kernel string, threads, limit int) error {
-	if threads <= limit {
+// overLimit returns a *metal.LimitError for a kernel that takes more than the limit.
+func overLimit(kernel, what string, got, limit int) error {
+	if got <= limit {
 		return nil
 	}
-	return &metal.LimitError{Kernel: kernel, What: "threads in a threadgroup", Got: uint64(threads), Limit: uint64(limit)}
+	return &metal.LimitError{Kernel: kernel, What: what, Got: uint64(got), Limit: uint64(limit)}
 }
 
 // names are the variants' names, with commas between.
@@ -89,8 +89,9 @@ func names(variants []Variant) string {
 	return strings.Join(all, ", ")
 }
 
-// maxGroupSimdgroups is the most that a threadgroup may have: 1,024 threads.
-const maxGroupSimdgroups = 32
+// maxGroupSimdgroups is the most that a threadgroup has: every pipeline may have their 384 threads, with all of a thread's
+// 128 registers. It is also in rownorm.h.
+const maxGroupSimdgroups = 12
 
 // simdgroups is how many a threadgroup has for rows of N columns.
 func (v Variant) simdgroups(n int) int {

@@ -120,8 +120,13 @@ func (r *rig) forward(t *testing.T, b backend.Backend, batch *backend.Batch) []f
 // compare runs a batch on both backends; logits may differ by allowed.
 func (r *rig) compare(t *testing.T, batch *backend.Batch, allowed float64) {
 	t.Helper()
-	got, want := r.forward(t, r.gpu, batch), r.forward(t, r.reference, batch)
-	worst := 0.0
+	worst := near(t, r.forward(t, r.gpu, batch), r.forward(t, r.reference, batch), allowed)
+	t.Logf("%d sequences, %d tokens: largest difference %.2g of %.2g allowed", batch.Sequences(), batch.Tokens(), worst, allowed)
+}
+
+// near compares logits, and returns the largest difference.
+func near(t *testing.T, got, want []float32, allowed float64) (worst float64) {
+	t.Helper()
 	for i := range want {
 		difference := float64(got[i]) - float64(want[i])
 		if !(difference <= allowed && difference >= -allowed) { // in this form, NaN fails
@@ -129,7 +134,7 @@ func (r *rig) compare(t *testing.T, batch *backend.Batch, allowed float64) {
 		}
 		worst = max(worst, difference, -difference)
 	}
-	t.Logf("%d sequences, %d tokens: largest difference %.2g of %.2g allowed", batch.Sequences(), batch.Tokens(), worst, allowed)
+	return worst
 }
 
 // notShort skips, in short mode, a test that takes long and has nothing to race.

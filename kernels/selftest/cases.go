@@ -49,13 +49,16 @@ func gemmCases(d kernels.DType) []Case {
 		cases = append(cases, g.Case())
 	}
 	// Wide rows: as many SIMD-groups as a threadgroup may have.
-	cases = append(cases, Gemm{DType: d, M: 3, N: kernels.MaxGemmNormColumns, K: 8, Residual: true, Norm: true}.Case())
+	wide := Gemm{DType: d, M: 3, N: kernels.MaxGemmNormColumns, K: 32, Residual: true, Norm: true}
+	cases = append(cases, wide.Case())
+	wide.Bits, wide.GroupSize = 4, 32
+	cases = append(cases, wide.Case())
 	return append(cases, Gemm{DType: d, M: 700, N: 8, K: 8, Norm: true}.Case())
 }
 
 func normCases(d kernels.DType) []Case {
 	var cases []Case
-	for i, s := range [][2]int{{1, 4}, {3, 124}, {37, 128}, {5, 132}, {7, 384}, {2, 1024}, {1, kernels.MaxHidden}} {
+	for i, s := range [][2]int{{1, 4}, {3, 124}, {37, 128}, {5, 132}, {7, 384}, {6, 512}, {5, 768}, {3, 772}, {2, 1024}, {3, 1028}, {1, kernels.MaxHidden}} {
 		n := Norm{DType: d, M: s[0], H: s[1], Residual: i%2 == 0}
 		other := n
 		other.Residual = !n.Residual
@@ -66,7 +69,7 @@ func normCases(d kernels.DType) []Case {
 
 func embedCases(d kernels.DType) []Case {
 	var cases []Case
-	for _, s := range [][2]int{{1, 4}, {3, 124}, {4, 128}, {5, 132}, {37, 384}, {2, 1024}} {
+	for _, s := range [][2]int{{1, 4}, {3, 124}, {4, 128}, {5, 132}, {37, 384}, {2, 388}, {3, 768}, {2, 1024}, {2, 1028}} {
 		cases = append(cases, Embed{DType: d, T: s[0], H: s[1]}.Case())
 	}
 	for _, s := range [][4]int{{5, 32, 4, 32}, {4, 384, 4, 64}, {9, 128, 8, 128}, {6, 96, 8, 32}} {
@@ -102,7 +105,7 @@ func attentionCases(d kernels.DType) []Case {
 
 func headCases(d kernels.DType) []Case {
 	var cases []Case
-	for i, s := range [][3]int{{8, 56, 2}, {7, 48, 2}, {1, 8, 1}, {9, 40, 3}, {33, 384, 1}, {2, 1536, 1}, {3, 1544, 2}} {
+	for i, s := range [][3]int{{8, 56, 2}, {7, 48, 2}, {1, 8, 1}, {9, 40, 3}, {33, 384, 1}, {2, 768, 2}, {9, 1024, 3}, {3, 1160, 2}} {
 		activation := []kernels.Activation{kernels.Tanh, kernels.GELU, kernels.ReLU}[i%3]
 		cases = append(cases, Head{DType: d, B: s[0], H: s[1], C: s[2], Activation: activation, Gather: i%2 == 0}.Case())
 	}

@@ -114,13 +114,35 @@ func BenchmarkCases(b *testing.B) {
 	}
 }
 
-// TestTiles wants the cases to run every variant of every kernel: one that no case picks is not tested.
+// threadCounter notes the threads of the dispatch that was submitted last.
+type threadCounter struct {
+	metal.Device
+	launched int // in a threadgroup
+	stated   int // that the kernel says it may have
+}
+
+func (c *threadCounter) Submit(list *metal.CommandList) (metal.Pending, error) {
+	last := &list.Commands[len(list.Commands)-1]
+	c.launched, c.stated = int(last.Threads.Count()), last.Pipeline.Info().MaxThreads
+	return c.Device.Submit(list)
+}
+
+// TestTiles wants the cases to run every variant of every kernel: one that no case picks is not tested. A kernel is to state
+// the most threads that it is launched with: a compiler that knows them can give each of them more registers.
 func TestTiles(t *testing.T) {
-	device := &selftest.Watched{Device: simtest.Open(t, sim.Config{})}
+	threads := &threadCounter{Device: simtest.Open(t, sim.Config{})}
+	device := &selftest.Watched{Device: threads}
 	library := libraries(t, device)
+	stated, launched := map[string]int{}, map[string]int{} // by file
 	for _, c := range selftest.Cases() {
 		if _, err := c.Run(t.Context(), device, library[c.DType], problem.Exact); err != nil {
 			t.Errorf("%s: %v", c.Name, err)
+		}
+		stated[c.File], launched[c.File] = threads.stated, max(launched[c.File], threads.launched)
+	}
+	for file, most := range stated {
+		if launched[file] != most {
+			t.Errorf("%s: at most %d threads are launched, its max_total_threads_per_threadgroup is %d", file, launched[file], most)
 		}
 	}
 	ran := device.Take()

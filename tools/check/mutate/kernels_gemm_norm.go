@@ -7,7 +7,7 @@ var gemmNormMutants = []mutant{
 	{"gemm_norm.h", "second element not finished", "                tile.sums[i][j].thread_elements()[1] = value[1];\n", ""},
 	{"gemm_norm.h", "sums in one place", "partial + maxSimdgroups * side * MF, simdgroups", "partial, simdgroups"},
 	{"gemm_norm.h", "sums overlap", "partial + maxSimdgroups * side * MF, simdgroups", "partial + side * MF, simdgroups"},
-	{"gemm_norm.h", "mean over K", "normalize(tile, args.N, blocks", "normalize(tile, args.K, blocks"},
+	{"gemm_norm.h", "mean over K", "normalizeRows(tile, args.N, blocks", "normalizeRows(tile, args.K, blocks"},
 	{"gemm_norm.h", "epsilon left out", "blocks, args.epsilon, first", "blocks, 0.0f, first"},
 	{"gemm_norm.h", "beta is gamma", "beta = gamma + args.N", "beta = gamma"},
 	{"gemm_norm.h", "gamma is the bias", "gamma = vectors + args.N", "gamma = vectors"},

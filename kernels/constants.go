@@ -1,0 +1,22 @@
+package kernels
+
+import "github.com/metalrank/metalrank/metal"
+
+// constants are the values of the function constants in params.h.
+type constants struct {
+	activation                        Activation
+	residual, gatherA, gatherResidual bool
+	simdgroups                        int // that a threadgroup is launched with
+	headSize, groupSize, wordBits     int
+}
+
+// values returns a value for each of them, by its index in params.h. Metal makes no pipeline of a kernel that uses a constant
+// without a value, and ignores values of constants that it does not use.
+func (c *constants) values() []metal.Constant {
+	return []metal.Constant{
+		metal.Uint(0, uint32(c.activation)),
+		metal.Bool(1, c.residual), metal.Bool(2, c.gatherA), metal.Bool(3, c.gatherResidual),
+		metal.Uint(4, uint32(c.simdgroups)),
+		metal.Uint(5, uint32(c.headSize)), metal.Uint(6, uint32(c.groupSize)), metal.Uint(7, uint32(c.wordBits)),
+	}
+}
