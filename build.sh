@@ -92,11 +92,12 @@ verb_deps() {
 }
 
 verb_env() {
+    local name
     no_arguments env "$@"
     set_up
-    printf 'export GOTOOLCHAIN=%q\n' "$GOTOOLCHAIN"
-    printf 'export CGO_ENABLED=%q\n' "$CGO_ENABLED"
-    printf 'export CGO_LDFLAGS=%q\n' "$CGO_LDFLAGS"
+    for name in GOTOOLCHAIN CGO_ENABLED CGO_LDFLAGS ${MACOSX_DEPLOYMENT_TARGET:+MACOSX_DEPLOYMENT_TARGET}; do
+        printf 'export %s=%q\n' "$name" "${!name}"
+    done
 }
 
 verb_build() {
@@ -269,16 +270,17 @@ verb_fuzz() {
     return $status
 }
 
-# verb_metallib: compiles ahead of time the kernels that a Mac would compile at start, with the driver's flags.
+# verb_metallib: compiles ahead of time the kernels that a Mac would compile at start, with the driver's flags. Metal 3.1
+# came with macOS 14. Xcode 26 has a command `metal` that fails until its toolchain is installed: hence the trial.
 verb_metallib() {
-    local source objects
+    local source objects compile='xcrun -sdk macosx metal -std=metal3.1 -mmacosx-version-min=14.0 -O3 -fno-fast-math'
     no_arguments metallib "$@"
-    xcrun -sdk macosx --find metal >/dev/null 2>&1 ||
-        die "no Metal compiler: it comes with Xcode (from Xcode 26 on: xcodebuild -downloadComponent MetalToolchain)." \
-            "Nothing needs it: source that has no metallib is compiled at start"
     objects=$(mktemp -d)
+    echo 'kernel void trial() {}' | $compile -x metal -c - -o "$objects/trial" ||
+        die "no Metal compiler that works: it comes with Xcode; from Xcode 26 on: xcodebuild -downloadComponent MetalToolchain." \
+            "Nothing needs it: source that has no metallib is compiled at start"
     for source in kernels/*.metal; do
-        xcrun -sdk macosx metal -std=metal3.1 -O3 -fno-fast-math -c "$source" -o "$objects/$(basename "$source" .metal).air"
+        $compile -c "$source" -o "$objects/$(basename "$source" .metal).air"
     done
     xcrun -sdk macosx metallib "$objects"/*.air -o kernels/metallib/kernels.metallib
     rm -rf "$objects"

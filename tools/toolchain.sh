@@ -240,6 +240,8 @@ need_tools() {
     [ -n "${HOME:-}" ] || die 'HOME is not set: go, cargo and the cache folder need it'
     # Some distributions ship Go with GOTOOLCHAIN=local, where "a little too old" is a dead end.
     export GOTOOLCHAIN=${GOTOOLCHAIN:-auto}
+    # The oldest macOS that runs the result, as in tools/check/darwincheck; the driver of Metal looks for 14 itself.
+    if [ "$(uname -s)" = Darwin ]; then export MACOSX_DEPLOYMENT_TARGET=${MACOSX_DEPLOYMENT_TARGET:-13.0}; fi
     find_missing
     if [ -n "$missing" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         install_missing

@@ -23,7 +23,7 @@ func testCloseWhileBusy(t *subtest, r *rig) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	work := other.busy(t, metal.At(values, 0), busyRounds)
+	work := other.busy(t, metal.At(values, 0), r.busyRounds())
 	work.Pipeline = pipeline
 	pending := other.submit(t, work, other.copy(t, metal.At(result, 0), metal.At(values, 0), 4))
 	closed(t, "buffer", values.Close())
@@ -33,13 +33,13 @@ func testCloseWhileBusy(t *subtest, r *rig) {
 		other.buffer(t, make([]byte, 4))
 	}
 	finish(t, pending)
-	if got, want := word(result.Bytes(), 0), xorshift(1, busyRounds); got != want {
+	if got, want := word(result.Bytes(), 0), xorshift(1, r.busyRounds()); got != want {
 		t.Errorf("work on closed buffers made %#x, want %#x", got, want)
 	}
 
 	again := r.other(t)
 	input := again.buffer(t, words(1, func(int) uint32 { return 1 }))
-	pending = again.submit(t, again.busy(t, metal.At(input, 0), busyRounds))
+	pending = again.submit(t, again.busy(t, metal.At(input, 0), r.busyRounds()))
 	closed(t, "device", again.device.Close())
 	finish(t, pending) // it has ended: Close waited
 }
@@ -55,7 +55,7 @@ func testCloseNoCopy(t *subtest, r *rig) {
 	values := r.buffer(t, words(1, func(int) uint32 { return 1 }))
 	to := r.buffer(t, make([]byte, len(memory)))
 	pending := r.submit(t,
-		r.busy(t, metal.At(values, 0), busyRounds),
+		r.busy(t, metal.At(values, 0), r.busyRounds()),
 		r.copy(t, metal.At(to, 0), metal.At(buffer, 0), len(memory)))
 	closed(t, "buffer", buffer.Close())
 	clear(memory)

