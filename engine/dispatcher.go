@@ -105,9 +105,9 @@ func (d *dispatcher) run(ctx context.Context, e *Engine, j *job, stats *Stats) e
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err == nil && len(j.sequences) > 0 {
-		stats.Wait, stats.Compute = j.request.Waited(), j.ended-j.request.Started()
-		stats.Batches, stats.FirstBatch = j.request.Batches()
-		started := d.begin.Add(j.request.Started())
+		stats.Wait, stats.Compute = j.request.Started-j.request.Pushed, j.ended-j.request.Started
+		stats.Batches, stats.FirstBatch = j.request.Batches, j.request.FirstBatch
+		started := d.begin.Add(j.request.Started)
 		j.timer.Ran(started.Add(-stats.Wait), started, d.begin.Add(j.ended), stats.Batches, stats.FirstBatch)
 	}
 	j.release()
@@ -190,7 +190,7 @@ func (d *dispatcher) serve(v *device) {
 		timer := r.engine.config.Trace.Batch()
 		err := s.run(r.backend, timer)
 		// Before finish tells the requests, so that no recording has a request without its batch.
-		timer.End(r.name, s.batch.ID, d.begin.Add(s.batch.Began()), s.batch.Sequences, s.batch.Tokens)
+		timer.End(r.name, s.batch.ID, d.begin.Add(s.batch.Began), s.batch.Sequences, s.batch.Tokens)
 		d.mu.Lock()
 		stats := d.finish(v, r, &s, err)
 		if tell := r.engine.config.OnBatch; tell != nil {
@@ -207,7 +207,7 @@ func (d *dispatcher) finish(v *device, r *replica, s *slot, err error) BatchStat
 	used := v.core.Done(&s.batch, end)
 	stats := BatchStats{
 		Device: r.name, ID: s.batch.ID, Tokens: s.batch.Tokens, Sequences: s.batch.Sequences, Requests: len(s.batch.Spans),
-		Began: d.begin.Add(s.batch.Began()), Ended: d.begin.Add(end), Busy: used, Err: err, Stack: s.stack,
+		Began: d.begin.Add(s.batch.Began), Ended: d.begin.Add(end), Busy: used, Err: err, Stack: s.stack,
 	}
 	r.engine.counters.add(&stats)
 	for _, span := range s.batch.Spans {

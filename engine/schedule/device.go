@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -60,10 +61,10 @@ func (f *fit) at(x float64) float64 {
 	if f.x == 0 {
 		return 0
 	}
-	if spread := f.n*f.xx - f.x*f.x; spread > 0.01*f.x*f.x {
-		if slope := (f.n*f.xy - f.x*f.y) / spread; slope > 0 && slope*f.x < f.y {
-			return (f.y-slope*f.x)/f.n + slope*x
-		}
+	spread := f.n*f.xx - f.x*f.x
+	slope := (f.n*f.xy - f.x*f.y) / spread
+	if spread > 0.01*f.x*f.x && slope > 0 && slope*f.x < f.y {
+		return (f.y-slope*f.x)/f.n + slope*x
 	}
 	return f.y / f.x * x
 }
@@ -74,7 +75,7 @@ func NewDevice(config DeviceConfig) *Device { return &Device{config: config} }
 // Attach lets a device run a queue's requests. Weight is how much more of the device's time than others the model gets;
 // 0: 1.
 func (d *Device) Attach(q *Queue, weight float64) {
-	a := &attachment{device: d, queue: q, weight: weightOf(weight), served: d.clock}
+	a := &attachment{device: d, queue: q, weight: cmp.Or(weight, 1), served: d.clock}
 	d.attachments = append(d.attachments, a)
 	q.attachments = append(q.attachments, a)
 }
@@ -94,9 +95,6 @@ func (d *Device) Pause(q *Queue, pause bool) {
 	}
 }
 
-// join is called when the attachment's queue becomes non-empty.
-func (a *attachment) join() { a.served = max(a.served, a.device.clock) }
-
 // Running is how many batches are handed over and not done.
 func (d *Device) Running() int { return d.running }
 
@@ -104,24 +102,24 @@ func (d *Device) Running() int { return d.running }
 // caller should ask again at the returned time, unless that is 0. The caller calls Done when b has run. b.Expired may have
 // requests in either case.
 func (d *Device) Next(b *Batch, now time.Duration) (ok bool, again time.Duration) {
-	b.reset()
+	clear(b.Spans) // a batch that is kept must not keep requests
+	clear(b.Expired)
+	*b = Batch{Spans: b.Spans[:0], Expired: b.Expired[:0], ID: d.batches + 1, Began: now}
 	if d.running >= d.config.Overlap {
 		return false, 0
 	}
 	if at := d.runningEnd - d.lead; d.running > 0 && d.config.Lead < 1 && at > now {
 		return false, at
 	}
-	for {
-		var next *attachment
+	var next *attachment
+	for b.Sequences == 0 { // all of a model's requests may have expired
+		next = nil
 		for _, a := range d.attachments {
-			if a.queue.waiting == 0 || a.paused {
-				continue
-			}
-			if due := a.due(); due > now {
-				if again == 0 || due < again {
-					again = due
-				}
-			} else if next == nil || a.served < next.served {
+			switch due := a.queue.since + a.queue.limits.MaxWait; {
+			case a.queue.waiting == 0 || a.paused:
+			case due > now && a.queue.tokens < a.batchTokens():
+				again = min(cmp.Or(again, due), due)
+			case next == nil || a.served < next.served:
 				next = a
 			}
 		}
@@ -131,36 +129,18 @@ func (d *Device) Next(b *Batch, now time.Duration) (ok bool, again time.Duration
 		if d.running > 0 && next != d.runningModel {
 			return false, 0 // of overlapping batches of two models, each would seem to take the other's time, too
 		}
-		if d.start(b, next, now); b.Sequences > 0 {
-			return true, 0
-		}
-	}
-}
-
-// due is when the attachment's queue has waited long enough for a batch.
-func (a *attachment) due() time.Duration {
-	l := &a.queue.limits
-	if l.MaxWait == 0 || a.queue.tokens >= a.batchTokens() {
-		return 0
-	}
-	return a.queue.since + l.MaxWait
-}
-
-func (d *Device) start(b *Batch, a *attachment, now time.Duration) {
-	b.ID = d.batches + 1
-	a.queue.take(b, a.batchTokens(), now)
-	if b.Sequences == 0 {
-		return // all had expired
+		next.queue.take(b, next.batchTokens())
 	}
 	d.batches++
 	d.running++
-	b.attachment, d.runningModel = a, a
-	b.charged = a.batchTime.at(b.Work)
-	d.clock = a.served
-	a.served += b.charged / a.weight
-	d.lead = time.Duration(d.config.Lead * a.fullBatch())
+	b.attachment, d.runningModel = next, next
+	b.charged = next.batchTime.at(b.Work)
+	d.clock = next.served
+	next.served += b.charged / next.weight
+	d.lead = time.Duration(d.config.Lead * next.fullBatch())
 	d.runningTime += b.charged
 	d.runningEnd = max(d.runningEnd, now) + time.Duration(b.charged)
+	return true, 0
 }
 
 // Done says that a batch has run, or failed. It returns how long the device had it: from its beginning or the end of the
@@ -168,13 +148,12 @@ func (d *Device) start(b *Batch, a *attachment, now time.Duration) {
 func (d *Device) Done(b *Batch, now time.Duration) time.Duration {
 	for _, span := range b.Spans {
 		r, n := span.Request, span.To-span.From
-		r.running -= n
 		r.done += n
 		if r.state == queued && r.Done() {
 			r.state = idle
 		}
 	}
-	used := now - max(b.started, d.last)
+	used := now - max(b.Began, d.last)
 	a := b.attachment
 	a.served += (float64(used) - b.charged) / a.weight
 	a.batchTime.add(b.Work, float64(used))
@@ -196,11 +175,8 @@ const (
 
 // batchTokens is how many tokens a batch may have, at most the limit.
 func (a *attachment) batchTokens() int {
-	limit := a.queue.limits.BatchTokens
-	if full := a.fullBatch(); full > float64(longestBatch) {
-		return min(limit, max(leastTokens, int(float64(limit)*float64(longestBatch)/full)))
-	}
-	return limit
+	limit := float64(a.queue.limits.BatchTokens)
+	return int(min(limit, max(leastTokens, limit*float64(longestBatch)/a.fullBatch())))
 }
 
 // fullBatch is the time of a batch that is full, in nanoseconds; 0 at first.

@@ -41,15 +41,14 @@ func (a *arrivals) upTo(work float64) float64 {
 
 // checkDeadline refuses a request that is estimated to miss its deadline, or to go before a request of its client that
 // has begun and make that one miss its deadline.
-func (q *Queue) checkDeadline(c *client, work, own float64, deadline, now time.Duration) error {
-	if deadline == 0 || q.waiting == 0 {
+func (q *Queue) checkDeadline(r *Request, now time.Duration) error {
+	if r.Deadline == 0 || q.waiting == 0 {
 		return nil
 	}
-	left, needed := deadline-now, q.estimate(c, work)
-	if r := c.started; r != nil && q.requestClock.time+q.counted(work)/own < c.waiting.key(r.place) {
-		if t := q.timeAmong(q.work+work, r.work); now+t > r.Deadline {
-			needed = max(needed, left+now+t-r.Deadline)
-		}
+	left, needed := r.Deadline-now, q.estimate(r.client, r.work)
+	tag := q.requestClock.time + q.counted(r.work)/r.weight
+	if s := r.client.started; s != nil && tag < r.client.waiting.items[s.place-1].key {
+		needed = max(needed, r.Deadline-s.Deadline+q.timeAmong(q.work+r.work, s.work))
 	}
 	if needed <= left {
 		return nil
@@ -69,43 +68,16 @@ func (q *Queue) estimate(c *client, work float64) time.Duration {
 	return q.timeAmong(min(q.work+work, max(alone, shared)), work)
 }
 
-// timeAmong is the time for work while requests up to a size go before it and arrive at the recent rate.
+// timeAmong is how long the devices take for work, as they are shared now, while requests up to a size go before
+// it and arrive at the recent rate; 0 when nothing has run yet.
 func (q *Queue) timeAmong(work, size float64) time.Duration {
-	rate := q.rate()
+	rate := 0. // work a nanosecond
+	for _, a := range q.attachments {
+		rate += a.rate()
+	}
 	if rate == 0 {
 		return 0
 	}
 	load := q.arrivals.upTo(size) / rate
 	return time.Duration(work / rate / max(1-load, 0.05))
-}
-
-// leastTime is how long the rest of a request takes at least.
-func (q *Queue) leastTime(r *Request) time.Duration {
-	if r.batches == 0 {
-		return q.timeAmong(r.left, r.work) // so that it isn't begun in vain
-	}
-	return q.timeFor(r.left)
-}
-
-// timeFor is how long the model's devices take for work, as they are shared now; 0 when nothing has run yet.
-func (q *Queue) timeFor(work float64) time.Duration {
-	rate := q.rate()
-	if rate == 0 {
-		return 0
-	}
-	return time.Duration(work / rate)
-}
-
-// tokensTime is timeFor of tokens with as much work each as those in the queue.
-func (q *Queue) tokensTime(tokens float64) time.Duration {
-	return q.timeFor(tokens * max(q.work, 1) / float64(max(q.tokens, 1)))
-}
-
-// rate is the work a nanosecond that the model's devices do, as they are shared now; 0 when nothing has run yet.
-func (q *Queue) rate() float64 {
-	sum := 0.
-	for _, a := range q.attachments {
-		sum += a.rate()
-	}
-	return sum
 }

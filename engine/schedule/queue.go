@@ -1,6 +1,8 @@
 package schedule
 
 import (
+	"cmp"
+	"maps"
 	"time"
 )
 
@@ -45,8 +47,8 @@ func (q *Queue) Requests() int { return q.requests }
 // error is an *OverloadError.
 func (q *Queue) Enter() error {
 	if q.requests >= q.limits.Requests {
-		each := float64(q.tokens) / float64(max(q.waiting, 1))
-		return &OverloadError{Limit: "Requests", Value: q.requests + 1, Max: q.limits.Requests, RetryAfter: q.tokensTime(each)}
+		each := q.timeAmong(q.work/float64(max(q.waiting, 1)), 0)
+		return &OverloadError{Limit: "Requests", Value: q.requests + 1, Max: q.limits.Requests, RetryAfter: each}
 	}
 	q.requests++
 	return nil
@@ -74,50 +76,54 @@ func (q *Queue) Release(client string, tokens int) {
 }
 
 // Full returns an *OverloadError if not even one more token of a client would be accepted.
-func (q *Queue) Full(client string) error {
-	own := 0
-	if c := q.named[client]; c != nil {
-		own = c.tokens + c.reserved
-	}
-	return q.admit(q.tokens+q.reserved, own, 1)
+func (q *Queue) Full(name string) error {
+	c := cmp.Or(q.named[name], &client{})
+	return q.admit(q.tokens+q.reserved, c.tokens+c.reserved, 1)
 }
 
 // Push accepts all of a request, or nothing: then the error is an *OverloadError.
 func (q *Queue) Push(r *Request, now time.Duration) error {
-	tokens, work := 0, 0.
-	for _, n := range r.Lengths {
-		tokens += int(n)
-		work += q.workOf(n)
-	}
 	c := q.client(r.Client)
+	r.client, r.tokens, r.work = c, 0, 0
+	for _, n := range r.Lengths {
+		r.tokens += int(n)
+		r.work += q.workOf(n)
+	}
 	// Reserved tokens don't count here: they were admitted, and so was this request.
-	if err := q.admit(q.tokens, c.tokens, tokens); err != nil {
+	if err := q.admit(q.tokens, c.tokens, r.tokens); err != nil {
 		return err
 	}
 	if len(r.Lengths) == 0 {
 		return nil
 	}
-	if err := q.checkDeadline(c, work, weightOf(r.ClientWeight)*weightOf(r.Weight), r.Deadline, now); err != nil {
+	r.weight = cmp.Or(r.ClientWeight, 1) * cmp.Or(r.Weight, 1)
+	if err := q.checkDeadline(r, now); err != nil {
 		return err
 	}
-	r.client = c
-	c.tokens += tokens
-	r.tokens, r.work, r.left, r.pushed, r.state = tokens, work, work, now, queued
+	r.left, r.Pushed, r.state = r.work, now, queued
 	if q.waiting == 0 {
 		q.since = now
 		for _, a := range q.attachments {
-			a.join()
+			a.served = max(a.served, a.device.clock)
 		}
 	}
 	q.waiting++
-	q.tokens += tokens
-	q.arrivals.add(work, now)
+	q.count(c, r.tokens, r.work)
+	q.arrivals.add(r.work, now)
 	q.join(r)
 	return nil
 }
 
 // workOf is the work of a sequence of n tokens.
 func (q *Queue) workOf(n int32) float64 { return float64(n) * (1 + q.limits.Pair*float64(n)) }
+
+// count adds to a client's tokens and work that wait.
+func (q *Queue) count(c *client, tokens int, work float64) {
+	c.tokens += tokens
+	q.tokens += tokens
+	c.work += work
+	q.work += work
+}
 
 // roomPart is how many times the free room a client may have waiting when it isn't the only one. So a client that sends too
 // much finds the queue full before the others do, and yet one alone can fill 8/9 of it. Switches that share memory between
@@ -127,44 +133,31 @@ const roomPart = 8
 // admit returns an *OverloadError if a client with own of the waiting tokens may not have more. While nothing waits, a
 // request of any size may come.
 func (q *Queue) admit(waiting, own, tokens int) error {
-	if sum := waiting + tokens; sum > q.limits.QueueTokens && waiting > 0 {
-		over := min(sum-q.limits.QueueTokens, waiting)
-		return &OverloadError{
-			Limit: "QueueTokens", Value: sum, Max: q.limits.QueueTokens, RetryAfter: q.tokensTime(float64(over)),
+	limit, there, most := "QueueTokens", waiting, q.limits.QueueTokens
+	if waiting == 0 || waiting+tokens <= most {
+		limit, there, most = "QueueTokens of one client", own, roomPart*(most-waiting)
+		if own == 0 || own+tokens <= most || len(q.named) == 1 {
+			return nil
 		}
 	}
-	most := roomPart * (q.limits.QueueTokens - waiting)
-	if sum := own + tokens; sum > most && own > 0 && len(q.named) > 1 {
-		over := min(sum-most, own)
-		return &OverloadError{
-			Limit: "QueueTokens of one client", Value: sum, Max: most, RetryAfter: q.tokensTime(float64(over)),
-		}
-	}
-	return nil
+	over := float64(min(there+tokens-most, there)) * max(q.work, 1) / float64(max(q.tokens, 1)) // work of as many tokens
+	return &OverloadError{Limit: limit, Value: there + tokens, Max: most, RetryAfter: q.timeAmong(over, 0)}
 }
 
 // client finds or makes the client of that name.
 func (q *Queue) client(name string) *client {
-	c := q.named[name]
-	if c == nil {
-		if len(q.named) >= q.idle {
-			q.forget()
-		}
-		c = &client{weight: 1}
-		q.named[name] = c
+	if c := q.named[name]; c != nil {
+		return c
 	}
+	if len(q.named) >= q.idle { // half of them came since the last time, so that this costs little for each
+		maps.DeleteFunc(q.named, func(_ string, c *client) bool {
+			return c.ready == 0 && c.fairFinish <= q.clientClock.time && c.reserved == 0
+		})
+		q.idle = max(minIdleClients, 2*len(q.named))
+	}
+	c := &client{weight: 1}
+	q.named[name] = c
 	return c
-}
-
-// forget removes clients that have nothing here. It is not called again until there are twice as many clients as are left,
-// so that it costs little for each.
-func (q *Queue) forget() {
-	for name, c := range q.named {
-		if c.ready == 0 && c.fairFinish <= q.clientClock.time && c.reserved == 0 {
-			delete(q.named, name)
-		}
-	}
-	q.idle = max(minIdleClients, 2*len(q.named))
 }
 
 // Drop removes a request's waiting sequences from the queue. Running ones come back with their batch; until then the
@@ -174,30 +167,38 @@ func (q *Queue) Drop(r *Request) {
 		return
 	}
 	r.state = dropped
-	q.tokens -= r.tokens
-	r.client.tokens -= r.tokens
-	r.tokens = 0
-	if r.place > 0 {
-		q.cancel(r)
+	if r.place == 0 { // no sequence of it waits
+		return
 	}
+	if due := &q.requestClock.due; r.clockPlace > 0 {
+		due.set(due.items[r.clockPlace-1].key-r.left/r.weight, r.weight, &r.clockPlace)
+	}
+	q.count(r.client, -r.tokens, -r.left)
+	q.leave(r)
 }
 
 // Clear drops every request with waiting sequences, and calls f with each.
 func (q *Queue) Clear(f func(*Request)) {
 	for q.waiting > 0 {
-		r := q.ready.first().value.waiting.first().value
+		r := q.next()
 		q.Drop(r)
 		f(r)
 	}
 }
 
+// next is the first request in the order of service.
+func (q *Queue) next() *Request { return q.ready.first().value.waiting.first().value }
+
 // take fills b with up to most tokens, or with one sequence that has more.
-func (q *Queue) take(b *Batch, most int, now time.Duration) {
-	b.Queue, b.started = q, now
+func (q *Queue) take(b *Batch, most int) {
+	b.Queue = q
 	for q.waiting > 0 {
-		r := q.ready.first().value.waiting.first().value
+		r, size := q.next(), 0.
+		if r.Batches == 0 {
+			size = r.work // smaller ones may go before it, and it should not be begun in vain
+		}
 		// The last one runs in any case, or the estimate would never be corrected.
-		if r.Deadline != 0 && (r.Deadline <= now || q.waiting > 1 && now+q.leastTime(r) > r.Deadline) {
+		if r.Deadline != 0 && (r.Deadline <= b.Began || q.waiting > 1 && b.Began+q.timeAmong(r.left, size) > r.Deadline) {
 			q.Drop(r)
 			b.Expired = append(b.Expired, r)
 			continue
@@ -217,10 +218,7 @@ func (q *Queue) take(b *Batch, most int, now time.Duration) {
 		if tokens == 0 || to < len(r.Lengths) && b.Sequences > 0 && q.tokens < max(most, 7*tokens/2) {
 			break
 		}
-		b.add(r, to, tokens, work)
-		q.tokens -= tokens
-		r.client.tokens -= tokens
-		q.charge(r, work)
+		q.move(b, r, to, tokens, work)
 	}
-	q.since = now
+	q.since = b.Began
 }

@@ -2,8 +2,8 @@ package schedule
 
 import "time"
 
-// Request is a set of sequences that are answered together. The caller sets the exported fields, and doesn't change them
-// from Push until the request is Idle again. The zero value is ready; an Idle one may be used again after Reset.
+// Request is a set of sequences that are answered together. The caller sets the fields to Deadline, and doesn't change
+// them from Push until the request is Idle again. The zero value is ready; an Idle one may be used again after Reset.
 type Request struct {
 	// Lengths are the tokens of each sequence, all at least 1.
 	Lengths []int32
@@ -16,6 +16,11 @@ type Request struct {
 	Value any
 	// Deadline, if not 0, is when the answer is of no more use. A request that can no longer make it is Dropped.
 	Deadline time.Duration
+	// The scheduler sets the others: when the request was pushed, when the first batch with a part of it began, how many
+	// batches it is spread over, and the ID of the first.
+	Pushed, Started time.Duration
+	Batches         int
+	FirstBatch      uint64
 
 	client     *client
 	tokens     int     // that wait
@@ -25,13 +30,8 @@ type Request struct {
 	clockPlace int     // place in Queue.requestClock.due
 	weight     float64 // its client's and its own
 	next       int     // the first sequence that waits
-	running    int     // sequences in batches
 	done       int     // sequences that came back
 	state      state
-	pushed     time.Duration
-	started    time.Duration // when the first batch with a part of it began
-	batches    int
-	firstRun   uint64
 }
 
 type state uint8
@@ -46,7 +46,7 @@ const (
 func (r *Request) Reset() { *r = Request{Lengths: r.Lengths[:0]} }
 
 // Idle says whether the scheduler holds nothing of the request: it was never pushed, or everything that ran came back.
-func (r *Request) Idle() bool { return r.running == 0 && r.state != queued }
+func (r *Request) Idle() bool { return r.done == r.next && r.state != queued }
 
 // Done says whether every sequence ran.
 func (r *Request) Done() bool { return r.done == len(r.Lengths) }
@@ -54,11 +54,28 @@ func (r *Request) Done() bool { return r.done == len(r.Lengths) }
 // Dropped says whether the request was cancelled, or its deadline passed, before all of it came back.
 func (r *Request) Dropped() bool { return r.state == dropped }
 
-// Waited is the time from Push to the start of the first batch with a part of the request.
-func (r *Request) Waited() time.Duration { return r.started - r.pushed }
+// Batch is the sequences of one forward pass.
+type Batch struct {
+	Spans     []Span // one a request
+	Tokens    int
+	Sequences int
+	// Work is that of the sequences; see Limits.
+	Work float64
+	// ID counts the batches of a device, from 1.
+	ID uint64
+	// Expired are requests that Next found to be past their deadline and dropped. They are in no span.
+	Expired []*Request
+	// Queue is where the spans come from.
+	Queue *Queue
+	// Began is when Next gave the batch out.
+	Began time.Duration
 
-// Started is when the first batch with a part of the request began.
-func (r *Request) Started() time.Duration { return r.started }
+	attachment *attachment
+	charged    float64 // to the model before the time was known
+}
 
-// Batches is how many batches the request was spread over, and FirstBatch the ID of the first.
-func (r *Request) Batches() (n int, first uint64) { return r.batches, r.firstRun }
+// Span is the sequences From to To of a request.
+type Span struct {
+	Request  *Request
+	From, To int
+}

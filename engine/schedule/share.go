@@ -1,6 +1,9 @@
 package schedule
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // clock is the virtual time of weighted sharing (generalised processor sharing: Parekh and Gallager, 1993) among members
 // that have work. In a unit of it, a member of weight w gets w of the work done. So its finish tag, the virtual time at
@@ -21,19 +24,11 @@ func (c *clock) advance(work float64) {
 		}
 		work -= need
 		c.time = max(c.time, first.key)
-		c.leave(c.due.remove(1).value)
+		c.weights = max(c.weights-c.due.remove(1).value, 0)
 	}
 	if c.weights > 0 {
 		c.time += work / c.weights
 	}
-}
-
-func (c *clock) leave(weight float64) { c.weights = max(c.weights-weight, 0) }
-
-// clear removes all members.
-func (c *clock) clear() {
-	c.due.clear()
-	c.weights = 0
 }
 
 // client is a name that requests share.
@@ -76,33 +71,44 @@ func (q *Queue) counted(work float64) float64 {
 
 // join adds a request to the clocks.
 func (q *Queue) join(r *Request) {
-	c := r.client
-	if weight := weightOf(r.ClientWeight); weight != c.weight {
-		q.reweigh(c, weight)
-	}
+	c, now := r.client, q.clientClock.time
 	if c.waiting.len() == 0 {
 		q.clientClock.weights += c.weight
-		c.fairFinish = max(c.fairFinish, q.clientClock.time)
+		c.fairFinish = max(c.fairFinish, now)
 	}
-	r.weight = c.weight * weightOf(r.Weight)
+	if weight := cmp.Or(r.ClientWeight, 1); weight != c.weight { // the work by which the client is ahead stays the same
+		q.clientClock.weights += weight - c.weight
+		c.fairFinish = now + (c.fairFinish-now)*c.weight/weight
+		for i := range c.ahead {
+			c.ahead[i].fairFinish = now + (c.ahead[i].fairFinish-now)*c.weight/weight
+		}
+		c.weight = weight
+	}
 	q.requestClock.weights += r.weight
-	q.requestClock.due.push(q.requestClock.time+r.work/r.weight, r.weight, &r.clockPlace)
-	c.waiting.push(q.requestClock.time+q.counted(r.work)/r.weight, r, &r.place)
-	c.work += r.work
-	q.work += r.work
+	q.requestClock.due.set(q.requestClock.time+r.work/r.weight, r.weight, &r.clockPlace)
+	c.waiting.set(q.requestClock.time+q.counted(r.work)/r.weight, r, &r.place)
 	q.rank(c)
 }
 
-// charge advances the clocks by work that was taken of a request.
-func (q *Queue) charge(r *Request, work float64) {
-	c := r.client
+// move moves a request's waiting sequences before index to into a batch, and advances the clocks by their work.
+func (q *Queue) move(b *Batch, r *Request, to, tokens int, work float64) {
+	b.Spans = append(b.Spans, Span{r, r.next, to})
+	b.Tokens += tokens
+	b.Sequences += to - r.next
+	b.Work += work
+	if r.Batches == 0 {
+		r.Started, r.FirstBatch = b.Began, b.ID
+	}
+	r.Batches++
+	r.next = to
+	r.tokens -= tokens
 	r.left -= work
-	c.work -= work
-	q.work -= work
+	c := r.client
+	q.count(c, -tokens, -work)
 	c.fairFinish += work / c.weight
 	q.requestClock.advance(work)
 	q.clientClock.advance(work)
-	if r.next < len(r.Lengths) {
+	if to < len(r.Lengths) {
 		if r.Deadline != 0 {
 			c.started = r
 		}
@@ -113,21 +119,13 @@ func (q *Queue) charge(r *Request, work float64) {
 	q.leave(r)
 }
 
-// cancel takes the rest of a request out of the clocks.
-func (q *Queue) cancel(r *Request) {
-	c := r.client
-	if r.clockPlace > 0 {
-		q.requestClock.due.change(r.clockPlace, q.requestClock.due.key(r.clockPlace)-r.left/r.weight)
-	}
-	c.work -= r.left
-	q.work -= r.left
-	q.leave(r)
-}
-
 // leave removes a request that has no more work to be taken. The work taken of it stays in the clocks.
 func (q *Queue) leave(r *Request) {
 	c := r.client
-	q.requestClock.due.forget(&r.clockPlace)
+	if r.clockPlace > 0 { // its tag stays until it is due, and the request may be used again before
+		due := &q.requestClock.due
+		due.items[r.clockPlace-1].at, r.clockPlace = &due.none, 0
+	}
 	c.waiting.remove(r.place)
 	if c.started == r {
 		c.started = nil
@@ -138,28 +136,14 @@ func (q *Queue) leave(r *Request) {
 		return
 	}
 	q.ready.remove(c.ready)
-	q.clientClock.leave(c.weight)
+	q.clientClock.weights = max(q.clientClock.weights-c.weight, 0)
 	c.work = 0 // without rounding errors
 	q.latestFinish = max(q.latestFinish, c.fairFinish)
 	if q.waiting == 0 { // the clients' clock, too, would have done all
-		q.work = 0
-		q.clientClock.clear()
-		q.requestClock.clear()
+		q.work, q.clientClock.weights, q.requestClock.weights = 0, 0, 0
+		q.requestClock.due.items = q.requestClock.due.items[:0]
 		q.clientClock.time = max(q.clientClock.time, q.latestFinish)
 	}
-}
-
-// reweigh changes a client's weight. The work that waits, and the work by which the client is ahead, stay the same.
-func (q *Queue) reweigh(c *client, weight float64) {
-	now, ratio := q.clientClock.time, c.weight/weight
-	if c.waiting.len() > 0 {
-		q.clientClock.weights += weight - c.weight
-	}
-	c.fairFinish = now + (c.fairFinish-now)*ratio
-	for i := range c.ahead {
-		c.ahead[i].fairFinish = now + (c.ahead[i].fairFinish-now)*ratio
-	}
-	c.weight = weight
 }
 
 // lead is the work by which a client is ahead of its share.
@@ -167,13 +151,8 @@ func (c *client) lead(q *Queue) float64 { return max(c.fairFinish-q.clientClock.
 
 // shared is the work of the client's requests taken ahead that a request of some work would have shared with, had they
 // waited for it: of each, no more than the request's own work.
-func (c *client) shared(q *Queue, work float64) float64 {
-	past := 0
-	for past < len(c.ahead) && c.ahead[past].fairFinish <= q.clientClock.time {
-		past++
-	}
-	c.ahead = slices.Delete(c.ahead, 0, past)
-	sum := 0.
+func (c *client) shared(q *Queue, work float64) (sum float64) {
+	c.ahead = slices.DeleteFunc(c.ahead, func(a aheadRequest) bool { return a.fairFinish <= q.clientClock.time })
 	for _, a := range c.ahead {
 		sum += min(a.work, work)
 	}
@@ -188,16 +167,5 @@ func (q *Queue) rank(c *client) {
 	if others := q.waiting - c.waiting.len(); over > 0 && others > 0 {
 		key = max(key, q.requestClock.time+(r.work+over*q.clientClock.weights/float64(others))/c.weight)
 	}
-	if c.ready == 0 {
-		q.ready.push(key, c, &c.ready)
-	} else {
-		q.ready.change(c.ready, key)
-	}
-}
-
-func weightOf(weight float64) float64 {
-	if weight <= 0 {
-		return 1
-	}
-	return weight
+	q.ready.set(key, c, &c.ready)
 }
