@@ -72,14 +72,16 @@ func openOn(ctx context.Context, config Config, d *dispatcher) (*Engine, error) 
 	if err != nil {
 		return nil, err
 	}
+	limits := schedule.Limits{
+		BatchTokens: config.MaxBatchTokens, QueueTokens: config.MaxQueueTokens,
+		Requests: config.MaxConcurrentRequests, MaxWait: config.MaxWait,
+	}
+	if plan, err := checkpoint.Plan(); err == nil { // else load returns the error, if it finds no other first
+		limits.Pair = cost.Pair(cost.ShapeOf(plan))
+	}
 	e := &Engine{
 		config: config, checkpoint: checkpoint, labels: checkpoint.Config().Labels, dispatcher: d,
-		tokens: newTokenCache(config.TokenCacheBytes),
-		queue: schedule.NewQueue(schedule.Limits{
-			BatchTokens: config.MaxBatchTokens, QueueTokens: config.MaxQueueTokens,
-			Requests: config.MaxConcurrentRequests, MaxWait: config.MaxWait,
-			Pair: cost.Pair(cost.ShapeOf(checkpoint.Config())),
-		}),
+		tokens: newTokenCache(config.TokenCacheBytes), queue: schedule.NewQueue(limits),
 	}
 	if err := e.load(ctx); err != nil {
 		return nil, errors.Join(err, e.release())
@@ -233,6 +235,6 @@ func Check(checkpoint *weights.Checkpoint) error {
 	if err != nil {
 		return err
 	}
-	_, err = checkpoint.BERT()
+	_, err = checkpoint.Plan()
 	return errors.Join(err, t.close())
 }

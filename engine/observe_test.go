@@ -36,7 +36,7 @@ func TestObserve(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	b, err := c.BERT()
+	b, err := c.Plan()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,8 +50,8 @@ func TestObserve(t *testing.T) {
 		return v
 	}
 	const h = 48
-	w, bias := values(b.Pooler.Weight), values(b.Pooler.Bias)
-	last, logit := values(b.Classifier.Weight), values(b.Classifier.Bias)[0]
+	w, bias := values(b.Head[0].Linear.Weight), values(b.Head[0].Linear.Bias)
+	last, logit := values(b.Head[1].Linear.Weight), values(b.Head[1].Linear.Bias)[0]
 	for i := range pairs {
 		sum := float64(logit)
 		for o := range h {

@@ -243,7 +243,7 @@ func (m *Model) Ready() error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrReload, err)
 	}
-	if _, err = checkpoint.BERT(); err != nil {
+	if _, err = checkpoint.Plan(); err != nil {
 		err = fmt.Errorf("%w: %w", ErrReload, err)
 	}
 	return errors.Join(err, checkpoint.Close())

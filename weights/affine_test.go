@@ -83,7 +83,8 @@ func TestQuantisedBERT(t *testing.T) {
 		for _, x := range bertTensors(grouped, F32) {
 			source[x.Name] = x
 		}
-		for _, x := range []Tensor{b.WordEmbeddings, b.PositionEmbeddings, b.Layers[1].Output.Weight, b.Pooler.Weight, b.Classifier.Weight} {
+		pooler, classifier := b.Head[0].Linear, b.Head[1].Linear
+		for _, x := range []Tensor{b.Embeddings.Words, *b.Embeddings.Positions, b.Layers[1].Outer.Weight, pooler.Weight, classifier.Weight} {
 			w := make([]float32, source[x.Name].Len())
 			source[x.Name].Float32s(w, 0)
 			scheme := a
@@ -102,7 +103,7 @@ func TestQuantisedBERT(t *testing.T) {
 			}
 			checkRanges(t, x, w)
 		}
-		if b.Pooler.Bias.Quant != nil {
+		if pooler.Bias.Quant != nil {
 			t.Error("a bias is quantised")
 		}
 		if c.Config().Quantization.String() != fmt.Sprintf("%d bits in groups of 32, 1 layers otherwise", bits) {
@@ -206,9 +207,10 @@ func TestQuantisedPanics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	pooler := b.Head[0].Linear.Weight
 	for name, f := range map[string]func(){
-		"range": func() { b.Pooler.Weight.Float32s(make([]float32, 2), b.Pooler.Weight.Len()-1) },
-		"codes": func() { b.Pooler.Weight.Quant.Codes.Float32s(make([]float32, 1), 0) },
+		"range": func() { pooler.Float32s(make([]float32, 2), pooler.Len()-1) },
+		"codes": func() { pooler.Quant.Codes.Float32s(make([]float32, 1), 0) },
 	} {
 		func() {
 			defer func() {

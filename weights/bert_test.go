@@ -57,15 +57,18 @@ func TestBERTNames(t *testing.T) {
 			continue
 		}
 		want := bertTensors(tiny, F16)
-		got := []Tensor{b.WordEmbeddings, b.PositionEmbeddings, b.TypeEmbeddings, b.EmbeddingNorm.Gamma, b.EmbeddingNorm.Beta}
+		e := &b.Embeddings
+		got := []Tensor{e.Words, *e.Positions, *e.Types, e.Norm.Gamma, e.Norm.Beta}
 		for _, l := range b.Layers {
-			for _, x := range []Linear{l.Query, l.Key, l.Value, l.AttentionOutput} {
+			for _, x := range []Linear{l.Query, l.Key, l.Value, l.Output} {
 				got = append(got, x.Weight, x.Bias)
 			}
-			got = append(got, l.AttentionNorm.Gamma, l.AttentionNorm.Beta, l.Intermediate.Weight, l.Intermediate.Bias,
-				l.Output.Weight, l.Output.Bias, l.OutputNorm.Gamma, l.OutputNorm.Beta)
+			got = append(got, l.AttentionNorm.Gamma, l.AttentionNorm.Beta, l.Inner.Weight, l.Inner.Bias,
+				l.Outer.Weight, l.Outer.Bias, l.OuterNorm.Gamma, l.OuterNorm.Beta)
 		}
-		got = append(got, b.Pooler.Weight, b.Pooler.Bias, b.Classifier.Weight, b.Classifier.Bias)
+		for _, s := range b.Head {
+			got = append(got, s.Linear.Weight, s.Linear.Bias)
+		}
 		for i, w := range want {
 			if g := got[i]; !bytes.Equal(g.Bytes(), w.data) || !slices.Equal(g.Shape, w.Shape) {
 				t.Errorf("%s: %q found for %q", name, g.Name, w.Name)
@@ -145,8 +148,8 @@ func TestMixedDTypes(t *testing.T) {
 		t.Fatal(err)
 	}
 	x := make([]float32, 1)
-	b.Classifier.Bias.Float32s(x, 0)
-	if got := fmt.Sprint(b.WordEmbeddings.DType, b.PositionEmbeddings.DType, b.TypeEmbeddings.DType, x[0]); got != "F32 F16 BF16 41" {
+	b.Head[1].Linear.Bias.Float32s(x, 0)
+	if got := fmt.Sprint(b.Embeddings.Words.DType, b.Embeddings.Positions.DType, b.Embeddings.Types.DType, x[0]); got != "F32 F16 BF16 41" {
 		t.Error(got)
 	}
 }

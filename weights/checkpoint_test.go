@@ -27,7 +27,7 @@ func TestOpenFolder(t *testing.T) {
 	if got, err := c.File("tokenizer.json"); err != nil || string(got) != `{"model":1}` {
 		t.Errorf("File: %s, %v", got, err)
 	}
-	if _, err := c.BERT(); err != nil {
+	if _, err := c.Plan(); err != nil {
 		t.Error(err)
 	}
 	if got, want := names(c.Tensors()), 42; len(got) != want {
@@ -41,7 +41,7 @@ func TestOpenFolder(t *testing.T) {
 	}
 	_, err = c.File("tokenizer.json")
 	wantError(t, err, "weights: checkpoint is closed", ErrClosed)
-	_, err = c.BERT()
+	_, err = c.Plan()
 	wantError(t, err, "weights: checkpoint is closed", ErrClosed)
 	_, err = c.Card()
 	wantError(t, err, "weights: checkpoint is closed", ErrClosed)
@@ -75,7 +75,7 @@ func TestOpenLinks(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if _, err := c.BERT(); err != nil || c.Name() != "0123abcd" {
+	if _, err := c.Plan(); err != nil || c.Name() != "0123abcd" {
 		t.Error(c.Name(), err)
 	}
 }
@@ -201,7 +201,7 @@ func TestNothingCopied(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			if _, err := c.BERT(); err != nil {
+			if _, err := c.Plan(); err != nil {
 				t.Fatal(err)
 			}
 			if x, _ := c.Tensor("unused"); x.SizeBytes() != size {
@@ -226,7 +226,7 @@ func TestHammer(t *testing.T) {
 		for i := range 8 {
 			wg.Go(func() {
 				for range 20 {
-					_, _ = c.BERT()
+					_, _ = c.Plan()
 					_, _ = c.File(configFile)
 					_, _ = c.Tensor("classifier.bias")
 					_ = c.Tensors()

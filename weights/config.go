@@ -28,7 +28,7 @@ type Config struct {
 	// unless TypeVocab has more than one.
 	TokenTypes bool
 	// PositionOffset is the number of rows before that of the first token in the file's position table: 2 in a RoBERTa.
-	// [Checkpoint.BERT] leaves them out, so that positions count from 0 in every model.
+	// [Checkpoint.Plan] leaves them out, so that positions count from 0 in every model.
 	PositionOffset int
 	// PoolerActivation is the function after the pooler: Tanh, GELU in an ELECTRA, ReLU in a DistilBERT.
 	PoolerActivation Activation

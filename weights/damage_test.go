@@ -90,7 +90,7 @@ func TestFlipped(t *testing.T) {
 }
 
 // checkConsistent checks that tensors have the bytes of their shapes, tile the file, and fit the config.
-func checkConsistent(t *testing.T, c *Checkpoint, b *BERT) {
+func checkConsistent(t *testing.T, c *Checkpoint, b *Plan) {
 	t.Helper()
 	total := 0
 	for _, x := range c.Tensors() {
@@ -107,8 +107,8 @@ func checkConsistent(t *testing.T, c *Checkpoint, b *BERT) {
 		return
 	}
 	cfg := c.Config()
-	if len(b.Layers) != cfg.Layers || !slices.Equal(b.WordEmbeddings.Shape, []int{cfg.VocabSize, cfg.HiddenSize}) ||
-		!slices.Equal(b.Classifier.Weight.Shape, []int{len(cfg.Labels), cfg.HiddenSize}) || cfg.HiddenSize%cfg.Heads != 0 {
+	if len(b.Layers) != cfg.Layers || !slices.Equal(b.Embeddings.Words.Shape, []int{cfg.VocabSize, cfg.HiddenSize}) ||
+		!slices.Equal(b.Head[len(b.Head)-1].Linear.Weight.Shape, []int{len(cfg.Labels), cfg.HiddenSize}) || cfg.HiddenSize%cfg.Heads != 0 {
 		t.Fatalf("model does not fit its config %+v", cfg)
 	}
 }

@@ -37,13 +37,13 @@ func TestPositionOffset(t *testing.T) {
 		}
 		i := slices.IndexFunc(all, func(x Tensor) bool { return strings.HasSuffix(x.Name, "position_embeddings.weight") })
 		h, table := grouped.HiddenSize, all[i]
-		whole, part := make([]float32, table.Len()), make([]float32, b.PositionEmbeddings.Len())
+		whole, part := make([]float32, table.Len()), make([]float32, b.Embeddings.Positions.Len())
 		table.Float32s(whole, 0)
-		b.PositionEmbeddings.Float32s(part, 0)
-		if want := []int{grouped.MaxPositions - 2, h}; !slices.Equal(b.PositionEmbeddings.Shape, want) || c.Config().MaxPositions != want[0] {
-			t.Errorf("%s: shape %d, %d positions, want %d", name, b.PositionEmbeddings.Shape, c.Config().MaxPositions, want)
+		b.Embeddings.Positions.Float32s(part, 0)
+		if want := []int{grouped.MaxPositions - 2, h}; !slices.Equal(b.Embeddings.Positions.Shape, want) || c.Config().MaxPositions != want[0] {
+			t.Errorf("%s: shape %d, %d positions, want %d", name, b.Embeddings.Positions.Shape, c.Config().MaxPositions, want)
 		}
-		if !slices.Equal(part, whole[2*h:]) || b.PositionEmbeddings.SizeBytes()*grouped.MaxPositions != table.SizeBytes()*len(part)/h {
+		if !slices.Equal(part, whole[2*h:]) || b.Embeddings.Positions.SizeBytes()*grouped.MaxPositions != table.SizeBytes()*len(part)/h {
 			t.Errorf("%s: other rows than those of the file from 2 on", name)
 		}
 	}

@@ -163,14 +163,14 @@ func wantError(t *testing.T, err error, text string, kind error) {
 }
 
 // useAll opens a checkpoint in memory and touches all that can be touched.
-func useAll(files map[string][]byte) (*Checkpoint, *BERT, error) {
+func useAll(files map[string][]byte) (*Checkpoint, *Plan, error) {
 	c, err := FromMemory("fixture", files)
 	if err != nil {
 		return nil, nil, err
 	}
 	decodeAll(c)
 	_, _ = c.Card()
-	b, err := c.BERT()
+	b, err := c.Plan()
 	return c, b, err
 }
 

@@ -43,10 +43,10 @@ func TestGGUF(t *testing.T) {
 		if !ok || got.Len() != want.shape[0]*want.shape[1] || got.Shape[0] != want.shape[0] || got.StoredAs() != want.stored {
 			t.Errorf("%s: %s: %d %s, want %d %s", name, want.tensor, got.Shape, got.StoredAs(), want.shape, want.stored)
 		}
-		if n := b.PositionEmbeddings.Shape[0]; n != 64 {
+		if n := b.Embeddings.Positions.Shape[0]; n != 64 {
 			t.Errorf("%s: %d positions, want 64", name, n)
 		}
-		if shape := b.Classifier.Weight.Shape; len(shape) != 2 || shape[0] != 1 {
+		if shape := b.Head[1].Linear.Weight.Shape; len(shape) != 2 || shape[0] != 1 {
 			t.Errorf("%s: classifier %d", name, shape)
 		}
 	}
@@ -59,7 +59,7 @@ func TestGGUFPath(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.BERT(); err != nil || c.Name() != "model" {
+	if _, err := c.Plan(); err != nil || c.Name() != "model" {
 		t.Error(c.Name(), err)
 	}
 	_, err = c.File("tokenizer.json")

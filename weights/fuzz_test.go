@@ -24,7 +24,7 @@ func allowance(n int) int { return 1<<20 + 64*n }
 func checkOpen(t *testing.T, size int, files map[string][]byte) {
 	t.Helper()
 	var c *Checkpoint
-	var b *BERT
+	var b *Plan
 	cost := allocated(func() { c, b, _ = useAll(files) })
 	if c != nil {
 		checkConsistent(t, c, b)

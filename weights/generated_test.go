@@ -23,7 +23,7 @@ func TestGenerated(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			b, err := c.BERT()
+			b, err := c.Plan()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -33,7 +33,7 @@ func TestGenerated(t *testing.T) {
 			if !slices.Equal(got, want) || cfg.Activation.String() != s.Activation || len(b.Layers) != s.Layers {
 				t.Errorf("config %+v, want %+v", cfg, s)
 			}
-			if d := b.WordEmbeddings.DType.String(); d != s.DType {
+			if d := b.Embeddings.Words.DType.String(); d != s.DType {
 				t.Errorf("dtype %s, want %s", d, s.DType)
 			}
 			if _, err := c.File("tokenizer.json"); err != nil {

@@ -68,7 +68,7 @@ func TestInPlaceOfCheckpoints(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			made, err := Open(writeFolder(t, c.files))
 			if err == nil {
-				_, err = made.BERT()
+				_, err = made.Plan()
 				if err := made.Close(); err != nil {
 					t.Error(err)
 				}

@@ -37,7 +37,7 @@ func TestShards(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			b, err := c.BERT()
+			b, err := c.Plan()
 			if err != nil || len(b.Layers) != 2 || len(c.Tensors()) != len(bertTensors(tiny, BF16)) {
 				t.Fatalf("%v, %d tensors", err, len(c.Tensors()))
 			}

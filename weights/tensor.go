@@ -12,7 +12,7 @@ type Tensor struct {
 	DType DType
 	Shape []int // row-major; empty for a scalar; not to be changed
 
-	// Quant is set on a tensor that [Checkpoint.BERT] or [Checkpoint.Weights] put together from codes, scales and
+	// Quant is set on a tensor that [Checkpoint.Plan] or [Checkpoint.Weights] put together from codes, scales and
 	// biases. Shape is that of the decoded tensor then, DType is U32, the type of the codes, and Bytes are the codes.
 	Quant *AffineTensor
 

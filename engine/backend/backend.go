@@ -121,3 +121,12 @@ func Encoded(ctx context.Context) {
 		f()
 	}
 }
+
+// UnsupportedError is the error of a backend that opens a model and lacks one of its operations.
+type UnsupportedError struct {
+	Backend, Operation string
+}
+
+func (e *UnsupportedError) Error() string {
+	return fmt.Sprintf("%s: the model has %s, which this backend does not have yet: use another backend", e.Backend, e.Operation)
+}

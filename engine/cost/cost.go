@@ -4,7 +4,11 @@
 // It knows neither backends nor callers.
 package cost
 
-import "github.com/metalrank/metalrank/weights"
+import (
+	"slices"
+
+	"github.com/metalrank/metalrank/weights"
+)
 
 // Name is an operation, the same for every backend.
 type Name string
@@ -29,13 +33,47 @@ const NoLayer = -1
 
 // Shape has the sizes that a model's cost depends on.
 type Shape struct {
-	Layers, Hidden, FeedForward, Embedding, Labels int
+	Hidden, Embedding int
+	Tables            int // of embeddings, of which a token reads a row each
+	Layers            []Layer
+	AllRows           bool  // the head reads all rows of the last layer, and not those of [CLS] alone
+	Head              []int // outputs of the head's linear layers
 }
 
-// ShapeOf takes the shape from a checkpoint's configuration.
-func ShapeOf(c weights.Config) Shape {
+// Layer has the sizes of one layer.
+type Layer struct {
+	FeedForward int
+	Gated       bool // the feed-forward block has a second product of the same size
+	Window      int  // keys to each side of a query; 0: all
+}
+
+// ShapeOf takes the shape from a model's plan.
+func ShapeOf(p *weights.Plan) Shape {
+	s := Shape{
+		Hidden: p.Hidden, Embedding: p.Embeddings.Words.Shape[1], Tables: 1, AllRows: p.Pool != weights.PoolFirst,
+	}
+	for _, table := range []*weights.Tensor{p.Embeddings.Positions, p.Embeddings.Types} {
+		if table != nil {
+			s.Tables++
+		}
+	}
+	for i := range p.Layers {
+		l := &p.Layers[i]
+		s.Layers = append(s.Layers, Layer{FeedForward: l.Inner.Weight.Shape[0], Gated: l.Gate != nil, Window: l.Attention.Window})
+	}
+	for _, step := range p.Head {
+		if step.Linear != nil {
+			s.Head = append(s.Head, step.Linear.Weight.Shape[0])
+		}
+	}
+	return s
+}
+
+// BERT returns the shape of a BERT with one size of embeddings and hidden rows.
+func BERT(layers, hidden, feedForward, labels int) Shape {
 	return Shape{
-		Layers: c.Layers, Hidden: c.HiddenSize, FeedForward: c.FeedForward, Embedding: c.EmbeddingSize, Labels: len(c.Labels),
+		Hidden: hidden, Embedding: hidden, Tables: 3, Layers: slices.Repeat([]Layer{{FeedForward: feedForward}}, layers),
+		Head: []int{hidden, labels},
 	}
 }
 
@@ -61,37 +99,69 @@ type Operation struct {
 
 // Pass lists the operations of a forward pass over sequences of these lengths.
 func Pass(s Shape, lengths []int, f Format) []Operation {
-	tokens, pairs := 0.0, 0.0
+	tokens := 0.0
 	for _, l := range lengths {
 		tokens += float64(l)
 	}
 	sequences := float64(len(lengths))
-	for _, l := range lengths {
-		pairs += float64(l) * float64(l)
-	}
-	h, ff, e := float64(s.Hidden), float64(s.FeedForward), float64(s.Embedding)
-	// Of a token: rows of three tables, ids, and two vectors of the norm that all share.
-	operations := []Operation{{NoLayer, Embed, 0, tokens*(3*e*f.Activation+3*4+e*f.Activation) + 2*e*vectorBytes}}
+	h, e := float64(s.Hidden), float64(s.Embedding)
+	// Of a token: a row of each table, ids, and two vectors of the norm that all share.
+	read := float64(s.Tables) * e * f.Activation
+	operations := []Operation{{NoLayer, Embed, 0, tokens*(read+3*4+e*f.Activation) + 2*e*vectorBytes}}
 	if s.Embedding != s.Hidden {
 		operations = append(operations, f.linear(NoLayer, Projection, tokens, h, e))
 	}
-	for i := range s.Layers {
-		rows := tokens
-		if i < s.Layers-1 {
+	for i, l := range s.Layers {
+		rows, ff := tokens, float64(l.FeedForward)
+		if i < len(s.Layers)-1 || s.AllRows {
+			pairs := l.scores(lengths, func(length int) int { return length })
 			operations = append(operations, f.linear(i, QKV, tokens, 3*h, h), f.attention(i, h, tokens, pairs, tokens))
 		} else {
 			rows = sequences
+			pairs := l.scores(lengths, func(int) int { return 1 })
 			operations = append(operations, f.linear(i, KeysValues, tokens, 2*h, h), f.linear(i, Query, rows, h, h),
-				f.attention(i, h, rows, tokens, tokens))
+				f.attention(i, h, rows, pairs, tokens))
 		}
-		operations = append(operations,
-			f.normed(i, AttentionOutput, rows, h, h), f.linear(i, Intermediate, rows, ff, h), f.normed(i, Output, rows, h, ff))
+		inner := f.linear(i, Intermediate, rows, ff, h)
+		if l.Gated {
+			inner = f.linear(i, Intermediate, rows, 2*ff, h)
+			inner.Bytes -= rows * ff * f.Activation // the product of both is one
+		}
+		operations = append(operations, f.normed(i, AttentionOutput, rows, h, h), inner, f.normed(i, Output, rows, h, ff))
 	}
-	c := float64(s.Labels)
-	return append(operations, Operation{
-		NoLayer, Head, 2 * sequences * h * (h + c),
-		h*h*f.Head + h*vectorBytes + c*(h+1)*vectorBytes + sequences*(h*f.Activation+c*vectorBytes),
-	})
+	return append(operations, s.head(sequences, f))
+}
+
+// scores is how many scores a head makes, for the first queries of each sequence.
+func (l *Layer) scores(lengths []int, queries func(length int) int) float64 {
+	sum := 0.0
+	for _, length := range lengths {
+		n, w := queries(length), l.Window
+		if w == 0 || w >= length {
+			w = length - 1
+		}
+		// Keys before a query: 0, 1, … up to w. Those behind it: w, then fewer where the sequence ends.
+		before, behind := min(n, w), max(n-(length-w), 0)
+		sum += float64(n)*float64(2*w+1) - float64(before*(2*w+1-before)/2) - float64(behind*(behind+1)/2)
+	}
+	return sum
+}
+
+// head is one operation: all layers of the head, of which the last has a matrix of floats.
+func (s *Shape) head(sequences float64, f Format) Operation {
+	o := Operation{Layer: NoLayer, Name: Head, Bytes: sequences * float64(s.Hidden) * f.Activation}
+	in := float64(s.Hidden)
+	for i, n := range s.Head {
+		out := float64(n)
+		o.FLOPs += 2 * sequences * in * out
+		if i < len(s.Head)-1 {
+			o.Bytes += in*out*f.Head + out*vectorBytes
+		} else {
+			o.Bytes += (in+1)*out*vectorBytes + sequences*out*vectorBytes
+		}
+		in = out
+	}
+	return o
 }
 
 // linear is y [m, n] = x [m, k] wT + bias.
@@ -112,14 +182,19 @@ func (f Format) attention(layer int, h, queries, pairs, keys float64) Operation 
 }
 
 // Pair is the arithmetic that each two tokens of a sequence add, as a part of all that a token needs besides: a sequence of
-// n tokens takes n + Pair n² times that.
+// n tokens takes n + Pair n² times that. Sequences are longer than the windows of layers that have one, which therefore add
+// nothing to Pair.
 func Pair(s Shape) float64 {
+	window := 0
+	for _, l := range s.Layers {
+		window = max(window, l.Window)
+	}
 	flops := func(tokens int) float64 {
-		sum, _ := Total(Pass(s, []int{tokens}, Format{}))
+		sum, _ := Total(Pass(s, []int{window + tokens}, Format{}))
 		return sum
 	}
 	pair := (flops(3) - 2*flops(2) + flops(1)) / 2
-	return pair / (flops(2) - flops(1) - 3*pair)
+	return pair / (flops(2) - flops(1) - float64(2*window+3)*pair)
 }
 
 // Total adds up the operations.

@@ -4,7 +4,7 @@ import "testing"
 
 // TestPass counts by hand: two layers, H 4, F 8, sequences of 3 and 2 tokens, two bytes an element.
 func TestPass(t *testing.T) {
-	shape := Shape{Layers: 2, Hidden: 4, FeedForward: 8, Embedding: 4, Labels: 1}
+	shape := BERT(2, 4, 8, 1)
 	got := Pass(shape, []int{3, 2}, Format{Weight: 2, Activation: 2, Head: 2})
 	want := []Operation{
 		{NoLayer, Embed, 0, 5*(3*4*2+12+4*2) + 2*4*4},
@@ -44,8 +44,51 @@ func TestPass(t *testing.T) {
 // TestPair counts by hand: a token of the first of two layers needs 2 (12 + 4 + 8 + 8) 4 operations, one of the last, where
 // only keys and values are of all tokens, 2 8 4 and 4 4 for its score; two tokens of the first need 4 4.
 func TestPair(t *testing.T) {
-	shape := Shape{Layers: 2, Hidden: 4, FeedForward: 8, Embedding: 4, Labels: 1}
+	shape := BERT(2, 4, 8, 1)
 	if got, want := Pair(shape), 16./(256+64+16); got != want {
 		t.Errorf("a pair is %g of a token, want %g", got, want)
+	}
+}
+
+// TestWindows counts the scores of each query one by one.
+func TestWindows(t *testing.T) {
+	for _, window := range []int{0, 1, 2, 5, 9} {
+		for length := 1; length <= 12; length++ {
+			for _, queries := range []int{1, length} {
+				want := 0
+				for i := range queries {
+					for j := range length {
+						if window == 0 || max(i-j, j-i) <= window {
+							want++
+						}
+					}
+				}
+				l := Layer{Window: window}
+				if got := l.scores([]int{length}, func(int) int { return queries }); got != float64(want) {
+					t.Errorf("window %d, %d of %d queries: %g scores, want %d", window, queries, length, got, want)
+				}
+			}
+		}
+	}
+	local := BERT(2, 4, 8, 1)
+	local.Layers[0].Window = 3
+	if got := Pair(local); got != 0 {
+		t.Errorf("with windows, a pair is %g of a token", got)
+	}
+}
+
+// TestGated: a gated block has two products, of which one result is left; a mean needs all rows of the last layer.
+func TestGated(t *testing.T) {
+	plain := BERT(1, 4, 8, 1)
+	gated := BERT(1, 4, 8, 1)
+	gated.Layers[0].Gated, gated.AllRows = true, true
+	f := Format{Weight: 2, Activation: 2, Head: 2}
+	all, want := Pass(gated, []int{3, 2}, f), f.linear(0, Intermediate, 5, 16, 4)
+	want.Bytes -= 5 * 8 * 2
+	if got := all[4]; got != want {
+		t.Errorf("gated: %+v, want %+v", got, want)
+	}
+	if all[1].Name != QKV || Pass(plain, []int{3, 2}, f)[1].Name != KeysValues {
+		t.Errorf("with a mean: %+v", all[1])
 	}
 }

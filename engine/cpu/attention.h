@@ -68,6 +68,27 @@ INLINE float soften(float* row, int n, float scale) {
     return vf_sum(sum + vf_first(rest, n - whole, 0));
 }
 
+// soften_range softens scores [begin, end) of a row of n, and makes the others zero. Sums go by vectors that begin at
+// multiples of W.
+INLINE float soften_range(float* row, int n, int begin, int end, float scale) {
+    const float least = -0x1.fffffep127f; // no finite score is below it
+    int from = begin - begin % W;
+    for (int j = from; j < begin; j++)
+        row[j] = least;
+    float sum = soften(row + from, end - from, scale);
+    for (int j = 0; j < begin; j++)
+        row[j] = 0;
+    for (int j = end; j < n; j++)
+        row[j] = 0;
+    return sum;
+}
+
+// take_distance takes slope times the distance to query `at` from the scores of keys [first, first + n).
+INLINE void take_distance(float* row, int first, int n, int at, float slope) {
+    for (int j = 0; j < n; j++)
+        row[j] -= slope * (float)abs(first + j - at);
+}
+
 static void attend(const struct attention* a) {
     const float *q = a->q, *v = a->v;
     int padded = round_up(a->keys, PANEL), stride = padded + PANEL;
@@ -78,18 +99,34 @@ static void attend(const struct attention* a) {
     int height = tile_height(a->queries, TILE_ROWS);
     for (int r = 0; r < a->queries; r += height) {
         int rows = a->queries - r < height ? a->queries - r : height;
+        int at = a->offset + r, first = 0, last = a->keys; // the keys that the rows see
+        if (a->window) {
+            if (at > a->window) first = (at - a->window) / PANEL * PANEL;
+            if (at + rows + a->window < last) last = at + rows + a->window;
+        }
         float inverse[TILE_ROWS];
-        for (int j = 0; j < padded; j += PANEL)
+        for (int j = first; j < last; j += PANEL)
             tile_f32(
                 rows, q + r * a->q_stride, a->q_stride, keys + (ptrdiff_t)j * a->size, PANEL,
-                a->size, NULL, NULL, NULL, 0, scores + j, stride
+                a->size, NULL, NULL, NULL, 0, scores + j - first, stride
             );
-        for (int i = 0; i < rows; i++)
-            inverse[i] = 1 / soften(scores + i * stride, a->keys, a->scale);
+        for (int i = 0; i < rows; i++) {
+            float* row = scores + i * stride;
+            if (a->slope != 0)
+                take_distance(row, first, last - first, at + i, a->slope / a->scale);
+            int begin = first, end = last;
+            if (a->window) {
+                if (at + i - a->window > begin) begin = at + i - a->window;
+                if (at + i + a->window + 1 < end) end = at + i + a->window + 1;
+            }
+            inverse[i] =
+                1 / soften_range(row, last - first, begin - first, end - first, a->scale);
+        }
         for (int d = 0; d < a->size; d += PANEL) {
             int columns = a->size - d < PANEL ? a->size - d : PANEL;
             tile_f32(
-                rows, scores, stride, v + d, a->kv_stride, a->keys, NULL, NULL, NULL, 0, tile, PANEL
+                rows, scores, stride, v + first * a->kv_stride + d, a->kv_stride, last - first,
+                NULL, NULL, NULL, 0, tile, PANEL
             );
             for (int i = 0; i < rows; i++)
                 for (int c = 0; c < columns; c++)

@@ -4,7 +4,7 @@ package cpu
 #include "forward.h"
 
 static size_t attention_scratch_of(const struct model* m, int tokens) {
-	return m->matmul->attention_scratch(tokens, m->h / m->heads);
+	return m->attending->attention_scratch(tokens, m->h / m->heads);
 }
 */
 import "C"

@@ -63,7 +63,7 @@ const (
 
 // Backend implements backend.Backend.
 type Backend struct {
-	config  weights.Config
+	plan    *weights.Plan
 	info    backend.Info
 	arena   arena // the model, and the teams' memory
 	workers []*scratch
@@ -89,18 +89,19 @@ func New(checkpoint *weights.Checkpoint, options Options) (*Backend, error) {
 	if options.Precision, why, err = choosePrecision(kernels, options.Precision, why); err != nil {
 		return nil, err
 	}
-	bert, err := checkpoint.BERT()
+	plan, err := checkpoint.Plan()
 	if err != nil {
 		return nil, err
 	}
-	b := &Backend{config: checkpoint.Config()}
-	if err := b.load(checkpoint, bert, kernels, options); err != nil {
+	b := &Backend{plan: plan}
+	l := &loader{checkpoint: checkpoint, arena: &b.arena, plan: plan, kernels: kernels, precision: options.Precision}
+	if err := b.load(l, options); err != nil {
 		b.free()
 		return nil, err
 	}
-	how := C.GoString((&loader{kernels: kernels, precision: options.Precision}).matmul().how)
+	how := C.GoString(l.matmul().how)
 	b.info.Device = fmt.Sprintf("%s, %s kernels (%s), %d workers; %s", deviceName(), nameOf(kernels), how, options.Workers, why)
-	b.info.Dispatch = dispatchTable(kernels, options.Precision, why)
+	b.info.Dispatch = l.dispatchTable(why)
 	return b, nil
 }
 
@@ -118,26 +119,25 @@ func choosePrecision(kernels *C.struct_kernels, precision Precision, why string)
 	return "", "", fmt.Errorf("cpu: Precision is %q, want %q, %q or %q", precision, FP32, BF16, Int8)
 }
 
-func (b *Backend) load(checkpoint *weights.Checkpoint, bert *weights.BERT, kernels *C.struct_kernels, options Options) error {
-	l := &loader{checkpoint: checkpoint, arena: &b.arena, config: b.config, kernels: kernels, precision: options.Precision}
-	model, err := l.load(bert)
+func (b *Backend) load(l *loader, options Options) error {
+	model, err := l.load()
 	if err != nil {
 		return err
 	}
+	table := b.plan.Embeddings.Words
 	b.info = backend.Info{
-		Name: "cpu", DType: dtypes[options.Precision], Overlap: overlap,
-		WeightBytes: int64(b.arena.total + bert.WordEmbeddings.SizeBytes()),
+		Name: "cpu", DType: dtypes[options.Precision], Overlap: overlap, WeightBytes: int64(b.arena.total + table.SizeBytes()),
 	}
 	// Word embeddings stay as they are stored; a pass decodes the rows of its tokens.
-	words, err := checkpoint.ReadTo(func(n int) []byte { return takeSlice[byte](&b.arena, n) }, bert.WordEmbeddings)
+	words, err := l.checkpoint.ReadTo(func(n int) []byte { return takeSlice[byte](&b.arena, n) }, table)
 	if err != nil {
 		return cmp.Or(b.arena.err, err)
 	}
-	capacity := max(2*chunkTokens, b.config.MaxPositions)
+	capacity := max(2*chunkTokens, b.plan.Positions)
 	b.calls = make(chan *call, overlap)
 	for range overlap {
 		b.calls <- &call{
-			model: model, words: words, labels: len(b.config.Labels), team: newTeam(&b.arena, model, capacity),
+			model: model, words: words, labels: b.plan.Labels, team: newTeam(&b.arena, model, capacity),
 			plan: plan{workers: options.Workers, target: chunkTokens, capacity: capacity},
 		}
 	}
@@ -187,11 +187,11 @@ func (b *Backend) Forward(ctx context.Context, batch *backend.Batch, out []float
 
 // forward runs a batch, and adds the times of its work to p, unless p is nil.
 func (b *Backend) forward(ctx context.Context, batch *backend.Batch, out []float32, p *profile) error {
-	limits := backend.Limits{Vocab: b.config.VocabSize, Types: b.config.TypeVocab, Positions: b.config.MaxPositions}
+	limits := backend.Limits{Vocab: b.plan.Vocab, Types: b.plan.Types, Positions: b.plan.Positions}
 	if err := batch.Check(limits); err != nil {
 		return err
 	}
-	if want := batch.Sequences() * len(b.config.Labels); len(out) != want {
+	if want := batch.Sequences() * b.plan.Labels; len(out) != want {
 		return fmt.Errorf("cpu: out has %d values, want %d", len(out), want)
 	}
 	if batch.Tokens() == 0 {

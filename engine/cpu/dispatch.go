@@ -59,7 +59,8 @@ func findKernels(name string) *C.struct_kernels {
 func nameOf(kernels *C.struct_kernels) string { return C.GoString(kernels.name) }
 
 // dispatchTable lists the kernel of each operation, and why the variant was chosen.
-func dispatchTable(kernels *C.struct_kernels, precision Precision, why string) []backend.Dispatch {
+func (l *loader) dispatchTable(why string) []backend.Dispatch {
+	name := nameOf(l.kernels)
 	var needs string
 	var others []string
 	for _, v := range Variants() {
@@ -67,22 +68,21 @@ func dispatchTable(kernels *C.struct_kernels, precision Precision, why string) [
 		if v.Available {
 			state = "possible"
 		}
-		if v.Name == nameOf(kernels) {
+		if v.Name == name {
 			needs = v.Needs
 			continue
 		}
 		others = append(others, v.Name+" ("+state+")")
 	}
-	matmul := (&loader{kernels: kernels, precision: precision}).matmul()
-	name, float := nameOf(kernels), C.GoString(kernels.f32.how)
+	matmul, attending, float := l.matmul(), l.attending(), C.GoString(l.kernels.f32.how)
 	attention := "fp32"
-	if matmul.halves {
+	if attending.halves {
 		attention = "bf16"
 	}
 	var table []backend.Dispatch
 	for _, row := range [][3]string{
-		{"layers' products", name + ": " + C.GoString(matmul.how), string(precision)},
-		{"attention's products", name + ": " + C.GoString(matmul.attend_how), attention},
+		{"layers' products", name + ": " + C.GoString(matmul.how), string(l.precision)},
+		{"attention's products", name + ": " + C.GoString(attending.attend_how), attention},
 		{"projection, pooler, classifier", name + ": " + float, "fp32 always"},
 		{"softmax, norms, activation", name + ": " + float, "fp32 always"},
 		{"variant", name, why + "; has " + needs},

@@ -69,9 +69,13 @@ static ptrdiff_t hidden_stride(const struct model* m) {
     return stride_of(m->h_padded, sizeof(float));
 }
 
-// Queries, keys, values and inner values are floats, or bfloat16 where the matmul halves.
+// Queries, keys, values and inner values are floats, or bfloat16 where attention takes that.
+static bool halves(const struct model* m) {
+    return m->attending->halves;
+}
+
 static int passed_bytes(const struct model* m) {
-    return m->matmul->halves ? sizeof(uint16_t) : sizeof(float);
+    return halves(m) ? sizeof(uint16_t) : sizeof(float);
 }
 
 static ptrdiff_t qkv_stride(const struct model* m) {
@@ -85,30 +89,36 @@ static void* passed_at(const struct model* m, void* values, ptrdiff_t i) {
 
 // put sets where a product writes such values.
 static void put(const struct model* m, struct product* p, void* values, ptrdiff_t stride) {
-    p->y = m->matmul->halves ? NULL : values;
-    p->half = m->matmul->halves ? values : NULL;
+    p->y = halves(m) ? NULL : values;
+    p->half = halves(m) ? values : NULL;
     p->y_stride = stride;
 }
 
+// normalise computes rows y, which may be x, of rows x. Without a norm, they are the same.
 static void normalise(
     const struct pass* p,
-    struct norm norm,
-    float* x,
+    const struct norm* norm,
+    const float* x,
+    float* y,
     ptrdiff_t stride,
     int m,
     int width
 ) {
-    const struct model* model = p->model;
+    if (!norm->gamma) {
+        if (x != y) memcpy(y, x, m * stride * sizeof(float));
+        return;
+    }
     struct normalise a = {
         .x = x,
+        .y = y,
         .stride = stride,
         .m = m,
         .h = width,
-        .gamma = norm.gamma,
-        .beta = norm.beta,
-        .epsilon = model->epsilon,
+        .gamma = norm->gamma,
+        .beta = norm->beta,
+        .epsilon = norm->epsilon,
     };
-    model->kernels->normalise(&a);
+    p->model->kernels->normalise(&a);
     done_rows(p, WORK_NORM, m, width, 2 * sizeof(float));
 }
 
@@ -155,7 +165,12 @@ static void project(
     }
 }
 
-// embed adds positions and types to the word embeddings, and leaves the first layer's input in x.
+static void add_row(float* x, const float* row, int width) {
+    for (int i = 0; i < width; i++)
+        x[i] += row[i];
+}
+
+// embed adds positions and types to the word embeddings, and leaves the first layer's input in x and n.
 static void embed(const struct pass* p) {
     const struct model* m = p->model;
     const struct scratch* s = &p->scratch;
@@ -163,30 +178,49 @@ static void embed(const struct pass* p) {
     int rows = p->end - p->begin;
     for (int r = 0; r < rows; r++) {
         float* x = s->embeddings + r * stride;
-        const float* position = m->positions + (ptrdiff_t)s->positions[r] * m->e_padded;
-        const float* type = m->types + (ptrdiff_t)s->types[r] * m->e_padded;
-        for (int i = 0; i < m->e_padded; i++)
-            x[i] = x[i] + position[i] + type[i];
+        if (m->positions)
+            add_row(x, m->positions + (ptrdiff_t)s->positions[r] * m->e_padded, m->e_padded);
+        if (m->types) add_row(x, m->types + (ptrdiff_t)s->types[r] * m->e_padded, m->e_padded);
     }
     done_rows(p, WORK_EMBED, rows, m->e_padded, 4 * sizeof(float));
-    normalise(p, m->embedding_norm, s->embeddings, stride, rows, m->e);
-    if (s->embeddings == s->x) return;
-    struct product projection = {
-        .w = &m->projection,
-        .x = s->embeddings,
-        .x_stride = stride,
-        .m = rows,
-        .y = s->x,
-        .y_stride = hidden_stride(m),
-    };
-    m->kernels->f32.run(&projection);
-    done_product(p, WORK_PROJECTION, &projection, &m->kernels->f32);
+    normalise(p, &m->embedding_norm, s->embeddings, s->embeddings, stride, rows, m->e);
+    if (s->embeddings != s->x) {
+        struct product projection = {
+            .w = &m->projection,
+            .x = s->embeddings,
+            .x_stride = stride,
+            .m = rows,
+            .y = s->x,
+            .y_stride = hidden_stride(m),
+        };
+        m->kernels->f32.run(&projection);
+        done_product(p, WORK_PROJECTION, &projection, &m->kernels->f32);
+    }
+    normalise(p, &m->first_norm, s->x, s->n, hidden_stride(m), rows, m->h);
 }
 
-// attend computes the context [queries, H] of queries of one sequence, all heads.
+// rotate turns queries or keys of the pass's rows by their positions.
+static void rotate(const struct pass* p, const struct layer* l, float* x, ptrdiff_t stride) {
+    const struct model* m = p->model;
+    struct rotate a = {
+        .x = x,
+        .stride = stride,
+        .m = p->end - p->begin,
+        .heads = m->heads,
+        .size = m->h / m->heads,
+        .positions = p->scratch.positions,
+        .table = l->rotary,
+    };
+    m->kernels->rotate(&a);
+    done_rows(p, WORK_ROTATE, a.m, m->h, 2 * sizeof(float));
+}
+
+// attend computes the context [queries, H] of queries of one sequence from number `at` on, all heads.
 static void attend(
     const struct pass* p,
+    const struct layer* l,
     int sequence,
+    int at,
     void* q,
     ptrdiff_t q_stride,
     int queries,
@@ -194,8 +228,15 @@ static void attend(
     float* out
 ) {
     const struct model* m = p->model;
-    int start = p->scratch.starts[sequence], size = m->h / m->heads;
-    void* k = passed_at(m, qkv, start * qkv_stride(m) + m->h_padded);
+    int size = m->h / m->heads;
+    int first = 0, last = p->scratch.starts[sequence + 1] - p->scratch.starts[sequence];
+    if (l->window) { // the keys that some query sees
+        if (at > l->window) first = (at - l->window) / PAD * PAD;
+        if (at + queries + l->window < last) last = at + queries + l->window;
+    }
+    void* k = passed_at(
+        m, qkv, (p->scratch.starts[sequence] + first) * qkv_stride(m) + m->h_padded
+    );
     for (int head = 0; head < m->heads; head++) {
         struct attention a = {
             .q = passed_at(m, q, head * size),
@@ -204,35 +245,45 @@ static void attend(
             .q_stride = q_stride,
             .kv_stride = qkv_stride(m),
             .queries = queries,
-            .keys = p->scratch.starts[sequence + 1] - start,
+            .keys = last - first,
             .size = size,
             .scale = 1 / __builtin_sqrtf((float)size),
             .out = out + head * size,
             .out_stride = hidden_stride(m),
             .scratch = p->scratch.attention,
+            .window = l->window,
+            .offset = at - first,
+            .slope = l->slopes ? l->slopes[head] : 0,
         };
-        m->matmul->attend(&a);
+        m->attending->attend(&a);
     }
     if (!profiled(p)) return;
-    uint64_t keys = p->scratch.starts[sequence + 1] - start, rows = queries + 2 * keys;
-    lap(p->stopwatch, WORK_ATTENTION, 4 * queries * keys * m->h,
+    uint64_t keys = last - first, rows = queries + 2 * keys, pairs = queries * keys;
+    if (l->window) {
+        pairs = 0;
+        for (int i = at; i < at + queries; i++)
+            pairs += (i + l->window + 1 < last ? i + l->window + 1 : last) -
+                     (i > l->window ? i - l->window : 0);
+    }
+    lap(p->stopwatch, WORK_ATTENTION, 4 * pairs * m->h,
         (rows * passed_bytes(m) + queries * sizeof(float)) * m->h);
 }
 
-// transform takes rows x [m, H] and their context through the rest of a layer.
+// transform takes rows x and n [m, H] and their context through the rest of a layer.
 static void transform(
     const struct pass* pass,
     const struct layer* l,
     float* x,
+    float* n,
     const float* context,
     int m
 ) {
     const struct model* model = pass->model;
     ptrdiff_t stride = hidden_stride(model),
-              inner_stride = stride_of(model->f_padded, passed_bytes(model));
+              inner_stride = stride_of(model->inner_padded, passed_bytes(model));
     const struct matmul* matmul = model->matmul;
-    for (int r = 0; r < m;
-         r += model->block, x += model->block * stride, context += model->block * stride) {
+    for (int r = 0; r < m; r += model->block, x += model->block * stride,
+             n += model->block * stride, context += model->block * stride) {
         int rows = m - r < model->block ? m - r : model->block;
         struct product attention_output = {
             .w = &l->attention_output,
@@ -243,14 +294,26 @@ static void transform(
             .y_stride = stride,
         };
         multiply(pass, WORK_ATTENTION_OUTPUT, &attention_output, matmul->narrow, context, stride);
-        normalise(pass, l->attention_norm, x, stride, rows, model->h);
+        normalise(pass, &l->attention_norm, x, n, stride, rows, model->h);
         struct product intermediate = {
             .w = &l->intermediate,
             .m = rows,
-            .activation = model->activation,
+            .activation = l->gated ? ACTIVATION_NONE : l->activation,
         };
         put(model, &intermediate, pass->scratch.inner, inner_stride);
-        multiply(pass, WORK_INTERMEDIATE, &intermediate, matmul->narrow, x, stride);
+        multiply(pass, WORK_INTERMEDIATE, &intermediate, matmul->narrow, n, stride);
+        if (l->gated) {
+            struct gate gate = {
+                .x = pass->scratch.inner,
+                .stride = inner_stride,
+                .m = rows,
+                .f = model->f_padded,
+                .activation = l->activation,
+                .coarse = matmul == &model->kernels->i8,
+            };
+            model->kernels->gate(&gate);
+            done_rows(pass, WORK_GATE, rows, model->f_padded, 3 * sizeof(float));
+        }
         struct product output = {
             .w = &l->output,
             .m = rows,
@@ -260,10 +323,10 @@ static void transform(
             .y_stride = stride,
         };
         multiply(
-            pass, WORK_OUTPUT, &output, matmul->halves ? matmul->narrow_half : matmul->narrow,
+            pass, WORK_OUTPUT, &output, halves(model) ? matmul->narrow_half : matmul->narrow,
             pass->scratch.inner, inner_stride
         );
-        normalise(pass, l->output_norm, x, stride, rows, model->h);
+        normalise(pass, &l->output_norm, x, n, stride, rows, model->h);
     }
 }
 
@@ -277,89 +340,135 @@ static void run_layer(const struct pass* p, int index) {
     const struct scratch* s = &p->scratch;
     int rows = p->end - p->begin;
     void* qkv = qkv_of(p, index);
+    void* ours = passed_at(m, qkv, p->begin * qkv_stride(m));
     in_layer(p, index);
-    project(
-        p, WORK_QKV, &l->qkv, s->x, rows, passed_at(m, qkv, p->begin * qkv_stride(m)), qkv_stride(m)
-    );
+    project(p, WORK_QKV, &l->qkv, s->n, rows, ours, qkv_stride(m));
+    if (l->rotary) {
+        rotate(p, l, ours, qkv_stride(m));
+        rotate(p, l, (float*)ours + m->h_padded, qkv_stride(m));
+    }
     meet(p);
     for (int i = 0; i < p->sequences; i++) {
         int begin = s->starts[i] > p->begin ? s->starts[i] : p->begin;
         int end = s->starts[i + 1] < p->end ? s->starts[i + 1] : p->end;
         if (begin < end)
             attend(
-                p, i, passed_at(m, qkv, begin * qkv_stride(m)), qkv_stride(m), end - begin, qkv,
+                p, l, i, begin - s->starts[i], passed_at(m, qkv, begin * qkv_stride(m)),
+                qkv_stride(m), end - begin, qkv,
                 s->context + (begin - p->begin) * hidden_stride(m)
             );
     }
-    transform(p, l, s->x, s->context, rows);
+    transform(p, l, s->x, s->n, s->context, rows);
+}
+
+// gather_first copies the rows of [CLS], and returns their number.
+static int gather_first(const struct pass* p, const float* from, float* to) {
+    const struct scratch* s = &p->scratch;
+    ptrdiff_t stride = hidden_stride(p->model);
+    int firsts = 0;
+    for (int i = 0; i < p->sequences; i++)
+        if (s->starts[i] >= p->begin && s->starts[i] < p->end)
+            memcpy(
+                to + firsts++ * stride, from + (s->starts[i] - p->begin) * stride,
+                p->model->h_padded * sizeof(float)
+            );
+    return firsts;
 }
 
 // run_last_layer computes only the part of the last layer that the head reads: keys and values of all rows, and from the
-// queries on only the rows of [CLS]. It leaves those in scratch.first, and returns their number.
+// queries on only the rows of [CLS]. It leaves those in scratch.first_n, and returns their number.
 static int run_last_layer(const struct pass* p) {
     const struct model* m = p->model;
     const struct layer* l = &m->layers[m->layer_count - 1];
     const struct scratch* s = &p->scratch;
     ptrdiff_t stride = hidden_stride(m);
     void* qkv = qkv_of(p, m->layer_count - 1);
+    void* keys = passed_at(m, qkv, p->begin * qkv_stride(m) + m->h_padded);
     in_layer(p, m->layer_count - 1);
-    project(
-        p, WORK_KEYED, &l->keyed, s->x, p->end - p->begin,
-        passed_at(m, qkv, p->begin * qkv_stride(m) + m->h_padded), qkv_stride(m)
-    );
-    int firsts = 0;
-    for (int i = 0; i < p->sequences; i++)
-        if (s->starts[i] >= p->begin && s->starts[i] < p->end)
-            memcpy(
-                s->first + firsts++ * stride, s->x + (s->starts[i] - p->begin) * stride,
-                m->h_padded * sizeof(float)
-            );
-    project(p, WORK_QUERY, &l->query, s->first, firsts, s->pooled, stride);
+    project(p, WORK_KEYED, &l->keyed, s->n, p->end - p->begin, keys, qkv_stride(m));
+    if (l->rotary) rotate(p, l, keys, qkv_stride(m)); // position 0, that of the queries, turns none
+    int firsts = gather_first(p, s->x, s->first);
+    if (m->keep_sum) gather_first(p, s->n, s->first_n);
+    project(p, WORK_QUERY, &l->query, s->first_n, firsts, s->query, stride);
     meet(p);
     firsts = 0;
     for (int i = 0; i < p->sequences; i++)
         if (s->starts[i] >= p->begin && s->starts[i] < p->end) {
             attend(
-                p, i, passed_at(m, s->pooled, firsts * stride), stride, 1, qkv,
+                p, l, i, 0, passed_at(m, s->query, firsts * stride), stride, 1, qkv,
                 s->context + firsts * stride
             );
             firsts++;
         }
-    transform(p, l, s->first, s->context, firsts);
+    transform(p, l, s->first, s->first_n, s->context, firsts);
     return firsts;
+}
+
+// run_mean leaves in scratch.first_n the means of the rows n of the sequences that begin in our rows, and returns their
+// number. A mean is summed in the order of its rows, whoever has computed them.
+static int run_mean(const struct pass* p) {
+    const struct model* m = p->model;
+    const struct scratch* s = &p->scratch;
+    ptrdiff_t stride = hidden_stride(m);
+    const float* n = s->n - p->begin * stride; // row 0 of the chunk
+    if (p->team) {
+        // The last but one of the layers' values have been read by all: each has begun with the last.
+        float* shared = qkv_of(p, m->layer_count);
+        memcpy(
+            shared + p->begin * stride, s->n, (p->end - p->begin) * stride * sizeof(float)
+        );
+        n = shared;
+        meet(p);
+    }
+    int count = 0;
+    for (int i = 0; i < p->sequences; i++) {
+        if (s->starts[i] < p->begin || s->starts[i] >= p->end) continue;
+        float* mean = s->first_n + count++ * stride;
+        memset(mean, 0, m->h_padded * sizeof(float));
+        for (int r = s->starts[i]; r < s->starts[i + 1]; r++)
+            add_row(mean, n + r * stride, m->h_padded);
+        for (int j = 0; j < m->h; j++)
+            mean[j] /= (float)(s->starts[i + 1] - s->starts[i]);
+    }
+    return count;
+}
+
+// run_head leaves the logits of n rows of scratch.first_n.
+static void run_head(const struct pass* p, int n) {
+    const struct model* m = p->model;
+    float* x = p->scratch.first_n;
+    ptrdiff_t stride = hidden_stride(m);
+    for (int i = 0; i < m->step_count; i++) {
+        const struct step* step = &m->steps[i];
+        if (step->linear.panels) {
+            const bool last = i == m->step_count - 1;
+            struct product product = {
+                .w = &step->linear,
+                .x = x,
+                .x_stride = stride,
+                .m = n,
+                .activation = step->activation,
+                .y = last ? p->scratch.logits : p->scratch.between[i % 2],
+                .y_stride = last ? m->labels_padded : stride_of(m->head_padded, sizeof(float)),
+            };
+            m->kernels->f32.run(&product);
+            done_product(p, WORK_HEAD, &product, &m->kernels->f32);
+            x = product.y;
+            stride = product.y_stride;
+        }
+        normalise(p, &step->norm, x, x, stride, n, step->width);
+    }
 }
 
 void forward(const struct pass* p) {
     const struct model* m = p->model;
-    const struct scratch* s = &p->scratch;
     if (m->kernels->enter) m->kernels->enter();
     embed(p);
-    for (int i = 0; i + 1 < m->layer_count; i++)
+    for (int i = 0; i < m->layer_count - !m->mean; i++)
         run_layer(p, i);
-    int n = run_last_layer(p);
+    int n = m->mean ? run_mean(p) : run_last_layer(p);
     in_layer(p, m->layer_count);
-    ptrdiff_t stride = hidden_stride(m);
-    struct product pooler = {
-        .w = &m->pooler,
-        .x = s->first,
-        .x_stride = stride,
-        .m = n,
-        .activation = m->pooler_activation,
-        .y = s->pooled,
-        .y_stride = stride,
-    };
-    m->kernels->f32.run(&pooler);
-    done_product(p, WORK_HEAD, &pooler, &m->kernels->f32);
-    struct product classifier = {
-        .w = &m->classifier,
-        .x = s->pooled,
-        .x_stride = stride,
-        .m = n,
-        .y = s->logits,
-        .y_stride = m->labels_padded,
-    };
-    m->kernels->f32.run(&classifier);
-    done_product(p, WORK_HEAD, &classifier, &m->kernels->f32);
+    run_head(p, n);
     if (m->kernels->leave) m->kernels->leave();
     meet(p); // no member leaves while another reads the shared values
 }

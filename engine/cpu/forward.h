@@ -7,32 +7,52 @@
 #include "kernels.h"
 #include "tally.h"
 
+// norm is a layer norm; none where gamma is NULL.
 struct norm {
     const float *gamma, *beta; // [H padded], zero in the padding
+    float epsilon;
 };
 
 struct layer {
     struct linear qkv;          // [3 H padded, H padded]: queries, keys, values
     struct linear query, keyed; // the parts of qkv: queries; keys and values
+    const float* rotary;        // [positions, D], as struct rotate has it; NULL: none
+    const float* slopes;        // [A] of ALiBi; NULL: none
+    int window;                 // as struct attention has it
     struct linear attention_output;
-    struct norm attention_norm;
-    struct linear intermediate, output;
-    struct norm output_norm;
+    struct norm attention_norm; // of the sum after attention
+    struct linear intermediate; // [F, H padded], or where it is gated [2 F, H padded]: gates, values
+    bool gated;
+    enum activation activation;
+    struct linear output;
+    struct norm output_norm; // of the sum after the feed-forward block
 };
 
+// step is a step of the head: linear (none where panels is NULL) with its activation, then norm.
+struct step {
+    struct linear linear;
+    enum activation activation;
+    struct norm norm;
+    int width; // of the rows that it takes
+};
+
+// model is a weights.Plan. Rows x are the residual stream, and rows n their norms.
 struct model {
     const struct kernels* kernels;
-    const struct matmul* matmul; // of the layers; pooler and classifier are float
-    int e, e_padded;             // width of embeddings
+    const struct matmul* matmul; // of the layers; the head is float
+    const struct matmul* attending; // the same, or float where an operation of attention is for floats alone
+    int e, e_padded;                // width of embeddings
     int h, h_padded, f_padded, heads, labels_padded, layer_count;
-    int block; // rows that go through the feed-forward block at a time
-    enum activation activation, pooler_activation;
-    float epsilon;
-    const float *positions, *types; // [positions, E padded], [types, E padded]
-    struct norm embedding_norm;
+    int inner_padded; // the width of intermediate's results
+    int block;        // rows that go through the feed-forward block at a time
+    const float *positions, *types; // [positions, E padded], [types, E padded]; NULL: none
+    struct norm embedding_norm, first_norm;
     struct linear projection; // [H, E], float; none where E is H
+    bool keep_sum;            // x is the sum, and not its norm
     const struct layer* layers;
-    struct linear pooler, classifier;
+    bool mean; // the head takes the mean of a sequence's rows, and not the first one
+    const struct step* steps;
+    int step_count, head_padded; // the width of the widest rows between steps
 };
 
 // stride_of is the distance between rows of `width` padded elements of `bytes` each: one cache line more.
@@ -46,12 +66,15 @@ struct scratch {
     int32_t* starts;            // [B + 1]
     float* embeddings;          // [rows, E]: word embeddings at first; x itself where E is H
     float* x;                   // [rows, H]
+    float* n;                   // [rows, H]: x itself unless the model keeps the sum
     void* qkv;                  // [tokens, 3 H] float, or bfloat16 where the matmul halves
     float* context;             // [rows, H]
-    void* inner;                // [block, F], as qkv
+    void* inner;                // [block, F or 2 F], as qkv
     void* narrow;               // [block + SLACK_ROWS, max(H, F)]
     struct quantised* rows;     // [block]
-    float *first, *pooled;      // [B, H]: the rows of [CLS]
+    float *first, *first_n;     // [B, H]: the rows of [CLS], as x and n
+    float* query;               // [B, H]: their queries
+    float* between[2];          // [B, head padded]: rows between steps of the head
     float* logits;              // [B, C padded]
     void* attention;
 };

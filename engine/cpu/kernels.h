@@ -80,6 +80,10 @@ struct attention {
     float* out;              // [queries, D]
     ptrdiff_t out_stride;
     void* scratch; // attention_scratch(keys, D) bytes, aligned to 64
+    // Query i sees the keys from offset + i - window to offset + i + window; 0: all. Only attention of floats has windows.
+    // For results that don't depend on the first key, its place in the sequence is a multiple of PAD.
+    int window, offset;
+    float slope; // ALiBi's: a score loses slope times the distance of its tokens
 };
 
 // narrowing turns rows x [m, k], float or bfloat16, into the elements that a matmul takes.
@@ -110,13 +114,32 @@ struct matmul {
     const char *how, *attend_how;
 };
 
-// normalise replaces rows of x [m, h] by (x - mean) / √(variance + epsilon) · gamma + beta.
+// normalise computes rows y [m, h] = (x - mean) / √(variance + epsilon) · gamma + beta; y may be x.
 struct normalise {
-    float* x;
+    const float* x;
+    float* y;
     ptrdiff_t stride;
     int m, h;
     const float *gamma, *beta; // [h padded], zero in the padding
     float epsilon;
+};
+
+// rotate turns the values i and i + D/2 of each head of rows x [m, A D] by an angle for the row's position.
+struct rotate {
+    float* x;
+    ptrdiff_t stride;
+    int m, heads, size;       // A and D
+    const int32_t* positions; // [m]
+    const float* table;       // [positions, D]: D/2 cosines, then D/2 sines
+};
+
+// gate replaces rows x [m, 2 F] in their first half by activation(first half) · second half.
+struct gate {
+    float* x;
+    ptrdiff_t stride;
+    int m, f; // f is padded
+    enum activation activation;
+    bool coarse; // results are rounded to eight bits next
 };
 
 // kernels is one variant: everything that depends on an instruction set.
@@ -124,6 +147,8 @@ struct kernels {
     const char* name;
     struct matmul f32, i8, bf16; // run is NULL where there is no such product
     void (*normalise)(const struct normalise*);
+    void (*rotate)(const struct rotate*);
+    void (*gate)(const struct gate*);
     // Called at the start and at the end of a thread's work; may be NULL.
     void (*enter)(void);
     void (*leave)(void);

@@ -7,8 +7,11 @@ import "C"
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"unsafe"
 
+	"github.com/metalrank/metalrank/engine/backend"
 	"github.com/metalrank/metalrank/weights"
 )
 
@@ -16,9 +19,22 @@ import (
 type loader struct {
 	checkpoint *weights.Checkpoint
 	arena      *arena
-	config     weights.Config
+	plan       *weights.Plan
 	kernels    *C.struct_kernels
 	precision  Precision
+	rotary     []rotaryTable
+}
+
+// rotaryTable is a table that layers with the same frequencies share.
+type rotaryTable struct {
+	frequencies []float32
+	table       *C.float
+}
+
+// supported are the operations beyond a BERT's that this package has.
+var supported = []weights.Operation{
+	weights.NormBefore, weights.GatedFeedForward, weights.RotaryPositions, weights.WindowAttention, weights.NoPositions,
+	weights.NoNorm, weights.MeanPool, weights.OtherHead,
 }
 
 // pad is the multiple that rows are padded to; PAD of kernels.h.
@@ -46,47 +62,76 @@ func (l *loader) read(t weights.Tensor) (weights.Tensor, bool) {
 	return t, l.arena.err == nil
 }
 
+// attending returns the kernels of attention: those of floats for what only they have, though their operands are wider.
+func (l *loader) attending() *C.struct_matmul {
+	for i := range l.plan.Layers {
+		if a, gate := &l.plan.Layers[i].Attention, l.plan.Layers[i].Gate; a.Window != 0 || a.Frequencies != nil || gate != nil {
+			return &l.kernels.f32
+		}
+	}
+	return l.matmul()
+}
+
 // load returns the model in C's memory, all of it in the arena.
-func (l *loader) load(bert *weights.BERT) (*C.struct_model, error) {
-	c := l.config
-	activation, err := activationOf(c.Activation)
-	if err != nil {
-		return nil, err
+func (l *loader) load() (*C.struct_model, error) {
+	p := l.plan
+	for _, operation := range p.Needs() {
+		if !slices.Contains(supported, operation) {
+			return nil, &backend.UnsupportedError{Backend: "cpu", Operation: string(operation)}
+		}
 	}
-	poolerActivation, err := activationOf(c.PoolerActivation)
-	if err != nil {
-		return nil, err
-	}
-	if most := max(c.HiddenSize, c.FeedForward); l.precision == Int8 && roundUp(most, pad) > maxInt8Terms {
-		return nil, fmt.Errorf("cpu: %d terms in a product, int8 takes at most %d: use fp32", most, maxInt8Terms)
-	}
-	layers := takeSlice[C.struct_layer](l.arena, len(bert.Layers))
+	layers := takeSlice[C.struct_layer](l.arena, len(p.Layers))
+	steps := takeSlice[C.struct_step](l.arena, len(p.Head))
 	models := takeSlice[C.struct_model](l.arena, 1)
 	if l.arena.err != nil {
 		return nil, l.arena.err
 	}
+	e := p.Embeddings.Words.Shape[1]
 	model := &models[0]
 	*model = C.struct_model{
-		kernels: l.kernels, matmul: l.matmul(),
-		e: C.int(c.EmbeddingSize), e_padded: C.int(roundUp(c.EmbeddingSize, pad)),
-		h: C.int(c.HiddenSize), h_padded: C.int(roundUp(c.HiddenSize, pad)), f_padded: C.int(roundUp(c.FeedForward, pad)),
-		heads: C.int(c.Heads), labels_padded: C.int(roundUp(len(c.Labels), pad)), layer_count: C.int(len(layers)),
-		block: blockRows, activation: activation, pooler_activation: poolerActivation, epsilon: C.float(c.LayerNormEps),
-		positions: l.table(bert.PositionEmbeddings, c.EmbeddingSize), types: l.table(bert.TypeEmbeddings, c.EmbeddingSize),
-		embedding_norm: l.norm(bert.EmbeddingNorm, c.EmbeddingSize), layers: unsafe.SliceData(layers),
-		pooler: l.linear(&l.kernels.f32, bert.Pooler), classifier: l.linear(&l.kernels.f32, bert.Classifier),
+		kernels: l.kernels, matmul: l.matmul(), attending: l.attending(),
+		e: C.int(e), e_padded: C.int(roundUp(e, pad)), h: C.int(p.Hidden), h_padded: C.int(roundUp(p.Hidden, pad)),
+		heads: C.int(p.Layers[0].Attention.Heads), labels_padded: C.int(roundUp(p.Labels, pad)),
+		layer_count: C.int(len(layers)), block: blockRows,
+		positions: l.embeddings(p.Embeddings.Positions), types: l.embeddings(p.Embeddings.Types),
+		embedding_norm: l.norm(p.Embeddings.Norm), first_norm: l.norm(p.FirstNorm),
+		keep_sum: C.bool(p.KeepSum), layers: unsafe.SliceData(layers), mean: p.Pool == weights.PoolMean,
+		steps: unsafe.SliceData(steps), step_count: C.int(len(steps)),
 	}
-	if bert.Projection != nil {
-		model.projection = l.linear(&l.kernels.f32, *bert.Projection)
+	if p.Embeddings.Projection != nil {
+		model.projection = l.linear(&l.kernels.f32, *p.Embeddings.Projection)
 	}
 	for i := range layers {
-		l.layer(&layers[i], &bert.Layers[i])
+		if err := l.layer(&layers[i], &p.Layers[i]); err != nil {
+			return nil, err
+		}
+		model.inner_padded, model.f_padded = layers[i].intermediate.n, layers[i].output.k
+	}
+	width := p.Hidden
+	for i, s := range p.Head {
+		var err error
+		if steps[i], width, err = l.step(s, width); err != nil {
+			return nil, err
+		}
+		model.head_padded = max(model.head_padded, C.int(roundUp(width, pad)))
 	}
 	return model, l.arena.err
 }
 
+// step returns a step of the head, and the width of its results.
+func (l *loader) step(s weights.Step, width int) (step C.struct_step, out int, err error) {
+	if s.Linear != nil {
+		step.linear, width = l.linear(&l.kernels.f32, *s.Linear), s.Linear.Weight.Shape[0]
+	}
+	step.norm, step.width = l.norm(s.Norm), C.int(width)
+	step.activation, err = activationOf(s.Activation)
+	return step, width, err
+}
+
 func activationOf(a weights.Activation) (uint32, error) {
 	switch a {
+	case 0:
+		return C.ACTIVATION_NONE, nil
 	case weights.GELU:
 		return C.ACTIVATION_GELU, nil
 	case weights.GELUNew:
@@ -99,16 +144,52 @@ func activationOf(a weights.Activation) (uint32, error) {
 	return 0, fmt.Errorf("cpu: activation %s is not supported", a)
 }
 
-func (l *loader) layer(to *C.struct_layer, from *weights.BERTLayer) {
+func (l *loader) layer(to *C.struct_layer, from *weights.Layer) (err error) {
+	f := from.Inner.Weight.Shape[0]
+	if most := max(l.plan.Hidden, f); l.precision == Int8 && roundUp(most, pad) > maxInt8Terms {
+		return fmt.Errorf("cpu: %d terms in a product, int8 takes at most %d: use fp32", most, maxInt8Terms)
+	}
 	matmul := l.matmul()
 	to.qkv = l.linear(matmul, from.Query, from.Key, from.Value)
 	hidden := to.qkv.k
 	to.query, to.keyed = columns(matmul, to.qkv, 0, hidden), columns(matmul, to.qkv, hidden, 3*hidden)
-	to.attention_output = l.linear(matmul, from.AttentionOutput)
-	to.attention_norm = l.norm(from.AttentionNorm, l.config.HiddenSize)
-	to.intermediate = l.linear(matmul, from.Intermediate)
-	to.output = l.linear(matmul, from.Output)
-	to.output_norm = l.norm(from.OutputNorm, l.config.HiddenSize)
+	to.rotary, to.window = l.rotaryTable(&from.Attention), C.int(from.Attention.Window)
+	to.attention_output = l.linear(matmul, from.Output)
+	to.attention_norm = l.norm(from.AttentionNorm)
+	if from.Gate != nil {
+		to.intermediate, to.gated = l.linear(matmul, *from.Gate, from.Inner), true
+	} else {
+		to.intermediate = l.linear(matmul, from.Inner)
+	}
+	to.output = l.linear(matmul, from.Outer)
+	to.output_norm = l.norm(from.OuterNorm)
+	to.activation, err = activationOf(from.Activation)
+	return err
+}
+
+// rotaryTable returns the cosines and sines of all positions, [P, D], as struct rotate has them; nil without frequencies.
+func (l *loader) rotaryTable(a *weights.Attention) *C.float {
+	if a.Frequencies == nil {
+		return nil
+	}
+	for _, known := range l.rotary {
+		if slices.Equal(known.frequencies, a.Frequencies) {
+			return known.table
+		}
+	}
+	half := a.Size / 2
+	table := takeSlice[float32](l.arena, l.plan.Positions*a.Size)
+	for i := range table {
+		position, column := i/a.Size, i%a.Size
+		angle := float64(float32(position) * a.Frequencies[column%half])
+		if column < half {
+			table[i] = float32(math.Cos(angle))
+		} else {
+			table[i] = float32(math.Sin(angle))
+		}
+	}
+	l.rotary = append(l.rotary, rotaryTable{a.Frequencies, (*C.float)(unsafe.SliceData(table))})
+	return l.rotary[len(l.rotary)-1].table
 }
 
 // columns returns columns [begin, end) of packed weights; both are multiples of pad, and so of a panel.
@@ -195,8 +276,21 @@ func packNarrow[T int8 | float32](m *C.struct_matmul, panels unsafe.Pointer, row
 	}
 }
 
-func (l *loader) norm(n weights.LayerNorm, width int) C.struct_norm {
-	return C.struct_norm{gamma: l.table(n.Gamma, width), beta: l.table(n.Beta, width)}
+// norm returns none for nil.
+func (l *loader) norm(n *weights.Norm) C.struct_norm {
+	if n == nil {
+		return C.struct_norm{}
+	}
+	width := n.Gamma.Len()
+	return C.struct_norm{gamma: l.table(n.Gamma, width), beta: l.table(n.Beta, width), epsilon: C.float(n.Epsilon)}
+}
+
+// embeddings copies a table; nil for nil.
+func (l *loader) embeddings(t *weights.Tensor) *C.float {
+	if t == nil {
+		return nil
+	}
+	return l.table(*t, t.Shape[1])
 }
 
 // table copies rows of floats of a width, padded.

@@ -27,11 +27,11 @@ func TestInt8Row(t *testing.T) {
 		from   *weights.Checkpoint
 		stored bool
 	}{{"floats", source, false}, {"codes", made, true}} {
-		bert, err := c.from.BERT()
+		bert, err := c.from.Plan()
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, w := range []weights.Tensor{bert.WordEmbeddings, bert.Layers[0].Query.Weight, bert.Layers[1].Output.Weight} {
+		for _, w := range []weights.Tensor{bert.Embeddings.Words, bert.Layers[0].Query.Weight, bert.Layers[1].Outer.Weight} {
 			w, err := c.from.Read(w)
 			if err != nil {
 				t.Fatal(err)

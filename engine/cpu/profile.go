@@ -18,6 +18,8 @@ const (
 	Gather cost.Name = "gather" // embeddings looked up, logits put in their places
 	Narrow cost.Name = "narrow" // activations to the elements that products take
 	Norm   cost.Name = "norm"   // layer norms
+	Rotate cost.Name = "rotate" // queries and keys by their positions
+	Gate   cost.Name = "gate"   // the two halves of a gated feed-forward block
 	Wait   cost.Name = "wait"   // of a worker for others that share its sequences
 )
 
@@ -26,7 +28,7 @@ var works = [C.WORK_COUNT]cost.Name{
 	C.WORK_GATHER: Gather, C.WORK_EMBED: cost.Embed, C.WORK_PROJECTION: cost.Projection, C.WORK_QKV: cost.QKV,
 	C.WORK_KEYED: cost.KeysValues, C.WORK_QUERY: cost.Query, C.WORK_ATTENTION: cost.Attention,
 	C.WORK_ATTENTION_OUTPUT: cost.AttentionOutput, C.WORK_INTERMEDIATE: cost.Intermediate, C.WORK_OUTPUT: cost.Output,
-	C.WORK_HEAD: cost.Head, C.WORK_NARROW: Narrow, C.WORK_NORM: Norm, C.WORK_WAIT: Wait,
+	C.WORK_HEAD: cost.Head, C.WORK_NARROW: Narrow, C.WORK_NORM: Norm, C.WORK_ROTATE: Rotate, C.WORK_GATE: Gate, C.WORK_WAIT: Wait,
 }
 
 // Profile has the times of the workers' work in one pass.
@@ -98,7 +100,7 @@ func (p *profile) gathered(s *scratch) *C.struct_stopwatch {
 
 // Profile is Forward that also returns the times of its work. Nothing else should run on the machine meanwhile.
 func (b *Backend) Profile(ctx context.Context, batch *backend.Batch, out []float32) (Profile, error) {
-	p, err := newProfile(len(b.workers), b.config.Layers)
+	p, err := newProfile(len(b.workers), len(b.plan.Layers))
 	if err != nil {
 		return Profile{}, err
 	}

@@ -79,7 +79,7 @@ func TestProfileOfProducts(t *testing.T) {
 	lengths := []int{128, 1, 77, 300, 16}
 	for _, precision := range []Precision{FP32, Int8} {
 		p, _ := profiled(t, Options{Precision: precision, Workers: 2}, lengths...)
-		shape := cost.Shape{Layers: 6, Hidden: 384, FeedForward: 1536, Embedding: 384, Labels: 64}
+		shape := cost.BERT(6, 384, 1536, 64)
 		want, _ := cost.Total(cost.Pass(shape, lengths, cost.Format{}))
 		got := 0.0
 		for _, s := range p.Spans {

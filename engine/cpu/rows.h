@@ -71,7 +71,7 @@ INLINE void activate(
 static void normalise_rows(const struct normalise* a) {
     int padded = round_up(a->h, PAD), whole = a->h - a->h % W;
     for (int r = 0; r < a->m; r++) {
-        float* x = a->x + r * a->stride;
+        const float* x = a->x + r * a->stride;
         vf sums[2] = {{0}, {0}}, squares[2] = {{0}, {0}};
         // The padding is zero, so that it adds nothing to the mean.
         for (int i = 0; i < padded; i += 2 * W) {
@@ -91,7 +91,56 @@ static void normalise_rows(const struct normalise* a) {
             vf_or_nan(vf_set(1 / __builtin_sqrtf(variance + a->epsilon)), vf_set(variance));
         for (int i = 0; i < padded; i += W) {
             vf y = (vf_load(x + i) - mean) * inverse;
-            vf_store(x + i, vf_fma(y, vf_load(a->gamma + i), vf_load(a->beta + i)));
+            vf_store(
+                a->y + r * a->stride + i, vf_fma(y, vf_load(a->gamma + i), vf_load(a->beta + i))
+            );
+        }
+    }
+}
+
+static void rotate_rows(const struct rotate* a) {
+    const int half = a->size / 2, whole = half - half % W;
+    for (int r = 0; r < a->m; r++) {
+        const float* cosines = a->table + (ptrdiff_t)a->positions[r] * a->size;
+        const float* sines = cosines + half;
+        for (int head = 0; head < a->heads; head++) {
+            float* x = a->x + r * a->stride + head * a->size;
+            float* y = x + half;
+            for (int i = 0; i < whole; i += W) {
+                vf p = vf_load(x + i), q = vf_load(y + i);
+                vf cosine = vf_load(cosines + i), sine = vf_load(sines + i);
+                vf_store(x + i, p * cosine - q * sine);
+                vf_store(y + i, q * cosine + p * sine);
+            }
+            for (int i = whole; i < half; i++) {
+                float p = x[i], q = y[i];
+                x[i] = p * cosines[i] - q * sines[i];
+                y[i] = q * cosines[i] + p * sines[i];
+            }
+        }
+    }
+}
+
+INLINE void gate_as(const enum activation kind, const bool coarse, float* x, int f) {
+    for (int i = 0; i < f; i += EACH * W) {
+        vf gates[EACH];
+        UNROLL for (int j = 0; j < EACH; j++) gates[j] = vf_load(x + i + j * W);
+        if (kind == ACTIVATION_GELU && !coarse)
+            vf_gelu_each(gates, EACH);
+        else
+            UNROLL for (int j = 0; j < EACH; j++) gates[j] = act(kind, coarse, gates[j]);
+        UNROLL for (int j = 0; j < EACH; j++)
+            vf_store(x + i + j * W, gates[j] * vf_load(x + f + i + j * W));
+    }
+}
+
+static void gate_rows(const struct gate* a) {
+    for (int r = 0; r < a->m; r++) {
+        float* x = a->x + r * a->stride;
+        if (a->coarse) {
+            WITH_ACTIVATION(a->activation, gate_as(ACTIVATION, true, x, a->f))
+        } else {
+            WITH_ACTIVATION(a->activation, gate_as(ACTIVATION, false, x, a->f))
         }
     }
 }

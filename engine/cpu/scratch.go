@@ -24,6 +24,7 @@ func newScratch(m *C.struct_model, tokens int) (*scratch, error) {
 	s := &scratch{}
 	s.pass = takeSlice[C.struct_pass](&s.arena, 1)
 	h, f := int(m.h_padded), int(m.f_padded)
+	rows := func(stride int) *C.float { return (*C.float)(s.arena.take(4 * tokens * stride)) }
 	stride, block := strideOf(h, 4), min(int(m.block), tokens)
 	s.types, s.positions = takeSlice[int32](&s.arena, tokens), takeSlice[int32](&s.arena, tokens)
 	s.starts = takeSlice[int32](&s.arena, tokens+1)
@@ -39,14 +40,21 @@ func newScratch(m *C.struct_model, tokens int) (*scratch, error) {
 		embeddings: (*C.float)(unsafe.SliceData(s.embeddings)),
 		x:          (*C.float)(unsafe.SliceData(x)),
 		qkv:        s.arena.take(4 * qkvElements(m, tokens)),
-		context:    (*C.float)(s.arena.take(4 * tokens * stride)),
-		inner:      s.arena.take(4 * block * strideOf(f, 4)),
+		context:    rows(stride),
+		inner:      s.arena.take(4 * block * strideOf(int(m.inner_padded), 4)),
 		narrow:     s.arena.take((block + C.SLACK_ROWS) * strideOf(max(h, f), 4) * 4),
 		rows:       (*C.struct_quantised)(s.arena.take(block * C.sizeof_struct_quantised)),
-		first:      (*C.float)(s.arena.take(4 * tokens * stride)),
-		pooled:     (*C.float)(s.arena.take(4 * tokens * stride)),
+		first:      rows(stride),
+		query:      rows(stride),
 		logits:     (*C.float)(unsafe.SliceData(s.logits)),
 		attention:  s.arena.take(attentionScratch(m, tokens)),
+	}
+	s.c.n, s.c.first_n = s.c.x, s.c.first
+	if m.keep_sum {
+		s.c.n, s.c.first_n = rows(stride), rows(stride)
+	}
+	for i := range s.c.between {
+		s.c.between[i] = rows(strideOf(int(m.head_padded), 4))
 	}
 	if err := s.arena.err; err != nil {
 		s.arena.free()

@@ -2,6 +2,7 @@
 // types, so that + - * / & | << and comparisons are operators. Before it, a variant defines W and includes the header with
 // its instructions; where it defines VF_FMA and the like, those are used, else plain operators.
 
+#include <stdlib.h>
 #include <string.h>
 
 typedef float vf __attribute__((vector_size(4 * W)));

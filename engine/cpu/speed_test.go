@@ -110,9 +110,13 @@ func passShares(b *testing.B, program, variant string, checkpoint *weights.Check
 	}
 	defer model.Close()
 	config := checkpoint.Config()
+	plan, err := checkpoint.Plan()
+	if err != nil {
+		b.Fatal(err)
+	}
 	batch := modelOf(config).Batch(slices.Repeat([]int{tokens}, pairs)...)
 	out := make([]float32, pairs*len(config.Labels))
-	operations, _ := cost.Total(cost.Pass(cost.ShapeOf(config), slices.Repeat([]int{tokens}, pairs), cost.Format{}))
+	operations, _ := cost.Total(cost.Pass(cost.ShapeOf(plan), slices.Repeat([]int{tokens}, pairs), cost.Format{}))
 	before := measureSpeed(b, program, variant)
 	for range speedRounds {
 		begin := time.Now()

@@ -23,6 +23,8 @@ enum work {
     WORK_HEAD,
     WORK_NARROW,
     WORK_NORM,
+    WORK_ROTATE,
+    WORK_GATE,
     WORK_WAIT, // for the other members of a team
     WORK_COUNT
 };

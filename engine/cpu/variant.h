@@ -70,6 +70,8 @@ const struct kernels JOIN(kernels_, VARIANT) = {
         },
 #endif
     .normalise = normalise_rows,
+    .rotate = rotate_rows,
+    .gate = gate_rows,
 #ifdef WITH_AMX
     .enter = enter_amx,
     .leave = leave_amx,

@@ -21,7 +21,7 @@ func mixed() []int {
 
 // useful is the arithmetic that a pass needs.
 func useful(layers, h, f int, lengths []int) float64 {
-	shape := cost.Shape{Layers: layers, Hidden: h, FeedForward: f, Embedding: h, Labels: 1}
+	shape := cost.BERT(layers, h, f, 1)
 	flops, _ := cost.Total(cost.Pass(shape, lengths, cost.Format{}))
 	return flops
 }

@@ -57,15 +57,13 @@ func Open(open Opener, checkpoint *weights.Checkpoint, config Config) (*Backend,
 	if err != nil {
 		return nil, err
 	}
-	c, dtype := checkpoint.Config(), kernels.F16
+	dtype := kernels.F16
 	if config.Float32 {
 		dtype = kernels.F32
 	}
 	b := &Backend{
 		config: config, device: device, library: kernels.Open(device, dtype),
 		memory: newMemory(device, checkpoint, dtype),
-		limits: backend.Limits{Vocab: c.VocabSize, Types: c.TypeVocab, Positions: c.MaxPositions},
-		shape:  shape{hidden: c.HiddenSize, feedForward: c.FeedForward, labels: len(c.Labels), embedding: c.EmbeddingSize, dtype: dtype},
 	}
 	if err := b.load(checkpoint); err != nil {
 		return nil, errors.Join(err, b.Close())
@@ -74,11 +72,19 @@ func Open(open Opener, checkpoint *weights.Checkpoint, config Config) (*Backend,
 }
 
 func (b *Backend) load(checkpoint *weights.Checkpoint) error {
-	tensors, err := checkpoint.BERT()
+	p, err := checkpoint.Plan()
 	if err != nil {
 		return err
 	}
-	if b.model, err = newModel(b.library, b.memory, tensors, checkpoint.Config()); err != nil {
+	for _, operation := range p.Needs() {
+		return &backend.UnsupportedError{Backend: b.config.Driver, Operation: string(operation)}
+	}
+	b.limits = backend.Limits{Vocab: p.Vocab, Types: p.Types, Positions: p.Positions}
+	b.shape = shape{
+		hidden: p.Hidden, feedForward: p.Layers[0].Inner.Weight.Shape[0], labels: p.Labels,
+		embedding: p.Embeddings.Words.Shape[1], dtype: b.library.DType(),
+	}
+	if b.model, err = newModel(b.library, b.memory, p); err != nil {
 		return err
 	}
 	b.slots = make(chan *slot, overlap)

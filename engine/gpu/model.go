@@ -58,30 +58,30 @@ func (n *normed) record(r *kernels.Recorder, rows kernels.Rows) error {
 type builder struct {
 	library *kernels.Library
 	memory  *memory
-	config  weights.Config
+	hidden  int
 	err     error
 }
 
-func newModel(library *kernels.Library, memory *memory, tensors *weights.BERT, config weights.Config) (*model, error) {
-	b := &builder{library: library, memory: memory, config: config}
-	m := &model{embed: b.embed(tensors)}
-	if p := tensors.Projection; p != nil {
+func newModel(library *kernels.Library, memory *memory, plan *weights.Plan) (*model, error) {
+	b := &builder{library: library, memory: memory, hidden: plan.Hidden}
+	m := &model{embed: b.embed(plan)}
+	if p := plan.Embeddings.Projection; p != nil {
 		m.projection = b.gemm(kernels.Linear{Weights: b.matrix(p.Weight), Bias: b.vectors(p.Bias)})
 	}
 	m.attention = unlessFailed(b, func() (*kernels.Attention, error) {
-		return library.NewAttention(config.Heads, config.HiddenSize/config.Heads)
+		return library.NewAttention(plan.Layers[0].Attention.Heads, plan.Layers[0].Attention.Size)
 	})
-	for i := range tensors.Layers {
+	for i := range plan.Layers {
 		if b.err != nil {
 			break
 		}
-		if i < len(tensors.Layers)-1 {
-			m.layers = append(m.layers, b.layer(&tensors.Layers[i]))
+		if i < len(plan.Layers)-1 {
+			m.layers = append(m.layers, b.layer(&plan.Layers[i]))
 		} else {
-			m.last = b.lastLayer(&tensors.Layers[i])
+			m.last = b.lastLayer(&plan.Layers[i])
 		}
 	}
-	m.head = b.head(tensors)
+	m.head = b.head(plan)
 	return m, b.err
 }
 
@@ -110,11 +110,16 @@ func (b *builder) gemm(linear kernels.Linear) *kernels.Gemm {
 	return unlessFailed(b, func() (*kernels.Gemm, error) { return b.library.NewGemm(linear) })
 }
 
-func (b *builder) embed(tensors *weights.BERT) *kernels.Embed {
+func (b *builder) embed(plan *weights.Plan) *kernels.Embed {
+	from := &plan.Embeddings
+	types := from.Types
+	if types == nil {
+		zeros := weights.Zeros("no token types", 1, from.Words.Shape[1])
+		types = &zeros
+	}
 	e := kernels.Embeddings{
-		Words: b.matrix(tensors.WordEmbeddings), Positions: b.table(tensors.PositionEmbeddings),
-		Types: b.table(tensors.TypeEmbeddings), Norm: b.vectors(tensors.EmbeddingNorm.Gamma, tensors.EmbeddingNorm.Beta),
-		Epsilon: b.config.LayerNormEps,
+		Words: b.matrix(from.Words), Positions: b.table(*from.Positions),
+		Types: b.table(*types), Norm: b.vectors(from.Norm.Gamma, from.Norm.Beta), Epsilon: from.Norm.Epsilon,
 	}
 	return unlessFailed(b, func() (*kernels.Embed, error) { return b.library.NewEmbed(e) })
 }
@@ -132,21 +137,20 @@ func (b *builder) activation(a weights.Activation) kernels.Activation {
 	return activation
 }
 
-func (b *builder) inner(l *weights.BERTLayer) *kernels.Gemm {
+func (b *builder) inner(l *weights.Layer) *kernels.Gemm {
 	return b.gemm(kernels.Linear{
-		Weights: b.matrix(l.Intermediate.Weight), Bias: b.vectors(l.Intermediate.Bias),
-		Activation: b.activation(b.config.Activation),
+		Weights: b.matrix(l.Inner.Weight), Bias: b.vectors(l.Inner.Bias), Activation: b.activation(l.Activation),
 	})
 }
 
 // normed is linear, to which the residual is added, and its norm.
-func (b *builder) normed(linear weights.Linear, norm weights.LayerNorm, gatherResidual bool) normed {
+func (b *builder) normed(linear weights.Linear, norm *weights.Norm, gatherResidual bool) normed {
 	layer := kernels.Linear{Weights: b.matrix(linear.Weight), Residual: true, GatherResidual: gatherResidual}
 	vectors := b.vectors(linear.Bias, norm.Gamma, norm.Beta)
 	if b.err != nil {
 		return normed{}
 	}
-	fused, err := b.library.NewGemmNorm(layer, vectors, b.config.LayerNormEps)
+	fused, err := b.library.NewGemmNorm(layer, vectors, norm.Epsilon)
 	if err == nil {
 		return normed{fused: fused}
 	}
@@ -155,46 +159,47 @@ func (b *builder) normed(linear weights.Linear, norm weights.LayerNorm, gatherRe
 		return normed{}
 	}
 	layer.Bias = vectors
-	behindBias := metal.At(vectors.Buffer, vectors.OffsetBytes+4*b.config.HiddenSize)
+	behindBias := metal.At(vectors.Buffer, vectors.OffsetBytes+4*b.hidden)
 	return normed{gemm: b.gemm(layer), norm: unlessFailed(b, func() (*kernels.Norm, error) {
-		return b.library.NewNorm(b.config.HiddenSize, behindBias, b.config.LayerNormEps, false)
+		return b.library.NewNorm(b.hidden, behindBias, norm.Epsilon, false)
 	})}
 }
 
 // projection is the joined weights of queries, keys and values, [3H, H].
-func (b *builder) projection(l *weights.BERTLayer) kernels.Linear {
+func (b *builder) projection(l *weights.Layer) kernels.Linear {
 	return kernels.Linear{
 		Weights: b.matrix(l.Query.Weight, l.Key.Weight, l.Value.Weight),
 		Bias:    b.vectors(l.Query.Bias, l.Key.Bias, l.Value.Bias),
 	}
 }
 
-func (b *builder) layer(l *weights.BERTLayer) layer {
+func (b *builder) layer(l *weights.Layer) layer {
 	return layer{
-		projection: b.gemm(b.projection(l)), output: b.normed(l.AttentionOutput, l.AttentionNorm, false),
-		inner: b.inner(l), outer: b.normed(l.Output, l.OutputNorm, false),
+		projection: b.gemm(b.projection(l)), output: b.normed(l.Output, l.AttentionNorm, false),
+		inner: b.inner(l), outer: b.normed(l.Outer, l.OuterNorm, false),
 	}
 }
 
-func (b *builder) lastLayer(l *weights.BERTLayer) lastLayer {
-	h := b.config.HiddenSize
+func (b *builder) lastLayer(l *weights.Layer) lastLayer {
+	h := b.hidden
 	whole := b.projection(l)
 	query, keyValue := whole, whole
 	query.Weights.N, query.GatherA = h, true
 	keyValue.Weights = whole.Weights.Below(h, b.library.DType())
 	keyValue.Bias = metal.At(whole.Bias.Buffer, whole.Bias.OffsetBytes+4*h)
 	return lastLayer{
-		query: b.gemm(query), keyValue: b.gemm(keyValue), output: b.normed(l.AttentionOutput, l.AttentionNorm, true),
-		inner: b.inner(l), outer: b.normed(l.Output, l.OutputNorm, false),
+		query: b.gemm(query), keyValue: b.gemm(keyValue), output: b.normed(l.Output, l.AttentionNorm, true),
+		inner: b.inner(l), outer: b.normed(l.Outer, l.OuterNorm, false),
 	}
 }
 
-func (b *builder) head(tensors *weights.BERT) *kernels.Head {
+func (b *builder) head(plan *weights.Plan) *kernels.Head {
+	dense, out := plan.Head[0], plan.Head[1].Linear
 	c := kernels.Classifier{
-		Dense:      kernels.Matrix{N: b.config.HiddenSize, K: b.config.HiddenSize, Data: b.table(tensors.Pooler.Weight)},
-		Bias:       b.vectors(tensors.Pooler.Bias),
-		Activation: b.activation(b.config.PoolerActivation), Labels: len(b.config.Labels),
-		Out: b.vectors(tensors.Classifier.Weight), OutBias: b.vectors(tensors.Classifier.Bias),
+		Dense:      kernels.Matrix{N: b.hidden, K: b.hidden, Data: b.table(dense.Linear.Weight)},
+		Bias:       b.vectors(dense.Linear.Bias),
+		Activation: b.activation(dense.Activation), Labels: plan.Labels,
+		Out: b.vectors(out.Weight), OutBias: b.vectors(out.Bias),
 	}
 	return unlessFailed(b, func() (*kernels.Head, error) { return b.library.NewHead(c) })
 }

@@ -29,7 +29,7 @@ func TestProfile(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("%s: logits %v, else %v", spec.Name, got, want)
 		}
-		operations := cost.Pass(cost.ShapeOf(r.config), lengths, cost.Format{})
+		operations := cost.Pass(cost.ShapeOf(r.plan), lengths, cost.Format{})
 		if len(steps) != len(operations) {
 			t.Fatalf("%s: %d steps, want %d", spec.Name, len(steps), len(operations))
 		}

@@ -18,6 +18,7 @@ import (
 // A rig is one checkpoint on a simulated device, and the same on the reference backend.
 type rig struct {
 	config    weights.Config
+	plan      *weights.Plan
 	gpu       backend.Backend
 	reference backend.Backend
 	device    *recording
@@ -69,6 +70,9 @@ func newRig(t *testing.T, device sim.Config, checkpoint *weights.Checkpoint, con
 		t.Fatal(err)
 	}
 	simtest.CloseLater(t, g)
+	if r.plan, err = checkpoint.Plan(); err != nil {
+		t.Fatal(err)
+	}
 	oracle, err := reference.New(checkpoint)
 	if err != nil {
 		t.Fatal(err)

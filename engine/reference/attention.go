@@ -6,34 +6,59 @@ import (
 
 	"github.com/metalrank/metalrank/engine/backend"
 	"github.com/metalrank/metalrank/internal/parallel"
+	"github.com/metalrank/metalrank/weights"
 )
 
 // attention computes, for every sequence and head by itself,
 //
 //	out = softmax(q kᵀ / √D) v
 //
-// q, k, v and out are [T, H], head a being columns [a·D, (a+1)·D). No token sees another sequence.
-func attention(ctx context.Context, batch *backend.Batch, heads int, q, k, v, out []float64) error {
-	h := len(q) / batch.Tokens()
-	d := h / heads
+// of the keys in the query's window. q, k, v and out are [T, H], head a being columns [a·D, (a+1)·D). No token sees
+// another sequence.
+func attention(ctx context.Context, batch *backend.Batch, a *weights.Attention, q, k, v, out []float64) error {
+	d, h := a.Size, a.Heads*a.Size
 	scale := 1 / math.Sqrt(float64(d))
-	return parallel.For(ctx, batch.Sequences()*heads, 0, func(task int) error {
-		sequence, column := task/heads, task%heads*d
+	return parallel.For(ctx, batch.Sequences()*a.Heads, 0, func(task int) error {
+		sequence, column := task/a.Heads, task%a.Heads*d
 		begin, end := int(batch.Starts[sequence]), int(batch.Starts[sequence+1])
-		scores := make([]float64, end-begin) // [L]: one query against every key
+		all := make([]float64, end-begin) // [L]: one query against every key
 		for i := begin; i < end; i++ {
 			if err := ctx.Err(); err != nil { // one long sequence is a long task
 				return err
 			}
-			query := q[i*h+column : i*h+column+d]
-			for j := begin; j < end; j++ {
-				scores[j-begin] = scale * dot(query, k[j*h+column:j*h+column+d])
+			first, last := begin, end
+			if a.Window > 0 {
+				first, last = max(begin, i-a.Window), min(end, i+a.Window+1)
+			}
+			query, scores := q[i*h+column:i*h+column+d], all[:last-first]
+			for j := range scores {
+				at := (first+j)*h + column
+				scores[j] = scale * dot(query, k[at:at+d])
 			}
 			softmax(scores)
 			row := out[i*h+column : i*h+column+d]
 			clear(row)
-			for j := begin; j < end; j++ {
-				addScaled(row, v[j*h+column:j*h+column+d], scores[j-begin])
+			for j, p := range scores {
+				at := (first+j)*h + column
+				addScaled(row, v[at:at+d], p)
+			}
+		}
+		return nil
+	})
+}
+
+// rotate turns each pair of values (i, i + D/2) of each head of rows x [T, H] by the angle position · frequency i (Su et al.
+// 2021, in the order of GPT-NeoX). The angle is a float32, as it was when the model was trained.
+func rotate(ctx context.Context, batch *backend.Batch, a *weights.Attention, x []float64) error {
+	if a.Frequencies == nil {
+		return nil
+	}
+	d, h, half := a.Size, a.Heads*a.Size, a.Size/2
+	return parallel.For(ctx, batch.Tokens(), 0, func(t int) error {
+		for i, f := range a.Frequencies {
+			sin, cos := math.Sincos(float64(float32(batch.Positions[t]) * f))
+			for at := t*h + i; at < (t+1)*h; at += d {
+				x[at], x[at+half] = x[at]*cos-x[at+half]*sin, x[at+half]*cos+x[at]*sin
 			}
 		}
 		return nil

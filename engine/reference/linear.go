@@ -23,8 +23,12 @@ const (
 	outputBlock = 64
 )
 
-func (b *Backend) newLinear(l weights.Linear) linear {
-	return linear{name: strings.TrimSuffix(l.Weight.Name, ".weight"), weight: b.widen(l.Weight), bias: b.widen(l.Bias), out: l.Weight.Shape[0], in: l.Weight.Shape[1]}
+// newLinear returns nil for nil.
+func (b *Backend) newLinear(l *weights.Linear) *linear {
+	if l == nil {
+		return nil
+	}
+	return &linear{name: strings.TrimSuffix(l.Weight.Name, ".weight"), weight: b.widen(l.Weight), bias: b.widen(l.Bias), out: l.Weight.Shape[0], in: l.Weight.Shape[1]}
 }
 
 // widen reads and decodes a whole tensor to float64 and counts its bytes.

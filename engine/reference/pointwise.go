@@ -16,8 +16,12 @@ type norm struct {
 	epsilon     float64
 }
 
-func (b *Backend) newNorm(n weights.LayerNorm) norm {
-	return norm{gamma: b.widen(n.Gamma), beta: b.widen(n.Beta), epsilon: b.config.LayerNormEps}
+// newNorm returns nil for nil.
+func (b *Backend) newNorm(n *weights.Norm) *norm {
+	if n == nil {
+		return nil
+	}
+	return &norm{gamma: b.widen(n.Gamma), beta: b.widen(n.Beta), epsilon: n.Epsilon}
 }
 
 // apply normalises one row [H] in place.
@@ -37,10 +41,10 @@ func (n *norm) apply(row []float64) {
 	}
 }
 
-// addAndNorm replaces every row of x [T, H] by norm(x + y).
-func addAndNorm(x, y []float64, n norm) {
-	for i, v := range y {
-		x[i] += v
+// applyRows normalises every row of x [n, H] in place. A nil norm is none.
+func (n *norm) applyRows(x []float64) {
+	if n == nil {
+		return
 	}
 	for h := len(n.gamma); len(x) > 0; x = x[h:] {
 		n.apply(x[:h])

@@ -43,7 +43,11 @@ func profileCPU(ctx context.Context, o *options, in *input) (p *profile, err err
 		Device: b.Info().Device, Precision: string(precision), Rounds: o.rounds,
 		Wall: middle.Wall, Worst: rounds[(len(rounds)*95-1)/100].Wall, Rows: cpuRows(middle),
 	}
-	matched(p.Rows, cost.Pass(cost.ShapeOf(in.checkpoint.Config()), in.lengths, cpuFormat(precision)))
+	plan, err := in.checkpoint.Plan()
+	if err != nil {
+		return nil, err
+	}
+	matched(p.Rows, cost.Pass(cost.ShapeOf(plan), in.lengths, cpuFormat(precision)))
 	peaks, err := cpu.MeasurePeaks(options, peakSlice)
 	if err != nil {
 		return nil, err

@@ -59,11 +59,11 @@ func profileGPU(ctx context.Context, o *options, in *input) (p *profile, err err
 	slices.SortFunc(all, func(a, b steps) int { return cmp.Compare(a.time, b.time) })
 	middle := &all[rounds/2]
 	p = &profile{Device: device.Info().Name, Precision: cmp.Or(o.precision, "fp16"), Rounds: rounds, Rows: gpuRows(middle.steps)}
-	format, err := gpuFormat(in.checkpoint, o.precision)
+	plan, err := in.checkpoint.Plan()
 	if err != nil {
 		return nil, err
 	}
-	matched(p.Rows, cost.Pass(cost.ShapeOf(in.checkpoint.Config()), in.lengths, format))
+	matched(p.Rows, cost.Pass(cost.ShapeOf(plan), in.lengths, gpuFormat(plan, o.precision)))
 	if device.Info().Simulated {
 		for i := range p.Rows {
 			p.Rows[i].Time = 0
@@ -93,20 +93,16 @@ func stepTime(s *gpu.Step) time.Duration { return cmp.Or(s.Time, s.Wall) }
 
 // gpuFormat returns the bytes of an element. Weights of 4 or 8 bits stay codes, and each group has a scale and an offset
 // of two bytes each. The head is never quantised.
-func gpuFormat(checkpoint *weights.Checkpoint, precision string) (cost.Format, error) {
+func gpuFormat(plan *weights.Plan, precision string) cost.Format {
 	size := 2.0
 	if precision == "fp32" {
 		size = 4
 	}
-	bert, err := checkpoint.BERT()
-	if err != nil {
-		return cost.Format{}, err
-	}
 	f := cost.Format{Weight: size, Activation: size, Head: size}
-	if q := bert.Layers[0].Query.Weight.Quant; q != nil && (q.Bits == 4 || q.Bits == 8) {
+	if q := plan.Layers[0].Query.Weight.Quant; q != nil && (q.Bits == 4 || q.Bits == 8) {
 		f.Weight = float64(q.Bits)/8 + 4/float64(q.GroupSize)
 	}
-	return f, nil
+	return f
 }
 
 func gpuRows(steps []gpu.Step) []row {

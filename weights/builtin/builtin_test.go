@@ -18,7 +18,7 @@ func TestOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	b, err := c.BERT()
+	b, err := c.Plan()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -136,7 +136,7 @@ func commonFloat(tensors []weights.Tensor) weights.DType {
 // Folder writes the checkpoint to a new folder dst. If it returns an error, or the process ends before it returns, there
 // is no dst. Folder removes the remains of an earlier process that ended so.
 func Folder(ctx context.Context, src *weights.Checkpoint, dst string, options Options) (err error) {
-	if _, err := src.BERT(); err != nil { // a model that can't be opened isn't worth converting
+	if _, err := src.Plan(); err != nil { // a model that can't be opened isn't worth converting
 		return err
 	}
 	tensors, err := src.Weights()

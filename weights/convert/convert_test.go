@@ -175,7 +175,7 @@ func TestFloats(t *testing.T) {
 					t.Errorf("%s to %s: tensor %q: %s %d with other values", spec.Name, d, name, got.DType, got.Shape)
 				}
 			}
-			if _, err := made.BERT(); err != nil {
+			if _, err := made.Plan(); err != nil {
 				t.Errorf("%s to %s: %v", spec.Name, d, err)
 			}
 			for _, name := range []string{"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"} {

@@ -179,7 +179,7 @@ static void check_finite_norm(const struct kernels* kernels) {
                 x[j] = j % STRIDE < H ? noise() : 0;
             x[STRIDE + at] = i < BAD_VALUES ? bad_value(i) : 1e25f; // whose square is too large
             struct normalise a = {
-                .x = x, .stride = STRIDE, .m = 3, .h = H, .gamma = gamma, .beta = beta
+                .x = x, .y = x, .stride = STRIDE, .m = 3, .h = H, .gamma = gamma, .beta = beta
             };
             kernels->normalise(&a);
             for (int j = 0; j < H; j++)

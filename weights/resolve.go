@@ -2,50 +2,13 @@ package weights
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 )
 
-// Linear is y = x Wᵀ + b, as torch.nn.Linear stores it.
-type Linear struct {
-	Weight Tensor // [out, in]
-	Bias   Tensor // [out]
-}
-
-// LayerNorm is the scale and the shift after normalisation.
-type LayerNorm struct {
-	Gamma Tensor // [H]
-	Beta  Tensor // [H]
-}
-
-// BERTLayer is one encoder layer.
-type BERTLayer struct {
-	Query, Key, Value Linear    // [H, H] each; heads are consecutive blocks of H/Heads rows
-	AttentionOutput   Linear    // [H, H]
-	AttentionNorm     LayerNorm // after the residual around attention
-	Intermediate      Linear    // [F, H]
-	Output            Linear    // [H, F]
-	OutputNorm        LayerNorm // after the residual around the feed-forward block
-}
-
-// BERT is the tensors of a BertForSequenceClassification (models/bert in transformers), or of one of its relatives,
-// which differ in names, in the activation after the pooler and in Config. All are F32, F16 or BF16, not necessarily the
-// same, and have the shapes that the config asks for. Matrices may be quantised; see [Tensor.Quant].
-type BERT struct {
-	WordEmbeddings     Tensor    // [V, E]
-	PositionEmbeddings Tensor    // [P, E]; row 0 is the first token's
-	TypeEmbeddings     Tensor    // [S, E]; one row of zeros where the model has none
-	EmbeddingNorm      LayerNorm // [E]
-	Projection         *Linear   // [H, E], after EmbeddingNorm; nil where E is H
-	Layers             []BERTLayer
-	Pooler             Linear // [H, H], applied to the [CLS] row and followed by Config.PoolerActivation
-	Classifier         Linear // [labels, H]
-}
-
-// BERT finds the model's tensors by name and checks them against the config. Names may come with the prefix of the
+// Plan finds the model's tensors by name and checks them against the config. Names may come with the prefix of the
 // family ("bert.") or without, and layer norms may be called gamma and beta as in checkpoints of 2018; tensors that the
-// model does not use are ignored. BERT does not read their data. Without a classifier the error is [ErrNotCrossEncoder].
-func (c *Checkpoint) BERT() (*BERT, error) {
+// model does not use are ignored. Plan does not read their data. Without a classifier the error is [ErrNotCrossEncoder].
+func (c *Checkpoint) Plan() (*Plan, error) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	if c.closed {
@@ -55,11 +18,11 @@ func (c *Checkpoint) BERT() (*BERT, error) {
 	if slices.ContainsFunc(c.tensors, func(t Tensor) bool { return strings.HasPrefix(t.Name, r.family.prefix) }) {
 		r.prefix = r.family.prefix
 	}
-	b := r.bert(c.config)
+	p := r.bert(&c.config)
 	if err := r.verdict(); err != nil {
 		return nil, err
 	}
-	return b, nil
+	return p, nil
 }
 
 const wordEmbeddings = "embeddings.word_embeddings.weight"
@@ -74,57 +37,10 @@ type resolver struct {
 	err     error    // the first tensor that is there, but wrong
 }
 
-// bert looks up the whole model in the order of the forward pass, so that the first error is the one nearest to the
-// input.
-func (r *resolver) bert(cfg Config) *BERT {
-	h, e := cfg.HiddenSize, cfg.EmbeddingSize
-	b := &BERT{
-		WordEmbeddings:     r.base(wordEmbeddings, cfg.VocabSize, e),
-		PositionEmbeddings: r.base("embeddings.position_embeddings.weight", cfg.PositionOffset+cfg.MaxPositions, e),
-	}
-	if b.PositionEmbeddings.Shape != nil && r.err == nil {
-		b.PositionEmbeddings = b.PositionEmbeddings.Rows(cfg.PositionOffset, b.PositionEmbeddings.Shape[0])
-	}
-	if r.family.noTypeTable {
-		b.TypeEmbeddings = Tensor{Name: "no token types", DType: F32, Shape: []int{1, e}, data: make([]byte, 4*e)}
-	} else {
-		b.TypeEmbeddings = r.base("embeddings.token_type_embeddings.weight", cfg.TypeVocab, e)
-	}
-	b.EmbeddingNorm = r.norm("embeddings.LayerNorm", e)
-	if e != h {
-		projection := r.linear("embeddings_project", h, e)
-		b.Projection = &projection
-	}
-	for i := range cfg.Layers {
-		b.Layers = append(b.Layers, r.layer("encoder.layer."+strconv.Itoa(i)+".", h, cfg.FeedForward))
-	}
-	if r.family.poolerInBase {
-		b.Pooler = r.linear(r.family.pooler, h, h)
-	} else {
-		b.Pooler = r.headLinear(r.family.pooler, h, h)
-	}
-	b.Classifier = r.headLinear(r.family.classifier, len(cfg.Labels), h)
-	return b
-}
-
 // headLinear looks up a layer of the head, which is not part of the base model and never carries its prefix.
 func (r *resolver) headLinear(name string, out, in int) Linear {
 	weight, bias := name+".weight", name+".bias"
 	return Linear{Weight: r.find(weight, []string{weight}, out, in), Bias: r.find(bias, []string{bias}, out)}
-}
-
-// layer looks up one encoder layer; at is the start of its names, "encoder.layer.0.".
-func (r *resolver) layer(at string, h, f int) BERTLayer {
-	return BERTLayer{
-		Query:           r.linear(at+"attention.self.query", h, h),
-		Key:             r.linear(at+"attention.self.key", h, h),
-		Value:           r.linear(at+"attention.self.value", h, h),
-		AttentionOutput: r.linear(at+"attention.output.dense", h, h),
-		AttentionNorm:   r.norm(at+"attention.output.LayerNorm", h),
-		Intermediate:    r.linear(at+"intermediate.dense", f, h),
-		Output:          r.linear(at+"output.dense", h, f),
-		OutputNorm:      r.norm(at+"output.LayerNorm", h),
-	}
 }
 
 // linear looks up weight [out, in] and bias [out].
@@ -133,8 +49,8 @@ func (r *resolver) linear(name string, out, in int) Linear {
 }
 
 // norm looks up scale and shift, both [h].
-func (r *resolver) norm(name string, h int) LayerNorm {
-	return LayerNorm{Gamma: r.base(name+".weight", h), Beta: r.base(name+".bias", h)}
+func (r *resolver) norm(name string, h int) *Norm {
+	return &Norm{Gamma: r.base(name+".weight", h), Beta: r.base(name+".bias", h), Epsilon: r.c.config.LayerNormEps}
 }
 
 // legacyNorm maps the names of today's layer norm parameters to those of checkpoints converted from TensorFlow in

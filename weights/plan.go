@@ -1,0 +1,135 @@
+package weights
+
+import "slices"
+
+// Plan is a model as data: its tensors, and the order of its operations. A backend knows nothing else of a model. With x
+// as the residual and n as its norm, a pass is
+//
+//	x, n = embeddings, first norm of them
+//	for each layer:
+//	    s = x + output(attention(query(n), key(n), value(n)));  n = norm(s);  x = s if KeepSum, else n
+//	    s = x + outer(activation(inner(n)));                    n = norm(s);  x = s if KeepSum, else n
+//	logits = head(pool(n))
+//
+// So each norm belongs to the sum before it, in a model with norms after attention as in one with norms before it, where
+// the norm of a layer's last sum is the next layer's first.
+//
+// Letters: V tokens of the vocabulary, P positions, S segment ids, E width of embeddings, H hidden size, A heads, D head
+// size, F inner width of a feed-forward block, C labels. All tensors are F32, F16 or BF16, not necessarily the same, and
+// have the shapes that the config asks for. Matrices may be quantised; see [Tensor.Quant].
+type Plan struct {
+	Embeddings Embeddings
+	FirstNorm  *Norm // of the embeddings, where KeepSum is set and the first layer has a norm before attention; else nil
+	KeepSum    bool
+	Layers     []Layer // at least one
+	Pool       Pool
+	Head       []Step // the last one is the classifier, [C, H] without activation
+
+	Hidden, Vocab, Positions, Types, Labels int // H, V, P, S, C
+}
+
+// Embeddings are the sum of rows of tables, normed and, where E is not H, projected.
+type Embeddings struct {
+	Words      Tensor  // [V, E]
+	Positions  *Tensor // [P, E], row 0 is the first token's; nil: none
+	Types      *Tensor // [S, E]; nil: none
+	Norm       *Norm   // [E]; nil: none
+	Projection *Linear // [H, E]; nil where E is H
+}
+
+// Layer is one encoder layer.
+type Layer struct {
+	Attention         Attention
+	Query, Key, Value Linear  // [H, H] each; heads are consecutive blocks of D rows
+	Output            Linear  // [H, H]
+	AttentionNorm     *Norm   // of the sum after attention; nil: none
+	Gate              *Linear // [F, H]; nil: not gated. Else the block is outer(activation(gate(n)) * inner(n)).
+	Inner             Linear  // [F, H]
+	Activation        Activation
+	Outer             Linear // [H, F]
+	OuterNorm         *Norm  // of the sum after the feed-forward block; nil: none
+}
+
+// Attention says which keys a query of a sequence sees, and how positions reach the scores.
+type Attention struct {
+	Heads, Size int       // A, D; A·D is H
+	Window      int       // a query at i sees keys from i - Window to i + Window; 0: all
+	Frequencies []float32 // [D/2] of rotary positions; nil: none. A position p turns pair (i, i + D/2) by p · Frequencies[i].
+}
+
+// Linear is y = x Wᵀ + b, as torch.nn.Linear stores it.
+type Linear struct {
+	Weight Tensor // [out, in]
+	Bias   Tensor // [out]; zeros where the model has none
+}
+
+// Norm is layer normalisation: (x - mean) / √(variance + Epsilon) · Gamma + Beta.
+type Norm struct {
+	Gamma   Tensor // [H]
+	Beta    Tensor // [H]; zeros where the model has none
+	Epsilon float64
+}
+
+// Pool says which row of a sequence the head takes.
+type Pool uint8
+
+const (
+	// PoolFirst takes the row of the first token, [CLS].
+	PoolFirst Pool = iota
+	// PoolMean takes the mean of the rows of all tokens.
+	PoolMean
+)
+
+// Step is a step of the head: a linear layer, then an activation, then a norm, each of which may be absent.
+type Step struct {
+	Linear     *Linear
+	Activation Activation // 0: none
+	Norm       *Norm
+}
+
+// Zeros returns a tensor of zeros in memory, F32.
+func Zeros(name string, shape ...int) Tensor {
+	t := Tensor{Name: name, DType: F32, Shape: shape}
+	t.data = make([]byte, 4*t.Len())
+	return t
+}
+
+// Operation is an operation that a BERT does not have, so that a backend may lack it.
+type Operation string
+
+// Operations.
+const (
+	NormBefore       Operation = "norms before attention and feed-forward"
+	GatedFeedForward Operation = "a gated feed-forward block"
+	RotaryPositions  Operation = "rotary positions"
+	WindowAttention  Operation = "sliding-window attention"
+	NoPositions      Operation = "embeddings without positions"
+	NoNorm           Operation = "a layer without a norm"
+	MeanPool         Operation = "mean pooling"
+	OtherHead        Operation = "a head other than two linear layers"
+)
+
+// Needs lists the operations of the plan that a BERT does not have.
+func (p *Plan) Needs() []Operation {
+	var all []Operation
+	need := func(o Operation, needed bool) {
+		if needed && !slices.Contains(all, o) {
+			all = append(all, o)
+		}
+	}
+	need(NoPositions, p.Embeddings.Positions == nil)
+	need(NormBefore, p.KeepSum)
+	need(NoNorm, p.Embeddings.Norm == nil)
+	for i := range p.Layers {
+		l := &p.Layers[i]
+		need(RotaryPositions, l.Attention.Frequencies != nil)
+		need(WindowAttention, l.Attention.Window != 0)
+		need(GatedFeedForward, l.Gate != nil)
+		need(NoNorm, l.AttentionNorm == nil || l.OuterNorm == nil)
+	}
+	need(MeanPool, p.Pool != PoolFirst)
+	plain := func(s Step) bool { return s.Linear != nil && s.Norm == nil }
+	need(OtherHead, len(p.Head) != 2 || !plain(p.Head[0]) || !plain(p.Head[1]) ||
+		p.Head[0].Activation == 0 || p.Head[0].Linear.Weight.Shape[0] != p.Hidden)
+	return all
+}
