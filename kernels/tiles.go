@@ -81,7 +81,7 @@ type chosen struct {
 // compiled is left out. Errors: *metal.CompileError; *metal.LimitError, where none fits.
 func (l *Library) newProduct(linear *Linear, norm bool) (product, error) {
 	device := l.device.Info()
-	p := product{linear: *linear, dtype: l.dtype, norm: norm, cores: gpuCores(device.Name)}
+	p := product{linear: *linear, dtype: l.dtype, norm: norm, cores: cmp.Or(device.Cores, gpuCores(device.Name))}
 	shape := linear.Shape(l.dtype, norm)
 	candidates := Candidates(shape, device)
 	choices := l.choices(shape)
@@ -182,7 +182,7 @@ func fitting(kernels []compiled, m, n, cores int) int {
 	return len(kernels) - 1
 }
 
-// gpuCores guesses the cores of a GPU by the name of its chip; Metal has no call that tells. Sizes are Apple's, of the
+// gpuCores guesses the cores of a GPU by the name of its chip, for a driver that can't tell. Sizes are Apple's, of the
 // larger variant of each chip: 10, 20, 40 and 80.
 func gpuCores(device string) int {
 	switch {

@@ -36,6 +36,17 @@ func (e *CompileError) Error() string {
 	return fmt.Sprintf("metal: %s: %s", what, e.Log)
 }
 
+// UnsupportedError says that a device lacks a feature that all kernels need.
+type UnsupportedError struct {
+	Device string
+	Reason string
+}
+
+// Error implements error.
+func (e *UnsupportedError) Error() string {
+	return fmt.Sprintf("metal: %s is not supported: %s", e.Device, e.Reason)
+}
+
 // LimitError says that a dispatch or a buffer asks for more than the device has.
 type LimitError struct {
 	Kernel string // empty for a buffer

@@ -63,6 +63,8 @@ type Pending interface {
 // Info describes a device.
 type Info struct {
 	Name                      string   // "Apple M2 Max", "simulator"
+	Architecture              string   // "applegpu_g13s", as MTLArchitecture has it; "" where the driver can't tell
+	Cores                     int      // of the GPU; 0 where the driver can't tell
 	Compiler                  string   // the name of the compiler, for people; "" where the driver can't tell
 	Families                  []string // "apple8", "mac2", "metal3"; none on the simulator
 	SIMDWidth                 int      // threads in a SIMD-group: 32

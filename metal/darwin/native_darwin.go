@@ -2,7 +2,7 @@ package darwin
 
 /*
 #cgo CFLAGS: -x objective-c -fno-objc-arc -fblocks
-#cgo LDFLAGS: -framework Metal -framework Foundation
+#cgo LDFLAGS: -framework Metal -framework Foundation -framework IOKit -framework CoreFoundation
 #include <stdlib.h>
 #include "shim.h"
 */
@@ -67,6 +67,8 @@ func (n *nativeDevice) info() metal.Info {
 	told := C.mr_device_info(n.opened.device)
 	info := metal.Info{
 		Name:                      takeText(told.name),
+		Architecture:              takeText(told.architecture),
+		Cores:                     int(told.cores),
 		Compiler:                  "the system's Metal compiler",
 		SIMDWidth:                 simdWidth,
 		MaxThreadsPerGroup:        int(told.max_threads_per_group),

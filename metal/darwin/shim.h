@@ -1,7 +1,7 @@
 // shim.h: the calls of the Go side into Metal, as plain C. shim_darwin.m sends the messages.
 //
 // Objects cross as pointers. The caller owns every object that a function returns, and releases it once. The caller
-// frees the text in a returned mr_error or mr_info. This header has no Objective-C in it, so that any C compiler can
+// frees the texts in a returned mr_error or mr_info. This header has no Objective-C in it, so that any C compiler can
 // check the layout below against the Go structs (shimtest).
 
 #pragma once
@@ -30,7 +30,9 @@ typedef struct {
 
 // mr_info describes a device. Sizes are in bytes.
 typedef struct {
-    char* name; // UTF-8
+    char* name;         // UTF-8
+    char* architecture; // UTF-8, "applegpu_g13s"
+    uint64_t cores;     // 0: not known
     uint64_t max_threads_per_group;
     uint64_t max_threadgroup_memory_size;
     uint64_t max_buffer_size;
@@ -72,7 +74,7 @@ typedef struct {
     uint32_t threads[3];
 } mr_command;
 
-// mr_open fills in the system's default device, or says which part of it is missing.
+// mr_open fills in the system's default device, or says which part of it is missing, or that the system is too old.
 mr_error mr_open(mr_device* opened);
 
 mr_info mr_device_info(void* device);

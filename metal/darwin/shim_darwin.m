@@ -3,6 +3,7 @@
 // for itself, so that it may be called from any thread.
 
 #import <Foundation/Foundation.h>
+#import <IOKit/IOKitLib.h>
 #import <Metal/Metal.h>
 
 #include <stdlib.h>
@@ -45,8 +46,16 @@ static id<MTLDevice> default_device(void) {
     return device;
 }
 
+// Metal 3.1, the first with bfloat, came with macOS 14; an older system doesn't know the number.
+static bool has_metal_3_1(void) {
+    NSOperatingSystemVersion sonoma = {.majorVersion = 14};
+    return [[NSProcessInfo processInfo] isOperatingSystemAtLeastVersion:sonoma];
+}
+
 mr_error mr_open(mr_device* opened) {
     @autoreleasepool {
+        if (!has_metal_3_1())
+            return failure(nil, "the kernels are Metal 3.1, which needs macOS 14 or later");
         id<MTLDevice> device = default_device();
         if (!device) return failure(nil, "the system has no Metal device");
         id<MTLCommandQueue> queue = [device newCommandQueue];
@@ -62,11 +71,29 @@ mr_error mr_open(mr_device* opened) {
     }
 }
 
+// core_count returns the number of the GPU's cores, or 0 where the system's registry doesn't have it. Metal has no call
+// that tells; the entry is that of the driver, AGXAccelerator on all Apple silicon.
+static uint64_t core_count(void) {
+    CFMutableDictionaryRef of_driver = IOServiceMatching("AGXAccelerator");
+    io_service_t gpu = of_driver ? IOServiceGetMatchingService(0, of_driver) : 0; // releases of_driver
+    if (!gpu) return 0;
+    CFTypeRef cores = IORegistryEntryCreateCFProperty(gpu, CFSTR("gpu-core-count"), NULL, 0);
+    IOObjectRelease(gpu);
+    if (!cores) return 0;
+    int64_t count = 0;
+    if (CFGetTypeID(cores) == CFNumberGetTypeID())
+        CFNumberGetValue((CFNumberRef)cores, kCFNumberSInt64Type, &count);
+    CFRelease(cores);
+    return count > 0 ? (uint64_t)count : 0;
+}
+
 mr_info mr_device_info(void* handle) {
     @autoreleasepool {
         id<MTLDevice> device = (id<MTLDevice>)handle;
         return (mr_info){
             .name = copy_text([device name], "unnamed"),
+            .architecture = copy_text([[device architecture] name], ""),
+            .cores = core_count(),
             .max_threads_per_group = [device maxThreadsPerThreadgroup].width,
             .max_threadgroup_memory_size = [device maxThreadgroupMemoryLength],
             .max_buffer_size = [device maxBufferLength],
@@ -112,20 +139,11 @@ void* mr_load_library(void* device, const void* metallib, uint64_t size, mr_erro
     }
 }
 
-// Metal 3.1, the first with bfloat, came with macOS 14; an older system doesn't know the number.
-static bool has_metal_3_1(void) {
-    NSOperatingSystemVersion sonoma = {.majorVersion = 14};
-    return [[NSProcessInfo processInfo] isOperatingSystemAtLeastVersion:sonoma];
-}
-
 void* mr_compile_library(void* device, const char* source, mr_error* error) {
     @autoreleasepool {
         NSString* text = [NSString stringWithCString:source encoding:NSUTF8StringEncoding];
-        if (!text || !has_metal_3_1()) {
-            *error = failure(
-                nil, text ? "the source is Metal 3.1, which needs macOS 14 or later"
-                          : "the source is not UTF-8"
-            );
+        if (!text) {
+            *error = failure(nil, "the source is not UTF-8");
             return NULL;
         }
         NSError* why = nil;

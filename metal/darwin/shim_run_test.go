@@ -84,8 +84,12 @@ var mistakes = []struct{ name, old, new string }{
 	{"no contents", "*contents = [buffer contents];", ""},
 	{"fast math", "setFastMathEnabled:NO", "setFastMathEnabled:YES"},
 	{"system not asked", "[[NSProcessInfo processInfo] isOperatingSystemAtLeastVersion:sonoma]", "sonoma.majorVersion > 0"},
+	{"architecture's name borrowed", "copy_text([[device architecture] name], \"\")", "(char*)[[[device architecture] name] UTF8String]"},
 	{"constants in one place", "atIndex:constants[i].index", "atIndex:0"},
 	{"family misread", "(MTLGPUFamily)family", "(MTLGPUFamily)(family + 1)"},
+	{"entry of the registry leaks", "IOObjectRelease(gpu);", ""},
+	{"number of cores leaks", "CFRelease(cores);", ""},
+	{"cores of no number", "CFGetTypeID(cores) == CFNumberGetTypeID()", "CFGetTypeID(cores)"},
 	{"error kept back", "*error = failure(why, \"the library has no such kernel\");", ""},
 	// a list
 	{"serial", "MTLDispatchTypeConcurrent", "0"},
@@ -161,7 +165,7 @@ func newWorld(t *testing.T) *world {
 // headers lays out the stub SDK's headers as #include names them, and empty ones that only darwinkit needs.
 func (w *world) headers(t *testing.T) {
 	t.Helper()
-	for _, framework := range []string{"Metal", "Foundation", "CoreFoundation"} {
+	for _, framework := range []string{"Metal", "Foundation", "CoreFoundation", "IOKit"} {
 		from := filepath.Join(sdk, framework+".framework", "Headers")
 		if err := os.CopyFS(filepath.Join(w.folder, framework), os.DirFS(from)); err != nil {
 			t.Fatal(err)

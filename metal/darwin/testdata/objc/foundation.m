@@ -3,6 +3,8 @@
 
 #import "world.h"
 
+#import <IOKit/IOKitLib.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,6 +119,69 @@ static NSAutoreleasePool* innermost;
     return !world.old_system;
 }
 @end
+
+// CoreFoundation and IOKit: one entry in the registry, and one number.
+
+long __CFConstantStringClassReference[32];
+
+// constant_string is the layout of CFSTR's text.
+typedef struct {
+    void* isa;
+    int flags;
+    const char* text;
+    long length;
+} constant_string;
+
+enum { gpu_entry = 7, number_type = 22, core_count = 24 };
+
+CFMutableDictionaryRef IOServiceMatching(const char* name) {
+    printf("registry matching %s\n", name);
+    alive++;
+    return (CFMutableDictionaryRef)name;
+}
+
+io_service_t IOServiceGetMatchingService(mach_port_t port, CFMutableDictionaryRef matching) {
+    printf("registry entry on port %u\n", port);
+    alive--; // it takes the dictionary over
+    if (world.no_gpu_entry) return 0;
+    alive++;
+    return gpu_entry;
+}
+
+CFTypeRef IORegistryEntryCreateCFProperty(
+    io_registry_entry_t entry,
+    CFStringRef key,
+    CFAllocatorRef allocator,
+    IOOptionBits options
+) {
+    printf("registry entry %u, key %s\n", entry, ((const constant_string*)key)->text);
+    if (world.no_core_count || allocator || options) return NULL;
+    alive++;
+    return &world;
+}
+
+kern_return_t IOObjectRelease(io_object_t object) {
+    alive -= object == gpu_entry;
+    return 0;
+}
+
+CFTypeID CFGetTypeID(CFTypeRef object) {
+    return world.odd_core_count ? number_type + 1 : number_type;
+}
+
+CFTypeID CFNumberGetTypeID(void) {
+    return number_type;
+}
+
+unsigned char CFNumberGetValue(CFNumberRef number, CFNumberType type, void* value) {
+    printf("number of type %ld\n", type);
+    *(int64_t*)value = core_count;
+    return 1;
+}
+
+void CFRelease(CFTypeRef object) {
+    alive--;
+}
 
 dispatch_data_t dispatch_data_create(const void* data, size_t size, void* queue, void* destructor) {
     printf("data of %zu bytes, %s\n", size, queue || destructor ? "borrowed" : "copied");

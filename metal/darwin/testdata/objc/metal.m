@@ -208,7 +208,16 @@ void world_complete(void) {
 }
 @end
 
+@implementation MTLArchitecture
+- (NSString*)name {
+    return [NSString stringWithCString:"applegpu_g0s" encoding:NSUTF8StringEncoding];
+}
+@end
+
 @implementation Device
+- (MTLArchitecture*)architecture {
+    return [[MTLArchitecture alloc] autorelease];
+}
 - (NSString*)name {
     return [NSString stringWithCString:"Apple M0" encoding:NSUTF8StringEncoding];
 }

@@ -8,6 +8,7 @@
 // world is what the next messages meet.
 typedef struct {
     bool no_default_device, no_devices, no_queue, no_fence; // nil from them
+    bool no_gpu_entry, no_core_count, odd_core_count; // in the system's registry
     bool old_system;                                        // before macOS 14
     bool refuse;         // nil instead of a buffer, library, function or command buffer
     bool refuse_encoder; // nil instead of an encoder

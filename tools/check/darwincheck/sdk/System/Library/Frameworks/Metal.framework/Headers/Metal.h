@@ -105,8 +105,13 @@ typedef NSInteger MTLGPUFamily;
 - (id<MTLCommandBuffer>)commandBufferWithUnretainedReferences;
 @end
 
+@interface MTLArchitecture : NSObject
+@property (readonly) NSString* name;
+@end
+
 @protocol MTLDevice <NSObject>
 @property (readonly) NSString* name;
+@property (readonly) MTLArchitecture* architecture;
 @property (readonly) BOOL hasUnifiedMemory;
 @property (readonly) MTLSize maxThreadsPerThreadgroup;
 @property (readonly) NSUInteger maxThreadgroupMemoryLength;
