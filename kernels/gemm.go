@@ -32,19 +32,16 @@ func (l *Linear) Shape(dtype DType, norm bool) Shape {
 }
 
 // Gemm is a linear layer (gemm.metal, gemm_quant.metal).
-type Gemm struct{ product }
+type Gemm struct{ *Product }
 
 // NewGemm prepares a linear layer. Errors: sizes that it cannot take, *metal.CompileError, *metal.LimitError.
 func (l *Library) NewGemm(linear Linear) (*Gemm, error) {
 	if err := linear.Weights.check("gemm", l.dtype); err != nil {
 		return nil, err
 	}
-	p, err := l.newProduct(&linear, false)
+	p, err := l.newProduct(Product{linear: linear, vectors: linear.Bias})
 	return &Gemm{p}, err
 }
-
-// Record records one run.
-func (g *Gemm) Record(r *Recorder, rows Rows) error { return g.record(r, &rows, g.linear.Bias, 0) }
 
 // bind sets arguments and buffers as gemm.metal, gemm_norm.metal and their quantised forms have them. vectors are bias
 // and, for a norm, gamma and beta.

@@ -9,11 +9,7 @@ import (
 const MaxGemmNormColumns = maxGroupSimdgroups * 48
 
 // GemmNorm is a linear layer with residual and layer norm (gemm_norm.metal, gemm_norm_quant.metal).
-type GemmNorm struct {
-	product
-	vectors metal.Binding
-	epsilon float32
-}
+type GemmNorm struct{ *Product }
 
 // NewGemmNorm prepares one. vectors are bias, gamma and beta, [3, N] f32; the layer's Bias is not used. Errors: sizes
 // that it cannot take, *metal.CompileError, and *metal.LimitError where the device lets no variant have the threads that a
@@ -26,11 +22,6 @@ func (l *Library) NewGemmNorm(linear Linear, vectors metal.Binding, epsilon floa
 	if err := checkSize("gemm_norm", "N", n, n%side == 0, "a multiple of 8"); err != nil {
 		return nil, err
 	}
-	p, err := l.newProduct(&linear, true)
-	return &GemmNorm{product: p, vectors: vectors, epsilon: float32(epsilon)}, err
-}
-
-// Record records one run.
-func (g *GemmNorm) Record(r *Recorder, rows Rows) error {
-	return g.record(r, &rows, g.vectors, g.epsilon)
+	p, err := l.newProduct(Product{linear: linear, norm: true, vectors: vectors, epsilon: float32(epsilon)})
+	return &GemmNorm{p}, err
 }

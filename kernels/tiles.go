@@ -55,11 +55,13 @@ func (l *Library) choices(s Shape) []Choice {
 	return nil
 }
 
-// product is the common part of Gemm and GemmNorm: a layer, and the kernels that its runs choose from.
-type product struct {
+// Product is the common part of Gemm and GemmNorm: a layer, and the kernels that its runs choose from.
+type Product struct {
+	library *Library
 	linear  Linear
-	dtype   DType
 	norm    bool
+	vectors metal.Binding // [N] f32: bias; for a norm [3, N]: bias, gamma and beta
+	epsilon float32       // of the norm
 	cores   int
 	chosen  []chosen   // in the order of rows
 	fitting []compiled // for more rows than chosen has; greatest first
@@ -77,50 +79,70 @@ type chosen struct {
 	compiled
 }
 
-// newProduct compiles the variants that runs of a layer can choose. A variant that does not fit the device when it is
-// compiled is left out. Errors: *metal.CompileError; *metal.LimitError, where none fits.
-func (l *Library) newProduct(linear *Linear, norm bool) (product, error) {
+// newProduct compiles the variants that runs of a layer can choose. Errors: those of Choose.
+func (l *Library) newProduct(p Product) (*Product, error) {
 	device := l.device.Info()
-	p := product{linear: *linear, dtype: l.dtype, norm: norm, cores: cmp.Or(device.Cores, gpuCores(device.Name))}
-	shape := linear.Shape(l.dtype, norm)
-	candidates := Candidates(shape, device)
-	choices := l.choices(shape)
-	if linear.Variant != "" {
-		choices = []Choice{{Shape: shape, Rows: math.MaxInt, Variant: linear.Variant}}
+	p.library, p.cores = l, cmp.Or(device.Cores, gpuCores(device.Name))
+	return &p, p.Choose(l.choices(p.Shape()))
+}
+
+// Shape returns the product as far as the choice of a variant depends on it.
+func (p *Product) Shape() Shape { return p.linear.Shape(p.library.dtype, p.norm) }
+
+// By returns the same product with all runs by the variant of that name. Errors: *metal.CompileError; *metal.LimitError,
+// where it does not fit the device.
+func (p *Product) By(variant string) (*Product, error) {
+	by := *p
+	by.linear.Variant = variant
+	return &by, by.Choose(nil)
+}
+
+// Choose makes runs follow choices, as far as they are of the product's shape; runs of more rows take the greatest variant
+// that fits them. A variant that does not fit the device is left out. It must not be called while a run is recorded. Errors:
+// a variant that the shape does not have, *metal.CompileError; *metal.LimitError, where no variant fits the device.
+func (p *Product) Choose(choices []Choice) error {
+	l, shape := p.library, p.Shape()
+	if p.linear.Variant != "" {
+		choices = []Choice{{Shape: shape, Rows: math.MaxInt, Variant: p.linear.Variant}}
 	}
+	p.chosen, p.fitting = nil, nil
+	candidates := Candidates(shape, l.device.Info())
 	for _, c := range choices {
+		if c.Shape != shape {
+			continue
+		}
 		i := slices.IndexFunc(candidates, func(v Variant) bool { return v.String() == c.Variant })
 		if i < 0 {
-			return p, fmt.Errorf("kernels: %s: no variant %q, want one of %s", shape.kernel(), c.Variant, names(candidates))
+			return fmt.Errorf("kernels: %s: no variant %q, want one of %s", shape.kernel(), c.Variant, names(candidates))
 		}
-		kernel, err := l.compile(shape, linear, candidates[i])
-		if _, tooLarge := errors.AsType[*metal.LimitError](err); tooLarge && linear.Variant == "" {
+		kernel, err := l.compile(shape, &p.linear, candidates[i])
+		if _, tooLarge := errors.AsType[*metal.LimitError](err); tooLarge && p.linear.Variant == "" {
 			continue
 		}
 		if err != nil {
-			return p, err
+			return err
 		}
 		p.chosen = append(p.chosen, chosen{c.Rows, kernel})
 	}
 	if n := len(p.chosen); n > 0 && p.chosen[n-1].rows == math.MaxInt {
-		return p, nil
+		return nil
 	}
 	var limit error
 	for _, v := range shape.variants() {
-		kernel, err := l.compile(shape, linear, v)
+		kernel, err := l.compile(shape, &p.linear, v)
 		if _, tooLarge := errors.AsType[*metal.LimitError](err); tooLarge {
 			limit = err
 			continue
 		}
 		if err != nil {
-			return p, err
+			return err
 		}
 		p.fitting = append(p.fitting, kernel)
 	}
 	if len(p.fitting) == 0 {
-		return p, limit
+		return limit
 	}
-	return p, nil
+	return nil
 }
 
 // compile specialises the kernel of a variant. Errors: *metal.CompileError; *metal.LimitError, where the device lets the
@@ -141,8 +163,8 @@ func (l *Library) compile(s Shape, linear *Linear, v Variant) (compiled, error) 
 	return compiled{v, pipeline}, err
 }
 
-// choose returns the kernel for a run of M rows.
-func (p *product) choose(m int) *compiled {
+// kernel returns the kernel for a run of M rows.
+func (p *Product) kernel(m int) *compiled {
 	for i := range p.chosen {
 		if m <= p.chosen[i].rows {
 			return &p.chosen[i].compiled
@@ -151,13 +173,16 @@ func (p *product) choose(m int) *compiled {
 	return &p.fitting[fitting(p.fitting, m, p.linear.Weights.N, p.cores)]
 }
 
-// record records a run. vectors are bias and, for a norm, gamma and beta.
-func (p *product) record(r *Recorder, rows *Rows, vectors metal.Binding, epsilon float32) error {
-	if err := p.linear.bind(r, p.dtype, rows, vectors, epsilon); err != nil {
+// Variant returns the name of the variant that a run of M rows takes.
+func (p *Product) Variant(m int) string { return p.kernel(m).String() }
+
+// Record records one run.
+func (p *Product) Record(r *Recorder, rows Rows) error {
+	if err := p.linear.bind(r, p.library.dtype, &rows, p.vectors, p.epsilon); err != nil {
 		return err
 	}
 	n := p.linear.Weights.N
-	kernel := p.choose(rows.M)
+	kernel := p.kernel(rows.M)
 	columns, groups := kernel.groups(rows.M, n)
 	grid := metal.Size{X: uint32(columns), Y: uint32(groups)}
 	if p.norm {

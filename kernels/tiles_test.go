@@ -131,8 +131,8 @@ func TestPin(t *testing.T) {
 			if _, ok := errors.AsType[*metal.LimitError](err); ok != (c.want == "") || err != nil && !ok {
 				t.Fatal(err)
 			}
-			if err == nil && gemm.choose(c.rows).String() != c.want {
-				t.Errorf("%d rows take %s, want %s", c.rows, gemm.choose(c.rows), c.want)
+			if err == nil && gemm.kernel(c.rows).String() != c.want {
+				t.Errorf("%d rows take %s, want %s", c.rows, gemm.kernel(c.rows), c.want)
 			}
 		})
 	}

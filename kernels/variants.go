@@ -11,9 +11,7 @@ import (
 // Variant is one way to compute a product. All variants of a shape give the same bits; they differ in the share of a
 // threadgroup and in the way of its operands, and so in time.
 //
-// A tuner lists Candidates of a Shape, sets Linear.Variant to each in turn, times what NewGemm or NewGemmNorm returns, and
-// gives Library.Pin the best as a Choice. NewGemm returns a *metal.LimitError for a variant that turns out not to fit the
-// device when it is compiled.
+// Package kernels/tune lists the Candidates of a product's Shape, times Product.By of each, and makes the best a Choice.
 type Variant struct {
 	Rows       int // of the result, that a threadgroup makes
 	Columns    int // of the result, that a SIMD-group makes

@@ -5,11 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
+	"math"
 	"time"
 
 	"github.com/metalrank/metalrank/kernels"
 	"github.com/metalrank/metalrank/kernels/selftest"
+	"github.com/metalrank/metalrank/kernels/tune"
 	"github.com/metalrank/metalrank/metal"
 )
 
@@ -51,7 +52,7 @@ func sweepTiles(ctx context.Context, o *options, out, errOut io.Writer) (err err
 	}
 	table := newTable(out)
 	fmt.Fprint(table, "product\tms\tMFLOP executed\tMB\tthreadgroups\toccupancy\t\n")
-	var lines []string
+	var choices []kernels.Choice
 	for _, s := range sweptShapes {
 		for i, m := range rows {
 			g := selftest.Gemm{DType: kernels.F16, M: m, N: s.n, K: s.k, Norm: s.norm, Residual: s.norm}
@@ -70,15 +71,15 @@ func sweepTiles(ctx context.Context, o *options, out, errOut io.Writer) (err err
 				}
 				printTried(table, &t)
 			}
-			limit := fmt.Sprint(m)
+			choice := kernels.Choice{Shape: g.Shape(), Rows: m, Variant: all[best].variant}
 			if i == len(rows)-1 {
-				limit = "math.MaxInt"
+				choice.Rows = math.MaxInt
 			}
-			lines = append(lines, fmt.Sprintf("\t\t{Shape{%t, %s, 0, %d, %d}, %s, %q},", s.norm, strings.ToUpper(g.DType.String()), s.n, s.k, limit, all[best].variant))
+			choices = append(choices, choice)
 		}
 	}
 	_ = table.Flush() // a write that fails shows in out
-	fmt.Fprintf(out, "\n// for kernels/tiles.go\nvar tunings = map[string][]Choice{\n\t// %s.\n\t%q: {\n%s\n\t},\n}\n", how, device.Name, strings.Join(lines, "\n"))
+	fmt.Fprintf(out, "\n// for kernels/tiles.go\nvar tunings = map[string][]Choice{\n\t// %s.\n%s}\n", how, tune.Source(device.Name, choices))
 	return nil
 }
 

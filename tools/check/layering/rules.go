@@ -57,7 +57,7 @@ var allowed = []rule{
 	// The backends do not know of each other.
 	{"engine/reference", []string{"engine/backend", "weights", "internal/parallel"}}, // float64, slow and obvious
 	{"engine/cpu", []string{"engine/backend", "engine/cost", "weights", "internal/machine", "internal/parallel"}},
-	{"engine/gpu", []string{"engine/backend", "engine/cost", "kernels", "metal", "weights"}},
+	{"engine/gpu", []string{"engine/backend", "engine/cost", "kernels", "kernels/tune", "metal", "weights"}},
 	{"engine/cost", []string{"weights"}}, // operations and bytes of a pass
 	{"engine/backend", nil},              // the interface of a backend
 	{"engine/backend/backendtest", []string{"engine/backend", "weights/weightstest"}},
@@ -68,6 +68,7 @@ var allowed = []rule{
 	{"kernels", []string{"metal"}}, // the Metal sources and the Go code that launches them
 	// Cases that compare every kernel with a float64 reference, on any device.
 	{"kernels/selftest", []string{"kernels", "metal", "metal/problem"}},
+	{"kernels/tune", []string{"kernels", "metal", "internal/outfile"}}, // the fastest variant of each product, on this device
 	{"metal", nil}, // devices, buffers, command lists: the interface of a driver
 	{"metal/open", []string{"metal", "metal/darwin", "metal/sim"}},
 	{"metal/darwin", []string{"metal"}},           // Apple's Metal

@@ -1,0 +1,222 @@
+package tune_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/metalrank/metalrank/kernels"
+	"github.com/metalrank/metalrank/kernels/tune"
+	"github.com/metalrank/metalrank/metal"
+	"github.com/metalrank/metalrank/metal/sim"
+	"github.com/metalrank/metalrank/metal/sim/simtest"
+)
+
+// product prepares a layer of N x K zeros.
+func product(t *testing.T, device metal.Device, n, k int) *kernels.Product {
+	t.Helper()
+	library := kernels.Open(device, kernels.F16)
+	simtest.CloseLater(t, library)
+	buffer, err := device.NewBuffer(2*n*k + 4*n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(buffer.Bytes())
+	for i := 0; i < n*k; i += 3 {
+		buffer.Bytes()[2*i+1] = 0x3c // 1.0
+	}
+	simtest.CloseLater(t, buffer)
+	gemm, err := library.NewGemm(kernels.Linear{
+		Weights: kernels.Matrix{N: n, K: k, Data: metal.At(buffer, 0)}, Bias: metal.At(buffer, 2*n*k),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return gemm.Product
+}
+
+// variants are the names of the variants of a product.
+func variants(p *kernels.Product, device metal.Device) []string {
+	var names []string
+	for _, v := range kernels.Candidates(p.Shape(), device.Info()) {
+		names = append(names, v.String())
+	}
+	return names
+}
+
+// reports are those of a list that the simulator has executed.
+func reports(pending metal.Pending) []sim.Report { return pending.(*sim.Pending).Reports() }
+
+// madeUp is a clock with a time for each variant.
+func madeUp(times map[string]float64, noise func() float64) tune.Clock {
+	return func(pending metal.Pending, _ metal.Timing, _ time.Duration) float64 {
+		all := reports(pending)
+		kernel := all[0].Kernel
+		return times[kernel[strings.LastIndex(kernel, "_")+1:]] * float64(len(all)) * noise()
+	}
+}
+
+func search(device metal.Device, clock tune.Clock) *tune.Search {
+	return &tune.Search{Device: device, Budget: time.Hour, Clock: clock, MaxRows: 8}
+}
+
+// TestPlanted makes each variant the fastest in turn, under noise with outliers.
+func TestPlanted(t *testing.T) {
+	device := simtest.Open(t, sim.Config{})
+	p := product(t, device, 64, 32)
+	all := variants(p, device)
+	usual := p.Variant(8)
+	for _, best := range all {
+		times := map[string]float64{}
+		for i, name := range all {
+			times[name] = 1.2 + 0.1*float64(i)
+		}
+		times[best] = 1
+		random := rand.New(rand.NewPCG(1, 2))
+		noise := func() float64 {
+			if random.IntN(8) == 0 {
+				return 4 // another process had the device
+			}
+			return 1 + 0.05*random.Float64()
+		}
+		found, err := search(device, madeUp(times, noise)).Products(t.Context(), []*kernels.Product{p})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(found) != 1 || found[0].Variant != best || found[0].Rows != math.MaxInt || found[0].Default != usual {
+			t.Errorf("planted %s: found %+v", best, found)
+		}
+		if err := p.Choose(tune.Choices(found)); err != nil || p.Variant(8) != best {
+			t.Errorf("runs take %s, %v, want %s", p.Variant(8), err, best)
+		}
+		if err := p.Choose(nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestSmallGain wants the default kept where another variant is hardly faster.
+func TestSmallGain(t *testing.T) {
+	device := simtest.Open(t, sim.Config{})
+	p := product(t, device, 64, 32)
+	usual := p.Variant(8)
+	times := map[string]float64{}
+	for _, name := range variants(p, device) {
+		times[name] = 0.98
+	}
+	times[usual] = 1
+	found, err := search(device, madeUp(times, func() float64 { return 1 })).Products(t.Context(), []*kernels.Product{p})
+	if err != nil || len(found) != 1 || found[0].Variant != usual || found[0].Time != 1 {
+		t.Errorf("found %+v, %v, want %s in 1 s", found, err, usual)
+	}
+}
+
+// TestCounted takes the simulator's counts for the clock: with 8 rows, the variant of the fewest rows does least.
+func TestCounted(t *testing.T) {
+	device := simtest.Open(t, sim.Config{})
+	p := product(t, device, 256, 64)
+	clock := func(pending metal.Pending, _ metal.Timing, _ time.Duration) float64 {
+		var sum float64
+		for _, r := range reports(pending) {
+			sum += float64(r.Counters.MatrixFLOPs())
+		}
+		return sum
+	}
+	found, err := search(device, clock).Products(t.Context(), []*kernels.Product{p})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := float64(2 * 8 * 256 * 64); len(found) != 1 || found[0].Time != want || !strings.HasPrefix(found[0].Variant, "8x") {
+		t.Errorf("found %+v, want 8 rows at a time and %v FLOPs", found, want)
+	}
+}
+
+// liar is a simulator that adds an activation to one variant.
+type liar struct {
+	metal.Device
+	variant string
+}
+
+type liarLibrary struct {
+	metal.Library
+	variant string
+}
+
+func (d liar) NewLibrary(source metal.Source) (metal.Library, error) {
+	library, err := d.Device.NewLibrary(source)
+	return liarLibrary{library, d.variant}, err
+}
+
+func (l liarLibrary) Pipeline(kernel string, constants ...metal.Constant) (metal.Pipeline, error) {
+	if strings.HasSuffix(kernel, l.variant) {
+		constants = append([]metal.Constant{metal.Uint(0, uint32(kernels.ReLU))}, constants[1:]...)
+	}
+	return l.Library.Pipeline(kernel, constants...)
+}
+
+// TestWrong wants a variant with other results left out, though it is by far the fastest.
+func TestWrong(t *testing.T) {
+	device := simtest.Open(t, sim.Config{})
+	for _, wrong := range variants(product(t, device, 64, 32), device) {
+		lying := liar{device, wrong}
+		p := product(t, lying, 64, 32)
+		times := map[string]float64{}
+		for _, name := range variants(p, device) {
+			times[name] = 1
+		}
+		times[wrong] = 0.1
+		found, err := search(lying, madeUp(times, func() float64 { return 1 })).Products(t.Context(), []*kernels.Product{p})
+		if err != nil || len(found) != 1 || found[0].Variant == wrong {
+			t.Errorf("%s is wrong: found %+v, %v", wrong, found, err)
+		}
+	}
+}
+
+// TestRows times runs of several lengths, with another best variant for the short ones.
+func TestRows(t *testing.T) {
+	device := simtest.Open(t, sim.Config{Checked: true})
+	p := product(t, device, 64, 32)
+	clock := func(pending metal.Pending, _ metal.Timing, _ time.Duration) float64 {
+		all := reports(pending)
+		short := all[0].Counters.DeviceWrittenUniqueBytes <= 8*64*2
+		if short == strings.HasSuffix(all[0].Kernel, "8x32") {
+			return float64(len(all))
+		}
+		return 2 * float64(len(all))
+	}
+	s := search(device, clock)
+	s.MaxRows = 100
+	found, err := s.Products(t.Context(), []*kernels.Product{p})
+	if err != nil || len(found) < 2 {
+		t.Fatalf("found %+v, %v", found, err)
+	}
+	if err := p.Choose(tune.Choices(found)); err != nil {
+		t.Fatal(err)
+	}
+	for m, want := range map[int]bool{1: true, 8: true, 9: false, 32: false, 100: false, 5000: false} {
+		if got := p.Variant(m) == "8x32"; got != want {
+			t.Errorf("%d rows take %s; found %+v", m, p.Variant(m), found)
+		}
+	}
+}
+
+// TestBudget wants a search without time left to find nothing, without an error; a caller that leaves is one.
+func TestBudget(t *testing.T) {
+	device := simtest.Open(t, sim.Config{})
+	p := product(t, device, 64, 32)
+	s := search(device, tune.DeviceClock)
+	s.Budget = 0
+	if found, err := s.Products(t.Context(), []*kernels.Product{p}); len(found) != 0 || err != nil {
+		t.Errorf("found %+v, %v", found, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	s.Budget = time.Hour
+	if _, err := s.Products(ctx, []*kernels.Product{p}); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want that of the context", err)
+	}
+}
