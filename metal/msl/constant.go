@@ -57,7 +57,7 @@ func (f *File) typeOf(from, to int) string {
 		switch f.tokens[i].text {
 		case "constant", "const", "static", "inline", "threadgroup":
 			continue
-		case "alignas": // threadgroup variables are aligned to 16 bytes anyway
+		case "alignas":
 			if closing, err := f.match(i+1, to); err == nil {
 				i = closing
 				continue

@@ -105,6 +105,7 @@ type ThreadgroupVariable struct {
 	Name     string
 	Type     string // "float"
 	Extents  string // "[4][N]"; empty: one value
+	Align    string // the argument of alignas, a number or a type; empty: none
 	Zeroed   bool   // = {0}: it is zero before any thread runs
 	Span     Span   // the whole declaration, shared by the variables that it declares
 	Position Position

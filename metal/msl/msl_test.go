@@ -105,9 +105,9 @@ func TestVariables(t *testing.T) {
 		if v.Zeroed {
 			zero = " zeroed"
 		}
-		got = append(got, v.Type+" "+v.Name+v.Extents+zero)
+		got = append(got, v.Type+" "+v.Name+v.Extents+zero+" "+v.Align)
 	}
-	want := []string{"T a[N][2]", "T b", "float sums[32] zeroed", "metal::vec<T, 2> inner[N > 2 ? 8 : 4]"}
+	want := []string{"T a[N][2] ", "T b ", "float sums[32] zeroed 16", "metal::vec<T, 2> inner[N > 2 ? 8 : 4] "}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}

@@ -194,8 +194,12 @@ func (f *File) variableEdits() []Edit {
 	var edits []Edit
 	for _, k := range f.Kernels {
 		for i, v := range k.Variables {
-			text := fmt.Sprintf("typedef %s %s_memory%s; %s_memory& %s = sim::shim::variable<&%s, %d, %s_memory, %t>(%q, %s);",
-				v.Type, v.Name, v.Extents, v.Name, v.Name, k.function(), i, v.Name, v.Zeroed, v.Name, positionLiteral(v.Position))
+			text, align := "", "1"
+			if v.Align != "" { // a number or a type
+				text, align = fmt.Sprintf("struct alignas(%s) %s_alignment {}; ", v.Align, v.Name), fmt.Sprintf("alignof(%s_alignment)", v.Name)
+			}
+			text += fmt.Sprintf("typedef %s %s_memory%s; %s_memory& %s = sim::shim::variable<&%s, %d, %s_memory, %s, %t>(%q, %s);",
+				v.Type, v.Name, v.Extents, v.Name, v.Name, k.function(), i, v.Name, align, v.Zeroed, v.Name, positionLiteral(v.Position))
 			if i > 0 && k.Variables[i-1].Span == v.Span {
 				edits[len(edits)-1].Text += " " + text
 				continue

@@ -87,7 +87,7 @@ func (f *File) declaresThreadgroup(s statement) bool {
 func (f *File) threadgroupStatement(s statement) ([]ThreadgroupVariable, error) {
 	span := Span{f.tokens[s.start].at, f.tokens[s.end].end()}
 	var variables []ThreadgroupVariable
-	kind := ""
+	kind, align := "", ""
 	for _, part := range f.split(s.start, s.end) {
 		declarator, zeroed, err := f.initializer(part[0], part[1])
 		if err != nil {
@@ -113,14 +113,26 @@ func (f *File) threadgroupStatement(s statement) ([]ThreadgroupVariable, error) 
 			return nil, f.errorf(span.Start, "a threadgroup variable that isn't understood: %s", f.join(s.start, s.end))
 		}
 		if kind == "" {
-			kind = f.typeOf(part[0], name)
+			kind, align = f.typeOf(part[0], name), f.alignment(part[0], name)
 		}
 		variables = append(variables, ThreadgroupVariable{
-			Name: f.tokens[name].text, Type: kind, Extents: f.join(extents, part[1]), Zeroed: zeroed,
+			Name: f.tokens[name].text, Type: kind, Extents: f.join(extents, part[1]), Align: align, Zeroed: zeroed,
 			Span: span, Position: f.Position(span.Start),
 		})
 	}
 	return variables, nil
+}
+
+// alignment returns the argument of the alignas between two tokens; empty: there is none.
+func (f *File) alignment(from, to int) string {
+	for i := from; i < to; i++ {
+		if f.is(i, "alignas") {
+			if closing, err := f.match(i+1, to); err == nil {
+				return f.join(i+2, closing)
+			}
+		}
+	}
+	return ""
 }
 
 // initializer finds where the declarator between two tokens ends and its initialiser begins. It accepts only zeros as an

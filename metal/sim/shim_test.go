@@ -333,3 +333,73 @@ func TestSubmitAllocations(t *testing.T) {
 		t.Errorf("%v allocations, want at most 4: the pending list, its channel, its reports", allocations)
 	}
 }
+
+// TestFastMath: fast variants err by what Metal's specification allows (table 8.2), now upwards and now downwards, and not by
+// more; and precise ones by less than one unit in the last place.
+func TestFastMath(t *testing.T) {
+	const count = 256
+	r := newRig(t, sim.Config{})
+	in, x := r.buffer(t, count)
+	for i := range x {
+		x[i] = float32(i-count/2)/8 + 1.0/32
+	}
+	ofExp := func(x float64) float64 { return 3 + math.Floor(math.Abs(2*x)) }
+	constant := func(n float64) func(float64) float64 { return func(float64) float64 { return n } }
+	functions := []struct {
+		name  string
+		exact func(float64) float64
+		ulps  func(float64) float64 // allowed
+	}{
+		{"exp", math.Exp, ofExp},
+		{"exp2", math.Exp2, ofExp},
+		{"rsqrt", func(x float64) float64 { return 1 / math.Abs(x) }, constant(2)},
+		{"log", func(x float64) float64 { return math.Log(x * x) }, func(x float64) float64 {
+			if x*x < 0.5 || x*x > 2 {
+				return 3
+			}
+			return 0x1p-21 / ulp(math.Log(x*x))
+		}},
+		{"1 / x", func(x float64) float64 { return 1 / x }, constant(1)},
+		{"3 / x", func(x float64) float64 { return 3 / x }, constant(2.5)},
+		// (t - 1) / (t + 1) with t = exp(2 x): t's error, two roundings of its size, and the division's.
+		{"tanh", math.Tanh, func(x float64) float64 {
+			relative := (ofExp(2*x) + 2) * 0x1p-23 * 2 * math.Exp(2*x) / math.Pow(math.Exp(2*x)+1, 2)
+			return relative/ulp(math.Tanh(x)) + 4
+		}},
+		{"precise exp", math.Exp, constant(0)},
+	}
+	out, got := r.buffer(t, len(functions)*count)
+	if err := r.run(t, "accuracies", nil, metal.Dispatch{
+		Buffers: []metal.Binding{metal.At(in, 0), metal.At(out, 0)}, Groups: metal.Size{X: 1}, Threads: metal.Size{X: count},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for row, f := range functions {
+		above, below := 0, 0
+		for i, x := range x {
+			exact := f.exact(float64(x))
+			off, allowed := (float64(got[row*count+i])-exact)/ulp(exact), f.ulps(float64(x))
+			if math.Abs(off) > allowed+1 { // the library's own result may be off by one, too
+				t.Errorf("%s at %v is %v, off by %.1f units in the last place, want at most %.1f", f.name, x, got[row*count+i], off, allowed)
+			}
+			if allowed >= 1 && f.name != "tanh" && math.Abs(off) < math.Floor(allowed)-1 {
+				t.Errorf("%s at %v is off by %.1f units in the last place, want the worst, %.1f", f.name, x, off, allowed)
+			}
+			if off > 0.5 {
+				above++
+			}
+			if off < -0.5 {
+				below++
+			}
+		}
+		if f.ulps(1) > 1 && (above < count/8 || below < count/8) {
+			t.Errorf("%s is %d times above and %d times below the exact result of %d", f.name, above, below, count)
+		}
+	}
+}
+
+// ulp returns the distance of neighbouring floats at x.
+func ulp(x float64) float64 {
+	_, exponent := math.Frexp(x)
+	return math.Ldexp(1, exponent-24)
+}

@@ -12,7 +12,7 @@ using uint64_t = __UINT64_TYPE__;
 using uintptr_t = __UINTPTR_TYPE__;
 
 // abiVersion changes with anything in this file; a kernel object of another version is not loaded.
-constexpr uint32_t abiVersion = 2;
+constexpr uint32_t abiVersion = 3;
 
 constexpr uint32_t lanesPerSimdgroup = 32;
 constexpr uint32_t maxThreads = 1024;
@@ -119,6 +119,7 @@ struct Worker {
 // ThreadgroupVariable describes one `threadgroup T x[N]` of a kernel. They form a list, in no order.
 struct ThreadgroupVariable {
     uint32_t size;   // bytes
+    uint32_t align;  // that it is declared with, by its type or by alignas
     uint32_t offset; // into the worker's threadgroupMemory; set by the runtime at load
     const char* name;
     Position at;

@@ -12,17 +12,19 @@ namespace {
 pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
 pthread_cond_t unlocked = PTHREAD_COND_INITIALIZER;
 
-constexpr uint32_t aligned(uint32_t size) {
-    return (size + 15) & ~15u;
+constexpr uint32_t aligned(uint32_t size, uint32_t align = 16) {
+    return (size + align - 1) / align * align;
 }
 
-// layOut gives every threadgroup variable of a kernel its place.
-void layOut(Kernel* kernel) {
+// layOut gives every threadgroup variable of a kernel its place. In checked mode that is aligned no better than the kernel asks
+// for, so that the reads of a vector that relies on more are found.
+void layOut(Kernel* kernel, bool checked) {
     kernel->threadgroupBytes = kernel->threadgroupEnd = 0;
     for (ThreadgroupVariable* v = * kernel->variables; v; v = v->next) {
-        v->offset = kernel->threadgroupEnd;
+        v->offset = aligned(kernel->threadgroupEnd, v->align < 16 ? 16 : v->align);
+        if (checked && v->align < 16) v->offset += v->align;
         kernel->threadgroupBytes += aligned(v->size);
-        kernel->threadgroupEnd += aligned(v->size) + threadgroupGap;
+        kernel->threadgroupEnd = aligned(v->offset + v->size) + threadgroupGap;
     }
 }
 
@@ -42,7 +44,7 @@ const char* prepare(Library* library, bool checked) {
     *library->runtime = &plainRuntime;
     if (checked) *library->check = checkTable();
     for (Kernel* k = *library->kernels; k; k = k->next)
-        layOut(k);
+        layOut(k, checked);
     Dl_info info;
     if (dladdr(library, &info) != 0) library->image = reinterpret_cast<uintptr_t>(info.dli_fbase);
     pthread_mutex_unlock(&mu);

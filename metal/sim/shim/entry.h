@@ -28,18 +28,22 @@ struct Variables {
     static inline ThreadgroupVariable* list;
 };
 
-template <auto F, int Index, class T, bool Zeroed>
+template <auto F, int Index, class T, unsigned Align, bool Zeroed>
 struct Variable : ThreadgroupVariable {
-    Variable() : ThreadgroupVariable{sizeof(T), 0, nullptr, {}, Variables<F>::list, Zeroed} {
+    Variable()
+        : ThreadgroupVariable{sizeof(T), Align > alignof(T) ? Align : unsigned(alignof(T)),
+                              0,         nullptr,
+                              {},        Variables<F>::list,
+                              Zeroed} {
         Variables<F>::list = this;
     }
     static inline Variable registered;
 };
 
 // variable returns the running threadgroup's copy of a variable. Its use of Variable::registered registers the variable.
-template <auto F, int Index, class T, bool Zeroed>
+template <auto F, int Index, class T, unsigned Align, bool Zeroed>
 SIM_RUNTIME T& variable(const char* name, Position at) {
-    ThreadgroupVariable& v = Variable<F, Index, T, Zeroed>::registered;
+    ThreadgroupVariable& v = Variable<F, Index, T, Align, Zeroed>::registered;
     if (!v.name) {
         v.at = at;
         v.name = name;

@@ -86,6 +86,78 @@ SIM_INLINE float step(float edge, float x) {
     return x < edge ? 0.0f : 1.0f;
 }
 
+// The fast variants are as wrong as Metal lets them be (Metal Shading Language Specification 4, table 8.2: bounds, and formulas that
+// they are implemented by). They may take any argument for a number: for a NaN they give 1, so that no kernel relies on
+// them to keep it. Kernels of other people do rely on infinities, which behave as on hardware.
+namespace fast {
+
+// up says whether a result errs upwards: by a hash of its bits.
+SIM_INLINE bool up(float exact) {
+    unsigned bits;
+    __builtin_memcpy(&bits, &exact, sizeof bits);
+    return bits * 0x9E3779B1u >> 31;
+}
+
+// off moves a result by so many units in the last place.
+SIM_INLINE float off(float exact, float ulps) {
+    if (!(__builtin_fabsf(exact) > 0x1p-100f && __builtin_fabsf(exact) < 0x1p100f)) return exact;
+    int bits;
+    __builtin_memcpy(&bits, &exact, sizeof bits);
+    bits += up(exact) ? int(ulps) : -int(ulps);
+    __builtin_memcpy(&exact, &bits, sizeof bits);
+    return exact;
+}
+
+// offBy moves a result by an absolute error.
+SIM_INLINE float offBy(float exact, float error) {
+    return up(exact) ? exact + error : exact - error;
+}
+
+#define SIM_FAST(name, ...)                                                                        \
+    SIM_INLINE float name(float x) {                                                               \
+        return x != x ? 1.0f : (__VA_ARGS__);                                                      \
+    }
+#define SIM_FAST2(name, ...)                                                                       \
+    SIM_INLINE float name(float x, float y) {                                                      \
+        return x != x || y != y ? 1.0f : (__VA_ARGS__);                                            \
+    }
+#define SIM_ULPS_OF_EXP (3 + __builtin_floorf(__builtin_fabsf(2 * x)))
+SIM_FAST(exp, off(detail::exp(x), SIM_ULPS_OF_EXP))
+SIM_FAST(exp2, off(detail::exp2(x), SIM_ULPS_OF_EXP))
+SIM_FAST(exp10, exp2(x * 3.32192809488736234787f))
+SIM_FAST(log, x >= 0.5f && x <= 2 ? offBy(detail::log(x), 0x1p-21f) : off(detail::log(x), 3))
+SIM_FAST(log2, x >= 0.5f && x <= 2 ? offBy(detail::log2(x), 0x1p-22f) : off(detail::log2(x), 2))
+SIM_FAST(log10, log2(x) * 0.30102999566398119521f)
+SIM_FAST(rsqrt, off(detail::rsqrt(x), 2))
+SIM_FAST(sqrt, x > 0 && x < __builtin_inff() ? x * rsqrt(x) : detail::sqrt(x))
+SIM_FAST(sin, offBy(detail::sin(x), 0x1p-13f))
+SIM_FAST(cos, offBy(detail::cos(x), 0x1p-13f))
+SIM_FAST(sinpi, offBy(detail::sinpi(x), 0x1p-13f))
+SIM_FAST(cospi, offBy(detail::cospi(x), 0x1p-13f))
+SIM_FAST(tan, sin(x) * (1 / cos(x)))
+SIM_FAST(tanpi, tan(x * 3.14159265358979323846f))
+SIM_FAST(sinh, 0.5f * (exp(x) - exp(-x)))
+SIM_FAST(cosh, 0.5f * (exp(x) + exp(-x)))
+SIM_FAST2(divide, off(x / y, x == 1 ? 1 : 2))
+SIM_INLINE float tanh(float x) {
+    const float t = exp(2 * x);
+    return divide(t - 1, t + 1);
+}
+SIM_FAST(asin, off(detail::asin(x), 5))
+SIM_FAST(acos, off(detail::acos(x), 5))
+SIM_FAST(atan, off(detail::atan(x), 5))
+SIM_FAST(asinh, log(x + sqrt(x * x + 1)))
+SIM_FAST(acosh, log(x + sqrt(x * x - 1)))
+SIM_FAST(atanh, 0.5f * log((1 + x) / (1 - x)))
+SIM_FAST2(atan2, off(detail::atan2(x, y), 5))
+SIM_FAST2(pow, exp2(y* log2(x)))
+SIM_FAST2(powr, exp2(y* log2(x)))
+#undef SIM_FAST
+#undef SIM_FAST2
+#undef SIM_ULPS_OF_EXP
+
+} // namespace fast
+
 } // namespace detail
 
 #define SIM_EACH(A, ...)                                                                           \
@@ -125,60 +197,65 @@ SIM_INLINE float step(float edge, float x) {
     }                                                                                              \
     SIM_VECTOR2(name)
 
-// Functions in three forms: plain, precise and fast. The precision makes no difference here.
-#define SIM_TRANSCENDENTAL                                                                         \
-    SIM_MATH1(acos, detail::acos)                                                                  \
-    SIM_MATH1(acosh, detail::acosh)                                                                \
-    SIM_MATH1(asin, detail::asin)                                                                  \
-    SIM_MATH1(asinh, detail::asinh)                                                                \
-    SIM_MATH1(atan, detail::atan)                                                                  \
-    SIM_MATH1(atanh, detail::atanh)                                                                \
+// Functions with one accuracy, and functions of which the fast variants are less accurate: those of namespace `from`.
+#define SIM_EXACT_MATH                                                                             \
     SIM_MATH1(ceil, __builtin_ceilf)                                                               \
-    SIM_MATH1(cos, detail::cos)                                                                    \
-    SIM_MATH1(cosh, detail::cosh)                                                                  \
-    SIM_MATH1(cospi, detail::cospi)                                                                \
-    SIM_MATH1(exp, detail::exp)                                                                    \
-    SIM_MATH1(exp10, detail::exp10)                                                                \
-    SIM_MATH1(exp2, detail::exp2)                                                                  \
     SIM_MATH1(fabs, __builtin_fabsf)                                                               \
     SIM_MATH1(floor, __builtin_floorf)                                                             \
     SIM_MATH1(fract, detail::fract)                                                                \
-    SIM_MATH1(log, detail::log)                                                                    \
-    SIM_MATH1(log10, detail::log10)                                                                \
-    SIM_MATH1(log2, detail::log2)                                                                  \
     SIM_MATH1(rint, __builtin_rintf)                                                               \
     SIM_MATH1(round, __builtin_roundf)                                                             \
-    SIM_MATH1(rsqrt, detail::rsqrt)                                                                \
     SIM_MATH1(saturate, detail::saturate)                                                          \
     SIM_MATH1(sign, detail::sign)                                                                  \
-    SIM_MATH1(sin, detail::sin)                                                                    \
-    SIM_MATH1(sinh, detail::sinh)                                                                  \
-    SIM_MATH1(sinpi, detail::sinpi)                                                                \
-    SIM_MATH1(sqrt, detail::sqrt)                                                                  \
-    SIM_MATH1(tan, detail::tan)                                                                    \
-    SIM_MATH1(tanh, detail::tanh)                                                                  \
-    SIM_MATH1(tanpi, detail::tanpi)                                                                \
     SIM_MATH1(trunc, __builtin_truncf)                                                             \
-    SIM_MATH2(atan2, detail::atan2)                                                                \
     SIM_MATH2(copysign, __builtin_copysignf)                                                       \
-    SIM_MATH2(divide, detail::divide)                                                              \
     SIM_MATH2(fdim, detail::fdim)                                                                  \
     SIM_MATH2(fmax, __builtin_fmaxf)                                                               \
     SIM_MATH2(fmin, __builtin_fminf)                                                               \
     SIM_MATH2(fmod, __builtin_fmodf)                                                               \
-    SIM_MATH2(pow, detail::pow)                                                                    \
-    SIM_MATH2(powr, detail::powr)                                                                  \
     SIM_MATH2(nextafter, __builtin_nextafterf)
+#define SIM_ROUNDED_MATH(from)                                                                     \
+    SIM_MATH1(acos, from::acos)                                                                    \
+    SIM_MATH1(acosh, from::acosh)                                                                  \
+    SIM_MATH1(asin, from::asin)                                                                    \
+    SIM_MATH1(asinh, from::asinh)                                                                  \
+    SIM_MATH1(atan, from::atan)                                                                    \
+    SIM_MATH1(atanh, from::atanh)                                                                  \
+    SIM_MATH1(cos, from::cos)                                                                      \
+    SIM_MATH1(cosh, from::cosh)                                                                    \
+    SIM_MATH1(cospi, from::cospi)                                                                  \
+    SIM_MATH1(exp, from::exp)                                                                      \
+    SIM_MATH1(exp10, from::exp10)                                                                  \
+    SIM_MATH1(exp2, from::exp2)                                                                    \
+    SIM_MATH1(log, from::log)                                                                      \
+    SIM_MATH1(log10, from::log10)                                                                  \
+    SIM_MATH1(log2, from::log2)                                                                    \
+    SIM_MATH1(rsqrt, from::rsqrt)                                                                  \
+    SIM_MATH1(sin, from::sin)                                                                      \
+    SIM_MATH1(sinh, from::sinh)                                                                    \
+    SIM_MATH1(sinpi, from::sinpi)                                                                  \
+    SIM_MATH1(sqrt, from::sqrt)                                                                    \
+    SIM_MATH1(tan, from::tan)                                                                      \
+    SIM_MATH1(tanh, from::tanh)                                                                    \
+    SIM_MATH1(tanpi, from::tanpi)                                                                  \
+    SIM_MATH2(atan2, from::atan2)                                                                  \
+    SIM_MATH2(divide, from::divide)                                                                \
+    SIM_MATH2(pow, from::pow)                                                                      \
+    SIM_MATH2(powr, from::powr)
 
-SIM_TRANSCENDENTAL
+SIM_EXACT_MATH
+SIM_ROUNDED_MATH(detail)
 namespace precise {
-SIM_TRANSCENDENTAL
+SIM_EXACT_MATH
+SIM_ROUNDED_MATH(detail)
 } // namespace precise
 namespace fast {
-SIM_TRANSCENDENTAL
+SIM_EXACT_MATH
+SIM_ROUNDED_MATH(detail::fast)
 } // namespace fast
 SIM_MATH2(step, detail::step)
-#undef SIM_TRANSCENDENTAL
+#undef SIM_EXACT_MATH
+#undef SIM_ROUNDED_MATH
 
 SIM_INLINE float ldexp(float x, int e) {
     return __builtin_ldexpf(x, e);

@@ -47,6 +47,25 @@ kernel void misaligned_vector(BUFFERS, THREADS) {
     out[i] = v.x;
 }
 
+kernel void tile_read_as_vectors(BUFFERS, THREADS) {
+    threadgroup float tile[256];
+    tile[t] = in[i];
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+    const float4 v = *(threadgroup const float4*)(tile + 4 * (t / 4)); // want: misaligned
+    out[i] = v.x;
+}
+
+kernel void right_tile_read_as_vectors(BUFFERS, THREADS) {
+    alignas(float4) threadgroup float tile[256];
+    alignas(8) threadgroup half halves[256];
+    tile[t] = in[i];
+    halves[t] = half(in[i]);
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+    const float4 v = *(threadgroup const float4*)(tile + 4 * (t / 4));
+    const half4 h = *(threadgroup const half4*)(halves + 4 * (t / 4));
+    out[i] = v.x + float(h.y);
+}
+
 kernel void right_vector(BUFFERS, THREADS) {
     if (i >= 127) return;
     const packed_float4 v = *(const device packed_float4*)(in + 4 * i + 1);

@@ -165,3 +165,23 @@ kernel void diverges(device int* out [[buffer(0)]], uint lane [[thread_index_in_
     else
         threadgroup_barrier(mem_flags::mem_device);
 }
+
+// Row f of out is one function at in[i].
+kernel void accuracies(
+    device const float* in [[buffer(0)]],
+    device float* out [[buffer(1)]],
+    uint i [[thread_position_in_grid]],
+    uint n [[threads_per_grid]]
+) {
+    const float x = in[i];
+    int row = 0;
+#define AT(...) out[row++ * n + i] = __VA_ARGS__
+    AT(fast::exp(x));
+    AT(fast::exp2(x));
+    AT(fast::rsqrt(x * x));
+    AT(fast::log(x * x));
+    AT(fast::divide(1.0f, x));
+    AT(fast::divide(3.0f, x));
+    AT(fast::tanh(x));
+    AT(precise::exp(x));
+}
