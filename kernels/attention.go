@@ -12,6 +12,7 @@ const ItemQueries = 64
 
 const (
 	attentionSimdgroups = 4
+	itemAlignment       = 16 // of AttentionItem in params.h
 	maxHeadSize         = 64
 )
 
@@ -57,6 +58,9 @@ type AttentionRows struct {
 // Record records one run.
 func (a *Attention) Record(r *Recorder, rows AttentionRows) error {
 	if err := checkSize("attention", "items", rows.Count, rows.Count > 0, "at least 1"); err != nil {
+		return err
+	}
+	if err := checkAlignment("attention", "items", rows.Items, itemAlignment); err != nil {
 		return err
 	}
 	for _, stride := range [...]int{rows.QueryStride, rows.KeyStride, rows.OutStride} {

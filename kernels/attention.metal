@@ -13,6 +13,7 @@
 // Variants: attention_{f16,f32}_{32,64}: the greatest D
 
 #include "params.h"
+#include "precision.h"
 #include "simd.h"
 
 constant uint headSize [[function_constant(CONSTANT_HEAD_SIZE)]];
@@ -136,10 +137,10 @@ struct Rows {
             }
         }
         top = maxRow(top); // finite: the first key is always there
-        const float rescale = exp2(most[i] - top);
+        const float rescale = Precision<T>::exp2(most[i] - top);
         UNROLL for (uint j = 0; j < keyBlocks; j++) {
             UNROLL for (uint e = 0; e < 2; e++) {
-                const float p = exp2(scores[j].thread_elements()[e] - top);
+                const float p = Precision<T>::exp2(scores[j].thread_elements()[e] - top);
                 scores[j].thread_elements()[e] = p;
                 sum += p;
             }
@@ -169,8 +170,8 @@ template <typename T, int C, int Block>
     uint laneIndex [[thread_index_in_simdgroup]]
 ) {
     constexpr uint tileStride = 32 * C + 8;
-    threadgroup T keyTile[Block * tileStride];
-    threadgroup T valueTile[Block * tileStride];
+    alignas(16) threadgroup T keyTile[Block * tileStride];
+    alignas(16) threadgroup T valueTile[Block * tileStride];
     const Lane lane(laneIndex);
     const AttentionItem item = items[group.x];
     const uint column = group.y * headSize;

@@ -26,7 +26,7 @@ template <typename T, int MF, int NF>
     uint simdgroup [[simdgroup_index_in_threadgroup]],
     uint laneIndex [[thread_index_in_simdgroup]]
 ) {
-    threadgroup T tiles[2 * Tile<T, MF, NF>::elements];
+    alignas(16) threadgroup T tiles[2 * Tile<T, MF, NF>::elements];
     const Lane lane(laneIndex);
     const Place place = {
         group.y * side * MF, (group.x * simdgroups + simdgroup) * side * NF, index, lane

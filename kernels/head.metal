@@ -33,7 +33,7 @@ template <typename T>
     uint simdgroup [[simdgroup_index_in_threadgroup]],
     uint laneIndex [[thread_index_in_simdgroup]]
 ) {
-    threadgroup T tiles[2 * Tile<T, 1, headBlocks>::elements];
+    alignas(16) threadgroup T tiles[2 * Tile<T, 1, headBlocks>::elements];
     threadgroup float partial[headSimdgroups * side];
     const Lane lane(laneIndex);
     const uint row0 = group * side;

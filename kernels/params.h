@@ -59,8 +59,8 @@ struct AttentionArgs {
     float scale;      // log2(e) / sqrt(D)
 };
 
-// AttentionItem is up to 64 query rows of one sequence against all of its keys.
-struct AttentionItem {
+// AttentionItem is up to 64 query rows of one sequence against all of its keys. Its alignment lets it be read at once.
+struct alignas(16) AttentionItem {
     uint key;     // row of the sequence's first key
     uint keys;    // how many, at least 1
     uint query;   // row of the first query, in q and in out

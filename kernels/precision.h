@@ -2,7 +2,7 @@
 //
 // Metal bounds the errors of its variants in table 8.2 (fast) and table 8.1 (precise) of its specification, version 4. With
 // half they stay far below the rounding at the store, 2^-11: exp and exp2 are off by 3 + |2 x| ulp of f32, 2^-17 at -30.
-// fast:: promises nothing for arguments that are not finite: callers keep NaN and infinity by other means.
+// fast:: may lose a NaN, which callers keep by other means. exp2 of -INFINITY is 0, as in MLX's softmax.
 #pragma once
 
 #include <metal_stdlib>
@@ -22,10 +22,10 @@ struct Precision<float> {
 
 template <>
 struct Precision<half> {
-    static float exp(float x) { return fast::exp(x); }                      // 3 + |2 x| ulp
-    static float exp2(float x) { return fast::exp2(x); }                    // 3 + |2 x| ulp
-    static float tanh(float x) { return fast::tanh(x); }                    // of exp(2 x): |x| <= 40
-    static float rsqrt(float x) { return fast::rsqrt(x); }                  // 2 ulp
+    static float exp(float x) { return fast::exp(x); }                 // 3 + |2 x| ulp
+    static float exp2(float x) { return fast::exp2(x); }               // 3 + |2 x| ulp
+    static float tanh(float x) { return fast::tanh(x); }               // by exp(2 x): |x| <= 40
+    static float rsqrt(float x) { return fast::rsqrt(x); }             // 2 ulp
     static float reciprocal(float x) { return fast::divide(1.0f, x); } // 1 ulp
 };
 

@@ -128,9 +128,10 @@ func (a Attention) answer(c *Case, starts []int32) {
 // row fills in the answer of one query against keys begin to end.
 //
 // Allowed: a score, D products in f32, is off by (D+2)·2⁻²⁴·Σ|q·k|/√D, which exp turns into a relative error of p; exp2
-// itself is off by 4 ulp and by its argument's rounding, |score - most|·2⁻²³; p is rounded to the dtype, the sums of n
-// terms are f32: all relative to Σ p|v| / Σ p, where Σ p is at least 1, the p of the greatest score. Subnormal halves add
-// their spacing for each key. One rounding at the store.
+// itself is off by 4 ulp and by its argument's rounding, |score - most|·2⁻²³, and Metal's fast variant, which half takes,
+// by 2·log2(e)·|score - most| ulp more; p is rounded to the dtype, the sums of n terms are f32: all relative to
+// Σ p|v| / Σ p, where Σ p is at least 1, the p of the greatest score. Subnormal halves add their spacing for each key. One
+// rounding at the store.
 func (a Attention) row(c *Case, at int, q, qkv []float64, begin, end int) {
 	h, d := a.Heads*a.HeadSize, a.HeadSize
 	scale := 1 / math.Sqrt(float64(d))
@@ -147,23 +148,28 @@ func (a Attention) row(c *Case, at int, q, qkv []float64, begin, end int) {
 			most = max(most, scores[j])
 			off = max(off, float64(d+2)*problem.FloatRoundoff*magnitude*scale)
 		}
-		var total float64
-		for j := range scores {
-			total += math.Exp(scores[j] - most)
+		far := 2.0 // relative error of p for each unit of most - score, in roundoffs
+		if a.DType == kernels.F16 {
+			far += 4 * math.Log2E
+		}
+		relative := func(score float64) float64 { return 2*off + (far*(most-score)+8)*problem.FloatRoundoff }
+		var total, totalOff float64
+		for _, score := range scores {
+			total += math.Exp(score - most)
+			totalOff += math.Exp(score-most) * relative(score)
 		}
 		for e := range d {
 			var sum, allowed float64
 			for j, score := range scores {
 				v, p := qkv[(begin+j)*3*h+2*h+column+e], math.Exp(score-most)
-				relative := 2*off + 2*(most-score)*problem.FloatRoundoff + 8*problem.FloatRoundoff + roundoff(a.DType)
 				sum += p * v
-				allowed += p * math.Abs(v) * (relative + float64(len(scores)+8)*problem.FloatRoundoff)
+				allowed += p * math.Abs(v) * (relative(score) + roundoff(a.DType) + float64(len(scores)+8)*problem.FloatRoundoff)
 				if a.DType == kernels.F16 {
 					allowed += problem.HalfTiny * math.Abs(v)
 				}
 			}
-			// The total is off, too, by at most the same relative error, without the rounding to the dtype.
-			slack := 2*off + float64(len(scores)+16)*problem.FloatRoundoff
+			// The total is off, too, by the same relative errors, without the rounding to the dtype.
+			slack := totalOff/total + float64(len(scores)+8)*problem.FloatRoundoff
 			c.Want[at*h+column+e] = sum / total
 			c.Allowed[at*h+column+e] = allowed/total + math.Abs(sum/total)*slack + stored(a.DType, sum/total)
 		}

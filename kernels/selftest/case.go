@@ -100,15 +100,24 @@ func activate(a kernels.Activation, x float64) float64 {
 	return x
 }
 
-// activated returns how far act(x) may be off if x is off by allowed: the slope of the GELUs is below 1.13, that of the
-// others at most 1; A&S 7.1.26 is off by 1.5e-7·|x|/2, and the rest is a few roundings of values of the size of |x|
-// (GELU) or of 1 (tanh; Metal bounds its error by 5 ulp).
-func activated(a kernels.Activation, x, allowed float64) float64 {
+// activated returns how far act(x), computed for a result of type d, may be off if x is off by allowed: the slope of the
+// GELUs is below 1.13, that of the others at most 1; A&S 7.1.26 is off by 1.5e-7·|x|/2, and the rest is a few roundings
+// of values of the size of |x| (GELU) or of 1 (tanh; Metal bounds its error by 5 ulp).
+//
+// For half, the functions are Metal's fast variants (kernels/precision.h); an ulp is at most 2⁻²³. GELU: exp(-x²/2) is off by
+// 3 + x² ulp and the quotient by 1, which the polynomial makes 3 at most: |x|/2·exp(-x²/2)·(6 + x²) ulp, and so at most
+// 3·|x|. GELUNew: exp(2i) is off by 3 + 4·|i| ulp, tanh by (1 - tanh² i)/2 times that, at most 2 ulp, and the division by
+// 2.5: with the factor |x|/2, below 3·|x|, too.
+func activated(d kernels.DType, a kernels.Activation, x, allowed float64) float64 {
+	fast := 0.0
+	if d == kernels.F16 {
+		fast = math.Abs(x) * 6 * problem.FloatRoundoff
+	}
 	switch a {
 	case kernels.GELU:
-		return 1.13*allowed + math.Abs(x)*(0.75e-7+8*problem.FloatRoundoff)
+		return 1.13*allowed + math.Abs(x)*(0.75e-7+8*problem.FloatRoundoff) + fast
 	case kernels.GELUNew:
-		return 1.13*allowed + math.Abs(x)*16*problem.FloatRoundoff
+		return 1.13*allowed + math.Abs(x)*16*problem.FloatRoundoff + fast
 	case kernels.Tanh:
 		return allowed + 16*problem.FloatRoundoff
 	}

@@ -207,7 +207,7 @@ func (g Gemm) answer(c *Case, w []float64, index []int) {
 				magnitude += math.Abs(residual[of*g.N+n])
 			}
 			row[n] = activate(g.Activation, sum)
-			allowed[n] = activated(g.Activation, sum, float64(g.K+3)*problem.FloatRoundoff*magnitude)
+			allowed[n] = activated(g.DType, g.Activation, sum, float64(g.K+3)*problem.FloatRoundoff*magnitude)
 		}
 		if g.Norm {
 			normalise(row, allowed, add[g.N:2*g.N], add[2*g.N:])

@@ -64,7 +64,7 @@ func (h Head) Case() Case {
 				sum, magnitude = sum+product, magnitude+math.Abs(product)
 			}
 			pooled[n] = activate(h.Activation, sum)
-			off[n] = activated(h.Activation, sum, float64(h.H+2)*problem.FloatRoundoff*magnitude)
+			off[n] = activated(kernels.F32, h.Activation, sum, float64(h.H+2)*problem.FloatRoundoff*magnitude)
 		}
 		for label := range h.C {
 			sum := c.Operands[4].Values[label]

@@ -14,7 +14,8 @@ import (
 //
 // With e the greatest of allowed: the mean is off by at most e, every centred value by 2e, and their root mean square by
 // 2e too; so z = (x - mean)/sd is off by 2e/sd·(1 + |z|). The arithmetic itself, in f32, adds up n squares and rounds a
-// few times: (n/32 + 16)·2⁻²⁴·(1 + |z|), since sums are made by 32 lanes side by side.
+// few times: (n/32 + 16)·2⁻²⁴·(1 + |z|), since sums are made by 32 lanes side by side. The 16 have room for the 2 ulp of
+// Metal's fast rsqrt.
 func normalise(x, allowed, gamma, beta []float64) {
 	n := float64(len(x))
 	var mean, variance, magnitude float64

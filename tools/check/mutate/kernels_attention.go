@@ -35,7 +35,7 @@ var attentionMutants = []mutant{
 	{"attention.metal", "mask by row", "side * j + lane.column + e < keys", "side * j + lane.row < keys"},
 	{"attention.metal", "masked with zero", "scale : -INFINITY", "scale : 0.0f"},
 	{"attention.metal", "scale left out", "product * scale :", "product :"},
-	{"attention.metal", "natural for binary exponent", "const float p = exp2(scores", "const float p = exp(scores"},
+	{"attention.metal", "natural for binary exponent", "const float p = Precision<T>::exp2(scores", "const float p = Precision<T>::exp(scores"},
 	{"attention.metal", "rows not agreed on the greatest", "top = maxRow(top);", ""},
 	{"attention.metal", "sign of the rescale", "exp2(most[i] - top)", "exp2(top - most[i])"},
 	{"attention.metal", "rescale after the greatest", "        top = maxRow(top); // finite: the first key is always there\n", "        top = maxRow(top);\n        most[i] = top;\n"},
