@@ -10,8 +10,8 @@ import (
 	"github.com/metalrank/metalrank/metal/problem"
 )
 
-// Lanes asks a device which element of an 8 x 8 matrix each lane holds, by lanes.metal, and compares with the layout in
-// simd.h, which all products rely on.
+// Lanes asks a device which element of an 8 x 8 matrix of half and of float each lane holds, by lanes.metal, and compares
+// with the layout in simd.h, which all products rely on.
 func Lanes(ctx context.Context, device metal.Device) (err error) {
 	source, err := metal.LoadSource(kernels.Files(), "lanes.metal")
 	if err != nil {
@@ -22,11 +22,22 @@ func Lanes(ctx context.Context, device metal.Device) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, library.Close()) }()
+	for _, d := range []kernels.DType{kernels.F16, kernels.F32} {
+		c := lanes(d)
+		if _, err := c.Run(ctx, device, library, problem.Guarded); err != nil {
+			return fmt.Errorf("selftest: this device's lanes hold matrices of %s otherwise than kernels expect: %w", d, err)
+		}
+	}
+	return nil
+}
+
+func lanes(d kernels.DType) problem.Case {
 	c := problem.Case{
 		Problem: problem.Problem{
-			Name: "lanes", Operands: []problem.Operand{{Name: "a"}, {Name: "y", SizeBytes: 4 * 64}}, Result: 1,
+			Name: "lanes " + d.String(), Result: 1,
+			Operands: []problem.Operand{{Name: "a", Half: d == kernels.F16}, {Name: "y", SizeBytes: 4 * 64}},
 		},
-		Kernel:   "lanes",
+		Kernel:   "lanes_" + d.String(),
 		Launches: []problem.Launch{{Operands: []int{0, 1}, Groups: metal.Size{X: 1}, Threads: metal.Size{X: 32}}},
 	}
 	for i := range 64 {
@@ -37,8 +48,5 @@ func Lanes(ctx context.Context, device metal.Device) (err error) {
 		c.Want = append(c.Want, float64(8*row+column), float64(8*row+column+1))
 		c.Allowed = append(c.Allowed, 0.1, 0.1)
 	}
-	if _, err = c.Run(ctx, device, library, problem.Guarded); err != nil {
-		return fmt.Errorf("selftest: this device's lanes hold matrices otherwise than kernels expect: %w", err)
-	}
-	return nil
+	return c
 }

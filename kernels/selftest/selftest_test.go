@@ -1,9 +1,11 @@
 package selftest_test
 
 import (
+	"fmt"
 	"io/fs"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/metalrank/metalrank/kernels"
@@ -93,6 +95,28 @@ func TestLanes(t *testing.T) {
 	}
 }
 
+// transposing is a device that loads matrices with elements of a size transposed.
+type transposing struct {
+	metal.Device
+	size int
+}
+
+func (d transposing) NewLibrary(source metal.Source) (metal.Library, error) {
+	load := fmt.Sprintf("simdgroup_load(m, a, side, ulong2(0), sizeof(T) == %d)", d.size)
+	source.Text = strings.ReplaceAll(source.Text, "simdgroup_load(m, a, side)", load)
+	return d.Device.NewLibrary(source)
+}
+
+// TestOtherLanes: a layout that differs for one of the types is noticed.
+func TestOtherLanes(t *testing.T) {
+	device := simtest.Open(t, sim.Config{})
+	for size, name := range map[int]string{2: "f16", 4: "f32"} {
+		if err := selftest.Lanes(t.Context(), transposing{device, size}); err == nil || !strings.Contains(err.Error(), "matrices of "+name) {
+			t.Errorf("matrices of %s are transposed: %v", name, err)
+		}
+	}
+}
+
 // BenchmarkCases measures the simulator, and says nothing about a GPU.
 func BenchmarkCases(b *testing.B) {
 	device := simtest.Open(b, sim.Config{})
@@ -139,6 +163,9 @@ func TestTiles(t *testing.T) {
 			t.Errorf("%s: %v", c.Name, err)
 		}
 		stated[c.File], launched[c.File] = threads.stated, max(launched[c.File], threads.launched)
+	}
+	if err := selftest.Lanes(t.Context(), device); err != nil {
+		t.Error(err)
 	}
 	for file, most := range stated {
 		if launched[file] != most {
