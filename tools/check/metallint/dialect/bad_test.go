@@ -6,6 +6,21 @@ var bad = []struct{ name, text string }{
 	// Names.
 	{"a kernel with a name of the library", `
 kernel void matrix(device float* y [[buffer(0)]]) { y[0] = 0; } //! compile`},
+	{"other names of the library", `
+constant constexpr uint level = 3; //! compile
+constant bool fast [[function_constant(0)]]; //! compile
+struct alignas(16) tensor { float4 x; }; //! compile
+template <typename T> struct extents { T n; }; //! compile
+using mesh = float; //! compile
+typedef float4 coord[2]; //! compile
+enum Order : uint { ascending, any = 2 }; //! compile
+constant constexpr uint own_level = 3, bias = 4; //! compile
+typedef struct { float4 low; } interpolant; //! compile
+enum class filter { any }; //! compile
+float dot(device float* x, uint n) { float length = 1; return x[n] * length; }
+namespace own { struct array { float step; }; }
+struct Point { float distance; float min() const { return distance; } };
+kernel void k(device float* y [[buffer(0)]]) { y[0] = 0; }`},
 
 	// Address spaces.
 	{"kernel pointer without a space", `kernel void k(float* x [[buffer(0)]]) {} //! address-space`},

@@ -46,6 +46,7 @@ const (
 	HouseHeader    Rule = "header"             // the comment at the top: formula, buffers, grid, constraints
 	HouseLength    Rule = "length"             // a file or a kernel's body has too many lines
 	HouseFast      Rule = "fast"               // fast:: without a comment that explains it
+	HouseNames     Rule = "names"              // a function with the name of one of Metal's library
 	HouseSimulator Rule = "simulator"          // an #if on a driver or host: every driver gets one text
 )
 
@@ -122,6 +123,7 @@ func (c *checker) check() error {
 	}
 	c.file = parsed
 	c.attributes()
+	c.clashes()
 	c.kernels()
 	c.constants()
 	c.catalogue()

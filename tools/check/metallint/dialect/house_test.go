@@ -27,6 +27,8 @@ func TestHouse(t *testing.T) {
 		{"no kernels, no header", prelude + "inline float f(float x) { return x; }\n", nil},
 		{"fast", header + prelude + "kernel void k(device float* y [[buffer(0)]]) {\n    y[0] = fast::exp(y[1]);\n" +
 			"    y[0] = fast::exp(y[1]); // why\n    // why\n    y[0] = fast::exp(y[1]);\n}\n", []string{"8 fast"}},
+		{"a function of the library", header + prelude + "float dot(device float* x) { return x[0]; }\n" +
+			"kernel void k(device float* y [[buffer(0)]]) { y[0] = dot(y); }\n", []string{"7 names"}},
 		{"simulator", header + "#ifdef METALRANK_SIM\n#endif\n#if defined(__linux__) || X\n#endif\n#if __METAL_VERSION__ > 310\n#endif\n" +
 			prelude + "kernel void k(device float* y [[buffer(0)]]) {}\n", []string{"5 simulator", "7 simulator"}},
 		{"simd is no simulator", header + "#ifdef SIMD_WIDTH\n#endif\n#if SIMDGROUPS > 1\n#endif\n" + prelude +

@@ -16,14 +16,6 @@ const (
 	maxThreadgroupIndex = 30
 )
 
-// libraryNames are names of Metal's library that a kernel is likely to have, too. Its name is then ambiguous (Metal Shading
-// Language Specification, chapters 2 and 6).
-var libraryNames = []string{
-	"abs", "array", "atomic", "atomic_float", "atomic_int", "atomic_uint", "clamp", "cross", "dot", "exp", "imageblock",
-	"length", "log", "matrix", "max", "min", "mix", "normalize", "pow", "reflect", "sampler", "select", "sign",
-	"simd_sum", "simdgroup_matrix", "step", "texture1d", "texture2d", "texture3d", "transpose", "vec",
-}
-
 // syntax reports why package msl could not read the text.
 func (c *checker) syntax(err error) error {
 	failure, ok := errors.AsType[*msl.Error](err)
@@ -51,9 +43,6 @@ func (c *checker) syntax(err error) error {
 func (c *checker) kernels() {
 	for i := range c.file.Kernels {
 		k := &c.file.Kernels[i]
-		if slices.Contains(libraryNames, k.Name) {
-			c.report(k.Body.Start, Compile, "%s is a name of Metal's library, which using namespace metal brings in", k.Name)
-		}
 		seen := map[msl.ParameterKind]map[int]string{msl.ParameterBuffer: {}, msl.ParameterThreadgroup: {}}
 		builtins := map[string]string{}
 		for j := range k.Parameters {
