@@ -112,15 +112,13 @@ static void attend(const struct attention* a) {
             );
         for (int i = 0; i < rows; i++) {
             float* row = scores + i * stride;
-            if (a->slope != 0)
-                take_distance(row, first, last - first, at + i, a->slope / a->scale);
+            if (a->slope != 0) take_distance(row, first, last - first, at + i, a->slope / a->scale);
             int begin = first, end = last;
             if (a->window) {
                 if (at + i - a->window > begin) begin = at + i - a->window;
                 if (at + i + a->window + 1 < end) end = at + i + a->window + 1;
             }
-            inverse[i] =
-                1 / soften_range(row, last - first, begin - first, end - first, a->scale);
+            inverse[i] = 1 / soften_range(row, last - first, begin - first, end - first, a->scale);
         }
         for (int d = 0; d < a->size; d += PANEL) {
             int columns = a->size - d < PANEL ? a->size - d : PANEL;

@@ -234,9 +234,8 @@ static void attend(
         if (at > l->window) first = (at - l->window) / PAD * PAD;
         if (at + queries + l->window < last) last = at + queries + l->window;
     }
-    void* k = passed_at(
-        m, qkv, (p->scratch.starts[sequence] + first) * qkv_stride(m) + m->h_padded
-    );
+    void* k =
+        passed_at(m, qkv, (p->scratch.starts[sequence] + first) * qkv_stride(m) + m->h_padded);
     for (int head = 0; head < m->heads; head++) {
         struct attention a = {
             .q = passed_at(m, q, head * size),
@@ -354,8 +353,7 @@ static void run_layer(const struct pass* p, int index) {
         if (begin < end)
             attend(
                 p, l, i, begin - s->starts[i], passed_at(m, qkv, begin * qkv_stride(m)),
-                qkv_stride(m), end - begin, qkv,
-                s->context + (begin - p->begin) * hidden_stride(m)
+                qkv_stride(m), end - begin, qkv, s->context + (begin - p->begin) * hidden_stride(m)
             );
     }
     transform(p, l, s->x, s->n, s->context, rows);
@@ -414,9 +412,7 @@ static int run_mean(const struct pass* p) {
     if (p->team) {
         // The last but one of the layers' values have been read by all: each has begun with the last.
         float* shared = qkv_of(p, m->layer_count);
-        memcpy(
-            shared + p->begin * stride, s->n, (p->end - p->begin) * stride * sizeof(float)
-        );
+        memcpy(shared + p->begin * stride, s->n, (p->end - p->begin) * stride * sizeof(float));
         n = shared;
         meet(p);
     }

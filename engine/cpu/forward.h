@@ -21,7 +21,8 @@ struct layer {
     int window;                 // as struct attention has it
     struct linear attention_output;
     struct norm attention_norm; // of the sum after attention
-    struct linear intermediate; // [F, H padded], or where it is gated [2 F, H padded]: gates, values
+    struct linear
+        intermediate; // [F, H padded], or where it is gated [2 F, H padded]: gates, values
     bool gated;
     enum activation activation;
     struct linear output;
@@ -40,11 +41,12 @@ struct step {
 struct model {
     const struct kernels* kernels;
     const struct matmul* matmul; // of the layers; the head is float
-    const struct matmul* attending; // the same, or float where an operation of attention is for floats alone
-    int e, e_padded;                // width of embeddings
+    const struct matmul*
+        attending;   // the same, or float where an operation of attention is for floats alone
+    int e, e_padded; // width of embeddings
     int h, h_padded, f_padded, heads, labels_padded, layer_count;
-    int inner_padded; // the width of intermediate's results
-    int block;        // rows that go through the feed-forward block at a time
+    int inner_padded;               // the width of intermediate's results
+    int block;                      // rows that go through the feed-forward block at a time
     const float *positions, *types; // [positions, E padded], [types, E padded]; NULL: none
     struct norm embedding_norm, first_norm;
     struct linear projection; // [H, E], float; none where E is H

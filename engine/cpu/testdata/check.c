@@ -249,7 +249,14 @@ static void check_normalise(const struct kernels* kernels) {
                 x[r * stride + i] = y[r * stride + i] = noise() + 1;
         }
         struct normalise a = {
-            .x = h % 2 ? x : y, .y = y, .stride = stride, .m = m, .h = h, .gamma = gamma, .beta = beta, .epsilon = 1e-3f
+            .x = h % 2 ? x : y,
+            .y = y,
+            .stride = stride,
+            .m = m,
+            .h = h,
+            .gamma = gamma,
+            .beta = beta,
+            .epsilon = 1e-3f
         };
         kernels->normalise(&a);
         for (int r = 0; r < m; r++) {
