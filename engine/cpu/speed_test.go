@@ -31,7 +31,7 @@ func BenchmarkPeak(b *testing.B) {
 		b.Fatal(err)
 	}
 	variant := nameOf(kernels)
-	program := build(b, compiler(), "-O3", "-pthread", "testdata/speed.c")
+	program := build(b, compiler(), "testdata/speed.c", []string{"-O3", "-pthread"})
 	checkpoint, err := builtin.Open()
 	if err != nil {
 		b.Fatal(err)
