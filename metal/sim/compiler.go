@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/metalrank/metalrank/metal"
 )
@@ -61,11 +62,10 @@ func tryCompiler(name string) (compiler, error) {
 	if err != nil {
 		return compiler{}, err
 	}
-	out, err := exec.CommandContext(context.Background(), path, "--version").Output()
+	version, err := versionOf(path)
 	if err != nil {
-		return compiler{}, fmt.Errorf("%s --version: %w", path, err)
+		return compiler{}, err
 	}
-	version, _, _ := strings.Cut(string(out), "\n")
 	found := clangVersion.FindStringSubmatch(version)
 	if found == nil {
 		return compiler{}, fmt.Errorf("%s is no clang: %q", path, version)
@@ -78,6 +78,24 @@ func tryCompiler(name string) (compiler, error) {
 		return compiler{}, fmt.Errorf("%s is too old: %q, want %d", path, version, oldest)
 	}
 	return compiler{path, version}, nil
+}
+
+// versions holds the first line of --version of each clang++ that this process has run: clang takes longer to print it than
+// a device takes to open.
+var versions sync.Map // of strings, by path
+
+func versionOf(path string) (string, error) {
+	known, _ := versions.Load(path)
+	if version, ok := known.(string); ok {
+		return version, nil
+	}
+	out, err := exec.CommandContext(context.Background(), path, "--version").Output()
+	if err != nil {
+		return "", fmt.Errorf("%s --version: %w", path, err)
+	}
+	version, _, _ := strings.Cut(string(out), "\n")
+	versions.Store(path, version)
+	return version, nil
 }
 
 // run runs clang++ with text on its standard input, and returns its output. The text of an error is clang's messages.
