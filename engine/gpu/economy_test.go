@@ -26,29 +26,37 @@ func useful(layers, h, f int, lengths []int) float64 {
 	return flops
 }
 
+// economical returns a checkpoint of MiniLM's shape, and whether it is small. In a long test it has six layers of MiniLM's
+// sizes; else two of half the sizes, which are tiled alike.
+func economical() (spec weightstest.Spec, small bool) {
+	if simtest.Long() {
+		return weightstest.MiniLM(6), false
+	}
+	spec = weightstest.MiniLM(2)
+	spec.Hidden, spec.Heads, spec.FeedForward = spec.Hidden/2, spec.Heads/2, spec.FeedForward/2
+	return spec, true
+}
+
 // TestArithmetic holds dispatches to five a layer, one more in the last, and two besides; and multiplications, the padding
 // of tiles included, to the useful ones. Multiplications are counted exactly in plain mode, too.
 func TestArithmetic(t *testing.T) {
 	notShort(t)
-	layers := 2
-	if simtest.Long() {
-		layers = 6
-	}
+	spec, small := economical()
 	lengths := mixed()
-	if !simtest.Long() {
+	if small {
 		lengths = lengths[:24] // 1,526 tokens
 	}
-	r := newRig(t, sim.Config{}, written(t, weightstest.MiniLM(layers)), gpu.Config{})
+	r := newRig(t, sim.Config{}, written(t, spec), gpu.Config{})
 	r.forward(t, r.gpu, r.batch(9, lengths...))
 	reports := r.device.reports()
-	if want := 5*layers + 3; len(reports) != want {
+	if want := 5*spec.Layers + 3; len(reports) != want {
 		t.Errorf("%d dispatches, want %d", len(reports), want)
 	}
 	var executed float64
 	for _, report := range reports {
 		executed += float64(report.Counters.MatrixFLOPs())
 	}
-	ratio := executed / useful(layers, 384, 1536, lengths)
+	ratio := executed / useful(spec.Layers, spec.Hidden, spec.FeedForward, lengths)
 	t.Logf("%d dispatches, %.4g FLOPs, %.4f of what is useful", len(reports), executed, ratio)
 	if ratio > 1.06 || ratio < 1 {
 		t.Errorf("%.4f of the useful FLOPs were executed, want 1 to 1.06", ratio)
@@ -59,17 +67,19 @@ func TestArithmetic(t *testing.T) {
 // operations need: weights once, activations in and out of each once.
 func TestTraffic(t *testing.T) {
 	notShort(t)
-	const h, f, size = 384, 1536, 2
-	layers, sequences := 2, 4
-	if simtest.Long() {
-		layers, sequences = 6, 32 // 2,048 tokens
+	const size = 2
+	sequences := 32 // 2,048 tokens
+	spec, small := economical()
+	if small {
+		sequences = 4
 	}
+	layers, h, f := spec.Layers, spec.Hidden, spec.FeedForward
 	lengths := make([]int, sequences)
 	for i := range lengths {
 		lengths[i] = 64
 	}
 	tokens := 64 * sequences
-	r := newRig(t, sim.Config{Checked: true}, written(t, weightstest.MiniLM(layers)), gpu.Config{})
+	r := newRig(t, sim.Config{Checked: true}, written(t, spec), gpu.Config{})
 	r.forward(t, r.gpu, r.batch(10, lengths...))
 	var moved, all uint64
 	for _, report := range r.device.reports() {

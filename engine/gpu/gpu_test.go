@@ -156,6 +156,7 @@ func TestErrors(t *testing.T) {
 // does a value too large for it.
 func TestNonFinite(t *testing.T) {
 	notShort(t)
+	device := simtest.Open(t, sim.Config{})
 	for _, full := range []bool{false, true} {
 		beyond := float32(1e6) // biases are float32, the sums with them are stored as half
 		if full {
@@ -164,7 +165,7 @@ func TestNonFinite(t *testing.T) {
 		t.Run(fmt.Sprintf("float32 %v", full), func(t *testing.T) {
 			backendtest.NonFinite(t, beyond, func(t *testing.T, spec weightstest.Spec) (backend.Backend, backendtest.Model) {
 				t.Helper()
-				r := newRig(t, sim.Config{}, written(t, spec), gpu.Config{Float32: full, MaxBatchTokens: 32})
+				r := newRigOn(t, device, written(t, spec), gpu.Config{Float32: full, MaxBatchTokens: 32})
 				limits := backend.Limits{Vocab: r.config.VocabSize, Types: r.config.TypeVocab, Positions: r.config.MaxPositions}
 				return r.gpu, backendtest.Model{Limits: limits, Labels: len(r.config.Labels)}
 			})

@@ -59,7 +59,13 @@ func (r *recording) reports() []sim.Report {
 
 func newRig(t *testing.T, device sim.Config, checkpoint *weights.Checkpoint, config gpu.Config) *rig {
 	t.Helper()
-	r := &rig{config: checkpoint.Config(), device: &recording{Device: simtest.Open(t, device)}}
+	return newRigOn(t, simtest.Open(t, device), checkpoint, config)
+}
+
+// newRigOn is newRig on a device that several rigs share.
+func newRigOn(t *testing.T, device *sim.Device, checkpoint *weights.Checkpoint, config gpu.Config) *rig {
+	t.Helper()
+	r := &rig{config: checkpoint.Config(), device: &recording{Device: device}}
 	simtest.CloseLater(t, checkpoint)
 	config.Driver = "sim"
 	if config.MaxBatchTokens == 0 {
