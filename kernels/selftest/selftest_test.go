@@ -27,18 +27,64 @@ func libraries(tb testing.TB, device metal.Device) map[kernels.DType]*kernels.Li
 	return all
 }
 
-// TestCases runs every case: among guard words, and in buffers that end where their operand does.
+// TestCases runs every case: among guard words, and in buffers that end where their operand does. Together they must run
+// every variant of every kernel: one that no case picks is not tested.
 func TestCases(t *testing.T) {
-	device := simtest.Open(t, sim.Config{})
+	threads := &threadCounter{Device: simtest.Open(t, sim.Config{})}
+	device := &selftest.Watched{Device: threads}
 	library := libraries(t, device)
-	for _, c := range selftest.Cases() {
+	stated, launched := map[string]int{}, map[string]int{} // by file
+	cases, ran := selftest.Cases(), 0
+	for _, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
+			ran++
 			for layout, name := range map[problem.Layout]string{problem.Exact: "exact", problem.Guarded: "guarded"} {
 				if _, err := c.Run(t.Context(), device, library[c.DType], layout); err != nil {
 					t.Errorf("%s buffers: %v", name, err)
 				}
 			}
+			stated[c.File], launched[c.File] = threads.stated, max(launched[c.File], threads.launched)
 		})
+	}
+	if ran < len(cases) { // -run chose among them
+		return
+	}
+	if err := selftest.Lanes(t.Context(), device); err != nil {
+		t.Error(err)
+	}
+	checkThreads(t, stated, launched)
+	checkNames(t, device.Take())
+}
+
+// checkThreads wants a kernel to state the most threads that it is launched with: a compiler that knows them can give each of
+// them more registers.
+func checkThreads(t *testing.T, stated, launched map[string]int) {
+	t.Helper()
+	for file, most := range stated {
+		if launched[file] != most {
+			t.Errorf("%s: at most %d threads are launched, its max_total_threads_per_threadgroup is %d", file, launched[file], most)
+		}
+	}
+}
+
+// checkNames wants the names of all kernels among those that ran.
+func checkNames(t *testing.T, ran []string) {
+	t.Helper()
+	text := regexp.MustCompile(`(?:INSTANTIATE\(|host_name\()"(\w+)"`)
+	files, err := fs.Glob(kernels.Files(), "*.metal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		source, err := fs.ReadFile(kernels.Files(), file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range text.FindAllStringSubmatch(string(source), -1) {
+			if !slices.Contains(ran, match[1]) {
+				t.Errorf("%s: no case runs %s", file, match[1])
+			}
+		}
 	}
 }
 
@@ -149,44 +195,4 @@ func (c *threadCounter) Submit(list *metal.CommandList) (metal.Pending, error) {
 	last := &list.Commands[len(list.Commands)-1]
 	c.launched, c.stated = int(last.Threads.Count()), last.Pipeline.Info().MaxThreads
 	return c.Device.Submit(list)
-}
-
-// TestTiles wants the cases to run every variant of every kernel: one that no case picks is not tested. A kernel is to state
-// the most threads that it is launched with: a compiler that knows them can give each of them more registers.
-func TestTiles(t *testing.T) {
-	threads := &threadCounter{Device: simtest.Open(t, sim.Config{})}
-	device := &selftest.Watched{Device: threads}
-	library := libraries(t, device)
-	stated, launched := map[string]int{}, map[string]int{} // by file
-	for _, c := range selftest.Cases() {
-		if _, err := c.Run(t.Context(), device, library[c.DType], problem.Exact); err != nil {
-			t.Errorf("%s: %v", c.Name, err)
-		}
-		stated[c.File], launched[c.File] = threads.stated, max(launched[c.File], threads.launched)
-	}
-	if err := selftest.Lanes(t.Context(), device); err != nil {
-		t.Error(err)
-	}
-	for file, most := range stated {
-		if launched[file] != most {
-			t.Errorf("%s: at most %d threads are launched, its max_total_threads_per_threadgroup is %d", file, launched[file], most)
-		}
-	}
-	ran := device.Take()
-	text := regexp.MustCompile(`(?:INSTANTIATE\(|host_name\()"(\w+)"`)
-	files, err := fs.Glob(kernels.Files(), "*.metal")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range files {
-		source, err := fs.ReadFile(kernels.Files(), file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, match := range text.FindAllStringSubmatch(string(source), -1) {
-			if !slices.Contains(ran, match[1]) {
-				t.Errorf("%s: no case runs %s", file, match[1])
-			}
-		}
-	}
 }
