@@ -87,7 +87,7 @@ func TestSuiteNotices(t *testing.T) {
 	simtest.Open(t, sim.Config{}) // skips where there is no simulator
 	for name, sabotage := range sabotages {
 		t.Run(name, func(t *testing.T) {
-			command := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestSabotaged$", "-test.v")
+			command := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestSabotaged$/^"+sabotage.noticed, "-test.v")
 			command.Env = append(os.Environ(), sabotageVariable+"="+name)
 			output, err := command.CombinedOutput()
 			if sabotage.noticed == "" {

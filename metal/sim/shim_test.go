@@ -275,7 +275,7 @@ func TestCompileErrors(t *testing.T) {
 func TestCacheShared(t *testing.T) {
 	folder := t.TempDir()
 	var wait sync.WaitGroup
-	errs := make([]error, 4)
+	errs := make([]error, 2)
 	for i := range errs {
 		wait.Go(func() {
 			device, err := sim.Open(sim.Config{CacheDir: folder, Threads: 1})
