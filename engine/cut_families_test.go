@@ -68,6 +68,19 @@ func newTestTokenizer(t testing.TB, file map[string]jsontext.Value, asText bool)
 // whole encodes a text in one call of the library.
 func (t *tokenizer) whole(text string) []uint32 { return t.handle.EncodeWithOptions(text, false).IDs }
 
+// remembering returns whole with a memory: small pieces of texts are the same again and again.
+func (t *tokenizer) remembering() func(text string) []uint32 {
+	known := map[string][]uint32{}
+	return func(text string) []uint32 {
+		ids, ok := known[text]
+		if !ok {
+			ids = t.whole(text)
+			known[text] = ids
+		}
+		return ids
+	}
+}
+
 // cutFamily is a kind of tokenizer that cuts are tested with.
 type cutFamily struct {
 	name, file string

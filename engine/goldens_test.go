@@ -98,7 +98,7 @@ func compareGoldens(t *testing.T, e *Engine, golden []goldenPair, tolerance floa
 
 func TestEmbeddedModelAgainstTransformers(t *testing.T) {
 	compareGoldens(t, openConfig(t, Config{Backend: BackendCPU}), embeddedGoldens(t, 512), logitTolerance)
-	golden := embeddedGoldens(t, 64)
+	golden := embeddedGoldens(t, sampleTokens)
 	if testing.Short() {
 		golden = golden[:4]
 	}
@@ -109,7 +109,10 @@ func TestEmbeddedModelAgainstTransformers(t *testing.T) {
 // The allowance is the cost of that quantisation as the card states it, where logits spread over 20; arithmetic in int8 may
 // cost as much again.
 func TestPublishedScores(t *testing.T) {
-	allowed := map[string]float64{PrecisionFP32: 0.2, PrecisionInt8: 0.4}
+	allowed, engines := map[string]float64{PrecisionFP32: 0.2, PrecisionInt8: 0.4}, map[string]*Engine{}
+	for precision := range allowed {
+		engines[precision] = openConfig(t, Config{Backend: BackendCPU, Precision: precision})
+	}
 	golden := embeddedGoldens(t, 512)
 	for _, published := range []struct {
 		pair   int
@@ -123,8 +126,7 @@ func TestPublishedScores(t *testing.T) {
 	} {
 		for precision, allowed := range allowed {
 			g := golden[published.pair]
-			scores, err := openConfig(t, Config{Backend: BackendCPU, Precision: precision}).
-				Score(t.Context(), []Pair{{Query: g.Query, Document: g.Document}}, raw)
+			scores, err := engines[precision].Score(t.Context(), []Pair{{Query: g.Query, Document: g.Document}}, raw)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -134,6 +136,10 @@ func TestPublishedScores(t *testing.T) {
 		}
 	}
 }
+
+// sampleTokens bounds the pairs that go through twelve layers of slow arithmetic, float64 or the simulator's: more than half
+// of the goldens. The random checkpoints go there at their full length.
+const sampleTokens = 28
 
 // embeddedGoldens are the pairs of the embedded model that have at most so many tokens: full-length pairs take seconds
 // each in float64, and in the simulator.

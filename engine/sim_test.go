@@ -52,7 +52,7 @@ func TestKernelsAgainstTransformers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the simulator takes its time")
 	}
-	longest := 40
+	longest := sampleTokens
 	if simtest.Long() {
 		longest = 512
 	}
