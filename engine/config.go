@@ -28,7 +28,8 @@ type Config struct {
 	// fp32 on the CPU, which gives the checkpoint's own scores. int8 is faster there and moves scores a little, and so is
 	// bf16 with AMX; without AMX, bf16 is fp32, which is faster then. The reference backend computes in float64 and takes none.
 	Precision string
-	// OpenDevice opens the device of the backends "metal" and "sim", by that name. Nil: metal/open.Device does.
+	// OpenDevice opens the device of the backends "metal" and "sim", by that name, and of "auto" by the name "metal". Nil:
+	// metal/open.Device does, for "auto" on macOS alone.
 	OpenDevice gpu.Opener
 	// MaxLength is the largest number of tokens in a pair, special tokens included; longer pairs are
 	// truncated. 0: the checkpoint's limit, the smaller of model_max_length (tokenizer_config.json) and
@@ -55,6 +56,9 @@ type Config struct {
 	TokenCacheBytes int
 	// OnBatch is called after each batch, from the goroutine that ran it. Nil: nothing is called.
 	OnBatch func(BatchStats)
+	// OnFallback is called when backend "auto" leaves a GPU for the CPU, with the reason: while the model is opened, or when
+	// the device is lost later. Nil: nothing is called; Info.Fallback has the reason.
+	OnFallback func(error)
 	// Trace takes spans of requests and batches while it records. Nil: nothing is recorded.
 	Trace *trace.Recorder
 	// SpecialTokensAsText encodes "[SEP]" and its like in a query or document as ordinary text. By default they

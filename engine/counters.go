@@ -35,6 +35,7 @@ type BatchStats struct {
 	// Busy is how long the device had it: less than Ended minus Began where the batch before it was still running.
 	Busy  time.Duration
 	Err   error
+	Fault error  // of the device, after which the batch ran again; nil: none
 	Stack []byte // where the backend panicked; nil unless it did
 }
 

@@ -78,7 +78,7 @@ func (d *dispatcher) detach(r *replica) {
 	defer d.mu.Unlock()
 	r.device.core.Detach(r.queue)
 	close(r.closing)
-	for r.running > 0 || r.reopening {
+	for r.running > 0 || r.waiting > 0 || r.reopening {
 		r.quiet.Wait()
 	}
 	delete(r.device.replicas, r.queue)
@@ -186,18 +186,33 @@ func (d *dispatcher) serve(v *device) {
 		v.wake() // there may be more work, for another slot
 		r := v.replicas[s.batch.Queue]
 		r.running++
+		stats := d.finish(v, r, &s, d.runBatch(r, &s))
+		if tell := r.engine.config.OnBatch; tell != nil {
+			d.mu.Unlock()
+			tell(stats)
+			d.mu.Lock()
+		}
+	}
+}
+
+// runBatch runs a batch, and again after the fault of a device. The dispatcher's lock is held, but not meanwhile.
+func (d *dispatcher) runBatch(r *replica, s *slot) error {
+	s.fault = nil
+	for attempt := 0; ; attempt++ {
 		d.mu.Unlock()
 		timer := r.engine.config.Trace.Batch()
 		err := s.run(r.backend, timer)
 		// Before finish tells the requests, so that no recording has a request without its batch.
 		timer.End(r.name, s.batch.ID, d.begin.Add(s.batch.Began), s.batch.Sequences, s.batch.Tokens)
 		d.mu.Lock()
-		stats := d.finish(v, r, &s, err)
-		if tell := r.engine.config.OnBatch; tell != nil {
-			d.mu.Unlock()
-			tell(stats)
-			d.mu.Lock()
+		if err == nil {
+			return nil
 		}
+		again, failure := r.recover(err, attempt)
+		if !again {
+			return failure
+		}
+		s.fault = err
 	}
 }
 
@@ -207,7 +222,7 @@ func (d *dispatcher) finish(v *device, r *replica, s *slot, err error) BatchStat
 	used := v.core.Done(&s.batch, end)
 	stats := BatchStats{
 		Device: r.name, ID: s.batch.ID, Tokens: s.batch.Tokens, Sequences: s.batch.Sequences, Requests: len(s.batch.Spans),
-		Began: d.begin.Add(s.batch.Began), Ended: d.begin.Add(end), Busy: used, Err: err, Stack: s.stack,
+		Began: d.begin.Add(s.batch.Began), Ended: d.begin.Add(end), Busy: used, Err: err, Fault: s.fault, Stack: s.stack,
 	}
 	r.engine.counters.add(&stats)
 	for _, span := range s.batch.Spans {
@@ -239,6 +254,7 @@ type slot struct {
 	batch  schedule.Batch
 	packed backend.Batch
 	logits []float32
+	fault  error  // of the device, after which the batch ran again; nil: none
 	stack  []byte // of a panic
 }
 

@@ -11,10 +11,11 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
+	"github.com/metalrank/metalrank/engine/backend"
 	"github.com/metalrank/metalrank/engine/cost"
 	"github.com/metalrank/metalrank/engine/schedule"
 	"github.com/metalrank/metalrank/weights"
@@ -30,8 +31,11 @@ type Engine struct {
 	rate       tokenRate
 	activation scoreActivation
 	labels     []string
-	info       Info
+	info       Info // without Backend and Fallback, which may change
 	badWeight  badWeight
+
+	gpu         ownGPU
+	backendInfo atomic.Pointer[backend.Info] // of the backend that was opened last
 
 	dispatcher *dispatcher
 	owned      bool // the dispatcher has no other models
@@ -120,11 +124,11 @@ func (e *Engine) load(ctx context.Context) error {
 		return wrong("MaxLength", e.config.MaxLength, "at most %d, which the checkpoint takes", most)
 	}
 	for i := range e.config.Replicas {
-		r := &replica{engine: e, queue: e.queue, open: e.openBackend, closing: make(chan struct{})}
-		if r.backend, err = r.open(); err != nil {
+		r := &replica{engine: e, queue: e.queue, open: e.openBackend, index: i, closing: make(chan struct{})}
+		if r.backend, err = r.open(ctx); err != nil {
 			return err
 		}
-		r.name = fmt.Sprintf("%s/%d", r.backend.Info().Name, i)
+		r.rename()
 		e.replicas = append(e.replicas, r)
 	}
 	if err := e.tryPairs(ctx, e.replicas[0].backend); err != nil {
@@ -160,6 +164,7 @@ func (e *Engine) release() error {
 	for _, r := range e.replicas {
 		errs = append(errs, closeBackend(r.backend))
 	}
+	errs = append(errs, e.gpu.close())
 	if e.tokenizer != nil {
 		errs = append(errs, e.tokenizer.close())
 	}

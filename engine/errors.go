@@ -20,6 +20,8 @@ var (
 	ErrOverloaded = schedule.ErrOverloaded
 	// ErrBackend marks a failure of the forward pass, as opposed to one of its input.
 	ErrBackend = errors.New("engine: backend failed")
+	// ErrUnavailable is the ErrBackend of calls while no backend is open. It is being opened again: later calls may succeed.
+	ErrUnavailable = fmt.Errorf("%w: it can't be opened again", ErrBackend)
 )
 
 // OverloadError says that a call was refused as a whole because too much is in flight. The caller may try again.

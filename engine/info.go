@@ -23,6 +23,9 @@ type Info struct {
 	MaxBatchTokens int
 	Tokenizer      TokenizerInfo
 	Backend        backend.Info
+	// Fallback is why the CPU computes although backend "auto" found a GPU: an error of the device, or of its self-check.
+	// Empty: it doesn't.
+	Fallback string
 }
 
 // DTypeCount sums up the tensors that are stored in one way.
@@ -33,7 +36,14 @@ type DTypeCount struct {
 }
 
 // Info describes the loaded model. It may be called on a closed Engine.
-func (e *Engine) Info() Info { return e.info }
+func (e *Engine) Info() Info {
+	info := e.info
+	info.Backend = *e.backendInfo.Load()
+	if err := e.gpu.failure(); err != nil {
+		info.Fallback = err.Error()
+	}
+	return info
+}
 
 // Card reads licence and origin of the model, as the front matter of its README.md states them. Errors: weights.ErrInvalid for
 // a front matter that can't be read, weights.ErrClosed after Close.
@@ -45,7 +55,6 @@ func (e *Engine) describe() Info {
 		Model: e.checkpoint.Name(), Revision: e.checkpoint.Revision(), Architecture: config.Architecture, Config: config, Labels: config.Labels,
 		Activation: e.activation.name, MaxLength: e.config.MaxLength,
 		MaxBatchTokens: e.config.MaxBatchTokens, Tokenizer: e.tokenizer.info,
-		Backend: e.replicas[0].backend.Info(),
 	}
 	counts := map[string]DTypeCount{}
 	for _, t := range e.checkpoint.Tensors() {

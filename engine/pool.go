@@ -195,7 +195,7 @@ type loaded struct {
 	checkpoint *weights.Checkpoint
 }
 
-func loadedOf(e *Engine) *loaded { return &loaded{e.config, e.info, e.checkpoint} }
+func loadedOf(e *Engine) *loaded { return &loaded{e.config, e.Info(), e.checkpoint} }
 
 // Name is the name that the model is served under.
 func (m *Model) Name() string { return m.name }
@@ -227,15 +227,24 @@ func (m *Model) Full(client string) error {
 }
 
 // Info describes the loaded engine, or the last one if none is loaded.
-func (m *Model) Info() Info { return m.last.Load().info }
+func (m *Model) Info() Info {
+	if e := m.current.Load(); e != nil {
+		return e.Info()
+	}
+	return m.last.Load().info
+}
 
 // Changed returns an error that names the first file of the loaded engine, or of the last one, that is no longer on disk as
 // it was read. A loaded engine stays as it was.
 func (m *Model) Changed() error { return m.last.Load().checkpoint.Changed() }
 
-// Ready returns an error if the model is unloaded for being idle and can't be loaded again from its files.
+// Ready returns an error if no request can be answered: ErrUnavailable while no backend can be opened again, and ErrReload
+// if the model is unloaded for being idle and can't be loaded again from its files.
 func (m *Model) Ready() error {
-	if m.current.Load() != nil || m.Changed() == nil {
+	if e := m.current.Load(); e != nil {
+		return e.Ready()
+	}
+	if m.Changed() == nil {
 		return nil
 	}
 	config := m.last.Load().config

@@ -192,7 +192,7 @@ func (e *Engine) schedule(
 	for i := range sequences {
 		stats.Tokens += len(sequences[i].ids)
 	}
-	if bad := e.nonFinite(logits, e.info.Backend.DType); bad != nil {
+	if bad := e.nonFinite(logits, e.backendInfo.Load().DType); bad != nil {
 		return nil, stats, bad
 	}
 	return logits, stats, nil

@@ -164,6 +164,8 @@ func engineFailure(err error, c *call) *failure {
 		return &failure{kind: kindTokenizer, message: err.Error(), cause: err}
 	case errors.As(err, &bad):
 		return &failure{kind: kindBackend, message: fmt.Sprintf("`%s[%d]` has no finite score: %s", c.documents.name, bad.Index, bad.Reason()), cause: err}
+	case errors.Is(err, engine.ErrUnavailable):
+		return unavailableFailure(err)
 	case errors.Is(err, engine.ErrBackend):
 		return &failure{kind: kindBackend, message: err.Error(), cause: err}
 	}

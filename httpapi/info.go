@@ -9,6 +9,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/valyala/fasthttp"
+
+	"github.com/metalrank/metalrank/engine"
 )
 
 // infoBody is the answer to GET /info: the fields of text-embeddings-inference, and backend. A field that has no value
@@ -54,6 +56,8 @@ type labelsBody struct {
 type backendBody struct {
 	Name   string `json:"name"`
 	Device string `json:"device"`
+	// Fallback says that the CPU computes because the GPU failed; the server's log has the cause.
+	Fallback bool `json:"fallback,omitzero"`
 }
 
 func (s *Server) encodeInfo(served *served) ([]byte, error) {
@@ -69,7 +73,7 @@ func (s *Server) encodeInfo(served *served) ([]byte, error) {
 		MaxBatchTokens: model.MaxBatchTokens, MaxClientBatchSize: config.MaxTexts, AutoTruncate: !config.NoAutoTruncate,
 		TokenizationWorkers: runtime.GOMAXPROCS(0), // the engine's bound
 		Version:             config.Version,
-		Backend:             backendBody{Name: model.Backend.Name, Device: model.Backend.Device},
+		Backend:             backendBody{Name: model.Backend.Name, Device: model.Backend.Device, Fallback: model.Fallback != ""},
 	}
 	if len(model.Labels) == 1 {
 		body.ModelType.Reranker = labels
@@ -107,15 +111,18 @@ func (s *Server) showInfo(ctx *fasthttp.RequestCtx) *failure {
 	return nil
 }
 
-// ready answers GET /readyz: as health, but with a refusal once the server is about to stop, or while an unloaded model
-// can't be loaded again.
+// ready answers GET /readyz: as health, but with a refusal once the server is about to stop, while an unloaded model can't be
+// loaded again, or while a model's device can't be opened again.
 func (s *Server) ready(*fasthttp.RequestCtx) *failure {
 	if s.leaving.Load() {
 		return failf(kindUnhealthy, "the server is stopping")
 	}
 	for _, name := range s.names {
 		if files, ok := s.models[name].Model.(filed); ok {
-			if err := files.Ready(); err != nil {
+			switch err := files.Ready(); {
+			case errors.Is(err, engine.ErrUnavailable):
+				return unavailableFailure(err)
+			case err != nil:
 				return unloadedFailure(err)
 			}
 		}
@@ -131,6 +138,11 @@ func unloadedFailure(err error) *failure {
 	}
 	return &failure{kind: kindUnhealthy, cause: err, message: fmt.Sprintf(
 		"a model was unloaded for being idle and can't be loaded again: %s; the server's log has the cause", why)}
+}
+
+// unavailableFailure returns the refusal while a model's device can't be opened again. Its error may name files.
+func unavailableFailure(err error) *failure {
+	return &failure{kind: kindUnhealthy, cause: err, message: "the device that computes has failed and can't be opened again; the server's log has the cause"}
 }
 
 // health answers GET /health: 200 and nothing else, as load balancers and clients of text-embeddings-inference want

@@ -62,6 +62,7 @@ type modelCollector struct {
 	models                         []*served
 	rows                           []*prometheus.Desc // of modelMetrics
 	loaded, limit, info, teWaiting *prometheus.Desc
+	fallback                       *prometheus.Desc
 	build                          prometheus.Metric
 }
 
@@ -72,6 +73,8 @@ func newModelCollector(s *Server) *modelCollector {
 		limit:  prometheus.NewDesc("metalrank_model_batch_token_limit", "Tokens that a batch may have.", of, nil),
 		info: prometheus.NewDesc("metalrank_model_info", "What the model runs on.",
 			[]string{"model", "backend", "device", "dtype"}, nil),
+		fallback: prometheus.NewDesc("metalrank_model_backend_fallback",
+			"1 where the CPU computes because the GPU failed, which the log and metalrank info explain.", of, nil),
 		teWaiting: prometheus.NewDesc("te_queue_size",
 			"Requests that wait or are computed. text-embeddings-inference counts texts that wait.", nil, nil),
 		build: prometheus.MustNewConstMetric(prometheus.NewDesc("metalrank_build_info", "The version.", nil,
@@ -93,7 +96,7 @@ func newModelCollector(s *Server) *modelCollector {
 
 // Describe implements prometheus.Collector.
 func (c *modelCollector) Describe(descs chan<- *prometheus.Desc) {
-	for _, desc := range append([]*prometheus.Desc{c.loaded, c.limit, c.info, c.teWaiting, c.build.Desc()}, c.rows...) {
+	for _, desc := range append([]*prometheus.Desc{c.loaded, c.limit, c.info, c.fallback, c.teWaiting, c.build.Desc()}, c.rows...) {
 		descs <- desc
 	}
 }
@@ -112,6 +115,11 @@ func (c *modelCollector) Collect(metrics chan<- prometheus.Metric) {
 		info := model.Info()
 		set(c.info, prometheus.GaugeValue, 1, model.name, info.Backend.Name, info.Backend.Device, info.Backend.DType)
 		set(c.limit, prometheus.GaugeValue, float64(info.MaxBatchTokens), model.name)
+		fallen := 0.
+		if info.Fallback != "" {
+			fallen = 1
+		}
+		set(c.fallback, prometheus.GaugeValue, fallen, model.name)
 		counts, ok := model.Model.(counting)
 		if !ok {
 			continue

@@ -68,7 +68,9 @@ type ExecError struct {
 	Kernel string // empty where the driver can't tell
 	Code   int    // MTLCommandBufferError; 0 on the simulator
 	Reason string
-	Lost   bool // the device is gone: open another
+	// Transient says that the same work may well succeed another time, or less of it.
+	Transient bool
+	Lost      bool // the device is gone: open another
 }
 
 // Error implements error.

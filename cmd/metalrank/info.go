@@ -72,6 +72,9 @@ func printInfo(w io.Writer, e *engine.Engine) error {
 		{"max length", fmt.Sprintf("%d tokens a pair", info.MaxLength)},
 		{"backend", fmt.Sprintf("%s (%s), %s", info.Backend.Name, info.Backend.Device, info.Backend.DType)},
 	}
+	if info.Fallback != "" {
+		rows = append(rows, [2]string{"  and not the GPU", info.Fallback})
+	}
 	for _, d := range info.Backend.Dispatch {
 		rows = append(rows, [2]string{"  " + d.Operation, fmt.Sprintf("%s (%s)", d.Kernel, d.Why)})
 	}

@@ -172,10 +172,17 @@ func (c *serveCommand) load(
 		config.Trace = &c.Recorder
 		config.OnBatch = func(b engine.BatchStats) {
 			metrics.ObserveBatch(b)
+			if b.Fault != nil {
+				logger.Warn("the device failed; a batch ran again", "device", b.Device, "batch", b.ID, "error", b.Fault)
+			}
 			if b.Err != nil {
 				logger.Error("batch failed", "device", b.Device, "batch", b.ID, "requests", b.Requests, "tokens", b.Tokens,
 					"error", b.Err, "stack", string(b.Stack))
 			}
+		}
+		config.OnFallback = func(why error) {
+			logger.Error("THE GPU IS NOT USED: the CPU computes instead, which is slower; --backend metal makes this an error",
+				"model", cmp.Or(name, source, "embedded"), "error", why)
 		}
 		var err error
 		if config.Model, err = modelflags.FindBy(source, c.getenv); err != nil {

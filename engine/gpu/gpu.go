@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/metalrank/metalrank/engine/backend"
+	"github.com/metalrank/metalrank/engine/cost"
 	"github.com/metalrank/metalrank/kernels"
 	"github.com/metalrank/metalrank/metal"
 	"github.com/metalrank/metalrank/weights"
@@ -35,40 +36,32 @@ type Config struct {
 
 // Backend implements backend.Backend.
 type Backend struct {
-	config  Config
-	device  metal.Device
-	library *kernels.Library
-	shape   shape
-	memory  *memory
-	model   *model
-	limits  backend.Limits
-	slots   chan *slot     // that are free
-	late    sync.WaitGroup // passes that their callers gave up
+	session        *Session
+	maxBatchTokens int
+	shape          shape
+	costs          cost.Shape
+	perToken       float64 // FLOPs, at most
+	memory         *memory
+	model          *model
+	limits         backend.Limits
+	slots          chan *slot     // that are free
+	late           sync.WaitGroup // passes that their callers gave up
 }
 
-// Open opens a device and puts the weights of an open checkpoint into its memory, which the backend does not need
-// afterwards. Errors: ErrNoDevice, sizes that the kernels cannot take, weights that half precision cannot hold, and
-// the device's.
+// Open opens a device, and a model on it: OpenSession and Session.Open, with the errors of both.
 func Open(open Opener, checkpoint *weights.Checkpoint, config Config) (*Backend, error) {
-	if open == nil {
-		return nil, fmt.Errorf("%w: this program has no driver for %q", ErrNoDevice, config.Driver)
-	}
-	device, err := open(config.Driver)
+	session, err := OpenSession(open, config.Driver, config.Float32)
 	if err != nil {
 		return nil, err
 	}
-	dtype := kernels.F16
-	if config.Float32 {
-		dtype = kernels.F32
+	b, err := session.Open(checkpoint, config.MaxBatchTokens)
+	return b, errors.Join(err, session.Close()) // the backend keeps it
+}
+
+func newBackend(s *Session, checkpoint *weights.Checkpoint, maxBatchTokens int) *Backend {
+	return &Backend{
+		session: s, maxBatchTokens: maxBatchTokens, memory: newMemory(s.device, checkpoint, s.library.DType()),
 	}
-	b := &Backend{
-		config: config, device: device, library: kernels.Open(device, dtype),
-		memory: newMemory(device, checkpoint, dtype),
-	}
-	if err := b.load(checkpoint); err != nil {
-		return nil, errors.Join(err, b.Close())
-	}
-	return b, nil
 }
 
 func (b *Backend) load(checkpoint *weights.Checkpoint) error {
@@ -77,19 +70,21 @@ func (b *Backend) load(checkpoint *weights.Checkpoint) error {
 		return err
 	}
 	for _, operation := range p.Needs() {
-		return &backend.UnsupportedError{Backend: b.config.Driver, Operation: string(operation)}
+		return &backend.UnsupportedError{Backend: b.session.driver, Operation: string(operation)}
 	}
 	b.limits = backend.Limits{Vocab: p.Vocab, Types: p.Types, Positions: p.Positions}
 	b.shape = shape{
 		hidden: p.Hidden, feedForward: p.Layers[0].Inner.Weight.Shape[0], labels: p.Labels,
-		embedding: p.Embeddings.Words.Shape[1], dtype: b.library.DType(),
+		embedding: p.Embeddings.Words.Shape[1], dtype: b.session.library.DType(),
 	}
-	if b.model, err = newModel(b.library, b.memory, p); err != nil {
+	b.costs = cost.ShapeOf(p)
+	b.perToken = perToken(b.costs, p.Positions)
+	if b.model, err = newModel(b.session.library, b.memory, p); err != nil {
 		return err
 	}
 	b.slots = make(chan *slot, overlap)
 	for range overlap {
-		s, err := newSlot(b.device, b.shape, b.config.MaxBatchTokens)
+		s, err := newSlot(b.session.device, b.shape, b.maxBatchTokens)
 		if err != nil {
 			return err
 		}
@@ -101,11 +96,11 @@ func (b *Backend) load(checkpoint *weights.Checkpoint) error {
 // Info implements backend.Backend.
 func (b *Backend) Info() backend.Info {
 	dtype := "float16"
-	if b.config.Float32 {
+	if b.shape.dtype == kernels.F32 {
 		dtype = "float32"
 	}
 	return backend.Info{
-		Name: b.config.Driver, Device: b.device.Info().Name, DType: dtype, WeightBytes: b.memory.sizeBytes, Overlap: overlap,
+		Name: b.session.driver, Device: b.session.device.Info().Name, DType: dtype, WeightBytes: b.memory.sizeBytes, Overlap: overlap,
 	}
 }
 
@@ -116,35 +111,77 @@ func (b *Backend) Close() error {
 	for len(b.slots) > 0 {
 		errs = append(errs, (<-b.slots).close())
 	}
-	errs = append(errs, b.library.Close(), b.memory.close(), b.device.Close())
-	return errors.Join(errs...)
+	return errors.Join(append(errs, b.memory.close(), b.session.release())...)
 }
 
-// Forward implements backend.Backend. out is [B, C].
+// Forward implements backend.Backend. out is [B, C]. A pass that fails for a passing reason is tried once more, in two
+// halves.
 func (b *Backend) Forward(ctx context.Context, batch *backend.Batch, out []float32) error {
 	if err := b.check(batch, out); err != nil || batch.Tokens() == 0 {
 		return err
 	}
+	err := b.forward(ctx, batch, out)
+	if failure, ok := errors.AsType[*metal.ExecError](err); !ok || !failure.Transient {
+		return err
+	}
+	for _, half := range halves(batch) {
+		n := half.Sequences() * b.shape.labels
+		if again := b.forward(ctx, half, out[:n]); again != nil {
+			return fmt.Errorf("%w; before that, with the whole batch: %w", again, err)
+		}
+		out = out[n:]
+	}
+	return nil
+}
+
+// halves cuts a batch in two of about as many tokens. A batch of one sequence stays whole.
+func halves(batch *backend.Batch) []*backend.Batch {
+	middle := 1
+	for middle < batch.Sequences()-1 && int(batch.Starts[middle]) < batch.Tokens()/2 {
+		middle++
+	}
+	var parts []*backend.Batch
+	for _, part := range [][2]int{{0, middle}, {middle, batch.Sequences()}} {
+		if part[0] == part[1] {
+			continue
+		}
+		var half backend.Batch
+		for i := part[0]; i < part[1]; i++ {
+			begin, end := batch.Starts[i], batch.Starts[i+1]
+			half.Append(batch.IDs[begin:end], batch.Types[begin:end])
+		}
+		parts = append(parts, &half)
+	}
+	return parts
+}
+
+// forward runs one pass.
+func (b *Backend) forward(ctx context.Context, batch *backend.Batch, out []float32) error {
 	s, err := b.acquire(ctx, batch.Tokens())
 	if err != nil {
 		return err
 	}
-	pending, err := b.submit(s, batch)
-	if err != nil {
+	if err := b.submit(s, batch); err != nil {
+		s.recorder.Reset()
+		_, _ = s.wait(context.WithoutCancel(ctx)) // the lists before the one that failed use the slot
+		b.session.note(err)
 		return errors.Join(err, b.release(s))
 	}
 	backend.Encoded(ctx)
-	if _, err := pending.Wait(ctx); err != nil {
+	elapsed, err := s.wait(ctx)
+	if err != nil {
 		if ctx.Err() != nil {
 			// The device goes on, and uses the slot until it is done.
 			b.late.Go(func() {
-				_, _ = pending.Wait(context.WithoutCancel(ctx)) // the caller has left
+				_, _ = s.wait(context.WithoutCancel(ctx)) // the caller has left
 				_ = b.release(s)
 			})
 			return err
 		}
+		b.session.note(err)
 		return errors.Join(err, b.release(s))
 	}
+	b.session.pace.add(s.flops, elapsed)
 	s.logits(out)
 	return b.release(s)
 }
@@ -167,25 +204,38 @@ func (b *Backend) acquire(ctx context.Context, tokens int) (*slot, error) {
 			return s, nil
 		}
 		b.slots <- s
-		return newSlot(b.device, b.shape, tokens)
+		return newSlot(b.session.device, b.shape, tokens)
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 }
 
 func (b *Backend) release(s *slot) error {
-	if s.capacity > b.config.MaxBatchTokens {
+	if s.capacity > b.maxBatchTokens {
 		return s.close()
 	}
 	b.slots <- s
 	return nil
 }
 
-func (b *Backend) submit(s *slot, batch *backend.Batch) (metal.Pending, error) {
+// submit records a batch's pass and submits it, in one list or several.
+func (b *Backend) submit(s *slot, batch *backend.Batch) error {
+	s.plan(b, batch)
 	s.fill(batch)
 	if err := b.model.record(s); err != nil {
-		s.recorder.Reset()
-		return nil, err
+		return err
 	}
-	return s.recorder.Commit()
+	return s.submit()
+}
+
+// IsFault says whether err is a failure of the device, and not of its input or of the program.
+func IsFault(err error) bool {
+	_, ok := errors.AsType[*metal.ExecError](err)
+	return ok
+}
+
+// IsLost says whether err says that the device can't be used any more.
+func IsLost(err error) bool {
+	failure, ok := errors.AsType[*metal.ExecError](err)
+	return ok && failure.Lost
 }

@@ -45,6 +45,18 @@ func (r *recording) Submit(list *metal.CommandList) (metal.Pending, error) {
 // Close leaves the simulator to its opener: a rig's backends take turns with it.
 func (r *recording) Close() error { return nil }
 
+// lists returns the number of commands in each list so far, and forgets them.
+func (r *rig) lists() []int {
+	r.device.mu.Lock()
+	defer r.device.mu.Unlock()
+	var lengths []int
+	for _, pending := range r.device.pending {
+		lengths = append(lengths, len(pending.Reports()))
+	}
+	r.device.pending = nil
+	return lengths
+}
+
 // reports returns the reports of all passes so far, and forgets them.
 func (r *recording) reports() []sim.Report {
 	r.mu.Lock()

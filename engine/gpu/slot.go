@@ -31,6 +31,13 @@ type slot struct {
 	// profile gets each operation as soon as it is recorded; nil: they all go to the device together.
 	profile func(layer int, name cost.Name) error
 
+	pending []metal.Pending // lists of the pass that were submitted and not waited for
+	// See plan and cut.
+	flops      float64 // of the pass, an upper bound
+	limit      float64
+	operations []cost.Operation // not recorded yet; nil: the pass is one list
+	listed     float64          // FLOPs of the list so far
+
 	itemCount int // items of all tokens; behind them are those of first tokens alone
 
 	// Written by the host or, at the end, read by it.
@@ -80,10 +87,13 @@ func newSlot(device metal.Device, sh shape, tokens int) (*slot, error) {
 
 // recorded is called with the outcome of recording an operation.
 func (s *slot) recorded(layer int, name cost.Name, err error) error {
-	if err != nil || s.profile == nil {
+	switch {
+	case err != nil:
 		return err
+	case s.profile != nil:
+		return s.profile(layer, name)
 	}
-	return s.profile(layer, name)
+	return s.cut()
 }
 
 func (s *slot) close() error { return s.buffer.Close() }

@@ -32,16 +32,23 @@ func compileError(kernel, name string, err error) *metal.CompileError {
 	return failure
 }
 
-// Values of MTLCommandBufferError after which this process can't use the device any more.
+// Values of MTLCommandBufferError (MTLCommandBuffer.h). Some reasons have no number of their own: macOS reports "Impacting
+// Interactivity", for a list that kept the window server waiting, and "victim of GPU error/recovery", for a list beside
+// one that failed, as internal errors.
 const (
-	accessRevoked = 4  // after too many faults; later submissions are ignored
+	internalError = 1
+	timeout       = 2
+	pageFault     = 3
+	accessRevoked = 4 // after too many faults; later submissions are ignored
+	notPermitted  = 7 // this process may not use the device
+	outOfMemory   = 8
 	deviceRemoved = 11 // an external GPU was unplugged
 )
 
-// commandBufferErrors names the values of MTLCommandBufferError (MTLCommandBuffer.h).
+// commandBufferErrors names the values of MTLCommandBufferError.
 var commandBufferErrors = map[int]string{
-	1: "internal error", 2: "timeout", 3: "page fault", accessRevoked: "access revoked", 7: "not permitted",
-	8: "out of memory", 9: "invalid resource", 10: "memoryless", deviceRemoved: "device removed", 12: "stack overflow",
+	internalError: "internal error", timeout: "timeout", pageFault: "page fault", accessRevoked: "access revoked",
+	notPermitted: "not permitted", outOfMemory: "out of memory", 9: "invalid resource", 10: "memoryless", deviceRemoved: "device removed", 12: "stack overflow",
 }
 
 // execError makes an ExecError of the error of a command buffer.
@@ -49,7 +56,12 @@ func execError(err error) *metal.ExecError {
 	failure := &metal.ExecError{Reason: err.Error()}
 	if n, ok := errors.AsType[*nativeError](err); ok {
 		failure.Code = n.code
-		failure.Lost = n.code == accessRevoked || n.code == deviceRemoved
+		switch n.code {
+		case internalError, timeout, pageFault, outOfMemory:
+			failure.Transient = true
+		case accessRevoked, notPermitted, deviceRemoved:
+			failure.Lost = true
+		}
 		if name := commandBufferErrors[n.code]; name != "" {
 			failure.Reason = name + ": " + n.text
 		}

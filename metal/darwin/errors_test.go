@@ -34,21 +34,23 @@ func TestCompileErrorFindsTheFirstComplaint(t *testing.T) {
 
 func TestExecErrorNamesTheCode(t *testing.T) {
 	for _, c := range []struct {
-		code   int
-		reason string
-		lost   bool
+		code            int
+		reason          string
+		transient, lost bool
 	}{
-		{0, "because", false},
-		{1, "internal error: because", false},
-		{2, "timeout: because", false},
-		{3, "page fault: because", false},
-		{4, "access revoked: because", true},
-		{8, "out of memory: because", false},
-		{11, "device removed: because", true},
-		{99, "because", false},
+		{0, "because", false, false},
+		{1, "internal error: because", true, false},
+		{2, "timeout: because", true, false},
+		{3, "page fault: because", true, false},
+		{4, "access revoked: because", false, true},
+		{7, "not permitted: because", false, true},
+		{8, "out of memory: because", true, false},
+		{9, "invalid resource: because", false, false},
+		{11, "device removed: because", false, true},
+		{99, "because", false, false},
 	} {
 		got := execError(&nativeError{code: c.code, text: "because"})
-		if diff := cmp.Diff(&metal.ExecError{Code: c.code, Reason: c.reason, Lost: c.lost}, got); diff != "" {
+		if diff := cmp.Diff(&metal.ExecError{Code: c.code, Reason: c.reason, Transient: c.transient, Lost: c.lost}, got); diff != "" {
 			t.Errorf("code %d (-want +got):\n%s", c.code, diff)
 		}
 		if !strings.Contains(got.Error(), c.reason) {

@@ -119,7 +119,7 @@ func TestFailedWorkIsAnError(t *testing.T) {
 	b.metal.endList(0, &nativeError{code: 3, text: "address 0"}, 1, 2)
 	b.metal.endList(0, nil, 2, 3)
 	_, err := first.Wait(t.Context())
-	want := &metal.ExecError{Code: 3, Reason: "page fault: address 0"}
+	want := &metal.ExecError{Code: 3, Reason: "page fault: address 0", Transient: true}
 	if diff := cmp.Diff(error(want), err); diff != "" {
 		t.Errorf("first list (-want +got):\n%s", diff)
 	}

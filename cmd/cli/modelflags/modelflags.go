@@ -35,6 +35,9 @@ func (f *Flags) Config() engine.Config {
 	return engine.Config{
 		Model: f.Model, Embedded: builtin.Open, Backend: f.Backend, Precision: f.Precision,
 		MaxLength: f.MaxLength, SpecialTokensAsText: f.SpecialTokensAsText,
+		OnFallback: func(why error) {
+			fmt.Fprintf(os.Stderr, "WARNING: the GPU is not used, and the CPU computes instead, which is slower: %v\n", why)
+		},
 	}
 }
 

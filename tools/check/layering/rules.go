@@ -57,7 +57,7 @@ var allowed = []rule{
 	// The backends do not know of each other.
 	{"engine/reference", []string{"engine/backend", "weights", "internal/parallel"}}, // float64, slow and obvious
 	{"engine/cpu", []string{"engine/backend", "engine/cost", "weights", "internal/machine", "internal/parallel"}},
-	{"engine/gpu", []string{"engine/backend", "engine/cost", "kernels", "kernels/tune", "metal", "weights"}},
+	{"engine/gpu", []string{"engine/backend", "engine/cost", "kernels", "kernels/selftest", "kernels/tune", "metal", "weights"}},
 	{"engine/cost", []string{"weights"}}, // operations and bytes of a pass
 	{"engine/backend", nil},              // the interface of a backend
 	{"engine/backend/backendtest", []string{"engine/backend", "weights/weightstest"}},

@@ -1,0 +1,75 @@
+package gpu
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/metalrank/metalrank/engine/backend"
+	"github.com/metalrank/metalrank/metal"
+)
+
+func batchOf(lengths ...int) *backend.Batch {
+	var b backend.Batch
+	for i, n := range lengths {
+		ids := make([]int32, n)
+		for at := range ids {
+			ids[at] = int32(100*i + at)
+		}
+		b.Append(ids, make([]int32, n))
+	}
+	return &b
+}
+
+// TestHalves: the halves of a batch have all of its sequences, in order, and about half of its tokens.
+func TestHalves(t *testing.T) {
+	for _, c := range []struct{ lengths, first []int }{
+		{[]int{5}, []int{5}},
+		{[]int{5, 7}, []int{5}},
+		{[]int{1, 1, 1, 9}, []int{1, 1, 1}},
+		{[]int{9, 1, 1, 1}, []int{9}},
+		{[]int{2, 2, 2, 2, 2}, []int{2, 2, 2}},
+	} {
+		parts := halves(batchOf(c.lengths...))
+		want := []*backend.Batch{batchOf(c.first...)}
+		if len(c.first) < len(c.lengths) {
+			var rest backend.Batch
+			whole := batchOf(c.lengths...)
+			for i := len(c.first); i < len(c.lengths); i++ {
+				begin, end := whole.Starts[i], whole.Starts[i+1]
+				rest.Append(whole.IDs[begin:end], whole.Types[begin:end])
+			}
+			want = append(want, &rest)
+		}
+		if diff := cmp.Diff(want, parts); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", c.lengths, diff)
+		}
+	}
+}
+
+// TestPaceLearns: the rate moves to that of the passes, but not by small ones or by a device without a clock.
+func TestPaceLearns(t *testing.T) {
+	p := newPace(&metal.Info{Cores: 10})
+	first := p.limit()
+	if want := 10 * firstRate * longestList.Seconds(); first != want {
+		t.Errorf("at first %g operations in a list, want %g", first, want)
+	}
+	p.add(leastTimed/2, time.Second)
+	p.add(1e12, 0)
+	if p.limit() != first {
+		t.Errorf("a pass that tells nothing changes the limit to %g", p.limit())
+	}
+	for range 40 {
+		p.add(1e12, time.Second)
+	}
+	if got, want := p.limit(), 1e12*longestList.Seconds(); !(got > 0.999*want && got < 1.001*want) {
+		t.Errorf("after passes at 1 TFLOP/s %g operations in a list, want %g", got, want)
+	}
+	if newPace(&metal.Info{Simulated: true}).limit() != 0 {
+		t.Error("lists of a simulated device are cut")
+	}
+	if got, want := newPace(&metal.Info{}).limit(), newPace(&metal.Info{Cores: unknownCores}).limit(); got != want {
+		t.Errorf("without a number of cores %g, want %g", got, want)
+	}
+}
