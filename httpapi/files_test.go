@@ -55,3 +55,35 @@ func TestFilesOfAModel(t *testing.T) {
 		}
 	}
 }
+
+// fallenRanker runs on the CPU because its GPU failed.
+type fallenRanker struct{ *filedRanker }
+
+func (r fallenRanker) Info() engine.Info {
+	info := r.filedRanker.Info()
+	info.Fallback = "metal: /secret: access revoked"
+	return info
+}
+
+// TestFailedDevice: a model whose device can't be opened again is not ready, and its requests are answered with 503; one that
+// was moved to the CPU is ready, and says so. No answer has the cause.
+func TestFailedDevice(t *testing.T) {
+	err := fmt.Errorf("%w: metal: no device: /secret", engine.ErrUnavailable)
+	_, address := start(t, &filedRanker{&fakeRanker{}, nil, err}, Config{})
+	got := send(t, address, http.MethodGet, request(http.MethodGet, "/readyz", "", "Connection: close"))
+	if body := checkRefusal(t, got, 503, "Unhealthy"); !strings.Contains(body, "device") || strings.Contains(body, "secret") {
+		t.Error(body)
+	}
+	if f := engineFailure(err, nil); f.kind != kindUnhealthy || strings.Contains(f.message, "secret") || f.cause == nil {
+		t.Errorf("%+v", f)
+	}
+	_, address = start(t, fallenRanker{&filedRanker{fakeRanker: &fakeRanker{}}}, Config{})
+	get := func(path string) reply { return send(t, address, http.MethodGet, request(http.MethodGet, path, "", "Connection: close")) }
+	if got := get("/readyz"); got.status != 200 {
+		t.Errorf("on the CPU: %d", got.status)
+	}
+	if body := get("/info").body; !strings.Contains(body, `"device":"a test","fallback":true}`) || strings.Contains(body, "secret") {
+		t.Error(body)
+	}
+	expect(t, scrape(t, address), `metalrank_model_backend_fallback{model="tiny-reranker"} 1`)
+}

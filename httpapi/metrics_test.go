@@ -75,7 +75,7 @@ func TestMetricsOfModels(t *testing.T) {
 		`metalrank_model_requests_under_way`+of+` 12`, `te_queue_size 12`, `metalrank_model_queue_tokens`+of+` 13`,
 		`metalrank_model_token_cache_hits_total`+of+` 14`, `metalrank_model_token_cache_misses_total`+of+` 15`,
 		`metalrank_model_token_cache_bytes`+of+` 16`, `metalrank_model_loaded`+of+` 1`,
-		`metalrank_model_batch_token_limit`+of+` 4096`, `metalrank_build_info{version="v1"} 1`,
+		`metalrank_model_batch_token_limit`+of+` 4096`, `metalrank_build_info{version="v1"} 1`, `metalrank_model_backend_fallback`+of+` 0`,
 		`metalrank_model_info{backend="fake",device="a test",dtype="float32",model="tiny-reranker"} 1`,
 	)
 	ranker.unloaded = true
