@@ -44,16 +44,20 @@ func (e *Engine) newSelfCheck(ctx context.Context, simulated bool) (*selfCheck, 
 		c.sequences = append(c.sequences, encoded[0])
 	}
 	c.texts = len(c.sequences)
-	config, lengths := e.checkpoint.Config(), randomLengths
+	plan, err := e.checkpoint.Plan()
+	if err != nil {
+		return nil, err
+	}
+	lengths := randomLengths
 	if simulated {
 		lengths = lengths[:2]
 	}
 	for i, length := range lengths {
 		random := rand.New(rand.NewPCG(uint64(i), 0))
-		length = min(length, config.MaxPositions)
+		length = min(length, plan.Positions)
 		q := sequence{ids: make([]int32, length), types: make([]int32, length)}
 		for at := range q.ids {
-			q.ids[at], q.types[at] = random.Int32N(int32(config.VocabSize)), int32(2*at/length%config.TypeVocab)
+			q.ids[at], q.types[at] = random.Int32N(int32(plan.Vocab)), int32(2*at/length%max(plan.Types, 1))
 		}
 		c.sequences = append(c.sequences, q)
 	}
@@ -66,7 +70,6 @@ func (e *Engine) newSelfCheck(ctx context.Context, simulated bool) (*selfCheck, 
 		}
 		c.sizes = append(c.sizes, largest)
 	}
-	var err error
 	c.want, err = e.logitsOfCPU(ctx, c.batch(0))
 	return c, err
 }
