@@ -11,6 +11,7 @@ import (
 	"github.com/metalrank/metalrank/engine/backend"
 	"github.com/metalrank/metalrank/engine/cpu"
 	"github.com/metalrank/metalrank/engine/gpu"
+	"github.com/metalrank/metalrank/engine/reference"
 )
 
 // selfCheck has sequences of one model with the logits that the CPU computes for them in fp32. Every backend that is opened
@@ -86,9 +87,12 @@ func (c *selfCheck) batch(tokens int) *backend.Batch {
 	}
 }
 
-// logitsOfCPU opens the model on the CPU for one batch.
+// logitsOfCPU opens the model on the CPU for one batch: on the fast backend, or if that lacks an operation on the reference.
 func (e *Engine) logitsOfCPU(ctx context.Context, batch *backend.Batch) (logits []float32, err error) {
-	b, err := cpu.New(e.checkpoint, cpu.Options{})
+	b, err := opened(cpu.New(e.checkpoint, cpu.Options{}))
+	if _, ok := errors.AsType[*backend.UnsupportedError](err); ok {
+		b, err = opened(reference.New(e.checkpoint))
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -27,6 +27,7 @@ func (d *fakeDevice) NewBuffer(sizeBytes int) (metal.Buffer, error) {
 }
 func (d *fakeDevice) NewBufferNoCopy(data []byte) (metal.Buffer, error) { return fakeBuffer(data), nil }
 func (d *fakeDevice) NewLibrary(metal.Source) (metal.Library, error)    { return nil, metal.ErrNoDevice }
+func (d *fakeDevice) KeepResident(bool) bool                            { return false }
 func (d *fakeDevice) Close() error                                      { return nil }
 
 func (d *fakeDevice) Submit(list *metal.CommandList) (metal.Pending, error) {

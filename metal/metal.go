@@ -27,6 +27,10 @@ type Device interface {
 	// they were submitted, and see the writes of earlier ones. The list may be reused when Submit returns; the buffers
 	// and pipelines that it names may be closed, and are freed once the work has ended. Errors: ErrForeign.
 	Submit(list *CommandList) (Pending, error)
+	// KeepResident asks the system to keep all buffers where the device reaches them at once, although no work needs them;
+	// it is called again every half second. With false, it no longer asks. It returns false where the system can't be
+	// asked: there only work keeps buffers in reach.
+	KeepResident(keep bool) bool
 	// Close waits for submitted work and frees the device. Methods called later return ErrClosed.
 	Close() error
 }

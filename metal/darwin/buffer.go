@@ -25,9 +25,9 @@ func (d *device) NewBuffer(sizeBytes int) (metal.Buffer, error) {
 	if err := d.checkSize(sizeBytes); err != nil {
 		return nil, err
 	}
-	o, contents := d.native.newBuffer(sizeBytes)
-	if o == nil {
-		return nil, fmt.Errorf("metal: no memory for a buffer of %d bytes", sizeBytes)
+	o, contents, err := d.native.newBuffer(sizeBytes)
+	if err != nil {
+		return nil, fmt.Errorf("metal: a buffer of %d bytes: %w", sizeBytes, err)
 	}
 	if contents == nil {
 		o.Release()
@@ -51,10 +51,10 @@ func (d *device) NewBufferNoCopy(data []byte) (metal.Buffer, error) {
 	}
 	b := &buffer{data: data, borrowed: true}
 	b.pinned.Pin(&data[0])
-	o := d.native.newBufferNoCopy(data)
-	if o == nil {
+	o, err := d.native.newBufferNoCopy(data)
+	if err != nil {
 		b.pinned.Unpin()
-		return nil, fmt.Errorf("metal: Metal refuses a buffer over %d bytes of memory", len(data))
+		return nil, fmt.Errorf("metal: a buffer over %d bytes of memory: %w", len(data), err)
 	}
 	b.resource = d.own(o)
 	b.onRelease = b.pinned.Unpin

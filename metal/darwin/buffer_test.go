@@ -59,13 +59,13 @@ func TestBufferThatMetalRefuses(t *testing.T) {
 	if buffer, err := b.device.NewBuffer(1); err == nil || buffer != nil {
 		t.Errorf("NewBuffer without contents: %v, %v; want nil and an error", buffer, err)
 	}
-	b.metal.refuse["newBuffer"] = errors.New("nil")
-	b.metal.refuse["newBufferNoCopy"] = errors.New("nil")
-	if buffer, err := b.device.NewBuffer(1); err == nil || buffer != nil {
-		t.Errorf("NewBuffer: %v, %v; want nil and an error", buffer, err)
+	why := &nativeError{text: "NSInvalidArgumentException: too long"}
+	b.metal.refuse["newBuffer"], b.metal.refuse["newBufferNoCopy"] = why, why
+	if buffer, err := b.device.NewBuffer(1); !errors.Is(err, why) || buffer != nil {
+		t.Errorf("NewBuffer: %v, %v; want nil and %v", buffer, err, why)
 	}
-	if buffer, err := b.device.NewBufferNoCopy(pages(1)); err == nil || buffer != nil {
-		t.Errorf("NewBufferNoCopy: %v, %v; want nil and an error", buffer, err)
+	if buffer, err := b.device.NewBufferNoCopy(pages(1)); !errors.Is(err, why) || buffer != nil {
+		t.Errorf("NewBufferNoCopy: %v, %v; want nil and %v", buffer, err, why)
 	}
 	runtime.GC() // which panics when it finds memory that is still pinned
 	runtime.GC()

@@ -79,21 +79,23 @@ func (s *simulated) Release() { mustNot(s.device.Close()) }
 
 func (s *simulated) info() metal.Info { return s.device.Info() }
 
-func (s *simulated) newBuffer(sizeBytes int) (object, unsafe.Pointer) {
+func (s *simulated) newBuffer(sizeBytes int) (object, unsafe.Pointer, error) {
 	b, err := s.device.NewBuffer(sizeBytes)
 	if err != nil {
-		return nil, nil
+		return nil, nil, &nativeError{text: err.Error()}
 	}
-	return s.own(b), unsafe.Pointer(&b.Bytes()[0])
+	return s.own(b), unsafe.Pointer(&b.Bytes()[0]), nil
 }
 
-func (s *simulated) newBufferNoCopy(data []byte) object {
+func (s *simulated) newBufferNoCopy(data []byte) (object, error) {
 	b, err := s.device.NewBufferNoCopy(data)
 	if err != nil {
-		return nil
+		return nil, &nativeError{text: err.Error()}
 	}
-	return s.own(b)
+	return s.own(b), nil
 }
+
+func (s *simulated) keepResident(keep bool) bool { return s.device.KeepResident(keep) }
 
 func (s *simulated) loadLibrary([]byte) (object, error) {
 	return nil, &nativeError{text: "the simulator has no use for a metallib"}

@@ -87,6 +87,15 @@ func (d *device) Close() error {
 	return nil
 }
 
+// KeepResident implements metal.Device.
+func (d *device) KeepResident(keep bool) bool {
+	if d.acquire() != nil {
+		return false
+	}
+	defer d.release()
+	return d.native.keepResident(keep)
+}
+
 // checkSize returns an error if the device can't have a buffer of this size.
 func (d *device) checkSize(sizeBytes int) error {
 	if sizeBytes <= 0 {

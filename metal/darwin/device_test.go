@@ -117,3 +117,21 @@ func TestOpenElsewhere(t *testing.T) {
 		t.Errorf("Open: %v, want one that wraps %v", err, metal.ErrNoDevice)
 	}
 }
+
+func TestKeepResidentIsNatives(t *testing.T) {
+	b := newBench(t)
+	if !b.device.KeepResident(true) || !b.device.KeepResident(false) {
+		t.Error("KeepResident is false, native's is true")
+	}
+	b.metal.refuse["keepResident true"] = errors.New("no")
+	if b.device.KeepResident(true) {
+		t.Error("KeepResident is true, native's is false")
+	}
+	if b.metal.count("keepResident true") != 2 || b.metal.count("keepResident false") != 1 {
+		t.Errorf("native was called %v", b.metal.calls)
+	}
+	closeNow(t, b.device)
+	if b.device.KeepResident(true) {
+		t.Error("KeepResident of a closed device is true")
+	}
+}

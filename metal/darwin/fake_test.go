@@ -1,6 +1,7 @@
 package darwin
 
 import (
+	"fmt"
 	"runtime/cgo"
 	"slices"
 	"sync"
@@ -131,22 +132,26 @@ func (f *fakeMetal) info() metal.Info {
 
 const fakePage = 4096
 
-func (f *fakeMetal) newBuffer(sizeBytes int) (object, unsafe.Pointer) {
-	if f.called("newBuffer") != nil {
-		return nil, nil
+func (f *fakeMetal) newBuffer(sizeBytes int) (object, unsafe.Pointer, error) {
+	if err := f.called("newBuffer"); err != nil {
+		return nil, nil, err
 	}
 	o := f.make("buffer", "", make([]byte, sizeBytes))
 	if f.called("contents") != nil {
-		return o, nil
+		return o, nil, nil
 	}
-	return o, unsafe.Pointer(&o.memory[0])
+	return o, unsafe.Pointer(&o.memory[0]), nil
 }
 
-func (f *fakeMetal) newBufferNoCopy(data []byte) object {
-	if f.called("newBufferNoCopy") != nil {
-		return nil
+func (f *fakeMetal) newBufferNoCopy(data []byte) (object, error) {
+	if err := f.called("newBufferNoCopy"); err != nil {
+		return nil, err
 	}
-	return f.make("buffer", "", data)
+	return f.make("buffer", "", data), nil
+}
+
+func (f *fakeMetal) keepResident(keep bool) bool {
+	return f.called(fmt.Sprint("keepResident ", keep)) == nil
 }
 
 func (f *fakeMetal) loadLibrary(metallib []byte) (object, error) {

@@ -13,10 +13,12 @@ type native interface {
 	// Release gives the device back; nothing may be called after it.
 	Release()
 	info() metal.Info
-	// newBuffer returns a buffer and its memory, or nil where there is no memory left.
-	newBuffer(sizeBytes int) (object, unsafe.Pointer)
-	// newBufferNoCopy returns a buffer over data, whole pages that must live as long as it does; or nil.
-	newBufferNoCopy(data []byte) object
+	// newBuffer returns a buffer and its memory.
+	newBuffer(sizeBytes int) (object, unsafe.Pointer, error)
+	// newBufferNoCopy returns a buffer over data, whole pages that must live as long as it does.
+	newBufferNoCopy(data []byte) (object, error)
+	// keepResident is metal.Device's KeepResident.
+	keepResident(keep bool) bool
 	loadLibrary(metallib []byte) (object, error)
 	compileLibrary(text string) (object, error)
 	// newPipeline returns a kernel's pipeline, and an info without its name.

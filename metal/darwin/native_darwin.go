@@ -10,6 +10,7 @@ import "C"
 
 import (
 	"os"
+	"sync"
 	"unsafe"
 
 	dkmetal "github.com/progrium/darwinkit/macos/metal"
@@ -23,7 +24,16 @@ type nativeDevice struct {
 	device dkmetal.DeviceObject
 	queue  dkmetal.CommandQueueObject
 	fence  dkmetal.FenceObject
-	opened C.mr_device // the same three, as the shim takes them
+	opened C.mr_device // the same three, as the shim takes them, and the residency set
+	set    residency
+	facts  metal.Info
+}
+
+// residency guards a device's residency set.
+type residency struct {
+	objc.Object
+	mu      sync.Mutex
+	changed bool // guarded by mu: since it was committed
 }
 
 func openNative() (native, error) {
@@ -34,12 +44,54 @@ func openNative() (native, error) {
 	n.device.Object = objc.ObjectFrom(n.opened.device)
 	n.queue.Object = objc.ObjectFrom(n.opened.queue)
 	n.fence.Object = objc.ObjectFrom(n.opened.fence)
+	if n.opened.residency != nil {
+		n.set.Object = objc.ObjectFrom(n.opened.residency)
+	}
+	if err := n.describe(); err != nil {
+		n.Release()
+		return nil, err
+	}
 	return n, nil
+}
+
+// commitResidency makes changes to the set count, before work that needs the buffers.
+func (n *nativeDevice) commitResidency() {
+	n.set.mu.Lock()
+	defer n.set.mu.Unlock()
+	if n.set.changed {
+		C.mr_commit_residency(n.opened.residency)
+		n.set.changed = false
+	}
+}
+
+// setResident adds a buffer to the set, or takes it out.
+func (n *nativeDevice) setResident(buffer unsafe.Pointer, resident bool) {
+	if n.opened.residency == nil {
+		return
+	}
+	n.set.mu.Lock()
+	defer n.set.mu.Unlock()
+	C.mr_set_resident(n.opened.residency, buffer, C.bool(resident))
+	n.set.changed = true
+}
+
+func (n *nativeDevice) keepResident(keep bool) bool {
+	if n.opened.residency == nil {
+		return false
+	}
+	n.commitResidency()
+	n.set.mu.Lock()
+	defer n.set.mu.Unlock()
+	C.mr_keep_resident(n.opened.residency, C.bool(keep))
+	return true
 }
 
 // Release implements native.
 func (n *nativeDevice) Release() {
 	objc.WithAutoreleasePool(func() {
+		if n.opened.residency != nil {
+			n.set.Release()
+		}
 		n.fence.Release()
 		n.queue.Release()
 		n.device.Release()
@@ -63,9 +115,14 @@ var families = []struct {
 // simdWidth is the same on all of these; only a pipeline reports it, a device does not.
 const simdWidth = 32
 
-func (n *nativeDevice) info() metal.Info {
-	told := C.mr_device_info(n.opened.device)
-	info := metal.Info{
+func (n *nativeDevice) info() metal.Info { return n.facts }
+
+func (n *nativeDevice) describe() error {
+	var told C.mr_info
+	if failure := C.mr_device_info(n.opened.device, &told); failure.text != nil {
+		return takeError(failure)
+	}
+	n.facts = metal.Info{
 		Name:                      takeText(told.name),
 		Architecture:              takeText(told.architecture),
 		Cores:                     int(told.cores),
@@ -80,27 +137,44 @@ func (n *nativeDevice) info() metal.Info {
 	}
 	for _, family := range families {
 		if C.mr_supports_family(n.opened.device, family.value) {
-			info.Families = append(info.Families, family.name)
+			n.facts.Families = append(n.facts.Families, family.name)
 		}
 	}
-	return info
+	return nil
 }
 
-func (n *nativeDevice) newBuffer(sizeBytes int) (object, unsafe.Pointer) {
+func (n *nativeDevice) newBuffer(sizeBytes int) (object, unsafe.Pointer, error) {
 	var contents unsafe.Pointer
-	p := C.mr_new_buffer(n.opened.device, C.uint64_t(sizeBytes), &contents)
-	return ownBuffer(p), contents
+	var failure C.mr_error
+	p := C.mr_new_buffer(n.opened.device, C.uint64_t(sizeBytes), &contents, &failure)
+	o, err := n.ownBuffer(p, failure)
+	return o, contents, err
 }
 
-func (n *nativeDevice) newBufferNoCopy(data []byte) object {
-	return ownBuffer(C.mr_new_buffer_no_copy(n.opened.device, unsafe.Pointer(&data[0]), C.uint64_t(len(data))))
+func (n *nativeDevice) newBufferNoCopy(data []byte) (object, error) {
+	var failure C.mr_error
+	p := C.mr_new_buffer_no_copy(n.opened.device, unsafe.Pointer(&data[0]), C.uint64_t(len(data)), &failure)
+	return n.ownBuffer(p, failure)
 }
 
-func ownBuffer(p unsafe.Pointer) object {
+func (n *nativeDevice) ownBuffer(p unsafe.Pointer, failure C.mr_error) (object, error) {
 	if p == nil {
-		return nil
+		return nil, takeError(failure)
 	}
-	return pooled{dkmetal.BufferObject{Object: objc.ObjectFrom(p)}}
+	n.setResident(p, true)
+	return resident{pooled{dkmetal.BufferObject{Object: objc.ObjectFrom(p)}}, n}, nil
+}
+
+// resident is a buffer in its device's residency set.
+type resident struct {
+	pooled
+	device *nativeDevice
+}
+
+// Release implements object.
+func (r resident) Release() {
+	r.device.setResident(r.Ptr(), false)
+	r.pooled.Release()
 }
 
 // takeError makes a Go error of an error that the shim returned, and frees it.

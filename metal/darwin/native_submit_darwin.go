@@ -18,6 +18,7 @@ var (
 
 // submit passes pointers into Go's memory, which cgo keeps in place during the call.
 func (n *nativeDevice) submit(commands []command, arguments []byte, list cgo.Handle) error {
+	n.commitResidency()
 	failure := C.mr_submit(&n.opened,
 		(*C.mr_command)(unsafe.Pointer(unsafe.SliceData(commands))), C.uint64_t(len(commands)),
 		unsafe.Pointer(unsafe.SliceData(arguments)), C.uintptr_t(list))

@@ -21,11 +21,12 @@ typedef struct {
     char* text; // UTF-8
 } mr_error;
 
-// mr_device is an MTLDevice with its queue and its fence, which every submission needs.
+// mr_device is an MTLDevice with its queue and its fence, which every submission needs, and a set of its buffers.
 typedef struct {
     void* device; // id<MTLDevice>
     void* queue;  // id<MTLCommandQueue>
     void* fence;  // id<MTLFence>, passed from one command buffer to the next
+    void* residency; // id<MTLResidencySet> of the buffers; null before macOS 15
 } mr_device;
 
 // mr_info describes a device. Sizes are in bytes.
@@ -77,16 +78,25 @@ typedef struct {
 // mr_open fills in the system's default device, or says which part of it is missing, or that the system is too old.
 mr_error mr_open(mr_device* opened);
 
-mr_info mr_device_info(void* device);
+// mr_device_info fills in *info, whose texts the caller frees, unless it returns an error.
+mr_error mr_device_info(void* device, mr_info* info);
 
 // mr_supports_family says whether device belongs to an MTLGPUFamily.
 bool mr_supports_family(void* device, int64_t family);
 
-// mr_new_buffer returns a shared, untracked MTLBuffer, or null where there is no memory left; *contents is its memory.
-void* mr_new_buffer(void* device, uint64_t size, void** contents);
+// mr_new_buffer returns a shared, untracked MTLBuffer, or null with *error; *contents is its memory.
+void* mr_new_buffer(void* device, uint64_t size, void** contents, mr_error* error);
 
-// mr_new_buffer_no_copy returns a shared, untracked MTLBuffer over whole pages of the caller's, or null.
-void* mr_new_buffer_no_copy(void* device, void* data, uint64_t size);
+// mr_new_buffer_no_copy returns a shared, untracked MTLBuffer over whole pages of the caller's, or null with *error.
+void* mr_new_buffer_no_copy(void* device, void* data, uint64_t size, mr_error* error);
+
+// mr_set_resident adds a buffer to a residency set, or takes it out. mr_commit_residency makes such changes count. No two
+// calls with one set may run at once.
+void mr_set_resident(void* set, void* buffer, bool resident);
+void mr_commit_residency(void* set);
+
+// mr_keep_resident asks the system to keep the set's buffers within the GPU's reach although no work needs them, or no longer.
+void mr_keep_resident(void* set, bool keep);
 
 // mr_load_library returns the MTLLibrary in the bytes of a metallib, or null with *error.
 void* mr_load_library(void* device, const void* metallib, uint64_t size, mr_error* error);

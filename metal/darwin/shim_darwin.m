@@ -1,11 +1,14 @@
 // shim_darwin.m: every message that this package sends to Metal. The compiler counts no references: the results of
 // methods `new...` and `alloc` are owned, those of other methods are autoreleased into the pool that each function opens
-// for itself, so that it may be called from any thread.
+// for itself, so that it may be called from any thread. An exception becomes an error: Metal throws one for an argument that
+// it refuses, and on virtual machines for methods that their device lacks.
 
 #import <Foundation/Foundation.h>
 #import <IOKit/IOKitLib.h>
 #import <Metal/Metal.h>
+#import <objc/runtime.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,6 +38,18 @@ static mr_error failure(NSError* error, const char* fallback) {
                       .text = copy_text([error localizedDescription], fallback)};
 }
 
+// thrown returns an exception as an error, "NSInvalidArgumentException: the reason".
+static mr_error thrown(NSException* exception) {
+    const char* name = [[exception name] UTF8String];
+    const char* reason = [[exception reason] UTF8String];
+    name = name ? name : "an exception";
+    reason = reason ? reason : "without a reason";
+    size_t size = strlen(name) + strlen(reason) + 3;
+    char* text = malloc(size);
+    snprintf(text, size, "%s: %s", name, reason);
+    return (mr_error){.text = text};
+}
+
 // default_device returns an owned device. The second way is for processes without a window server session:
 // MTLCreateSystemDefaultDevice has been seen to return nil there.
 static id<MTLDevice> default_device(void) {
@@ -46,28 +61,47 @@ static id<MTLDevice> default_device(void) {
     return device;
 }
 
-// Metal 3.1, the first with bfloat, came with macOS 14; an older system doesn't know the number.
-static bool has_metal_3_1(void) {
-    NSOperatingSystemVersion sonoma = {.majorVersion = 14};
-    return [[NSProcessInfo processInfo] isOperatingSystemAtLeastVersion:sonoma];
+static bool system_at_least(NSInteger major) {
+    NSOperatingSystemVersion version = {.majorVersion = major};
+    return [[NSProcessInfo processInfo] isOperatingSystemAtLeastVersion:version];
+}
+
+// new_residency_set returns an owned, empty set of buffers that the system keeps within the GPU's reach while the queue works;
+// nil where the system has none, before macOS 15, or makes none: then it decides for each command buffer.
+static id<MTLResidencySet> new_residency_set(id<MTLDevice> device, id<MTLCommandQueue> queue) {
+    if (!system_at_least(15)) return nil;
+    // By name: a program that refers to the class itself does not start on macOS 14.
+    Class descriptors = objc_getClass("MTLResidencySetDescriptor");
+    MTLResidencySetDescriptor* descriptor = [[descriptors alloc] init];
+    id<MTLResidencySet> set = [device newResidencySetWithDescriptor:descriptor error:NULL];
+    [descriptor release];
+    if (set) [queue addResidencySet:set];
+    return set;
 }
 
 mr_error mr_open(mr_device* opened) {
     @autoreleasepool {
-        if (!has_metal_3_1())
-            return failure(nil, "the kernels are Metal 3.1, which needs macOS 14 or later");
-        id<MTLDevice> device = default_device();
-        if (!device) return failure(nil, "the system has no Metal device");
-        id<MTLCommandQueue> queue = [device newCommandQueue];
-        id<MTLFence> fence = [device newFence];
-        if (!queue || !fence) {
-            [fence release];
-            [queue release];
-            [device release];
-            return failure(nil, "the Metal device gives no command queue or no fence");
+        @try {
+            if (!system_at_least(14))
+                return failure(nil, "the kernels are Metal 3.1, which needs macOS 14 or later");
+            id<MTLDevice> device = default_device();
+            if (!device) return failure(nil, "the system has no Metal device");
+            id<MTLCommandQueue> queue = [device newCommandQueue];
+            id<MTLFence> fence = [device newFence];
+            if (!queue || !fence) {
+                [fence release];
+                [queue release];
+                [device release];
+                return failure(nil, "the Metal device gives no command queue or no fence");
+            }
+            id<MTLResidencySet> residency = new_residency_set(device, queue);
+            *opened = (mr_device){
+                .device = device, .queue = queue, .fence = fence, .residency = residency
+            };
+            return (mr_error){0};
+        } @catch (NSException* exception) {
+            return thrown(exception);
         }
-        *opened = (mr_device){.device = device, .queue = queue, .fence = fence};
-        return (mr_error){0};
     }
 }
 
@@ -87,80 +121,149 @@ static uint64_t core_count(void) {
     return count > 0 ? (uint64_t)count : 0;
 }
 
-mr_info mr_device_info(void* handle) {
+mr_error mr_device_info(void* handle, mr_info* info) {
     @autoreleasepool {
-        id<MTLDevice> device = (id<MTLDevice>)handle;
-        return (mr_info){
-            .name = copy_text([device name], "unnamed"),
-            .architecture = copy_text([[device architecture] name], ""),
-            .cores = core_count(),
-            .max_threads_per_group = [device maxThreadsPerThreadgroup].width,
-            .max_threadgroup_memory_size = [device maxThreadgroupMemoryLength],
-            .max_buffer_size = [device maxBufferLength],
-            .working_set_size = [device recommendedMaxWorkingSetSize],
-            .unified_memory = [device hasUnifiedMemory],
-        };
+        @try {
+            id<MTLDevice> device = (id<MTLDevice>)handle;
+            *info = (mr_info){
+                .max_threads_per_group = [device maxThreadsPerThreadgroup].width,
+                .max_threadgroup_memory_size = [device maxThreadgroupMemoryLength],
+                .max_buffer_size = [device maxBufferLength],
+                .working_set_size = [device recommendedMaxWorkingSetSize],
+                .unified_memory = [device hasUnifiedMemory],
+                .cores = core_count(),
+            };
+            NSString *name = [device name], *architecture = [[device architecture] name];
+            info->name = copy_text(name, "unnamed");
+            info->architecture = copy_text(architecture, "");
+            return (mr_error){0};
+        } @catch (NSException* exception) {
+            return thrown(exception);
+        }
     }
 }
 
 bool mr_supports_family(void* device, int64_t family) {
     @autoreleasepool {
-        return [(id<MTLDevice>)device supportsFamily:(MTLGPUFamily)family];
+        @try {
+            return [(id<MTLDevice>)device supportsFamily:(MTLGPUFamily)family];
+        } @catch (NSException* exception) {
+            return false;
+        }
     }
 }
 
-void* mr_new_buffer(void* device, uint64_t size, void** contents) {
+void* mr_new_buffer(void* device, uint64_t size, void** contents, mr_error* error) {
     @autoreleasepool {
-        id<MTLBuffer> buffer = [(id<MTLDevice>)device newBufferWithLength:size
-                                                                  options:buffer_options];
-        *contents = [buffer contents];
-        return buffer;
+        @try {
+            id<MTLBuffer> buffer = [(id<MTLDevice>)device newBufferWithLength:size
+                                                                      options:buffer_options];
+            if (!buffer) *error = failure(nil, "no memory");
+            *contents = [buffer contents];
+            return buffer;
+        } @catch (NSException* exception) {
+            *error = thrown(exception);
+            return NULL;
+        }
     }
 }
 
-void* mr_new_buffer_no_copy(void* device, void* data, uint64_t size) {
+void* mr_new_buffer_no_copy(void* device, void* data, uint64_t size, mr_error* error) {
     @autoreleasepool {
-        return [(id<MTLDevice>)device newBufferWithBytesNoCopy:data
-                                                        length:size
-                                                       options:buffer_options
-                                                   deallocator:nil];
+        @try {
+            id<MTLBuffer> buffer = [(id<MTLDevice>)device newBufferWithBytesNoCopy:data
+                                                                            length:size
+                                                                           options:buffer_options
+                                                                       deallocator:nil];
+            if (!buffer) *error = failure(nil, "Metal refuses it");
+            return buffer;
+        } @catch (NSException* exception) {
+            *error = thrown(exception);
+            return NULL;
+        }
+    }
+}
+
+void mr_set_resident(void* set, void* buffer, bool resident) {
+    @autoreleasepool {
+        @try {
+            if (resident)
+                [(id<MTLResidencySet>)set addAllocation:(id<MTLBuffer>)buffer];
+            else
+                [(id<MTLResidencySet>)set removeAllocation:(id<MTLBuffer>)buffer];
+        } @catch (NSException* exception) {
+            // The system decides about this buffer, as it does without a set.
+        }
+    }
+}
+
+void mr_commit_residency(void* set) {
+    @autoreleasepool {
+        @try {
+            [(id<MTLResidencySet>)set commit];
+        } @catch (NSException* exception) {
+            // As above, about all of them.
+        }
+    }
+}
+
+void mr_keep_resident(void* set, bool keep) {
+    @autoreleasepool {
+        @try {
+            if (keep)
+                [(id<MTLResidencySet>)set requestResidency];
+            else
+                [(id<MTLResidencySet>)set endResidency];
+        } @catch (NSException* exception) {
+            // As above.
+        }
     }
 }
 
 void* mr_load_library(void* device, const void* metallib, uint64_t size, mr_error* error) {
     @autoreleasepool {
-        NSError* why = nil;
-        dispatch_data_t data =
-            dispatch_data_create(metallib, size, NULL, DISPATCH_DATA_DESTRUCTOR_DEFAULT); // a copy
-        id<MTLLibrary> library = [(id<MTLDevice>)device newLibraryWithData:data error:&why];
-        dispatch_release(data);
-        if (!library) *error = failure(why, "the metallib could not be loaded");
-        return library;
+        @try {
+            NSError* why = nil;
+            dispatch_data_t data =
+                dispatch_data_create(metallib, size, NULL, DISPATCH_DATA_DESTRUCTOR_DEFAULT); // a copy
+            id<MTLLibrary> library = [(id<MTLDevice>)device newLibraryWithData:data error:&why];
+            dispatch_release(data);
+            if (!library) *error = failure(why, "the metallib could not be loaded");
+            return library;
+        } @catch (NSException* exception) {
+            *error = thrown(exception);
+            return NULL;
+        }
     }
 }
 
 void* mr_compile_library(void* device, const char* source, mr_error* error) {
     @autoreleasepool {
-        NSString* text = [NSString stringWithCString:source encoding:NSUTF8StringEncoding];
-        if (!text) {
-            *error = failure(nil, "the source is not UTF-8");
-            return NULL;
-        }
-        NSError* why = nil;
-        MTLCompileOptions* options = [[MTLCompileOptions alloc] init];
-        [options setLanguageVersion:MTLLanguageVersion3_1];
-        // setMathMode: replaces this one in macOS 15, which still obeys it.
+        @try {
+            NSString* text = [NSString stringWithCString:source encoding:NSUTF8StringEncoding];
+            if (!text) {
+                *error = failure(nil, "the source is not UTF-8");
+                return NULL;
+            }
+            NSError* why = nil;
+            MTLCompileOptions* options = [[MTLCompileOptions alloc] init];
+            [options setLanguageVersion:MTLLanguageVersion3_1];
+            // setMathMode: replaces this one in macOS 15, which still obeys it.
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Wdeprecated-declarations"
-        [options setFastMathEnabled:NO];
+            [options setFastMathEnabled:NO];
 #pragma clang diagnostic pop
-        id<MTLLibrary> library = [(id<MTLDevice>)device newLibraryWithSource:text
-                                                                     options:options
-                                                                       error:&why];
-        [options release];
-        if (!library)
-            *error = failure(why, "the source did not compile, and Metal does not say why");
-        return library;
+            id<MTLLibrary> library = [(id<MTLDevice>)device newLibraryWithSource:text
+                                                                         options:options
+                                                                           error:&why];
+            [options release];
+            if (!library)
+                *error = failure(why, "the source did not compile, and Metal does not say why");
+            return library;
+        } @catch (NSException* exception) {
+            *error = thrown(exception);
+            return NULL;
+        }
     }
 }
 
@@ -192,31 +295,36 @@ void* mr_new_pipeline(
     mr_error* error
 ) {
     @autoreleasepool {
-        NSString* name = [NSString stringWithCString:kernel encoding:NSUTF8StringEncoding];
-        if (!name) {
-            *error = failure(nil, "the kernel's name is not UTF-8");
+        @try {
+            NSString* name = [NSString stringWithCString:kernel encoding:NSUTF8StringEncoding];
+            if (!name) {
+                *error = failure(nil, "the kernel's name is not UTF-8");
+                return NULL;
+            }
+            NSError* why = nil;
+            id<MTLFunction> function =
+                new_function((id<MTLLibrary>)library, name, constants, count, &why);
+            if (!function) {
+                *error = failure(why, "the library has no such kernel");
+                return NULL;
+            }
+            id<MTLComputePipelineState> pipeline =
+                [(id<MTLDevice>)device newComputePipelineStateWithFunction:function error:&why];
+            [function release];
+            if (!pipeline) {
+                *error = failure(why, "the kernel did not compile, and Metal does not say why");
+                return NULL;
+            }
+            *info = (mr_pipeline_info){
+                .max_threads = [pipeline maxTotalThreadsPerThreadgroup],
+                .simd_width = [pipeline threadExecutionWidth],
+                .threadgroup_memory_size = [pipeline staticThreadgroupMemoryLength],
+            };
+            return pipeline;
+        } @catch (NSException* exception) {
+            *error = thrown(exception);
             return NULL;
         }
-        NSError* why = nil;
-        id<MTLFunction> function =
-            new_function((id<MTLLibrary>)library, name, constants, count, &why);
-        if (!function) {
-            *error = failure(why, "the library has no such kernel");
-            return NULL;
-        }
-        id<MTLComputePipelineState> pipeline =
-            [(id<MTLDevice>)device newComputePipelineStateWithFunction:function error:&why];
-        [function release];
-        if (!pipeline) {
-            *error = failure(why, "the kernel did not compile, and Metal does not say why");
-            return NULL;
-        }
-        *info = (mr_pipeline_info){
-            .max_threads = [pipeline maxTotalThreadsPerThreadgroup],
-            .simd_width = [pipeline threadExecutionWidth],
-            .threadgroup_memory_size = [pipeline staticThreadgroupMemoryLength],
-        };
-        return pipeline;
     }
 }
 
@@ -262,15 +370,29 @@ static void encode(
 // completed tells the Go side how a command buffer ended.
 static void completed(id<MTLCommandBuffer> buffer, uintptr_t tag) {
     @autoreleasepool {
-        double start = [buffer GPUStartTime], end = [buffer GPUEndTime];
-        if ([buffer status] == MTLCommandBufferStatusCompleted) {
-            metalrankCompleted(tag, 0, NULL, start, end);
-            return;
+        double start = 0, end = 0;
+        mr_error error = {0};
+        @try {
+            start = [buffer GPUStartTime];
+            end = [buffer GPUEndTime];
+            if ([buffer status] != MTLCommandBufferStatusCompleted)
+                error = failure(
+                    [buffer error], "the command buffer failed, and Metal does not say why"
+                );
+        } @catch (NSException* exception) {
+            error = thrown(exception);
         }
-        mr_error error =
-            failure([buffer error], "the command buffer failed, and Metal does not say why");
         metalrankCompleted(tag, error.code, error.text, start, end);
         free(error.text);
+    }
+}
+
+// abandon ends an encoder that will not be committed: Metal ends the process if one is freed before that.
+static void abandon(id<MTLComputeCommandEncoder> encoder) {
+    @try {
+        [encoder endEncoding];
+    } @catch (NSException* exception) {
+        // The exception before it is the one to report.
     }
 }
 
@@ -282,48 +404,63 @@ mr_error mr_submit(
     uintptr_t tag
 ) {
     @autoreleasepool {
-        id<MTLCommandQueue> queue = (id<MTLCommandQueue>)device->queue;
-        id<MTLFence> fence = (id<MTLFence>)device->fence;
-        id<MTLCommandBuffer> buffer = [queue commandBufferWithUnretainedReferences];
-        id<MTLComputeCommandEncoder> encoder =
-            [buffer computeCommandEncoderWithDispatchType:MTLDispatchTypeConcurrent];
-        if (!encoder)
-            return failure(nil, "the command queue gives no command buffer or no encoder");
-        // Untracked buffers don't make an encoder wait for earlier encoders on the same queue. The fence does: each
-        // encoder waits for it, then updates it. The wait must come before the update (Apple, MTLFence).
-        [encoder waitForFence:fence];
-        encode(encoder, commands, count, arguments);
-        [encoder updateFence:fence];
-        [encoder endEncoding];
-        [buffer addCompletedHandler:^(id<MTLCommandBuffer> done) { completed(done, tag); }];
-        [buffer commit];
-        return (mr_error){0};
+        id<MTLComputeCommandEncoder> encoder = nil;
+        @try {
+            id<MTLCommandQueue> queue = (id<MTLCommandQueue>)device->queue;
+            id<MTLFence> fence = (id<MTLFence>)device->fence;
+            id<MTLCommandBuffer> buffer = [queue commandBufferWithUnretainedReferences];
+            encoder = [buffer computeCommandEncoderWithDispatchType:MTLDispatchTypeConcurrent];
+            if (!encoder)
+                return failure(nil, "the command queue gives no command buffer or no encoder");
+            // Untracked buffers don't make an encoder wait for earlier encoders on the same queue. The fence does: each
+            // encoder waits for it, then updates it. The wait must come before the update (Apple, MTLFence).
+            [encoder waitForFence:fence];
+            encode(encoder, commands, count, arguments);
+            [encoder updateFence:fence];
+            [encoder endEncoding];
+            encoder = nil;
+            [buffer addCompletedHandler:^(id<MTLCommandBuffer> done) { completed(done, tag); }];
+            [buffer commit];
+            return (mr_error){0};
+        } @catch (NSException* exception) {
+            mr_error error = thrown(exception);
+            abandon(encoder);
+            return error;
+        }
     }
 }
 
 mr_error mr_start_capture(void* device, const char* path) {
     @autoreleasepool {
-        MTLCaptureManager* manager = [MTLCaptureManager sharedCaptureManager];
-        if (![manager supportsDestination:MTLCaptureDestinationGPUTraceDocument])
-            return failure(
-                nil, "the system captures for files only where the environment has "
-                     "METAL_CAPTURE_ENABLED=1"
-            );
-        NSString* name = [NSString stringWithCString:path encoding:NSUTF8StringEncoding];
-        if (!name) return failure(nil, "the file's name is not UTF-8");
-        MTLCaptureDescriptor* descriptor = [[MTLCaptureDescriptor alloc] init];
-        [descriptor setCaptureObject:(id<MTLDevice>)device];
-        [descriptor setDestination:MTLCaptureDestinationGPUTraceDocument];
-        [descriptor setOutputURL:[NSURL fileURLWithPath:name]];
-        NSError* why = nil;
-        BOOL started = [manager startCaptureWithDescriptor:descriptor error:&why];
-        [descriptor release];
-        return started ? (mr_error){0} : failure(why, "Metal does not say why it captures nothing");
+        @try {
+            MTLCaptureManager* manager = [MTLCaptureManager sharedCaptureManager];
+            if (![manager supportsDestination:MTLCaptureDestinationGPUTraceDocument])
+                return failure(
+                    nil, "the system captures for files only where the environment has "
+                         "METAL_CAPTURE_ENABLED=1"
+                );
+            NSString* name = [NSString stringWithCString:path encoding:NSUTF8StringEncoding];
+            if (!name) return failure(nil, "the file's name is not UTF-8");
+            MTLCaptureDescriptor* descriptor = [[MTLCaptureDescriptor alloc] init];
+            [descriptor setCaptureObject:(id<MTLDevice>)device];
+            [descriptor setDestination:MTLCaptureDestinationGPUTraceDocument];
+            [descriptor setOutputURL:[NSURL fileURLWithPath:name]];
+            NSError* why = nil;
+            BOOL started = [manager startCaptureWithDescriptor:descriptor error:&why];
+            [descriptor release];
+            return started ? (mr_error){0} : failure(why, "Metal does not say why it captures nothing");
+        } @catch (NSException* exception) {
+            return thrown(exception);
+        }
     }
 }
 
 void mr_stop_capture(void) {
     @autoreleasepool {
-        [[MTLCaptureManager sharedCaptureManager] stopCapture];
+        @try {
+            [[MTLCaptureManager sharedCaptureManager] stopCapture];
+        } @catch (NSException* exception) {
+            // Nothing was captured.
+        }
     }
 }

@@ -65,7 +65,7 @@ func TestTranscriptsShowMistakes(t *testing.T) {
 // scenarios are those of testdata/objc/main.m; each has its transcript in testdata/transcripts.
 var scenarios = []string{
 	"open", "open failures", "buffers", "libraries", "pipelines", "submit", "submit failures",
-	"capture",
+	"capture", "residency", "exceptions",
 }
 
 var mistakes = []struct{ name, old, new string }{
@@ -78,19 +78,27 @@ var mistakes = []struct{ name, old, new string }{
 	{"device not retained", "[[all objectAtIndex:0] retain]", "[all objectAtIndex:0]"},
 	{"metallib leaks", "dispatch_release(data);", ""},
 	{"half-opened device leaks", "[device release];", ""},
-	{"device's name borrowed", "copy_text([device name], \"unnamed\")", "(char*)[[device name] UTF8String]"},
+	{"device's name borrowed", "copy_text(name, \"unnamed\")", "(char*)[name UTF8String]"},
 	// requests to a device
 	{"tracked buffers", " | MTLResourceHazardTrackingModeUntracked", ""},
 	{"no contents", "*contents = [buffer contents];", ""},
 	{"fast math", "setFastMathEnabled:NO", "setFastMathEnabled:YES"},
-	{"system not asked", "[[NSProcessInfo processInfo] isOperatingSystemAtLeastVersion:sonoma]", "sonoma.majorVersion > 0"},
-	{"architecture's name borrowed", "copy_text([[device architecture] name], \"\")", "(char*)[[[device architecture] name] UTF8String]"},
+	{"system not asked", "[[NSProcessInfo processInfo] isOperatingSystemAtLeastVersion:version]", "version.majorVersion > 0"},
+	{"architecture's name borrowed", "copy_text(architecture, \"\")", "(char*)[architecture UTF8String]"},
 	{"constants in one place", "atIndex:constants[i].index", "atIndex:0"},
 	{"family misread", "(MTLGPUFamily)family", "(MTLGPUFamily)(family + 1)"},
 	{"entry of the registry leaks", "IOObjectRelease(gpu);", ""},
 	{"number of cores leaks", "CFRelease(cores);", ""},
 	{"cores of no number", "CFGetTypeID(cores) == CFNumberGetTypeID()", "CFGetTypeID(cores)"},
 	{"error kept back", "*error = failure(why, \"the library has no such kernel\");", ""},
+	{"set for an old system", "if (!system_at_least(15)) return nil;", ""},
+	{"set of no queue", "if (set) [queue addResidencySet:set];", ""},
+	{"descriptor of a set leaks", "[descriptor release];\n    if (set)", "if (set)"},
+	{"added twice", "[(id<MTLResidencySet>)set removeAllocation:", "[(id<MTLResidencySet>)set addAllocation:"},
+	{"kept for ever", "[(id<MTLResidencySet>)set endResidency];", "[(id<MTLResidencySet>)set requestResidency];"},
+	{"exception's reason kept back", "name, reason);", "name, name);"},
+	{"encoder left open", "    [encoder endEncoding];\n    } @catch", "} @catch"},
+	{"ended encoder ended again", "            encoder = nil;\n", ""},
 	// a list
 	{"serial", "MTLDispatchTypeConcurrent", "0"},
 	{"no wait for the list before", "[encoder waitForFence:fence];", ""},
@@ -103,11 +111,11 @@ var mistakes = []struct{ name, old, new string }{
 	{"grid and group swapped", "*groups = command->groups, *threads = command->threads", "*groups = command->threads, *threads = command->groups"},
 	{"one dispatch short", "command < commands + count", "command + 1 < commands + count"},
 	{"never committed", "[buffer commit];", ""},
-	{"failure taken for success", "== MTLCommandBufferStatusCompleted", "!= 0"},
+	{"failure taken for success", "!= MTLCommandBufferStatusCompleted", "== 0"},
 	{"wrong list completed", "completed(done, tag)", "completed(done, 0)"},
 	{"nil encoder used", "if (!encoder)", "if (!queue)"},
 	// a capture
-	{"descriptor leaks", "[descriptor release];", ""},
+	{"descriptor leaks", "[descriptor release];\n            return", "return"},
 	{"of nothing", "[descriptor setCaptureObject:(id<MTLDevice>)device];", ""},
 	{"never stopped", "[[MTLCaptureManager sharedCaptureManager] stopCapture];", ""},
 }
@@ -135,7 +143,7 @@ const sdk = "../../tools/check/darwincheck/sdk/System/Library/Frameworks"
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{folder: t.TempDir(), flags: []string{
-		"-fobjc-runtime=gcc", "-fblocks", "-fno-objc-arc", "-Wall", "-Werror", "-I", "testdata/objc/include", "-I", ".",
+		"-fobjc-runtime=gcc", "-fobjc-exceptions", "-fexceptions", "-fblocks", "-fno-objc-arc", "-Wall", "-Werror", "-I", "testdata/objc/include", "-I", ".",
 	}}
 	for _, name := range []string{"clang-19", "clang"} {
 		if path, err := exec.LookPath(name); err == nil {

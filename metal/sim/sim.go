@@ -118,6 +118,9 @@ func (d *Device) Info() metal.Info {
 	}
 }
 
+// KeepResident implements metal.Device: a simulator's memory is the process's.
+func (d *Device) KeepResident(bool) bool { return false }
+
 // Close implements metal.Device.
 func (d *Device) Close() error {
 	if d.closed.Swap(true) {

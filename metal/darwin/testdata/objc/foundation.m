@@ -96,6 +96,20 @@ static NSAutoreleasePool* innermost;
 }
 @end
 
+@implementation NSException
+- (NSString*)name {
+    return [NSString stringWithCString:"NSInvalidArgumentException" encoding:NSUTF8StringEncoding];
+}
+- (NSString*)reason {
+    return [NSString stringWithCString:"unrecognized selector" encoding:NSUTF8StringEncoding];
+}
+@end
+
+void throw_if_asked(const char* method) {
+    if (world.throws && strcmp(world.throws, method) == 0)
+        @throw [[[NSException alloc] init] autorelease];
+}
+
 @implementation NSArray
 - (NSUInteger)count {
     return world.no_devices ? 0 : 1;
@@ -116,7 +130,7 @@ static NSAutoreleasePool* innermost;
         "system at least %ld.%ld.%ld\n", version.majorVersion, version.minorVersion,
         version.patchVersion
     );
-    return !world.old_system;
+    return version.majorVersion <= (world.system ? world.system : 15);
 }
 @end
 

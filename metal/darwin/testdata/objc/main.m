@@ -33,13 +33,15 @@ static mr_device open_device(void) {
 }
 
 static void close_device(mr_device* opened) {
+    [(id)opened->residency release];
     [(id)opened->fence release];
     [(id)opened->queue release];
     [(id)opened->device release];
 }
 
 static void scenario_open(mr_device* opened) {
-    mr_info info = mr_device_info(opened->device);
+    mr_info info = {0};
+    mr_device_info(opened->device, &info);
     printf(
         "-- %s, %s, %lu cores: %lu threads, %lu bytes of threadgroup memory, %#lx in a buffer, %#lx in all, "
         "unified %d\n",
@@ -53,7 +55,7 @@ static void scenario_open(mr_device* opened) {
     };
     for (int i = 0; i < 3; i++) {
         world = worlds[i];
-        info = mr_device_info(opened->device);
+        mr_device_info(opened->device, &info);
         printf("-- %lu cores\n", info.cores);
         free(info.name);
         free(info.architecture);
@@ -70,13 +72,17 @@ static void scenario_open_failures(void) {
         {.no_default_device = true, .no_devices = true},
         {.no_queue = true},
         {.no_fence = true},
-        {.old_system = true},
+        {.system = 13},
+        {.system = 14},
+        {.no_set = true},
+        {.throws = "newCommandQueue"},
     };
-    for (int i = 0; i < 5; i++) {
+    for (size_t i = 0; i < sizeof worlds / sizeof worlds[0]; i++) {
         world = worlds[i];
         mr_device opened = open_device();
         printf(
-            "-- device %d, queue %d, fence %d\n", !!opened.device, !!opened.queue, !!opened.fence
+            "-- device %d, queue %d, fence %d, residency set %d\n", !!opened.device,
+            !!opened.queue, !!opened.fence, !!opened.residency
         );
         close_device(&opened);
     }
@@ -86,11 +92,13 @@ static void scenario_buffers(mr_device* opened) {
     for (int i = 0; i < 2; i++) {
         world.refuse = i == 1;
         void* contents = opened; // must be written over
-        void* buffer = mr_new_buffer(opened->device, 300, &contents);
+        mr_error error = {0};
+        void* buffer = mr_new_buffer(opened->device, 300, &contents, &error);
         printf("-- contents: %s\n", contents ? "something" : "null");
-        say("buffer", buffer, (mr_error){0});
-        void* borrowed = mr_new_buffer_no_copy(opened->device, (void*)0x4000, 0x8000);
-        say("no copy", borrowed, (mr_error){0});
+        say("buffer", buffer, error);
+        error = (mr_error){0};
+        void* borrowed = mr_new_buffer_no_copy(opened->device, (void*)0x4000, 0x8000, &error);
+        say("no copy", borrowed, error);
     }
 }
 
@@ -188,12 +196,66 @@ static void scenario_capture(mr_device* opened) {
     mr_stop_capture();
     say("name", NULL, mr_start_capture(opened->device, "\xff"));
     const world_state worlds[] = {
-        {.old_system = true}, {.refuse = true}, {.refuse = true, .silent = true}
+        {.system = 14}, {.refuse = true}, {.refuse = true, .silent = true}
     };
     for (size_t i = 0; i < sizeof worlds / sizeof worlds[0]; i++) {
         world = worlds[i];
         say("refused", NULL, mr_start_capture(opened->device, "pass.gputrace"));
     }
+}
+
+static void scenario_residency(mr_device* opened) {
+    const world_state worlds[] = {{0}, {.throws = "residency"}};
+    for (int i = 0; i < 2; i++) {
+        world = worlds[i];
+        void* contents;
+        mr_error error = {0};
+        void* buffer = mr_new_buffer(opened->device, 300, &contents, &error);
+        mr_set_resident(opened->residency, buffer, true);
+        mr_commit_residency(opened->residency);
+        mr_keep_resident(opened->residency, true);
+        mr_keep_resident(opened->residency, false);
+        mr_set_resident(opened->residency, buffer, false);
+        say("buffer", buffer, error);
+    }
+}
+
+// Each function, with an exception from one of the methods that it calls. Some objects are left.
+static void scenario_exceptions(mr_device* opened) {
+    void* contents;
+    mr_error error = {0};
+    mr_info info;
+    mr_pipeline_info pipeline;
+    void* library = mr_load_library(opened->device, "lib", 3, &error);
+    world.throws = "architecture";
+    say("info", NULL, mr_device_info(opened->device, &info));
+    world.throws = "supportsFamily";
+    printf("-- apple7 %d\n", mr_supports_family(opened->device, 1007));
+    world.throws = "newBuffer";
+    say("buffer", mr_new_buffer(opened->device, 300, &contents, &error), error);
+    error = (mr_error){0};
+    say("no copy", mr_new_buffer_no_copy(opened->device, &error, 4096, &error), error);
+    error = (mr_error){0};
+    world.throws = "newLibrary";
+    say("load", mr_load_library(opened->device, "lib", 3, &error), error);
+    error = (mr_error){0};
+    say("compile", mr_compile_library(opened->device, "text", &error), error);
+    error = (mr_error){0};
+    world.throws = "newPipeline";
+    void* made =
+        mr_new_pipeline(opened->device, library, "gemm", NULL, 0, &pipeline, &error);
+    say("pipeline", made, error);
+    world.throws = "dispatch";
+    submit(opened, 1);
+    world.throws = "commit";
+    submit(opened, 0);
+    world.throws = "status";
+    submit(opened, 0);
+    world_complete();
+    world.throws = "capture";
+    say("start", NULL, mr_start_capture(opened->device, "pass.gputrace"));
+    mr_stop_capture();
+    [(id)library release];
 }
 
 int main(int count, char** arguments) {
@@ -204,7 +266,8 @@ int main(int count, char** arguments) {
         {"open", scenario_open},           {"buffers", scenario_buffers},
         {"libraries", scenario_libraries}, {"pipelines", scenario_pipelines},
         {"submit", scenario_submit},       {"submit failures", scenario_submit_failures},
-        {"capture", scenario_capture},
+        {"capture", scenario_capture},         {"residency", scenario_residency},
+        {"exceptions", scenario_exceptions},
     };
     const char* name = count > 1 ? arguments[1] : "";
     if (strcmp(name, "open failures") == 0) scenario_open_failures();

@@ -33,6 +33,7 @@ CLASS(Buffer, MTLBuffer)
 CLASS(Encoder, MTLComputeCommandEncoder)
 CLASS(CommandBuffer, MTLCommandBuffer)
 CLASS(Queue, MTLCommandQueue)
+CLASS(ResidencySet, MTLResidencySet)
 CLASS(Device, MTLDevice)
 
 static void explain(NSError** error) {
@@ -77,14 +78,16 @@ static void explain(NSError** error) {
 }
 - (BOOL)supportsDestination:(MTLCaptureDestination)destination {
     printf("manager supportsDestination:%ld\n", destination);
-    return !world.old_system;
+    return world.system == 0;
 }
 - (BOOL)startCaptureWithDescriptor:(MTLCaptureDescriptor*)descriptor error:(NSError**)error {
+    throw_if_asked("capture");
     printf("manager startCaptureWithDescriptor:%s error:\n", object_getClassName(descriptor));
     if (world.refuse) explain(error);
     return !world.refuse;
 }
 - (void)stopCapture {
+    throw_if_asked("capture");
     printf("manager stopCapture\n");
 }
 @end
@@ -141,6 +144,7 @@ static void explain(NSError** error) {
     printf("encoder setThreadgroupMemoryLength:%lu atIndex:%lu\n", length, index);
 }
 - (void)dispatchThreadgroups:(MTLSize)groups threadsPerThreadgroup:(MTLSize)threads {
+    throw_if_asked("dispatch");
     printf(
         "encoder dispatchThreadgroups:%lu,%lu,%lu threadsPerThreadgroup:%lu,%lu,%lu\n",
         groups.width, groups.height, groups.depth, threads.width, threads.height, threads.depth
@@ -173,6 +177,7 @@ static CommandBuffer* committed;
 }
 - (void)commit {
     printf("commandBuffer commit\n");
+    throw_if_asked("commit");
     committed = [self retain]; // by Metal, until it has ended
 }
 - (void)complete {
@@ -181,6 +186,7 @@ static CommandBuffer* committed;
     free(handler);
 }
 - (MTLCommandBufferStatus)status {
+    throw_if_asked("status");
     return world.status;
 }
 - (NSError*)error {
@@ -202,9 +208,38 @@ void world_complete(void) {
 }
 
 @implementation Queue
+- (void)addResidencySet:(id<MTLResidencySet>)set {
+    printf("queue addResidencySet:%s\n", object_getClassName(set));
+}
 - (id<MTLCommandBuffer>)commandBufferWithUnretainedReferences {
     printf("queue commandBufferWithUnretainedReferences\n");
     return world.refuse ? nil : [[CommandBuffer alloc] autorelease];
+}
+@end
+
+@implementation MTLResidencySetDescriptor
+@end
+
+@implementation ResidencySet
+- (void)addAllocation:(id<MTLAllocation>)allocation {
+    printf("residency addAllocation:%s\n", object_getClassName(allocation));
+    throw_if_asked("residency");
+}
+- (void)removeAllocation:(id<MTLAllocation>)allocation {
+    printf("residency removeAllocation:%s\n", object_getClassName(allocation));
+    throw_if_asked("residency");
+}
+- (void)commit {
+    printf("residency commit\n");
+    throw_if_asked("residency");
+}
+- (void)requestResidency {
+    printf("residency requestResidency\n");
+    throw_if_asked("residency");
+}
+- (void)endResidency {
+    printf("residency endResidency\n");
+    throw_if_asked("residency");
 }
 @end
 
@@ -216,6 +251,7 @@ void world_complete(void) {
 
 @implementation Device
 - (MTLArchitecture*)architecture {
+    throw_if_asked("architecture");
     return [[MTLArchitecture alloc] autorelease];
 }
 - (NSString*)name {
@@ -237,15 +273,23 @@ void world_complete(void) {
     return 1ul << 39;
 }
 - (BOOL)supportsFamily:(MTLGPUFamily)family {
+    throw_if_asked("supportsFamily");
     return family == 1007;
 }
 - (id<MTLCommandQueue>)newCommandQueue {
+    throw_if_asked("newCommandQueue");
     return world.no_queue ? nil : [Queue alloc];
+}
+- (id<MTLResidencySet>)newResidencySetWithDescriptor:(MTLResidencySetDescriptor*)descriptor
+                                               error:(NSError**)error {
+    printf("device newResidencySetWithDescriptor:%s\n", object_getClassName(descriptor));
+    return world.no_set ? nil : [ResidencySet alloc];
 }
 - (id<MTLFence>)newFence {
     return world.no_fence ? nil : [Fence alloc];
 }
 - (id<MTLBuffer>)newBufferWithLength:(NSUInteger)length options:(MTLResourceOptions)options {
+    throw_if_asked("newBuffer");
     printf("device newBufferWithLength:%lu options:%#lx\n", length, options);
     return world.refuse ? nil : [Buffer alloc];
 }
@@ -253,6 +297,7 @@ void world_complete(void) {
                                    length:(NSUInteger)length
                                   options:(MTLResourceOptions)options
                               deallocator:(void (^)(void*, NSUInteger))deallocator {
+    throw_if_asked("newBuffer");
     printf(
         "device newBufferWithBytesNoCopy:%#lx length:%lu options:%#lx deallocator:%s\n",
         (unsigned long)memory, length, options, deallocator ? "a block" : "nil"
@@ -260,6 +305,7 @@ void world_complete(void) {
     return world.refuse ? nil : [Buffer alloc];
 }
 - (id<MTLLibrary>)newLibraryWithData:(dispatch_data_t)data error:(NSError**)error {
+    throw_if_asked("newLibrary");
     printf("device newLibraryWithData:%s\n", (const char*)data);
     if (!world.refuse) return [Library alloc];
     explain(error);
@@ -268,6 +314,7 @@ void world_complete(void) {
 - (id<MTLLibrary>)newLibraryWithSource:(NSString*)source
                                options:(MTLCompileOptions*)options
                                  error:(NSError**)error {
+    throw_if_asked("newLibrary");
     printf(
         "device newLibraryWithSource:%s options:%s\n", [source UTF8String],
         options ? "options" : "nil"
@@ -278,6 +325,7 @@ void world_complete(void) {
 }
 - (id<MTLComputePipelineState>)newComputePipelineStateWithFunction:(id<MTLFunction>)function
                                                              error:(NSError**)error {
+    throw_if_asked("newPipeline");
     printf("device newComputePipelineStateWithFunction:%s\n", function ? "function" : "nil");
     if (!world.refuse_pipeline) return [Pipeline alloc];
     explain(error);

@@ -39,6 +39,11 @@ enum { NSUTF8StringEncoding = 4 };
 @property (readonly, copy) NSString* localizedDescription;
 @end
 
+@interface NSException : NSObject
+@property (readonly, copy) NSString* name;
+@property (readonly, copy) NSString* reason;
+@end
+
 @interface NSProcessInfo : NSObject
 @property (class, readonly) NSProcessInfo* processInfo;
 - (BOOL)isOperatingSystemAtLeastVersion:(NSOperatingSystemVersion)version;

@@ -69,7 +69,10 @@ typedef NSInteger MTLGPUFamily;
 @protocol MTLFence <NSObject>
 @end
 
-@protocol MTLResource <NSObject>
+@protocol MTLAllocation <NSObject>
+@end
+
+@protocol MTLResource <MTLAllocation>
 @end
 
 @protocol MTLBuffer <MTLResource>
@@ -101,8 +104,20 @@ typedef NSInteger MTLGPUFamily;
 @property (readonly) CFTimeInterval GPUEndTime;
 @end
 
+@interface MTLResidencySetDescriptor : NSObject
+@end
+
+@protocol MTLResidencySet <NSObject>
+- (void)addAllocation:(id<MTLAllocation>)allocation;
+- (void)removeAllocation:(id<MTLAllocation>)allocation;
+- (void)commit;
+- (void)requestResidency;
+- (void)endResidency;
+@end
+
 @protocol MTLCommandQueue <NSObject>
 - (id<MTLCommandBuffer>)commandBufferWithUnretainedReferences;
+- (void)addResidencySet:(id<MTLResidencySet>)residencySet;
 @end
 
 @interface MTLArchitecture : NSObject
@@ -120,6 +135,8 @@ typedef NSInteger MTLGPUFamily;
 - (BOOL)supportsFamily:(MTLGPUFamily)family;
 - (id<MTLCommandQueue>)newCommandQueue;
 - (id<MTLFence>)newFence;
+- (id<MTLResidencySet>)newResidencySetWithDescriptor:(MTLResidencySetDescriptor*)descriptor
+                                               error:(NSError**)error;
 - (id<MTLBuffer>)newBufferWithLength:(NSUInteger)length options:(MTLResourceOptions)options;
 - (id<MTLBuffer>)newBufferWithBytesNoCopy:(void*)memory
                                    length:(NSUInteger)length
