@@ -184,7 +184,7 @@ func (e *Engine) openGPU(ctx context.Context, driver string) (backend.Backend, e
 	if err != nil {
 		return nil, err
 	}
-	b, err := session.Open(e.checkpoint, e.config.MaxBatchTokens)
+	b, err := session.Open(e.checkpoint)
 	if err != nil {
 		return nil, err
 	}
@@ -211,7 +211,10 @@ func (e *Engine) prepareGPU(ctx context.Context, driver string) (*gpu.Session, *
 	}
 	var err error
 	if g.session == nil {
-		if g.session, err = gpu.OpenSession(e.config.opener(), driver, e.config.Precision == PrecisionFP32); err != nil {
+		if g.session, err = gpu.OpenSession(e.config.opener(), gpu.Config{
+			Driver: driver, Float32: e.config.Precision == PrecisionFP32, MaxBatchTokens: e.config.MaxBatchTokens,
+			KeepWarm: e.config.KeepWarm,
+		}); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/metalrank/metalrank/engine/backend"
 	"github.com/metalrank/metalrank/engine/cost"
@@ -32,36 +33,35 @@ type Config struct {
 	Driver         string // "metal" or "sim"; also the backend's name
 	Float32        bool   // activations, and weights that are not quantised, in fp32: to check the errors of fp16
 	MaxBatchTokens int    // tokens preallocated per slot; larger batches allocate a slot of their own
+	// KeepWarm is how long after a pass the device is kept ready for the next. 0: not at all. A simulated device has no need.
+	KeepWarm time.Duration
 }
 
 // Backend implements backend.Backend.
 type Backend struct {
-	session        *Session
-	maxBatchTokens int
-	shape          shape
-	costs          cost.Shape
-	perToken       float64 // FLOPs, at most
-	memory         *memory
-	model          *model
-	limits         backend.Limits
-	slots          chan *slot     // that are free
-	late           sync.WaitGroup // passes that their callers gave up
+	session  *Session
+	shape    shape
+	costs    cost.Shape
+	perToken float64 // FLOPs, at most
+	memory   *memory
+	model    *model
+	limits   backend.Limits
+	slots    chan *slot     // that are free
+	late     sync.WaitGroup // passes that their callers gave up, and beats
 }
 
 // Open opens a device, and a model on it: OpenSession and Session.Open, with the errors of both.
 func Open(open Opener, checkpoint *weights.Checkpoint, config Config) (*Backend, error) {
-	session, err := OpenSession(open, config.Driver, config.Float32)
+	session, err := OpenSession(open, config)
 	if err != nil {
 		return nil, err
 	}
-	b, err := session.Open(checkpoint, config.MaxBatchTokens)
+	b, err := session.Open(checkpoint)
 	return b, errors.Join(err, session.Close()) // the backend keeps it
 }
 
-func newBackend(s *Session, checkpoint *weights.Checkpoint, maxBatchTokens int) *Backend {
-	return &Backend{
-		session: s, maxBatchTokens: maxBatchTokens, memory: newMemory(s.device, checkpoint, s.library.DType()),
-	}
+func newBackend(s *Session, checkpoint *weights.Checkpoint) *Backend {
+	return &Backend{session: s, memory: newMemory(s.device, checkpoint, s.library.DType())}
 }
 
 func (b *Backend) load(checkpoint *weights.Checkpoint) error {
@@ -70,7 +70,7 @@ func (b *Backend) load(checkpoint *weights.Checkpoint) error {
 		return err
 	}
 	for _, operation := range p.Needs() {
-		return &backend.UnsupportedError{Backend: b.session.driver, Operation: string(operation)}
+		return &backend.UnsupportedError{Backend: b.session.config.Driver, Operation: string(operation)}
 	}
 	b.limits = backend.Limits{Vocab: p.Vocab, Types: p.Types, Positions: p.Positions}
 	b.shape = shape{
@@ -84,7 +84,7 @@ func (b *Backend) load(checkpoint *weights.Checkpoint) error {
 	}
 	b.slots = make(chan *slot, overlap)
 	for range overlap {
-		s, err := newSlot(b.session.device, b.shape, b.maxBatchTokens)
+		s, err := newSlot(b.session.device, b.shape, b.session.config.MaxBatchTokens)
 		if err != nil {
 			return err
 		}
@@ -100,12 +100,13 @@ func (b *Backend) Info() backend.Info {
 		dtype = "float32"
 	}
 	return backend.Info{
-		Name: b.session.driver, Device: b.session.device.Info().Name, DType: dtype, WeightBytes: b.memory.sizeBytes, Overlap: overlap,
+		Name: b.session.config.Driver, Device: b.session.device.Info().Name, DType: dtype, WeightBytes: b.memory.sizeBytes, Overlap: overlap,
 	}
 }
 
 // Close implements backend.Backend. It waits for passes that their callers gave up.
 func (b *Backend) Close() error {
+	b.session.warmth.forget(b)
 	b.late.Wait()
 	var errs []error
 	for len(b.slots) > 0 {
@@ -120,6 +121,7 @@ func (b *Backend) Forward(ctx context.Context, batch *backend.Batch, out []float
 	if err := b.check(batch, out); err != nil || batch.Tokens() == 0 {
 		return err
 	}
+	defer b.session.warmth.used(b)
 	err := b.forward(ctx, batch, out)
 	if failure, ok := errors.AsType[*metal.ExecError](err); !ok || !failure.Transient {
 		return err
@@ -211,7 +213,7 @@ func (b *Backend) acquire(ctx context.Context, tokens int) (*slot, error) {
 }
 
 func (b *Backend) release(s *slot) error {
-	if s.capacity > b.maxBatchTokens {
+	if s.capacity > b.session.config.MaxBatchTokens {
 		return s.close()
 	}
 	b.slots <- s

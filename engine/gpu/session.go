@@ -15,23 +15,24 @@ import (
 // Session is an open device with the kernels that have been compiled for it. Backends of one model share it, and a backend
 // that is opened again after a failure finds its pipelines there.
 type Session struct {
-	driver  string
+	config  Config
 	device  metal.Device
 	library *kernels.Library
 	pace    *pace
+	warmth  warmth
 
 	mu    sync.Mutex
 	users int   // guarded by mu: the opener and the open backends; the last one frees the device
 	lost  error // guarded by mu: why the device can't be used any more; nil: it can
 }
 
-// OpenSession opens the device of a driver, by its name, for models of one precision. The caller closes it. Errors:
-// ErrNoDevice, *metal.UnsupportedError, and the driver's.
-func OpenSession(open Opener, driver string, float32s bool) (*Session, error) {
+// OpenSession opens the device of config's driver. The caller closes it. Errors: ErrNoDevice, *metal.UnsupportedError, and the
+// driver's.
+func OpenSession(open Opener, config Config) (*Session, error) {
 	if open == nil {
-		return nil, fmt.Errorf("%w: this program has no driver for %q", ErrNoDevice, driver)
+		return nil, fmt.Errorf("%w: this program has no driver for %q", ErrNoDevice, config.Driver)
 	}
-	device, err := open(driver)
+	device, err := open(config.Driver)
 	if err != nil {
 		return nil, err
 	}
@@ -40,22 +41,26 @@ func OpenSession(open Opener, driver string, float32s bool) (*Session, error) {
 		return nil, errors.Join(err, device.Close())
 	}
 	dtype := kernels.F16
-	if float32s {
+	if config.Float32 {
 		dtype = kernels.F32
 	}
+	if info.Simulated {
+		config.KeepWarm = 0
+	}
 	return &Session{
-		driver: driver, device: device, library: kernels.Open(device, dtype), pace: newPace(&info), users: 1,
+		config: config, device: device, library: kernels.Open(device, dtype), pace: newPace(&info), users: 1,
+		warmth: warmth{device: device, keep: config.KeepWarm},
 	}, nil
 }
 
 // Open puts the weights of an open checkpoint into the device's memory; the backend does not need the checkpoint
-// afterwards. A batch of more than maxBatchTokens allocates memory of its own. Errors: sizes that the kernels cannot take,
+// afterwards. Errors: sizes that the kernels cannot take,
 // weights that half precision cannot hold, and the device's.
-func (s *Session) Open(checkpoint *weights.Checkpoint, maxBatchTokens int) (*Backend, error) {
+func (s *Session) Open(checkpoint *weights.Checkpoint) (*Backend, error) {
 	if err := s.acquire(); err != nil {
 		return nil, err
 	}
-	b := newBackend(s, checkpoint, maxBatchTokens)
+	b := newBackend(s, checkpoint)
 	if err := b.load(checkpoint); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}

@@ -187,3 +187,23 @@ func (r *rig) oneRound(ctx context.Context, n int, factor, addend uint32) (err e
 	}
 	return nil
 }
+
+// testKeepResident: keeping buffers resident, or no longer, changes no result; a closed device keeps nothing.
+func testKeepResident(t *subtest, r *rig) {
+	other := r.other(t)
+	for _, keep := range []bool{true, true, false, true} {
+		if other.device.KeepResident(keep) != other.device.KeepResident(keep) {
+			t.Error("KeepResident is true at one time and false at another")
+		}
+		from := other.buffer(t, words(3, func(i int) uint32 { return uint32(i + 7) }))
+		to := other.buffer(t, make([]byte, 12))
+		finish(t, other.submit(t, other.copy(t, metal.At(to, 0), metal.At(from, 0), 12)))
+		if !bytes.Equal(to.Bytes(), from.Bytes()) {
+			t.Errorf("KeepResident(%v): copied %v, want %v", keep, to.Bytes(), from.Bytes())
+		}
+	}
+	closed(t, "device", other.device.Close())
+	if other.device.KeepResident(true) {
+		t.Error("a closed device keeps buffers resident")
+	}
+}

@@ -53,6 +53,7 @@ var subtests = []struct {
 	{"EmptyList", testEmptyList},
 	{"Wait", testWait},
 	{"Timing", testTiming},
+	{"KeepResident", testKeepResident},
 	{"CompileErrors", testCompileErrors},
 	{"PipelineErrors", testPipelineErrors},
 	{"Limits", testLimits},
