@@ -1,6 +1,7 @@
 // findings.cc: the texts of the checker's findings.
 #include "check.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -88,7 +89,7 @@ void Checker::outOfBounds(uintptr_t address, size_t size, bool writes, const voi
     } else {
         locate(f, *nearest, address);
         print(
-            f, "%s %zu bytes at byte %td of %s, %zu %s its %zu bytes", does, size, f.offset,
+            f, "%s %zu bytes at byte %" PRId64 " of %s, %zu %s its %zu bytes", does, size, f.offset,
             Name(*nearest).text, size_t{distance(*nearest, address, size)},
             address < nearest->begin ? "before" : "past", size_t{nearest->end - nearest->begin}
         );
@@ -100,7 +101,7 @@ void Checker::readOnly(const Range& range, uintptr_t address, size_t size, const
     rtFinding f = finding("read-only memory", pc, address);
     locate(f, range, address);
     print(
-        f, "writes %zu bytes at byte %td of %s, which may only be read", size, f.offset,
+        f, "writes %zu bytes at byte %" PRId64 " of %s, which may only be read", size, f.offset,
         Name(range).text
     );
     abandon(&worker(), f);
@@ -111,7 +112,7 @@ void Checker::uninitialised(const Range& range, uintptr_t address, size_t size, 
     rtFinding f = finding("uninitialised", pc, address);
     locate(f, range, address);
     print(
-        f, "reads %zu bytes at byte %td of %s, which nobody has written", size, f.offset,
+        f, "reads %zu bytes at byte %" PRId64 " of %s, which nobody has written", size, f.offset,
         Name(range).text
     );
     keep(f);
@@ -167,7 +168,7 @@ void Checker::race(
         );
     }
     print(
-        f, "%s byte %td of %s, which %s", writes ? "writes" : "reads", f.offset, Name(range).text,
+        f, "%s byte %" PRId64 " of %s, which %s", writes ? "writes" : "reads", f.offset, Name(range).text,
         other
     );
     keep(f);
@@ -180,7 +181,7 @@ void Checker::undefined(Undefined what, uintptr_t value, const void* pc) {
         print(f, "address %#zx is not aligned for its type", size_t{value});
         if (const Range* range = find(value, 1)) {
             locate(f, *range, value);
-            print(f, "byte %td of %s is not aligned for its type", f.offset, Name(*range).text);
+            print(f, "byte %" PRId64 " of %s is not aligned for its type", f.offset, Name(*range).text);
         }
         abandon(&worker(), f);
     }

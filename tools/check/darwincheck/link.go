@@ -120,9 +120,9 @@ func (t *toolchain) linkSimulator(ctx context.Context, library string) error {
 		return err
 	}
 	line := append([]string{
-		// As in metal/sim/flags.go, but for -mcpu=native.
+		// As in metal/sim/flags.go, but for -mcpu=native, and for -nostdlib++, without which zig has no <new>.
 		t.zig, "c++", "-target", target, "-mcpu=apple_m1", "-std=c++20", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-exceptions",
-		"-fno-rtti", "-nostdlib++", "-O2", "-pthread", "-ldl", "-Wall", "-Wextra", "-Werror", "-o", library,
+		"-fno-rtti", "-O2", "-pthread", "-ldl", "-Wall", "-Wextra", "-Werror", "-o", library,
 	}, sources...)
 	command := exec.CommandContext(ctx, line[0], line[1:]...)
 	command.Env = append(os.Environ(), t.zigCache())
