@@ -13,7 +13,7 @@ import (
 )
 
 // Capture records the work of device into a new file that Xcode opens, a .gputrace, until stop is called. The
-// environment must have METAL_CAPTURE_ENABLED=1. Errors: metal.ErrForeign, and Metal's.
+// environment must have MTL_CAPTURE_ENABLED=1. Errors: metal.ErrForeign, and Metal's.
 func Capture(opened metal.Device, path string) (stop func(), err error) {
 	d, ok := opened.(*device)
 	if !ok {

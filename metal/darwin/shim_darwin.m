@@ -437,7 +437,7 @@ mr_error mr_start_capture(void* device, const char* path) {
             if (![manager supportsDestination:MTLCaptureDestinationGPUTraceDocument])
                 return failure(
                     nil, "the system captures for files only where the environment has "
-                         "METAL_CAPTURE_ENABLED=1"
+                         "MTL_CAPTURE_ENABLED=1"
                 );
             NSString* name = [NSString stringWithCString:path encoding:NSUTF8StringEncoding];
             if (!name) return failure(nil, "the file's name is not UTF-8");
