@@ -87,6 +87,8 @@ type PipelineInfo struct {
 	MaxThreads             int // in a threadgroup; at most Info.MaxThreadsPerGroup
 	SIMDWidth              int
 	ThreadgroupMemoryBytes int // declared in the kernel; Dispatch.ThreadgroupMemory comes on top
+	// Precompiled says that the kernel comes from a metallib.
+	Precompiled bool
 }
 
 // Timing is when the device worked, on its own clock; both zero where the driver can't tell.

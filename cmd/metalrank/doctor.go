@@ -2,12 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -24,8 +25,14 @@ type doctorCommand struct {
 	Driver    []string      `help:"Devices whose kernels to examine: ${enum}. Default: metal on macOS, sim elsewhere." enum:"metal,sim" sep:"," placeholder:"D"`
 	Full      bool          `help:"Take the longest pairs through the simulator, too: another minute."`
 	SpeedTime time.Duration `help:"How long to measure each backend; 0: not at all." default:"2s"`
-	Format    string        `help:"How to print: ${enum}." enum:"text,json" default:"text"`
+	Skip      []string      `help:"Parts to leave out: ${enum}. times: of kernels and tiles on a GPU. latency: after 2 s and 10 s without a request. validation: the kernels again under Metal's validation layers." enum:"times,latency,validation" sep:"," placeholder:"PART"`
+	Format    string        `help:"How to print: ${enum}. JSON has everything, and is what --compare reads." enum:"text,json" default:"text"`
+	Log       string        `help:"File that gets a line for each step at once, so that it says where the process ended. Default: doctor.log in metalrank's cache folder." type:"path" placeholder:"FILE"`
+	Compare   []string      `help:"Report in JSON to compare this machine with; with two, they are compared, and nothing is examined." type:"existingfile" sep:"," placeholder:"FILE"`
 }
+
+// idleTimes are the pauses before requests of which the latency is measured.
+var idleTimes = []time.Duration{2 * time.Second, 10 * time.Second}
 
 // Validate is called by kong.
 func (c *doctorCommand) Validate() error {
@@ -36,18 +43,37 @@ func (c *doctorCommand) Validate() error {
 	if c.Full && !slices.Contains(drivers, engine.BackendSim) {
 		return fmt.Errorf("--full: it has no effect without --driver=%s", engine.BackendSim)
 	}
+	if len(c.Compare) > 2 {
+		return fmt.Errorf("--compare has %d files, want one or two", len(c.Compare))
+	}
+	if len(c.Compare) > 0 && c.Format == "json" {
+		return errors.New("--compare prints text: --format=json has no effect")
+	}
 	return nil
 }
 
 // Run is called by kong.
 func (c *doctorCommand) Run(ctx context.Context, std streams) error {
-	report, err := examine(ctx, c.config(), std.err)
+	reports := make([]*doctor.Report, len(c.Compare), 2)
+	for i, path := range c.Compare {
+		var err error
+		if reports[i], err = readReport(path); err != nil {
+			return err
+		}
+	}
+	if len(reports) == 2 {
+		return printDifferences(std.out, reports[0], reports[1])
+	}
+	report, err := c.examine(ctx, std)
 	if err != nil {
 		return err
 	}
-	if c.Format == "json" {
-		err = json.MarshalWrite(std.out, report, jsontext.WithIndent("  "))
-	} else {
+	switch {
+	case len(reports) == 1:
+		err = printDifferences(std.out, reports[0], report)
+	case c.Format == "json":
+		err = json.MarshalWrite(std.out, report, jsontext.WithIndent("  "), json.Deterministic(true))
+	default:
 		err = printReport(std.out, report)
 	}
 	if err == nil && !report.Healthy() {
@@ -56,9 +82,50 @@ func (c *doctorCommand) Run(ctx context.Context, std streams) error {
 	return err
 }
 
+func readReport(path string) (*doctor.Report, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	report, err := doctor.Read(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return report, nil
+}
+
+// examine makes the report with a log.
+func (c *doctorCommand) examine(ctx context.Context, std streams) (_ *doctor.Report, err error) {
+	config := c.config()
+	path := c.Log
+	if path == "" {
+		folder, err := os.UserCacheDir()
+		if err != nil {
+			return nil, fmt.Errorf("%w; say where with --log", err)
+		}
+		path = filepath.Join(folder, "metalrank", "doctor.log")
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return nil, fmt.Errorf("%w; say where with --log", err)
+		}
+	}
+	log, err := os.Create(path)
+	if err != nil {
+		return nil, fmt.Errorf("--log: %w", err)
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
+	config.Log = log
+	fmt.Fprintf(std.err, "each step is written to %s\n", path)
+	return examine(ctx, config, std.err)
+}
+
 func (c *doctorCommand) config() doctor.Config {
 	config := doctor.Config{
 		Version: version, OpenDevice: open.Device, Drivers: c.Driver, Full: c.Full, SpeedTime: c.SpeedTime,
+		Times: !slices.Contains(c.Skip, "times"),
+	}
+	if !slices.Contains(c.Skip, "latency") {
+		config.Idle = idleTimes
 	}
 	if len(config.Drivers) == 0 {
 		config.Drivers = []string{engine.BackendSim}
@@ -67,6 +134,13 @@ func (c *doctorCommand) config() doctor.Config {
 		config.Needed = c.Driver
 	} else if runtime.GOOS == "darwin" {
 		config.Drivers, config.Needed = []string{engine.BackendMetal}, []string{engine.BackendMetal}
+	}
+	if program, err := os.Executable(); err == nil && runtime.GOOS == "darwin" && slices.Contains(config.Drivers, engine.BackendMetal) &&
+		!slices.Contains(c.Skip, "validation") {
+		config.Validate = []string{
+			program, "doctor", "--driver=" + engine.BackendMetal, "--speed-time=0", "--skip=times,latency,validation", "--format=json",
+			"--log=" + os.DevNull,
+		}
 	}
 	return config
 }
@@ -94,87 +168,4 @@ func examine(ctx context.Context, config doctor.Config, w io.Writer) (*doctor.Re
 	spinner.Abort(true)
 	container.Wait()
 	return report, err
-}
-
-// mostFaults bounds the faults that a text shows; JSON has all.
-const mostFaults = 12
-
-// printReport writes a block of text that can be pasted whole into a report of a fault.
-func printReport(w io.Writer, r *doctor.Report) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	row := func(name, format string, args ...any) { fmt.Fprintf(table, name+"\t"+format+"\n", args...) }
-	row("metalrank", "%s, %s", r.Version, r.Time.Format(time.RFC3339))
-	m := r.Machine
-	row("machine", "%s; %d cores, %.1f GB; %s, %s", m.CPU, m.Cores, float64(m.MemoryBytes)/1e9, m.OS, m.System)
-	if len(m.Features) > 0 {
-		row("", "%s", strings.Join(m.Features, " "))
-	}
-	for _, d := range r.Drivers {
-		printDriver(row, &d)
-	}
-	for i, g := range r.Goldens {
-		name := heading(i, "goldens")
-		if g.Error != "" {
-			row(name, "%s: %s", g.System, oneLine(g.Error))
-			continue
-		}
-		row(name, "%s: %d pairs; largest difference from transformers %.2g of %.2g allowed", g.System, g.Pairs, g.Difference, g.Allowed)
-	}
-	for i, s := range r.Speeds {
-		name := heading(i, "speed")
-		if s.Error != "" {
-			row(name, "%s: %s", s.System, oneLine(s.Error))
-			continue
-		}
-		row(name, "%s: %.0f pairs/s of %.0f tokens (%.0f to %.0f in %d rounds)", s.System, s.PairsPerSecond, s.TokensPerPair, s.Least, s.Most, s.Rounds)
-	}
-	for _, note := range r.Notes {
-		row("note", "%s", oneLine(note))
-	}
-	for _, fault := range r.Faults[:min(len(r.Faults), mostFaults)] {
-		row("FAULT", "%s", oneLine(fault))
-	}
-	if more := len(r.Faults) - mostFaults; more > 0 {
-		row("", "and %d more; --format json has them all", more)
-	}
-	row("verdict", "%s (%.0f s)", verdict(r), r.Seconds)
-	return table.Flush()
-}
-
-// heading returns the name of a group of rows for its first row, and "" for the others.
-func heading(i int, name string) string {
-	if i > 0 {
-		return ""
-	}
-	return name
-}
-
-func printDriver(row func(name, format string, args ...any), d *doctor.Driver) {
-	if d.Absent {
-		row("kernels", "%s: not examined", d.Name)
-		return
-	}
-	row("kernels", "%s: %s", d.Name, strings.Join(append([]string{d.Device}, d.Families...), " "))
-	if d.Compiler != "" {
-		row("", "built by %s", d.Compiler)
-	}
-	row("", "%d cases, %d wrong (%.0f s)", d.Cases, len(d.Failures), d.Seconds)
-}
-
-// verdict sums up a report in a sentence.
-func verdict(r *doctor.Report) string {
-	if !r.Healthy() {
-		return "NOT WELL: don't trust what is named above; please report this block"
-	}
-	for _, d := range r.Drivers {
-		if !d.Absent && !d.Simulated {
-			return "well: the GPU and the CPU compute what they should"
-		}
-	}
-	for _, d := range r.Drivers {
-		if !d.Absent {
-			return "well: the CPU computes what it should, and so do the kernels in the simulator; no GPU was examined"
-		}
-	}
-	return "well, as far as could be seen: the CPU computes what it should; the kernels were not examined"
 }

@@ -114,3 +114,63 @@ func nameOf(text string) string {
 	}
 	return ""
 }
+
+// State is the state of the machine that measurements depend on. Fields that the system doesn't tell are empty.
+type State struct {
+	Build    string `json:"os_build,omitempty"` // of the operating system: macOS's "24F74", Linux's release
+	Virtual  bool   `json:"virtual,omitempty"`  // a virtual machine
+	Thermal  string `json:"thermal,omitempty"`  // macOS's thermal pressure: "nominal", "moderate", "heavy", "trapping", "sleeping"
+	LowPower bool   `json:"low_power,omitempty"`
+}
+
+// String returns the state in words.
+func (s State) String() string {
+	words := []string{"build " + cmp.Or(s.Build, "unknown"), "thermal pressure " + cmp.Or(s.Thermal, "unknown")}
+	if s.Virtual {
+		words = append(words, "virtual machine")
+	}
+	if s.LowPower {
+		words = append(words, "low power mode")
+	}
+	return strings.Join(words, ", ")
+}
+
+// CurrentState asks the system.
+func CurrentState() State {
+	if runtime.GOOS != "darwin" {
+		data, _ := os.ReadFile("/proc/cpuinfo") // without it, the flags are not known
+		return State{
+			Build:   ask("uname", "-r"),
+			Virtual: slices.Contains(strings.Fields(firstProcessor(string(data))["flags"]), "hypervisor"),
+		}
+	}
+	return State{
+		Build:    ask("sw_vers", "-buildVersion"),
+		Virtual:  ask("sysctl", "-n", "kern.hv_vmm_present") == "1",
+		Thermal:  thermalPressure(ask("notifyutil", "-g", "com.apple.system.thermalpressurelevel")),
+		LowPower: lowPower(ask("pmset", "-g")),
+	}
+}
+
+// thermalPressure returns the name of a level that notifyutil prints: a key and a number, of OSThermalNotification.h.
+func thermalPressure(text string) string {
+	fields := strings.Fields(text)
+	if len(fields) == 0 {
+		return ""
+	}
+	level, err := strconv.Atoi(fields[len(fields)-1])
+	if names := []string{"nominal", "moderate", "heavy", "trapping", "sleeping"}; err == nil && level >= 0 && level < len(names) {
+		return names[level]
+	}
+	return ""
+}
+
+// lowPower reads the settings in use that pmset prints: lowpowermode, or powermode, of which 1 is low.
+func lowPower(text string) bool {
+	for line := range strings.Lines(text) {
+		if fields := strings.Fields(line); len(fields) >= 2 && strings.HasSuffix(fields[0], "powermode") && fields[1] == "1" {
+			return true
+		}
+	}
+	return false
+}

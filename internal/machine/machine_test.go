@@ -39,3 +39,31 @@ func TestDescribe(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 }
+
+func TestThermalPressure(t *testing.T) {
+	for text, want := range map[string]string{
+		"com.apple.system.thermalpressurelevel 0": "nominal", "com.apple.system.thermalpressurelevel 2": "heavy",
+		"com.apple.system.thermalpressurelevel 9": "", "failed": "", "": "",
+	} {
+		if got := thermalPressure(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestLowPower(t *testing.T) {
+	for text, want := range map[string]bool{
+		"Currently in use:\n standby              1\n lowpowermode         1\n": true, " powermode 1\n": true,
+		" lowpowermode         0\n": false, " powermode 2\n": false, " lowpowermode\n": false, "": false,
+	} {
+		if got := lowPower(text); got != want {
+			t.Errorf("%q: %v, want %v", text, got, want)
+		}
+	}
+}
+
+func TestCurrentState(t *testing.T) {
+	if s := CurrentState(); s.Build == "" || !strings.Contains(s.String(), s.Build) {
+		t.Errorf("%+v: %v", s, s)
+	}
+}

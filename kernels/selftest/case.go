@@ -5,10 +5,12 @@
 package selftest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/x448/float16"
 
@@ -45,6 +47,61 @@ func (c *Case) Run(
 		return recorder.Commit()
 	})
 }
+
+// Time returns the time of the operation: the median over rounds of the device's clock, or of the host's where the device
+// has none. Each round is a list that repeats the operation for leastTime or longer, so that its start does not count; all
+// but the first find the operands in the caches that hold them. It compares no answer. Errors: the driver's.
+func (c *Case) Time(ctx context.Context, device metal.Device, library *kernels.Library, rounds int) (_ time.Duration, err error) {
+	operands, free, err := c.Load(device, problem.Exact)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, free()) }()
+	recorder := kernels.NewRecorder(device)
+	list := func(repeats int) (time.Duration, error) {
+		for range repeats {
+			recorder.Barrier()
+			if err := c.record(library, recorder, operands); err != nil {
+				return 0, err
+			}
+		}
+		begin := time.Now()
+		pending, err := recorder.Commit()
+		if err != nil {
+			return 0, err
+		}
+		timing, err := pending.Wait(ctx)
+		if err != nil {
+			_, _ = pending.Wait(context.WithoutCancel(ctx)) // the operands must outlive it
+			return 0, err
+		}
+		return cmp.Or(timing.Elapsed(), time.Since(begin)) / time.Duration(repeats), nil
+	}
+	repeats := 1
+	for {
+		took, err := list(repeats)
+		if err != nil {
+			return 0, err
+		}
+		if took*time.Duration(repeats) >= leastTime || repeats == mostRepeats {
+			break
+		}
+		repeats *= 2
+	}
+	times := make([]time.Duration, rounds)
+	for i := range times {
+		if times[i], err = list(repeats); err != nil {
+			return 0, err
+		}
+	}
+	slices.Sort(times)
+	return times[rounds/2], nil
+}
+
+const (
+	leastTime   = 2 * time.Millisecond
+	mostRepeats = 128
+)
 
 // roundoff returns the relative rounding error of a dtype.
 func roundoff(d kernels.DType) float64 {

@@ -62,3 +62,18 @@ func Shapes(d kernels.DType, tokens int) []Case {
 		Gemm{DType: d, M: tokens, N: h, K: f, Residual: true, Norm: true}.Case(),
 	}
 }
+
+// Products are the products of a layer with hidden size H and F = 4H: queries, keys and values; keys and values; inner;
+// attention's output; outer.
+func Products(d kernels.DType, hidden int) []kernels.Shape {
+	h := hidden
+	return []kernels.Shape{
+		{Type: d, N: 3 * h, K: h}, {Type: d, N: 2 * h, K: h}, {Type: d, N: 4 * h, K: h},
+		{Norm: true, Type: d, N: h, K: h}, {Norm: true, Type: d, N: h, K: 4 * h},
+	}
+}
+
+// ProductOf returns the product of M rows that has a shape, as a layer has it.
+func ProductOf(s kernels.Shape, m int) Gemm {
+	return Gemm{DType: s.Type, M: m, N: s.N, K: s.K, Bits: s.Bits, Norm: s.Norm, Residual: s.Norm}
+}

@@ -136,8 +136,8 @@ func TestRandom(t *testing.T) {
 // TestLanes asks the device how lanes hold matrices: all kernels take that for granted.
 func TestLanes(t *testing.T) {
 	device := simtest.Open(t, sim.Config{})
-	if err := selftest.Lanes(t.Context(), device); err != nil {
-		t.Error(err)
+	if other, err := selftest.Lanes(t.Context(), device); err != nil || other != nil {
+		t.Errorf("lanes hold %q, error %v", other, err)
 	}
 }
 

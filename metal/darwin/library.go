@@ -12,7 +12,10 @@ import (
 const metallibVariable = "METALRANK_METALLIB"
 
 // library is a metal.Library.
-type library struct{ resource }
+type library struct {
+	resource
+	precompiled bool // from a metallib
+}
 
 // pipeline is a metal.Pipeline.
 type pipeline struct {
@@ -30,37 +33,36 @@ func (d *device) NewLibrary(source metal.Source) (metal.Library, error) {
 		return nil, err
 	}
 	defer d.release()
-	o, err := d.load(source)
+	o, precompiled, err := d.load(source)
 	if err != nil {
 		return nil, err
 	}
-	return &library{d.own(o)}, nil
+	return &library{d.own(o), precompiled}, nil
 }
 
-func (d *device) load(source metal.Source) (object, error) {
+func (d *device) load(source metal.Source) (o object, precompiled bool, err error) {
 	if d.metallibPath != "" {
-		return d.loadFile(d.metallibPath)
+		o, err = d.loadFile(d.metallibPath)
+		return o, true, err
 	}
 	var rejected error
 	if len(source.Metallib) > 0 {
-		o, err := d.native.loadLibrary(source.Metallib)
-		if err == nil {
-			return o, nil
+		if o, err = d.native.loadLibrary(source.Metallib); err == nil {
+			return o, true, nil
 		}
 		rejected = fmt.Errorf("its metallib: %w", err)
 		if source.Text == "" {
-			return nil, &metal.CompileError{File: source.Name, Log: rejected.Error()}
+			return nil, false, &metal.CompileError{File: source.Name, Log: rejected.Error()}
 		}
 	}
-	o, err := d.native.compileLibrary(source.Text)
-	if err != nil {
+	if o, err = d.native.compileLibrary(source.Text); err != nil {
 		failure := compileError("", source.Name, err)
 		if rejected != nil {
 			failure.Log = errors.Join(errors.New(failure.Log), rejected).Error()
 		}
-		return nil, failure
+		return nil, false, failure
 	}
-	return o, nil
+	return o, false, nil
 }
 
 // loadFile loads the metallib that the environment names. There is no fallback: the user asked for this file.
@@ -94,6 +96,6 @@ func (l *library) Pipeline(kernel string, constants ...metal.Constant) (metal.Pi
 	if err != nil {
 		return nil, compileError(kernel, "", err)
 	}
-	info.Kernel = kernel
+	info.Kernel, info.Precompiled = kernel, l.precompiled
 	return &pipeline{resource: d.own(o), information: info}, nil
 }

@@ -85,7 +85,8 @@ type AnswerError struct {
 	Index            int // element of the answer
 	Got, Want        float64
 	PercentOfAllowed float64
-	Wrong, Count     int // elements beyond the allowed error, and all elements
+	Wrong, Count     int       // elements beyond the allowed error, and all elements
+	Answer           []float64 // all of it, as computed
 }
 
 // Error implements error.
@@ -99,23 +100,11 @@ func (e *AnswerError) Error() string {
 func (p *Problem) Solve(
 	ctx context.Context, device metal.Device, layout Layout, submit func(operands []metal.Binding) (metal.Pending, error),
 ) (pending metal.Pending, err error) {
-	buffers, err := p.buffers(device, layout)
-	defer func() {
-		for _, buffer := range buffers {
-			err = errors.Join(err, buffer.Close())
-		}
-	}()
+	bindings, free, err := p.Load(device, layout)
 	if err != nil {
 		return nil, err
 	}
-	before := 0
-	if layout == Guarded {
-		before = guardBytes
-	}
-	bindings := make([]metal.Binding, len(buffers))
-	for i := range buffers {
-		bindings[i] = metal.At(buffers[i], before)
-	}
+	defer func() { err = errors.Join(err, free()) }()
 	if pending, err = submit(bindings); err != nil {
 		return nil, err
 	}
@@ -123,17 +112,27 @@ func (p *Problem) Solve(
 		return pending, err
 	}
 	if layout == Guarded {
-		if err := p.checkGuards(buffers); err != nil {
+		if err := p.checkGuards(bindings); err != nil {
 			return pending, err
 		}
 	}
-	result := buffers[p.Result].Bytes()
-	return pending, p.compare(p.Operands[p.Result].decode(result[before : len(result)-before]))
+	result := bindings[p.Result]
+	data := result.Buffer.Bytes()
+	return pending, p.compare(p.Operands[p.Result].decode(data[result.OffsetBytes : len(data)-result.OffsetBytes]))
 }
 
-// buffers makes one for each operand. After an error it returns those made so far.
-func (p *Problem) buffers(device metal.Device, layout Layout) ([]metal.Buffer, error) {
-	var buffers []metal.Buffer
+// Load puts each operand into a buffer of device. The caller calls free when no work uses them any more.
+func (p *Problem) Load(device metal.Device, layout Layout) (operands []metal.Binding, free func() error, err error) {
+	free = func() (err error) {
+		for _, operand := range operands {
+			err = errors.Join(err, operand.Buffer.Close())
+		}
+		return err
+	}
+	before := 0
+	if layout == Guarded {
+		before = guardBytes
+	}
 	for i := range p.Operands {
 		content := p.Operands[i].encode()
 		if layout == Guarded {
@@ -141,20 +140,20 @@ func (p *Problem) buffers(device metal.Device, layout Layout) ([]metal.Buffer, e
 		}
 		buffer, err := device.NewBuffer(len(content))
 		if err != nil {
-			return buffers, err
+			return nil, nil, errors.Join(err, free())
 		}
-		buffers = append(buffers, buffer)
+		operands = append(operands, metal.At(buffer, before))
 		if layout == Guarded || p.Operands[i].isInput() {
 			copy(buffer.Bytes(), content) // else it stays unwritten, and a checking driver finds reads of it
 		}
 	}
-	return buffers, nil
+	return operands, free, nil
 }
 
 // checkGuards returns an error if the words around an operand have changed, or an operand that is only read.
-func (p *Problem) checkGuards(buffers []metal.Buffer) error {
+func (p *Problem) checkGuards(operands []metal.Binding) error {
 	for i := range p.Operands {
-		operand, data := &p.Operands[i], buffers[i].Bytes()
+		operand, data := &p.Operands[i], operands[i].Buffer.Bytes()
 		end := len(data) - guardBytes
 		if !bytes.Equal(data[:guardBytes], guard()) {
 			return fmt.Errorf("problem: %s: the words before %s have changed", p.Name, operand.Name)
@@ -175,7 +174,7 @@ func (p *Problem) compare(got []float64) error {
 	if len(got) != len(p.Want) {
 		return fmt.Errorf("problem: %s: %d elements, want %d", p.Name, len(got), len(p.Want))
 	}
-	worst := AnswerError{Problem: p.Name, Count: len(got)}
+	worst := AnswerError{Problem: p.Name, Count: len(got), Answer: got}
 	for i, want := range p.Want {
 		percent := 100 * math.Abs(got[i]-want) / p.Allowed[i]
 		switch finite := got[i]-got[i] == 0; {

@@ -82,7 +82,7 @@ func (c *checker) darwinLink(out io.Writer) error {
 }
 
 func (c *checker) metallint(out io.Writer) error {
-	return c.command(out, nil, "go", "run", "./tools/check/metallint", "-house", "metal/metaltest/kernels", "kernels", "tools/kprof/peaks")
+	return c.command(out, nil, "go", "run", "./tools/check/metallint", "-house", "metal/metaltest/kernels", "kernels", "metal/peaks")
 }
 
 func (c *checker) registers(out io.Writer) error {

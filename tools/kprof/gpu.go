@@ -12,8 +12,8 @@ import (
 	"github.com/metalrank/metalrank/engine/gpu"
 	"github.com/metalrank/metalrank/metal"
 	"github.com/metalrank/metalrank/metal/open"
+	"github.com/metalrank/metalrank/metal/peaks"
 	"github.com/metalrank/metalrank/metal/sim"
-	"github.com/metalrank/metalrank/tools/kprof/peaks"
 	"github.com/metalrank/metalrank/weights"
 )
 
@@ -144,7 +144,7 @@ func gpuRoofline(ctx context.Context, device metal.Device) (l *roofline, err err
 		return nil, err
 	}
 	l = &roofline{Device: device.Info().Name, Costs: map[string]float64{
-		"dispatch": r.Dispatch.Seconds(), "command buffer, waited for": r.Commit.Seconds(),
+		"dispatch": r.Dispatch.Seconds(), "command buffer, waited for": r.Commit.Seconds(), "empty command buffer, waited for": r.Empty.Seconds(),
 	}}
 	for _, p := range slices.Backward(peaks.Probes) { // matrices of halves come first: products use them
 		if p.FLOPs > 0 {

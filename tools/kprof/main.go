@@ -7,6 +7,7 @@
 //	kprof --backend cpu --roofline DIR       and a picture of it: SVG, PNG and a page
 //	kprof --backend sim --shapes             single operations over the kernels' table of cases
 //	kprof --backend metal --sweep-tiles      tiles for each shape, as kernels/tiles.go takes them
+//	kprof --tunings FILE                     the same from a report of metalrank doctor
 //	kprof --budget                           counters of the kernels, beside the repository's limits for them
 //
 // Tables go to standard output. Exit status: 0 fine, 1 failed, 2 wrong usage.
@@ -44,6 +45,7 @@ type options struct {
 	shapes, sweep, budget, update bool
 	json                          bool
 	roofline, folded, capture     string
+	tunings                       string
 }
 
 func parse(args []string, errOut io.Writer) (*options, error) {
@@ -59,6 +61,7 @@ func parse(args []string, errOut io.Writer) (*options, error) {
 	flags.StringVar(&o.only, "only", "", "with --shapes and --budget: cases whose name has this `text`")
 	flags.BoolVar(&o.shapes, "shapes", false, "profile single operations over the kernels' table of cases")
 	flags.BoolVar(&o.sweep, "sweep-tiles", false, "try every tile on shapes of models; print the table for kernels/tiles.go")
+	flags.StringVar(&o.tunings, "tunings", "", "print the table for kernels/tiles.go from this `file`, a report of metalrank doctor --format=json")
 	flags.BoolVar(&o.budget, "budget", false, "count what kernels do, and compare with the budget")
 	flags.BoolVar(&o.update, "update", false, "with --budget: write what was counted to the budget `file` of this checkout")
 	flags.BoolVar(&o.json, "json", false, "print JSON")
@@ -113,12 +116,20 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	switch {
 	case o.budget:
 		work = showBudget
+	case o.tunings != "":
+		work = showTunings
 	case o.sweep:
 		work = sweepTiles
 	case o.shapes:
 		work = profileShapes
 	}
-	if err := work(ctx, o, out, errOut); err != nil {
+	if o.capture != "" {
+		err = withCapture()
+	}
+	if err == nil {
+		err = work(ctx, o, out, errOut)
+	}
+	if err != nil {
 		fmt.Fprintln(errOut, "kprof:", strings.TrimPrefix(err.Error(), "kprof: "))
 		return 1
 	}

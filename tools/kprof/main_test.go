@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/metalrank/metalrank/engine/cost"
+	"github.com/metalrank/metalrank/kernels"
 	"github.com/metalrank/metalrank/kernels/selftest"
 	"github.com/metalrank/metalrank/metal/sim"
 	"github.com/metalrank/metalrank/metal/sim/simtest"
@@ -184,8 +185,8 @@ func (c closer) Close() error { return c() }
 // TestSweep checks that the printed table is Go, and that it has the tile that pads least.
 func TestSweep(t *testing.T) {
 	simtest.Open(t, sim.Config{})
-	defer func(shapes []sweptShape, rows []int) { sweptShapes, simulatedRows = shapes, rows }(sweptShapes, simulatedRows)
-	sweptShapes, simulatedRows = []sweptShape{{false, 128, 32}, {true, 96, 32}}, []int{8, 64}
+	defer func(shapes []kernels.Shape, rows []int) { sweptShapes, simulatedRows = shapes, rows }(sweptShapes, simulatedRows)
+	sweptShapes, simulatedRows = []kernels.Shape{{N: 128, K: 32}, {Norm: true, N: 96, K: 32}}, []int{8, 64}
 	text := kprof(t, "--backend=sim", "--sweep-tiles")
 	_, table, ok := strings.Cut(text, "// for kernels/tiles.go\n")
 	if !ok {
@@ -204,6 +205,30 @@ func TestSweep(t *testing.T) {
 		if !strings.Contains(table, want) {
 			t.Errorf("no line %s in\n%s", want, table)
 		}
+	}
+}
+
+// TestTunings checks the lines of a report: the quickest variants, and none for a kernel without variants.
+func TestTunings(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "report.json")
+	report := `{"format": 1, "version": "v1", "drivers": [{"name": "metal", "device": "Apple M2", "times": {"shapes": [
+		{"kernel": "gemm", "rows": 8, "n": 1152, "k": 384, "variants": [{"variant": "64x32", "us": 9}, {"variant": "8x32", "us": 5}]},
+		{"kernel": "gemm", "rows": 512, "n": 1152, "k": 384, "variants": [{"variant": "64x32", "us": 30}, {"variant": "8x32", "us": 50}]},
+		{"kernel": "gemm_norm", "rows": 8, "n": 384, "k": 384, "variants": [{"variant": "32x48", "error": "no"}, {"variant": "8x48", "us": 7}]},
+		{"kernel": "attention", "rows": 512, "n": 384, "k": 64, "variants": [{"us": 70}]}]}}]}`
+	if err := os.WriteFile(path, []byte(report), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text := kprof(t, "--tunings="+path)
+	want := `	"Apple M2": {
+		{Shape{false, F16, 0, 1152, 384}, 8, "8x32"},
+		{Shape{false, F16, 0, 1152, 384}, math.MaxInt, "64x32"},
+		{Shape{true, F16, 0, 384, 384}, math.MaxInt, "8x48"},
+	},
+}
+`
+	if !strings.HasSuffix(text, want) {
+		t.Errorf("%s\nwant at its end\n%s", text, want)
 	}
 }
 

@@ -6,23 +6,18 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"time"
 
+	"github.com/metalrank/metalrank/cmd/metalrank/doctor"
 	"github.com/metalrank/metalrank/kernels"
 	"github.com/metalrank/metalrank/kernels/selftest"
 	"github.com/metalrank/metalrank/kernels/tune"
 	"github.com/metalrank/metalrank/metal"
 )
 
-// sweptShape is a matrix product of a model, tried with several numbers of rows.
-type sweptShape struct {
-	norm bool
-	n, k int
-}
-
-// sweptShapes are the products of MiniLM (H 384, F 1536): queries, keys and values; keys and values; inner; attention's
-// output; outer.
-var sweptShapes = []sweptShape{{false, 1152, 384}, {false, 768, 384}, {false, 1536, 384}, {true, 384, 384}, {true, 384, 1536}}
+// sweptShapes are the products of MiniLM.
+var sweptShapes = selftest.Products(kernels.F16, 384)
 
 // Rows that are tried: of a small request, of one document, and up to a full batch. The simulator takes the first few.
 var (
@@ -54,11 +49,11 @@ func sweepTiles(ctx context.Context, o *options, out, errOut io.Writer) (err err
 	fmt.Fprint(table, "product\tms\tMFLOP executed\tMB\tthreadgroups\toccupancy\t\n")
 	var choices []kernels.Choice
 	for _, s := range sweptShapes {
-		for i, m := range rows {
-			g := selftest.Gemm{DType: kernels.F16, M: m, N: s.n, K: s.k, Norm: s.norm, Residual: s.norm}
-			if o.precision == "fp32" {
-				g.DType = kernels.F32
-			}
+		if o.precision == "fp32" {
+			s.Type = kernels.F32
+		}
+		for _, m := range rows {
+			g := selftest.ProductOf(s, m)
 			fmt.Fprintf(errOut, "kprof: %s\n", g.Case().Name)
 			all, err := try(ctx, r, g)
 			if err != nil {
@@ -79,8 +74,35 @@ func sweepTiles(ctx context.Context, o *options, out, errOut io.Writer) (err err
 		}
 	}
 	_ = table.Flush() // a write that fails shows in out
-	fmt.Fprintf(out, "\n// for kernels/tiles.go\nvar tunings = map[string][]Choice{\n\t// %s.\n%s}\n", how, tune.Source(device.Name, choices))
+	fmt.Fprintln(out)
+	printTunings(out, how, device.Name, choices)
 	return nil
+}
+
+// printTunings prints lines for kernels/tiles.go.
+func printTunings(out io.Writer, how, device string, choices []kernels.Choice) {
+	fmt.Fprintf(out, "// for kernels/tiles.go\nvar tunings = map[string][]Choice{\n\t// %s.\n%s}\n", how, tune.Source(device, choices))
+}
+
+// showTunings prints the lines that follow from a report of `metalrank doctor --format=json`.
+func showTunings(_ context.Context, o *options, out, _ io.Writer) error {
+	file, err := os.Open(o.tunings)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	report, err := doctor.Read(file)
+	if err != nil {
+		return fmt.Errorf("%s: %w", o.tunings, err)
+	}
+	how := fmt.Sprintf("measured by metalrank doctor %s, %s", report.Version, report.Time.Format(time.DateOnly))
+	for i := range report.Drivers {
+		if choices := report.Drivers[i].Choices(); len(choices) > 0 {
+			printTunings(out, how, report.Drivers[i].Device, choices)
+			return nil
+		}
+	}
+	return fmt.Errorf("%s: the report has no times of variants: no GPU was measured", o.tunings)
 }
 
 // try runs a product by each variant that fits the device.

@@ -1,5 +1,5 @@
 // Package doctor examines a machine: whether every kernel computes correct results on every device, whether the embedded
-// model scores as transformers does, and how quick the backends are beside one another.
+// model scores as transformers does, what the devices are like, and how quick kernels and backends are.
 //
 // It must not print anything, nor know which devices there are: the caller opens them, and shows the Report.
 package doctor
@@ -7,13 +7,16 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"io"
 	"io/fs"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/metalrank/metalrank/internal/machine"
 	"github.com/metalrank/metalrank/internal/record"
 	"github.com/metalrank/metalrank/kernels"
+	"github.com/metalrank/metalrank/kernels/selftest"
 	"github.com/metalrank/metalrank/metal"
 )
 
@@ -34,18 +37,37 @@ type Config struct {
 	Full bool
 	// SpeedTime is how long each backend is measured. 0: not at all.
 	SpeedTime time.Duration
+	// Times measures the kernels of each device that is not simulated.
+	Times bool
+	// Idle is how long the machine idles before each request of which the latency is measured. None: no latency is measured.
+	Idle []time.Duration
+	// Validate is a command that prints the Report of a driver "metal" as JSON. It runs in an environment that makes Metal
+	// validate what it is asked to do. None: it isn't run.
+	Validate []string
 	// Progress is called with the name of each step. May be nil.
 	Progress func(what string)
+	// Log gets a line for each step and each result, at once, so that the end of the process leaves it. May be nil.
+	Log io.Writer
+
+	cases []selftest.Case // for tests; nil: selftest.Cases
 }
+
+// Format is the version of Report's JSON.
+const Format = 1
 
 // A Report holds the results of an examination. A part that could not be done has the reason in its Error.
 type Report struct {
-	Version string         `json:"version"`
-	Time    time.Time      `json:"time"`
-	Machine record.Machine `json:"machine"`
-	Drivers []Driver       `json:"drivers"`
-	Goldens []Golden       `json:"goldens"`
-	Speeds  []Speed        `json:"speeds,omitempty"`
+	Format     int            `json:"format"` // Format
+	Version    string         `json:"version"`
+	Time       time.Time      `json:"time"`
+	Machine    record.Machine `json:"machine"`
+	Before     machine.State  `json:"state_before"`
+	After      machine.State  `json:"state_after"`
+	Drivers    []Driver       `json:"drivers"`
+	Goldens    []Golden       `json:"goldens"`
+	Speeds     []Speed        `json:"speeds,omitempty"`
+	Latencies  []Latency      `json:"latencies,omitempty"`
+	Validation *Validation    `json:"validation,omitempty"`
 	// Notes name parts that were left out, or are missing without harm.
 	Notes []string `json:"notes,omitempty"`
 	// Faults name all that is wrong, worst first; none: all is well.
@@ -65,7 +87,11 @@ func Examine(ctx context.Context, config Config) (*Report, error) {
 		config.Progress = func(string) {}
 	}
 	begin := time.Now()
-	r := &Report{Version: config.Version, Time: begin.UTC().Truncate(time.Second), Machine: machine.Describe()}
+	r := &Report{
+		Format: Format, Version: config.Version, Time: begin.UTC().Truncate(time.Second),
+		Machine: machine.Describe(), Before: machine.CurrentState(),
+	}
+	config.logf("metalrank %s on %+v, %+v", r.Version, r.Machine, r.Before)
 	for _, driver := range config.Drivers {
 		r.Drivers = append(r.Drivers, examineDriver(ctx, &config, driver))
 	}
@@ -73,49 +99,32 @@ func Examine(ctx context.Context, config Config) (*Report, error) {
 	if config.SpeedTime > 0 {
 		r.Speeds = config.speeds(ctx, r.Drivers)
 	}
+	if len(config.Idle) > 0 && slices.ContainsFunc(r.Drivers, func(d Driver) bool { return d.real() }) {
+		r.Latencies = config.latencies(ctx, r.Drivers)
+	}
+	r.After = machine.CurrentState()
+	if len(config.Validate) > 0 {
+		r.Validation = config.validate(ctx)
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	r.judge(&config)
 	r.Seconds = time.Since(begin).Seconds()
+	config.logf("%d faults", len(r.Faults))
 	return r, nil
 }
 
-// judge collects faults and notes.
-func (r *Report) judge(config *Config) {
-	fault := func(format string, args ...any) { r.Faults = append(r.Faults, fmt.Sprintf(format, args...)) }
-	note := func(format string, args ...any) { r.Notes = append(r.Notes, fmt.Sprintf(format, args...)) }
-	for _, d := range r.Drivers {
-		switch {
-		case d.Absent && slices.Contains(config.Needed, d.Name):
-			fault("%s: %s", d.Name, d.Error)
-		case d.Absent:
-			note("%s was not examined: %s", d.Name, d.Error)
-		case d.Error != "":
-			fault("%s: %s", d.Name, d.Error)
-		}
-		for _, f := range d.Failures {
-			fault("%s: %s", d.Name, f)
-		}
-		if d.Skipped > 0 {
-			note("%s: %d further cases of the kernels that failed to build were not run", d.Name, d.Skipped)
-		}
-	}
-	for _, g := range r.Goldens {
-		switch {
-		case g.Error != "":
-			fault("%s: %s", g.System, g.Error)
-		case !g.Right():
-			fault("%s: the embedded model's logits are off by up to %.3g, %.3g allowed; worst: pair %d, %q with %q",
-				g.System, g.Difference, g.Allowed, g.Worst, g.WorstQuery, g.WorstDocument)
-		}
-		if g.LeftOut > 0 {
-			note("%s: %d of %d pairs were left out; --full takes them, too", g.System, g.LeftOut, g.LeftOut+g.Pairs)
-		}
-	}
-	for _, s := range r.Speeds {
-		if s.Error != "" {
-			fault("%s: %s", s.System, s.Error)
-		}
+// step announces a step.
+func (c *Config) step(format string, args ...any) {
+	c.Progress(fmt.Sprintf(format, args...))
+	c.logf(format, args...)
+}
+
+// logf writes a line to Log.
+func (c *Config) logf(format string, args ...any) {
+	if c.Log != nil {
+		line := strings.Join(strings.Fields(fmt.Sprintf(format, args...)), " ")
+		_, _ = io.WriteString(c.Log, time.Now().Format("15:04:05.000 ")+line+"\n") // the examination is worth more than its log
 	}
 }

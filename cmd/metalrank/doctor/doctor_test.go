@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -35,7 +36,7 @@ func simulated(t *testing.T, sources fs.FS) *Config {
 			}
 			return shared{device}, nil
 		},
-		Drivers: []string{"sim"}, Kernels: sources, Progress: func(string) {},
+		Drivers: []string{"sim"}, Kernels: sources, Progress: func(string) {}, Times: true,
 	}
 }
 
@@ -69,6 +70,9 @@ func TestSoundKernels(t *testing.T) {
 	}
 	if d.Device != "simulator" || !d.Simulated || !strings.Contains(d.Compiler, "clang") {
 		t.Errorf("device %q, simulated %v, compiler %q", d.Device, d.Simulated, d.Compiler)
+	}
+	if d.NotMeasured != "simulated" || d.Limits != nil || d.Sources != nil || d.Pipelines != nil || d.Times != nil || d.Lanes != nil {
+		t.Errorf("figures of the simulator are shown as a device's: %+v", d)
 	}
 }
 
@@ -119,9 +123,14 @@ func TestHangingDevice(t *testing.T) {
 		device, err := open(driver)
 		return hanging{device}, err
 	}
+	var log bytes.Buffer
+	config.Log = &log
 	d := examineDriver(ctx, config, "sim")
 	if d.Error == "" || d.Cases > 1 {
 		t.Errorf("%d cases, error %q", d.Cases, d.Error)
+	}
+	if lines := strings.Split(log.String(), "\n"); len(lines) < 3 || !strings.Contains(log.String(), "lanes on sim") {
+		t.Errorf("the log doesn't say where it hangs: %q", log.String())
 	}
 }
 
@@ -165,6 +174,9 @@ func TestWithoutDevices(t *testing.T) {
 		told := slices.Concat(r.Faults, r.Notes)
 		if len(told) != 1 || !strings.Contains(told[0], "not here") {
 			t.Errorf("%q", told)
+		}
+		if r.Latencies != nil || r.Format != Format || r.Before.Build == "" || r.After.Build == "" {
+			t.Errorf("latencies %v, format %d, states %+v, %+v", r.Latencies, r.Format, r.Before, r.After)
 		}
 		if len(r.Goldens) != 2 || len(r.Speeds) != speeds {
 			t.Fatalf("%d goldens, %d speeds, want 2 and %d", len(r.Goldens), len(r.Speeds), speeds)

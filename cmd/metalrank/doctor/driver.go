@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,12 +26,46 @@ type Driver struct {
 	Families  []string `json:"families,omitempty"`
 	Compiler  string   `json:"compiler,omitempty"`
 	Simulated bool     `json:"simulated,omitempty"`
+	// NotMeasured says why there are no Limits, Sources, Pipelines and Times: those of a simulated device say nothing about
+	// any real one.
+	NotMeasured  string     `json:"not_measured,omitempty"`
+	Architecture string     `json:"architecture,omitempty"` // "applegpu_g13s"
+	Cores        int        `json:"gpu_cores,omitempty"`    // 0: not known
+	Limits       *Limits    `json:"limits,omitempty"`
+	Sources      []Source   `json:"sources,omitempty"`
+	Pipelines    []Pipeline `json:"pipelines,omitempty"`
+	Times        *Times     `json:"times,omitempty"`
+	// Lanes is the layout of 8 x 8 matrices where it is not the expected one, as selftest.Lanes returns it. Nil: it is.
+	Lanes []string `json:"lanes,omitempty"`
 	// Cases were run, each twice: in buffers that end where their operand does, and among guard words.
 	Cases    int       `json:"cases"`
 	Skipped  int       `json:"skipped,omitempty"` // cases of a file that did not compile
 	Failures []Failure `json:"failures,omitempty"`
-	Error    string    `json:"error,omitempty"` // why the rest was not run
+	Limited  []Limited `json:"limited,omitempty"` // cases that ask for more than the device has
+	Error    string    `json:"error,omitempty"`   // why the rest was not run
 	Seconds  float64   `json:"seconds"`
+}
+
+// real says whether there is a device that is not simulated.
+func (d *Driver) real() bool { return !d.Absent && !d.Simulated }
+
+// Limits are those of a device.
+type Limits struct {
+	MaxThreads       int  `json:"max_threads"` // in a threadgroup
+	ThreadgroupBytes int  `json:"threadgroup_memory_bytes"`
+	BufferBytes      int  `json:"buffer_bytes"`
+	WorkingSetBytes  int  `json:"working_set_bytes"`
+	PageBytes        int  `json:"page_bytes"`
+	ExecutionWidth   int  `json:"execution_width"`
+	UnifiedMemory    bool `json:"unified_memory"`
+}
+
+// Limited is a limit of the device that cases exceed.
+type Limited struct {
+	Kernel  string `json:"kernel"`
+	Cases   int    `json:"cases"`
+	Error   string `json:"error"`   // of the first
+	Instead string `json:"instead"` // what a model gets
 }
 
 // Failure is a case that has a wrong answer, or that did not run.
@@ -73,7 +108,7 @@ func examineDriver(ctx context.Context, config *Config, name string) (d Driver) 
 	d.Name = name
 	begin := time.Now()
 	defer func() { d.Seconds = time.Since(begin).Seconds() }()
-	config.Progress("opening " + name)
+	config.step("opening %s", name)
 	device, err := config.OpenDevice(name)
 	if err != nil {
 		d.Absent, d.Error = errors.Is(err, metal.ErrNoDevice), err.Error()
@@ -81,18 +116,40 @@ func examineDriver(ctx context.Context, config *Config, name string) (d Driver) 
 	}
 	info := device.Info()
 	d.Device, d.Families, d.Compiler, d.Simulated = info.Name, info.Families, info.Compiler, info.Simulated
+	d.Architecture, d.Cores = info.Architecture, info.Cores
+	if d.Simulated {
+		d.NotMeasured = "simulated"
+	} else {
+		d.Limits = &Limits{
+			MaxThreads: info.MaxThreadsPerGroup, ThreadgroupBytes: info.MaxThreadgroupMemoryBytes, BufferBytes: info.MaxBufferSizeBytes,
+			WorkingSetBytes: info.WorkingSetSizeBytes, PageBytes: info.PageSizeBytes, ExecutionWidth: info.SIMDWidth,
+			UnifiedMemory: info.UnifiedMemory,
+		}
+	}
+	config.logf("%+v", info)
 	if err := errors.Join(d.run(ctx, config, device), device.Close()); err != nil {
 		d.Error = err.Error()
+		config.logf("%s: %v", name, err)
 	}
 	return d
 }
 
 // run is examineDriver with an open device. An error ends it before all cases were run.
 func (d *Driver) run(ctx context.Context, config *Config, device metal.Device) (err error) {
-	if err := selftest.Lanes(ctx, device); err != nil {
-		return fmt.Errorf("lanes hold matrices otherwise than the kernels take for granted: %w", err)
+	observed := &observed{Device: device, config: config}
+	defer func() {
+		if !d.Simulated {
+			d.Sources, d.Pipelines = observed.sources, observed.pipelines
+		}
+	}()
+	config.step("lanes on %s", d.Name)
+	if d.Lanes, err = selftest.Lanes(ctx, observed); err != nil {
+		return fmt.Errorf("lanes: %w", err)
 	}
-	watched := &selftest.Watched{Device: device}
+	if d.Lanes != nil {
+		config.logf("lanes: %q", d.Lanes)
+	}
+	watched := &selftest.Watched{Device: observed}
 	libraries := map[kernels.DType]*kernels.Library{}
 	for _, dtype := range []kernels.DType{kernels.F16, kernels.F32} {
 		libraries[dtype] = kernels.OpenFiles(watched, dtype, config.Kernels)
@@ -103,7 +160,10 @@ func (d *Driver) run(ctx context.Context, config *Config, device metal.Device) (
 		}
 	}()
 	broken := map[string]bool{} // files that do not compile, with their dtype
-	cases := selftest.Cases()
+	cases := config.cases
+	if cases == nil {
+		cases = selftest.Cases()
+	}
 	for i := range cases {
 		c := &cases[i]
 		build := c.File + " " + c.DType.String()
@@ -111,10 +171,16 @@ func (d *Driver) run(ctx context.Context, config *Config, device metal.Device) (
 			d.Skipped++
 			continue
 		}
-		config.Progress(fmt.Sprintf("kernels on %s: case %d of %d", d.Name, i+1, len(cases)))
+		config.step("kernels on %s: case %d of %d: %s", d.Name, i+1, len(cases), c.Name)
 		failure, err := runCase(ctx, watched, libraries[c.DType], c)
 		d.Cases++
+		if limit, ok := errors.AsType[*metal.LimitError](err); ok {
+			config.logf("%v", limit)
+			d.limit(limit)
+			continue
+		}
 		if failure != nil {
+			config.logf("%v", failure)
 			d.Failures = append(d.Failures, *failure)
 		}
 		if _, ok := errors.AsType[*metal.CompileError](err); ok {
@@ -123,11 +189,27 @@ func (d *Driver) run(ctx context.Context, config *Config, device metal.Device) (
 			return err
 		}
 	}
+	if config.Times && !d.Simulated {
+		d.Times = config.measure(ctx, observed, libraries[kernels.F16], probeThreads, shapesOf(device.Info(), timedHidden, timedRows))
+	}
 	return nil
 }
 
-// runCase runs a case in each layout, to the first that fails. An error says that the device cannot go on, or that the
-// kernel could not be built.
+// limit notes a limit that a case exceeds.
+func (d *Driver) limit(err *metal.LimitError) {
+	i := slices.IndexFunc(d.Limited, func(l Limited) bool { return l.Kernel == err.Kernel })
+	if i < 0 {
+		instead := "a model that needs it is refused"
+		if strings.HasPrefix(err.Kernel, "gemm_norm") {
+			instead = "models get gemm and norm instead"
+		}
+		i, d.Limited = len(d.Limited), append(d.Limited, Limited{Kernel: err.Kernel, Error: err.Error(), Instead: instead})
+	}
+	d.Limited[i].Cases++
+}
+
+// runCase runs a case in each layout, to the first that fails. An error says that the device cannot go on, that the kernel
+// could not be built, or, a *metal.LimitError, that the device cannot have it.
 func runCase(ctx context.Context, device *selftest.Watched, library *kernels.Library, c *selftest.Case) (*Failure, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, caseTime, fmt.Errorf("%s: %s has not ended within %v", c.File, c.Name, caseTime))
 	defer cancel()
@@ -143,6 +225,9 @@ func runCase(ctx context.Context, device *selftest.Watched, library *kernels.Lib
 		failure := newFailure(c, l.name, launched, err)
 		if _, ok := errors.AsType[*metal.CompileError](err); ok {
 			return failure, err
+		}
+		if _, ok := errors.AsType[*metal.LimitError](err); ok {
+			return nil, err
 		}
 		return failure, nil
 	}

@@ -77,8 +77,9 @@ func (c *Config) goldens(ctx context.Context, drivers []Driver) []Golden {
 		if ctx.Err() != nil {
 			break
 		}
-		c.Progress("the embedded model's goldens on " + s.String())
+		c.step("the embedded model's goldens on %v", s)
 		results = append(results, c.golden(ctx, s))
+		c.logf("%+v", results[len(results)-1])
 	}
 	return results
 }

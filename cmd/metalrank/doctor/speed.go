@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -52,13 +53,14 @@ func (c *Config) speeds(ctx context.Context, drivers []Driver) []Speed {
 	}
 	for range speedRounds {
 		for _, r := range runners {
-			c.Progress("measuring " + r.speed.System)
+			c.step("measuring %s", r.speed.System)
 			r.fail(r.round(ctx, pairs, c.SpeedTime/speedRounds))
 		}
 	}
 	speeds := make([]Speed, len(runners))
 	for i, r := range runners {
 		speeds[i] = r.finish()
+		c.logf("%+v", speeds[i])
 	}
 	return speeds
 }
@@ -108,4 +110,90 @@ func (r *runner) finish() Speed {
 		r.speed.Least, r.speed.PairsPerSecond, r.speed.Most = r.rates[0], r.rates[len(r.rates)/2], r.rates[len(r.rates)-1]
 	}
 	return r.speed
+}
+
+// Latency is the time of one request, at once after others and after the machine was idle.
+type Latency struct {
+	System string  `json:"system"`
+	Pairs  int     `json:"pairs"`  // of a request
+	HotMS  float64 `json:"hot_ms"` // median
+	// Idle has the times after pauses, the shortest pause first.
+	Idle  []Pause `json:"idle"`
+	Error string  `json:"error,omitempty"`
+}
+
+// Pause is a pause of all systems, and the time of the first request behind it.
+type Pause struct {
+	Seconds float64 `json:"idle_s"`
+	MS      float64 `json:"ms"`
+}
+
+const (
+	latencyPairs = 8
+	hotRequests  = 15
+)
+
+// latencies measures the first system of each backend, one after another: nothing else runs in a pause.
+func (c *Config) latencies(ctx context.Context, drivers []Driver) []Latency {
+	recorded, err := builtin.Goldens()
+	if err != nil {
+		return nil // the goldens' own part reports it
+	}
+	pairs := pairsOf(slices.DeleteFunc(recorded, func(r builtin.Golden) bool { return r.Tokens > speedTokens }))
+	pairs = pairs[:min(len(pairs), latencyPairs)]
+	firsts := []system{cpuSystems[0]}
+	for _, d := range drivers {
+		if d.real() {
+			firsts = slices.Insert(firsts, 0, system{backend: d.Name, precision: driverSystems[0].precision})
+		}
+	}
+	var all []Latency
+	for _, s := range firsts {
+		l := Latency{System: s.String(), Pairs: len(pairs)}
+		if err := c.latency(ctx, s, pairs, &l); err != nil {
+			l.Error = err.Error()
+		}
+		c.logf("%+v", l)
+		all = append(all, l)
+	}
+	return all
+}
+
+func (c *Config) latency(ctx context.Context, s system, pairs []engine.Pair, l *Latency) (err error) {
+	e, err := c.open(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.Close()) }()
+	request := func() (float64, error) {
+		begin := time.Now()
+		_, err := e.Score(ctx, pairs, engine.Options{})
+		return milliseconds(time.Since(begin)), err
+	}
+	c.step("latency of %v", s)
+	if _, err := request(); err != nil { // not measured: the first pass takes memory, and compiles
+		return err
+	}
+	hot := make([]float64, hotRequests)
+	for i := range hot {
+		if hot[i], err = request(); err != nil {
+			return err
+		}
+	}
+	slices.Sort(hot)
+	l.HotMS = hot[hotRequests/2]
+	for _, idle := range c.Idle {
+		c.step("latency of %v after %v", s, idle)
+		select {
+		case <-time.After(idle):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		took, err := request()
+		if err != nil {
+			return err
+		}
+		l.Idle = append(l.Idle, Pause{idle.Seconds(), took})
+	}
+	return nil
 }

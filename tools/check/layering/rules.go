@@ -28,7 +28,7 @@ var allowed = []rule{
 	}},
 	// `metalrank doctor`: does this machine compute correctly, and as fast as it should?
 	{"cmd/metalrank/doctor", []string{
-		"engine", "kernels", "kernels/selftest", "metal", "metal/problem", "weights/builtin", "internal/machine", "internal/record",
+		"engine", "kernels", "kernels/selftest", "metal", "metal/peaks", "metal/problem", "weights/builtin", "internal/machine", "internal/record",
 	}},
 	{"cmd/metalrank/fleet", nil}, // `metalrank fleet haproxy`: HAProxy's configuration
 	// `metalrank fleet plan`: how many nodes a load takes.
@@ -77,6 +77,7 @@ var allowed = []rule{
 	{"metal/sim/simtest", []string{"metal", "metal/sim"}},
 	{"metal/metaltest", []string{"metal", "metal/problem"}}, // the conformance suite for every driver
 	{"metal/problem", []string{"metal"}},                    // a computation and its known answer
+	{"metal/peaks", []string{"metal"}},                      // the limits of a device, measured
 	{"metal/msl", nil},                                      // Metal's language, as headers for a C++ compiler
 
 	// Checkpoints: files in, tensors and settings out.

@@ -75,7 +75,7 @@ func TestMeasure(t *testing.T) {
 			t.Errorf("%s: %g a second", p.Name, r.Rates[p.Name])
 		}
 	}
-	if r.Commit <= 0 {
-		t.Errorf("a list costs %v", r.Commit)
+	if r.Commit <= 0 || r.Empty <= 0 {
+		t.Errorf("a list costs %v, an empty one %v", r.Commit, r.Empty)
 	}
 }
