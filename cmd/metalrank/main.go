@@ -38,6 +38,7 @@ type command struct {
 	Info    infoCommand    `cmd:"" help:"Describe a model: architecture, sizes, dtypes, labels, tokenizer, licence."`
 	Doctor  doctorCommand  `cmd:"" help:"Examine this machine: kernels, the embedded model's scores, speed. What it prints is what to send with a report of a fault."`
 	Fleet   fleetCommand   `cmd:"" help:"Run several servers as one."`
+	Service serviceCommand `cmd:"" help:"Make a server a service of the system: launchd's on macOS, systemd's on Linux."`
 }
 
 // streams are the process's standard streams, or a test's.

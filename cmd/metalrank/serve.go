@@ -149,8 +149,13 @@ func (c *serveCommand) Run(ctx context.Context, parsed *kong.Context, std stream
 	if !c.Check {
 		cli.IgnoreSIGPIPE()
 	}
+	log, closeLog, err := c.logFlags.open(std.err)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = closeLog() }() // nothing could tell
 	var logger *slog.Logger
-	c.log = cli.NewLog(std.err, func(lines int64) {
+	c.log = cli.NewLog(log, func(lines int64) {
 		logger.Warn("lines of the log were dropped: its reader is too slow", "lines", lines)
 	})
 	defer c.log.Close(logCloseTime)

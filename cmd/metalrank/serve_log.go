@@ -2,17 +2,21 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"time"
+
+	"gopkg.in/natefinch/lumberjack.v2"
 
 	"github.com/metalrank/metalrank/httpapi"
 )
 
 // logFlags set the log, and the address for metrics and profiles.
 type logFlags struct {
-	LogFormat      string  `help:"How the log on standard error is written: ${enum}." enum:"text,json" default:"text"`
+	LogFormat      string  `help:"How the log is written: ${enum}." enum:"text,json" default:"text"`
+	LogFile        string  `help:"File for the log. At 10 MB it is put aside, and five such are kept, compressed. Default: standard error." type:"path" placeholder:"FILE"`
 	AccessLogShare float64 `help:"Share of requests that have a line in the log, 0 to 1. No texts and no keys are logged." placeholder:"P"`
 	AdminListen    string  `help:"Where to listen, besides, for whoever runs the server: /metrics, which then is there alone, /readyz, /debug/pprof/, /debug/trace?seconds=5 for Perfetto. Asks for no keys and speaks no TLS: choose an address that others can't reach." placeholder:"ADDRESS"`
 }
@@ -22,6 +26,24 @@ func (f *logFlags) validate() error {
 		return nil
 	}
 	return checkAddress("--admin-listen", f.AdminListen)
+}
+
+// The size of a log file, and how many older ones are kept.
+const (
+	logFileMB   = 10
+	logFileKept = 5
+)
+
+// open opens the log. close ends the file, if it is one.
+func (f *logFlags) open(errOut io.Writer) (log io.Writer, close func() error, err error) {
+	if f.LogFile == "" {
+		return errOut, func() error { return nil }, nil
+	}
+	file := &lumberjack.Logger{Filename: f.LogFile, MaxSize: logFileMB, MaxBackups: logFileKept, Compress: true}
+	if _, err := file.Write(nil); err != nil { // opens it: a wrong path must not show in the middle of the night
+		return nil, nil, fmt.Errorf("--log-file: %w", err)
+	}
+	return file, file.Close, nil
 }
 
 func (f *logFlags) logger(w io.Writer) *slog.Logger {

@@ -1,9 +1,12 @@
-# A formula for a tap of your own: it builds from a checkout's archive, whose address and sum you put in.
+# A formula for a tap of your own: it builds from a commit, which you put in.
 class Metalrank < Formula
   desc "Ranks documents with a cross-encoder, on Apple GPUs and CPUs"
   homepage "https://github.com/metalrank/metalrank"
-  head "https://github.com/metalrank/metalrank.git", branch: "main"
+  url "https://github.com/metalrank/metalrank.git",
+      tag:      "v0.1.0",
+      revision: "0000000000000000000000000000000000000000"
   license "Apache-2.0"
+  head "https://github.com/metalrank/metalrank.git", branch: "main"
 
   depends_on "go" => :build
   depends_on "rust" => :build
@@ -15,12 +18,12 @@ class Metalrank < Formula
 
   service do
     run [opt_bin/"metalrank", "serve"]
+    keep_alive true
+    error_log_path var/"log/metalrank-crash.log"
     environment_variables METALRANK_LISTEN: "127.0.0.1:8080", METALRANK_AGENT_LISTEN: "127.0.0.1:8081",
                           METALRANK_ADMIN_LISTEN: "127.0.0.1:8082", METALRANK_OVERLOADED_STATUS: "503",
-                          METALRANK_DRAIN_DELAY: "3s"
-    keep_alive true
+                          METALRANK_DRAIN_DELAY: "3s", METALRANK_LOG_FILE: var/"log/metalrank.log"
     process_type :interactive
-    error_log_path var/"log/metalrank.log"
   end
 
   test do

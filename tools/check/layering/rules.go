@@ -23,6 +23,7 @@ var allowed = []rule{
 	// The command `metalrank`: one file for each of its verbs.
 	{"cmd/metalrank", []string{
 		"cmd/cli", "cmd/cli/jsonl", "cmd/cli/modelflags", "cmd/metalrank/doctor", "cmd/metalrank/fleet", "cmd/metalrank/fleet/plan",
+		"cmd/metalrank/service",
 		"httpapi", "httpapi/otlp", "engine", "engine/trace", "metal/open", "weights", "weights/builtin", "weights/calibrate",
 		"weights/convert", "weights/hub", "internal/outfile", "internal/rankmetrics", "internal/record",
 	}},
@@ -30,7 +31,8 @@ var allowed = []rule{
 	{"cmd/metalrank/doctor", []string{
 		"engine", "kernels", "kernels/selftest", "metal", "metal/peaks", "metal/problem", "weights/builtin", "internal/machine", "internal/record",
 	}},
-	{"cmd/metalrank/fleet", nil}, // `metalrank fleet haproxy`: HAProxy's configuration
+	{"cmd/metalrank/service", nil}, // `metalrank service`: launchd and systemd
+	{"cmd/metalrank/fleet", nil},   // `metalrank fleet haproxy`: HAProxy's configuration
 	// `metalrank fleet plan`: how many nodes a load takes.
 	{"cmd/metalrank/fleet/plan", []string{"engine/schedule", "engine/schedule/simulate", "internal/record"}},
 	// The command `metalrank-bulk`, which works through large tables.

@@ -1,13 +1,13 @@
 package main
 
 import (
-	"encoding/xml"
 	"errors"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -30,45 +30,6 @@ func TestRules(t *testing.T) {
 		if out, err := command.CombinedOutput(); err != nil {
 			t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
 		}
-	}
-}
-
-// TestPlist reads the property list as XML, wants keys and values by turns, and that launchd waits for the drain.
-func TestPlist(t *testing.T) {
-	file, err := os.Open(operations + "/com.metalrank.serve.plist")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	type dict struct {
-		Elements []struct {
-			XMLName xml.Name
-			Text    string   `xml:",chardata"`
-			Strings []string `xml:"string"`
-		} `xml:",any"`
-	}
-	var plist struct {
-		XMLName xml.Name `xml:"plist"`
-		Dict    dict     `xml:"dict"`
-	}
-	decoder := xml.NewDecoder(file)
-	if err := decoder.Decode(&plist); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) && err != nil {
-		t.Fatal(err)
-	}
-	values := map[string]string{}
-	for i := 0; i+1 < len(plist.Dict.Elements); i += 2 {
-		key, value := plist.Dict.Elements[i], plist.Dict.Elements[i+1]
-		if key.XMLName.Local != "key" || value.XMLName.Local == "key" {
-			t.Fatalf("element %d is <%s>%s before <%s>", i, key.XMLName.Local, key.Text, value.XMLName.Local)
-		}
-		values[key.Text] = value.Text + strings.Join(value.Strings, " ")
-	}
-	if values["Label"] != "com.metalrank.serve" || values["ExitTimeOut"] != "45" ||
-		!strings.Contains(values["ProgramArguments"], "metalrank serve --listen=") {
-		t.Errorf("%v", values)
 	}
 }
 
@@ -98,14 +59,15 @@ func TestAdminIsPrivate(t *testing.T) {
 			}
 		}
 	}
-	for _, file := range []string{"com.metalrank.serve.plist", "metalrank.nomad.hcl", "metalrank.rb", "README.md"} {
+	for _, file := range []string{"metalrank.nomad.hcl", "metalrank.rb", "README.md"} {
 		if !found[operations+"/"+file] {
 			t.Errorf("%s: no address was found", file)
 		}
 	}
 }
 
-// TestFormula wants every program that metalrank runs to be installed and tried.
+// TestFormula wants every program that metalrank runs to be installed and tried, and the parts in the order of `brew style`
+// (Homebrew's Library/Homebrew/rubocops/components_order.rb).
 func TestFormula(t *testing.T) {
 	text, err := os.ReadFile(operations + "/metalrank.rb")
 	if err != nil {
@@ -115,6 +77,22 @@ func TestFormula(t *testing.T) {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("no %s", want)
 		}
+	}
+	order := []string{"desc", "homepage", "url", "license", "head", "depends_on", "def", "service", "test"}
+	last := 0
+	for line := range strings.Lines(string(text)) {
+		word, _, _ := strings.Cut(strings.TrimPrefix(line, "  "), " ")
+		at := slices.Index(order, word)
+		if !strings.HasPrefix(line, "  ") || at < 0 {
+			continue
+		}
+		if at < last {
+			t.Errorf("%s stands behind %s", word, order[last])
+		}
+		last = at
+	}
+	if last != len(order)-1 {
+		t.Errorf("the last part is %s", order[last])
 	}
 }
 
