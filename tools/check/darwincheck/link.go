@@ -109,8 +109,9 @@ func (t *toolchain) compile(ctx context.Context, flags []string, source, object 
 	return t.run(command)
 }
 
-// linkSimulator links the simulator's runtime, which metal/sim compiles when it is first opened, into a library.
-func (t *toolchain) linkSimulator(ctx context.Context, library string) error {
+// linkSimulator compiles the simulator's runtime, as metal/sim does when it is first opened, and links it into a library,
+// without C++'s own: folder gets the files.
+func (t *toolchain) linkSimulator(ctx context.Context, folder string) error {
 	dir, err := exec.CommandContext(ctx, "go", "list", "-f", "{{.Dir}}", module+"/metal/sim").Output()
 	if err != nil {
 		return fmt.Errorf("go list: %w", err)
@@ -119,14 +120,22 @@ func (t *toolchain) linkSimulator(ctx context.Context, library string) error {
 	if err != nil {
 		return err
 	}
-	line := append([]string{
-		// As in metal/sim/flags.go, but for -mcpu=native, and for -nostdlib++, without which zig has no <new>.
-		t.zig, "c++", "-target", target, "-mcpu=apple_m1", "-std=c++20", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-exceptions",
-		"-fno-rtti", "-O2", "-pthread", "-ldl", "-Wall", "-Wextra", "-Werror", "-o", library,
-	}, sources...)
-	command := exec.CommandContext(ctx, line[0], line[1:]...)
-	command.Env = append(os.Environ(), t.zigCache())
-	return t.run(command)
+	zig := func(args ...string) error {
+		command := exec.CommandContext(ctx, t.zig, args...)
+		command.Env = append(os.Environ(), t.zigCache())
+		return t.run(command)
+	}
+	link := []string{"cc", "-target", target, "-shared", "-pthread", "-ldl", "-o", filepath.Join(folder, "rt.dylib")}
+	for _, source := range sources {
+		object := filepath.Join(folder, filepath.Base(source)+".o")
+		// As in metal/sim/flags.go, but for -mcpu=native.
+		if err := zig("c++", "-target", target, "-mcpu=apple_m1", "-std=c++20", "-fPIC", "-fvisibility=hidden", "-fno-exceptions", "-fno-rtti",
+			"-O2", "-Wall", "-Wextra", "-Werror", "-c", source, "-o", object); err != nil {
+			return err
+		}
+		link = append(link, object)
+	}
+	return zig(link...)
 }
 
 // run runs a command. Where it fails, the code is at fault: the error is a *buildError.
@@ -180,7 +189,7 @@ func checkLink(ctx context.Context, executable string, progress io.Writer) (summ
 	if err := t.build(ctx, probe, executable, ""); err != nil {
 		return failed(problems, err)
 	}
-	if err := t.linkSimulator(ctx, filepath.Join(folder, "rt.dylib")); err != nil {
+	if err := t.linkSimulator(ctx, folder); err != nil {
 		return failed(problems, err)
 	}
 	libraries, err := inspect(executable)
