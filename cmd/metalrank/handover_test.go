@@ -17,13 +17,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/metalrank/metalrank/engine"
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
 // mainVariable makes the test binary run the command, for tests that need a process of its own.
 const mainVariable = "METALRANK_TEST_MAIN"
 
+// TestMain has commands that name no backend take the CPU's, whose scores the tests know: a Mac would take its GPU.
 func TestMain(m *testing.M) {
+	if err := os.Setenv("METALRANK_BACKEND", engine.BackendCPU); err != nil {
+		panic(err)
+	}
 	if os.Getenv(mainVariable) != "" {
 		main()
 	}

@@ -79,7 +79,13 @@ func (s *Session) Lost() error {
 
 // CheckLanes returns an error if the device's lanes hold a matrix's elements otherwise than kernels expect, which makes
 // every product wrong.
-func (s *Session) CheckLanes(ctx context.Context) error { return selftest.Lanes(ctx, s.device) }
+func (s *Session) CheckLanes(ctx context.Context) error {
+	other, err := selftest.Lanes(ctx, s.device)
+	if err == nil && other != nil {
+		err = fmt.Errorf("its lanes hold other elements of a matrix than kernels expect, such as %q", other[0])
+	}
+	return err
+}
 
 // Close frees the device once all backends are closed. It is called once.
 func (s *Session) Close() error { return s.release() }

@@ -1,9 +1,12 @@
 package selftest_test
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +14,8 @@ import (
 	"github.com/metalrank/metalrank/kernels"
 	"github.com/metalrank/metalrank/kernels/selftest"
 	"github.com/metalrank/metalrank/metal"
+	"github.com/metalrank/metalrank/metal/metaltest"
+	"github.com/metalrank/metalrank/metal/open"
 	"github.com/metalrank/metalrank/metal/problem"
 	"github.com/metalrank/metalrank/metal/sim"
 	"github.com/metalrank/metalrank/metal/sim/simtest"
@@ -28,32 +33,57 @@ func libraries(tb testing.TB, device metal.Device) map[kernels.DType]*kernels.Li
 }
 
 // TestCases runs every case: among guard words, and in buffers that end where their operand does. Together they must run
-// every variant of every kernel: one that no case picks is not tested.
+// every variant of every kernel, with as many threads as it states: one that no case picks is not tested.
 func TestCases(t *testing.T) {
 	threads := &threadCounter{Device: simtest.Open(t, sim.Config{})}
 	device := &selftest.Watched{Device: threads}
-	library := libraries(t, device)
 	stated, launched := map[string]int{}, map[string]int{} // by file
 	cases, ran := selftest.Cases(), 0
+	runCases(t, device, cases, func(c *selftest.Case) {
+		ran++
+		stated[c.File], launched[c.File] = threads.stated, max(launched[c.File], threads.launched)
+	})
+	if ran < len(cases) { // -run chose among them
+		return
+	}
+	if other, err := selftest.Lanes(t.Context(), device); err != nil || other != nil {
+		t.Errorf("lanes hold %q, error %v", other, err)
+	}
+	checkThreads(t, stated, launched)
+	checkNames(t, device.Take())
+}
+
+// TestCasesOfMetal runs every case on this machine's GPU, and asks it for its lanes.
+func TestCasesOfMetal(t *testing.T) {
+	device, err := open.Device("metal")
+	if errors.Is(err, metal.ErrNoDevice) && (runtime.GOOS != "darwin" || os.Getenv("CI") != "true") {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	metaltest.SkipUnsupported(t, device)
+	simtest.CloseLater(t, device)
+	if other, err := selftest.Lanes(t.Context(), device); err != nil || other != nil {
+		t.Errorf("lanes hold %q, error %v", other, err)
+	}
+	runCases(t, device, selftest.Cases(), func(*selftest.Case) {})
+}
+
+// runCases runs cases, and calls done after each.
+func runCases(t *testing.T, device metal.Device, cases []selftest.Case, done func(*selftest.Case)) {
+	t.Helper()
+	library := libraries(t, device)
 	for _, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
-			ran++
 			for layout, name := range map[problem.Layout]string{problem.Exact: "exact", problem.Guarded: "guarded"} {
 				if _, err := c.Run(t.Context(), device, library[c.DType], layout); err != nil {
 					t.Errorf("%s buffers: %v", name, err)
 				}
 			}
-			stated[c.File], launched[c.File] = threads.stated, max(launched[c.File], threads.launched)
+			done(&c)
 		})
 	}
-	if ran < len(cases) { // -run chose among them
-		return
-	}
-	if err := selftest.Lanes(t.Context(), device); err != nil {
-		t.Error(err)
-	}
-	checkThreads(t, stated, launched)
-	checkNames(t, device.Take())
 }
 
 // checkThreads wants a kernel to state the most threads that it is launched with: a compiler that knows them can give each of
@@ -157,8 +187,9 @@ func (d transposing) NewLibrary(source metal.Source) (metal.Library, error) {
 func TestOtherLanes(t *testing.T) {
 	device := simtest.Open(t, sim.Config{})
 	for size, name := range map[int]string{2: "f16", 4: "f32"} {
-		if err := selftest.Lanes(t.Context(), transposing{device, size}); err == nil || !strings.Contains(err.Error(), "matrices of "+name) {
-			t.Errorf("matrices of %s are transposed: %v", name, err)
+		other, err := selftest.Lanes(t.Context(), transposing{device, size})
+		if len(other) != 32 || err != nil || !strings.HasPrefix(other[1], name+" lane 1: ") {
+			t.Errorf("matrices of %s are transposed: %q, %v", name, other, err)
 		}
 	}
 }

@@ -20,6 +20,7 @@ func TestConformanceOfMetal(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		metaltest.SkipUnsupported(t, d)
 		return d
 	})
 }

@@ -65,6 +65,17 @@ var subtests = []struct {
 	{"Kernels", testKernels},
 }
 
+// SkipUnsupported skips the test where the device lacks what kernels need, as that of a virtual machine does, which hosted
+// runners of CI have.
+func SkipUnsupported(tb testing.TB, device metal.Device) {
+	tb.Helper()
+	info := device.Info()
+	if reason := info.Unsupported(); reason != nil {
+		closed(tb, "device", device.Close())
+		tb.Skip(reason)
+	}
+}
+
 // Run tests the devices that open returns. It opens one for most of the tests and further ones for a few, and closes
 // them all. The name of a failing subtest is the promise of the contract that the device breaks.
 func Run(t *testing.T, open func(testing.TB) metal.Device) {

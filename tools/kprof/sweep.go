@@ -52,7 +52,7 @@ func sweepTiles(ctx context.Context, o *options, out, errOut io.Writer) (err err
 		if o.precision == "fp32" {
 			s.Type = kernels.F32
 		}
-		for _, m := range rows {
+		for i, m := range rows {
 			g := selftest.ProductOf(s, m)
 			fmt.Fprintf(errOut, "kprof: %s\n", g.Case().Name)
 			all, err := try(ctx, r, g)

@@ -78,7 +78,7 @@ func TestSoundKernels(t *testing.T) {
 
 // A kernel that gets element 3 of its first row wrong is named, with that element.
 func TestBrokenKernel(t *testing.T) {
-	last := "args.epsilon, count, lane);\n"
+	last := "H, args.epsilon, lane);\n"
 	d := examineDriver(t.Context(), simulated(t, spoilt(t, "norm.metal", last, last+"    if (m == 0 && lane == 0) {\n        y[3] = T(1000);\n    }\n")), "sim")
 	norms := len(selftest.Of(selftest.Cases(), "norm.metal"))
 	if d.Error != "" || len(d.Failures) != norms {
@@ -101,13 +101,21 @@ func TestBrokenKernel(t *testing.T) {
 
 // A file that doesn't compile is reported once for each dtype, with the compiler's words; the others are examined.
 func TestKernelThatDoesNotCompile(t *testing.T) {
-	d := examineDriver(t.Context(), simulated(t, spoilt(t, "head.metal", `#include "gemm.h"`, "undeclared;\n#include \"gemm.h\"")), "sim")
+	const include = `#include "gemm.h"`
+	sources := spoilt(t, "head.metal", include, "undeclared;\n"+include)
+	text, err := fs.ReadFile(sources, "head.metal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, _, _ := strings.Cut(string(text), "undeclared")
+	place := fmt.Sprintf("head.metal:%d", 1+strings.Count(before, "\n"))
+	d := examineDriver(t.Context(), simulated(t, sources), "sim")
 	heads := len(selftest.Of(selftest.Cases(), "head.metal"))
 	if d.Error != "" || len(d.Failures) != 2 || d.Skipped != heads-2 || d.Cases+d.Skipped != len(selftest.Cases()) {
 		t.Fatalf("error %q; failures %v; %d cases, %d skipped", d.Error, d.Failures, d.Cases, d.Skipped)
 	}
 	for _, f := range d.Failures {
-		if f.File != "head.metal" || f.Element != nil || !strings.Contains(f.Error, "head.metal:14") {
+		if f.File != "head.metal" || f.Element != nil || !strings.Contains(f.Error, place) {
 			t.Errorf("%+v", f)
 		}
 	}
