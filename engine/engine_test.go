@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,7 +32,9 @@ func openTest(t *testing.T, spec weightstest.Spec, config Config) *Engine {
 func openConfig(t *testing.T, config Config) *Engine {
 	t.Helper()
 	config.Embedded = builtin.Open
-	config.Backend = cmp.Or(config.Backend, BackendCPU) // tolerances are the CPU's; a Mac would take its GPU
+	if config.Backend == "" {
+		config.Backend = BackendCPU // tolerances are the CPU's; a Mac would take its GPU
+	}
 	e, err := Open(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)

@@ -79,10 +79,12 @@ func TestSoundKernels(t *testing.T) {
 // A kernel that gets element 3 of its first row wrong is named, with that element.
 func TestBrokenKernel(t *testing.T) {
 	last := "H, args.epsilon, lane);\n"
-	d := examineDriver(t.Context(), simulated(t, spoilt(t, "norm.metal", last, last+"    if (m == 0 && lane == 0) {\n        y[3] = T(1000);\n    }\n")), "sim")
-	norms := len(selftest.Of(selftest.Cases(), "norm.metal"))
-	if d.Error != "" || len(d.Failures) != norms {
-		t.Fatalf("error %q; %d failures, want %d", d.Error, len(d.Failures), norms)
+	config := simulated(t, spoilt(t, "norm.metal", last, last+"    if (m == 0 && lane == 0) {\n        y[3] = T(1000);\n    }\n"))
+	norms := selftest.Of(selftest.Cases(), "norm.metal")
+	config.cases = append(norms, selftest.Of(selftest.Cases(), "embed.metal")...)
+	d := examineDriver(t.Context(), config, "sim")
+	if d.Error != "" || len(d.Failures) != len(norms) {
+		t.Fatalf("error %q; %d failures, want %d", d.Error, len(d.Failures), len(norms))
 	}
 	for _, f := range d.Failures {
 		if f.File != "norm.metal" || len(f.Kernels) != 1 || !strings.HasPrefix(f.Kernels[0], "norm_f") {
@@ -109,9 +111,10 @@ func TestKernelThatDoesNotCompile(t *testing.T) {
 	}
 	before, _, _ := strings.Cut(string(text), "undeclared")
 	place := fmt.Sprintf("head.metal:%d", 1+strings.Count(before, "\n"))
-	d := examineDriver(t.Context(), simulated(t, sources), "sim")
-	heads := len(selftest.Of(selftest.Cases(), "head.metal"))
-	if d.Error != "" || len(d.Failures) != 2 || d.Skipped != heads-2 || d.Cases+d.Skipped != len(selftest.Cases()) {
+	config, heads := simulated(t, sources), selftest.Of(selftest.Cases(), "head.metal")
+	config.cases = append(heads, selftest.Of(selftest.Cases(), "embed.metal")...)
+	d := examineDriver(t.Context(), config, "sim")
+	if d.Error != "" || len(d.Failures) != 2 || d.Skipped != len(heads)-2 || d.Cases+d.Skipped != len(config.cases) {
 		t.Fatalf("error %q; failures %v; %d cases, %d skipped", d.Error, d.Failures, d.Cases, d.Skipped)
 	}
 	for _, f := range d.Failures {
