@@ -56,7 +56,7 @@ static inline void linear(
     threadgroup T* tiles
 ) {
     Tile<T, MF, NF> tile;
-    const GatheredRows<T> from = {a, gatherA ? rows : nullptr, args.K, args.M, place.row0};
+    const GatheredRows<T> from = {a, gatherA ? rows : nullptr, args.M, place.row0};
     tile.multiply(from, w, args.K, tiles, place.index, simdWidth * simdgroups, place.lane);
     UNROLL for (uint i = 0; i < MF; i++) {
         const uint m = place.row0 + side * i + place.lane.row;

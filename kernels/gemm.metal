@@ -4,11 +4,11 @@
 // Buffers: 0 GemmArgs  1 a [T, K]  2 w [N, K]  3 bias [N] f32  4 y [M, N]
 //          5 residual [T or M, N], if hasResidual  6 rows [M] u32, if one of the gathers is set
 // Grid: (ceil(N / (8 NF S)), ceil(M / (8 MF))) groups of S SIMD-groups, S = simdgroups
-// Threadgroup memory: two tiles of a, 2 * 8 MF * 40 elements: 10,240 B for gemm_f16_nt_64x32
-// Needs: K % 4 == 0, N % 2 == 0; a, w, y and residual begin at a multiple of four elements; 8 MF <= 32 S
+// Threadgroup memory: two tiles of a, 2 * 8 MF * 40 elements: 10,240 B for gemm_f16_nt_64x16
+// Needs: K % 4 == 0, N % 2 == 0; a, w, y and residual begin at a multiple of four elements
 // Numerics: f32 accumulators; one rounding, at the store
 // Constants: activation, hasResidual, gatherA, gatherResidual, simdgroups
-// Variants: gemm_{f16,f32}_nt_{64x32,32x32,8x32}; the last are the rows of a threadgroup and the columns of a SIMD-group
+// Variants: gemm_f16_nt_{64x32,64x16}, gemm_{f16,f32}_nt_{32x32,32x16,8x32}; the last are the rows of a threadgroup and the columns of a SIMD-group
 
 #include "gemm.h"
 
@@ -39,8 +39,10 @@ template <typename T, int MF, int NF>
     template [[host_name(name)]] [[kernel]] decltype(gemm<T, MF, NF>) gemm<T, MF, NF>;
 
 INSTANTIATE("gemm_f16_nt_64x32", half, 8, 4)
+INSTANTIATE("gemm_f16_nt_64x16", half, 8, 2)
 INSTANTIATE("gemm_f16_nt_32x32", half, 4, 4)
+INSTANTIATE("gemm_f16_nt_32x16", half, 4, 2)
 INSTANTIATE("gemm_f16_nt_8x32", half, 1, 4)
-INSTANTIATE("gemm_f32_nt_64x32", float, 8, 4)
 INSTANTIATE("gemm_f32_nt_32x32", float, 4, 4)
+INSTANTIATE("gemm_f32_nt_32x16", float, 4, 2)
 INSTANTIATE("gemm_f32_nt_8x32", float, 1, 4)

@@ -20,7 +20,7 @@ static inline void linearNorm(
     threadgroup float* partial
 ) {
     Tile<T, MF, NF> tile;
-    const GatheredRows<T> from = {a, gatherA ? rows : nullptr, args.K, args.M, place.row0};
+    const GatheredRows<T> from = {a, gatherA ? rows : nullptr, args.M, place.row0};
     tile.multiply(from, w, args.K, tiles, place.index, simdWidth * simdgroups, place.lane);
 
     const uint blocks = args.N > place.column0 ? min((args.N - place.column0) / side, uint(NF)) : 0;

@@ -6,10 +6,10 @@
 // Grid: ceil(M / (8 MF)) groups of S = ceil(N / (8 NF)) SIMD-groups, S = simdgroups
 // Threadgroup memory: two tiles of a, 2 * 8 MF * 40 elements, and two sums per row and SIMD-group, 2 * 12 * 8 MF f32:
 //          8,192 B for gemm_norm_f16_nt_32x48
-// Needs: K % 4 == 0, N % 8 == 0, S <= 12, 8 MF <= 32 S; a, w, y and residual begin at a multiple of four elements
+// Needs: K % 4 == 0, N % 8 == 0, S <= 12; a, w, y and residual begin at a multiple of four elements
 // Numerics: f32 from the products to the store, where the only rounding is; variance in a second pass, in registers
 // Constants: activation (before the norm), hasResidual, gatherA, gatherResidual, simdgroups
-// Variants: gemm_norm_{f16,f32}_nt_{32x48,16x48,8x48}: rows of a threadgroup, columns of a SIMD-group
+// Variants: gemm_norm_f16_nt_32x48, gemm_norm_{f16,f32}_nt_{32x32,16x48,8x48}: rows of a threadgroup, columns of a SIMD-group
 
 #include "gemm_norm.h"
 
@@ -41,8 +41,9 @@ template <typename T, int MF, int NF>
     template [[host_name(name)]] [[kernel]] decltype(gemm_norm<T, MF, NF>) gemm_norm<T, MF, NF>;
 
 INSTANTIATE("gemm_norm_f16_nt_32x48", half, 4, 6)
+INSTANTIATE("gemm_norm_f16_nt_32x32", half, 4, 4)
 INSTANTIATE("gemm_norm_f16_nt_16x48", half, 2, 6)
 INSTANTIATE("gemm_norm_f16_nt_8x48", half, 1, 6)
-INSTANTIATE("gemm_norm_f32_nt_32x48", float, 4, 6)
+INSTANTIATE("gemm_norm_f32_nt_32x32", float, 4, 4)
 INSTANTIATE("gemm_norm_f32_nt_16x48", float, 2, 6)
 INSTANTIATE("gemm_norm_f32_nt_8x48", float, 1, 6)

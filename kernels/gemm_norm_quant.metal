@@ -6,11 +6,11 @@
 //          7 residual [T or M, N], if hasResidual  8 rows [M] u32, if one of the gathers is set
 // Grid: ceil(M / (8 MF)) groups of S = ceil(N / (8 NF)) SIMD-groups, S = simdgroups
 // Threadgroup memory: as gemm_norm.metal; weights need none
-// Needs: K % G == 0, G = 32, 64 or 128, N % 8 == 0, S <= 12, 8 MF <= 32 S; a, y and residual begin at a multiple of four
+// Needs: K % G == 0, G = 32, 64 or 128, N % 8 == 0, S <= 12; a, y and residual begin at a multiple of four
 //        elements, codes of four bytes
 // Numerics: a weight is dequantised in f32 and rounded to a's type; else as gemm_norm.metal
 // Constants: activation (before the norm), hasResidual, gatherA, gatherResidual, simdgroups, groupSize
-// Variants: gemm_norm_{q4,q8}_{f16,f32}_nt_{32x48,16x48,8x48}
+// Variants: gemm_norm_{q4,q8}_f16_nt_{32x32,16x48}, gemm_norm_{q4,q8}_{f16,f32}_nt_8x48
 
 #include "gemm_norm.h"
 
@@ -48,15 +48,11 @@ template <typename T, int Bits, int MF, int NF>
     template [[host_name(name)]] [[                                                                \
         kernel]] decltype(gemm_norm_quant<T, Bits, MF, NF>) gemm_norm_quant<T, Bits, MF, NF>;
 
-INSTANTIATE("gemm_norm_q4_f16_nt_32x48", half, 4, 4, 6)
+INSTANTIATE("gemm_norm_q4_f16_nt_32x32", half, 4, 4, 4)
 INSTANTIATE("gemm_norm_q4_f16_nt_16x48", half, 4, 2, 6)
 INSTANTIATE("gemm_norm_q4_f16_nt_8x48", half, 4, 1, 6)
-INSTANTIATE("gemm_norm_q8_f16_nt_32x48", half, 8, 4, 6)
+INSTANTIATE("gemm_norm_q8_f16_nt_32x32", half, 8, 4, 4)
 INSTANTIATE("gemm_norm_q8_f16_nt_16x48", half, 8, 2, 6)
 INSTANTIATE("gemm_norm_q8_f16_nt_8x48", half, 8, 1, 6)
-INSTANTIATE("gemm_norm_q4_f32_nt_32x48", float, 4, 4, 6)
-INSTANTIATE("gemm_norm_q4_f32_nt_16x48", float, 4, 2, 6)
 INSTANTIATE("gemm_norm_q4_f32_nt_8x48", float, 4, 1, 6)
-INSTANTIATE("gemm_norm_q8_f32_nt_32x48", float, 8, 4, 6)
-INSTANTIATE("gemm_norm_q8_f32_nt_16x48", float, 8, 2, 6)
 INSTANTIATE("gemm_norm_q8_f32_nt_8x48", float, 8, 1, 6)

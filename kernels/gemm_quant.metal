@@ -7,10 +7,10 @@
 // Grid: (ceil(N / (8 NF S)), ceil(M / (8 MF))) groups of S SIMD-groups, S = simdgroups
 // Threadgroup memory: as gemm.metal; weights need none
 // Needs: K % G == 0, G = 32, 64 or 128, N % 2 == 0; a, y and residual begin at a multiple of four elements, codes of four
-//        bytes; 8 MF <= 32 S
+//        bytes
 // Numerics: a weight is dequantised in f32 and rounded to a's type; f32 accumulators; one rounding, at the store
 // Constants: activation, hasResidual, gatherA, gatherResidual, simdgroups, groupSize
-// Variants: gemm_{q4,q8}_{f16,f32}_nt_{64x32,32x32,8x32}
+// Variants: gemm_{q4,q8}_f16_nt_{64x16,32x32}, gemm_{q4,q8}_{f16,f32}_nt_{32x16,8x32}
 
 #include "gemm.h"
 
@@ -47,15 +47,15 @@ template <typename T, int Bits, int MF, int NF>
     template [[host_name(name)]] [[                                                                \
         kernel]] decltype(gemm_quant<T, Bits, MF, NF>) gemm_quant<T, Bits, MF, NF>;
 
-INSTANTIATE("gemm_q4_f16_nt_64x32", half, 4, 8, 4)
+INSTANTIATE("gemm_q4_f16_nt_64x16", half, 4, 8, 2)
 INSTANTIATE("gemm_q4_f16_nt_32x32", half, 4, 4, 4)
+INSTANTIATE("gemm_q4_f16_nt_32x16", half, 4, 4, 2)
 INSTANTIATE("gemm_q4_f16_nt_8x32", half, 4, 1, 4)
-INSTANTIATE("gemm_q8_f16_nt_64x32", half, 8, 8, 4)
+INSTANTIATE("gemm_q8_f16_nt_64x16", half, 8, 8, 2)
 INSTANTIATE("gemm_q8_f16_nt_32x32", half, 8, 4, 4)
+INSTANTIATE("gemm_q8_f16_nt_32x16", half, 8, 4, 2)
 INSTANTIATE("gemm_q8_f16_nt_8x32", half, 8, 1, 4)
-INSTANTIATE("gemm_q4_f32_nt_64x32", float, 4, 8, 4)
-INSTANTIATE("gemm_q4_f32_nt_32x32", float, 4, 4, 4)
+INSTANTIATE("gemm_q4_f32_nt_32x16", float, 4, 4, 2)
 INSTANTIATE("gemm_q4_f32_nt_8x32", float, 4, 1, 4)
-INSTANTIATE("gemm_q8_f32_nt_64x32", float, 8, 8, 4)
-INSTANTIATE("gemm_q8_f32_nt_32x32", float, 8, 4, 4)
+INSTANTIATE("gemm_q8_f32_nt_32x16", float, 8, 4, 2)
 INSTANTIATE("gemm_q8_f32_nt_8x32", float, 8, 1, 4)

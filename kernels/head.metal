@@ -38,7 +38,7 @@ template <typename T>
     const Lane lane(laneIndex);
     const uint row0 = group * side;
     const uint H = args.hidden;
-    const GatheredRows<T> from = {x, gatherA ? rows : nullptr, H, args.sequences, row0};
+    const GatheredRows<T> from = {x, gatherA ? rows : nullptr, args.sequences, row0};
     const RowSums<1> sums = {partial, simdgroups, simdgroup, lane};
     for (uint first = 0; first < H; first += side * headBlocks * simdgroups) {
         const uint column0 = first + side * headBlocks * simdgroup;

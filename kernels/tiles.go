@@ -128,8 +128,11 @@ func (p *Product) Choose(choices []Choice) error {
 		return nil
 	}
 	var limit error
-	for _, v := range shape.variants() {
-		kernel, err := l.compile(shape, &p.linear, v)
+	for _, v := range shape.listed() {
+		if !v.fits(shape) {
+			continue
+		}
+		kernel, err := l.compile(shape, &p.linear, v.Variant)
 		if _, tooLarge := errors.AsType[*metal.LimitError](err); tooLarge {
 			limit = err
 			continue

@@ -18,17 +18,19 @@ func TestFitting(t *testing.T) {
 		m, n, cores int
 		want        string
 	}{
-		{false, 3424, 1536, 10, "64x32"},
-		{false, 2048, 384, 80, "32x32"}, // 3 x 32 threadgroups of 64 rows are too few for 80 cores
+		{false, 3424, 1536, 10, "64x16"},
+		{false, 1024, 384, 80, "32x16"}, // 6 x 16 threadgroups of 64 x 64 are too few for 80 cores, and so are 3 x 32 of 32 x 128
 		{false, 65, 1536, 10, "8x32"},   // two tiles of 64 would waste half of their rows, three of 32 a third
 		{false, 1, 384, 10, "8x32"},
-		{true, 3424, 384, 10, "32x48"},
+		{true, 3424, 384, 10, "32x32"},
 		{true, 512, 384, 10, "16x48"},
 		{true, 32, 384, 10, "8x48"},
 	} {
 		var all []compiled
-		for _, v := range (Shape{Norm: c.norm}).variants() {
-			all = append(all, compiled{Variant: v})
+		for _, v := range (Shape{Norm: c.norm}).listed() {
+			if v.fits(Shape{Norm: c.norm}) {
+				all = append(all, compiled{Variant: v.Variant})
+			}
 		}
 		if got := all[fitting(all, c.m, c.n, c.cores)].String(); got != c.want {
 			t.Errorf("%d x %d on %d cores: %s, want %s", c.m, c.n, c.cores, got, c.want)
@@ -109,13 +111,13 @@ func TestPin(t *testing.T) {
 		rows    int
 		want    string // "": a LimitError
 	}{
-		{"the rule", nil, nil, "", 4096, "64x32"},
-		{"the rule, without the greatest", map[string]int{"64x32": 96}, nil, "", 4096, "32x32"},
-		{"the rule, where nothing fits", map[string]int{"x32": 96}, nil, "", 4096, ""},
+		{"the rule", nil, nil, "", 4096, "64x16"},
+		{"the rule, without the greatest", map[string]int{"64x16": 96}, nil, "", 4096, "32x32"},
+		{"the rule, where nothing fits", map[string]int{"x32": 96, "x16": 96}, nil, "", 4096, ""},
 		{"pinned", nil, []Choice{choice}, "", 64, "8x32"},
-		{"more rows than pinned", nil, []Choice{choice}, "", 4096, "64x32"},
+		{"more rows than pinned", nil, []Choice{choice}, "", 4096, "64x16"},
 		{"pinned for more rows", nil, []Choice{another, choice}, "", 65, "32x32"},
-		{"pinned, and too large", map[string]int{"32x32": 96}, []Choice{another}, "", 4096, "64x32"},
+		{"pinned, and too large", map[string]int{"32x32": 96}, []Choice{another}, "", 4096, "64x16"},
 		{"the layer's", nil, []Choice{another}, "8x32", 4096, "8x32"},
 		{"the layer's, and too large", map[string]int{"8x32": 96}, nil, "8x32", 4096, ""},
 	} {

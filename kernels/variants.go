@@ -37,32 +37,57 @@ func (s Shape) kernel() string {
 	return "gemm"
 }
 
-// variants of gemm.metal and gemm_quant.metal, greatest first. 64 x 128 moves 3/4 of the bytes of the usual 64 x 64, and a
-// SIMD-group's 64 x 32 leaves 64 registers of sums, which lets several threadgroups share a core.
-var gemmVariants = []Variant{
-	{Rows: 64, Columns: 32, Simdgroups: 4},
-	{Rows: 32, Columns: 32, Simdgroups: 4},
-	{Rows: 8, Columns: 32, Simdgroups: 4},
+// listed is a variant of a kernel, with the shapes that have it and those of them whose runs take it without a Choice, where it
+// fits. Both are by the registers of tools/check/registers, of which a thread has 128.
+type listed struct {
+	Variant
+	has, fits func(Shape) bool
 }
 
-// variants of gemm_norm.metal and gemm_norm_quant.metal. SIMD-groups share a whole row: eight for H = 384.
-var gemmNormVariants = []Variant{
-	{Rows: 32, Columns: 48},
-	{Rows: 16, Columns: 48},
-	{Rows: 8, Columns: 48},
+func every(Shape) bool          { return true }
+func none(Shape) bool           { return false }
+func half(s Shape) bool         { return s.Type == F16 }
+func halfAndDense(s Shape) bool { return s.Type == F16 && s.Bits == 0 }
+func halfOrDense(s Shape) bool  { return s.Type == F16 || s.Bits == 0 }
+func dense(s Shape) bool        { return s.Bits == 0 }
+
+// gemmVariants are those of gemm.metal and gemm_quant.metal, greatest first. 64 x 128 for a threadgroup reads 3/4 of the bytes
+// of 64 x 64. But its 126 registers leave none for values that AMDGPU keeps in scalar registers.
+var gemmVariants = []listed{
+	{Variant{Rows: 64, Columns: 32, Simdgroups: 4}, halfAndDense, none},
+	{Variant{Rows: 64, Columns: 16, Simdgroups: 4}, half, half},
+	{Variant{Rows: 32, Columns: 32, Simdgroups: 4}, halfOrDense, halfOrDense},
+	{Variant{Rows: 32, Columns: 16, Simdgroups: 4}, every, every},
+	{Variant{Rows: 8, Columns: 32, Simdgroups: 4}, every, every},
 }
 
-// variants returns those of the shape's kernel.
-func (s Shape) variants() []Variant {
+// gemmNormVariants are those of gemm_norm.metal and gemm_norm_quant.metal. SIMD-groups share a whole row: twelve for H = 384, with
+// 32 columns each. Wider rows take 48. The quantised 32 x 32 spills three registers.
+var gemmNormVariants = []listed{
+	{Variant{Rows: 32, Columns: 32}, halfOrDense, dense},
+	{Variant{Rows: 32, Columns: 48}, halfAndDense, halfAndDense},
+	{Variant{Rows: 16, Columns: 48}, halfOrDense, halfOrDense},
+	{Variant{Rows: 8, Columns: 48}, every, every},
+}
+
+// listed returns the variants of the shape, greatest first.
+func (s Shape) listed() []listed {
+	variants := gemmVariants
 	if s.Norm {
-		return gemmNormVariants
+		variants = gemmNormVariants
 	}
-	return gemmVariants
+	return slices.DeleteFunc(slices.Clone(variants), func(v listed) bool { return !v.has(s) })
 }
 
 // Candidates returns the variants for a shape that a device can run by its limits, greatest first.
 func Candidates(s Shape, device metal.Info) []Variant {
-	return slices.DeleteFunc(slices.Clone(s.variants()), func(v Variant) bool { return v.exceeds(s, device) != nil })
+	var all []Variant
+	for _, v := range s.listed() {
+		if v.exceeds(s, device) == nil {
+			all = append(all, v.Variant)
+		}
+	}
+	return all
 }
 
 // exceeds returns the limit of the device that the variant exceeds, as an error.

@@ -16,18 +16,16 @@ constant constexpr uint depth = 32; // of a step along K
 // DenseWeights reads w as it is, [N, K] of T.
 template <typename T, int NF>
 struct DenseWeights {
-    device const T* rows[NF][2]; // of this lane, from its first k on
+    device const T* w;
     uint K;
-    uint k; // this lane's first
+    uint k;      // this lane's first
+    uint at[NF]; // element of the first row of a block, at this lane's first k; the second row is K behind it
 
-    DenseWeights(device const T* w, uint N, uint K_, uint column0, Lane lane)
-        : K(K_), k(4 * lane.row) {
+    DenseWeights(device const T* w_, uint N, uint K_, uint column0, Lane lane)
+        : w(w_), K(K_), k(4 * lane.row) {
         UNROLL for (uint j = 0; j < NF; j++) {
-            UNROLL for (uint e = 0; e < 2; e++) {
-                // Columns behind the last read it again: their results are never stored.
-                const uint n = min(column0 + side * j + lane.column + e, N - 1);
-                rows[j][e] = w + ulong(n) * K + k;
-            }
+            // Columns behind the last read others again: their results are never stored. N is even.
+            at[j] = min(column0 + side * j + lane.column, N - 2) * K + k;
         }
     }
 
@@ -35,9 +33,9 @@ struct DenseWeights {
     void load(uint k0, thread vec<T, 4> (&part)[NF][2]) {
         const bool inside = k0 + k < K;
         UNROLL for (uint j = 0; j < NF; j++) {
-            UNROLL for (uint e = 0; e < 2; e++) {
-                part[j][e] = inside ? *(device const vec<T, 4>*)(rows[j][e] + k0) : vec<T, 4>(T(0));
-            }
+            device const T* from = w + (at[j] + k0);
+            part[j][0] = inside ? *(device const vec<T, 4>*)from : vec<T, 4>(T(0));
+            part[j][1] = inside ? *(device const vec<T, 4>*)(from + K) : vec<T, 4>(T(0));
         }
     }
 };
@@ -58,6 +56,7 @@ struct QuantWeights {
     uint groupSize;
     uint column0;
     Lane lane;
+    uint at[NF];         // code of the first row of a block, at this lane's first k; the second row is K behind it
     half2 groups[slots]; // scale and bias of rows 8 slot + lane.row, counted over [NF][2]
 
     QuantWeights(
@@ -71,38 +70,40 @@ struct QuantWeights {
         Lane lane_
     )
         : codes(codes_), scales(scales_), biases(biases_), N(N_), K(K_), groupSize(groupSize_),
-          column0(column0_), lane(lane_) {}
-
-    // column is the product's column for row r of [NF][2].
-    uint column(uint r) const { return min(column0 + side * (r / 2) + lane.column + r % 2, N - 1); }
-
-    void load(uint k0, thread vec<T, 4> (&part)[NF][2]) {
-        if (k0 % groupSize == 0) {
-            UNROLL for (uint slot = 0; slot < slots; slot++) {
-                const uint at =
-                    column(min(side * slot + lane.row, uint(2 * NF - 1))) * (K / groupSize) +
-                    k0 / groupSize;
-                groups[slot] = half2(scales[at], biases[at]);
-            }
-        }
-        const uint k = k0 + 4 * lane.row;
-        UNROLL for (uint r = 0; r < 2 * NF; r++) {
-            const float2 group = float2(simd_shuffle(groups[r / side], ushort(lane.at(r % side))));
-            float4 w = float4(0.0f);
-            if (k < K) {
-                w = unpack(column(r), k) * group[0] + group[1];
-            }
-            part[r / 2][r % 2] = vec<T, 4>(w);
+          column0(column0_), lane(lane_) {
+        UNROLL for (uint j = 0; j < NF; j++) {
+            at[j] = column(2 * j) * K + 4 * lane.row;
         }
     }
 
-    // unpack reads the codes of w[n, k .. k+3].
-    float4 unpack(uint n, uint k) const {
-        const ulong at = ulong(n) * K + k;
-        if (Bits == 8) {
-            return float4(*(device const uchar4*)(codes + at));
+    // column is the product's column for row r of [NF][2]. N is even.
+    uint column(uint r) const {
+        return min(column0 + side * (r / 2) + lane.column, N - 2) + r % 2;
+    }
+
+    // load reads a step's part. K is a multiple of the step.
+    void load(uint k0, thread vec<T, 4> (&part)[NF][2]) {
+        if (k0 % groupSize == 0) {
+            UNROLL for (uint slot = 0; slot < slots; slot++) {
+                const uint group =
+                    column(min(side * slot + lane.row, uint(2 * NF - 1))) * (K / groupSize) +
+                    k0 / groupSize;
+                groups[slot] = half2(scales[group], biases[group]);
+            }
         }
-        const uint word = *(device const ushort*)(codes + at / 2);
+        UNROLL for (uint r = 0; r < 2 * NF; r++) {
+            const half2 group = simd_shuffle(groups[r / side], ushort(lane.at(r % side)));
+            part[r / 2][r % 2] =
+                vec<T, 4>(unpack(at[r / 2] + r % 2 * K + k0) * float(group[0]) + float(group[1]));
+        }
+    }
+
+    // unpack returns four codes, from one on.
+    float4 unpack(uint from) const {
+        if (Bits == 8) {
+            return float4(*(device const uchar4*)(codes + from));
+        }
+        const uint word = *(device const ushort*)(codes + from / 2);
         return float4(word & 15, word >> 4 & 15, word >> 8 & 15, word >> 12);
     }
 };

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/metalrank/metalrank/kernels"
+	"github.com/metalrank/metalrank/metal"
 )
 
 // Cases are all operations, in both dtypes, at 1, a tile, a tile and one more or less, primes, and real shapes.
@@ -20,12 +21,15 @@ func Cases() []Case {
 	return cases
 }
 
-// gemmShapes are M, N, K. A threadgroup of gemm has 8, 32 or 64 rows and 128 columns and goes along K by 32; one of
-// gemm_norm has 8, 16 or 32 rows and SIMD-groups of 48 columns.
+// gemmShapes are M, N, K. A threadgroup of gemm has 8, 32 or 64 rows and 64 or 128 columns and goes along K by 32; one of
+// gemm_norm has 8, 16 or 32 rows and SIMD-groups of 32 or 48 columns.
 var gemmShapes = [][3]int{
 	{1, 2, 4}, {1, 128, 32}, {7, 130, 36}, {8, 126, 28}, {9, 62, 64}, {31, 48, 100}, {33, 96, 8}, {64, 40, 32},
 	{127, 256, 68}, {350, 256, 8}, {640, 256, 12}, {1290, 130, 4}, {16, 384, 384},
 }
+
+// anyDevice has the limits of every device that has the kernels.
+var anyDevice = metal.Info{MaxThreadsPerGroup: 1024, MaxThreadgroupMemoryBytes: 32 << 10}
 
 func gemmCases(d kernels.DType) []Case {
 	var cases []Case
@@ -47,6 +51,12 @@ func gemmCases(d kernels.DType) []Case {
 		cases = append(cases, g.Case())
 		g.N, g.Norm, g.Residual = (g.N+7)/8*8, true, true
 		cases = append(cases, g.Case())
+	}
+	for i, s := range []struct{ m, n, k, bits, group int }{{70, 132, 100, 0, 0}, {64, 128, 128, 0, 0}, {70, 132, 96, 4, 32}, {33, 68, 160, 8, 32}} {
+		g := Gemm{DType: d, M: s.m, N: s.n, K: s.k, Bits: s.bits, GroupSize: s.group, Residual: true, GatherA: i%2 == 0, GatherResidual: i%2 == 1}
+		cases = append(cases, g.Variants(kernels.Candidates(g.Shape(), anyDevice))...)
+		g.N, g.Norm = (g.N+7)/8*8, true
+		cases = append(cases, g.Variants(kernels.Candidates(g.Shape(), anyDevice))...)
 	}
 	// Wide rows: as many SIMD-groups as a threadgroup may have.
 	wide := Gemm{DType: d, M: 3, N: kernels.MaxGemmNormColumns, K: 32, Residual: true, Norm: true}

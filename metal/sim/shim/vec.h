@@ -9,6 +9,15 @@
 
 #define SIM_COMMA ,
 
+// Where registers are counted (tools/check/registers), vectors are copied whole: two halves share a register as long as they are
+// part of one value.
+#ifndef SIM_COPY
+#define SIM_COPY(T, N, to, from)                                                                   \
+    for (int i = 0; i < N; i++)                                                                    \
+    to[i] = from[i]
+#define SIM_CONVERTED(T, N, e)
+#endif
+
 namespace metal {
 
 template <class T, int N>
@@ -135,6 +144,7 @@ struct alignas((N == 3 ? 4 : N) * sizeof(T)) vec : detail::storage<T, N> {
         typename detail::vector_of<A>::type v = a;
         for (int i = 0; i < N; i++)
             e[i] = T(v.e[i]);
+        SIM_CONVERTED(T, N, e);
     }
     // Scalars and vectors, side by side.
     template <class... A>
@@ -149,8 +159,7 @@ struct alignas((N == 3 ? 4 : N) * sizeof(T)) vec : detail::storage<T, N> {
 
 private:
     SIM_INLINE constexpr void assign(const vec& v) {
-        for (int i = 0; i < N; i++)
-            e[i] = v.e[i];
+        SIM_COPY(T, N, e, v.e);
     }
     template <class A>
     SIM_INLINE constexpr void append(int& at, const A& a) {

@@ -7,7 +7,8 @@
 // tile, as the loops over the tile are unrolled and the loop over K is not. For AMDGPU it notes the 32-bit registers of a thread,
 // of 128 that Apple's GPUs have, and how many were spilled to memory.
 //
-// It fails where products or arrays differ from budget.tsv, and where registers are more. -write makes budget.tsv anew. The
+// It fails where products or arrays differ from budget.tsv, and where registers are more. -write makes budget.tsv anew; names of
+// files, as in `registers gemm.metal`, print their kernels alone. The
 // registers are compared by the major version of clang that wrote it alone, and not at all by a clang without AMDGPU.
 //
 // The compilers are not Apple's. AMDGPU keeps what all threads of a SIMD-group share in registers of another kind: up to 35 in
@@ -56,7 +57,7 @@ func main() {
 	write := flag.Bool("write", false, "write "+budgetFile+" anew")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, *write, os.Stdout)
+	err := run(ctx, *write, flag.Args(), os.Stdout)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "registers:", err)
@@ -64,7 +65,8 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, write bool, out io.Writer) error {
+// run compares all kernels with the budget, or prints the kernels of some files.
+func run(ctx context.Context, write bool, only []string, out io.Writer) error {
 	clang, err := findClang(ctx)
 	if err != nil {
 		return err
@@ -75,11 +77,18 @@ func run(ctx context.Context, write bool, out io.Writer) error {
 	}
 	var all []kernel
 	for _, file := range files {
+		if len(only) > 0 && !slices.Contains(only, path.Base(file)) {
+			continue
+		}
 		found, err := clang.kernels(ctx, kernels.Files(), path.Base(file))
 		if err != nil {
 			return fmt.Errorf("%s: %w", file, err)
 		}
 		all = append(all, found...)
+	}
+	if len(only) > 0 {
+		_, err := io.WriteString(out, format(all, clang.major))
+		return err
 	}
 	if write {
 		return os.WriteFile(budgetFile, []byte(format(all, clang.major)), 0o644)

@@ -12,6 +12,27 @@
 #define SIM_RUNTIME SIM_INLINE
 #define SIM_HOT     SIM_INLINE
 #define SIM_HERE    int = 0
+#define SIM_COPY(T, N, to, from)                                                                   \
+    *(registers::whole<T, N>*)to = *(const registers::whole<T, N>*)from
+#define SIM_CONVERTED(T, N, e) registers::keepWhole<T, N>(e)
+
+namespace registers {
+
+template <class T, int N>
+using whole = T __attribute__((ext_vector_type(N)));
+
+// keepWhole makes one value of a vector's elements. AMDGPU would keep a half in a register of its own, where Apple's GPUs keep two.
+template <class T, int N>
+SIM_INLINE void keepWhole(T* elements) {
+#ifdef __AMDGCN__
+    if constexpr (sizeof(T) == 2 && N % 2 == 0) {
+        whole<T, N>& value = *(whole<T, N>*)elements;
+        asm("; %0" : "+v"(value));
+    }
+#endif
+}
+
+} // namespace registers
 
 #include "types.h"
 #include "traits.h"
