@@ -62,12 +62,19 @@ type Config struct {
 	// OnFallback is called when backend "auto" leaves a GPU for the CPU, with the reason: while the model is opened, or when
 	// the device is lost later. Nil: nothing is called; Info.Fallback has the reason.
 	OnFallback func(error)
+	// Tune is one of Tunes: whether the variants of kernels that are fastest on a GPU are found when a model is opened there for
+	// the first time, which takes two seconds at most. Empty: "auto". A simulated device is never tuned.
+	Tune string
+	// OnTuned is called after variants were timed, or when what an earlier process found can't be read. Nil: nothing is called.
+	OnTuned func(Tuned)
 	// Trace takes spans of requests and batches while it records. Nil: nothing is recorded.
 	Trace *trace.Recorder
 	// SpecialTokensAsText encodes "[SEP]" and its like in a query or document as ordinary text. By default they
 	// become the special tokens, as in transformers, so a document that holds "[SEP]" can pose as two segments:
 	// switch it on where documents are not trusted.
 	SpecialTokensAsText bool
+
+	tuning *gpu.Tuning // instead of what Tune stands for: for tests
 
 	wrap func(backend.Backend) (backend.Backend, error) // wraps each backend that is opened: for tests, and for Observe
 }
@@ -112,6 +119,16 @@ const (
 // Precisions are the values of Config.Precision.
 var Precisions = []string{PrecisionFP32, PrecisionFP16, PrecisionBF16, PrecisionInt8}
 
+// Values of Config.Tune.
+const (
+	TuneAuto  = "auto"  // once for a device, system and version of the kernels; found again in the user's cache folder
+	TuneOff   = "off"   // never: variants are chosen by tables and a rule
+	TuneAgain = "again" // each time, and the outcome is kept
+)
+
+// Tunes are the values of Config.Tune.
+var Tunes = []string{TuneAuto, TuneOff, TuneAgain}
+
 // precisionsOf has the precisions that each backend takes.
 var precisionsOf = map[string][]string{
 	BackendMetal: {PrecisionFP16, PrecisionFP32},
@@ -125,7 +142,7 @@ func (c Config) Validate() error {
 	for _, choice := range []struct {
 		field, value string
 		values       []string
-	}{{"Backend", c.Backend, Backends}, {"Precision", c.Precision, Precisions}} {
+	}{{"Backend", c.Backend, Backends}, {"Precision", c.Precision, Precisions}, {"Tune", c.Tune, Tunes}} {
 		if choice.value != "" && !slices.Contains(choice.values, choice.value) {
 			return wrong(choice.field, choice.value, "one of %s", strings.Join(choice.values, ", "))
 		}

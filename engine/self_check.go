@@ -188,8 +188,10 @@ func (e *Engine) openGPU(ctx context.Context, driver string) (backend.Backend, e
 	if err != nil {
 		return nil, err
 	}
-	// Here all pipelines are there and no result has been trusted: a choice among tiles by their times belongs here, so that
-	// the check tests the tiles that were chosen.
+	// No result has been trusted yet: the check tests the variants that were chosen.
+	if err := e.tune(ctx, b); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
 	if err := check.run(ctx, e, b); err != nil {
 		if wrong, ok := errors.AsType[*MismatchError](err); ok {
 			wrong.Lanes = session.CheckLanes(ctx)
@@ -217,6 +219,7 @@ func (e *Engine) prepareGPU(ctx context.Context, driver string) (*gpu.Session, *
 		}); err != nil {
 			return nil, nil, err
 		}
+		e.loadTuning(g.session)
 	}
 	if g.check == nil {
 		g.check, err = e.newSelfCheck(ctx, g.session.Simulated())

@@ -190,6 +190,7 @@ func (c *serveCommand) load(
 			logger.Error("THE GPU IS NOT USED: the CPU computes instead, which is slower; --backend metal makes this an error",
 				"model", cmp.Or(name, source, "embedded"), "error", why)
 		}
+		config.OnTuned = func(t engine.Tuned) { logTuned(logger, cmp.Or(name, source, "embedded"), t) }
 		var err error
 		if config.Model, err = modelflags.FindBy(source, c.getenv); err != nil {
 			return err
@@ -301,4 +302,14 @@ type timeoutFlags struct {
 
 func (f *timeoutFlags) limit(c *httpapi.Config) {
 	c.ReadTimeout, c.WriteTimeout, c.IdleTimeout = f.ReadTimeout, f.WriteTimeout, f.IdleTimeout
+}
+
+func logTuned(logger *slog.Logger, model string, t engine.Tuned) {
+	if t.Err != nil {
+		logger.Warn("the file with the fastest kernels of this GPU can't be used", "model", model, "error", t.Err)
+	}
+	if t.Elapsed > 0 {
+		logger.Info("found the fastest kernels for this GPU", "model", model, "products", t.Products, "left", t.Missing,
+			"seconds", t.Elapsed.Seconds(), "file", t.Path)
+	}
 }

@@ -17,6 +17,7 @@ type model struct {
 	layers     []layer // all but the last
 	last       lastLayer
 	head       *kernels.Head
+	products   []*kernels.Product // all of them
 }
 
 // layer is one transformer block.
@@ -59,7 +60,9 @@ type builder struct {
 	library *kernels.Library
 	memory  *memory
 	hidden  int
-	err     error
+	// products are those of the operations that were made.
+	products []*kernels.Product
+	err      error
 }
 
 func newModel(library *kernels.Library, memory *memory, plan *weights.Plan) (*model, error) {
@@ -82,6 +85,7 @@ func newModel(library *kernels.Library, memory *memory, plan *weights.Plan) (*mo
 		}
 	}
 	m.head = b.head(plan)
+	m.products = b.products
 	return m, b.err
 }
 
@@ -107,7 +111,11 @@ func (b *builder) table(t weights.Tensor) metal.Binding {
 }
 
 func (b *builder) gemm(linear kernels.Linear) *kernels.Gemm {
-	return unlessFailed(b, func() (*kernels.Gemm, error) { return b.library.NewGemm(linear) })
+	gemm := unlessFailed(b, func() (*kernels.Gemm, error) { return b.library.NewGemm(linear) })
+	if b.err == nil {
+		b.products = append(b.products, gemm.Product)
+	}
+	return gemm
 }
 
 func (b *builder) embed(plan *weights.Plan) *kernels.Embed {
@@ -152,6 +160,7 @@ func (b *builder) normed(linear weights.Linear, norm *weights.Norm, gatherResidu
 	}
 	fused, err := b.library.NewGemmNorm(layer, vectors, norm.Epsilon)
 	if err == nil {
+		b.products = append(b.products, fused.Product)
 		return normed{fused: fused}
 	}
 	if _, tooWide := errors.AsType[*metal.LimitError](err); !tooWide {

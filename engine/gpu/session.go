@@ -20,6 +20,7 @@ type Session struct {
 	library *kernels.Library
 	pace    *pace
 	warmth  warmth
+	tuned   tuned
 
 	mu    sync.Mutex
 	users int   // guarded by mu: the opener and the open backends; the last one frees the device

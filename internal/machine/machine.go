@@ -53,6 +53,14 @@ func Describe() record.Machine {
 	return m
 }
 
+// System returns name, version and build of the operating system: "macOS 15.1 (24B83)". On Linux, it has no build.
+func System() string {
+	if runtime.GOOS == "darwin" {
+		return "macOS " + ask("sw_vers", "-productVersion") + " (" + ask("sw_vers", "-buildVersion") + ")"
+	}
+	return Describe().OS
+}
+
 // Commit names the checkout that the command runs in; "unknown" outside one.
 func Commit() string { return cmp.Or(ask("git", "describe", "--always", "--dirty"), "unknown") }
 

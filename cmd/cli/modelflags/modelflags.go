@@ -22,18 +22,22 @@ type Flags struct {
 	Backend             string `help:"What computes: ${enum}." enum:"${backends}" default:"auto"`
 	Precision           string `help:"Arithmetic: ${precisions}. Default: fp16 on a GPU, fp32 on the CPU, where int8 is faster and moves scores a little. bf16 does with AMX; without, it is fp32." placeholder:"P"`
 	MaxLength           int    `help:"Tokens in a pair; longer pairs are truncated. Default: what the model takes." placeholder:"N"`
+	Tune                string `help:"Find the fastest variants of the kernels on this GPU: ${enum}. auto does once, in two seconds at most, when a model is opened, and keeps them in the cache folder." enum:"${tunes}" default:"auto"`
 	SpecialTokensAsText bool   `help:"Read \"[SEP]\" and its like in texts as plain text, not as special tokens. For documents that aren't trusted."`
 }
 
 // Vars are the names that the help of Flags has.
 func Vars() kong.Vars {
-	return kong.Vars{"backends": strings.Join(engine.Backends, ","), "precisions": strings.Join(engine.Precisions, ", ")}
+	return kong.Vars{
+		"backends": strings.Join(engine.Backends, ","), "precisions": strings.Join(engine.Precisions, ", "),
+		"tunes": strings.Join(engine.Tunes, ","),
+	}
 }
 
 // Config returns the engine's configuration by the flags.
 func (f *Flags) Config() engine.Config {
 	return engine.Config{
-		Model: f.Model, Embedded: builtin.Open, Backend: f.Backend, Precision: f.Precision,
+		Model: f.Model, Embedded: builtin.Open, Backend: f.Backend, Precision: f.Precision, Tune: f.Tune,
 		MaxLength: f.MaxLength, SpecialTokensAsText: f.SpecialTokensAsText,
 		OnFallback: func(why error) {
 			fmt.Fprintf(os.Stderr, "WARNING: the GPU is not used, and the CPU computes instead, which is slower: %v\n", why)

@@ -1,0 +1,141 @@
+package gpu
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/metalrank/metalrank/kernels"
+	"github.com/metalrank/metalrank/kernels/tune"
+)
+
+// Tuning says how backends choose among the variants of their kernels.
+type Tuning struct {
+	// Folder keeps what was found on this machine, for later sessions. Empty: nothing is kept.
+	Folder string
+	System string // version and build of the operating system
+	Again  bool   // what was found before is not used
+	// Clock times the variants. Nil: the device's clock, and no tuning on a simulated device.
+	Clock tune.Clock
+}
+
+// Tuned is the outcome of Tune.
+type Tuned struct {
+	Products int           // that were timed; 0: all were known
+	Missing  int           // that were not, since the time was over: they take the variants that should fit
+	Elapsed  time.Duration // of the search
+	Path     string        // of the file that keeps the outcome
+	Err      error         // why it could not be read or written; nil: it could
+}
+
+// budget bounds a search. An M1 needs about a second for the six products of a BERT of 768, by their cost.
+const budget = 2 * time.Second
+
+// tuned is what a session knows of the fastest variants.
+type tuned struct {
+	mu     sync.Mutex
+	known  []tune.Found // guarded by mu
+	loaded bool         // guarded by mu: the file was read
+}
+
+// LoadTuning makes the session's backends choose the variants that were the fastest before on this device, so that only these
+// are compiled. It is called before Open. Errors: a file that can't be read; then the choice is as without one.
+func (s *Session) LoadTuning(t *Tuning) error {
+	s.tuned.mu.Lock()
+	defer s.tuned.mu.Unlock()
+	if s.tuned.loaded || !s.tunes(t) || t.Folder == "" || t.Again {
+		return nil
+	}
+	s.tuned.loaded = true
+	key, err := s.tuningKey(t)
+	if err != nil {
+		return err
+	}
+	found, err := tune.Read(t.Folder, key)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = s.library.Pin(tune.Choices(found)...)
+	}
+	if err == nil {
+		s.tuned.known = found
+	}
+	return err
+}
+
+// tunes says whether the device's times mean anything.
+func (s *Session) tunes(t *Tuning) bool { return t.Clock != nil || !s.Simulated() }
+
+func (s *Session) tuningKey(t *Tuning) (tune.Key, error) {
+	hash, err := tune.HashKernels(kernels.Files())
+	return tune.Key{Device: s.device.Info().Name, System: t.System, Kernels: hash}, err
+}
+
+// Tune times the variants of those products of the backend that are not known yet, makes it and later backends of the session
+// choose the fastest, and keeps them in the file. It is called before the first Forward. Errors: the device's; ctx's.
+func (b *Backend) Tune(ctx context.Context, t *Tuning) (Tuned, error) {
+	s := b.session
+	s.tuned.mu.Lock()
+	defer s.tuned.mu.Unlock()
+	unknown := b.unknownProducts()
+	if !s.tunes(t) || len(unknown) == 0 {
+		return Tuned{}, nil
+	}
+	clock := t.Clock
+	if clock == nil {
+		clock = tune.DeviceClock
+	}
+	begin := time.Now()
+	search := tune.Search{Device: s.device, Budget: budget, Clock: clock, MaxRows: b.maxBatchTokens}
+	found, err := search.Products(ctx, unknown)
+	if err != nil {
+		s.note(err)
+		return Tuned{}, err
+	}
+	choices := tune.Choices(found)
+	if err := s.library.Pin(choices...); err != nil {
+		return Tuned{}, err
+	}
+	for _, p := range b.model.products {
+		if slices.ContainsFunc(choices, func(c kernels.Choice) bool { return c.Shape == p.Shape() }) {
+			if err := p.Choose(choices); err != nil {
+				return Tuned{}, err
+			}
+		}
+	}
+	s.tuned.known = tune.Merge(s.tuned.known, found)
+	missing := len(b.unknownProducts())
+	outcome := Tuned{Products: len(unknown) - missing, Missing: missing, Elapsed: time.Since(begin)}
+	outcome.Path, outcome.Err = s.keepTuning(t, found)
+	return outcome, nil
+}
+
+// unknownProducts returns a product of each shape for which no variant was found yet.
+func (b *Backend) unknownProducts() []*kernels.Product {
+	var unknown []*kernels.Product
+	for _, p := range b.model.products {
+		same := func(other *kernels.Product) bool { return other.Shape() == p.Shape() }
+		known := func(f tune.Found) bool { return f.Shape == p.Shape() }
+		if !slices.ContainsFunc(unknown, same) && !slices.ContainsFunc(b.session.tuned.known, known) {
+			unknown = append(unknown, p)
+		}
+	}
+	return unknown
+}
+
+// keepTuning adds outcomes to the file, beside those of other models.
+func (s *Session) keepTuning(t *Tuning, found []tune.Found) (path string, err error) {
+	if t.Folder == "" || len(found) == 0 {
+		return "", nil
+	}
+	key, err := s.tuningKey(t)
+	if err != nil {
+		return "", err
+	}
+	before, _ := tune.Read(t.Folder, key) // absent, or of no use
+	return key.Path(t.Folder), tune.Write(t.Folder, key, tune.Merge(before, found))
+}

@@ -1,0 +1,144 @@
+package gpu_test
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/metalrank/metalrank/engine/gpu"
+	"github.com/metalrank/metalrank/metal"
+	"github.com/metalrank/metalrank/metal/sim"
+	"github.com/metalrank/metalrank/metal/sim/simtest"
+	"github.com/metalrank/metalrank/weights/weightstest"
+)
+
+// compiling is a simulator that counts the pipelines that are made.
+type compiling struct {
+	*recording
+	pipelines atomic.Int64
+}
+
+type compilingLibrary struct {
+	metal.Library
+	pipelines *atomic.Int64
+}
+
+func (d *compiling) NewLibrary(source metal.Source) (metal.Library, error) {
+	library, err := d.recording.NewLibrary(source)
+	return compilingLibrary{library, &d.pipelines}, err
+}
+
+func (l compilingLibrary) Pipeline(kernel string, constants ...metal.Constant) (metal.Pipeline, error) {
+	l.pipelines.Add(1)
+	return l.Library.Pipeline(kernel, constants...)
+}
+
+// smallestFirst is a clock by which variants of 8 rows are the fastest.
+func smallestFirst(pending metal.Pending, _ metal.Timing, _ time.Duration) float64 {
+	all := pending.(*sim.Pending).Reports()
+	if strings.Contains(all[0].Kernel, "_nt_8x") {
+		return float64(len(all))
+	}
+	return 2 * float64(len(all))
+}
+
+// TestTune opens a model without what an earlier process found, and with it: with it, only variants that are chosen are
+// compiled and nothing is timed. The logits are the same bits.
+func TestTune(t *testing.T) {
+	device := &compiling{recording: &recording{Device: simtest.Open(t, sim.Config{})}}
+	checkpoint := written(t, weightstest.Tiny())
+	simtest.CloseLater(t, checkpoint)
+	tuning := gpu.Tuning{Folder: t.TempDir(), System: "test", Clock: smallestFirst}
+	r := &rig{config: checkpoint.Config(), device: device.recording}
+	batch := r.batch(1, 5, 14, 16)
+
+	open := func(tuning *gpu.Tuning) (logits []float32, outcome gpu.Tuned, kernels []string, pipelines int64) {
+		t.Helper()
+		before := device.pipelines.Load()
+		session, err := gpu.OpenSession(func(string) (metal.Device, error) { return device, nil }, "sim", false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tuning != nil {
+			if err := session.LoadTuning(tuning); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b, err := session.Open(checkpoint, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tuning != nil {
+			if outcome, err = b.Tune(t.Context(), tuning); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pipelines = device.pipelines.Load() - before
+		device.reports()
+		logits = r.forward(t, b, batch)
+		for _, report := range device.reports() {
+			kernels = append(kernels, report.Kernel)
+		}
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := session.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return logits, outcome, kernels, pipelines
+	}
+	large := func(kernels []string) bool {
+		return slices.ContainsFunc(kernels, func(k string) bool { return strings.Contains(k, "_nt_") && !strings.Contains(k, "_nt_8x") })
+	}
+
+	want, _, _, untuned := open(nil)
+	first, outcome, kernels, _ := open(&tuning)
+	if outcome.Products == 0 || outcome.Missing != 0 || outcome.Err != nil || large(kernels) {
+		t.Errorf("first: %+v, runs %v", outcome, kernels)
+	}
+	second, again, kernels, tuned := open(&tuning)
+	if again != (gpu.Tuned{}) || large(kernels) || tuned >= untuned {
+		t.Errorf("second: %+v, runs %v, compiles %d pipelines, %d without tuning", again, kernels, tuned, untuned)
+	}
+	if !slices.Equal(first, want) || !slices.Equal(second, want) {
+		t.Errorf("logits %v and %v, without tuning %v", first, second, want)
+	}
+	tuning.Again = true
+	if _, again, _, _ := open(&tuning); again.Products != outcome.Products {
+		t.Errorf("again: %+v, want %d products", again, outcome.Products)
+	}
+	tuning.Again, tuning.System = false, "another"
+	if _, other, _, _ := open(&tuning); other.Products != outcome.Products || other.Path == outcome.Path {
+		t.Errorf("on another system: %+v, want %d products and another file", other, outcome.Products)
+	}
+
+	// A simulated device without a clock of the caller's is not tuned.
+	if _, none, _, _ := open(&gpu.Tuning{Folder: tuning.Folder, System: "none"}); none != (gpu.Tuned{}) {
+		t.Errorf("simulated: %+v", none)
+	}
+
+	// A file that is damaged is told of, and then replaced.
+	if err := os.WriteFile(outcome.Path, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tuning.System = "test"
+	session, err := gpu.OpenSession(func(string) (metal.Device, error) { return device, nil }, "sim", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	simtest.CloseLater(t, session)
+	if err := session.LoadTuning(&tuning); err == nil || !strings.Contains(err.Error(), outcome.Path) {
+		t.Errorf("damaged: %v", err)
+	}
+	b, err := session.Open(checkpoint, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	simtest.CloseLater(t, b)
+	if outcome, err := b.Tune(t.Context(), &tuning); err != nil || outcome.Products == 0 || outcome.Err != nil {
+		t.Errorf("damaged: %+v, %v", outcome, err)
+	}
+}

@@ -1,0 +1,53 @@
+package engine
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+
+	"github.com/metalrank/metalrank/engine/gpu"
+	"github.com/metalrank/metalrank/internal/machine"
+)
+
+// Tuned says what was found out about the variants of a GPU's kernels.
+type Tuned = gpu.Tuned
+
+// tuningOf returns what Config.Tune stands for; nil: no tuning.
+func (c *Config) tuningOf() *gpu.Tuning {
+	if c.tuning != nil || c.Tune == TuneOff {
+		return c.tuning
+	}
+	t := &gpu.Tuning{System: machine.System(), Again: c.Tune == TuneAgain}
+	if cache, err := os.UserCacheDir(); err == nil {
+		t.Folder = filepath.Join(cache, "metalrank", "tuning")
+	}
+	return t
+}
+
+// loadTuning makes a new session choose the variants that were found before.
+func (e *Engine) loadTuning(s *gpu.Session) {
+	if t := e.config.tuningOf(); t != nil {
+		if err := s.LoadTuning(t); err != nil {
+			e.tellTuned(gpu.Tuned{Err: err})
+		}
+	}
+}
+
+// tune finds the variants that are not known yet. Errors: the device's; ctx's.
+func (e *Engine) tune(ctx context.Context, b *gpu.Backend) error {
+	t := e.config.tuningOf()
+	if t == nil {
+		return nil
+	}
+	outcome, err := b.Tune(ctx, t)
+	if err == nil && outcome.Elapsed > 0 {
+		e.tellTuned(outcome)
+	}
+	return err
+}
+
+func (e *Engine) tellTuned(outcome gpu.Tuned) {
+	if tell := e.config.OnTuned; tell != nil {
+		tell(outcome)
+	}
+}
