@@ -22,7 +22,7 @@ import (
 
 // faults are the faults of a device; the zero value has none.
 type faults struct {
-	absent   error                     // from opening the device
+	opens    func() error              // the error of opening the device
 	info     func(*metal.Info)         // changes its description
 	source   func(*metal.Source)       // changes the kernels that its compiler gets
 	library  func(*metal.Source) error // of its compiler
@@ -108,8 +108,10 @@ func (e ending) Wait(ctx context.Context) (metal.Timing, error) {
 func (f *faults) config(t *testing.T, model, backend string) Config {
 	t.Helper()
 	return Config{Model: model, Backend: backend, OpenDevice: func(string) (metal.Device, error) {
-		if f.absent != nil {
-			return nil, f.absent
+		if f.opens != nil {
+			if err := f.opens(); err != nil {
+				return nil, err
+			}
 		}
 		device, err := sim.Open(sim.Config{})
 		if err != nil {
@@ -148,7 +150,9 @@ var openFaults = []struct {
 	faults
 	want string // in the error, a regular expression
 }{
-	{"no device", faults{absent: fmt.Errorf("%w: the system has no Metal device", metal.ErrNoDevice)},
+	{"no device", faults{opens: func() error {
+		return fmt.Errorf("%w: the system has no Metal device", metal.ErrNoDevice)
+	}},
 		"^metal: no device: the system has no Metal device$"},
 	{"old family", faults{info: func(i *metal.Info) { i.Name, i.Families, i.Simulated = "Apple M0", []string{"apple6", "mac2"}, false }},
 		`^metal: Apple M0 is not supported: its families are \[apple6 mac2\], and kernels need apple7`},
@@ -259,7 +263,7 @@ func TestNoFault(t *testing.T) {
 // TestFallbackPrecision: an error of the configuration is none of the device, and fp16 becomes fp32 on the CPU.
 func TestFallbackPrecision(t *testing.T) {
 	model, want := faultModel(t)
-	f := &faults{absent: metal.ErrNoDevice}
+	f := &faults{opens: func() error { return metal.ErrNoDevice }}
 	config := f.config(t, model, BackendAuto)
 	config.Precision = PrecisionInt8
 	if _, err := Open(t.Context(), config); err == nil || !strings.Contains(err.Error(), "Precision") {
@@ -316,6 +320,12 @@ func TestRunFaults(t *testing.T) {
 				f := &faults{}
 				var since atomic.Int64 // lists before the first fault; -1: no fault yet
 				since.Store(-1)
+				f.opens = func() error {
+					if since.Load() >= 0 {
+						return c.absent
+					}
+					return nil
+				}
 				f.ends = func(list int64) error {
 					if from := since.Load(); from >= 0 {
 						return c.ends(list - from)
@@ -333,7 +343,6 @@ func TestRunFaults(t *testing.T) {
 				e := openConfig(t, config)
 				compiled := f.sources.Load()
 				since.Store(f.lists.Load())
-				f.absent = c.absent
 				var calls sync.WaitGroup
 				var errs [6]error
 				for i := range errs {
@@ -402,7 +411,6 @@ func testUnready(t *testing.T, e *Engine, f *faults, since *atomic.Int64) {
 	}
 	t.Logf("not ready: %v", e.Ready())
 	since.Store(-1)
-	f.absent = nil
 	for e.Ready() != nil {
 		time.Sleep(time.Millisecond)
 	}
