@@ -215,11 +215,13 @@ func (e *Engine) prepareGPU(ctx context.Context, driver string) (*gpu.Session, *
 	if g.session == nil {
 		if g.session, err = gpu.OpenSession(e.config.opener(), gpu.Config{
 			Driver: driver, Float32: e.config.Precision == PrecisionFP32, MaxBatchTokens: e.config.MaxBatchTokens,
-			KeepWarm: e.config.KeepWarm,
+			KeepWarm: e.config.KeepWarm, Tuning: e.config.tuningOf(),
 		}); err != nil {
 			return nil, nil, err
 		}
-		e.loadTuning(g.session)
+		if err := g.session.LoadTuning(); err != nil {
+			e.tellTuned(Tuned{Err: err})
+		}
 	}
 	if g.check == nil {
 		g.check, err = e.newSelfCheck(ctx, g.session.Simulated())

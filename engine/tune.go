@@ -24,22 +24,9 @@ func (c *Config) tuningOf() *gpu.Tuning {
 	return t
 }
 
-// loadTuning makes a new session choose the variants that were found before.
-func (e *Engine) loadTuning(s *gpu.Session) {
-	if t := e.config.tuningOf(); t != nil {
-		if err := s.LoadTuning(t); err != nil {
-			e.tellTuned(gpu.Tuned{Err: err})
-		}
-	}
-}
-
 // tune finds the variants that are not known yet. Errors: the device's; ctx's.
 func (e *Engine) tune(ctx context.Context, b *gpu.Backend) error {
-	t := e.config.tuningOf()
-	if t == nil {
-		return nil
-	}
-	outcome, err := b.Tune(ctx, t)
+	outcome, err := b.Tune(ctx)
 	if err == nil && outcome.Elapsed > 0 {
 		e.tellTuned(outcome)
 	}

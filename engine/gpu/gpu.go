@@ -35,6 +35,7 @@ type Config struct {
 	MaxBatchTokens int    // tokens preallocated per slot; larger batches allocate a slot of their own
 	// KeepWarm is how long after a pass the device is kept ready for the next. 0: not at all. A simulated device has no need.
 	KeepWarm time.Duration
+	Tuning   *Tuning // nil: variants are chosen by tables and a rule
 }
 
 // Backend implements backend.Backend.

@@ -55,8 +55,7 @@ func OpenSession(open Opener, config Config) (*Session, error) {
 }
 
 // Open puts the weights of an open checkpoint into the device's memory; the backend does not need the checkpoint
-// afterwards. Errors: sizes that the kernels cannot take,
-// weights that half precision cannot hold, and the device's.
+// afterwards. Errors: sizes that the kernels cannot take, weights that half precision cannot hold, and the device's.
 func (s *Session) Open(checkpoint *weights.Checkpoint) (*Backend, error) {
 	if err := s.acquire(); err != nil {
 		return nil, err

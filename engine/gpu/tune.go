@@ -36,21 +36,20 @@ const budget = 2 * time.Second
 
 // tuned is what a session knows of the fastest variants.
 type tuned struct {
-	mu     sync.Mutex
-	known  []tune.Found // guarded by mu
-	loaded bool         // guarded by mu: the file was read
+	mu    sync.Mutex
+	known []tune.Found // guarded by mu
 }
 
 // LoadTuning makes the session's backends choose the variants that were the fastest before on this device, so that only these
 // are compiled. It is called before Open. Errors: a file that can't be read; then the choice is as without one.
-func (s *Session) LoadTuning(t *Tuning) error {
+func (s *Session) LoadTuning() error {
 	s.tuned.mu.Lock()
 	defer s.tuned.mu.Unlock()
-	if s.tuned.loaded || !s.tunes(t) || t.Folder == "" || t.Again {
+	t := s.config.Tuning
+	if !s.tunes() || t.Folder == "" || t.Again {
 		return nil
 	}
-	s.tuned.loaded = true
-	key, err := s.tuningKey(t)
+	key, err := s.tuningKey()
 	if err != nil {
 		return err
 	}
@@ -67,30 +66,33 @@ func (s *Session) LoadTuning(t *Tuning) error {
 	return err
 }
 
-// tunes says whether the device's times mean anything.
-func (s *Session) tunes(t *Tuning) bool { return t.Clock != nil || !s.Simulated() }
+// tunes says whether variants are to be timed, and times mean anything.
+func (s *Session) tunes() bool {
+	t := s.config.Tuning
+	return t != nil && (t.Clock != nil || !s.Simulated())
+}
 
-func (s *Session) tuningKey(t *Tuning) (tune.Key, error) {
+func (s *Session) tuningKey() (tune.Key, error) {
 	hash, err := tune.HashKernels(kernels.Files())
-	return tune.Key{Device: s.device.Info().Name, System: t.System, Kernels: hash}, err
+	return tune.Key{Device: s.device.Info().Name, System: s.config.Tuning.System, Kernels: hash}, err
 }
 
 // Tune times the variants of those products of the backend that are not known yet, makes it and later backends of the session
 // choose the fastest, and keeps them in the file. It is called before the first Forward. Errors: the device's; ctx's.
-func (b *Backend) Tune(ctx context.Context, t *Tuning) (Tuned, error) {
+func (b *Backend) Tune(ctx context.Context) (Tuned, error) {
 	s := b.session
 	s.tuned.mu.Lock()
 	defer s.tuned.mu.Unlock()
 	unknown := b.unknownProducts()
-	if !s.tunes(t) || len(unknown) == 0 {
+	if !s.tunes() || len(unknown) == 0 {
 		return Tuned{}, nil
 	}
-	clock := t.Clock
+	clock := s.config.Tuning.Clock
 	if clock == nil {
 		clock = tune.DeviceClock
 	}
 	begin := time.Now()
-	search := tune.Search{Device: s.device, Budget: budget, Clock: clock, MaxRows: b.maxBatchTokens}
+	search := tune.Search{Device: s.device, Budget: budget, Clock: clock, MaxRows: s.config.MaxBatchTokens}
 	found, err := search.Products(ctx, unknown)
 	if err != nil {
 		s.note(err)
@@ -110,7 +112,7 @@ func (b *Backend) Tune(ctx context.Context, t *Tuning) (Tuned, error) {
 	s.tuned.known = tune.Merge(s.tuned.known, found)
 	missing := len(b.unknownProducts())
 	outcome := Tuned{Products: len(unknown) - missing, Missing: missing, Elapsed: time.Since(begin)}
-	outcome.Path, outcome.Err = s.keepTuning(t, found)
+	outcome.Path, outcome.Err = s.keepTuning(found)
 	return outcome, nil
 }
 
@@ -128,11 +130,12 @@ func (b *Backend) unknownProducts() []*kernels.Product {
 }
 
 // keepTuning adds outcomes to the file, beside those of other models.
-func (s *Session) keepTuning(t *Tuning, found []tune.Found) (path string, err error) {
+func (s *Session) keepTuning(found []tune.Found) (path string, err error) {
+	t := s.config.Tuning
 	if t.Folder == "" || len(found) == 0 {
 		return "", nil
 	}
-	key, err := s.tuningKey(t)
+	key, err := s.tuningKey()
 	if err != nil {
 		return "", err
 	}

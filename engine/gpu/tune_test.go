@@ -58,23 +58,19 @@ func TestTune(t *testing.T) {
 	open := func(tuning *gpu.Tuning) (logits []float32, outcome gpu.Tuned, kernels []string, pipelines int64) {
 		t.Helper()
 		before := device.pipelines.Load()
-		session, err := gpu.OpenSession(func(string) (metal.Device, error) { return device, nil }, "sim", false)
+		session, err := gpu.OpenSession(func(string) (metal.Device, error) { return device, nil }, gpu.Config{Driver: "sim", MaxBatchTokens: 64, Tuning: tuning})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if tuning != nil {
-			if err := session.LoadTuning(tuning); err != nil {
-				t.Fatal(err)
-			}
+		if err := session.LoadTuning(); err != nil {
+			t.Fatal(err)
 		}
-		b, err := session.Open(checkpoint, 64)
+		b, err := session.Open(checkpoint)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if tuning != nil {
-			if outcome, err = b.Tune(t.Context(), tuning); err != nil {
-				t.Fatal(err)
-			}
+		if outcome, err = b.Tune(t.Context()); err != nil {
+			t.Fatal(err)
 		}
 		pipelines = device.pipelines.Load() - before
 		device.reports()
@@ -125,20 +121,20 @@ func TestTune(t *testing.T) {
 		t.Fatal(err)
 	}
 	tuning.System = "test"
-	session, err := gpu.OpenSession(func(string) (metal.Device, error) { return device, nil }, "sim", false)
+	session, err := gpu.OpenSession(func(string) (metal.Device, error) { return device, nil }, gpu.Config{Driver: "sim", MaxBatchTokens: 64, Tuning: &tuning})
 	if err != nil {
 		t.Fatal(err)
 	}
 	simtest.CloseLater(t, session)
-	if err := session.LoadTuning(&tuning); err == nil || !strings.Contains(err.Error(), outcome.Path) {
+	if err := session.LoadTuning(); err == nil || !strings.Contains(err.Error(), outcome.Path) {
 		t.Errorf("damaged: %v", err)
 	}
-	b, err := session.Open(checkpoint, 64)
+	b, err := session.Open(checkpoint)
 	if err != nil {
 		t.Fatal(err)
 	}
 	simtest.CloseLater(t, b)
-	if outcome, err := b.Tune(t.Context(), &tuning); err != nil || outcome.Products == 0 || outcome.Err != nil {
+	if outcome, err := b.Tune(t.Context()); err != nil || outcome.Products == 0 || outcome.Err != nil {
 		t.Errorf("damaged: %+v, %v", outcome, err)
 	}
 }
