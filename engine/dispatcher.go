@@ -30,7 +30,7 @@ type device struct {
 	work     sync.Cond // signalled when there may be work
 	replicas map[*schedule.Queue]*replica
 	timer    *time.Timer // wakes a goroutine to ask the scheduler again
-	idle     int         // goroutines waiting on work
+	idle     int         // goroutines that wait on work and were not signalled
 }
 
 func newDispatcher() *dispatcher {
@@ -60,7 +60,7 @@ func (d *dispatcher) attach(r *replica, weight float64) {
 		v.timer = time.AfterFunc(time.Hour, func() {
 			d.mu.Lock()
 			defer d.mu.Unlock()
-			v.work.Signal()
+			v.wake()
 		})
 		d.devices[r.name] = v
 		for range overlap {
@@ -102,16 +102,20 @@ func (d *dispatcher) run(ctx context.Context, e *Engine, j *job, stats *Stats) e
 	if err == nil {
 		err = d.wait(ctx, e, j)
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if err == nil && len(j.sequences) > 0 {
+	if err != nil {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		j.release()
+		return err
+	}
+	if len(j.sequences) > 0 {
 		stats.Wait, stats.Compute = j.request.Started-j.request.Pushed, j.ended-j.request.Started
 		stats.Batches, stats.FirstBatch = j.request.Batches, j.request.FirstBatch
 		started := d.begin.Add(j.request.Started)
 		j.timer.Ran(started.Add(-stats.Wait), started, d.begin.Add(j.ended), stats.Batches, stats.FirstBatch)
 	}
-	j.release()
-	return err
+	j.recycle()
+	return nil
 }
 
 // submit hands a job to the scheduler: all of it, or none with an *OverloadError.
@@ -157,6 +161,7 @@ func (d *dispatcher) wait(ctx context.Context, e *Engine, j *job) error {
 // wake lets one goroutine look for work. The dispatcher's lock is held.
 func (v *device) wake() {
 	if v.idle > 0 {
+		v.idle--
 		v.work.Signal()
 	}
 }
@@ -180,7 +185,6 @@ func (d *dispatcher) serve(v *device) {
 			}
 			v.idle++
 			v.work.Wait()
-			v.idle--
 			continue
 		}
 		v.wake() // there may be more work, for another slot
@@ -234,6 +238,7 @@ func (d *dispatcher) finish(v *device, r *replica, s *slot, err error) BatchStat
 		case span.Request.Done() && !span.Request.Dropped():
 			j.ended = end
 			j.settle(nil)
+			continue // it is the caller's again
 		}
 		if j.abandoned && j.request.Idle() { // a request has one span in a batch, so no later span needs j
 			j.recycle()

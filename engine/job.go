@@ -10,7 +10,8 @@ import (
 // job is a request on its way through the scheduler. Jobs are reused: a request allocates memory only for its tokens and
 // its results.
 //
-// From dispatcher.submit on, all but logits is guarded by the dispatcher's lock.
+// From dispatcher.submit on, all but logits is guarded by the dispatcher's lock, until the job is settled without an error:
+// then it is idle, and the caller's.
 type job struct {
 	engine    *Engine
 	request   schedule.Request
@@ -54,7 +55,7 @@ func (j *job) settle(err error) {
 	j.done <- struct{}{}
 }
 
-// release recycles the job, now or when the scheduler holds nothing of it.
+// release recycles a job that has failed, now or when the scheduler holds nothing of it.
 func (j *job) release() {
 	j.abandoned = true
 	if j.request.Idle() {

@@ -7,6 +7,7 @@ package backend
 import (
 	"context"
 	"fmt"
+	"slices"
 )
 
 // Backend runs the forward pass of one loaded model on one device.
@@ -58,8 +59,10 @@ func (b *Batch) Append(ids, types []int32) {
 	}
 	b.IDs = append(b.IDs, ids...)
 	b.Types = append(b.Types, types...)
+	at := len(b.Positions)
+	b.Positions = slices.Grow(b.Positions, len(ids))[:at+len(ids)]
 	for i := range ids {
-		b.Positions = append(b.Positions, int32(i))
+		b.Positions[at+i] = int32(i)
 	}
 	b.Starts = append(b.Starts, int32(len(b.IDs)))
 }
