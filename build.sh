@@ -218,7 +218,7 @@ verb_fleet() {
     fi
     build
     go build -o "$(cache_dir)/bin/" ./tools/system/fleet/node
-    run_tool tools/system/fleet -node "$(cache_dir)/bin/node" -metalrank "$root/bin/metalrank" "$@"
+    run_tool tools/system/fleet --node "$(cache_dir)/bin/node" --metalrank "$root/bin/metalrank" "$@"
 }
 
 # go_test_over_all ARGS: `go test ARGS`, over all packages where ARGS name none.

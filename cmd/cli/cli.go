@@ -47,6 +47,11 @@ func Main(run func(ctx context.Context, args []string, std Streams) (status int)
 	os.Exit(run(ctx, os.Args[1:], Streams{os.Stdin, os.Stdout, os.Stderr}))
 }
 
+// Main is the function Main for a program that needs nothing besides its grammar.
+func (p Program) Main() {
+	Main(func(ctx context.Context, args []string, std Streams) int { return Run(ctx, p, args, std) })
+}
+
 // Exit statuses besides 0.
 const (
 	ExitFailed = 1

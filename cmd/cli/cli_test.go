@@ -10,8 +10,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/metalrank/metalrank/engine"
 )
 
 // grammar is a command line with a flag of each kind.
@@ -19,6 +17,12 @@ type grammar struct {
 	Plain plain `cmd:""`
 	Slow  slow  `cmd:""`
 }
+
+// fieldError is an error about a field.
+type fieldError struct{ field, got, want string }
+
+func (e *fieldError) Error() string                      { return "package: " + e.field }
+func (e *fieldError) Setting() (field, got, want string) { return e.field, e.got, e.want }
 
 type plain struct {
 	MaxBatchTokens int         `help:"N."`
@@ -39,7 +43,7 @@ type plain struct {
 func (p *plain) Run() error {
 	switch p.Fail {
 	case "config":
-		return fmt.Errorf("model x: %w", &engine.ConfigError{Package: "engine", Field: "MaxBatchTokens", Value: p.MaxBatchTokens, Want: "more"})
+		return fmt.Errorf("model x: %w", &fieldError{"MaxBatchTokens", fmt.Sprint(p.MaxBatchTokens), "more"})
 	case "text":
 		return errors.New("bad \x1b[31mname\x00 for --other")
 	}

@@ -23,7 +23,7 @@ type convertCommand struct {
 	Float           string   `help:"With int8 and less: type of what stays in floats, and of the scales: ${enum}. auto keeps 16-bit types and rounds fp32 to fp16." enum:"auto,fp32,fp16,bf16" default:"auto" needs:"dtype=int*"`
 	GroupSize       int      `help:"With the scheme mlx: neighbours that share a scale: ${enum}." enum:"32,64,128" default:"64" needs:"dtype=int*,scheme=mlx"`
 	Scheme          string   `help:"Layout of integers: mlx (groups with scale and bias, as MLX reads them) or w8a8 (one scale a row)." enum:"mlx,w8a8" default:"mlx" needs:"dtype=int*"`
-	EmbeddingLevels int      `help:"With the scheme w8a8: quantise embeddings too, a row's largest weight to this code, 1 to 127. Fewer compress better. 0 leaves them in floats." default:"0" needs:"scheme=w8a8" placeholder:"N"`
+	EmbeddingLevels int      `help:"With the scheme w8a8: quantise embeddings too, a row's largest weight to this code, 1 to 127. Fewer compress better. 0 leaves them in floats." default:"0" needs:"scheme=w8a8"`
 	Calibrate       string   `help:"With int8 and less: round weights for the inputs that these pairs give rise to, {\"query\":…, \"text\":…} a line. A hundred pairs like those to be scored will do." needs:"dtype=int*" placeholder:"FILE"`
 	Skip            []string `help:"Layers to leave in floats, by pattern: \"*.pooler.dense\". The classifier always is." needs:"dtype=int*" placeholder:"PATTERN"`
 }

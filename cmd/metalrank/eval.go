@@ -20,7 +20,7 @@ import (
 )
 
 type evalCommand struct {
-	Model     []string `help:"Models to compare: folders, OWNER/MODEL, or \"builtin\". The first is what the others are compared with." default:"builtin" sep:"," placeholder:"DIR"`
+	Model     []string `help:"Models to compare: folders, OWNER/MODEL, or \"builtin\". The first is what the others are compared with. Default: builtin." default:"builtin" sep:"," placeholder:"DIR"`
 	Backend   string   `help:"What computes: ${enum}." enum:"${backends}" default:"auto"`
 	Precision []string `help:"Arithmetic of each model, as of rerank; several: each model at each. Default: the backend's own." sep:"," placeholder:"P"`
 	MaxLength int      `help:"Tokens in a pair; longer pairs are truncated. Default: what the model takes." placeholder:"N"`
@@ -43,7 +43,12 @@ type evaluation struct {
 	MRR      float64 `json:"mrr_at_10"`
 	Recall1  float64 `json:"recall_at_1"`
 	Recall10 float64 `json:"recall_at_10"`
-	// Against the first model: Kendall's tau of each query, averaged, and the differences of logits.
+	*Comparison
+}
+
+// Comparison is with the first model: Kendall's tau of each query, averaged, and the differences of logits. The order given
+// has none.
+type Comparison struct {
 	Tau       float64 `json:"kendall_tau"`
 	MeanDelta float64 `json:"mean_abs_delta_logit"`
 	MaxDelta  float64 `json:"max_abs_delta_logit"`
@@ -73,7 +78,7 @@ func (c *evalCommand) Run(ctx context.Context, std streams) error {
 			if reference == nil {
 				reference = logits
 			}
-			row.compare(logits, reference)
+			row.Comparison = compare(logits, reference)
 			rows = append(rows, row)
 		}
 	}
@@ -204,8 +209,9 @@ func (e *evaluation) add(scores, grades []float64, queries int) {
 	e.Recall10 += rankmetrics.Recall(scores, grades, evalDepth) / n
 }
 
-// compare fills in how far logits are from those of the reference.
-func (e *evaluation) compare(logits, reference [][]float64) {
+// compare says how far logits are from those of the reference.
+func compare(logits, reference [][]float64) *Comparison {
+	e := &Comparison{}
 	var taus, deltas float64
 	for i, scores := range logits {
 		if tau := rankmetrics.KendallTau(scores, reference[i]); !math.IsNaN(tau) { // one document, or nothing but ties
@@ -221,15 +227,16 @@ func (e *evaluation) compare(logits, reference [][]float64) {
 	}
 	e.Tau /= max(taus, 1)
 	e.MeanDelta /= max(deltas, 1)
+	return e
 }
 
 func printEvaluations(w io.Writer, rows []evaluation) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	_, err := fmt.Fprintln(table, "model\tMB\tNDCG@10\tMRR@10\trecall@1\trecall@10\ttau\tmean |Δ|\tmax |Δ|\t")
-	for i, r := range rows {
-		size, compared := fmt.Sprintf("%.1f", r.WeightMB), fmt.Sprintf("%.4f\t%.2g\t%.2g", r.Tau, r.MeanDelta, r.MaxDelta)
-		if i == 0 { // no model
-			size, compared = "", "\t\t"
+	for _, r := range rows {
+		size, compared := "", "\t\t"
+		if r.Comparison != nil {
+			size, compared = fmt.Sprintf("%.1f", r.WeightMB), fmt.Sprintf("%.4f\t%.2g\t%.2g", r.Tau, r.MeanDelta, r.MaxDelta)
 		}
 		if err == nil {
 			_, err = fmt.Fprintf(table, "%s\t%s\t%.4f\t%.4f\t%.4f\t%.4f\t%s\t\n",

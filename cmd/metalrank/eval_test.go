@@ -29,6 +29,9 @@ func TestEval(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &rows); err != nil || len(rows) != 4 {
 		t.Fatalf("%d rows, %v: %s", len(rows), err, stdout)
 	}
+	if rows[0].Comparison != nil || strings.Count(stdout, "kendall_tau") != 3 {
+		t.Errorf("the order given is compared with a model: %s", stdout)
+	}
 	// Of the two queries, the first has its document second, the other its two first and last of four.
 	if g := rows[0]; math.Abs(g.NDCG-(1/math.Log2(3)+(1+1/math.Log2(5))/(1+1/math.Log2(3)))/2) > 1e-9 || g.MRR != 0.75 || g.Recall1 != 0.25 {
 		t.Errorf("the order given: %+v", g)

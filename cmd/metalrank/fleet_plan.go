@@ -34,14 +34,14 @@ func (p *percent) UnmarshalText(text []byte) error {
 
 type fleetPlanCommand struct {
 	Rate       float64       `help:"Requests a second." required:"" placeholder:"R"`
-	Documents  string        `help:"Documents of a request: a number, or LEAST:MOST." default:"20" placeholder:"N"`
-	Tokens     float64       `help:"Tokens of a pair on average, query and special tokens included." default:"100" placeholder:"N"`
+	Documents  string        `help:"Documents of a request: a number, or LEAST:MOST." default:"20"`
+	Tokens     float64       `help:"Tokens of a pair on average, query and special tokens included." default:"100"`
 	P99        time.Duration `name:"p99" help:"What 99 % of requests must be answered within." default:"500ms"`
-	Peak       float64       `help:"How many times --rate comes in the busiest hour of a day." default:"1" placeholder:"N"`
-	Dispersion float64       `help:"Variance over mean of the number of requests in a long time: 1: they come independently, more: in bursts." default:"1" placeholder:"N"`
+	Peak       float64       `help:"How many times --rate comes in the busiest hour of a day." default:"1"`
+	Dispersion float64       `help:"Variance over mean of the number of requests in a long time: 1: they come independently, more: in bursts." default:"1"`
 	Routing    string        `help:"How the balancer spreads requests: ${enum}. least: to the node with the fewest." enum:"least,round-robin,random" default:"least"`
-	Headroom   percent       `help:"How much of the capacity to keep free." default:"30%" placeholder:"N%"`
-	Survive    int           `help:"How many nodes may be down without breaking this." default:"1" placeholder:"N"`
+	Headroom   percent       `help:"How much of the capacity to keep free." default:"30%"`
+	Survive    int           `help:"How many nodes may be down without breaking this." default:"1"`
 	Seed       uint64        `help:"Of the requests that are made up." default:"1"`
 	Format     string        `help:"How to print: ${enum}." enum:"table,json" default:"table"`
 	Curves     []string      `arg:"" help:"What bin/sweep wrote on a node of each kind: sweep.json." placeholder:"FILE"`

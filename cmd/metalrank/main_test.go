@@ -65,6 +65,7 @@ func TestExitStatus(t *testing.T) {
 		{"help", "", []string{"--help"}, 0, ""},
 		{"version", "", []string{"--version"}, 0, ""},
 		{"no such model", "", []string{"info", "--model", "no/such/folder"}, exitFailed, "no/such/folder"},
+		{"no such model, no documents", "", []string{"rerank", "-q", "x", "--model", "/no/such"}, exitFailed, "/no/such: no such file"},
 		{"no such file", "", []string{"rerank", "-q", "x", "no-such-file"}, exitFailed, "no-such-file"},
 		{"no documents", " \n\n", []string{"rerank", "-q", "x"}, exitFailed, "standard input: no documents"},
 		{"empty model", "", []string{"info", "--model", ""}, exitUsage, "--model is empty"},

@@ -17,7 +17,7 @@ import (
 type rerankCommand struct {
 	modelflags.Flags
 	Query     string `help:"What the documents should answer." required:"" short:"q" empty:""`
-	TopN      int    `help:"Print only the N best." placeholder:"N"`
+	TopN      int    `help:"Print only the N best. Default: all." placeholder:"N"`
 	RawScores bool   `help:"Print logits, without the model's activation."`
 	Format    string `help:"How to print: ${enum}." enum:"table,json,tsv" default:"table"`
 	File      string `arg:"" optional:"" help:"Documents: one a line, or JSON objects with a \"text\" field, one a line. \"-\" or nothing: standard input."`
@@ -33,6 +33,9 @@ func (c *rerankCommand) Validate() error {
 
 // Run is called by kong.
 func (c *rerankCommand) Run(ctx context.Context, std streams) error {
+	if _, err := modelflags.Find(c.Model); err != nil { // before documents are waited for
+		return err
+	}
 	documents, err := c.documents(ctx, std)
 	if err != nil {
 		return err

@@ -58,7 +58,7 @@ type listenFlags struct {
 	Listen       string        `help:"Where to listen: HOST:PORT, unix:PATH for a socket, or fd:N for one that a service manager has opened (systemd's first is fd:3). Default: 127.0.0.1:8080." placeholder:"ADDRESS"`
 	Handover     string        `help:"Socket by which a newer process with the same flag takes this one's place without a request lost: it loads its models, takes over the listening sockets, and this one finishes and ends." type:"path" placeholder:"PATH"`
 	DrainDelay   time.Duration `help:"How long, once told to stop, GET /readyz says 503 and all else goes on, before no more connections are accepted. Default: not at all." placeholder:"D"`
-	DrainTimeout time.Duration `help:"How long a stop then waits for requests under way. What is left is refused with 503, and the process ends." default:"30s" placeholder:"D"`
+	DrainTimeout time.Duration `help:"How long a stop then waits for requests under way. What is left is refused with 503, and the process ends." default:"30s"`
 }
 
 // corsFlags let pages in browsers use the server.

@@ -17,7 +17,7 @@ import (
 type logFlags struct {
 	LogFormat      string  `help:"How the log is written: ${enum}." enum:"text,json" default:"text"`
 	LogFile        string  `help:"File for the log. At 10 MB it is put aside, and five such are kept, compressed. Default: standard error." type:"path" placeholder:"FILE"`
-	AccessLogShare float64 `help:"Share of requests that have a line in the log, 0 to 1. No texts and no keys are logged." placeholder:"P"`
+	AccessLogShare float64 `help:"Share of requests that have a line in the log, 0 to 1. No texts and no keys are logged. Default: 0." placeholder:"P"`
 	AdminListen    string  `help:"Where to listen, besides, for whoever runs the server: /metrics, which then is there alone, /readyz, /debug/pprof/, /debug/trace?seconds=5 for Perfetto. Asks for no keys and speaks no TLS: choose an address that others can't reach." placeholder:"ADDRESS"`
 }
 

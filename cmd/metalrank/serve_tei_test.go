@@ -3,6 +3,7 @@ package main
 import (
 	"net"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -150,8 +151,36 @@ func TestServeAsTEIRuns(t *testing.T) {
 	}
 }
 
-// TestDefaultsAreSaid wants the titles of groups, and other names of flags, in the help.
+// TestDefaultsAreSaid wants the help of every command to name the default of each number, time and choice.
 func TestDefaultsAreSaid(t *testing.T) {
+	parser, err := kong.New(&command{}, kong.Vars{"version": "", "backends": "a,b", "precisions": "c, d"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	numbers := 0
+	for _, command := range parser.Model.Leaves(true) {
+		for _, flag := range command.Flags {
+			kind := flag.Target.Kind()
+			isNumber := kind != reflect.Bool && (flag.Target.CanInt() || flag.Target.CanUint() || flag.Target.CanFloat())
+			if isNumber {
+				numbers++
+			}
+			if flag.Group != nil && strings.HasPrefix(flag.Group.Title, "As ") {
+				continue // another name of a flag
+			}
+			shown := flag.HasDefault && flag.PlaceHolder == "" || strings.Contains(flag.Help, "Default: ")
+			if !shown && !flag.Required && kind != reflect.Bool && (isNumber || flag.HasDefault) {
+				t.Errorf("%s: the help of --%s doesn't name its default", command.FullPath(), flag.Name)
+			}
+		}
+	}
+	if numbers < 20 {
+		t.Errorf("%d flags are numbers, want at least 20", numbers)
+	}
+}
+
+// TestHelpHasGroups wants the titles of groups, and other names of flags, in the help.
+func TestHelpHasGroups(t *testing.T) {
 	_, stdout, _ := execute(t, t.Context(), "", "serve", "--help")
 	for _, want := range []string{"Limits and scheduling", "Security", "Observability", "Listening", "Models", "As text-embeddings-inference", "--model-id", "--payload-limit"} {
 		if !strings.Contains(stdout, want) {

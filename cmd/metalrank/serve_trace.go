@@ -16,7 +16,7 @@ import (
 type traceFlags struct {
 	OTLPEndpoint    string  `name:"otlp-endpoint" help:"Collector of OpenTelemetry that gets spans of requests, by OTLP over HTTP: http://HOST:4318. Headers that it wants are in OTEL_EXPORTER_OTLP_HEADERS. Default: none." env:"METALRANK_OTLP_ENDPOINT,OTEL_EXPORTER_OTLP_ENDPOINT" placeholder:"URL"`
 	OTLPServiceName string  `name:"otlp-service-name" help:"Name of this server in spans. Default: metalrank." env:"METALRANK_OTLP_SERVICE_NAME,OTEL_SERVICE_NAME" needs:"otlp-endpoint" placeholder:"NAME"`
-	TraceShare      float64 `help:"Share of requests without a traceparent that have spans, 0 to 1; one with it says itself." default:"1" needs:"otlp-endpoint" placeholder:"P"`
+	TraceShare      float64 `help:"Share of requests without a traceparent that have spans, 0 to 1; one with it says itself." default:"1" needs:"otlp-endpoint"`
 }
 
 // otlpHeadersVariable holds NAME=VALUE, with commas between them, as OpenTelemetry's own exporters read it. There is no

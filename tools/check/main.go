@@ -12,9 +12,10 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"os/signal"
 	"slices"
 	"strings"
+
+	"github.com/metalrank/metalrank/cmd/cli"
 )
 
 // step is one check. It writes the problems that it finds to out, and returns an error if there are any.
@@ -48,28 +49,23 @@ type checker struct {
 	before map[string]string // of every file that git does not ignore, a digest; see treeState
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(status)
-}
+func main() { cli.Main(run) }
 
-func run(ctx context.Context, names []string, stdout, stderr io.Writer) int {
+func run(ctx context.Context, names []string, std cli.Streams) int {
 	for _, name := range names {
 		if !slices.ContainsFunc(steps, func(s step) bool { return s.name == name }) {
-			fmt.Fprintf(stderr, "check: no step %q\nusage: check [STEP...], of:", name)
+			fmt.Fprintf(std.Err, "check: no step %q\nusage: check [STEP...], of:", name)
 			for _, s := range steps {
-				fmt.Fprintf(stderr, " %s", s.name)
+				fmt.Fprintf(std.Err, " %s", s.name)
 			}
-			fmt.Fprintln(stderr)
+			fmt.Fprintln(std.Err)
 			return 2
 		}
 	}
 	c := &checker{ctx: ctx}
 	var err error
 	if c.before, err = c.treeState(); err != nil {
-		fmt.Fprintln(stderr, "check:", err)
+		fmt.Fprintln(std.Err, "check:", err)
 		return 1
 	}
 	status := 0
@@ -79,14 +75,14 @@ func run(ctx context.Context, names []string, stdout, stderr io.Writer) int {
 		}
 		var out bytes.Buffer
 		if err := s.run(c, &out); err != nil {
-			fmt.Fprintf(stdout, "FAIL  %s: %v\n", s.name, err)
+			fmt.Fprintf(std.Out, "FAIL  %s: %v\n", s.name, err)
 			for line := range strings.Lines(out.String()) {
-				fmt.Fprint(stdout, "      ", line)
+				fmt.Fprint(std.Out, "      ", line)
 			}
 			status = 1
 			continue
 		}
-		fmt.Fprintf(stdout, "ok    %s\n", s.name)
+		fmt.Fprintf(std.Out, "ok    %s\n", s.name)
 	}
 	return status
 }

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/metalrank/metalrank/cmd/cli"
 )
 
 // repository returns a git repository with the files, as the working directory.
@@ -31,7 +33,7 @@ func repository(t *testing.T, files map[string]string) {
 func check(t *testing.T, names ...string) (status int, out string) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	status = run(t.Context(), names, &stdout, &stderr)
+	status = run(t.Context(), names, cli.Streams{Out: &stdout, Err: &stderr})
 	return status, stdout.String() + stderr.String()
 }
 
@@ -87,7 +89,7 @@ func TestInterrupted(t *testing.T) {
 	repository(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if status := run(ctx, nil, t.Output(), t.Output()); status != 1 {
+	if status := run(ctx, nil, cli.Streams{Out: t.Output(), Err: t.Output()}); status != 1 {
 		t.Errorf("status %d", status)
 	}
 }

@@ -137,11 +137,11 @@ func showBudget(ctx context.Context, o *options, out, errOut io.Writer) (err err
 		return err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
-	rows, err := countBudget(ctx, r, chosenCases(budgetCases(), o.only))
+	rows, err := countBudget(ctx, r, chosenCases(budgetCases(), o.Only))
 	if err != nil {
 		return err
 	}
-	if o.json {
+	if o.JSON {
 		err = writeJSON(out, rows)
 	} else {
 		printCounters(out, "operation", rows)
@@ -149,8 +149,8 @@ func showBudget(ctx context.Context, o *options, out, errOut io.Writer) (err err
 	if err != nil {
 		return err
 	}
-	if o.update {
-		if o.only != "" {
+	if o.Update {
+		if o.Only != "" {
 			return errors.New("--update writes all cases: it goes without --only")
 		}
 		fmt.Fprintf(errOut, "kprof: writing %s\n", budgetPath)

@@ -18,8 +18,8 @@ const idle = "idle"
 const peakSlice = 20 * time.Millisecond
 
 func profileCPU(ctx context.Context, o *options, in *input) (p *profile, err error) {
-	precision := cmp.Or(cpu.Precision(o.precision), cpu.FP32)
-	options := cpu.Options{Precision: precision, Workers: o.workers}
+	precision := cmp.Or(cpu.Precision(o.Precision), cpu.FP32)
+	options := cpu.Options{Precision: precision, Workers: o.Workers}
 	b, err := cpu.New(in.checkpoint, options)
 	if err != nil {
 		return nil, err
@@ -31,7 +31,7 @@ func profileCPU(ctx context.Context, o *options, in *input) (p *profile, err err
 	if err := b.Forward(ctx, &in.batch, in.out); err != nil { // warm
 		return nil, err
 	}
-	rounds := make([]cpu.Profile, o.rounds)
+	rounds := make([]cpu.Profile, o.Rounds)
 	for i := range rounds {
 		if rounds[i], err = b.Profile(ctx, &in.batch, in.out); err != nil {
 			return nil, err
@@ -40,7 +40,7 @@ func profileCPU(ctx context.Context, o *options, in *input) (p *profile, err err
 	slices.SortFunc(rounds, func(a, b cpu.Profile) int { return cmp.Compare(a.Wall, b.Wall) })
 	middle := &rounds[len(rounds)/2]
 	p = &profile{
-		Device: b.Info().Device, Precision: string(precision), Rounds: o.rounds,
+		Device: b.Info().Device, Precision: string(precision), Rounds: o.Rounds,
 		Wall: middle.Wall, Worst: rounds[(len(rounds)*95-1)/100].Wall, Rows: cpuRows(middle),
 	}
 	plan, err := in.checkpoint.Plan()

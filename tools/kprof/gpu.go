@@ -26,26 +26,26 @@ func openDevice(driver string) (metal.Device, error) {
 }
 
 func profileGPU(ctx context.Context, o *options, in *input) (p *profile, err error) {
-	if o.precision != "" && o.precision != "fp16" && o.precision != "fp32" {
-		return nil, fmt.Errorf("--precision is %q, want fp16 or fp32", o.precision)
+	if o.Precision != "" && o.Precision != "fp16" && o.Precision != "fp32" {
+		return nil, fmt.Errorf("--precision is %q, want fp16 or fp32", o.Precision)
 	}
 	var device metal.Device
 	b, err := gpu.Open(func(driver string) (_ metal.Device, err error) {
 		device, err = openDevice(driver)
 		return device, err
-	}, in.checkpoint, gpu.Config{Driver: o.backend, Float32: o.precision == "fp32", MaxBatchTokens: in.batch.Tokens()})
+	}, in.checkpoint, gpu.Config{Driver: o.Backend, Float32: o.Precision == "fp32", MaxBatchTokens: in.batch.Tokens()})
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	rounds := o.rounds
+	rounds := o.Rounds
 	if device.Info().Simulated {
 		rounds = 1 // all rounds are alike
 	} else if err := b.Forward(ctx, &in.batch, in.out); err != nil { // warm
 		return nil, err
 	}
-	if o.capture != "" {
-		if err := capturePass(ctx, device, b, in, o.capture); err != nil {
+	if o.Capture != "" {
+		if err := capturePass(ctx, device, b, in, o.Capture); err != nil {
 			return nil, err
 		}
 	}
@@ -58,12 +58,12 @@ func profileGPU(ctx context.Context, o *options, in *input) (p *profile, err err
 	}
 	slices.SortFunc(all, func(a, b steps) int { return cmp.Compare(a.time, b.time) })
 	middle := &all[rounds/2]
-	p = &profile{Device: device.Info().Name, Precision: cmp.Or(o.precision, "fp16"), Rounds: rounds, Rows: gpuRows(middle.steps)}
+	p = &profile{Device: device.Info().Name, Precision: cmp.Or(o.Precision, "fp16"), Rounds: rounds, Rows: gpuRows(middle.steps)}
 	plan, err := in.checkpoint.Plan()
 	if err != nil {
 		return nil, err
 	}
-	matched(p.Rows, cost.Pass(cost.ShapeOf(plan), in.lengths, gpuFormat(plan, o.precision)))
+	matched(p.Rows, cost.Pass(cost.ShapeOf(plan), in.lengths, gpuFormat(plan, o.Precision)))
 	if device.Info().Simulated {
 		for i := range p.Rows {
 			p.Rows[i].Time = 0

@@ -16,83 +16,53 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
-	"io"
-	"os"
-	"os/signal"
 	"slices"
-	"strings"
+
+	"github.com/metalrank/metalrank/cmd/cli"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(status)
-}
+func main() { cli.Main(run) }
 
 // options are the flags of the command line.
 type options struct {
-	backend   string
-	precision string
-	model     string
-	workers   int
-	lengths   string
-	rounds    int
-	only      string
+	Backend   string `help:"What is profiled: cpu, sim or metal." default:"cpu"`
+	Precision string `help:"cpu: fp32 (the default), bf16, int8; sim and metal: fp16 (the default), fp32." placeholder:"P"`
+	Model     string `help:"Checkpoint folder. Default: the embedded model." placeholder:"DIR"`
+	Workers   int    `help:"cpu: threads; 0: one a core." placeholder:"N"`
+	Lengths   string `help:"Tokens of the sequences, as 32x128 or 64,17,9. Default: 32x128, in the simulator 2x32." placeholder:"LENGTHS"`
+	Rounds    int    `help:"Passes, of which the median is shown; the simulator needs one." default:"9"`
+	Only      string `help:"With --shapes and --budget: cases whose name has this text." placeholder:"TEXT"`
 
-	shapes, sweep, budget, update bool
-	json                          bool
-	roofline, folded, capture     string
-	tunings                       string
+	Shapes     bool   `help:"Profile single operations over the kernels' table of cases."`
+	SweepTiles bool   `help:"Try every tile on shapes of models; print the table for kernels/tiles.go."`
+	Tunings    string `help:"Print the table for kernels/tiles.go from this file, a report of metalrank doctor --format=json." placeholder:"FILE"`
+	Budget     bool   `help:"Count the work of the kernels, and compare with the budget."`
+	Update     bool   `help:"With --budget: write the counts to the budget file of this checkout."`
+	JSON       bool   `name:"json" help:"Print JSON."`
+	Roofline   string `help:"Write roofline.svg, .png and .html, light and dark, to this folder." placeholder:"DIR"`
+	Folded     string `help:"Write stacks for a flame graph to this file." placeholder:"FILE"`
+	Capture    string `help:"metal: record one pass to this file, a .gputrace for Xcode." placeholder:"FILE"`
 }
 
-func parse(args []string, errOut io.Writer) (*options, error) {
-	var o options
-	flags := flag.NewFlagSet("kprof", flag.ContinueOnError)
-	flags.SetOutput(errOut)
-	flags.StringVar(&o.backend, "backend", "cpu", "what is profiled: cpu, sim or metal")
-	flags.StringVar(&o.precision, "precision", "", "cpu: fp32 (the default), bf16, int8; sim and metal: fp16 (the default), fp32")
-	flags.StringVar(&o.model, "model", "", "checkpoint `folder`; empty: the embedded model")
-	flags.IntVar(&o.workers, "workers", 0, "cpu: threads; 0: one a core")
-	flags.StringVar(&o.lengths, "lengths", "", "tokens of the sequences, as 32x128 or 64,17,9; empty: 32x128, in the simulator 2x32")
-	flags.IntVar(&o.rounds, "rounds", 9, "passes, of which the median is shown; the simulator needs one")
-	flags.StringVar(&o.only, "only", "", "with --shapes and --budget: cases whose name has this `text`")
-	flags.BoolVar(&o.shapes, "shapes", false, "profile single operations over the kernels' table of cases")
-	flags.BoolVar(&o.sweep, "sweep-tiles", false, "try every tile on shapes of models; print the table for kernels/tiles.go")
-	flags.StringVar(&o.tunings, "tunings", "", "print the table for kernels/tiles.go from this `file`, a report of metalrank doctor --format=json")
-	flags.BoolVar(&o.budget, "budget", false, "count what kernels do, and compare with the budget")
-	flags.BoolVar(&o.update, "update", false, "with --budget: write what was counted to the budget `file` of this checkout")
-	flags.BoolVar(&o.json, "json", false, "print JSON")
-	flags.StringVar(&o.roofline, "roofline", "", "write roofline.svg, .png and .html, light and dark, to this `folder`")
-	flags.StringVar(&o.folded, "folded", "", "write stacks for a flame graph to this `file`")
-	flags.StringVar(&o.capture, "capture", "", "metal: record one pass to this `file`, a .gputrace for Xcode")
-	if err := flags.Parse(args); err != nil {
-		return nil, err
-	}
-	return &o, o.check(flags.Args())
-}
-
-func (o *options) check(rest []string) error {
+// Validate is called by kong.
+func (o *options) Validate() error {
 	switch {
-	case len(rest) > 0:
-		return fmt.Errorf("nothing goes after the flags, but there is %q", rest[0])
-	case !slices.Contains([]string{"cpu", "sim", "metal"}, o.backend):
-		return fmt.Errorf("--backend is %q, want cpu, sim or metal", o.backend)
-	case o.rounds < 1 || o.rounds > maxRounds:
-		return fmt.Errorf("--rounds is %d, want 1 to %d", o.rounds, maxRounds)
-	case o.workers < 0 || o.workers > maxWorkers:
-		return fmt.Errorf("--workers is %d, want 0 to %d", o.workers, maxWorkers)
-	case o.backend == "cpu" && !slices.Contains([]string{"", "fp32", "bf16", "int8"}, o.precision):
-		return fmt.Errorf("--precision is %q, want fp32, bf16 or int8 on the CPU", o.precision)
-	case o.backend == "cpu" && (o.shapes || o.sweep):
+	case !slices.Contains([]string{"cpu", "sim", "metal"}, o.Backend):
+		return fmt.Errorf("--backend is %q, want cpu, sim or metal", o.Backend)
+	case o.Rounds < 1 || o.Rounds > maxRounds:
+		return fmt.Errorf("--rounds is %d, want 1 to %d", o.Rounds, maxRounds)
+	case o.Workers < 0 || o.Workers > maxWorkers:
+		return fmt.Errorf("--workers is %d, want 0 to %d", o.Workers, maxWorkers)
+	case o.Backend == "cpu" && !slices.Contains([]string{"", "fp32", "bf16", "int8"}, o.Precision):
+		return fmt.Errorf("--precision is %q, want fp32, bf16 or int8 on the CPU", o.Precision)
+	case o.Backend == "cpu" && (o.Shapes || o.SweepTiles):
 		return errors.New("--shapes and --sweep-tiles are of the Metal kernels: they want --backend sim or metal")
-	case o.update && !o.budget:
+	case o.Update && !o.Budget:
 		return errors.New("--update goes with --budget")
-	case o.capture != "" && o.backend != "metal":
+	case o.Capture != "" && o.Backend != "metal":
 		return errors.New("--capture wants --backend metal")
-	case o.roofline != "" && o.backend == "sim":
+	case o.Roofline != "" && o.Backend == "sim":
 		return errors.New("--roofline wants times, and the simulator has none")
 	}
 	return nil
@@ -103,35 +73,27 @@ const (
 	maxWorkers = 1024 // the most that the CPU backend takes
 )
 
-func run(ctx context.Context, args []string, out, errOut io.Writer) int {
-	o, err := parse(args, errOut)
-	if errors.Is(err, flag.ErrHelp) {
-		return 0
-	}
-	if err != nil {
-		fmt.Fprintln(errOut, "kprof:", err)
-		return 2
-	}
+func run(ctx context.Context, args []string, std cli.Streams) int {
+	return cli.Run(ctx, cli.Program{Name: "kprof", Description: "Profiles a forward pass.", Grammar: &options{}}, args, std)
+}
+
+// Run is called by cli.Run.
+func (o *options) Run(ctx context.Context, std cli.Streams) error {
 	work := profilePass
 	switch {
-	case o.budget:
+	case o.Budget:
 		work = showBudget
-	case o.tunings != "":
+	case o.Tunings != "":
 		work = showTunings
-	case o.sweep:
+	case o.SweepTiles:
 		work = sweepTiles
-	case o.shapes:
+	case o.Shapes:
 		work = profileShapes
 	}
-	if o.capture != "" {
-		err = withCapture()
+	if o.Capture != "" {
+		if err := withCapture(); err != nil {
+			return err
+		}
 	}
-	if err == nil {
-		err = work(ctx, o, out, errOut)
-	}
-	if err != nil {
-		fmt.Fprintln(errOut, "kprof:", strings.TrimPrefix(err.Error(), "kprof: "))
-		return 1
-	}
-	return 0
+	return work(ctx, o, std.Out, std.Err)
 }

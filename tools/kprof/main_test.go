@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/engine/cost"
 	"github.com/metalrank/metalrank/kernels"
 	"github.com/metalrank/metalrank/kernels/selftest"
@@ -27,7 +28,7 @@ import (
 func kprof(t *testing.T, args ...string) string {
 	t.Helper()
 	var out, errOut bytes.Buffer
-	if status := run(t.Context(), args, &out, &errOut); status != 0 {
+	if status := run(t.Context(), args, cli.Streams{Out: &out, Err: &errOut}); status != 0 {
 		t.Fatalf("kprof %v: status %d\n%s", args, status, &errOut)
 	}
 	return out.String()
@@ -293,10 +294,10 @@ func TestUsage(t *testing.T) {
 		"--lengths=1x9999":               "the model takes 512",
 		"--capture=x":                    "--capture wants --backend metal",
 		"--backend=sim --precision=int8": "--precision",
-		"more":                           "nothing goes after the flags",
+		"more":                           "unexpected argument more",
 	} {
 		var out, errOut bytes.Buffer
-		if status := run(context.Background(), strings.Fields(args), &out, &errOut); status == 0 || !strings.Contains(errOut.String(), want) {
+		if status := run(context.Background(), strings.Fields(args), cli.Streams{Out: &out, Err: &errOut}); status == 0 || !strings.Contains(errOut.String(), want) {
 			t.Errorf("kprof %s: status %d, %q, want %q", args, status, &errOut, want)
 		}
 	}

@@ -45,16 +45,16 @@ func openInput(o *options) (*input, error) {
 	in := &input{}
 	var err error
 	fallback := "32x128"
-	if o.backend == "sim" {
+	if o.Backend == "sim" {
 		fallback = "2x32"
 	}
-	if in.lengths, err = parseLengths(cmp.Or(o.lengths, fallback)); err != nil {
+	if in.lengths, err = parseLengths(cmp.Or(o.Lengths, fallback)); err != nil {
 		return nil, err
 	}
-	if o.model == "" {
+	if o.Model == "" {
 		in.checkpoint, err = builtin.Open()
 	} else {
-		in.checkpoint, err = weights.Open(o.model)
+		in.checkpoint, err = weights.Open(o.Model)
 	}
 	if err != nil {
 		return nil, err
@@ -111,7 +111,7 @@ func profilePass(ctx context.Context, o *options, out, errOut io.Writer) (err er
 	}
 	defer func() { err = errors.Join(err, in.checkpoint.Close()) }()
 	var p *profile
-	if o.backend == "cpu" {
+	if o.Backend == "cpu" {
 		p, err = profileCPU(ctx, o, in)
 	} else {
 		p, err = profileGPU(ctx, o, in)
@@ -119,20 +119,20 @@ func profilePass(ctx context.Context, o *options, out, errOut io.Writer) (err er
 	if err != nil {
 		return err
 	}
-	p.Backend, p.Model = o.backend, in.checkpoint.Name()
+	p.Backend, p.Model = o.Backend, in.checkpoint.Name()
 	p.Sequences, p.Tokens = len(in.lengths), in.batch.Tokens()
-	if o.folded != "" {
-		if err := writeFolded(o.folded, p); err != nil {
+	if o.Folded != "" {
+		if err := writeFolded(o.Folded, p); err != nil {
 			return err
 		}
 	}
-	if o.roofline != "" {
-		if err := drawRoofline(o.roofline, p); err != nil {
+	if o.Roofline != "" {
+		if err := drawRoofline(o.Roofline, p); err != nil {
 			return err
 		}
-		fmt.Fprintf(errOut, "kprof: wrote %s/roofline.html, and the pictures in it\n", o.roofline)
+		fmt.Fprintf(errOut, "kprof: wrote %s/roofline.html, and the pictures in it\n", o.Roofline)
 	}
-	if o.json {
+	if o.JSON {
 		return writeJSON(out, p)
 	}
 	printProfile(out, p)

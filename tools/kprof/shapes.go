@@ -79,13 +79,13 @@ func (r *caseRunner) run(ctx context.Context, c *selftest.Case) (row, error) {
 
 // profileShapes profiles single operations.
 func profileShapes(ctx context.Context, o *options, out, _ io.Writer) (err error) {
-	r, err := openCases(o.backend, o.rounds)
+	r, err := openCases(o.Backend, o.Rounds)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
-	p := &profile{Backend: o.backend, Device: r.device.Info().Name, Rounds: r.rounds}
-	for _, c := range chosenCases(append(selftest.Shapes(kernels.F16, 128), selftest.Cases()...), o.only) {
+	p := &profile{Backend: o.Backend, Device: r.device.Info().Name, Rounds: r.rounds}
+	for _, c := range chosenCases(append(selftest.Shapes(kernels.F16, 128), selftest.Cases()...), o.Only) {
 		found, err := r.run(ctx, &c)
 		if err != nil {
 			return err
@@ -93,7 +93,7 @@ func profileShapes(ctx context.Context, o *options, out, _ io.Writer) (err error
 		p.Rows = append(p.Rows, found)
 	}
 	if len(p.Rows) == 0 {
-		return fmt.Errorf("--only %q: no case is called so", o.only)
+		return fmt.Errorf("--only %q: no case is called so", o.Only)
 	}
 	if !r.device.Info().Simulated {
 		p.Wall = total(p.Rows).Time
@@ -101,7 +101,7 @@ func profileShapes(ctx context.Context, o *options, out, _ io.Writer) (err error
 			return err
 		}
 	}
-	if o.json {
+	if o.JSON {
 		return writeJSON(out, p)
 	}
 	fmt.Fprintf(out, "%s: %d operations, each by itself\n\n", p.Device, len(p.Rows))

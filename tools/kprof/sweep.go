@@ -34,7 +34,7 @@ type tried struct {
 
 // sweepTiles tries every variant on every shape, and prints the results and the lines for kernels/tiles.go.
 func sweepTiles(ctx context.Context, o *options, out, errOut io.Writer) (err error) {
-	r, err := openCases(o.backend, o.rounds)
+	r, err := openCases(o.Backend, o.Rounds)
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func sweepTiles(ctx context.Context, o *options, out, errOut io.Writer) (err err
 	fmt.Fprint(table, "product\tms\tMFLOP executed\tMB\tthreadgroups\toccupancy\t\n")
 	var choices []kernels.Choice
 	for _, s := range sweptShapes {
-		if o.precision == "fp32" {
+		if o.Precision == "fp32" {
 			s.Type = kernels.F32
 		}
 		for i, m := range rows {
@@ -86,14 +86,14 @@ func printTunings(out io.Writer, how, device string, choices []kernels.Choice) {
 
 // showTunings prints the lines that follow from a report of `metalrank doctor --format=json`.
 func showTunings(_ context.Context, o *options, out, _ io.Writer) error {
-	file, err := os.Open(o.tunings)
+	file, err := os.Open(o.Tunings)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
 	report, err := doctor.Read(file)
 	if err != nil {
-		return fmt.Errorf("%s: %w", o.tunings, err)
+		return fmt.Errorf("%s: %w", o.Tunings, err)
 	}
 	how := fmt.Sprintf("measured by metalrank doctor %s, %s", report.Version, report.Time.Format(time.DateOnly))
 	for i := range report.Drivers {
@@ -102,7 +102,7 @@ func showTunings(_ context.Context, o *options, out, _ io.Writer) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s: the report has no times of variants: no GPU was measured", o.tunings)
+	return fmt.Errorf("%s: the report has no times of variants: no GPU was measured", o.Tunings)
 }
 
 // try runs a product by each variant that fits the device.

@@ -66,12 +66,13 @@ func FindBy(model string, getenv func(string) string) (string, error) {
 	if model == "" {
 		return "", nil
 	}
-	if _, err := os.Stat(model); !errors.Is(err, fs.ErrNotExist) {
+	_, absent := os.Stat(model)
+	if !errors.Is(absent, fs.ErrNotExist) {
 		return model, nil
 	}
 	name, err := hub.ParseName(model)
 	if err != nil {
-		return model, nil //nolint:nilerr // a path; opening it reports that it is absent
+		return "", absent
 	}
 	dir, err := hub.FromEnvironment(getenv).Find(name)
 	if errors.Is(err, hub.ErrNotCached) {

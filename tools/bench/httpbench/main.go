@@ -9,13 +9,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
@@ -25,50 +23,41 @@ import (
 	"syscall"
 	"text/tabwriter"
 	"time"
+
+	"github.com/metalrank/metalrank/cmd/cli"
 )
 
 type options struct {
-	wrk         string
-	rounds      int
-	duration    time.Duration
-	threads     int
-	connections int
-	callers     int    // of the embedded model; 0: it isn't measured
-	only        string // run workloads with this in their name
-	cpuProfile  string // of our server under load; "": none
+	Wrk         string        `help:"The program wrk." default:"wrk"`
+	Rounds      int           `help:"How often everything is measured." default:"5"`
+	Duration    time.Duration `help:"Time of one measurement." default:"3s"`
+	Threads     int           `help:"Threads of wrk." default:"1"`
+	Connections int           `help:"Connections under load." default:"32"`
+	Callers     int           `help:"Callers of the embedded model; 0: don't measure it." default:"8"`
+	Only        string        `help:"Run workloads whose name contains this." placeholder:"TEXT"`
+	CPUProfile  string        `name:"cpuprofile" help:"Write a profile of our server under load, in the last round, to this file." placeholder:"FILE"`
 }
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	cli.Program{
+		Name: "httpbench", Description: "Measures the endpoint's cost on top of bare fasthttp, by wrk.", Grammar: &options{},
+	}.Main()
+}
 
-func run(args []string, stdout, stderr io.Writer) int {
-	var o options
-	flags := flag.NewFlagSet("httpbench", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.StringVar(&o.wrk, "wrk", "wrk", "the program wrk")
-	flags.IntVar(&o.rounds, "rounds", 5, "how often everything is measured")
-	flags.DurationVar(&o.duration, "duration", 3*time.Second, "time of one measurement")
-	flags.IntVar(&o.threads, "threads", 1, "threads of wrk")
-	flags.IntVar(&o.connections, "connections", 32, "connections under load")
-	flags.IntVar(&o.callers, "callers", 8, "callers of the embedded model; 0: don't measure it")
-	flags.StringVar(&o.only, "only", "", "run workloads whose name contains this")
-	flags.StringVar(&o.cpuProfile, "cpuprofile", "", "write a profile of our server under load, in the last round, to this file")
-	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		return 0
-	case err != nil || flags.NArg() > 0 || o.rounds < 1:
-		flags.Usage()
-		return 2
+// Validate is called by kong.
+func (o *options) Validate() error {
+	if o.Rounds < 1 {
+		return fmt.Errorf("--rounds is %d, want 1 or more", o.Rounds)
 	}
+	return nil
+}
+
+// Run is called by cli.Run.
+func (o *options) Run(ctx context.Context, std cli.Streams) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(400) // as metalrank serve does
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := bench(ctx, &o, stdout, stderr); err != nil {
-		fmt.Fprintln(stderr, "httpbench:", err)
-		return 1
-	}
-	return 0
+	return bench(ctx, o, std.Out, std.Err)
 }
 
 func bench(ctx context.Context, o *options, stdout, stderr io.Writer) error {
@@ -78,18 +67,18 @@ func bench(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
 	fmt.Fprintf(stdout, "%s, %d CPUs, %s; medians of %d rounds of %v; wrk: %d threads, %d connections under load\n\n",
-		runtime.Version(), runtime.NumCPU(), runtime.GOARCH, o.rounds, o.duration, o.threads, o.connections)
+		runtime.Version(), runtime.NumCPU(), runtime.GOARCH, o.Rounds, o.Duration, o.Threads, o.Connections)
 	table := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "workload\tbytes in\tout\tbare, requests/s\tours\tshare\tCPU, bare\tours\tp50 of one, bare\tours\tadded\t")
 	for _, w := range workloads() {
-		if !strings.Contains(w.name, o.only) {
+		if !strings.Contains(w.name, o.Only) {
 			continue
 		}
 		if err := benchOne(ctx, o, &w, folder, table, stderr); err != nil {
 			return fmt.Errorf("%s: %w", w.name, err)
 		}
 	}
-	if err := table.Flush(); err != nil || o.callers == 0 {
+	if err := table.Flush(); err != nil || o.Callers == 0 {
 		return err
 	}
 	return benchReal(ctx, o, folder, stdout, stderr)
@@ -107,8 +96,8 @@ func benchOne(ctx context.Context, o *options, w *workload, folder string, table
 	}
 	defer s.stop()
 	var bareRates, ourRates, shares, bareCPU, ourCPU, bareTimes, ourTimes, added []float64
-	for round := range o.rounds {
-		fmt.Fprintf(stderr, "httpbench: %s, round %d of %d\n", w.name, round+1, o.rounds)
+	for round := range o.Rounds {
+		fmt.Fprintf(stderr, "httpbench: %s, round %d of %d\n", w.name, round+1, o.Rounds)
 		var loaded, alone [2]measurement // bare, ours
 		order := []int{0, 1}
 		if round%2 == 1 {
@@ -116,12 +105,12 @@ func benchOne(ctx context.Context, o *options, w *workload, folder string, table
 		}
 		for _, i := range order {
 			address := [...]net.Addr{s.bare, s.ours}[i]
-			end, err := startProfile(o, i == 1 && round == o.rounds-1)
+			end, err := startProfile(o, i == 1 && round == o.Rounds-1)
 			if err != nil {
 				return err
 			}
 			before := cpuTime()
-			loaded[i], err = load(ctx, o, script, address, w.path, o.threads, o.connections)
+			loaded[i], err = load(ctx, o, script, address, w.path, o.Threads, o.Connections)
 			if err := errors.Join(err, end()); err != nil {
 				return err
 			}
@@ -152,10 +141,10 @@ func cpuTime() time.Duration {
 
 // startProfile begins a profile, if there is to be one now; end finishes it.
 func startProfile(o *options, now bool) (end func() error, err error) {
-	if o.cpuProfile == "" || !now {
+	if o.CPUProfile == "" || !now {
 		return func() error { return nil }, nil
 	}
-	file, err := os.Create(o.cpuProfile)
+	file, err := os.Create(o.CPUProfile)
 	if err != nil {
 		return nil, err
 	}
@@ -172,8 +161,8 @@ func startProfile(o *options, now bool) (end func() error, err error) {
 func load(
 	ctx context.Context, o *options, script string, address net.Addr, path string, threads, connections int,
 ) (measurement, error) {
-	command := exec.CommandContext(ctx, o.wrk, "--latency", "--timeout", "30s", fmt.Sprintf("-t%d", threads), fmt.Sprintf("-c%d", connections),
-		fmt.Sprintf("-d%ds", max(1, int(o.duration/time.Second))), "-s", script, "http://"+address.String()+path)
+	command := exec.CommandContext(ctx, o.Wrk, "--latency", "--timeout", "30s", fmt.Sprintf("-t%d", threads), fmt.Sprintf("-c%d", connections),
+		fmt.Sprintf("-d%ds", max(1, int(o.Duration/time.Second))), "-s", script, "http://"+address.String()+path)
 	output, err := command.CombinedOutput()
 	if err != nil {
 		return measurement{}, fmt.Errorf("%w: %s", err, output)

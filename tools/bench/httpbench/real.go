@@ -50,13 +50,13 @@ func benchReal(ctx context.Context, o *options, folder string, stdout, stderr io
 		return err
 	}
 	var inProcess, overHTTP, shares []float64
-	for round := range o.rounds {
-		fmt.Fprintf(stderr, "httpbench: %s, round %d of %d\n", w.name, round+1, o.rounds)
+	for round := range o.Rounds {
+		fmt.Fprintf(stderr, "httpbench: %s, round %d of %d\n", w.name, round+1, o.Rounds)
 		direct, err := callEngine(ctx, e, o, texts.Query, texts.Texts)
 		if err != nil {
 			return err
 		}
-		m, err := load(ctx, o, script, s.ours, w.path, o.threads, o.callers)
+		m, err := load(ctx, o, script, s.ours, w.path, o.Threads, o.Callers)
 		if err != nil {
 			return err
 		}
@@ -64,7 +64,7 @@ func benchReal(ctx context.Context, o *options, folder string, stdout, stderr io
 	}
 	table := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(table, "\nworkload\tcallers\tengine alone, requests/s\tover HTTP\tshare\t\n%s\t%d\t%.1f\t%.1f\t%.0f %%\t\n",
-		w.name, o.callers, median(inProcess), median(overHTTP), 100*median(shares))
+		w.name, o.Callers, median(inProcess), median(overHTTP), 100*median(shares))
 	return table.Flush()
 }
 
@@ -73,17 +73,17 @@ func callEngine(ctx context.Context, e *engine.Engine, o *options, query string,
 	var (
 		calls atomic.Int64
 		group sync.WaitGroup
-		fault = make(chan error, o.callers)
+		fault = make(chan error, o.Callers)
 	)
 	begin := time.Now()
-	for range o.callers {
+	for range o.Callers {
 		group.Go(func() {
-			for time.Since(begin) < o.duration {
+			for time.Since(begin) < o.Duration {
 				if _, err := e.Rerank(ctx, query, texts, engine.Options{}); err != nil {
 					fault <- err
 					return
 				}
-				if time.Since(begin) <= o.duration { // as wrk counts
+				if time.Since(begin) <= o.Duration { // as wrk counts
 					calls.Add(1)
 				}
 			}
@@ -94,6 +94,6 @@ func callEngine(ctx context.Context, e *engine.Engine, o *options, query string,
 	case err := <-fault:
 		return 0, err
 	default:
-		return float64(calls.Load()) / o.duration.Seconds(), nil
+		return float64(calls.Load()) / o.Duration.Seconds(), nil
 	}
 }

@@ -47,15 +47,15 @@ func (b *bench) measure() error {
 		if err := b.tune(name, all); err != nil {
 			return err
 		}
-		for round := range b.options.rounds {
-			b.say("%s, round %d of %d", name, round+1, b.options.rounds)
+		for round := range b.options.Rounds {
+			b.say("%s, round %d of %d", name, round+1, b.options.Rounds)
 			if err := b.lock.exclusively(func() error { return b.round(name, round, all) }); err != nil {
 				return err
 			}
 		}
 		b.report.Series = append(b.report.Series, all...)
 		b.report.End = time.Now().UTC()
-		if err := b.report.save(b.options.out); err != nil { // so that a run that is cut short leaves its results
+		if err := b.report.save(b.options.Out); err != nil { // so that a run that is cut short leaves its results
 			return err
 		}
 	}
@@ -99,7 +99,7 @@ func (b *bench) compareScores() error {
 			b.say("scores of %s on %s", s, name)
 			micro := 0
 			if s.Tuned {
-				micro = b.options.microTokens[0]
+				micro = b.options.Micro[0]
 			}
 			got, err := b.runAlone(s, name, micro, b.options.warmUp)
 			if err != nil {
@@ -121,8 +121,8 @@ func (b *bench) tune(name string, all []*series) error {
 		if !s.System.Tuned {
 			continue
 		}
-		s.MicroTokens = b.options.microTokens[0]
-		if len(b.options.microTokens) == 1 {
+		s.MicroTokens = b.options.Micro[0]
+		if len(b.options.Micro) == 1 {
 			continue
 		}
 		b.say("tuning %s for %s", s.System, name)
@@ -136,7 +136,7 @@ func (b *bench) tune(name string, all []*series) error {
 func (b *bench) tuneOne(s *series) error {
 	best := 0.0
 	documents := b.report.documents(s.Workload)
-	for _, micro := range b.options.microTokens {
+	for _, micro := range b.options.Micro {
 		// The first run meets new shapes, for which a runtime may prepare itself.
 		for _, limit := range []time.Duration{b.options.limit / 2, b.options.limit} {
 			reply, err := b.run(s.System, s.Workload, micro, limit)

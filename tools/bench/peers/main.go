@@ -5,8 +5,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -15,6 +13,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/internal/machine"
 	"github.com/metalrank/metalrank/tools/bench/peers/python"
 	"github.com/metalrank/metalrank/tools/bench/peers/wire"
@@ -24,46 +23,39 @@ import (
 // scripts is where the workers' scripts are, from the root of the repository.
 const scripts = "tools/bench/peers/python"
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() { cli.Main(run) }
 
-func run(args []string, out, errOut io.Writer) int {
-	o, err := parseOptions(args, errOut)
-	if errors.Is(err, flag.ErrHelp) {
-		return 0
+func run(ctx context.Context, args []string, std cli.Streams) int {
+	return cli.Run(ctx, cli.Program{Name: "peers", Description: description, Grammar: &options{}}, args, std)
+}
+
+// Run is called by cli.Run.
+func (o *options) Run(ctx context.Context, std cli.Streams) error {
+	if err := o.setUp(ctx, std.Err); err != nil {
+		return err
 	}
-	if err != nil {
-		fmt.Fprintln(errOut, "peers:", err)
-		return 2
-	}
-	if err = o.setUp(context.Background(), errOut); err == nil {
-		err = compareAll(o, out, errOut)
-	}
-	if err != nil {
-		fmt.Fprintln(errOut, "peers:", err)
-		return 1
-	}
-	return 0
+	return compareAll(*o, std.Out, std.Err)
 }
 
 func compareAll(o options, out, errOut io.Writer) error {
 	b := &bench{options: o, progress: errOut, workers: map[peerName]*worker{}, systems: systemsOf(o.systems)}
-	b.report = report{Begin: time.Now().UTC(), Machine: machine.Describe(), Commit: machine.Commit(), Threads: o.threads, Rounds: o.rounds, Seed: o.seed}
-	b.kit = python.Kit{Interpreter: o.python, Folder: scripts, Cache: o.cache, Threads: o.threads}
+	b.report = report{Begin: time.Now().UTC(), Machine: machine.Describe(), Commit: machine.Commit(), Threads: o.Threads, Rounds: o.Rounds, Seed: o.Seed}
+	b.kit = python.Kit{Interpreter: o.Python, Folder: scripts, Cache: o.Cache, Threads: o.Threads}
 	var err error
-	if b.lock, err = openLock(o.lock); err != nil {
+	if b.lock, err = openLock(o.Lock); err != nil {
 		return err
 	}
 	defer b.lock.close()
-	if o.out == "" {
-		if o.out, err = os.MkdirTemp("", "peers-"); err != nil {
+	if o.Out == "" {
+		if o.Out, err = os.MkdirTemp("", "peers-"); err != nil {
 			return err
 		}
-	} else if err := os.MkdirAll(o.out, 0o755); err != nil {
+	} else if err := os.MkdirAll(o.Out, 0o755); err != nil {
 		return err
 	}
-	b.options.out = o.out
-	b.say("results go to %s", o.out)
-	requests := filepath.Join(o.out, "requests.jsonl")
+	b.options.Out = o.Out
+	b.say("results go to %s", o.Out)
+	requests := filepath.Join(o.Out, "requests.jsonl")
 	if err := b.writeRequests(requests); err != nil {
 		return err
 	}
@@ -93,7 +85,7 @@ func (b *bench) writeRequests(path string) error {
 		return err
 	}
 	defer counter.Close()
-	requests, err := workload.Generate(corpus, counter, workload.Specs(), b.options.seed)
+	requests, err := workload.Generate(corpus, counter, workload.Specs(), b.options.Seed)
 	if err != nil {
 		return err
 	}
@@ -116,7 +108,7 @@ func (b *bench) writeRequests(path string) error {
 
 // prepare converts the model.
 func (b *bench) prepare(requests string) (artifacts string, err error) {
-	return b.kit.Prepare(b.options.model, requests, b.requests[workload.Calibration], func() {
+	return b.kit.Prepare(b.options.Model, requests, b.requests[workload.Calibration], func() {
 		b.say("converting the model for onnxruntime and OpenVINO, once: about a minute on two cores")
 	})
 }
@@ -129,11 +121,11 @@ func (b *bench) start(requests, artifacts string) error {
 	}
 	for _, name := range names {
 		b.say("loading %s", name)
-		threads := strconv.Itoa(b.options.threads)
-		args := []string{"--precision", name.Precision, "--threads", threads, "--model", b.options.model, "--workloads", requests}
+		threads := strconv.Itoa(b.options.Threads)
+		args := []string{"--precision", name.Precision, "--threads", threads, "--model", b.options.Model, "--workloads", requests}
 		var command *exec.Cmd
 		if name.ours() {
-			command = exec.Command(b.options.engine, append(args, "--backend", b.options.backend)...) //nolint:noctx // as above
+			command = exec.Command(b.options.Engine, append(args, "--backend", b.options.Backend)...) //nolint:noctx // as above
 		} else {
 			command = b.kit.Command("worker.py", append(args, "--peer", name.Peer, "--artifacts", artifacts)...)
 		}

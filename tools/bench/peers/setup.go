@@ -20,27 +20,27 @@ import (
 // setUp makes everything that the options do not name: the peers' environment, the program of our worker, and the embedded
 // model in fp32, which the peers can read.
 func (o *options) setUp(ctx context.Context, progress io.Writer) error {
-	if o.cache == "" {
+	if o.Cache == "" {
 		cache, err := fetched.Cache()
 		if err != nil {
 			return err
 		}
-		o.cache = filepath.Join(cache, "peers")
+		o.Cache = filepath.Join(cache, "peers")
 	}
-	if o.python == "" {
+	if o.Python == "" {
 		var err error
-		if o.python, err = python.Environment.Install(ctx, o.cache, progress); err != nil {
+		if o.Python, err = python.Environment.Install(ctx, o.Cache, progress); err != nil {
 			return err
 		}
 	}
-	if o.engine == "" {
-		o.engine = filepath.Join(o.cache, "bin", "metalrank")
-		build := exec.CommandContext(ctx, "go", "build", "-o", o.engine, "./tools/bench/peers/metalrank")
+	if o.Engine == "" {
+		o.Engine = filepath.Join(o.Cache, "bin", "metalrank")
+		build := exec.CommandContext(ctx, "go", "build", "-o", o.Engine, "./tools/bench/peers/metalrank")
 		if out, err := build.CombinedOutput(); err != nil {
 			return fmt.Errorf("go build: %w\n%s", err, out)
 		}
 	}
-	if o.model == "" {
+	if o.Model == "" {
 		return o.writeEmbedded(ctx)
 	}
 	return nil
@@ -52,8 +52,8 @@ func (o *options) writeEmbedded(ctx context.Context) error {
 		return fmt.Errorf("run this in the root of the repository: %w", err)
 	}
 	hash := sha256.Sum256(data)
-	folder := filepath.Join(o.cache, "minilm-fp32-"+hex.EncodeToString(hash[:])[:12])
-	o.model = filepath.Join(folder, "model")
+	folder := filepath.Join(o.Cache, "minilm-fp32-"+hex.EncodeToString(hash[:])[:12])
+	o.Model = filepath.Join(folder, "model")
 	return fetched.Once(folder, func(unfinished string) error {
 		checkpoint, err := builtin.Open()
 		if err != nil {

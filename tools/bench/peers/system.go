@@ -23,7 +23,7 @@ func (p peerName) yardstick() bool { return p.Peer == "matmul" }
 // reference is the peer that all scores are compared with.
 var reference = peerName{"torch", "fp32"}
 
-// known holds the peers and precisions that -systems takes. The engine itself says which of its precisions it has.
+// known holds the peers and precisions that --systems takes. The engine itself says which of its precisions it has.
 var known = map[string][]string{
 	"onnxruntime":   {"fp32", "int8"},
 	"torch":         {"fp32", "bf16"},

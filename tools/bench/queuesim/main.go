@@ -1,17 +1,17 @@
 // Command queuesim compares the scheduler with the usual policies, in simulated time (engine/schedule/simulate): fixed-window
 // dynamic batching, FIFO with a budget of tokens, shortest remaining work, and taking turns.
 //
-//	go run ./tools/bench/queuesim [-only NAMES] [-full] [-seed N]          a table, or with -full one for each scenario
-//	go run ./tools/bench/queuesim -sweep lead=0.1,0.25,0.5 [-only NAMES]    ours with other parameters
-//	go run ./tools/bench/queuesim -grid                                    requests alike, by load and in closed loops, ours beside FIFO
-//	go run ./tools/bench/queuesim -trace FILE                              a recorded trace; simulate.Recorded has the format
+//	go run ./tools/bench/queuesim [--only NAMES] [-full] [--seed N]          a table, or with --full one for each scenario
+//	go run ./tools/bench/queuesim --sweep lead=0.1,0.25,0.5 [--only NAMES]    ours with other parameters
+//	go run ./tools/bench/queuesim --grid                                    requests alike, by load and in closed loops, ours beside FIFO
+//	go run ./tools/bench/queuesim --trace FILE                              a recorded trace; simulate.Recorded has the format
 //
 // Tables are Markdown, on standard output. Exit status: 0 fine, 1 a run failed, 2 wrong usage.
 package main
 
 import (
+	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -19,85 +19,61 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alecthomas/kong"
+	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/engine/schedule/simulate"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() { cli.Main(run) }
 
 type options struct {
-	only   []string
-	full   bool
-	seed   uint64
-	window time.Duration
-	sweep  string
-	trace  string
-	grid   bool
+	Only   []string      `help:"Scenarios, with commas between. Default: all but the day. ${scenarios}" placeholder:"NAMES"`
+	Full   bool          `help:"Every table of every scenario."`
+	Seed   uint64        `help:"Of the traces." default:"1"`
+	Window time.Duration `help:"Of dynamic batching." default:"50ms"`
+	Sweep  string        `help:"A parameter of the scheduler and values, as in lead=0.1,0.5: ${parameters}." placeholder:"NAME=VALUES"`
+	Grid   bool          `help:"Ours and FIFO where all requests have as many documents, by load and clients, and in closed loops."`
+	Trace  string        `help:"A file with a recorded trace, to run on one model and one device." placeholder:"FILE"`
 
 	parameter parameter // that is swept
 	values    []float64
 }
 
-func run(args []string, out, errOut io.Writer) int {
-	o, err := parse(args, errOut)
-	if errors.Is(err, flag.ErrHelp) {
-		return 0
-	}
-	if err != nil {
-		fmt.Fprintln(errOut, "queuesim:", err)
-		return 2
-	}
-	if err := o.print(out, errOut); err != nil {
-		fmt.Fprintln(errOut, "queuesim:", err)
-		return 1
-	}
-	return 0
+func run(ctx context.Context, args []string, std cli.Streams) int {
+	return cli.Run(ctx, cli.Program{Name: "queuesim", Description: "Compares the scheduler with the usual policies.", Grammar: &options{}}, args, std,
+		kong.Vars{"scenarios": strings.Join(scenarioNames(), ", "), "parameters": strings.Join(parameterNames(), ", ")})
 }
 
-func parse(args []string, errOut io.Writer) (*options, error) {
-	o := &options{}
-	flags := flag.NewFlagSet("queuesim", flag.ContinueOnError)
-	flags.SetOutput(errOut)
-	var names []string
+func scenarioNames() (names []string) {
 	for _, s := range simulate.Scenarios() {
 		names = append(names, s.Name)
 	}
-	only := flags.String("only", "", "scenarios, with commas between; empty: all but the day: "+strings.Join(names, ", "))
-	flags.BoolVar(&o.full, "full", false, "every table of every scenario")
-	flags.Uint64Var(&o.seed, "seed", 1, "of the traces")
-	flags.DurationVar(&o.window, "window", 50*time.Millisecond, "of dynamic batching")
-	flags.StringVar(&o.sweep, "sweep", "", "a parameter of the scheduler and values, as in lead=0.1,0.5: "+
-		strings.Join(parameterNames(), ", "))
-	flags.BoolVar(&o.grid, "grid", false, "ours and FIFO where all requests have as many documents, by load and clients, and in closed loops")
-	flags.StringVar(&o.trace, "trace", "", "a file with a recorded trace, to run on one model and one device")
-	if err := flags.Parse(args); err != nil {
-		return nil, err
+	return names
+}
+
+// Validate is called by kong.
+func (o *options) Validate() (err error) {
+	switch {
+	case o.Window <= 0:
+		return fmt.Errorf("--window is %v, want more than 0", o.Window)
+	case o.Grid && (o.Only != nil || o.Sweep != "" || o.Trace != "" || o.Full):
+		return errors.New("--grid goes with no other table")
+	case o.Trace != "" && (o.Only != nil || o.Sweep != ""):
+		return errors.New("--trace goes with neither --only nor --sweep")
 	}
-	if flags.NArg() > 0 {
-		return nil, fmt.Errorf("want nothing after the flags, got %q", flags.Arg(0))
-	}
-	if o.window <= 0 {
-		return nil, fmt.Errorf("-window is %v, want more than 0", o.window)
-	}
-	if o.grid && (*only != "" || o.sweep != "" || o.trace != "" || o.full) {
-		return nil, errors.New("-grid goes with no other table")
-	}
-	if o.trace != "" && (*only != "" || o.sweep != "") {
-		return nil, errors.New("-trace goes with neither -only nor -sweep")
-	}
-	if o.only = strings.FieldsFunc(*only, func(r rune) bool { return r == ',' }); len(o.only) == 0 {
-		o.only = slices.DeleteFunc(names, func(name string) bool { return name == "day" })
-	}
-	for _, name := range o.only {
-		if !slices.ContainsFunc(simulate.Scenarios(), func(s simulate.Scenario) bool { return s.Name == name }) {
-			return nil, fmt.Errorf("-only: there is no scenario %q, but %s", name, strings.Join(names, ", "))
+	names := scenarioNames()
+	for _, name := range o.Only {
+		if !slices.Contains(names, name) {
+			return fmt.Errorf("--only: there is no scenario %q, but %s", name, strings.Join(names, ", "))
 		}
 	}
-	if o.sweep == "" {
-		return o, nil
+	if o.Only == nil {
+		o.Only = slices.DeleteFunc(names, func(name string) bool { return name == "day" })
 	}
-	var err error
-	o.parameter, o.values, err = parseSweep(o.sweep)
-	return o, err
+	if o.Sweep != "" {
+		o.parameter, o.values, err = parseSweep(o.Sweep)
+	}
+	return err
 }
 
 // policy is one to compare.
@@ -109,7 +85,7 @@ type policy struct {
 func (o *options) policies() []policy {
 	return []policy{
 		{"ours", simulate.Ours},
-		{fmt.Sprintf("window of %v", o.window), simulate.Window(o.window)},
+		{fmt.Sprintf("window of %v", o.Window), simulate.Window(o.Window)},
 		{"FIFO", simulate.FIFO},
 		{"shortest", simulate.Shortest},
 		{"turns", simulate.Turns},
@@ -123,20 +99,22 @@ type result struct {
 	report   *simulate.Report
 }
 
-func (o *options) print(out, errOut io.Writer) error {
+// Run is called by cli.Run.
+func (o *options) Run(std cli.Streams) error {
+	out, errOut := std.Out, std.Err
 	switch {
-	case o.grid:
+	case o.Grid:
 		return printGrid(out)
-	case o.trace != "":
+	case o.Trace != "":
 		return o.printRecorded(out)
-	case o.sweep != "":
+	case o.Sweep != "":
 		return o.printSweep(out)
 	}
 	var results []result
 	for _, s := range o.scenarios() {
 		for _, p := range o.policies() {
 			begin := time.Now()
-			report, err := s.Run(o.seed, p.new, nil)
+			report, err := s.Run(o.Seed, p.new, nil)
 			if err != nil {
 				return err
 			}
@@ -146,7 +124,7 @@ func (o *options) print(out, errOut io.Writer) error {
 		}
 	}
 	printSummary(out, results)
-	if o.full {
+	if o.Full {
 		printFull(out, results)
 	}
 	return nil
@@ -154,22 +132,22 @@ func (o *options) print(out, errOut io.Writer) error {
 
 // scenarios returns the selected scenarios.
 func (o *options) scenarios() []simulate.Scenario {
-	return slices.DeleteFunc(simulate.Scenarios(), func(s simulate.Scenario) bool { return !slices.Contains(o.only, s.Name) })
+	return slices.DeleteFunc(simulate.Scenarios(), func(s simulate.Scenario) bool { return !slices.Contains(o.Only, s.Name) })
 }
 
 func (o *options) printRecorded(out io.Writer) error {
 	var results []result
 	for _, p := range o.policies() {
-		file, err := os.Open(o.trace)
+		file, err := os.Open(o.Trace)
 		if err != nil {
 			return err
 		}
 		config := simulate.OneModel()
 		report, err := simulate.Run(config, p.new, simulate.NewRecorded(file, len(config.Models)))
 		if err := errors.Join(err, file.Close()); err != nil {
-			return fmt.Errorf("%s: %w", o.trace, err)
+			return fmt.Errorf("%s: %w", o.Trace, err)
 		}
-		results = append(results, result{simulate.Scenario{Name: "recorded", About: o.trace}, p.name, report})
+		results = append(results, result{simulate.Scenario{Name: "recorded", About: o.Trace}, p.name, report})
 	}
 	printSummary(out, results)
 	printFull(out, results)

@@ -1,20 +1,23 @@
 package main
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/metalrank/metalrank/cmd/cli"
 )
 
 func do(args ...string) (out, errOut string, status int) {
 	var o, e strings.Builder
-	status = run(args, &o, &e)
+	status = run(context.Background(), args, cli.Streams{Out: &o, Err: &e})
 	return o.String(), e.String(), status
 }
 
 func TestTables(t *testing.T) {
-	out, errOut, status := do("-only", "flood,light", "-full", "-seed", "3")
+	out, errOut, status := do("--only", "flood,light", "--full", "--seed", "3")
 	if status != 0 {
 		t.Fatal(errOut)
 	}
@@ -26,7 +29,7 @@ func TestTables(t *testing.T) {
 			t.Errorf("no %q in:\n%s", want, out)
 		}
 	}
-	if again, _, _ := do("-only", "flood,light", "-full", "-seed", "3"); again != out {
+	if again, _, _ := do("--only", "flood,light", "--full", "--seed", "3"); again != out {
 		t.Error("the same run prints another table")
 	}
 	checkTables(t, out)
@@ -46,7 +49,7 @@ func checkTables(t *testing.T, text string) {
 }
 
 func TestSweep(t *testing.T) {
-	out, errOut, status := do("-only", "light", "-sweep", "lead=0.1,1")
+	out, errOut, status := do("--only", "light", "--sweep", "lead=0.1,1")
 	if status != 0 || !strings.Contains(out, "| light | lead 0.1 | 9") || !strings.Contains(out, "| light | lead 1 | 9") {
 		t.Errorf("status %d, %s%s", status, errOut, out)
 	}
@@ -59,14 +62,14 @@ func TestRecorded(t *testing.T) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, errOut, status := do("-trace", path)
+	out, errOut, status := do("--trace", path)
 	if status != 0 || !strings.Contains(out, "| recorded | ours |") || !strings.Contains(out, "in 2 requests") {
 		t.Errorf("status %d, %s%s", status, errOut, out)
 	}
 	if err := os.WriteFile(path, []byte(`{"at_ms": -1}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, errOut, status := do("-trace", path); status != 1 || !strings.Contains(errOut, "line 1: at_ms is -1") {
+	if _, errOut, status := do("--trace", path); status != 1 || !strings.Contains(errOut, "line 1: at_ms is -1") {
 		t.Errorf("status %d, %s", status, errOut)
 	}
 }
@@ -76,21 +79,21 @@ func TestUsage(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"more"}, "nothing after the flags"},
-		{[]string{"-only", "none"}, `no scenario "none"`},
-		{[]string{"-window", "0s"}, "-window is 0s"},
-		{[]string{"-trace", "x", "-only", "light"}, "-trace goes with neither"},
-		{[]string{"-sweep", "none=1"}, `no parameter "none"`},
-		{[]string{"-sweep", "lead"}, `a value of lead is ""`},
-		{[]string{"-sweep", "lead=1,-1"}, `a value of lead is "-1"`},
-		{[]string{"-grid", "-full"}, "-grid goes with no other table"},
-		{[]string{"-unknown"}, "not defined"},
+		{[]string{"more"}, "unexpected argument more"},
+		{[]string{"--only", "none"}, `no scenario "none"`},
+		{[]string{"--window", "0s"}, "--window is 0s"},
+		{[]string{"--trace", "x", "--only", "light"}, "--trace goes with neither"},
+		{[]string{"--sweep", "none=1"}, `no parameter "none"`},
+		{[]string{"--sweep", "lead"}, `a value of lead is ""`},
+		{[]string{"--sweep", "lead=1,-1"}, `a value of lead is "-1"`},
+		{[]string{"--grid", "--full"}, "--grid goes with no other table"},
+		{[]string{"--unknown"}, "unknown flag --unknown"},
 	} {
 		if out, errOut, status := do(test.args...); status != 2 || !strings.Contains(errOut, test.want) || out != "" {
 			t.Errorf("%q: status %d, %q, want 2 with %q", test.args, status, errOut, test.want)
 		}
 	}
-	if _, _, status := do("-help"); status != 0 {
-		t.Errorf("-help ends with %d", status)
+	if _, _, status := do("--help"); status != 0 {
+		t.Errorf("--help ends with %d", status)
 	}
 }

@@ -55,7 +55,7 @@ func (o *options) printSweep(out io.Writer) error {
 	var results []result
 	for _, s := range o.scenarios() {
 		for _, v := range o.values {
-			report, err := s.Run(o.seed, simulate.Ours, func(c *simulate.Config) {
+			report, err := s.Run(o.Seed, simulate.Ours, func(c *simulate.Config) {
 				c.Overlap = schedule.DefaultDevice()
 				o.parameter.set(c, v)
 			})

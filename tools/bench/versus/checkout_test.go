@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/metal/sim"
 	"github.com/metalrank/metalrank/metal/sim/simtest"
 	"github.com/metalrank/metalrank/tools/bench/versus/mlx"
@@ -24,7 +25,7 @@ func checkout(t *testing.T) string {
 // TestCheckout runs one problem of MLX's: 2,048 rows of 384 halves read once, and gamma and beta for each.
 func TestCheckout(t *testing.T) {
 	var out, errOut bytes.Buffer
-	if status := run([]string{"-mlx", checkout(t), "-only", "layer norm"}, &out, &errOut); status != 0 || !strings.Contains(out.String(), "| 4,718,592 |") {
+	if status := run(t.Context(), []string{"--mlx", checkout(t), "--only", "layer norm"}, cli.Streams{Out: &out, Err: &errOut}); status != 0 || !strings.Contains(out.String(), "| 4,718,592 |") {
 		t.Errorf("status %d, %q\n%s", status, errOut.String(), out.String())
 	}
 }
@@ -51,11 +52,11 @@ func TestForwardIsLinear(t *testing.T) {
 	}
 }
 
-// TestNotACheckout wants an error that names the problem where -mlx is another folder.
+// TestNotACheckout wants an error that names the problem where --mlx is another folder.
 func TestNotACheckout(t *testing.T) {
 	simtest.Open(t, sim.Config{Checked: true}) // or skip
 	var out, errOut bytes.Buffer
-	if status := run([]string{"-mlx", t.TempDir(), "-only", "layer norm"}, &out, &errOut); status != 1 ||
+	if status := run(t.Context(), []string{"--mlx", t.TempDir(), "--only", "layer norm"}, cli.Streams{Out: &out, Err: &errOut}); status != 1 ||
 		!strings.Contains(errOut.String(), "not a checkout of ml-explore/mlx") {
 		t.Errorf("status %d, %q", status, errOut.String())
 	}

@@ -2,71 +2,72 @@
 // simulator executes them in checked mode, where counts are exact. Answers are compared with float64 before they are
 // counted. Counts say nothing of time.
 //
-//	go run ./tools/bench/versus -mlx DIR [-gpu base,max] [-only TEXT]
+//	go run ./tools/bench/versus --mlx DIR [--gpu base,max] [--only TEXT]
 //
 // DIR is a checkout of ml-explore/mlx (made for 846d176; nothing is fetched). One Markdown table for each problem goes to
-// standard output. Exit status: 0 fine, 1 something was wrong or not computed, 2 wrong usage or no simulator.
+// standard output. Exit status: 0 fine, 1 something was wrong or not computed, 2 wrong usage.
 package main
 
 import (
+	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 	"slices"
 	"strings"
 
+	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/metal/sim"
 	"github.com/metalrank/metalrank/tools/bench/versus/mlx"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+type options struct {
+	MLX  string   `name:"mlx" help:"Checkout of ml-explore/mlx." required:"" placeholder:"DIR"`
+	GPU  []string `name:"gpu" help:"Whose choices of kernels MLX makes: base, max or none." default:"base,max"`
+	Only string   `help:"Problems whose name has this text." placeholder:"TEXT"`
+}
 
-func run(args []string, out, errOut io.Writer) int {
-	flags := flag.NewFlagSet("versus", flag.ContinueOnError)
-	flags.SetOutput(errOut)
-	folder := flags.String("mlx", "", "checkout of ml-explore/mlx")
-	gpus := flags.String("gpu", "base,max", "whose choices of kernels MLX makes; empty: ours alone")
-	only := flags.String("only", "", "problems whose name has this text; empty: all")
-	if err := flags.Parse(args); err != nil {
-		return 2
-	}
-	if *folder == "" || flags.NArg() > 0 {
-		fmt.Fprintln(errOut, "versus: want -mlx DIR, and nothing after the flags")
-		return 2
-	}
+func main() { cli.Main(run) }
+
+func run(ctx context.Context, args []string, std cli.Streams) int {
+	return cli.Run(ctx, cli.Program{Name: "versus", Description: "Counts the work of kernels, ours beside MLX's.", Grammar: &options{}}, args, std)
+}
+
+// Run is called by cli.Run.
+func (o *options) Run(std cli.Streams) error {
 	device, err := sim.Open(sim.Config{Checked: true})
 	if err != nil {
-		fmt.Fprintln(errOut, "versus:", err)
-		return 2
+		return err
 	}
 	defer device.Close()
-	contenders, err := contenders(device, *folder, strings.FieldsFunc(*gpus, func(r rune) bool { return r == ',' }))
+	contenders, err := contenders(device, o.MLX, o.GPU)
 	if err != nil {
-		fmt.Fprintln(errOut, "versus:", err)
-		return 2
+		return err
 	}
-	status := 0
+	var failed error
 	for _, p := range problems() {
-		if !strings.Contains(p.name, *only) {
+		if !strings.Contains(p.name, o.Only) {
 			continue
 		}
-		if err := compare(out, p, contenders); err != nil {
-			fmt.Fprintln(errOut, "versus:", err)
-			status = 1
+		if err := compare(std.Out, p, contenders); err != nil {
+			fmt.Fprintln(std.Err, "versus:", err)
+			failed = cli.ErrReported
 		}
 	}
-	return status
+	return failed
 }
 
 // contenders returns all contenders, ours first.
 func contenders(device *sim.Device, folder string, gpus []string) ([]contender, error) {
 	all := []contender{ourKernels{device}}
 	for _, name := range gpus {
+		if name == "none" {
+			continue
+		}
 		i := slices.IndexFunc(mlx.GPUs, func(g mlx.GPU) bool { return g.Name == name })
 		if i < 0 {
-			return nil, fmt.Errorf("-gpu: %q, want base or max", name)
+			return nil, fmt.Errorf("--gpu: %q, want base, max or none", name)
 		}
 		all = append(all, mlxKernels{device, os.DirFS(folder), mlx.GPUs[i]})
 	}

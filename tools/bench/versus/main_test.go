@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/metal/sim"
 )
 
@@ -114,10 +115,10 @@ func TestUsage(t *testing.T) {
 		args []string
 		want string
 	}{
-		{nil, "want -mlx DIR"}, {[]string{"-mlx", ".", "more"}, "nothing after"}, {[]string{"-gpu"}, "flag needs"},
+		{nil, "--mlx=DIR"}, {[]string{"--mlx=.", "more"}, "unexpected argument more"}, {[]string{"--gpu"}, "--gpu: missing value"},
 	} {
 		var out bytes.Buffer
-		if status := run(c.args, &out, &out); status != 2 || !strings.Contains(out.String(), c.want) {
+		if status := run(t.Context(), c.args, cli.Streams{Out: &out, Err: &out}); status != 2 || !strings.Contains(out.String(), c.want) {
 			t.Errorf("%q: status %d, %q", c.args, status, out.String())
 		}
 	}

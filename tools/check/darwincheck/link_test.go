@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/metalrank/metalrank/cmd/cli"
 )
 
 // A linkTest has the toolchain that links for a Mac, and the driver, which the tests seed with faults.
@@ -56,7 +58,7 @@ func TestLink(t *testing.T) {
 	newLinkTest(t)
 	executable := filepath.Join(t.TempDir(), "probe")
 	var stdout, stderr bytes.Buffer
-	if status := run(t.Context(), []string{"link", executable}, &stdout, &stderr); status != 0 {
+	if status := run(t.Context(), []string{"link", executable}, cli.Streams{Out: &stdout, Err: &stderr}); status != 0 {
 		t.Fatalf("status %d, output %s\n%s", status, &stdout, &stderr)
 	}
 	if !strings.HasPrefix(stdout.String(), "darwin/arm64: linked with CoreFoundation, ") {
@@ -176,7 +178,7 @@ func TestInspectRefusesOthers(t *testing.T) {
 func TestRunRefusesOtherArguments(t *testing.T) {
 	for _, args := range [][]string{{"lint"}, {"link", "a", "b"}} {
 		var stdout, stderr bytes.Buffer
-		if status := run(t.Context(), args, &stdout, &stderr); status != 2 || !strings.Contains(stderr.String(), "usage: darwincheck") {
+		if status := run(t.Context(), args, cli.Streams{Out: &stdout, Err: &stderr}); status != 2 || !strings.Contains(stderr.String(), "usage: darwincheck") {
 			t.Errorf("%q: status %d, says %q; want 2 and the usage", args, status, &stderr)
 		}
 	}

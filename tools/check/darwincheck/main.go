@@ -17,23 +17,17 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"os"
-	"os/signal"
+
+	"github.com/metalrank/metalrank/cmd/cli"
 )
 
 // module is the path of the module that is checked.
 const module = "github.com/metalrank/metalrank"
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(status)
-}
+func main() { cli.Main(run) }
 
 // run is main without the process around it; it returns the exit status.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, std cli.Streams) int {
 	var summary string
 	var problems []string
 	var err error
@@ -45,22 +39,22 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		if len(args) == 2 {
 			executable = args[1]
 		}
-		summary, problems, err = checkLink(ctx, executable, stderr)
+		summary, problems, err = checkLink(ctx, executable, std.Err)
 	default:
-		fmt.Fprintln(stderr, "usage: darwincheck [link [EXECUTABLE]]")
+		fmt.Fprintln(std.Err, "usage: darwincheck [link [EXECUTABLE]]")
 		return 2
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, "darwincheck:", err)
+		fmt.Fprintln(std.Err, "darwincheck:", err)
 		return 1
 	}
 	for _, problem := range problems {
-		fmt.Fprintln(stderr, problem)
+		fmt.Fprintln(std.Err, problem)
 	}
 	if len(problems) > 0 {
 		return 1
 	}
-	fmt.Fprintln(stdout, summary)
+	fmt.Fprintln(std.Out, summary)
 	return 0
 }
 

@@ -3,61 +3,58 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
+	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/metal"
 	"github.com/metalrank/metalrank/tools/check/metallint/dialect"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+type options struct {
+	House   bool     `help:"Hold the files to our house rules too."`
+	Kernels string   `help:"File with the names of all kernels that are launched, one a line." placeholder:"FILE"`
+	Paths   []string `arg:"" optional:"" help:"Files, and folders whose .metal files are checked."`
 
-func run(args []string, stdout, stderr io.Writer) int {
-	flags := flag.NewFlagSet("metallint", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	house := flags.Bool("house", false, "hold the files to our house rules too")
-	catalogue := flags.String("kernels", "", "`file` with the names of all kernels that are launched, one a line")
-	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: metallint [-house] [-kernels FILE] FILE.metal|DIR...")
-		flags.PrintDefaults()
-	}
-	if err := flags.Parse(args); err != nil {
-		return 2
-	}
-	options := dialect.Options{House: *house}
-	if *catalogue != "" {
-		text, err := os.ReadFile(*catalogue)
+	dialect dialect.Options
+	files   []string
+}
+
+func main() { cli.Main(run) }
+
+func run(ctx context.Context, args []string, std cli.Streams) int {
+	return cli.Run(ctx, cli.Program{Name: "metallint", Description: "Checks the dialect of Metal shaders.", Grammar: &options{}}, args, std)
+}
+
+// Validate is called by kong. It reads the names of kernels, and finds the files.
+func (o *options) Validate() (err error) {
+	o.dialect.House = o.House
+	if o.Kernels != "" {
+		text, err := os.ReadFile(o.Kernels)
 		if err != nil {
-			fmt.Fprintln(stderr, "metallint:", err)
-			return 2
+			return err
 		}
-		options.Kernels = strings.Fields(string(text))
+		o.dialect.Kernels = strings.Fields(string(text))
 	}
-	files, err := shaders(flags.Args())
-	if err == nil && len(files) == 0 {
+	if o.files, err = shaders(o.Paths); err == nil && len(o.files) == 0 {
 		err = errors.New("no .metal file")
 	}
-	if err != nil {
-		fmt.Fprintln(stderr, "metallint:", err)
-		return 2
-	}
-	problems, err := checkAll(files, options)
+	return err
+}
+
+// Run is called by cli.Run.
+func (o *options) Run(std cli.Streams) error {
+	problems, err := checkAll(o.files, o.dialect)
 	for _, p := range problems {
-		fmt.Fprintln(stdout, p)
+		fmt.Fprintln(std.Out, p)
 	}
-	switch {
-	case err != nil:
-		fmt.Fprintln(stderr, "metallint:", err)
-		return 2
-	case len(problems) > 0:
-		return 1
+	if err == nil && len(problems) > 0 {
+		err = cli.ErrReported
 	}
-	return 0
+	return err
 }
 
 // shaders lists the .metal files that args name, and those below the folders that args name.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/tools/check/metallint/dialect"
 )
 
@@ -40,21 +41,21 @@ func TestRun(t *testing.T) {
 		out, err   string // text that must be in the output
 	}{
 		{"nothing wrong", "ops/good.metal", 0, "", ""},
-		{"launched", "-kernels good ops/good.metal", 0, "", ""},
+		{"launched", "--kernels good ops/good.metal", 0, "", ""},
 		{"a folder", ".", 1, "ops/bad.metal:2:5: Metal has no double (double)\n", ""},
-		{"house", "-house ops/good.metal", 1, "ops/good.metal:1:1: the comment at the top does not say Grid: (header)\n", ""},
-		{"missing kernel", "-kernels names ops/good.metal", 1, "no file has the kernel missing (catalogue)\n", ""},
-		{"nobody launches", "-kernels good ops", 1, "ops/bad.metal:1:1: nobody launches kernel bad (catalogue)\n", ""},
+		{"house", "--house ops/good.metal", 1, "ops/good.metal:1:1: the comment at the top does not say Grid: (header)\n", ""},
+		{"missing kernel", "--kernels names ops/good.metal", 1, "no file has the kernel missing (catalogue)\n", ""},
+		{"nobody launches", "--kernels good ops", 1, "ops/bad.metal:1:1: nobody launches kernel bad (catalogue)\n", ""},
 		{"no such file", "ops/none.metal", 2, "", "none.metal"},
 		{"no shaders", "empty", 2, "", "no .metal file"},
 		{"no arguments", "", 2, "", "no .metal file"},
-		{"unknown flag", "-x", 2, "", "usage: metallint"},
-		{"no list", "-kernels none ops", 2, "", "none"},
+		{"unknown flag", "-x", 2, "", "metallint --help"},
+		{"no list", "--kernels none ops", 2, "", "none"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			write(t, files)
 			var out, err strings.Builder
-			got := run(strings.Fields(tt.args), &out, &err)
+			got := run(t.Context(), strings.Fields(tt.args), cli.Streams{Out: &out, Err: &err})
 			if strings.Contains(err.String(), dialect.ErrNoCompiler.Error()) && os.Getenv("CI") != "true" {
 				t.Skip(err.String())
 			}

@@ -15,12 +15,12 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
-	"os/signal"
 	"slices"
 	"strings"
 	"sync"
 	"text/tabwriter"
+
+	"github.com/metalrank/metalrank/cmd/cli"
 )
 
 // leastCaught is the share of mutants, in percent, that must be caught.
@@ -32,26 +32,22 @@ const nothing = "NOTHING"
 // judges is the number of judges that run at the same time.
 const judges = 2
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Args[1:], os.Stdout)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
+type options struct {
+	Part string `arg:"" optional:"" help:"Part of a mutant's set, file or name."`
 }
 
-func run(ctx context.Context, args []string, out io.Writer) error {
-	if len(args) > 1 {
-		return errors.New("mutate: usage: mutate [part of a mutant's set, file or name]")
-	}
+func main() {
+	cli.Program{Name: "mutate", Description: "Measures how many defects our checks catch.", Grammar: &options{}}.Main()
+}
+
+// Run is called by cli.Run.
+func (o *options) Run(ctx context.Context, std cli.Streams) error {
 	found := false
 	var tooFew error
 	for _, s := range sets() {
 		var chosen []mutant
 		for _, m := range s.mutants {
-			if len(args) == 0 || strings.Contains(s.name+"/"+m.file+": "+m.name, args[0]) {
+			if strings.Contains(s.name+"/"+m.file+": "+m.name, o.Part) {
 				chosen = append(chosen, m)
 			}
 		}
@@ -63,10 +59,10 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		tooFew = errors.Join(tooFew, tabulate(out, s, chosen, outcomes))
+		tooFew = errors.Join(tooFew, tabulate(std.Out, s, chosen, outcomes))
 	}
 	if !found {
-		return fmt.Errorf("mutate: no mutant is called %q", args[0])
+		return fmt.Errorf("no mutant is called %q", o.Part)
 	}
 	return tooFew
 }
@@ -111,7 +107,7 @@ func judgeSome(ctx context.Context, s *set, chosen []mutant, next <-chan int, ou
 	defer func() { err = errors.Join(err, j.close()) }()
 	for i := range next {
 		if outcomes[i], err = j.judgeMutant(ctx, s, chosen[i]); err != nil {
-			return fmt.Errorf("mutate: %s: %s: %w", chosen[i].file, chosen[i].name, err)
+			return fmt.Errorf("%s: %s: %w", chosen[i].file, chosen[i].name, err)
 		}
 	}
 	return nil
@@ -155,10 +151,10 @@ func passRight(ctx context.Context, s *set, chosen []mutant) (err error) {
 			seen[shader] = true
 			v, err := j.judge(ctx, s, s.files, shader, place{})
 			if err != nil {
-				return fmt.Errorf("mutate: %s: %w", shader, err)
+				return fmt.Errorf("%s: %w", shader, err)
 			}
 			if v.by != "" {
-				return fmt.Errorf("mutate: false alarm: %s: %s, line %d: %s", shader, v.by, v.line, v.what)
+				return fmt.Errorf("false alarm: %s: %s, line %d: %s", shader, v.by, v.line, v.what)
 			}
 		}
 	}
@@ -197,7 +193,7 @@ func tabulate(out io.Writer, s *set, chosen []mutant, outcomes []outcome) error 
 	fmt.Fprintf(out, "%.1f %% of %d mutants of %s caught: %s; %d reports name a line, %d of them the defect's own\n",
 		percent, len(chosen), s.name, strings.Join(by, ", "), located, exact)
 	if percent < leastCaught {
-		return fmt.Errorf("mutate: %.1f %% of the mutants of %s were caught, want %d %%", percent, s.name, leastCaught)
+		return fmt.Errorf("%.1f %% of the mutants of %s were caught, want %d %%", percent, s.name, leastCaught)
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ func (m mutant) spoil(files fs.FS) (fs.FS, place, error) {
 	}
 	before, after, _ := strings.Cut(string(original), m.find)
 	if n := strings.Count(string(original), m.find); n != 1 {
-		return nil, place{}, fmt.Errorf("mutate: %s: %s: %q occurs %d times, want once", m.file, m.name, m.find, n)
+		return nil, place{}, fmt.Errorf("%s: %s: %q occurs %d times, want once", m.file, m.name, m.find, n)
 	}
 	same := 0
 	for same < min(len(m.find), len(m.replace)) && m.find[same] == m.replace[same] {

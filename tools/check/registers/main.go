@@ -7,7 +7,7 @@
 // tile, as the loops over the tile are unrolled and the loop over K is not. For AMDGPU it notes the 32-bit registers of a thread,
 // of 128 that Apple's GPUs have, and how many were spilled to memory.
 //
-// It fails where products or arrays differ from budget.tsv, and where registers are more. -write makes budget.tsv anew; names of
+// It fails where products or arrays differ from budget.tsv, and where registers are more. --write makes budget.tsv anew; names of
 // files, as in `registers gemm.metal`, print their kernels alone. The
 // registers are compared by the major version of clang that wrote it alone, and not at all by a clang without AMDGPU.
 //
@@ -19,13 +19,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -33,6 +31,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/kernels"
 	"github.com/metalrank/metalrank/metal"
 	"github.com/metalrank/metalrank/metal/msl"
@@ -53,16 +52,18 @@ type kernel struct {
 	spilled   int    // registers that were spilled to memory
 }
 
+type options struct {
+	Write bool     `help:"Write budget.tsv anew."`
+	Files []string `arg:"" optional:"" help:"Print the kernels of these files alone."`
+}
+
 func main() {
-	write := flag.Bool("write", false, "write "+budgetFile+" anew")
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, *write, flag.Args(), os.Stdout)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "registers:", err)
-		os.Exit(1)
-	}
+	cli.Program{Name: "registers", Description: "Checks that the kernels keep their arrays in registers.", Grammar: &options{}}.Main()
+}
+
+// Run is called by cli.Run.
+func (o *options) Run(ctx context.Context, std cli.Streams) error {
+	return run(ctx, o.Write, o.Files, std.Out)
 }
 
 // run compares all kernels with the budget, or prints the kernels of some files.
@@ -116,7 +117,7 @@ const columns = "kernel\tproducts\ton the stack\tregisters\tspilled"
 
 func format(all []kernel, major int) string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "# by clang %d: go run ./%s -write\n%s\n", major, folder, columns)
+	fmt.Fprintf(&text, "# by clang %d: go run ./%s --write\n%s\n", major, folder, columns)
 	for _, k := range all {
 		fmt.Fprintf(&text, "%s\t%d\t%s\t%d\t%d\n", k.name, k.products, k.onStack, k.registers, k.spilled)
 	}

@@ -1,56 +1,55 @@
 // Command simcompile tries Metal shaders on the simulator: it compiles each file, plain and checked, and prints the
 // time that took, or the error. Any Metal file will do: one can try a kernel before one writes Go code to run it:
 //
-//	go run ./tools/check/simcompile [-root DIR] FILE.metal...
+//	go run ./tools/check/simcompile [--root DIR] FILE.metal...
 //
-// Includes in quotes are relative to the file that has them, or else to -root. Exit status: 0 all compiled, 1 some did
-// not, 2 wrong usage or no simulator.
+// Includes in quotes are relative to the file that has them, or else to --root. Exit status: 0 all compiled, 1 some did
+// not, or there is no simulator, 2 wrong usage.
 package main
 
 import (
-	"flag"
+	"context"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"time"
 
+	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/metal"
 	"github.com/metalrank/metalrank/metal/sim"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+type options struct {
+	Root  string   `help:"Folder that holds the files, and that includes are relative to." default:"."`
+	Files []string `arg:"" help:"Metal files."`
+}
 
-func run(args []string, out, errOut io.Writer) int {
-	flags := flag.NewFlagSet("simcompile", flag.ContinueOnError)
-	flags.SetOutput(errOut)
-	root := flags.String("root", ".", "folder that holds the files, and that includes are relative to")
-	if err := flags.Parse(args); err != nil {
-		return 2
-	}
-	if flags.NArg() == 0 {
-		fmt.Fprintln(errOut, "simcompile: no files to compile")
-		return 2
-	}
-	status := 0
+func main() { cli.Main(run) }
+
+func run(ctx context.Context, args []string, std cli.Streams) int {
+	return cli.Run(ctx, cli.Program{Name: "simcompile", Description: "Tries Metal files on the simulator.", Grammar: &options{}}, args, std)
+}
+
+// Run is called by cli.Run.
+func (o *options) Run(std cli.Streams) error {
+	var failed error
 	for _, checked := range []bool{false, true} {
 		device, err := sim.Open(sim.Config{Checked: checked})
 		if err != nil {
-			fmt.Fprintln(errOut, "simcompile:", err)
-			return 2
+			return err
 		}
-		for _, name := range flags.Args() {
-			if err := compile(device, *root, name, mode(checked), out); err != nil {
-				fmt.Fprintf(out, "FAIL  %-8s %s: %v\n", mode(checked), name, err)
-				status = 1
+		for _, name := range o.Files {
+			if err := compile(device, o.Root, name, mode(checked), std.Out); err != nil {
+				fmt.Fprintf(std.Out, "FAIL  %-8s %s: %v\n", mode(checked), name, err)
+				failed = cli.ErrReported
 			}
 		}
 		if err := device.Close(); err != nil {
-			fmt.Fprintln(errOut, "simcompile:", err)
-			return 2
+			return err
 		}
 	}
-	return status
+	return failed
 }
 
 func mode(checked bool) string {

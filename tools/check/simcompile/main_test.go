@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/metal"
 	"github.com/metalrank/metalrank/metal/sim"
 )
@@ -37,15 +38,15 @@ func TestRun(t *testing.T) {
 		status int
 		out    string // a part of stdout and stderr together
 	}{
-		{"good", []string{"-root", root, good}, 0, "ok    checked"},
-		{"relative to root", []string{"-root", root, "kernels/ok.metal"}, 0, "ok    plain"},
-		{"bad", []string{"-root", root, good, bad}, 1, "kernels/bad.metal:3"},
-		{"unknown name", []string{"-root", root, bad}, 1, "no_such_function"},
-		{"no such file", []string{"-root", root, "kernels/none.metal"}, 1, "kernels/none.metal"},
-		{"nothing", nil, 2, "no files"},
+		{"good", []string{"--root", root, good}, 0, "ok    checked"},
+		{"relative to root", []string{"--root", root, "kernels/ok.metal"}, 0, "ok    plain"},
+		{"bad", []string{"--root", root, good, bad}, 1, "kernels/bad.metal:3"},
+		{"unknown name", []string{"--root", root, bad}, 1, "no_such_function"},
+		{"no such file", []string{"--root", root, "kernels/none.metal"}, 1, "kernels/none.metal"},
+		{"nothing", nil, 2, "files"},
 	} {
 		var out bytes.Buffer
-		if status := run(c.args, &out, &out); status != c.status || !strings.Contains(out.String(), c.out) {
+		if status := run(t.Context(), c.args, cli.Streams{Out: &out, Err: &out}); status != c.status || !strings.Contains(out.String(), c.out) {
 			t.Errorf("%s: status %d, want %d; output %q, want a part %q", c.name, status, c.status, out.String(), c.out)
 		}
 	}

@@ -18,6 +18,8 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/metalrank/metalrank/cmd/cli"
 )
 
 // frameBytes is small enough to keep a dozen cores busy with 34 MB; ratio and total time hardly depend on it.
@@ -28,16 +30,17 @@ var (
 	compressed = []string{"tokenizer.json", "model.safetensors"}
 )
 
-func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: pack SRC DST")
-		os.Exit(2)
-	}
-	if err := run(os.Args[1], os.Args[2]); err != nil {
-		fmt.Fprintln(os.Stderr, "pack:", err)
-		os.Exit(1)
-	}
+type options struct {
+	Source string `arg:"" help:"Checkpoint folder."`
+	Target string `arg:"" help:"Folder of the embedded model."`
 }
+
+func main() {
+	cli.Program{Name: "pack", Description: "Makes the embedded model out of a checkpoint.", Grammar: &options{}}.Main()
+}
+
+// Run is called by cli.Run.
+func (o *options) Run() error { return run(o.Source, o.Target) }
 
 func run(src, dst string) error {
 	var table bytes.Buffer

@@ -2,47 +2,38 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"fmt"
-	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 
+	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/tools/fetched"
 )
 
-func main() {
-	if len(os.Args) > 2 || (len(os.Args) == 2 && os.Args[1] != "" && os.Args[1][0] == '-') {
-		fmt.Fprintln(os.Stderr, "usage: browser [FOLDER for screenshots]")
-		os.Exit(2)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := drive(ctx, os.Args[1:])
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "browser:", err)
-		os.Exit(1)
-	}
+type options struct {
+	Screenshots string `arg:"" optional:"" help:"Folder for screenshots. Default: one in the cache folder."`
 }
 
-// drive runs page.mjs against bin/metalrank, from the root of the repository.
-func drive(ctx context.Context, folders []string) error {
+func main() {
+	cli.Program{
+		Name: "browser", Description: "Drives the page of bin/metalrank in headless Chromium.", Grammar: &options{},
+	}.Main()
+}
+
+// Run is called by cli.Run. It runs page.mjs against bin/metalrank, from the root of the repository.
+func (o *options) Run(ctx context.Context, std cli.Streams) error {
 	cache, err := fetched.Cache()
 	if err != nil {
 		return err
 	}
-	screenshots := filepath.Join(cache, "browser", "screenshots")
-	if len(folders) > 0 {
-		screenshots = folders[0]
-	}
-	chromium, err := fetched.Chromium(ctx, os.Stderr)
+	screenshots := cmp.Or(o.Screenshots, filepath.Join(cache, "browser", "screenshots"))
+	chromium, err := fetched.Chromium(ctx, std.Err)
 	if err != nil {
 		return err
 	}
 	sources := filepath.Join("tools", "system", "browser")
-	modules, err := fetched.NodeModules(ctx, filepath.Join(cache, "browser"), sources, "playwright-core, 12 MB", os.Stderr)
+	modules, err := fetched.NodeModules(ctx, filepath.Join(cache, "browser"), sources, "playwright-core, 12 MB", std.Err)
 	if err != nil {
 		return err
 	}
@@ -56,6 +47,6 @@ func drive(ctx context.Context, folders []string) error {
 		return err
 	}
 	node := exec.CommandContext(ctx, "node", filepath.Join(modules, "page.mjs"), program, chromium, screenshots)
-	node.Stdout, node.Stderr = os.Stdout, os.Stderr
+	node.Stdout, node.Stderr = std.Out, std.Err
 	return node.Run()
 }

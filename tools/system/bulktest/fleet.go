@@ -46,7 +46,7 @@ func newFleet(ctx context.Context, o *options, folder string) (*fleet, error) {
 	}
 	f := &fleet{
 		ctx: ctx, o: o, folder: folder, address: l.Addr().String(), output: filepath.Join(folder, "bulk.jsonl"),
-		random: rand.New(rand.NewPCG(o.seed, 1)),
+		random: rand.New(rand.NewPCG(o.Seed, 1)),
 	}
 	return f, l.Close()
 }
@@ -57,7 +57,7 @@ func (f *fleet) start(name string, args ...string) (*process.Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	command := exec.CommandContext(f.ctx, f.o.metalrank, append([]string{"bulk"}, args...)...)
+	command := exec.CommandContext(f.ctx, f.o.Metalrank, append([]string{"bulk"}, args...)...)
 	command.Stderr, command.Stdout = log, log
 	command.Env = append(os.Environ(), "METALRANK_SERVER=nats://"+f.address, "GOMAXPROCS=1")
 	p, err := process.Start(command, nil)
@@ -76,7 +76,7 @@ func (f *fleet) startWorker() (*process.Process, error) {
 
 // status asks the server how far the job is.
 func (f *fleet) status() (*bulk.Status, error) {
-	c := exec.CommandContext(f.ctx, f.o.metalrank, "bulk", "status", "--json", "--job", job)
+	c := exec.CommandContext(f.ctx, f.o.Metalrank, "bulk", "status", "--json", "--job", job)
 	c.Env = append(os.Environ(), "METALRANK_SERVER=nats://"+f.address)
 	var errText bytes.Buffer
 	c.Stderr = &errText
@@ -98,12 +98,12 @@ func (f *fleet) summarize(out io.Writer, elapsed time.Duration) error {
 	if err != nil {
 		return err
 	}
-	if s.Done != s.Job.Chunks || s.Job.Pairs != f.o.pairs || len(s.Aside) > 0 {
+	if s.Done != s.Job.Chunks || s.Job.Pairs != f.o.Pairs || len(s.Aside) > 0 {
 		return fmt.Errorf("the server has %d results for %d chunks of %d pairs, %d pairs set aside", s.Done, s.Job.Chunks, s.Job.Pairs,
 			len(s.Aside))
 	}
-	fmt.Fprintf(out, "bulk: %d pairs in %d chunks in %.1f s, %.0f/s, over %d workers of one thread\n", f.o.pairs, s.Job.Chunks,
-		elapsed.Seconds(), float64(f.o.pairs)/elapsed.Seconds(), f.o.workers)
+	fmt.Fprintf(out, "bulk: %d pairs in %d chunks in %.1f s, %.0f/s, over %d workers of one thread\n", f.o.Pairs, s.Job.Chunks,
+		elapsed.Seconds(), float64(f.o.Pairs)/elapsed.Seconds(), f.o.Workers)
 	fmt.Fprintf(out, "killed with SIGKILL: workers %d times, the server %d, submit %d, collect %d; %d worker processes in all\n",
 		f.kills.workers, f.kills.servers, f.kills.submissions, f.kills.collections, f.started)
 	return nil

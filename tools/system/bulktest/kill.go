@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/metalrank/metalrank/tools/process"
@@ -12,6 +13,8 @@ const (
 	// serverAway is how long the server stays away after it was killed.
 	serverAway = 2 * time.Second
 	tick       = 100 * time.Millisecond
+	// mostQueued is how many chunks the server takes before a submission has to wait for workers.
+	mostQueued = 64
 )
 
 // task is a command that has to succeed in the end, and is killed once on the way.
@@ -28,12 +31,12 @@ func (f *fleet) scoreInBulk(inputs string) error {
 		return err
 	}
 	submit := &task{name: "submit", kills: &f.kills.submissions, args: []string{
-		"submit", "--job", job, "--pairs", inputs, "--chunk-tokens", "4096", "--ack-wait", f.o.ackWait.String(), "--max-queued", "64",
+		"submit", "--job", job, "--pairs", inputs, "--chunk-tokens", "4096", "--ack-wait", f.o.AckWait.String(), "--max-queued", strconv.Itoa(mostQueued),
 	}}
 	if err := f.submitUntilKilled(submit); err != nil {
 		return err
 	}
-	for range f.o.workers {
+	for range f.o.Workers {
 		w, err := f.startWorker()
 		if err != nil {
 			return err
@@ -45,14 +48,17 @@ func (f *fleet) scoreInBulk(inputs string) error {
 }
 
 // submitUntilKilled starts the submission, kills it after a second, when the server has some chunks, and starts it
-// again: with no worker yet, and little room on the server, it can't have ended.
+// again: with no worker yet, and little room on the server, it can't have ended unless there are too few pairs.
 func (f *fleet) submitUntilKilled(submit *task) (err error) {
 	for {
 		if submit.now, err = f.start(submit.name, submit.args...); err != nil {
 			return err
 		}
 		select {
-		case <-submit.now.Ended(): // the server is not up yet
+		case <-submit.now.Ended():
+			if submit.now.Wait() == nil {
+				return fmt.Errorf("the submission has ended before it could be killed: want more --pairs, for more than %d chunks", mostQueued)
+			} // else the server is not up yet
 		case <-time.After(time.Second):
 			_ = submit.now.Close() // which kills it, if it has not ended
 			*submit.kills++
@@ -95,7 +101,7 @@ func (f *fleet) churn(submit, collect *task) (err error) {
 }
 
 func (f *fleet) pause() time.Duration {
-	return f.o.every/2 + time.Duration(f.random.Int64N(int64(f.o.every)))
+	return f.o.KillEvery/2 + time.Duration(f.random.Int64N(int64(f.o.KillEvery)))
 }
 
 // tend says whether both commands have succeeded, or one has failed by itself, or a worker has.
@@ -145,7 +151,7 @@ func (f *fleet) killOthers(collect *task) error {
 		return err
 	}
 	done := s.PairsDone() * 3
-	if f.kills.servers == 0 && done > f.o.pairs {
+	if f.kills.servers == 0 && done > f.o.Pairs {
 		if err := f.server.End(os.Kill); err != nil {
 			return fmt.Errorf("the server: %w", err)
 		}
@@ -153,7 +159,7 @@ func (f *fleet) killOthers(collect *task) error {
 		time.Sleep(serverAway)
 		return f.startServer()
 	}
-	if f.kills.collections == 0 && done > 2*f.o.pairs {
+	if f.kills.collections == 0 && done > 2*f.o.Pairs {
 		if err := collect.now.End(os.Kill); err != nil {
 			return fmt.Errorf("the collection, for which there should be more pairs: %w", err)
 		}

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/metalrank/metalrank/cmd/cli"
 )
 
 const right = "{\"index\":0,\"score\":0.5}\n{\"index\":1,\"score\":0.25}\n"
@@ -58,9 +60,20 @@ func TestPairsDependOnTheSeed(t *testing.T) {
 	}
 }
 
+// Pairs that fit into the server's queue fail the test: the submission can't be killed under way.
+func TestTooFewPairs(t *testing.T) {
+	f, err := newFleet(t.Context(), &options{Metalrank: "true"}, t.TempDir()) // a submission that ends at once, and well
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.submitUntilKilled(&task{name: "submit", kills: &f.kills.submissions}); err == nil || !strings.Contains(err.Error(), "--pairs") {
+		t.Errorf("error %v, want one about --pairs", err)
+	}
+}
+
 func TestUsage(t *testing.T) {
-	for _, args := range [][]string{{"-pairs", "0"}, {"more"}, {"-ack-wait", "1ms"}} {
-		if status := run(args, io.Discard, io.Discard); status != 2 {
+	for _, args := range [][]string{{"--pairs=0"}, {"more"}, {"--ack-wait=1ms"}} {
+		if status := run(t.Context(), args, cli.Streams{Out: io.Discard, Err: io.Discard}); status != 2 {
 			t.Errorf("%v: status %d, want 2", args, status)
 		}
 	}

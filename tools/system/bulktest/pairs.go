@@ -52,15 +52,15 @@ func writePairs(path string, count int, seed uint64) error {
 }
 
 func (o *options) modelFlags() []string {
-	flags := []string{"--precision", o.precision}
-	if o.model != "" {
-		flags = append(flags, "--model", o.model)
+	flags := []string{"--precision", o.Precision}
+	if o.Model != "" {
+		flags = append(flags, "--model", o.Model)
 	}
 	return flags
 }
 
 func scoreDirectly(ctx context.Context, o *options, inputs, output string) error {
-	c := exec.CommandContext(ctx, o.metalrank, append([]string{"score", "--pairs", inputs, "-o", output}, o.modelFlags()...)...)
+	c := exec.CommandContext(ctx, o.Metalrank, append([]string{"score", "--pairs", inputs, "-o", output}, o.modelFlags()...)...)
 	if text, err := c.CombinedOutput(); err != nil {
 		return fmt.Errorf("metalrank score: %w: %s", err, text)
 	}

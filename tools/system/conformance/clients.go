@@ -39,10 +39,10 @@ const groupTimeout = 5 * time.Minute
 
 // groups returns the groups of clients to run, with the programs installed that they need.
 func (o *options) groups(ctx context.Context, progress io.Writer) ([]group, error) {
-	if !o.clients {
+	if o.Only == "schemathesis" {
 		return nil, nil
 	}
-	folder := filepath.Join(o.sources, "clients")
+	folder := filepath.Join(o.Sources, "clients")
 	var groups []group
 	for _, c := range []struct{ list, about, name, script string }{
 		{"cohere", "Cohere's client", "cohere, the newest", "cohere_own.py"},

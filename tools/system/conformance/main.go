@@ -8,17 +8,17 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"text/tabwriter"
+	"time"
 
+	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/engine"
 	"github.com/metalrank/metalrank/tools/fetched"
 	"github.com/metalrank/metalrank/tools/system/server"
@@ -26,55 +26,41 @@ import (
 )
 
 type options struct {
-	server       string // the program metalrank
-	sources      string // tools/system/conformance
-	clients      bool   // run the clients
-	schemathesis bool   // run schemathesis
-	examples     int    // schemathesis' --max-examples
-	report       string // where schemathesis' output goes
-	cache        string // folder of the environments
+	Server   string `help:"The program to test." default:"bin/metalrank"`
+	Sources  string `help:"The folder of this program." default:"tools/system/conformance"`
+	Examples int    `help:"Cases that schemathesis tries for each operation in its last phase." default:"100"`
+	Report   string `help:"File for schemathesis' output. Default: one in the cache folder." placeholder:"FILE"`
+	Only     string `arg:"" optional:"" enum:",clients,schemathesis" help:"Run only clients, or only schemathesis."`
+
+	cache string // folder of the environments
 }
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	cli.Program{
+		Name: "conformance", Description: "Runs real clients and schemathesis against a server.", Grammar: &options{},
+	}.Main()
+}
 
-func run(args []string, stdout, stderr io.Writer) int {
-	var o options
-	flags := flag.NewFlagSet("conformance", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.StringVar(&o.server, "server", "bin/metalrank", "the program to test")
-	flags.StringVar(&o.sources, "sources", "tools/system/conformance", "the folder of this program")
-	flags.IntVar(&o.examples, "examples", 100, "cases that schemathesis tries for each operation in its last phase")
-	flags.StringVar(&o.report, "report", "", "file for schemathesis' output; one in the cache folder without it")
-	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: conformance [FLAGS] [clients | schemathesis]")
-		flags.PrintDefaults()
-	}
-	err := flags.Parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		return 0
-	}
-	only := flags.Arg(0)
-	if err != nil || flags.NArg() > 1 || (only != "" && only != "clients" && only != "schemathesis") {
-		if err == nil {
-			flags.Usage()
-		}
-		return 2
-	}
-	o.clients, o.schemathesis = only != "schemathesis", only != "clients"
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	results, err := conform(ctx, &o, stderr)
-	printTable(stdout, results)
+// StopTime implements cli.StopTimer: the server is given time to end.
+func (o *options) StopTime() time.Duration { return time.Minute }
+
+// Run is called by cli.Run.
+func (o *options) Run(ctx context.Context, std cli.Streams) error {
+	results, err := conform(ctx, o, std.Err)
+	printTable(std.Out, results)
 	if err != nil {
-		fmt.Fprintln(stderr, "conformance:", err)
-		return 1
+		return err
 	}
+	failed := 0
 	for i := range results {
 		if results[i].Error != nil {
-			return 1
+			failed++
 		}
 	}
-	return 0
+	if failed > 0 {
+		return fmt.Errorf("%d of %d failed", failed, len(results))
+	}
+	return nil
 }
 
 func conform(ctx context.Context, o *options, stderr io.Writer) (results []result, err error) {
@@ -91,7 +77,7 @@ func conform(ctx context.Context, o *options, stderr io.Writer) (results []resul
 	if err != nil {
 		return nil, err
 	}
-	command := exec.Command(o.server, "serve", "--listen", "127.0.0.1:0") //nolint:noctx // it is ended by a signal
+	command := exec.Command(o.Server, "serve", "--listen", "127.0.0.1:0") //nolint:noctx // it is ended by a signal
 	s, err := server.Start(ctx, command, func(line string) { fmt.Fprintln(stderr, line) })
 	if err != nil {
 		return nil, err
@@ -107,7 +93,7 @@ func conform(ctx context.Context, o *options, stderr io.Writer) (results []resul
 			return results, fmt.Errorf("%s: %w", g.name, err)
 		}
 	}
-	if o.schemathesis {
+	if o.Only != "clients" {
 		fmt.Fprintln(stderr, "conformance: schemathesis, some minutes")
 		of, err := runSchemathesis(ctx, o, "http://"+s.Address, stderr)
 		if err != nil {

@@ -29,14 +29,14 @@ var generated = regexp.MustCompile(`(?m)^ *(\d+) generated`)
 func runSchemathesis(ctx context.Context, o *options, address string, stderr io.Writer) (result, error) {
 	ctx, cancel := context.WithTimeout(ctx, schemathesisTimeout)
 	defer cancel()
-	interpreter, err := o.environment(ctx, filepath.Join(o.sources, "schemathesis", "requirements.txt"), "schemathesis", stderr)
+	interpreter, err := o.environment(ctx, filepath.Join(o.Sources, "schemathesis", "requirements.txt"), "schemathesis", stderr)
 	if err != nil {
 		return result{}, err
 	}
-	if o.report == "" {
-		o.report = filepath.Join(o.cache, "schemathesis.log")
+	if o.Report == "" {
+		o.Report = filepath.Join(o.cache, "schemathesis.log")
 	}
-	hooks, err := filepath.Abs(filepath.Join(o.sources, "schemathesis", "hooks.py"))
+	hooks, err := filepath.Abs(filepath.Join(o.Sources, "schemathesis", "hooks.py"))
 	if err != nil {
 		return result{}, err
 	}
@@ -46,13 +46,13 @@ func runSchemathesis(ctx context.Context, o *options, address string, stderr io.
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
 	command := exec.CommandContext(ctx, interpreter, "-m", "schemathesis.cli", "run", address+"/openapi.json", "--phases", "examples,coverage,fuzzing",
-		"--max-examples", strconv.Itoa(o.examples), "--seed", "1", "--continue-on-failure", "--no-color", "--request-timeout", "60")
+		"--max-examples", strconv.Itoa(o.Examples), "--seed", "1", "--continue-on-failure", "--no-color", "--request-timeout", "60")
 	command.Env = append(os.Environ(), "SCHEMATHESIS_HOOKS="+hooks, "PYTHONDONTWRITEBYTECODE=1")
 	command.Dir, command.WaitDelay = folder, time.Second
 	var output bytes.Buffer
 	command.Stdout, command.Stderr = &output, &output
 	runErr := command.Run()
-	if err := outfile.WriteBytes(o.report, output.Bytes()); err != nil {
+	if err := outfile.WriteBytes(o.Report, output.Bytes()); err != nil {
 		return result{}, err
 	}
 	cases := 0

@@ -135,7 +135,7 @@ func refused(r io.Reader, status int) error {
 func vanishing(ctx context.Context, o *options, c *corpus, s *running) (string, error) {
 	var gone atomic.Int64
 	results, err := loadDuring(ctx, c, s.base(), func() error {
-		end := time.Now().Add(o.load)
+		end := time.Now().Add(o.Load)
 		return many(24, func(i int) error {
 			for n := i; time.Now().Before(end); n++ {
 				if err := vanish(ctx, c, s.Address, n); err != nil {

@@ -23,7 +23,7 @@ func idle(ctx context.Context, o *options, c *corpus, s *running) (string, error
 		return "", err
 	}
 	begin := time.Now()
-	connections, err := openIdle(ctx, o.connections, s.Address)
+	connections, err := openIdle(ctx, o.Connections, s.Address)
 	defer func() {
 		for _, conn := range connections {
 			_ = conn.Close()
@@ -63,14 +63,14 @@ func crowd(ctx context.Context, o *options, s *running) error {
 	if err != nil {
 		return err
 	}
-	connections, err := openIdle(ctx, o.connections, s.Address)
+	connections, err := openIdle(ctx, o.Connections, s.Address)
 	for _, conn := range connections {
 		err = errors.Join(err, conn.Close())
 	}
 	if err != nil {
 		return err
 	}
-	before.heapBytes += 1e3 * float64(o.connections)
+	before.heapBytes += 1e3 * float64(o.Connections)
 	_, err = s.settled(ctx, before)
 	return err
 }

@@ -7,69 +7,55 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
-	"io"
-	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 	"time"
+
+	"github.com/metalrank/metalrank/cmd/cli"
 )
 
 type options struct {
-	server      string        // the program metalrank
-	connections int           // that idle
-	load        time.Duration // how long a case with load takes
-	kills       time.Duration // how long servers are killed
-	only        string        // run cases with this in their name
+	Server      string        `help:"The program to test." default:"bin/metalrank"`
+	Connections int           `help:"Connections that idle at once." default:"10000"`
+	Load        time.Duration `help:"How long a server is under load." default:"10s"`
+	Kills       time.Duration `help:"How long servers are killed and started again." default:"1m"`
+	Only        string        `help:"Run cases whose name contains this." placeholder:"TEXT"`
 }
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	cli.Program{
+		Name: "faults", Description: "Has clients and the machine misbehave towards a running server.", Grammar: &options{},
+	}.Main()
+}
 
-func run(args []string, stdout, stderr io.Writer) int {
-	var o options
-	flags := flag.NewFlagSet("faults", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.StringVar(&o.server, "server", "bin/metalrank", "the program to test")
-	flags.IntVar(&o.connections, "connections", 10_000, "connections that idle at once")
-	flags.DurationVar(&o.load, "load", 10*time.Second, "how long a server is under load")
-	flags.DurationVar(&o.kills, "kills", time.Minute, "how long servers are killed and started again")
-	flags.StringVar(&o.only, "only", "", "run cases whose name contains this")
-	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		return 0
-	case err != nil || flags.NArg() > 0:
-		flags.Usage()
-		return 2
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+// Run is called by cli.Run.
+func (o *options) Run(ctx context.Context, std cli.Streams) error {
 	corpus, err := newCorpus(ctx)
 	if err != nil {
-		fmt.Fprintln(stderr, "faults:", err)
-		return 1
+		return err
 	}
-	table := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
+	table := tabwriter.NewWriter(std.Out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "case\tresult\toutcome")
-	status := 0
+	wrong := 0
 	for _, c := range cases {
-		if !strings.Contains(c.name, o.only) {
+		if !strings.Contains(c.name, o.Only) {
 			continue
 		}
-		fmt.Fprintf(stderr, "faults: %s\n", c.name)
+		fmt.Fprintf(std.Err, "faults: %s\n", c.name)
 		result := "right"
-		outcome, err := c.run(ctx, &o, corpus)
+		outcome, err := c.run(ctx, o, corpus)
 		if err != nil {
-			result, status = "WRONG", 1
+			result = "WRONG"
+			wrong++
 			outcome = strings.ReplaceAll(strings.TrimPrefix(outcome+"; "+err.Error(), "; "), "\n", "; ")
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\n", c.name, result, outcome)
 	}
-	_ = table.Flush() // to a terminal or a buffer, as fmt.Fprint
-	return status
+	if err := table.Flush(); err != nil || wrong == 0 {
+		return err
+	}
+	return fmt.Errorf("%d cases went wrong", wrong)
 }
 
 // faultCase is a kind of misbehaviour. outcome gives the results in figures.

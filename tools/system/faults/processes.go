@@ -15,13 +15,13 @@ import (
 
 // reloading serves a model that is unloaded after a moment without requests, so that requests meet its reloading.
 func reloading(ctx context.Context, o *options, c *corpus) (outcome string, err error) {
-	s, err := startServer(ctx, o.server, "127.0.0.1:0", "--idle-after", "50ms")
+	s, err := startServer(ctx, o.Server, "127.0.0.1:0", "--idle-after", "50ms")
 	if err != nil {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, s.End(syscall.SIGTERM)) }()
 	right, rounds := 0, 0
-	for end := time.Now().Add(o.load); time.Now().Before(end); rounds++ {
+	for end := time.Now().Add(o.Load); time.Now().Before(end); rounds++ {
 		results, err := load(ctx, c, s.base(), 8, 100*time.Millisecond)
 		if err != nil {
 			return "", err
@@ -43,7 +43,7 @@ const (
 func terminated(ctx context.Context, o *options, c *corpus) (string, error) {
 	rounds, right, broken := 0, 0, 0
 	var slowest time.Duration
-	for end := time.Now().Add(o.load); time.Now().Before(end); rounds++ {
+	for end := time.Now().Add(o.Load); time.Now().Before(end); rounds++ {
 		results, took, err := terminate(ctx, o, c)
 		if err != nil {
 			return "", err
@@ -55,7 +55,7 @@ func terminated(ctx context.Context, o *options, c *corpus) (string, error) {
 }
 
 func terminate(ctx context.Context, o *options, c *corpus) (results *outcomes, took time.Duration, err error) {
-	s, err := startServer(ctx, o.server, "127.0.0.1:0", "--drain-delay", drainDelay.String(), "--access-log-share", "1")
+	s, err := startServer(ctx, o.Server, "127.0.0.1:0", "--drain-delay", drainDelay.String(), "--access-log-share", "1")
 	if err != nil {
 		return nil, 0, err
 	}
@@ -108,7 +108,7 @@ func killed(ctx context.Context, o *options, c *corpus) (string, error) {
 		group.Go(func() { retrying(ctx, c, "http://"+address, results) })
 	}
 	kills, killErr := killAgain(ctx, o, address)
-	s, err := startServer(ctx, o.server, address) // clients that still wait get their answers
+	s, err := startServer(ctx, o.Server, address) // clients that still wait get their answers
 	cancel()
 	group.Wait()
 	if err == nil {
@@ -128,8 +128,8 @@ func killed(ctx context.Context, o *options, c *corpus) (string, error) {
 }
 
 func killAgain(ctx context.Context, o *options, address string) (kills int, err error) {
-	for end := time.Now().Add(o.kills); time.Now().Before(end); kills++ {
-		s, err := startServer(ctx, o.server, address)
+	for end := time.Now().Add(o.Kills); time.Now().Before(end); kills++ {
+		s, err := startServer(ctx, o.Server, address)
 		if err != nil {
 			return kills, err
 		}

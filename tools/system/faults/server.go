@@ -139,7 +139,7 @@ func withServer(
 	run func(ctx context.Context, o *options, c *corpus, s *running) (string, error),
 ) func(context.Context, *options, *corpus) (string, error) {
 	return func(ctx context.Context, o *options, c *corpus) (outcome string, err error) {
-		s, err := startServer(ctx, o.server, "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
+		s, err := startServer(ctx, o.Server, "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
 			"--read-timeout", readTimeout.String(), "--idle-timeout", idleTimeout.String())
 		if err != nil {
 			return "", err

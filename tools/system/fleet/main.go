@@ -8,54 +8,43 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
-	"fmt"
-	"io"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
+
+	"github.com/metalrank/metalrank/cmd/cli"
 )
 
 type options struct {
-	node, metalrank, haproxy string // programs
-	inside                   bool   // of the namespace of HAProxy and the clients
-	rate                     float64
-	part                     time.Duration
-	only                     string // parts with this in their name
-	verbose                  bool
+	Node      string        `help:"The program of a simulated node." default:"node"`
+	Metalrank string        `help:"The program metalrank." default:"metalrank"`
+	Haproxy   string        `help:"The program HAProxy." default:"haproxy"`
+	Inside    bool          `hidden:"" help:"Run where the load comes from; the program says it to itself."`
+	Rate      float64       `help:"Requests a second, of 4 documents each; a node does 200." default:"240"`
+	Part      time.Duration `help:"Time of each part but rolling ones, which take what they take." default:"8s"`
+	Only      string        `help:"Do the parts whose name contains this, and don't measure how the fleet scales." placeholder:"TEXT"`
+	Verbose   bool          `help:"Show the output of HAProxy and the nodes."`
 }
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	cli.Program{
+		Name: "fleet", Description: "Tests three simulated nodes behind HAProxy, on Linux, as root.", Grammar: &options{},
+	}.Main()
+}
 
-func run(args []string, stdout, stderr io.Writer) int {
-	var o options
-	flags := flag.NewFlagSet("fleet", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.StringVar(&o.node, "node", "node", "the program of a simulated node")
-	flags.StringVar(&o.metalrank, "metalrank", "metalrank", "the program metalrank")
-	flags.StringVar(&o.haproxy, "haproxy", "haproxy", "the program HAProxy")
-	flags.BoolVar(&o.inside, "inside", false, "run where the load comes from; the program says it to itself")
-	flags.Float64Var(&o.rate, "rate", 240, "requests a second, of 4 documents each; a node does 200")
-	flags.DurationVar(&o.part, "part", 8*time.Second, "time of each part but rolling ones, which take what they take")
-	flags.StringVar(&o.only, "only", "", "do the parts whose name contains this, and don't measure how the fleet scales")
-	flags.BoolVar(&o.verbose, "verbose", false, "show what HAProxy and the nodes say")
-	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		return 0
-	case err != nil || flags.NArg() > 0 || !(o.rate > 0 && o.rate <= 2000) || o.part < 4*time.Second || o.part > time.Minute:
-		flags.Usage()
-		return 2
+// Validate is called by kong.
+func (o *options) Validate() error {
+	if !(o.Rate > 0 && o.Rate <= 2000) || o.Part < 4*time.Second || o.Part > time.Minute {
+		return errors.New("want a --rate of up to 2000, and a --part of 4s to 1m")
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	prove := outside
-	if o.inside {
-		prove = proveAll
+	return nil
+}
+
+// StopTime implements cli.StopTimer: the namespaces have to be deleted.
+func (o *options) StopTime() time.Duration { return time.Minute }
+
+// Run is called by cli.Run.
+func (o *options) Run(ctx context.Context, std cli.Streams) error {
+	if o.Inside {
+		return proveAll(ctx, o, std.Out, std.Err)
 	}
-	if err := prove(ctx, &o, args, stdout, stderr); err != nil {
-		fmt.Fprintln(stderr, "fleet:", err)
-		return 1
-	}
-	return 0
+	return outside(ctx, std.Out, std.Err)
 }

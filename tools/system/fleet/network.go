@@ -27,7 +27,7 @@ func veth(i int) string      { return fmt.Sprintf("mrcable%d", i) }
 func address(i int) string   { return fmt.Sprintf("10.77.0.%d", i) }
 
 // outside makes the namespaces, runs this program again within the first, and takes them away.
-func outside(ctx context.Context, _ *options, args []string, stdout, stderr io.Writer) (err error) {
+func outside(ctx context.Context, stdout, stderr io.Writer) (err error) {
 	if err := os.Setenv("METALRANK_FLEET_NAMESPACE", fmt.Sprintf("metalrank%d", os.Getpid())); err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func outside(ctx context.Context, _ *options, args []string, stdout, stderr io.W
 	if err != nil {
 		return err
 	}
-	inside := exec.CommandContext(ctx, "ip", append([]string{"netns", "exec", prefix(), self, "-inside"}, args...)...)
+	inside := exec.CommandContext(ctx, "ip", append([]string{"netns", "exec", prefix(), self, "--inside"}, os.Args[1:]...)...)
 	inside.Stdout, inside.Stderr = stdout, stderr
 	inside.Cancel = func() error { return inside.Process.Signal(os.Interrupt) }
 	inside.WaitDelay = 10 * time.Second

@@ -27,7 +27,7 @@ func start(o *options, stderr io.Writer, name string, args ...string) (*process.
 	command := exec.Command(name, args...) //nolint:noctx // it is ended by signals
 	command.SysProcAttr = killWithParent()
 	return process.Start(command, process.NewLog(nil, func(line string) bool {
-		if o.verbose {
+		if o.Verbose {
 			fmt.Fprintln(stderr, line)
 		}
 		return true
@@ -36,7 +36,7 @@ func start(o *options, stderr io.Writer, name string, args ...string) (*process.
 
 // startNode starts node i with a model, in its namespace.
 func startNode(o *options, stderr io.Writer, i int, model string) (*process.Process, error) {
-	return start(o, stderr, "ip", "netns", "exec", namespace(i), o.node, "-model", model,
+	return start(o, stderr, "ip", "netns", "exec", namespace(i), o.Node, "--model", model,
 		"-listen", net.JoinHostPort(address(i), servePort), "-agent-listen", net.JoinHostPort(address(i), agentPort))
 }
 
@@ -52,14 +52,14 @@ func startHAProxy(ctx context.Context, o *options, stderr io.Writer, folder stri
 		return nil, err
 	}
 	for _, command := range [][]string{
-		{o.metalrank, "fleet", "haproxy", file, "--output", config},
-		{o.haproxy, "-c", "-f", config},
+		{o.Metalrank, "fleet", "haproxy", file, "--output", config},
+		{o.Haproxy, "-c", "-f", config},
 	} {
 		if out, err := exec.CommandContext(ctx, command[0], command[1:]...).CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("%v: %w: %s", command, err, out)
 		}
 	}
-	p, err := start(o, stderr, o.haproxy, "-f", config)
+	p, err := start(o, stderr, o.Haproxy, "-f", config)
 	if err != nil {
 		return nil, err
 	}

@@ -112,7 +112,7 @@ func roll(ctx context.Context, f *fleet, model string) error {
 }
 
 // proveAll runs every part, prints its results, and fails where a request was lost or an answer wrong.
-func proveAll(ctx context.Context, o *options, _ []string, stdout, stderr io.Writer) error {
+func proveAll(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 	folder, err := os.MkdirTemp("", "fleet")
 	if err != nil {
 		return err
@@ -125,7 +125,7 @@ func proveAll(ctx context.Context, o *options, _ []string, stdout, stderr io.Wri
 			return err
 		}
 	}
-	if o.only == "" {
+	if o.Only == "" {
 		if err := scale(ctx, f, folder, stdout); err != nil {
 			return err
 		}
@@ -136,11 +136,11 @@ func proveAll(ctx context.Context, o *options, _ []string, stdout, stderr io.Wri
 	}
 	defer func() { _ = balancer.Close() }()
 	table := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(stdout, "\n%g requests a second, 4 documents each\n", o.rate)
+	fmt.Fprintf(stdout, "\n%g requests a second, 4 documents each\n", o.Rate)
 	fmt.Fprintln(table, "what happens\tseconds\tanswered\tof v1\tof v2\twrong\tlost\tp50\tp99\tlongest\t")
 	var faults []error
-	for _, p := range parts(o.part) {
-		if !strings.Contains(p.name, o.only) {
+	for _, p := range parts(o.Part) {
+		if !strings.Contains(p.name, o.Only) {
 			continue
 		}
 		fmt.Fprintln(stderr, "fleet:", p.name)
@@ -165,7 +165,7 @@ func measure(ctx context.Context, f *fleet, p *part, table io.Writer) error {
 	begin := time.Now()
 	go func() {
 		defer close(loaded)
-		c.send(loading, load.Plan{Rate: f.o.rate, Clients: mostUnderWay}, 4, t)
+		c.send(loading, load.Plan{Rate: f.o.Rate, Clients: mostUnderWay}, 4, t)
 	}()
 	err := p.do(ctx, f)
 	stop()
@@ -192,7 +192,7 @@ func scale(ctx context.Context, f *fleet, folder string, stdout io.Writer) error
 			return err
 		}
 		t := newTally()
-		result := newClient("v1").send(ctx, load.Plan{Clients: 8 * count, Limit: f.o.part}, documents, t)
+		result := newClient("v1").send(ctx, load.Plan{Clients: 8 * count, Limit: f.o.Part}, documents, t)
 		rates[i] = float64(documents*len(result.Latencies)) / result.Seconds
 		if err := balancer.End(os.Kill); err != nil {
 			return err

@@ -4,41 +4,38 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 	"runtime"
 	"time"
 
+	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/engine"
 	"github.com/metalrank/metalrank/tools/bench/peers/wire"
 	"github.com/metalrank/metalrank/weights/builtin"
 )
 
-func main() { os.Exit(serve(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+type options struct {
+	Model     string `help:"Checkpoint folder. Default: the embedded model."`
+	Backend   string `help:"engine.Config.Backend."`
+	Precision string `help:"engine.Config.Precision; default leaves it to the backend." default:"default"`
+	Threads   int    `help:"How many threads may work." default:"2"`
+	Workloads string `help:"File of requests." required:""`
+}
 
-func serve(args []string, in io.Reader, out, errOut io.Writer) int {
-	flags := flag.NewFlagSet("metalrank worker", flag.ContinueOnError)
-	flags.SetOutput(errOut)
-	model := flags.String("model", "", "checkpoint folder; the embedded model without one")
-	backend := flags.String("backend", "", "engine.Config.Backend")
-	precision := flags.String("precision", "default", "engine.Config.Precision; default leaves it to the backend")
-	threads := flags.Int("threads", 2, "how many threads may work")
-	workloads := flags.String("workloads", "", "file of requests")
-	if err := flags.Parse(args); err != nil {
-		return 2
+func main() {
+	cli.Program{Name: "worker", Description: "Runs the engine for tools/bench/peers.", Grammar: &options{}}.Main()
+}
+
+// Run is called by cli.Run.
+func (o *options) Run(std cli.Streams) error {
+	runtime.GOMAXPROCS(o.Threads)
+	config := engine.Config{Model: o.Model, Embedded: builtin.Open, Backend: o.Backend}
+	if o.Precision != "default" {
+		config.Precision = o.Precision
 	}
-	runtime.GOMAXPROCS(*threads)
-	config := engine.Config{Model: *model, Embedded: builtin.Open, Backend: *backend}
-	if *precision != "default" {
-		config.Precision = *precision
-	}
-	if err := work(config, *workloads, in, out); err != nil {
-		fmt.Fprintln(errOut, err)
-		return 1
-	}
-	return 0
+	return work(config, o.Workloads, std.In, std.Out)
 }
 
 func work(config engine.Config, path string, in io.Reader, out io.Writer) error {

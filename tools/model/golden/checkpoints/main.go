@@ -1,57 +1,44 @@
 // Command checkpoints writes checkpoint folders for golden.py to run transformers on: the random ones of
-// weights/weightstest into DIR, one folder each, or with -builtin the embedded model in fp32 as DIR, or with -base or
-// -minilm a random one of the size of bert-base, or of MiniLM with six layers.
+// weights/weightstest into DIR, one folder each, or with --builtin the embedded model in fp32 as DIR, or with --base or
+// --minilm a random one of the size of bert-base, or of MiniLM with six layers.
 package main
 
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 
+	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/weights"
 	"github.com/metalrank/metalrank/weights/builtin"
 	"github.com/metalrank/metalrank/weights/convert"
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+type options struct {
+	Builtin bool   `help:"The embedded model in fp32 instead of small random ones." xor:"which"`
+	Base    bool   `help:"A random one of the size of bert-base." xor:"which"`
+	MiniLM  bool   `name:"minilm" help:"A random one of the size of MiniLM with six layers." xor:"which"`
+	Dir     string `arg:"" help:"Folder to write to."`
+}
 
-func run(args []string, stdout, stderr io.Writer) int {
-	flags := flag.NewFlagSet("checkpoints", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() { fmt.Fprintln(stderr, "usage: checkpoints [-builtin | -base | -minilm] DIR") }
-	embedded := flags.Bool("builtin", false, "")
-	base := flags.Bool("base", false, "")
-	miniLM := flags.Bool("minilm", false, "")
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return 0
-		}
-		return 2
-	}
-	if flags.NArg() != 1 || flags.NFlag() > 1 {
-		flags.Usage()
-		return 2
-	}
-	write := writeRandom
+func main() {
+	cli.Program{Name: "checkpoints", Description: "Writes checkpoints for golden.py.", Grammar: &options{}}.Main()
+}
+
+// Run is called by cli.Run.
+func (o *options) Run(std cli.Streams) error {
 	switch {
-	case *embedded:
-		write = writeBuiltin
-	case *base:
-		write = func(dir string, stdout io.Writer) error { return writeSized(dir, stdout, bertBase()) }
-	case *miniLM:
-		write = func(dir string, stdout io.Writer) error { return writeSized(dir, stdout, weightstest.MiniLM(6)) }
+	case o.Builtin:
+		return writeBuiltin(o.Dir, std.Out)
+	case o.Base:
+		return writeSized(o.Dir, std.Out, bertBase())
+	case o.MiniLM:
+		return writeSized(o.Dir, std.Out, weightstest.MiniLM(6))
 	}
-	if err := write(flags.Arg(0), stdout); err != nil {
-		fmt.Fprintln(stderr, "checkpoints:", err)
-		return 1
-	}
-	return 0
+	return writeRandom(o.Dir, std.Out)
 }
 
 func writeRandom(dir string, stdout io.Writer) error {

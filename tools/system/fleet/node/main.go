@@ -6,62 +6,53 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
-	"fmt"
 	"net"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
 
+	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/httpapi"
 )
 
 type options struct {
-	listen, agent string
-	model         string
-	service       time.Duration // of a batch
-	slower        int           // times, after SIGUSR1
-	drain         time.Duration
+	Listen      string        `help:"Where to serve." default:"127.0.0.1:8080"`
+	AgentListen string        `help:"Where to answer the agent check." default:"127.0.0.1:8081"`
+	Model       string        `help:"Name of the model, which scores depend on." default:"v1"`
+	Service     time.Duration `help:"Time of a batch." default:"20ms"`
+	Slower      int           `help:"How many times slower SIGUSR1 makes the device." default:"10"`
+	Drain       time.Duration `help:"How long, once told to stop, to go on while others are told." default:"2s"`
 }
 
 func main() {
-	var o options
-	flag.StringVar(&o.listen, "listen", "127.0.0.1:8080", "where to serve")
-	flag.StringVar(&o.agent, "agent-listen", "127.0.0.1:8081", "where to answer the agent check")
-	flag.StringVar(&o.model, "model", "v1", "name of the model, which scores depend on")
-	flag.DurationVar(&o.service, "service", 20*time.Millisecond, "time of a batch")
-	flag.IntVar(&o.slower, "slower", 10, "how many times slower SIGUSR1 makes the device")
-	flag.DurationVar(&o.drain, "drain", 2*time.Second, "how long, once told to stop, to go on while others are told")
-	flag.Parse()
-	if err := run(&o); err != nil {
-		fmt.Fprintln(os.Stderr, "node:", err)
-		os.Exit(1)
-	}
+	cli.Program{Name: "node", Description: "Serves over a device that only sleeps.", Grammar: &options{}}.Main()
 }
 
-func run(o *options) error {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
-	d := newDevice(o.model, o.service)
+// StopTime implements cli.StopTimer.
+func (o *options) StopTime() time.Duration { return o.Drain + time.Minute }
+
+// Run is called by cli.Run.
+func (o *options) Run(ctx context.Context) error {
+	d := newDevice(o.Model, o.Service)
 	go d.run()
 	speeds := make(chan os.Signal, 1)
 	signal.Notify(speeds, syscall.SIGUSR1, syscall.SIGUSR2)
 	go func() {
 		for s := range speeds {
-			d.slow(s == syscall.SIGUSR1, o.slower)
+			d.slow(s == syscall.SIGUSR1, o.Slower)
 		}
 	}()
 	server, err := httpapi.New(d, httpapi.Config{OverloadedStatus: true})
 	if err != nil {
 		return err
 	}
-	agent, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.agent)
+	agent, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.AgentListen)
 	if err != nil {
 		return err
 	}
 	go func() { _ = server.ServeAgent(agent) }() // until the process ends
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.listen)
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.Listen)
 	if err != nil {
 		return err
 	}
@@ -73,7 +64,7 @@ func run(o *options) error {
 	case <-ctx.Done():
 	}
 	server.Leave()
-	time.Sleep(o.drain)
+	time.Sleep(o.Drain)
 	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
 	return errors.Join(server.Shutdown(within), <-served)
