@@ -59,7 +59,9 @@ func compareAll(o options, out, errOut io.Writer) error {
 	if err := b.writeRequests(requests); err != nil {
 		return err
 	}
-	artifacts, err := b.prepare(requests)
+	artifacts, err := b.kit.Prepare(o.Model, b.requests[workload.Calibration], func() {
+		b.say("converting the model for onnxruntime and OpenVINO, once: about a minute on two cores")
+	})
 	if err != nil {
 		return err
 	}
@@ -104,13 +106,6 @@ func (b *bench) writeRequests(path string) error {
 		return err
 	}
 	return errors.Join(wire.WriteRequests(file, requests), file.Close())
-}
-
-// prepare converts the model.
-func (b *bench) prepare(requests string) (artifacts string, err error) {
-	return b.kit.Prepare(b.options.Model, requests, b.requests[workload.Calibration], func() {
-		b.say("converting the model for onnxruntime and OpenVINO, once: about a minute on two cores")
-	})
 }
 
 // start starts a worker for each peer, and for the reference whether or not it is timed.

@@ -23,6 +23,8 @@ type Plan struct {
 	Rate float64
 	// Limit ends the sending after so long, once every client has sent one. 0: all requests are sent.
 	Limit time.Duration
+	// Finish has clients finish the requests in flight when ctx ends. Without it, Run abandons them.
+	Finish bool
 }
 
 // Result holds the measurements of a Plan.
@@ -56,8 +58,7 @@ type answer struct {
 	elapsed time.Duration
 }
 
-// Run carries out the plan. When ctx ends, Run abandons the requests in flight, and the result has those answered so
-// far.
+// Run carries out the plan. When ctx ends, the result has the requests answered so far.
 func Run(ctx context.Context, plan Plan) Result {
 	r := &run{Plan: plan, begin: time.Now()}
 	var clients sync.WaitGroup
@@ -70,6 +71,10 @@ func Run(ctx context.Context, plan Plan) Result {
 
 // client sends one request after the other.
 func (r *run) client(ctx context.Context) {
+	sending := ctx
+	if r.Finish {
+		sending = context.WithoutCancel(ctx)
+	}
 	for ctx.Err() == nil && !r.givenUp() {
 		i := int(r.next.Add(1)) - 1
 		if i >= r.Count || (r.Limit > 0 && i >= r.Clients && time.Since(r.begin) >= r.Limit) {
@@ -84,8 +89,8 @@ func (r *run) client(ctx context.Context) {
 				return
 			}
 		}
-		err := r.Send(ctx, i)
-		if ctx.Err() != nil {
+		err := r.Send(sending, i)
+		if sending.Err() != nil {
 			return // neither answered nor failed
 		}
 		r.note(i, start, err)

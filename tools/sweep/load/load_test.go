@@ -119,3 +119,17 @@ func TestCancelKeepsWhatWasAnswered(t *testing.T) {
 		t.Errorf("%+v", result)
 	}
 }
+
+func TestFinishAwaitsTheAnswersInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		result := Run(ctx, Plan{Count: math.MaxInt, Clients: 3, Finish: true, Send: func(ctx context.Context, _ int) error {
+			time.Sleep(20 * time.Millisecond)
+			return ctx.Err()
+		}})
+		if n := len(result.Latencies); n != 9 || result.Failed != 0 || result.Seconds != 0.06 {
+			t.Errorf("%d answers in %g s, %d failed; want 9 in 0.06 s", n, result.Seconds, result.Failed)
+		}
+	})
+}

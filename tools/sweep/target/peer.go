@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
 
 	"github.com/metalrank/metalrank/internal/record"
 	"github.com/metalrank/metalrank/tools/bench/peers/python"
-	"github.com/metalrank/metalrank/tools/bench/peers/wire"
 	"github.com/metalrank/metalrank/tools/bench/peers/workload"
+	"github.com/metalrank/metalrank/tools/fetched"
 	"github.com/metalrank/metalrank/tools/sweep/peers"
 	"github.com/metalrank/metalrank/weights"
 	"github.com/metalrank/metalrank/weights/builtin"
@@ -38,7 +37,7 @@ func openPeer(ctx context.Context, o Options) (_ Target, err error) {
 	if err != nil {
 		return nil, err
 	}
-	model, err := modelFolder(ctx, cache, o.Model)
+	model, err := ModelFolder(ctx, cache, o.Model)
 	if err != nil {
 		return nil, err
 	}
@@ -94,9 +93,9 @@ func identify(asked, folder string) (name, hash string, err error) {
 	return name, hash, err
 }
 
-// modelFolder returns a folder with the checkpoint. Only metalrank reads the layout of the embedded model; for others it
+// ModelFolder returns a folder with the checkpoint. Only metalrank reads the layout of the embedded model; for others it
 // is written to the cache in floats, of the same values.
-func modelFolder(ctx context.Context, cache, model string) (string, error) {
+func ModelFolder(ctx context.Context, cache, model string) (string, error) {
 	if model != "" {
 		return model, nil
 	}
@@ -109,11 +108,10 @@ func modelFolder(ctx context.Context, cache, model string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	folder := filepath.Join(cache, builtin.Name+"-"+hash[:12])
-	if _, err := os.Stat(folder); err == nil {
-		return folder, nil
-	}
-	return folder, convert.Folder(ctx, checkpoint, folder, convert.Options{Float: weights.F32})
+	folder := filepath.Join(cache, builtin.Name+"-fp32-"+hash[:12])
+	return filepath.Join(folder, "model"), fetched.Once(folder, func(unfinished string) error {
+		return convert.Folder(ctx, checkpoint, filepath.Join(unfinished, "model"), convert.Options{Float: weights.F32})
+	})
 }
 
 // prepare converts the model for the runtimes that want files of their own.
@@ -126,19 +124,11 @@ func prepare(kit python.Kit, model string, say func(string, ...any)) (artifacts 
 	if err != nil {
 		return "", err
 	}
-	calibration, err := python.Calibration(corpus, counter, 1)
+	requests, err := workload.Generate(corpus, counter, workload.Specs(), 1)
 	if err := errors.Join(err, counter.Close()); err != nil {
 		return "", err
 	}
-	file, err := os.CreateTemp("", "sweep-*.jsonl")
-	if err != nil {
-		return "", err
-	}
-	defer func() { err = errors.Join(err, os.Remove(file.Name())) }()
-	if err := errors.Join(wire.WriteRequests(file, calibration), file.Close()); err != nil {
-		return "", err
-	}
-	return kit.Prepare(model, file.Name(), calibration, func() {
+	return kit.Prepare(model, requests, func() {
 		say("converting the model for onnxruntime and OpenVINO, once: a minute or two")
 	})
 }

@@ -280,7 +280,7 @@ func tooLargeOne(ctx context.Context, base, encoding string, body io.Reader, len
 	if encoding != "" {
 		request.Header.Set("Content-Encoding", encoding)
 	}
-	client := newClient()
+	client := newClient(1)
 	defer client.CloseIdleConnections()
 	response, err := client.Do(request)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 // idle opens thousands of connections that ask once and then stay idle. It wants other clients answered as quickly as
 // without them, and all idle connections closed when their time is over.
 func idle(ctx context.Context, o *options, c *corpus, s *running) (string, error) {
-	without, err := load(ctx, c, s.base(), 1, 2*time.Second)
+	without, err := loaded(ctx, c, s.base(), 1, 2*time.Second)
 	if err != nil {
 		return "", err
 	}
@@ -33,7 +33,7 @@ func idle(ctx context.Context, o *options, c *corpus, s *running) (string, error
 		return "", err
 	}
 	opened := time.Since(begin)
-	with, err := load(ctx, c, s.base(), 1, 2*time.Second)
+	with, err := loaded(ctx, c, s.base(), 1, 2*time.Second)
 	if err != nil {
 		return "", err
 	}
@@ -123,7 +123,7 @@ func readyStatus(ctx context.Context, base string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	client := newClient()
+	client := newClient(1)
 	defer client.CloseIdleConnections()
 	response, err := client.Do(request)
 	if err != nil {

@@ -4,19 +4,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"slices"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/metalrank/metalrank/tools/sweep/load"
 )
 
 // patience bounds everything that a client waits for.
 const patience = 30 * time.Second
 
-// newClient returns a client with one connection, which it shares with no other.
-func newClient() *http.Client {
-	return &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConns: 1, DisableCompression: true}}
+// newClient returns a client that keeps connections for so many requests at once.
+func newClient(connections int) *http.Client {
+	return &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: connections, DisableCompression: true}}
 }
 
 // outcomes counts the outcomes of clients' requests.
@@ -57,16 +60,12 @@ func (o *outcomes) p99() time.Duration {
 	return o.durations[len(o.durations)*99/100].Round(100 * time.Microsecond)
 }
 
-// load has clients ask for duration, each again when it has its answer, and wants every request answered, and right.
-func load(ctx context.Context, c *corpus, base string, clients int, duration time.Duration) (*outcomes, error) {
+// loaded has clients ask for duration, each again when it has its answer, and wants every request answered, and right.
+func loaded(ctx context.Context, c *corpus, base string, clients int, duration time.Duration) (*outcomes, error) {
 	ctx, cancel := context.WithTimeout(ctx, duration)
 	defer cancel()
 	results := &outcomes{}
-	var group sync.WaitGroup
-	for range clients {
-		group.Go(func() { steady(ctx, c, base, results) })
-	}
-	group.Wait()
+	steady(ctx, c, base, clients, results)
 	if results.wrong != nil {
 		return results, results.wrong
 	}
@@ -77,21 +76,31 @@ func load(ctx context.Context, c *corpus, base string, clients int, duration tim
 	return results, nil
 }
 
-// steady asks until the server is gone or ctx ends, and then finishes the request in flight.
-func steady(ctx context.Context, c *corpus, base string, results *outcomes) {
-	client := newClient()
-	defer client.CloseIdleConnections()
-	for ctx.Err() == nil {
+// steady has clients ask until the server is gone or ctx ends, and then finish the requests in flight.
+func steady(ctx context.Context, c *corpus, base string, clients int, results *outcomes) {
+	ctx, gone := context.WithCancel(ctx)
+	defer gone()
+	sendAll(ctx, clients, func(ctx context.Context, client *http.Client) {
 		a, begin := c.ask(), time.Now()
-		status, err := a.send(context.WithoutCancel(ctx), client, base)
+		status, err := a.send(ctx, client, base)
 		results.add(status, err, time.Since(begin))
 		if errors.Is(err, syscall.ECONNREFUSED) {
-			return
+			gone()
 		}
-	}
+	})
 }
 
-// loadDuring runs load beside misbehaviour, for as long as that takes.
+// sendAll has clients call send until ctx ends, and waits for the calls in flight.
+func sendAll(ctx context.Context, clients int, send func(ctx context.Context, client *http.Client)) {
+	client := newClient(clients)
+	defer client.CloseIdleConnections()
+	load.Run(ctx, load.Plan{Count: math.MaxInt, Clients: clients, Finish: true, Send: func(ctx context.Context, _ int) error {
+		send(ctx, client)
+		return nil // outcomes are the business of send
+	}})
+}
+
+// loadDuring loads the server beside misbehaviour, for as long as that takes.
 func loadDuring(ctx context.Context, c *corpus, base string, misbehave func() error) (*outcomes, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var (
@@ -101,7 +110,7 @@ func loadDuring(ctx context.Context, c *corpus, base string, misbehave func() er
 	)
 	go func() {
 		defer close(done)
-		results, loadErr = load(ctx, c, base, 4, 10*patience)
+		results, loadErr = loaded(ctx, c, base, 4, 10*patience)
 	}()
 	err := misbehave()
 	cancel()

@@ -22,7 +22,7 @@ func reloading(ctx context.Context, o *options, c *corpus) (outcome string, err 
 	defer func() { err = errors.Join(err, s.End(syscall.SIGTERM)) }()
 	right, rounds := 0, 0
 	for end := time.Now().Add(o.Load); time.Now().Before(end); rounds++ {
-		results, err := load(ctx, c, s.base(), 8, 100*time.Millisecond)
+		results, err := loaded(ctx, c, s.base(), 8, 100*time.Millisecond)
 		if err != nil {
 			return "", err
 		}
@@ -63,9 +63,7 @@ func terminate(ctx context.Context, o *options, c *corpus) (results *outcomes, t
 	defer cancel()
 	results = &outcomes{}
 	var group sync.WaitGroup
-	for range 16 {
-		group.Go(func() { steady(ctx, c, s.base(), results) })
-	}
+	group.Go(func() { steady(ctx, c, s.base(), 16, results) })
 	time.Sleep(time.Duration(200+rand.IntN(300)) * time.Millisecond)
 	begin, ended := time.Now(), make(chan error, 1)
 	go func() { ended <- s.End(syscall.SIGTERM) }()
@@ -104,9 +102,7 @@ func killed(ctx context.Context, o *options, c *corpus) (string, error) {
 	defer cancel()
 	results := &outcomes{}
 	var group sync.WaitGroup
-	for range 16 {
-		group.Go(func() { retrying(ctx, c, "http://"+address, results) })
-	}
+	group.Go(func() { retrying(ctx, c, "http://"+address, 16, results) })
 	kills, killErr := killAgain(ctx, o, address)
 	s, err := startServer(ctx, o.Server, address) // clients that still wait get their answers
 	cancel()
@@ -141,23 +137,21 @@ func killAgain(ctx context.Context, o *options, address string) (kills int, err 
 	return kills, nil
 }
 
-// retrying repeats each request until it is answered, however often the server is killed meanwhile.
-func retrying(ctx context.Context, c *corpus, base string, results *outcomes) {
-	client := newClient()
-	defer client.CloseIdleConnections()
-	for ctx.Err() == nil {
+// retrying has clients repeat each request until it is answered, however often the server is killed meanwhile.
+func retrying(ctx context.Context, c *corpus, base string, clients int, results *outcomes) {
+	sendAll(ctx, clients, func(finishing context.Context, client *http.Client) {
 		a, begin := c.ask(), time.Now()
 		for {
-			status, err := a.send(context.WithoutCancel(ctx), client, base)
+			status, err := a.send(finishing, client, base)
 			if !errors.Is(err, syscall.ECONNREFUSED) { // that was not a try
 				results.add(status, err, time.Since(begin))
 			}
 			if status != 0 || (ctx.Err() != nil && time.Since(begin) > patience) {
-				break
+				return
 			}
 			time.Sleep(10 * time.Millisecond)
 		}
-	}
+	})
 }
 
 // freeAddress returns an address that no process listens on, below the range of the system's ports for clients.

@@ -57,7 +57,7 @@ func (u usage) String() string {
 
 // usage asks the admin listener, after a collection of garbage.
 func (s *running) usage(ctx context.Context) (usage, error) {
-	client := newClient()
+	client := newClient(1)
 	defer client.CloseIdleConnections()
 	for range 2 { // pools release their items in two collections
 		if _, err := get(ctx, client, "http://"+s.Admin+"/debug/pprof/heap?gc=1"); err != nil {
@@ -145,7 +145,7 @@ func withServer(
 			return "", err
 		}
 		defer func() { err = errors.Join(err, s.End(syscall.SIGTERM)) }()
-		if _, err := load(ctx, c, s.base(), 16, time.Second); err != nil { // fills pools and caches
+		if _, err := loaded(ctx, c, s.base(), 16, time.Second); err != nil { // fills pools and caches
 			return "", err
 		}
 		if warm != nil {

@@ -7,10 +7,12 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/metalrank/metalrank/tools/bench/peers/wire"
@@ -52,8 +54,9 @@ func (k Kit) Command(script string, args ...string) *exec.Cmd {
 }
 
 // Prepare returns the folder of the converted model. It converts once for a checkpoint, calibration texts, script and
-// packages, and calls say before it begins. requests is a file with the workload Calibration in it.
-func (k Kit) Prepare(model, requests string, calibration []wire.Request, say func()) (artifacts string, err error) {
+// packages, and calls say before it begins. Quantisation is calibrated with the workload Calibration of requests.
+func (k Kit) Prepare(model string, requests []wire.Request, say func()) (artifacts string, err error) {
+	requests = slices.DeleteFunc(slices.Clone(requests), func(r wire.Request) bool { return r.Workload != workload.Calibration })
 	hash := sha256.New()
 	script, err := Scripts.ReadFile("prepare.py")
 	if err != nil {
@@ -68,15 +71,23 @@ func (k Kit) Prepare(model, requests string, calibration []wire.Request, say fun
 		}
 		hash.Write(data)
 	}
-	if err := wire.WriteRequests(hash, calibration); err != nil {
+	if err := wire.WriteRequests(hash, requests); err != nil {
 		return "", err
 	}
 	artifacts = filepath.Join(k.Cache, "models", hex.EncodeToString(hash.Sum(nil)[:6]))
 	if _, err := os.Stat(artifacts); err == nil {
 		return artifacts, nil
 	}
+	file, err := os.CreateTemp("", "calibration-*.jsonl")
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, os.Remove(file.Name())) }()
+	if err := errors.Join(wire.WriteRequests(file, requests), file.Close()); err != nil {
+		return "", err
+	}
 	say()
-	command := k.Command("prepare.py", "--model", model, "--workloads", requests, "--artifacts", artifacts)
+	command := k.Command("prepare.py", "--model", model, "--workloads", file.Name(), "--artifacts", artifacts)
 	p, err := process.Start(command, nil)
 	if err != nil {
 		return "", err
@@ -85,19 +96,4 @@ func (k Kit) Prepare(model, requests string, calibration []wire.Request, say fun
 		return "", fmt.Errorf("prepare.py: %w", err)
 	}
 	return artifacts, nil
-}
-
-// Calibration generates the texts that quantisation is calibrated with.
-func Calibration(corpus *workload.Corpus, counter *workload.Counter, seed uint64) ([]wire.Request, error) {
-	requests, err := workload.Generate(corpus, counter, workload.Specs(), seed)
-	if err != nil {
-		return nil, err
-	}
-	var calibration []wire.Request
-	for _, r := range requests {
-		if r.Workload == workload.Calibration {
-			calibration = append(calibration, r)
-		}
-	}
-	return calibration, nil
 }
