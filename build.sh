@@ -184,30 +184,11 @@ verb_check() {
 
 verb_bench() {
     case ${1:-} in
-    peers)
-        shift
-        run_tool tools/bench/peers "$@"
-        ;;
-    http)
-        shift
-        run_tool tools/bench/httpbench "$@"
-        ;;
+    peers) run_tool tools/bench/peers "${@:2}" ;;
+    http) run_tool tools/bench/httpbench "${@:2}" ;;
     esac
     set_up
     go_test_over_all -run='^$' -bench=. -benchmem "$@"
-}
-
-verb_bulk() {
-    build ./cmd/metalrank-bulk
-    run_tool tools/system/bulktest "$@"
-}
-
-# verb_system TOOL ARGS: runs a tool that drives a server.
-verb_system() {
-    local tool=$1
-    shift
-    build
-    run_tool "tools/system/$tool" "$@"
 }
 
 verb_fleet() {
@@ -232,42 +213,22 @@ go_test_over_all() {
     exec go test "$@" ./...
 }
 
-# fuzz_targets: prints `package target` for each. `go test -list` has the names first and then `ok package time`.
-fuzz_targets() {
-    local listed
-    listed=$(go test -list '^Fuzz' ./...) || {
-        printf '%s\n' "$listed" >&2
-        return 1
-    }
-    printf '%s\n' "$listed" |
-        awk '/^Fuzz/ { names[n++] = $1 } /^ok/ { for (i = 0; i < n; i++) print $2, names[i]; n = 0 }'
-}
-
 verb_fuzz() {
-    local seconds=${1:-60} module targets table log package target execs result status=0
+    local seconds=${1:-60} targets target package failed=''
     [ $# -le 1 ] || usage_error 'fuzz takes one argument: the seconds for each target'
     case $seconds in *[!0-9]* | 0*) usage_error "fuzz: not a number of seconds: $seconds" ;; esac
     set_up
-    module=$(go list -m)
-    targets=$(fuzz_targets)
+    # `go test -list` has the names of a package's targets first, and then `ok package time`.
+    targets=$(go test -list '^Fuzz' ./... |
+        awk '/^Fuzz/ { names[n++] = $1 } /^ok/ { for (i = 0; i < n; i++) print $2, names[i]; n = 0 }')
     [ -n "$targets" ] || die 'there are no fuzz targets'
-    table=$(printf '%-50s %12s  %s' target execs result)
-    log=$(mktemp)
-    # The default spends a minute on making one interesting input smaller: all the time that there is.
     while read -r package target; do
         say "$target in $package, $seconds s"
-        result=ok
-        go test -run '^$' -fuzz "^$target\$" -fuzztime "${seconds}s" \
-            -fuzzminimizetime 20x "$package" </dev/null 2>&1 | tee "$log" || {
-            result=FAILED
-            status=1
-        }
-        execs=$(sed -n 's/.*execs: \([0-9]*\).*/\1/p' "$log" | tail -n 1)
-        table=$table$'\n'$(printf '%-50s %12s  %s' "${package#"$module"/} $target" "${execs:-none}" "$result")
+        # The default spends a minute on making one interesting input smaller: all the time that there is.
+        go test -run '^$' -fuzz "^$target\$" -fuzztime "${seconds}s" -fuzzminimizetime 20x "$package" </dev/null ||
+            failed="$failed $target"
     done <<<"$targets"
-    rm -f "$log"
-    printf '\n%s\n' "$table"
-    return $status
+    [ -z "$failed" ] || die "failed:$failed"
 }
 
 # verb_metallib: compiles ahead of time the kernels that a Mac would compile at start, with the driver's flags. Metal 3.1
@@ -289,9 +250,16 @@ verb_metallib() {
 verb=${1:-}
 [ $# = 0 ] || shift
 case $verb in
-deps | build | demo | serve | test | check | env | fuzz | metallib | bench | bulk | fleet) "verb_$verb" "$@" ;;
+deps | build | demo | serve | test | check | env | fuzz | metallib | bench | fleet) "verb_$verb" "$@" ;;
 test-all) verb_test_all "$@" ;;
-conformance | browser | faults) verb_system "$verb" "$@" ;;
+bulk)
+    build ./cmd/metalrank-bulk
+    run_tool tools/system/bulktest "$@"
+    ;;
+conformance | browser | faults)
+    build
+    run_tool "tools/system/$verb" "$@"
+    ;;
 help | -h | --help) print_help ;;
 '') usage_error 'say what to do' ;;
 *) usage_error "unknown verb: $verb" ;;

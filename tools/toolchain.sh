@@ -97,57 +97,36 @@ find_missing() {
 
 miss() { [ -z "$2" ] || missing="$missing$1|$2"$'\n'; }
 
-# The simulator of Metal compiles kernels when it runs, with clang++. Everything else works without one, so that it is
-# never demanded.
-clang_minimum=19
-apple_clang_minimum=17 # Apple numbers its own; this one is made from LLVM 19
+is_debian_root() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
 
-# find_clang: prints the clang++ that the simulator would use, if any; findCompiler of metal/sim looks likewise.
-find_clang() {
-    local candidate found
-    for candidate in "${METALRANK_CLANG:-}" clang++-19 clang++-20 clang++-21 clang++-22 clang++ \
-        /opt/homebrew/opt/llvm/bin/clang++ /usr/local/opt/llvm/bin/clang++; do
-        found=$({ "$candidate" --version || true; } 2>/dev/null |
-            sed -n -e 's/^Apple clang version \([0-9.]*\).*/Apple \1/p' -e 's/^[A-Z]*[a-z]* *clang version \([0-9.]*\).*/\1/p')
-        case $found in
-        'Apple '*) at_least "${found#Apple }" "$apple_clang_minimum" || continue ;;
-        [0-9]*) at_least "$found" "$clang_minimum" || continue ;;
-        *) continue ;;
-        esac
-        command -v "$candidate"
-        return
-    done
+# apt_install PACKAGE...: shows apt's output only where it fails.
+apt_install() {
+    local log
+    log=$(mktemp)
+    { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; } \
+        </dev/null >"$log" 2>&1 || cat "$log" >&2
+    rm -f "$log"
+    hash -r
 }
 
-# want_simulator: installs clang++ for the simulator, and GNU's Objective-C library, on which tests run the macOS driver's shim.
-# It does so as root on Debian or Ubuntu. Elsewhere, it names the tests that are skipped without clang++.
+# want_simulator: finds a clang++ for the simulator of Metal, which compiles kernels when it runs, and GNU's Objective-C library,
+# on which tests run the macOS driver's shim; as root on Debian or Ubuntu it installs them. Everything else works without, so
+# that they are never demanded.
 want_simulator() {
-    local log
-    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        if [ -n "$(find_clang)" ] && has_objc; then return; fi
-        say "installing clang $clang_minimum and libobjc, to test the Metal side: a minute or two"
-        log=$(mktemp)
-        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-            "clang-$clang_minimum" gobjc; } </dev/null >"$log" 2>&1 || cat "$log" >&2
-        rm -f "$log"
-        hash -r
+    if (run_tool tools/check/simcompile --compiler >/dev/null) 2>/dev/null && has_objc; then return; fi
+    if is_debian_root; then
+        say 'installing clang and libobjc, to test the Metal side: a minute or two'
+        apt_install clang-19 gobjc
     fi
-    [ -z "$(find_clang)" ] || return 0
-    say "no clang++ $clang_minimum or newer: the simulator of Metal, and its tests, do without. To get it:"
-    how_to_get clang >&2
+    (run_tool tools/check/simcompile --compiler >/dev/null) || say 'the tests of the simulator are skipped'
 }
 
 # want_arm: does the same for the cross compiler and the emulator that test the kernels for ARM.
 want_arm() {
-    local log
     if [ "$(uname -s)" != Linux ] || [ "$(uname -m)" = aarch64 ] || has_arm; then return; fi
-    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    if is_debian_root; then
         say 'installing a cross compiler and an emulator, to test the kernels for ARM: a minute or two'
-        log=$(mktemp)
-        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-            qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross; } </dev/null >"$log" 2>&1 || cat "$log" >&2
-        rm -f "$log"
-        hash -r
+        apt_install qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross
         if has_arm; then return; fi
     fi
     say 'no aarch64-linux-gnu-gcc or no qemu-aarch64: the test of the kernels for ARM is skipped. To get them:'
@@ -182,11 +161,6 @@ how_to_get() {
         echo '    Fedora          sudo dnf install gcc-c++'
         echo '    macOS           xcode-select --install'
         ;;
-    clang)
-        echo '    Debian, Ubuntu  sudo apt-get install clang-19 gobjc'
-        echo '    Fedora          sudo dnf install clang gcc-objc'
-        echo '    macOS           brew install llvm'
-        ;;
     arm)
         echo '    Debian, Ubuntu  sudo apt-get install qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross'
         ;;
@@ -214,10 +188,9 @@ apt_newest() {
 
 # install_missing: installs the missing tools, as root on Debian or Ubuntu. Tools that apt has only in old versions stay missing.
 install_missing() {
-    local tool log packages=''
+    local tool packages=''
     say 'installing what is missing with apt-get: a minute or two'
-    log=$(mktemp)
-    apt-get update -qq >"$log" 2>&1 || cat "$log" >&2 # and try with the package lists that are there
+    apt-get update -qq >&2 || true # and try with the package lists that are there
     while IFS='|' read -r tool _; do
         case $tool in
         go) packages="$packages $(apt_newest 1.21 golang-go)" ;; # which then fetches the release go.mod names
@@ -228,10 +201,7 @@ install_missing() {
     done <<<"${missing%$'\n'}"
     # Without certificates neither go nor cargo can fetch anything.
     # shellcheck disable=SC2086 # a list of words
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends ca-certificates $packages \
-        </dev/null >"$log" 2>&1 || cat "$log" >&2
-    rm -f "$log"
-    hash -r
+    apt_install ca-certificates $packages
 }
 
 # need_tools: returns once everything is there, or says all that is not and how to get it.
@@ -243,7 +213,7 @@ need_tools() {
     # The oldest macOS that runs the result, as in tools/check/darwincheck; the driver of Metal looks for 14 itself.
     if [ "$(uname -s)" = Darwin ]; then export MACOSX_DEPLOYMENT_TARGET=${MACOSX_DEPLOYMENT_TARGET:-13.0}; fi
     find_missing
-    if [ -n "$missing" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    if [ -n "$missing" ] && is_debian_root; then
         install_missing
         find_missing
     fi

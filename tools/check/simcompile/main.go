@@ -2,6 +2,7 @@
 // time that took, or the error. Any Metal file will do: one can try a kernel before one writes Go code to run it:
 //
 //	go run ./tools/check/simcompile [--root DIR] FILE.metal...
+//	go run ./tools/check/simcompile --compiler
 //
 // Includes in quotes are relative to the file that has them, or else to --root. Exit status: 0 all compiled, 1 some did
 // not, or there is no simulator, 2 wrong usage.
@@ -9,6 +10,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -21,8 +23,9 @@ import (
 )
 
 type options struct {
-	Root  string   `help:"Folder that holds the files, and that includes are relative to." default:"."`
-	Files []string `arg:"" help:"Metal files."`
+	Root     string   `help:"Folder that holds the files, and that includes are relative to." default:"."`
+	Compiler bool     `help:"Print the path of the compiler instead; the error where there is none says how to get one."`
+	Files    []string `arg:"" optional:"" help:"Metal files."`
 }
 
 func main() { cli.Main(run) }
@@ -31,8 +34,21 @@ func run(ctx context.Context, args []string, std cli.Streams) int {
 	return cli.Run(ctx, cli.Program{Name: "simcompile", Description: "Tries Metal files on the simulator.", Grammar: &options{}}, args, std)
 }
 
+// Validate is called by kong.
+func (o *options) Validate() error {
+	if !o.Compiler && len(o.Files) == 0 {
+		return errors.New("no files to compile")
+	}
+	return nil
+}
+
 // Run is called by cli.Run.
 func (o *options) Run(std cli.Streams) error {
+	if o.Compiler {
+		path, err := sim.FindCompiler("")
+		fmt.Fprintln(std.Out, path)
+		return err
+	}
 	var failed error
 	for _, checked := range []bool{false, true} {
 		device, err := sim.Open(sim.Config{Checked: checked})

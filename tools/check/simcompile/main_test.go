@@ -43,7 +43,8 @@ func TestRun(t *testing.T) {
 		{"bad", []string{"--root", root, good, bad}, 1, "kernels/bad.metal:3"},
 		{"unknown name", []string{"--root", root, bad}, 1, "no_such_function"},
 		{"no such file", []string{"--root", root, "kernels/none.metal"}, 1, "kernels/none.metal"},
-		{"nothing", nil, 2, "files"},
+		{"nothing", nil, 2, "no files"},
+		{"the compiler", []string{"--compiler"}, 0, "clang"},
 	} {
 		var out bytes.Buffer
 		if status := run(t.Context(), c.args, cli.Streams{Out: &out, Err: &out}); status != c.status || !strings.Contains(out.String(), c.out) {
