@@ -13,8 +13,10 @@ import (
 
 // A newer version may find new faults: raise these on purpose, with the fixes.
 const (
+	actionlintVersion  = "v1.7.12"
 	clangFormatVersion = "19.1.7"
 	shellcheckVersion  = "0.11.0.1"
+	zizmorVersion      = "1.32.0"
 )
 
 // gofmt is that of the toolchain: PATH may have another.
@@ -77,4 +79,16 @@ func (c *checker) shell(out io.Writer) error {
 		}
 	}
 	return c.command(out, nil, program, append([]string{"--external-sources", "--source-path=SCRIPTDIR"}, scripts...)...)
+}
+
+// workflows checks CI's: actionlint their form, zizmor their safety, such as whether actions are pinned by hash.
+func (c *checker) workflows(out io.Writer) error {
+	if err := c.command(out, nil, "go", "run", "github.com/rhysd/actionlint/cmd/actionlint@"+actionlintVersion, "-shellcheck="); err != nil {
+		return err
+	}
+	program, err := fetched.Wheel(c.ctx, out, "zizmor", zizmorVersion, filepath.Join("bin", "zizmor"))
+	if err != nil {
+		return err
+	}
+	return c.command(out, nil, program, "--offline", ".github/workflows")
 }

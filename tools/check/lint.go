@@ -15,8 +15,6 @@ import (
 // golangciVersion is the release of golangci-lint. Its rules are in .golangci.yml.
 const golangciVersion = "v2.15.0"
 
-func (c *checker) vet(out io.Writer) error { return c.command(out, nil, "go", "vet", "./...") }
-
 // vetOther vets the files of the other platform, as far as that goes from here: packages that need neither cgo nor a
 // package that does. Darwincheck looks at the others.
 func (c *checker) vetOther(out io.Writer) error {
@@ -73,22 +71,6 @@ func (c *checker) vetOther(out io.Writer) error {
 	return c.command(out, append(variables, "CGO_ENABLED=0"), "go", args...)
 }
 
-func (c *checker) darwin(out io.Writer) error {
-	return c.command(out, nil, "go", "run", "./tools/check/darwincheck")
-}
-
-func (c *checker) darwinLink(out io.Writer) error {
-	return c.command(out, nil, "go", "run", "./tools/check/darwincheck", "link")
-}
-
-func (c *checker) metallint(out io.Writer) error {
-	return c.command(out, nil, "go", "run", "./tools/check/metallint", "-house", "metal/metaltest/kernels", "kernels", "metal/peaks")
-}
-
-func (c *checker) registers(out io.Writer) error {
-	return c.command(out, nil, "go", "run", "./tools/check/registers")
-}
-
 // lint builds the pinned golangci-lint first, once: about five minutes on two cores.
 func (c *checker) lint(out io.Writer) error {
 	tools, err := fetched.Tools()
@@ -104,10 +86,4 @@ func (c *checker) lint(out io.Writer) error {
 		return err
 	}
 	return c.command(out, nil, filepath.Join(folder, "golangci-lint"), "run", "./...")
-}
-
-func (c *checker) tidy(out io.Writer) error { return c.command(out, nil, "go", "mod", "tidy", "-diff") }
-
-func (c *checker) layering(out io.Writer) error {
-	return c.command(out, nil, "go", "test", "-count=1", "./tools/check/layering")
 }

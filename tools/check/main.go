@@ -27,20 +27,26 @@ type step struct {
 // steps are in the order of their cost, but for the last, which sees the files that the others have changed.
 var steps = []step{
 	{"gofmt", (*checker).gofmt},
-	{"vet", (*checker).vet},
+	{"vet", goStep("vet", "./...")},
 	{"vet-other", (*checker).vetOther},
-	{"darwin", (*checker).darwin},
-	{"darwin-link", (*checker).darwinLink},
-	{"metallint", (*checker).metallint},
-	{"registers", (*checker).registers},
+	{"darwin", goStep("run", "./tools/check/darwincheck")},
+	{"darwin-link", goStep("run", "./tools/check/darwincheck", "link")},
+	{"metallint", goStep("run", "./tools/check/metallint", "--house", "metal/metaltest/kernels", "kernels", "metal/peaks")},
+	{"registers", goStep("run", "./tools/check/registers")},
 	{"lint", (*checker).lint},
 	{"clang-format", (*checker).clangFormat},
 	{"shell", (*checker).shell},
-	{"tidy", (*checker).tidy},
-	{"layering", (*checker).layering},
+	{"workflows", (*checker).workflows},
+	{"tidy", goStep("mod", "tidy", "-diff")},
+	{"layering", goStep("test", "-count=1", "./tools/check/layering")},
 	{"size", (*checker).size},
 	{"docs", (*checker).docs},
 	{"tree", (*checker).tree},
+}
+
+// goStep runs the go command.
+func goStep(args ...string) func(*checker, io.Writer) error {
+	return func(c *checker, out io.Writer) error { return c.command(out, nil, "go", args...) }
 }
 
 // checker is the state of a run.
