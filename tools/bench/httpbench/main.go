@@ -6,7 +6,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +24,7 @@ import (
 	"time"
 
 	"github.com/metalrank/metalrank/cmd/cli"
+	"github.com/metalrank/metalrank/internal/record"
 )
 
 type options struct {
@@ -170,8 +170,4 @@ func load(
 	return parseWrk(string(output))
 }
 
-func median(x []float64) float64 {
-	sorted := slices.SortedFunc(slices.Values(x), cmp.Compare)
-	n := len(sorted)
-	return (sorted[(n-1)/2] + sorted[n/2]) / 2
-}
+func median(x []float64) float64 { return record.Percentile(x, 50) }

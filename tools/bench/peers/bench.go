@@ -16,7 +16,6 @@ type bench struct {
 	options  options
 	kit      python.Kit
 	progress io.Writer
-	lock     machineLock
 	requests map[string][]wire.Request // by workload
 	workers  map[peerName]*worker
 	systems  []system
@@ -49,7 +48,7 @@ func (b *bench) measure() error {
 		}
 		for round := range b.options.Rounds {
 			b.say("%s, round %d of %d", name, round+1, b.options.Rounds)
-			if err := b.lock.exclusively(func() error { return b.round(name, round, all) }); err != nil {
+			if err := b.round(name, round, all); err != nil {
 				return err
 			}
 		}
@@ -78,20 +77,11 @@ func (b *bench) run(s system, name string, microTokens int, limit time.Duration)
 	return reply, nil
 }
 
-// runAlone is run with the machine locked.
-func (b *bench) runAlone(s system, name string, microTokens int, limit time.Duration) (reply wire.Reply, err error) {
-	err = b.lock.exclusively(func() error {
-		reply, err = b.run(s, name, microTokens, limit)
-		return err
-	})
-	return reply, err
-}
-
 // compareScores has every system score everything once, which also warms it up for all shapes, and compares.
 func (b *bench) compareScores() error {
 	names := append(slices.Clone(b.options.workloads), workload.Evaluation)
 	for _, name := range names {
-		want, err := b.runAlone(system{reference, false}, name, 0, replyTimeout)
+		want, err := b.run(system{reference, false}, name, 0, replyTimeout)
 		if err != nil {
 			return err
 		}
@@ -101,7 +91,7 @@ func (b *bench) compareScores() error {
 			if s.Tuned {
 				micro = b.options.Micro[0]
 			}
-			got, err := b.runAlone(s, name, micro, b.options.warmUp)
+			got, err := b.run(s, name, micro, b.options.warmUp)
 			if err != nil {
 				return err
 			}
@@ -126,7 +116,7 @@ func (b *bench) tune(name string, all []*series) error {
 			continue
 		}
 		b.say("tuning %s for %s", s.System, name)
-		if err := b.lock.exclusively(func() error { return b.tuneOne(s) }); err != nil {
+		if err := b.tuneOne(s); err != nil {
 			return err
 		}
 	}

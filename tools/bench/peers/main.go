@@ -41,12 +41,8 @@ func compareAll(o options, out, errOut io.Writer) error {
 	b := &bench{options: o, progress: errOut, workers: map[peerName]*worker{}, systems: systemsOf(o.systems)}
 	b.report = report{Begin: time.Now().UTC(), Machine: machine.Describe(), Commit: machine.Commit(), Threads: o.Threads, Rounds: o.Rounds, Seed: o.Seed}
 	b.kit = python.Kit{Interpreter: o.Python, Folder: scripts, Cache: o.Cache, Threads: o.Threads}
-	var err error
-	if b.lock, err = openLock(o.Lock); err != nil {
-		return err
-	}
-	defer b.lock.close()
 	if o.Out == "" {
+		var err error
 		if o.Out, err = os.MkdirTemp("", "peers-"); err != nil {
 			return err
 		}

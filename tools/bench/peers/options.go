@@ -16,12 +16,11 @@ type options struct {
 	Quick     bool   `help:"A few minutes: few systems and rounds, micro-batches not tuned."`
 	Systems   string `help:"Instead of all." placeholder:"PEER/PRECISION,…"`
 	Workloads string `help:"Workloads." default:"equal,msmarco,mixed,short,latency" placeholder:"NAMES"`
-	Micro     []int  `help:"Tokens of a micro-batch, of which tuned peers take the fastest. Default: 256,512,1024,2048; with --quick 512." placeholder:"TOKENS,…"`
+	Micro     []int  `help:"Tokens of a micro-batch, of which tuned peers take the fastest. Default: 256,512,1024,2048; with --quick 512." placeholder:"N"`
 	Rounds    int    `help:"Runs of each system over each workload. Default: 5; with --quick 3." placeholder:"N"`
 	Threads   int    `help:"Threads of each system." default:"2"`
 	Seed      uint64 `help:"Of the requests." default:"1"`
 	Backend   string `help:"metalrank's backend." default:"auto"`
-	Lock      string `help:"File to lock (flock) during each round, for others who share the machine." placeholder:"FILE"`
 	Out       string `help:"Folder for the results. Default: one below the temporary folder." placeholder:"FOLDER"`
 	Python    string `help:"Interpreter that has python/requirements.txt. Default: made in the cache folder."`
 	Engine    string `help:"Program of the engine's worker. Default: built."`

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
 	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/engine/schedule/simulate"
 )

@@ -30,7 +30,7 @@ type options struct {
 	Sources  string `help:"The folder of this program." default:"tools/system/conformance"`
 	Examples int    `help:"Cases that schemathesis tries for each operation in its last phase." default:"100"`
 	Report   string `help:"File for schemathesis' output. Default: one in the cache folder." placeholder:"FILE"`
-	Only     string `arg:"" optional:"" enum:",clients,schemathesis" help:"Run only clients, or only schemathesis."`
+	Only     string `arg:"" optional:"" default:"all" enum:"all,clients,schemathesis" help:"Run ${enum}."`
 
 	cache string // folder of the environments
 }

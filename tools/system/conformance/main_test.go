@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/alecthomas/kong"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/metalrank/metalrank/engine"
@@ -69,5 +70,18 @@ func TestGenerated(t *testing.T) {
 	match := generated.FindStringSubmatch("Test cases:\n  6180 generated, 6161 passed\n")
 	if len(match) != 2 || match[1] != "6180" {
 		t.Errorf("%q", match)
+	}
+}
+
+func TestOptions(t *testing.T) {
+	for argument, want := range map[string]string{"": "all", "clients": "clients", "bogus": ""} {
+		o := &options{}
+		parser, err := kong.New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := parser.Parse(strings.Fields(argument)); (err != nil) != (want == "") || err == nil && o.Only != want {
+			t.Errorf("%q: runs %q, want %q: %v", argument, o.Only, want, err)
+		}
 	}
 }
