@@ -31,7 +31,7 @@ func TestConformance(t *testing.T) {
 }
 
 // schedules is the number of orders of threads and threadgroups that TestSchedules tries.
-const schedules = 60
+const schedules = 100
 
 // TestSchedules runs right kernels, in checked mode, in many orders: their answers are right and there are no findings.
 func TestSchedules(t *testing.T) {
