@@ -26,9 +26,9 @@ type doctorCommand struct {
 	Full      bool          `help:"Take the longest pairs through the simulator, too: another minute."`
 	SpeedTime time.Duration `help:"How long to measure each backend; 0: not at all." default:"2s"`
 	Skip      []string      `help:"Parts to leave out: ${enum}. times: of kernels and tiles on a GPU. latency: after 2 s and 10 s without a request. validation: the kernels again under Metal's validation layers." enum:"times,latency,validation" sep:"," placeholder:"PART"`
-	Format    string        `help:"How to print: ${enum}. JSON has everything, and is what --compare reads." enum:"text,json" default:"text"`
+	Format    string        `help:"How to print: ${enum}. JSON has everything, and --compare reads it." enum:"text,json" default:"text"`
 	Log       string        `help:"File that gets a line for each step at once, so that it says where the process ended. Default: doctor.log in metalrank's cache folder." type:"path" placeholder:"FILE"`
-	Compare   []string      `help:"Report in JSON to compare this machine with; with two, they are compared, and nothing is examined." type:"existingfile" sep:"," placeholder:"FILE"`
+	Compare   []string      `help:"Report in JSON to compare this machine with; with two, they are compared, and nothing is examined." sep:"," placeholder:"FILE"`
 }
 
 // idleTimes are the pauses before requests of which the latency is measured.

@@ -134,7 +134,7 @@ func printPipelines(row rows, d *doctor.Driver) {
 			precompiled++
 		}
 	}
-	row("pipelines", "%d of %d kernels, %d of them from a metallib, ready after %.0f ms", specialised, len(d.Pipelines), precompiled, compile)
+	row("pipelines", "%d of %d kernels, %d of these from a metallib; compiled in %.0f ms", specialised, len(d.Pipelines), precompiled, compile)
 	for _, p := range d.Pipelines {
 		if d.Limits != nil && p.MaxThreads < d.Limits.MaxThreads {
 			row("", "%s: %d threads, %d bytes of static threadgroup memory", p.Kernel, p.MaxThreads, p.MemoryBytes)

@@ -208,20 +208,20 @@ func TestTimes(t *testing.T) {
 	}
 }
 
-// Latencies are measured where there is a GPU: of it and of the CPU, after each pause.
+// Latencies are those of each GPU and of the CPU, after each pause; a GPU that fails says why.
 func TestLatencies(t *testing.T) {
-	if testing.Short() {
-		t.Skip("the simulator takes its time")
+	config := Config{
+		Idle: []time.Duration{time.Millisecond, 2 * time.Millisecond}, Progress: func(string) {},
+		OpenDevice: func(string) (metal.Device, error) { return nil, metal.ErrNoDevice },
 	}
-	config := withGPU(t, func(*gpu) {})
-	config.Idle = []time.Duration{time.Millisecond, 2 * time.Millisecond}
 	all := config.latencies(t.Context(), []Driver{{Name: "metal"}, {Name: "sim", Simulated: true}})
 	if len(all) != 2 || all[0].System != "metal fp16" || all[1].System != "cpu fp32" {
 		t.Fatalf("%+v", all)
 	}
-	for _, l := range all {
-		if l.Error != "" || l.HotMS <= 0 || len(l.Idle) != 2 || l.Idle[1].MS <= 0 || l.Idle[1].Seconds != 0.002 {
-			t.Errorf("%+v", l)
-		}
+	if l := all[0]; !strings.Contains(l.Error, "no device") || l.HotMS != 0 {
+		t.Errorf("%+v", l)
+	}
+	if l := all[1]; l.Error != "" || l.HotMS <= 0 || len(l.Idle) != 2 || l.Idle[1].MS <= 0 || l.Idle[1].Seconds != 0.002 || l.Pairs != latencyPairs {
+		t.Errorf("%+v", l)
 	}
 }

@@ -136,12 +136,8 @@ func examineDriver(ctx context.Context, config *Config, name string) (d Driver) 
 
 // run is examineDriver with an open device. An error ends it before all cases were run.
 func (d *Driver) run(ctx context.Context, config *Config, device metal.Device) (err error) {
-	observed := &observed{Device: device, config: config}
-	defer func() {
-		if !d.Simulated {
-			d.Sources, d.Pipelines = observed.sources, observed.pipelines
-		}
-	}()
+	observed := &observed{Device: device, config: config, simulated: d.Simulated}
+	defer func() { d.Sources, d.Pipelines = observed.sources, observed.pipelines }()
 	config.step("lanes on %s", d.Name)
 	if d.Lanes, err = selftest.Lanes(ctx, observed); err != nil {
 		return fmt.Errorf("lanes: %w", err)

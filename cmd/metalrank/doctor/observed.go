@@ -30,6 +30,7 @@ type observed struct {
 	metal.Device
 
 	config    *Config
+	simulated bool // its pipelines say nothing about a GPU's
 	sources   []Source
 	pipelines []Pipeline
 }
@@ -42,7 +43,9 @@ func (o *observed) NewLibrary(source metal.Source) (metal.Library, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.sources = append(o.sources, Source{source.Name, milliseconds(time.Since(begin))})
+	if !o.simulated {
+		o.sources = append(o.sources, Source{source.Name, milliseconds(time.Since(begin))})
+	}
 	return observedLibrary{library, o}, nil
 }
 
@@ -63,6 +66,9 @@ func (l observedLibrary) Pipeline(kernel string, constants ...metal.Constant) (m
 }
 
 func (o *observed) add(info metal.PipelineInfo, ms float64) {
+	if o.simulated {
+		return
+	}
 	o.config.logf("%s: %d threads, execution width %d, %d bytes of threadgroup memory, %.1f ms",
 		info.Kernel, info.MaxThreads, info.SIMDWidth, info.ThreadgroupMemoryBytes, ms)
 	i := slices.IndexFunc(o.pipelines, func(p Pipeline) bool { return p.Kernel == info.Kernel })
