@@ -196,7 +196,7 @@ func TestCheckResolves(t *testing.T) {
 	got := settings(t, "--model", model, "--max-batch-tokens=100", "--also=b="+model, "--weight=b=0.5")
 	for flag, want := range map[string][2]string{
 		"--model": {model, "--model"}, "--name": {"tiny", "default"}, "--also": {"b=" + model, "--also"}, "--weight": {"b=0.5;tiny=1", "--weight"},
-		"--backend": {"cpu", "default"}, "--precision": {"fp32", "default"}, "--max-length": {"16", "default"},
+		"--backend": {"cpu", "METALRANK_BACKEND"}, "--precision": {"fp32", "default"}, "--max-length": {"16", "default"},
 		"--max-batch-tokens": {"100", "--max-batch-tokens"}, "--max-queue-tokens": {"25600", "default"}, "--max-client-batch-size": {"1000", "default"},
 		"--token-cache-bytes": {"33554432", "default"}, "--replicas": {"1", "default"}, "--max-wait": {"0s", "default"},
 		"--idle-after": {"5m0s", "METALRANK_IDLE_AFTER"}, "--read-timeout": {"30s", "default"}, "--idle-timeout": {"1m15s", "default"},
