@@ -43,11 +43,20 @@ func (l *Library) NewGemm(linear Linear) (*Gemm, error) {
 	return &Gemm{p}, err
 }
 
+// elements is how many of a the kernel may reach: where rows are gathered, as many as the buffer has.
+func (l *Linear) elements(rows *Rows, dtype DType) int {
+	if l.GatherA && rows.A.Buffer != nil {
+		return (len(rows.A.Buffer.Bytes()) - rows.A.OffsetBytes) / dtype.Size()
+	}
+	return rows.M * l.Weights.K
+}
+
 // bind sets arguments and buffers as gemm.metal, gemm_norm.metal and their quantised forms have them. vectors are bias
 // and, for a norm, gamma and beta.
 func (l *Linear) bind(r *Recorder, dtype DType, rows *Rows, vectors metal.Binding, epsilon float32) error {
 	for _, err := range []error{
 		checkSize("gemm", "M", rows.M, rows.M > 0, "at least 1"),
+		checkSize("gemm", "elements of a", l.elements(rows, dtype), l.elements(rows, dtype) <= maxElements, "at most 2^32"),
 		checkAlignment("gemm", "rows of a", rows.A, dtype.Alignment()), checkAlignment("gemm", "rows of y", rows.Y, dtype.Alignment()),
 		checkAlignment("gemm", "rows of the residual", rows.Residual, dtype.Alignment()),
 	} {

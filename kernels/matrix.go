@@ -18,6 +18,9 @@ type Matrix struct {
 	Offsets   metal.Binding // [N, K/GroupSize] f16; MLX calls them biases
 }
 
+// maxElements is how many elements of a and of weights the kernels of products can reach: their offsets have 32 bits.
+const maxElements = 1 << 32
+
 // GroupSizes are the values that Matrix.GroupSize may have.
 var GroupSizes = []int{32, 64, 128}
 
@@ -29,6 +32,7 @@ func (m *Matrix) check(operation string, d DType) error {
 	for _, err := range []error{
 		checkSize(operation, "K", m.K, m.K > 0 && m.K%4 == 0, "a positive multiple of 4"),
 		checkSize(operation, "N", m.N, m.N > 0 && m.N%2 == 0, "a positive multiple of 2"),
+		checkSize(operation, "N times K", m.N*m.K, m.N*m.K <= maxElements, "at most 2^32"),
 		checkSize(operation, "bits of a weight", m.Bits, m.Bits == 0 || m.Bits == 4 || m.Bits == 8, "0, 4 or 8"),
 		checkAlignment(operation, "weights", m.Data, alignment),
 	} {
