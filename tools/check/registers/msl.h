@@ -196,7 +196,7 @@ template <auto F, int Index, class T, bool Zeroed>
 struct Variable {
     static inline REGISTERS_THREADGROUP T memory;
 };
-template <auto F, int Index, class T, bool Zeroed>
+template <auto F, int Index, class T, unsigned Align, bool Zeroed>
 SIM_INLINE T& variable(const char*, Position) {
     return *(T*)&Variable<F, Index, T, Zeroed>::memory;
 }
