@@ -10,6 +10,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/metalrank/metalrank/cmd/cli/modelflags"
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
@@ -153,7 +154,7 @@ func TestServeAsTEIRuns(t *testing.T) {
 
 // TestDefaultsAreSaid wants the help of every command to name the default of each number, time and choice.
 func TestDefaultsAreSaid(t *testing.T) {
-	parser, err := kong.New(&command{}, kong.Vars{"version": "", "backends": "a,b", "precisions": "c, d"})
+	parser, err := kong.New(&command{}, kong.Vars{"version": ""}, modelflags.Vars())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -312,7 +313,7 @@ func TestWrongValues(t *testing.T) {
 
 // TestHelp checks the texts of all flags of all commands.
 func TestHelp(t *testing.T) {
-	parser, err := kong.New(&command{}, kong.Vars{"version": "", "backends": "a,b", "precisions": "c, d"})
+	parser, err := kong.New(&command{}, kong.Vars{"version": ""}, modelflags.Vars())
 	if err != nil {
 		t.Fatal(err)
 	}
