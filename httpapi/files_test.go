@@ -78,7 +78,9 @@ func TestFailedDevice(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 	_, address = start(t, fallenRanker{&filedRanker{fakeRanker: &fakeRanker{}}}, Config{})
-	get := func(path string) reply { return send(t, address, http.MethodGet, request(http.MethodGet, path, "", "Connection: close")) }
+	get := func(path string) reply {
+		return send(t, address, http.MethodGet, request(http.MethodGet, path, "", "Connection: close"))
+	}
 	if got := get("/readyz"); got.status != 200 {
 		t.Errorf("on the CPU: %d", got.status)
 	}

@@ -59,7 +59,7 @@ var allowed = []rule{
 	// The public Go interface: texts in, scores out.
 	{"engine", []string{
 		"engine/backend", "engine/cost", "engine/schedule", "engine/trace", "engine/reference", "engine/cpu", "engine/gpu",
-		"weights", "internal/parallel", "metal/open", // which opens the system's device by default
+		"weights", "internal/machine", "internal/parallel", "metal/open", // which opens the system's device by default
 	}},
 	// The backends do not know of each other.
 	{"engine/reference", []string{"engine/backend", "weights", "internal/parallel"}}, // float64, slow and obvious
