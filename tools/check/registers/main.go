@@ -8,8 +8,8 @@
 // of 128 that Apple's GPUs have, and how many were spilled to memory.
 //
 // It fails where products or arrays differ from budget.tsv, and where registers are more. --write makes budget.tsv anew; names of
-// files, as in `registers gemm.metal`, print their kernels alone. The
-// registers are compared by the major version of clang that wrote it alone, and not at all by a clang without AMDGPU.
+// files, as in `registers gemm.metal`, print their kernels alone. Registers are compared by the major version of clang that wrote
+// the budget, and by no clang without AMDGPU.
 //
 // The compilers are not Apple's. AMDGPU keeps what all threads of a SIMD-group share in registers of another kind: up to 35 in
 // these kernels, some of which take registers of a thread on Apple's GPUs. Two halves share a register there and here.
@@ -57,17 +57,10 @@ type options struct {
 	Files []string `arg:"" optional:"" help:"Print the kernels of these files alone."`
 }
 
-func main() {
-	cli.Program{Name: "registers", Description: "Checks that the kernels keep their arrays in registers.", Grammar: &options{}}.Main()
-}
+func main() { cli.Program{Name: "registers", Grammar: &options{}}.Main() }
 
-// Run is called by cli.Run.
+// Run compares all kernels with the budget, or prints the kernels of some files.
 func (o *options) Run(ctx context.Context, std cli.Streams) error {
-	return run(ctx, o.Write, o.Files, std.Out)
-}
-
-// run compares all kernels with the budget, or prints the kernels of some files.
-func run(ctx context.Context, write bool, only []string, out io.Writer) error {
 	clang, err := findClang(ctx)
 	if err != nil {
 		return err
@@ -78,7 +71,7 @@ func run(ctx context.Context, write bool, only []string, out io.Writer) error {
 	}
 	var all []kernel
 	for _, file := range files {
-		if len(only) > 0 && !slices.Contains(only, path.Base(file)) {
+		if len(o.Files) > 0 && !slices.Contains(o.Files, path.Base(file)) {
 			continue
 		}
 		found, err := clang.kernels(ctx, kernels.Files(), path.Base(file))
@@ -87,11 +80,11 @@ func run(ctx context.Context, write bool, only []string, out io.Writer) error {
 		}
 		all = append(all, found...)
 	}
-	if len(only) > 0 {
-		_, err := io.WriteString(out, format(all, clang.major))
+	if len(o.Files) > 0 {
+		_, err := io.WriteString(std.Out, format(all, clang.major))
 		return err
 	}
-	if write {
+	if o.Write {
 		return os.WriteFile(budgetFile, []byte(format(all, clang.major)), 0o644)
 	}
 	text, err := os.ReadFile(budgetFile)
@@ -105,11 +98,11 @@ func run(ctx context.Context, write bool, only []string, out io.Writer) error {
 	withRegisters := clang.amdgpu && clang.major == major
 	switch {
 	case !clang.amdgpu:
-		fmt.Fprintf(out, "registers are not compared: %s has no target amdgcn\n", clang.path)
+		fmt.Fprintf(std.Out, "registers are not compared: %s has no target amdgcn\n", clang.path)
 	case clang.major != major:
-		fmt.Fprintf(out, "registers are not compared: %s is clang %d, the budget is by clang %d\n", clang.path, clang.major, major)
+		fmt.Fprintf(std.Out, "registers are not compared: %s is clang %d, the budget is by clang %d\n", clang.path, clang.major, major)
 	}
-	return compare(out, budget, all, withRegisters)
+	return compare(std.Out, budget, all, withRegisters)
 }
 
 // columns are the heads of the budget's columns.
