@@ -82,11 +82,11 @@ func printSpeeds(row rows, r *doctor.Report) {
 		row(name, "%s: %.0f pairs/s of %.0f tokens (%.0f to %.0f in %d rounds)", s.System, s.PairsPerSecond, s.TokensPerPair, s.Least, s.Most, s.Rounds)
 	}
 	for i, l := range r.Latencies {
-		text := fmt.Sprintf("%s: %d pairs, %.2f ms", l.System, l.Pairs, l.HotMS)
+		times := []string{fmt.Sprintf("%.2f ms", l.HotMS)}
 		for _, p := range l.Idle {
-			text += fmt.Sprintf("; after %g s of idling %.2f ms", p.Seconds, p.MS)
+			times = append(times, fmt.Sprintf("after %g s of idling %.2f ms", p.Seconds, p.MS))
 		}
-		row(heading(i, "latency"), "%s %s", text, oneLine(l.Error))
+		row(heading(i, "latency"), "%s: %d pairs, %s %s", l.System, l.Pairs, strings.Join(times, "; "), oneLine(l.Error))
 	}
 }
 

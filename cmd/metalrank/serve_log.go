@@ -34,8 +34,8 @@ const (
 	logFileKept = 5
 )
 
-// open opens the log. close ends the file, if it is one.
-func (f *logFlags) open(errOut io.Writer) (log io.Writer, close func() error, err error) {
+// open opens the log. The caller calls end when nothing writes to it any more.
+func (f *logFlags) open(errOut io.Writer) (log io.Writer, end func() error, err error) {
 	if f.LogFile == "" {
 		return errOut, func() error { return nil }, nil
 	}

@@ -81,7 +81,7 @@ func TestBrokenKernel(t *testing.T) {
 	last := "H, args.epsilon, lane);\n"
 	config := simulated(t, spoilt(t, "norm.metal", last, last+"    if (m == 0 && lane == 0) {\n        y[3] = T(1000);\n    }\n"))
 	norms := selftest.Of(selftest.Cases(), "norm.metal")
-	config.cases = append(norms, selftest.Of(selftest.Cases(), "embed.metal")...)
+	config.cases = slices.Concat(norms, selftest.Of(selftest.Cases(), "embed.metal"))
 	d := examineDriver(t.Context(), config, "sim")
 	if d.Error != "" || len(d.Failures) != len(norms) {
 		t.Fatalf("error %q; %d failures, want %d", d.Error, len(d.Failures), len(norms))
@@ -112,7 +112,7 @@ func TestKernelThatDoesNotCompile(t *testing.T) {
 	before, _, _ := strings.Cut(string(text), "undeclared")
 	place := fmt.Sprintf("head.metal:%d", 1+strings.Count(before, "\n"))
 	config, heads := simulated(t, sources), selftest.Of(selftest.Cases(), "head.metal")
-	config.cases = append(heads, selftest.Of(selftest.Cases(), "embed.metal")...)
+	config.cases = slices.Concat(heads, selftest.Of(selftest.Cases(), "embed.metal"))
 	d := examineDriver(t.Context(), config, "sim")
 	if d.Error != "" || len(d.Failures) != 2 || d.Skipped != len(heads)-2 || d.Cases+d.Skipped != len(config.cases) {
 		t.Fatalf("error %q; failures %v; %d cases, %d skipped", d.Error, d.Failures, d.Cases, d.Skipped)

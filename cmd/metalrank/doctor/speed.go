@@ -46,7 +46,7 @@ func (c *Config) speeds(ctx context.Context, drivers []Driver) []Speed {
 	for _, s := range systems(slices.DeleteFunc(slices.Clone(drivers), func(d Driver) bool { return d.Simulated })) {
 		r := &runner{speed: Speed{System: s.String()}}
 		runners = append(runners, r)
-		if r.engine, err = c.open(ctx, s); err == nil {
+		if r.engine, err = c.open(ctx, s, engine.TuneAuto); err == nil {
 			_, err = r.score(ctx, pairs) // not measured: the first pass takes memory, and compiles
 		}
 		r.fail(err)
@@ -160,7 +160,7 @@ func (c *Config) latencies(ctx context.Context, drivers []Driver) []Latency {
 }
 
 func (c *Config) latency(ctx context.Context, s system, pairs []engine.Pair, l *Latency) (err error) {
-	e, err := c.open(ctx, s)
+	e, err := c.open(ctx, s, engine.TuneAuto)
 	if err != nil {
 		return err
 	}
