@@ -300,6 +300,12 @@ func TestTokensAgainstTransformers(t *testing.T) {
 	if len(golden) != header.Entries || len(golden) < 2000 {
 		t.Fatalf("%d pairs, want %d and at least 2000", len(golden), header.Entries)
 	}
+	if testing.Short() { // one in four
+		for i := range len(golden) / 4 {
+			golden[i] = golden[4*i]
+		}
+		golden = golden[:len(golden)/4]
+	}
 	t.Logf("%d pairs, %d sequences", len(golden), compareTokens(t, header, golden))
 }
 

@@ -37,7 +37,10 @@ func awkwardText(r *rand.Rand, n int) string {
 
 // The normal form of a stretch is the library's, part for part, or the stretch can't be split into clusters.
 func TestNormalForm(t *testing.T) {
-	const normalTexts = 1200 // of each of two kinds
+	normalTexts := 1200 // of each of two kinds
+	if testing.Short() {
+		normalTexts = 200
+	}
 	for i, f := range cutFamilies {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
