@@ -200,7 +200,7 @@ func TestSweep(t *testing.T) {
 	}
 	for _, want := range []string{
 		`"simulator": {`,
-		`{Shape{false, F16, 0, 128, 32}, 8, "8x32"},`, `{Shape{false, F16, 0, 128, 32}, math.MaxInt, "64x16"},`,
+		`{Shape{false, F16, 0, 128, 32}, 8, "8x32"},`, `{Shape{false, F16, 0, 128, 32}, math.MaxInt, "64x32"},`,
 		`{Shape{true, F16, 0, 96, 32}, 8, "8x48"},`, `{Shape{true, F16, 0, 96, 32}, math.MaxInt, "32x32"},`,
 	} {
 		if !strings.Contains(table, want) {

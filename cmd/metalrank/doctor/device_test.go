@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"slices"
@@ -18,6 +19,7 @@ import (
 type gpu struct {
 	metal.Device
 
+	name       string                                      // "": "Apple M9"
 	maxThreads int                                         // of each pipeline
 	source     func(metal.Source) metal.Source             // nil: as it is
 	took       func(list *metal.CommandList) time.Duration // nil: the simulator's time
@@ -25,7 +27,8 @@ type gpu struct {
 
 func (g *gpu) Info() metal.Info {
 	info := g.Device.Info()
-	info.Name, info.Architecture, info.Cores, info.Simulated = "Apple M9", "applegpu_g99s", 7, false
+	info.Name, info.Architecture, info.Cores, info.Simulated = cmp.Or(g.name, "Apple M9"), "applegpu_g99s", 7, false
+	info.Families = []string{metal.OldestFamily}
 	return info
 }
 
@@ -134,6 +137,14 @@ func TestLimitedDevice(t *testing.T) {
 		return strings.Contains(n, "gemm_norm") && strings.Contains(n, "the limit is 128") && strings.Contains(n, "gemm and norm instead")
 	}) {
 		t.Errorf("notes %q", r.Notes)
+	}
+}
+
+// A virtual machine's device is described, and no kernel is compiled on it.
+func TestVirtualDevice(t *testing.T) {
+	d := examineDriver(t.Context(), withGPU(t, func(g *gpu) { g.name = "Apple Paravirtual device" }), "metal")
+	if !strings.Contains(d.Error, "Apple Paravirtual device is not supported") || d.Cases > 0 || d.Limits == nil || d.Sources != nil {
+		t.Errorf("%+v", d)
 	}
 }
 

@@ -127,7 +127,11 @@ func examineDriver(ctx context.Context, config *Config, name string) (d Driver) 
 		}
 	}
 	config.logf("%+v", info)
-	if err := errors.Join(d.run(ctx, config, device), device.Close()); err != nil {
+	run := d.run
+	if unsupported := info.Unsupported(); unsupported != nil { // its compiler may crash, too
+		run = func(context.Context, *Config, metal.Device) error { return unsupported }
+	}
+	if err := errors.Join(run(ctx, config, device), device.Close()); err != nil {
 		d.Error = err.Error()
 		config.logf("%s: %v", name, err)
 	}
@@ -195,7 +199,7 @@ func (d *Driver) run(ctx context.Context, config *Config, device metal.Device) (
 func (d *Driver) limit(err *metal.LimitError) {
 	i := slices.IndexFunc(d.Limited, func(l Limited) bool { return l.Kernel == err.Kernel })
 	if i < 0 {
-		instead := "a model that needs it is refused"
+		instead := "a model that needs it is refused, or computed by the CPU with --backend=auto"
 		if strings.HasPrefix(err.Kernel, "gemm_norm") {
 			instead = "models get gemm and norm instead"
 		}
