@@ -24,12 +24,19 @@ type selfCheck struct {
 	sequences []sequence
 	texts     int       // sequences made of plainPairs; the others have random tokens
 	want      []float32 // [n, C]
-	sizes     []int     // tokens of the batches besides the one of all sequences: they repeat the sequences
+	batches   []repeated
 }
+
+// repeated is a batch of the check: the sequences from number first on, again and again, as long as they have no more than so
+// many tokens.
+type repeated struct{ first, tokens int }
 
 // randomLengths are the lengths of the sequences of random tokens: below and over the 8, 32 and 64 rows of tiles, and
 // several blocks of keys. On the simulator, which takes a tenth of a second for a token, only the first two.
 var randomLengths = []int{2, 9, 33, 65, 130}
+
+// smallChecks are the tokens of batches as small as those of a single pair: products of few rows run in other tiles.
+var smallChecks = []int{8, 32, 128}
 
 // largestCheck is the most tokens in a batch of the check; batches of more run in the same tiles.
 const largestCheck = 4096
@@ -62,25 +69,32 @@ func (e *Engine) newSelfCheck(ctx context.Context, simulated bool) (*selfCheck, 
 		}
 		c.sequences = append(c.sequences, q)
 	}
-	tokens := c.batch(0).Tokens()
-	if largest := min(e.config.MaxBatchTokens, largestCheck); !simulated && largest > tokens {
-		for _, size := range []int{2 * tokens, 4 * tokens} {
-			if size < largest {
-				c.sizes = append(c.sizes, size)
+	tokens := 0
+	for _, q := range c.sequences {
+		tokens += len(q.ids)
+	}
+	each := repeated{0, tokens}
+	c.batches = []repeated{each}
+	if !simulated {
+		for _, size := range smallChecks {
+			c.batches = append(c.batches, repeated{c.texts, size})
+		}
+		largest := min(e.config.MaxBatchTokens, largestCheck)
+		for _, size := range []int{2 * tokens, 4 * tokens, largest} {
+			if size > tokens && size <= largest {
+				c.batches = append(c.batches, repeated{0, size})
 			}
 		}
-		c.sizes = append(c.sizes, largest)
 	}
-	c.want, err = e.logitsOfCPU(ctx, c.batch(0))
+	c.want, err = e.logitsOfCPU(ctx, c.batch(each))
 	return c, err
 }
 
-// batch repeats the sequences, in order, as long as they have no more than so many tokens; 0: each once.
-func (c *selfCheck) batch(tokens int) *backend.Batch {
+func (c *selfCheck) batch(r repeated) *backend.Batch {
 	var b backend.Batch
-	for i := 0; ; i++ {
+	for i := r.first; ; i++ {
 		q := c.sequences[i%len(c.sequences)]
-		if tokens == 0 && i == len(c.sequences) || tokens > 0 && b.Tokens()+len(q.ids) > tokens {
+		if b.Tokens()+len(q.ids) > r.tokens {
 			return &b
 		}
 		b.Append(q.ids, q.types)
@@ -136,25 +150,25 @@ func (e *MismatchError) Unwrap() error { return ErrBackend }
 
 // run compares a backend with the CPU. Errors: *MismatchError, *NonFiniteError, and the device's.
 func (c *selfCheck) run(ctx context.Context, e *Engine, b backend.Backend) error {
-	for _, size := range append([]int{0}, c.sizes...) {
-		batch := c.batch(size)
+	for _, r := range c.batches {
+		batch := c.batch(r)
 		logits := make([]float32, batch.Sequences()*len(e.labels))
 		if err := b.Forward(ctx, batch, logits); err != nil {
 			return fmt.Errorf("%w: a batch of %d tokens, to test the device: %w", ErrBackend, batch.Tokens(), err)
 		}
-		if err := c.compare(e, b.Info(), batch.Tokens(), logits); err != nil {
+		if err := c.compare(e, b.Info(), r.first, batch.Tokens(), logits); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// compare looks for a wrong logit; logits are those of a batch of some tokens.
-func (c *selfCheck) compare(e *Engine, info backend.Info, tokens int, logits []float32) error {
+// compare looks for a wrong logit; logits are those of a batch of some tokens that begins with sequence number first.
+func (c *selfCheck) compare(e *Engine, info backend.Info, first, tokens int, logits []float32) error {
 	classes := len(e.labels)
 	t := tolerances[info.DType]
 	for i, got := range logits {
-		pair := i / classes % len(c.sequences)
+		pair := (first + i/classes) % len(c.sequences)
 		want := c.want[pair*classes+i%classes]
 		switch finite := isFinite(want); {
 		case pair < c.texts && (!finite || !isFinite(got) && info.DType == "float16"):
