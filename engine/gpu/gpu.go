@@ -173,15 +173,16 @@ func (b *Backend) forward(ctx context.Context, batch *backend.Batch, out []float
 	backend.Encoded(ctx)
 	elapsed, err := s.wait(ctx)
 	if err != nil {
+		b.session.note(err)
 		if ctx.Err() != nil {
 			// The device goes on, and uses the slot until it is done.
 			b.late.Go(func() {
-				_, _ = s.wait(context.WithoutCancel(ctx)) // the caller has left
+				_, late := s.wait(context.WithoutCancel(ctx)) // the caller has left
+				b.session.note(late)
 				_ = b.release(s)
 			})
 			return err
 		}
-		b.session.note(err)
 		return errors.Join(err, b.release(s))
 	}
 	b.session.pace.add(s.flops, elapsed)

@@ -117,7 +117,7 @@ func (s *slot) submit() error {
 func (s *slot) wait(ctx context.Context) (elapsed time.Duration, err error) {
 	for i, pending := range s.pending {
 		timing, failure := pending.Wait(ctx)
-		if ctx.Err() != nil && errors.Is(failure, ctx.Err()) {
+		if ctx.Err() != nil && (errors.Is(failure, ctx.Err()) || errors.Is(failure, context.Cause(ctx))) {
 			s.pending = append(s.pending[:0], s.pending[i:]...)
 			return 0, failure
 		}

@@ -1,6 +1,8 @@
 package gpu
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -71,5 +73,26 @@ func TestPaceLearns(t *testing.T) {
 	}
 	if got, want := newPace(&metal.Info{}).limit(), newPace(&metal.Info{Cores: unknownCores}).limit(); got != want {
 		t.Errorf("without a number of cores %g, want %g", got, want)
+	}
+}
+
+// endless is work that does not end before ctx does.
+type endless struct{ err func(context.Context) error }
+
+func (e endless) Wait(ctx context.Context) (metal.Timing, error) {
+	<-ctx.Done()
+	return metal.Timing{}, e.err(ctx)
+}
+
+// TestWaitKeepsLists: where ctx ends first, the lists that still run stay the slot's, whether the driver returns ctx's error or
+// its cause.
+func TestWaitKeepsLists(t *testing.T) {
+	for name, err := range map[string]func(context.Context) error{"error": context.Context.Err, "cause": context.Cause} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(errors.New("the caller leaves"))
+		s := &slot{pending: []metal.Pending{endless{err}, endless{err}}}
+		if _, got := s.wait(ctx); !errors.Is(got, err(ctx)) || len(s.pending) != 2 {
+			t.Errorf("%s: error %v, %d lists are waited for later, want %v and 2", name, got, len(s.pending), err(ctx))
+		}
 	}
 }
