@@ -73,19 +73,16 @@ func rows(most int) []int {
 	return append(all, most)
 }
 
-// errBudget ends a search whose time is over.
-var errBudget = errors.New("tune: the budget is spent")
-
 // Products times the variants of products, which must be of different shapes, and returns the outcomes in the order of the
 // products and of their rows. A product is in the result as a whole or not at all. Errors: the driver's; ctx's.
 func (s *Search) Products(ctx context.Context, products []*kernels.Product) ([]Found, error) {
-	within, cancel := context.WithTimeoutCause(ctx, s.Budget, errBudget)
+	within, cancel := context.WithTimeout(ctx, s.Budget)
 	defer cancel()
 	var all []Found
 	for _, p := range products {
 		found, err := s.product(within, p)
-		if err != nil && ctx.Err() == nil && context.Cause(within) == errBudget { //nolint:errorlint // the very value
-			return all, nil
+		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+			return all, nil // the budget is spent
 		}
 		if err != nil {
 			return all, fmt.Errorf("tune: N %d, K %d: %w", p.Shape().N, p.Shape().K, err)

@@ -219,4 +219,18 @@ func TestBudget(t *testing.T) {
 	if _, err := s.Products(ctx, []*kernels.Product{p}); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want that of the context", err)
 	}
+	s.Device, s.Budget = failing{device}, 0
+	if _, err := s.Products(t.Context(), []*kernels.Product{p}); !errors.Is(err, errFailed) {
+		t.Errorf("error %v, want the device's, also when the time is over", err)
+	}
 }
+
+// failing is a device whose work fails at once.
+type failing struct{ metal.Device }
+
+type failed struct{}
+
+var errFailed = &metal.ExecError{Reason: "timeout"}
+
+func (failing) Submit(*metal.CommandList) (metal.Pending, error) { return failed{}, nil }
+func (failed) Wait(context.Context) (metal.Timing, error)        { return metal.Timing{}, errFailed }
