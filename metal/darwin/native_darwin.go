@@ -171,9 +171,11 @@ type resident struct {
 	device *nativeDevice
 }
 
-// Release implements object.
+// Release implements object. The set is committed at once: it holds the buffer until then, and its caller may unmap the memory
+// next.
 func (r resident) Release() {
 	r.device.setResident(r.Ptr(), false)
+	r.device.commitResidency()
 	r.pooled.Release()
 }
 

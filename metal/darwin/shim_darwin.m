@@ -70,13 +70,17 @@ static bool system_at_least(NSInteger major) {
 // nil where the system has none, before macOS 15, or makes none: then it decides for each command buffer.
 static id<MTLResidencySet> new_residency_set(id<MTLDevice> device, id<MTLCommandQueue> queue) {
     if (!system_at_least(15)) return nil;
-    // By name: a program that refers to the class itself does not start on macOS 14.
-    Class descriptors = objc_getClass("MTLResidencySetDescriptor");
-    MTLResidencySetDescriptor* descriptor = [[descriptors alloc] init];
-    id<MTLResidencySet> set = [device newResidencySetWithDescriptor:descriptor error:NULL];
-    [descriptor release];
-    if (set) [queue addResidencySet:set];
-    return set;
+    @try {
+        // By name: a program that refers to the class itself does not start on macOS 14.
+        Class descriptors = objc_getClass("MTLResidencySetDescriptor");
+        MTLResidencySetDescriptor* descriptor = [[descriptors alloc] init];
+        id<MTLResidencySet> set = [device newResidencySetWithDescriptor:descriptor error:NULL];
+        [descriptor release];
+        if (set) [queue addResidencySet:set];
+        return set;
+    } @catch (NSException* exception) {
+        return nil; // a device that lacks the methods computes all the same
+    }
 }
 
 mr_error mr_open(mr_device* opened) {

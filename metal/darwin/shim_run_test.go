@@ -93,7 +93,7 @@ var mistakes = []struct{ name, old, new string }{
 	{"error kept back", "*error = failure(why, \"the library has no such kernel\");", ""},
 	{"set for an old system", "if (!system_at_least(15)) return nil;", ""},
 	{"set of no queue", "if (set) [queue addResidencySet:set];", ""},
-	{"descriptor of a set leaks", "[descriptor release];\n    if (set)", "if (set)"},
+	{"descriptor of a set leaks", "[descriptor release];\n        if (set)", "if (set)"},
 	{"added twice", "[(id<MTLResidencySet>)set removeAllocation:", "[(id<MTLResidencySet>)set addAllocation:"},
 	{"kept for ever", "[(id<MTLResidencySet>)set endResidency];", "[(id<MTLResidencySet>)set requestResidency];"},
 	{"exception's reason kept back", "name, reason);", "name, name);"},

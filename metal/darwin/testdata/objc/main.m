@@ -76,6 +76,7 @@ static void scenario_open_failures(void) {
         {.system = 14},
         {.no_set = true},
         {.throws = "newCommandQueue"},
+        {.throws = "newResidencySet"},
     };
     for (size_t i = 0; i < sizeof worlds / sizeof worlds[0]; i++) {
         world = worlds[i];

@@ -283,6 +283,7 @@ void world_complete(void) {
 - (id<MTLResidencySet>)newResidencySetWithDescriptor:(MTLResidencySetDescriptor*)descriptor
                                                error:(NSError**)error {
     printf("device newResidencySetWithDescriptor:%s\n", object_getClassName(descriptor));
+    throw_if_asked("newResidencySet");
     return world.no_set ? nil : [ResidencySet alloc];
 }
 - (id<MTLFence>)newFence {
