@@ -17,9 +17,11 @@ const (
 	ReLU
 	// Tanh is the hyperbolic tangent. It follows the pooler, and is no value of hidden_act here.
 	Tanh
+	// SiLU is x / (1 + exp(-x)).
+	SiLU
 )
 
-// activations lists the names of ACT2CLS in transformers' activations.py (5.23.0) that compute one of the three
+// activations lists the names of ACT2CLS in transformers' activations.py (5.23.0) that compute one of the four
 // formulas: those after the first of each differ from it in the order of operations only, that is by rounding.
 // gelu_fast writes sqrt(2/pi) as 0.7978845608, which is the same float32. Not here, being other functions:
 // quick_gelu (a sigmoid), gelu_10 (clipped), relu2, relu6.
@@ -30,6 +32,7 @@ var activations = []struct {
 	{GELU, []string{"gelu", "gelu_python"}},
 	{GELUNew, []string{"gelu_new", "gelu_fast", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_accurate"}},
 	{ReLU, []string{"relu"}},
+	{SiLU, []string{"silu", "swish"}},
 }
 
 // parseActivation finds the function for a value of hidden_act.

@@ -36,6 +36,7 @@ type Checkpoint struct {
 	modules      []string     // immutable; classes of modules.json, without their packages
 	// sentenceModel is immutable; sentence-transformers' class that saved the folder, "CrossEncoder"; may be empty.
 	sentenceModel string
+	head          *modularHead   // immutable; nil where the model has its head itself
 	tensors       []Tensor       // guarded by mu; sorted by name
 	index         map[string]int // guarded by mu; name -> place in tensors
 }
@@ -109,6 +110,9 @@ func (c *Checkpoint) load() error {
 		return err
 	}
 	if c.tensors, err = c.src.loadTensors(c.config); err != nil {
+		return err
+	}
+	if err := c.loadHead(); err != nil {
 		return err
 	}
 	slices.SortFunc(c.tensors, func(a, b Tensor) int { return strings.Compare(a.Name, b.Name) })

@@ -37,12 +37,16 @@ func nameOf(path string) (name, revision string) {
 }
 
 // File returns a file of the folder whole, such as tokenizer.json; it must not be changed. name is a plain file
-// name. The error wraps [io/fs.ErrNotExist] if there is none, and is [ErrInvalid] above 512 MiB.
+// name, or one of HeadFiles. The error wraps [io/fs.ErrNotExist] if there is none, and is [ErrInvalid] above 512 MiB.
 func (c *Checkpoint) File(name string) ([]byte, error) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	if c.closed {
 		return nil, ErrClosed
+	}
+	if folder, _, below := strings.Cut(name, "/"); below && c.head != nil && isPlainName(folder) &&
+		slices.Contains(c.headFiles(), name) {
+		return c.src.readPath(name, maxFileBytes)
 	}
 	return c.src.read(name, maxFileBytes)
 }

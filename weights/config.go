@@ -12,7 +12,7 @@ import (
 
 // Config is a model's config.json, checked and with transformers' defaults filled in.
 type Config struct {
-	ModelType    string // "bert", "electra", "roberta", "xlm-roberta", "camembert" or "distilbert"
+	ModelType    string // one of families: "bert", "xlm-roberta", "modernbert", …
 	Architecture string // the first of "architectures", such as "BertForSequenceClassification"; may be empty
 
 	HiddenSize    int // H
@@ -55,6 +55,9 @@ type Config struct {
 	CustomCode string
 
 	Quantization *Quantization // nil unless layers are quantised as MLX does it
+
+	own     architecture // nil: a BERT's
+	noTypes bool         // there is no table of segment ids, although the family has one
 }
 
 // Bounds of the numbers in a config. They are far above any BERT that was ever published, and low enough that every
@@ -104,7 +107,11 @@ func ParseConfig(data []byte) (Config, error) {
 	c.VocabSize = whole("vocab_size", 30522, maxVocab)
 	c.MaxPositions = whole("max_position_embeddings", 512, maxPositions)
 	c.Activation = f.activation(family.key("hidden_act"), GELU)
-	f.quirks(&c, family)
+	if family.settings != nil {
+		c.own = family.settings(f, &c)
+	} else {
+		f.quirks(&c, family)
+	}
 	c.Labels = f.labels()
 	c.LabelsUnstated = !strings.HasSuffix(c.Architecture, "ForSequenceClassification") && !f.has("id2label") && !f.has("num_labels")
 	c.ProblemType = f.text("problem_type", "")

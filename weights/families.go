@@ -5,12 +5,17 @@ import (
 	"strings"
 )
 
-// family is an architecture that computes the same as BERT, under other names. All differences between families are in
-// families; a new one needs only an entry there.
+// family is an architecture. One that computes the same as BERT under other names needs only an entry in families; another
+// one has settings, in a file of its own.
 type family struct {
 	modelType string   // model_type in config.json
 	classes   []string // prefixes of class names, for configs without model_type
 	prefix    string   // before the names of the base model's tensors
+	oldPrefix string   // another one, that of the model's custom code; may be empty
+
+	// settings reads the values of config.json in which the family differs from a BERT, and checks that no other value
+	// makes it a model that is not implemented. nil: as a BERT.
+	settings func(f *fields, c *Config) architecture
 
 	// tensorRenames are pairs of a piece of BERT's tensor names and its replacement here; of two that begin at the same
 	// place, the first counts.
@@ -32,6 +37,28 @@ type family struct {
 	positionsAfter  bool // positions count from pad_token_id + 1
 	embeddingSize   bool // embeddings may be narrower than the model, and are projected then
 	layerNormEpsSet bool // layer norms have an epsilon of 1e-12, not the config's
+}
+
+// architecture is the order of a model's operations, and the names of their tensors.
+type architecture interface {
+	body(r *resolver, p *Plan) // all but the head
+	head(r *resolver, p *Plan)
+}
+
+// architectureOf returns that of a config.
+func architectureOf(c *Config) architecture {
+	if c.own != nil {
+		return c.own
+	}
+	return &bertLike{layer: bertLayer}
+}
+
+// prefixes lists those that names of the base model's tensors may have, the usual one first, and none.
+func (f *family) prefixes() []string {
+	if f.oldPrefix != "" {
+		return []string{f.prefix, f.oldPrefix, ""}
+	}
+	return []string{f.prefix, ""}
 }
 
 // The facts are those of transformers 5.23.0: models/{bert,electra,roberta,xlm_roberta,camembert,distilbert}, in
@@ -70,6 +97,10 @@ var families = []family{
 		pooler:           "pre_classifier", poolerActivation: ReLU, classifier: "classifier",
 		noTypeTable: true, layerNormEpsSet: true,
 	},
+	modernBERTFamily,
+	gteFamily("gte"),
+	gteFamily("new"),
+	nomicFamily,
 }
 
 // robertaLike returns RoBERTa's family under the name of one of its relatives; all keep the prefix.

@@ -54,10 +54,10 @@ func TestFamilyErrors(t *testing.T) {
 	for _, f := range families {
 		config := strings.Replace(configJSON(tiny), `"bert"`, `"`+f.modelType+`"`, 1)
 		_, _, err := useAll(map[string][]byte{configFile: []byte(config), weightsFile: writeSafetensors(nil)})
-		if err == nil || !strings.Contains(err.Error(), `tensor "embeddings.word_embeddings.weight": missing, as are `) {
+		if err == nil || !strings.Contains(err.Error(), `tensor "`+f.tensor(wordEmbeddings)+`": missing, as are `) {
 			t.Errorf("%s: %v", f.modelType, err)
 		}
-		words := Tensor{Name: f.prefix + wordEmbeddings, DType: F32, Shape: []int{11, 8}, data: make([]byte, 11*8*4)}
+		words := Tensor{Name: f.prefix + f.tensor(wordEmbeddings), DType: F32, Shape: []int{11, 8}, data: make([]byte, 11*8*4)}
 		_, _, err = useAll(map[string][]byte{configFile: []byte(config), weightsFile: writeSafetensors([]Tensor{words})})
 		nearest := likeMiniLM
 		if f.modelType == "xlm-roberta" {

@@ -2,54 +2,70 @@ package weights
 
 import "strconv"
 
-// bert looks up the model of a BERT or of one of its relatives (models/bert in transformers), which differ in names, in
-// the activation after the pooler and in Config. It goes in the order of the forward pass, so that the first error is the
-// one nearest to the input.
-func (r *resolver) bert(cfg *Config) *Plan {
+// bertLike is a BERT or one of its relatives (models/bert in transformers), which differ in names, in the activation after
+// the pooler and in Config.
+type bertLike struct {
+	// rotary is set for relatives with rotary positions instead of learned ones.
+	rotary []float32
+	layer  func(r *resolver, i int) Layer
+}
+
+func (b *bertLike) body(r *resolver, p *Plan) {
+	cfg := &r.c.config
 	h, e := cfg.HiddenSize, cfg.EmbeddingSize
-	p := &Plan{
-		Embeddings: Embeddings{Words: r.base(wordEmbeddings, cfg.VocabSize, e)},
-		Hidden:     h, Vocab: cfg.VocabSize, Positions: cfg.MaxPositions, Types: cfg.TypeVocab, Labels: len(cfg.Labels),
+	p.Embeddings.Words = r.base(wordEmbeddings, cfg.VocabSize, e)
+	if b.rotary == nil {
+		positions := r.base("embeddings.position_embeddings.weight", cfg.PositionOffset+cfg.MaxPositions, e)
+		if positions.Shape != nil && r.err == nil {
+			positions = positions.Rows(cfg.PositionOffset, positions.Shape[0])
+		}
+		p.Embeddings.Positions = &positions
 	}
-	positions := r.base("embeddings.position_embeddings.weight", cfg.PositionOffset+cfg.MaxPositions, e)
-	if positions.Shape != nil && r.err == nil {
-		positions = positions.Rows(cfg.PositionOffset, positions.Shape[0])
-	}
-	p.Embeddings.Positions = &positions
-	if !r.family.noTypeTable {
+	if !r.family.noTypeTable && !cfg.noTypes {
 		types := r.base("embeddings.token_type_embeddings.weight", cfg.TypeVocab, e)
 		p.Embeddings.Types = &types
 	}
-	p.Embeddings.Norm = r.norm("embeddings.LayerNorm", e)
+	norm := "embeddings.LayerNorm"
+	if r.has("emb_ln.weight") {
+		norm = "emb_ln"
+	}
+	p.Embeddings.Norm = r.norm(norm, e)
 	if e != h {
-		projection := r.linear("embeddings_project", h, e)
+		projection := r.linear("embeddings_project", h, e, true)
 		p.Embeddings.Projection = &projection
 	}
 	for i := range cfg.Layers {
-		p.Layers = append(p.Layers, r.bertLayer("encoder.layer."+strconv.Itoa(i)+".", cfg))
+		l := b.layer(r, i)
+		l.Attention = Attention{Heads: cfg.Heads, Size: h / cfg.Heads, Frequencies: b.rotary}
+		l.Activation = cfg.Activation
+		p.Layers = append(p.Layers, l)
 	}
+}
+
+func (b *bertLike) head(r *resolver, p *Plan) {
+	h := p.Hidden
 	pooler := r.headLinear
 	if r.family.poolerInBase {
 		pooler = r.linear
 	}
-	dense, classifier := pooler(r.family.pooler, h, h), r.headLinear(r.family.classifier, len(cfg.Labels), h)
-	p.Head = []Step{{Linear: &dense, Activation: cfg.PoolerActivation}, {Linear: &classifier}}
-	return p
+	dense, classifier := pooler(r.family.pooler, h, h, true), r.headLinear(r.family.classifier, p.Labels, h, true)
+	p.Head = []Step{{Linear: &dense, Activation: r.c.config.PoolerActivation}, {Linear: &classifier}}
 }
 
-// bertLayer looks up one encoder layer; at is the start of its names, "encoder.layer.0.".
-func (r *resolver) bertLayer(at string, cfg *Config) Layer {
-	h, f := cfg.HiddenSize, cfg.FeedForward
+// bertLayer looks up a layer under BERT's names, or those of flash-attention's BERT.
+func bertLayer(r *resolver, i int) Layer {
+	if r.has("encoder.layers.0.mixer.Wqkv.weight") {
+		return flashLayer(r, i)
+	}
+	at, h, f := "encoder.layer."+strconv.Itoa(i)+".", r.c.config.HiddenSize, r.c.config.FeedForward
 	return Layer{
-		Attention:     Attention{Heads: cfg.Heads, Size: h / cfg.Heads},
-		Query:         r.linear(at+"attention.self.query", h, h),
-		Key:           r.linear(at+"attention.self.key", h, h),
-		Value:         r.linear(at+"attention.self.value", h, h),
-		Output:        r.linear(at+"attention.output.dense", h, h),
+		Query:         r.linear(at+"attention.self.query", h, h, true),
+		Key:           r.linear(at+"attention.self.key", h, h, true),
+		Value:         r.linear(at+"attention.self.value", h, h, true),
+		Output:        r.linear(at+"attention.output.dense", h, h, true),
 		AttentionNorm: r.norm(at+"attention.output.LayerNorm", h),
-		Inner:         r.linear(at+"intermediate.dense", f, h),
-		Activation:    cfg.Activation,
-		Outer:         r.linear(at+"output.dense", h, f),
+		Inner:         r.linear(at+"intermediate.dense", f, h, true),
+		Outer:         r.linear(at+"output.dense", h, f, true),
 		OuterNorm:     r.norm(at+"output.LayerNorm", h),
 	}
 }

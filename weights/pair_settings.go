@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -32,6 +31,7 @@ const (
 	maxPrompt    = 16 << 10 // of the default prompt, in bytes
 
 	classification = "sequence-classification" // the transformer_task of a cross-encoder
+	extraction     = "feature-extraction"      // that of one whose head is in modules of its own
 )
 
 // transformerFiles are the names that the file of the Transformer module has had; the first that is there counts
@@ -81,7 +81,7 @@ func (c *Checkpoint) readPairSettings() error {
 	}
 	c.pairSettings.PlainText = true
 	c.pairSettings.Prompt = config.prompt()
-	if f.transformer(&c.pairSettings); config.err != nil {
+	if f.transformer(&c.pairSettings, c.head != nil); config.err != nil {
 		return config.err
 	}
 	return f.err
@@ -106,44 +106,6 @@ func (c *Checkpoint) optionalFields(name string) (*fields, error) {
 		return nil, err
 	}
 	return parseFields(name, data)
-}
-
-// readModules reports whether modules.json lists a Transformer alone, of which a cross-encoder consists. Where
-// crossEncoder is false, other lists are left over from an embedding model, and are ignored.
-func (c *Checkpoint) readModules(crossEncoder bool) (bool, error) {
-	data, err := c.src.read(modulesFile, maxConfigBytes)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	} else if err != nil {
-		return false, err
-	}
-	var modules []struct {
-		Type string `json:"type"`
-		Path string `json:"path"`
-	}
-	if err := json.Unmarshal(data, &modules); err != nil || len(modules) == 0 || len(modules) > maxModules {
-		return false, invalidf("%s: want an array of modules, each with type and path", modulesFile)
-	}
-	names := make([]string, len(modules))
-	for i, m := range modules {
-		names[i] = m.Type[strings.LastIndexByte(m.Type, '.')+1:]
-	}
-	c.modules = names
-	first := modules[0]
-	own := names[0] != "Transformer" || !strings.HasPrefix(first.Type, "sentence_transformers.")
-	switch {
-	case !crossEncoder && (len(modules) > 1 || own):
-		return false, nil
-	case len(modules) > 1:
-		return false, unsupportedf("%s: a CrossEncoder of the modules %s is not supported, want a Transformer alone, "+
-			"as of a ...ForSequenceClassification", modulesFile, shorten(strings.Join(names, ", ")))
-	case own:
-		return false, unsupportedf("%s: type %s is code of its own and not supported, want sentence_transformers' Transformer",
-			modulesFile, quote(first.Type))
-	case first.Path != "":
-		return false, unsupportedf("%s: path %s, want \"\": the model in the folder itself", modulesFile, quote(first.Path))
-	}
-	return true, nil
 }
 
 // prompt reads the default prompt.
@@ -171,14 +133,21 @@ var hubArguments = []string{
 	"attn_implementation", "torch_dtype", "dtype", "device_map", "low_cpu_mem_usage", "use_safetensors", "code_revision",
 }
 
-// transformer reads the file of the Transformer module.
-func (f *fields) transformer(s *PairSettings) {
-	f.only("transformer_task", classification)
-	f.only("module_output_name", "scores")
+// transformer reads the file of the Transformer module. Its rows go to modules of a head, or it has the head itself.
+func (f *fields) transformer(s *PairSettings, modular bool) {
+	output := "logits"
+	if modular {
+		output = "last_hidden_state"
+		f.only("transformer_task", extraction)
+		f.only("module_output_name", "token_embeddings")
+	} else {
+		f.only("transformer_task", classification)
+		f.only("module_output_name", "scores")
+	}
 	if name := f.text("tokenizer_name_or_path", ""); name != "" && f.err == nil {
 		f.err = unsupportedf("%s: tokenizer_name_or_path: %s, want the tokenizer in the folder itself", f.file, quote(name))
 	}
-	f.modality()
+	f.modality(output)
 	s.LowerCase = f.flag("do_lower_case")
 	s.Tokenizer = f.arguments("tokenizer_args", "processor_kwargs")
 	for _, names := range [][2]string{{"model_args", "model_kwargs"}, {"config_args", "config_kwargs"}} {
@@ -230,14 +199,14 @@ func (f *fields) arguments(old, name string) map[string]jsontext.Value {
 }
 
 // modality refuses settings under which texts don't go to the model as they are. Without the field they do.
-func (f *fields) modality() {
+func (f *fields) modality(output string) {
 	all := f.object("modality_config")
 	for _, key := range slices.Sorted(maps.Keys(all.values)) {
 		switch key {
 		case "text":
 			text := all.object(key)
 			text.only("method", "forward")
-			text.only("method_output_name", "logits")
+			text.only("method_output_name", output)
 			all.err = cmp.Or(all.err, text.err)
 		case "message":
 			all.unsupported(key, "texts that a chat template joins; want \"text\" alone")

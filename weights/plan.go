@@ -54,6 +54,7 @@ type Layer struct {
 type Attention struct {
 	Heads, Size int       // A, D; A·D is H
 	Window      int       // a query at i sees keys from i - Window to i + Window; 0: all
+	Slopes      []float32 // [A] of ALiBi: a score loses slope times the distance of its tokens; nil: none
 	Frequencies []float32 // [D/2] of rotary positions; nil: none. A position p turns pair (i, i + D/2) by p · Frequencies[i].
 }
 
@@ -103,6 +104,7 @@ const (
 	GatedFeedForward Operation = "a gated feed-forward block"
 	RotaryPositions  Operation = "rotary positions"
 	WindowAttention  Operation = "sliding-window attention"
+	DistanceBias     Operation = "scores that fall with distance (ALiBi)"
 	NoPositions      Operation = "embeddings without positions"
 	NoNorm           Operation = "a layer without a norm"
 	MeanPool         Operation = "mean pooling"
@@ -124,6 +126,7 @@ func (p *Plan) Needs() []Operation {
 		l := &p.Layers[i]
 		need(RotaryPositions, l.Attention.Frequencies != nil)
 		need(WindowAttention, l.Attention.Window != 0)
+		need(DistanceBias, l.Attention.Slopes != nil)
 		need(GatedFeedForward, l.Gate != nil)
 		need(NoNorm, l.AttentionNorm == nil || l.OuterNorm == nil)
 	}

@@ -15,14 +15,31 @@ func (c *Checkpoint) Plan() (*Plan, error) {
 		return nil, ErrClosed
 	}
 	r := &resolver{c: c, family: familyOf(c.config.ModelType, "")}
-	if slices.ContainsFunc(c.tensors, func(t Tensor) bool { return strings.HasPrefix(t.Name, r.family.prefix) }) {
-		r.prefix = r.family.prefix
+	for _, prefix := range slices.Backward(r.family.prefixes()) {
+		if slices.ContainsFunc(c.tensors, func(t Tensor) bool { return strings.HasPrefix(t.Name, prefix) }) {
+			r.prefix = prefix
+		}
 	}
-	p := r.bert(&c.config)
+	p := r.plan()
 	if err := r.verdict(); err != nil {
 		return nil, err
 	}
 	return p, nil
+}
+
+// plan looks up the whole model in the order of the forward pass, so that the first error is the one nearest to the input.
+func (r *resolver) plan() *Plan {
+	cfg := &r.c.config
+	p := &Plan{
+		Hidden: cfg.HiddenSize, Vocab: cfg.VocabSize, Positions: cfg.MaxPositions, Types: cfg.TypeVocab, Labels: len(cfg.Labels),
+	}
+	architectureOf(cfg).body(r, p)
+	if r.c.head != nil {
+		r.modules(p, r.c.head)
+	} else {
+		architectureOf(cfg).head(r, p)
+	}
+	return p
 }
 
 const wordEmbeddings = "embeddings.word_embeddings.weight"
@@ -35,22 +52,89 @@ type resolver struct {
 	wanted  int
 	missing []string // without prefix
 	err     error    // the first tensor that is there, but wrong
+	zeros   []byte   // of all biases that are not there
+}
+
+// absent is a vector of zeros for a bias that the model does not have, beside a tensor that it has.
+func (r *resolver) absent(beside Tensor, n int) Tensor {
+	t := Tensor{Name: "no bias", DType: F32, Shape: []int{n}}
+	if beside.Shape == nil {
+		return t
+	}
+	if len(r.zeros) < 4*n {
+		r.zeros = make([]byte, 4*n)
+	}
+	t.data = r.zeros[:4*n]
+	return t
 }
 
 // headLinear looks up a layer of the head, which is not part of the base model and never carries its prefix.
-func (r *resolver) headLinear(name string, out, in int) Linear {
-	weight, bias := name+".weight", name+".bias"
-	return Linear{Weight: r.find(weight, []string{weight}, out, in), Bias: r.find(bias, []string{bias}, out)}
+func (r *resolver) headLinear(name string, out, in int, bias bool) Linear {
+	return r.linearBy(r.plain, name, out, in, bias)
 }
 
-// linear looks up weight [out, in] and bias [out].
-func (r *resolver) linear(name string, out, in int) Linear {
-	return Linear{Weight: r.base(name+".weight", out, in), Bias: r.base(name+".bias", out)}
+// linear looks up a layer of the base model: weight [out, in] and bias [out].
+func (r *resolver) linear(name string, out, in int, bias bool) Linear {
+	return r.linearBy(r.base, name, out, in, bias)
+}
+
+func (r *resolver) linearBy(find func(name string, shape ...int) Tensor, name string, out, in int, bias bool) Linear {
+	l := Linear{Weight: find(name+".weight", out, in)}
+	if bias {
+		l.Bias = find(name+".bias", out)
+	} else {
+		l.Bias = r.absent(l.Weight, out)
+	}
+	return l
+}
+
+// packed looks up a layer that joins layers of these numbers of outputs, and takes it apart.
+func (r *resolver) packed(name string, in int, bias bool, outs ...int) []Linear {
+	sum := 0
+	for _, n := range outs {
+		sum += n
+	}
+	whole, parts := r.linear(name, sum, in, bias), make([]Linear, len(outs))
+	if r.err != nil || whole.Weight.Shape == nil || whole.Bias.Shape == nil {
+		return parts
+	}
+	begin := 0
+	for i, n := range outs {
+		parts[i] = Linear{Weight: whole.Weight.Rows(begin, begin+n), Bias: whole.Bias.elements(begin, begin+n)}
+		begin += n
+	}
+	return parts
+}
+
+// elements returns elements [begin, end) of a vector.
+func (t Tensor) elements(begin, end int) Tensor {
+	t.Shape = []int{t.Len(), 1}
+	t = t.Rows(begin, end)
+	t.Shape = []int{end - begin}
+	return t
 }
 
 // norm looks up scale and shift, both [h].
-func (r *resolver) norm(name string, h int) *Norm {
-	return &Norm{Gamma: r.base(name+".weight", h), Beta: r.base(name+".bias", h), Epsilon: r.c.config.LayerNormEps}
+func (r *resolver) norm(name string, h int) *Norm { return r.normBy(r.base, name, h, true) }
+
+func (r *resolver) normBy(find func(name string, shape ...int) Tensor, name string, h int, bias bool) *Norm {
+	n := &Norm{Gamma: find(name+".weight", h), Epsilon: r.c.config.LayerNormEps}
+	if bias {
+		n.Beta = find(name+".bias", h)
+	} else {
+		n.Beta = r.absent(n.Gamma, h)
+	}
+	return n
+}
+
+// plain finds a tensor by its name alone.
+func (r *resolver) plain(name string, shape ...int) Tensor {
+	return r.find(name, []string{name}, shape...)
+}
+
+// has reports whether the base model has a tensor of that name.
+func (r *resolver) has(name string) bool {
+	return slices.ContainsFunc(r.family.prefixes(), func(prefix string) bool { _, ok := r.c.index[prefix+name]; return ok })
 }
 
 // legacyNorm maps the names of today's layer norm parameters to those of checkpoints converted from TensorFlow in
@@ -60,11 +144,16 @@ var legacyNorm = [][2]string{{"LayerNorm.weight", "LayerNorm.gamma"}, {"LayerNor
 // base finds a tensor of the base model, with prefix or without, under its new name or its old one.
 func (r *resolver) base(name string, shape ...int) Tensor {
 	name = r.family.tensor(name)
-	prefix := r.family.prefix
-	names := []string{prefix + name, name}
+	var names []string
+	for _, prefix := range r.family.prefixes() {
+		names = append(names, prefix+name)
+	}
 	for _, n := range legacyNorm {
-		if before, ok := strings.CutSuffix(name, n[0]); ok {
-			names = append(names, prefix+before+n[1], before+n[1])
+		before, ok := strings.CutSuffix(name, n[0])
+		for _, prefix := range r.family.prefixes() {
+			if ok {
+				names = append(names, prefix+before+n[1])
+			}
 		}
 	}
 	return r.find(name, names, shape...)
@@ -97,7 +186,7 @@ func (r *resolver) verdict() error {
 	if len(r.missing) == 0 {
 		return r.err
 	}
-	first, hasEmbeddings := r.missing[0], !slices.Contains(r.missing, wordEmbeddings)
+	first, hasEmbeddings := r.missing[0], !slices.Contains(r.missing, r.family.tensor(wordEmbeddings))
 	classifier, pooler := r.family.classifier+".weight", r.family.pooler+".weight"
 	inHead := strings.HasPrefix(first, r.family.classifier+".") || !r.family.poolerInBase && strings.HasPrefix(first, r.family.pooler+".")
 	headOnly := !slices.ContainsFunc(r.missing, func(name string) bool {

@@ -36,6 +36,11 @@ func (s *source) read(name string, maxBytes int64) (data []byte, err error) {
 	if !isPlainName(name) {
 		return nil, invalidf("%s: file %s, want a plain file name", s.place, quote(name))
 	}
+	return s.readPath(name, maxBytes)
+}
+
+// readPath is read for a path below the folder, of which the caller has checked the parts.
+func (s *source) readPath(name string, maxBytes int64) (data []byte, err error) {
 	b, err := s.open(name)
 	if err != nil {
 		return nil, err

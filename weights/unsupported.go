@@ -17,11 +17,7 @@ const (
 // otherFamilies are families of rerankers that are not supported: the start of model_type in config.json, a description,
 // and the nearest model that is supported.
 var otherFamilies = []struct{ modelType, is, nearest string }{
-	{"modernbert", "ModernBERT: rotary positions, gated feed-forward, local attention", likeBGE},
 	{"deberta", "DeBERTa: attention by relative positions", "cross-encoder/nli-roberta-base (roberta) or " + likeMiniLM},
-	{"new", "GTE's \"new\" BERT: rotary positions, gated feed-forward, custom code", likeBGE},
-	{"gte", "GTE's \"new\" BERT: rotary positions, gated feed-forward", likeBGE},
-	{"nomic", "NomicBERT: rotary positions, gated feed-forward, custom code", likeMiniLM},
 	{"jina", "JinaBERT: ALiBi positions, custom code", likeBGE},
 	{"mpnet", "MPNet: attention with relative positions", likeMiniLM},
 	{"albert", "ALBERT: layers that share weights", likeMiniLM},

@@ -99,7 +99,7 @@ func TestConvertResolvesTheModelFirst(t *testing.T) {
 	spec := weightstest.Specs()[0]
 	for name, change := range map[string][2]string{ // a file, and its new text; a key and its value are added to JSON
 		"custom code":       {"config.json", `"auto_map": {"AutoModelForSequenceClassification": "modeling_x.X"}, "num_hidden_layers": 3`},
-		"another family":    {"config.json", `"model_type": "modernbert"`},
+		"another family":    {"config.json", `"model_type": "t5"`},
 		"types":             {"config.json", `"type_vocab_size": 1`},
 		"activation":        {"config.json", `"sbert_ce_default_activation_function": "my.own"`},
 		"modules":           {"modules.json", `[{"type": "a.Transformer", "path": ""}, {"type": "a.Dense", "path": "1"}]`},

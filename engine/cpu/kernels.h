@@ -35,7 +35,8 @@ enum activation {
     ACTIVATION_GELU,
     ACTIVATION_GELU_NEW,
     ACTIVATION_RELU,
-    ACTIVATION_TANH
+    ACTIVATION_TANH,
+    ACTIVATION_SILU
 };
 
 // quantised gives the values of a row of bytes: value = scale * (byte - zero).

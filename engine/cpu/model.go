@@ -34,7 +34,7 @@ type rotaryTable struct {
 // supported are the operations beyond a BERT's that this package has.
 var supported = []weights.Operation{
 	weights.NormBefore, weights.GatedFeedForward, weights.RotaryPositions, weights.WindowAttention, weights.NoPositions,
-	weights.NoNorm, weights.MeanPool, weights.OtherHead,
+	weights.NoNorm, weights.DistanceBias, weights.MeanPool, weights.OtherHead,
 }
 
 // pad is the multiple that rows are padded to; PAD of kernels.h.
@@ -65,7 +65,7 @@ func (l *loader) read(t weights.Tensor) (weights.Tensor, bool) {
 // attending returns the kernels of attention: those of floats for what only they have, though their operands are wider.
 func (l *loader) attending() *C.struct_matmul {
 	for i := range l.plan.Layers {
-		if a, gate := &l.plan.Layers[i].Attention, l.plan.Layers[i].Gate; a.Window != 0 || a.Frequencies != nil || gate != nil {
+		if a, gate := &l.plan.Layers[i].Attention, l.plan.Layers[i].Gate; a.Window != 0 || a.Frequencies != nil || a.Slopes != nil || gate != nil {
 			return &l.kernels.f32
 		}
 	}
@@ -140,8 +140,10 @@ func activationOf(a weights.Activation) (uint32, error) {
 		return C.ACTIVATION_RELU, nil
 	case weights.Tanh:
 		return C.ACTIVATION_TANH, nil
+	case weights.SiLU:
+		return C.ACTIVATION_SILU, nil
 	}
-	return 0, fmt.Errorf("cpu: activation %s is not supported", a)
+	return 0, &backend.UnsupportedError{Backend: "cpu", Operation: "the activation " + a.String()}
 }
 
 func (l *loader) layer(to *C.struct_layer, from *weights.Layer) (err error) {
@@ -154,6 +156,11 @@ func (l *loader) layer(to *C.struct_layer, from *weights.Layer) (err error) {
 	hidden := to.qkv.k
 	to.query, to.keyed = columns(matmul, to.qkv, 0, hidden), columns(matmul, to.qkv, hidden, 3*hidden)
 	to.rotary, to.window = l.rotaryTable(&from.Attention), C.int(from.Attention.Window)
+	if slopes := from.Attention.Slopes; slopes != nil {
+		table := takeSlice[float32](l.arena, len(slopes))
+		copy(table, slopes)
+		to.slopes = (*C.float)(unsafe.SliceData(table))
+	}
 	to.attention_output = l.linear(matmul, from.Output)
 	to.attention_norm = l.norm(from.AttentionNorm)
 	if from.Gate != nil {

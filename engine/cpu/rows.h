@@ -13,6 +13,8 @@ INLINE vf act(enum activation kind, const bool coarse, vf x) {
         return vf_or_nan(vf_max(x, vf_set(0)), x);
     case ACTIVATION_TANH:
         return vf_tanh(x);
+    case ACTIVATION_SILU:
+        return vf_silu(x);
     default:
         return x;
     }
@@ -32,6 +34,7 @@ INLINE vf act(enum activation kind, const bool coarse, vf x) {
         WITH_ACTIVATION_AS(ACTIVATION_GELU_NEW, statement)                                         \
         WITH_ACTIVATION_AS(ACTIVATION_RELU, statement)                                             \
         WITH_ACTIVATION_AS(ACTIVATION_TANH, statement)                                             \
+        WITH_ACTIVATION_AS(ACTIVATION_SILU, statement)                                             \
     }
 
 INLINE void activate_as(

@@ -68,6 +68,11 @@ INLINE vf vf_gelu_new(vf x) {
     return x / (1 + vf_exp(inner * -1.5957691216f));
 }
 
+// SiLU is x / (1 + e⁻ˣ).
+INLINE vf vf_silu(vf x) {
+    return x / (1 + vf_exp(-x));
+}
+
 // 2ˣ for x ≤ 0, to a relative 8e-5: for values that are rounded to bfloat16. Below -126, it stays there.
 INLINE vf vf_exp2_coarse(vf x) {
     x = vf_max(x, vf_set(-126));

@@ -2,8 +2,8 @@ package gpu
 
 import (
 	"errors"
-	"fmt"
 
+	"github.com/metalrank/metalrank/engine/backend"
 	"github.com/metalrank/metalrank/kernels"
 	"github.com/metalrank/metalrank/metal"
 	"github.com/metalrank/metalrank/weights"
@@ -140,7 +140,7 @@ var activations = map[weights.Activation]kernels.Activation{
 func (b *builder) activation(a weights.Activation) kernels.Activation {
 	activation, ok := activations[a]
 	if !ok && b.err == nil {
-		b.err = fmt.Errorf("gpu: activation %s is not supported", a)
+		b.err = &backend.UnsupportedError{Backend: "gpu", Operation: "the activation " + a.String()}
 	}
 	return activation
 }

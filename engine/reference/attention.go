@@ -34,6 +34,10 @@ func attention(ctx context.Context, batch *backend.Batch, a *weights.Attention, 
 			for j := range scores {
 				at := (first+j)*h + column
 				scores[j] = scale * dot(query, k[at:at+d])
+				if a.Slopes != nil {
+					distance := math.Abs(float64(first + j - i))
+					scores[j] -= float64(float64(a.Slopes[task%a.Heads]) * distance)
+				}
 			}
 			softmax(scores)
 			row := out[i*h+column : i*h+column+d]

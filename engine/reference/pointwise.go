@@ -70,6 +70,9 @@ func geluNew(x float64) float64 {
 	return 0.5 * x * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x)))
 }
 
+// silu is x / (1 + exp(-x)) (Elfwing et al. 2017).
+func silu(x float64) float64 { return orNaN(x/(1+math.Exp(-x)), x) }
+
 func relu(x float64) float64 { return orNaN(max(x, 0), x) }
 
 func tanh(x float64) float64 { return orNaN(math.Tanh(x), x) }
@@ -87,6 +90,8 @@ func activationFunc(a weights.Activation) (func(float64) float64, error) {
 		return relu, nil
 	case weights.Tanh:
 		return tanh, nil
+	case weights.SiLU:
+		return silu, nil
 	}
 	return nil, fmt.Errorf("reference: activation %s is not supported", a)
 }

@@ -47,6 +47,8 @@ static double activated(enum activation kind, double x) {
         return x > 0 ? x : 0;
     case ACTIVATION_TANH:
         return tanh(x);
+    case ACTIVATION_SILU:
+        return x / (1 + exp(-x));
     default:
         return x;
     }
@@ -171,7 +173,20 @@ static void check_products(const char* name, const struct matmul* matmul, double
     verdict(name, worst, allowed);
 }
 
-static double attention_error(const struct matmul* matmul, int queries, int keys, int size) {
+// bias is what the score of a query and a key loses: infinite outside a window.
+static double bias(int window, double slope, int query, int key) {
+    int distance = abs(query - key);
+    return window && distance > window ? INFINITY : slope * distance;
+}
+
+static double attention_error(
+    const struct matmul* matmul,
+    int queries,
+    int keys,
+    int size,
+    int window,
+    float slope
+) {
     size_t stride = 3 * size + 16, out_stride = size + 16;
     float* qkv = fresh(4 * stride * (keys + 1));
     float* out = fresh(4 * out_stride * queries);
@@ -200,6 +215,8 @@ static double attention_error(const struct matmul* matmul, int queries, int keys
         .out = out,
         .out_stride = out_stride,
         .scratch = fresh(matmul->attention_scratch(keys, size)),
+        .window = window,
+        .slope = slope,
     };
     matmul->attend(&a);
     for (int i = 0; i < queries; i++) {
@@ -208,6 +225,7 @@ static double attention_error(const struct matmul* matmul, int queries, int keys
             scores[j] = 0;
             for (int d = 0; d < size; d++)
                 scores[j] += (double)q[i * stride + d] * k[j * stride + d] / sqrt(size);
+            scores[j] -= bias(window, slope, i, j);
             top = fmax(top, scores[j]);
         }
         for (int j = 0; j < keys; j++)
@@ -231,10 +249,130 @@ static void check_attention(const char* name, const struct matmul* matmul, doubl
     double worst = 0;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         for (size_t j = 0; j < sizeof sizes / sizeof *sizes; j++) {
-            worst = fmax(worst, attention_error(matmul, keys[i], keys[i], sizes[j]));
-            worst = fmax(worst, attention_error(matmul, 1, keys[i], sizes[j]));
+            worst = fmax(worst, attention_error(matmul, keys[i], keys[i], sizes[j], 0, 0));
+            worst = fmax(worst, attention_error(matmul, 1, keys[i], sizes[j], 0, 0));
         }
     verdict(name, worst, allowed);
+}
+
+// check_parts has queries of a sequence attended to in one call, and each by itself with the keys that it sees: the results
+// are the same bit for bit.
+static int wrong_parts(const struct matmul* matmul, int length, int size, int window, float slope) {
+    int wrong = 0, stride = 3 * size;
+    float* qkv = fresh(4 * stride * (length + 1));
+    float *whole = fresh(4 * size * length), *part = fresh(4 * size);
+    for (int i = 0; i < stride * length; i++)
+        qkv[i] = 2 * noise();
+    struct attention a = {
+        .q = qkv,
+        .k = qkv + size,
+        .v = qkv + 2 * size,
+        .q_stride = stride,
+        .kv_stride = stride,
+        .queries = length,
+        .keys = length,
+        .size = size,
+        .scale = 1 / sqrtf(size),
+        .out = whole,
+        .out_stride = size,
+        .scratch = fresh(matmul->attention_scratch(length, size)),
+        .window = window,
+        .slope = slope,
+    };
+    matmul->attend(&a);
+    for (int i = 0; i < length; i++) {
+        int first = i > window ? (i - window) / PAD * PAD : 0;
+        int last = i + window + 1 < length ? i + window + 1 : length;
+        struct attention one = a;
+        one.q = qkv + i * stride;
+        one.k = qkv + first * stride + size;
+        one.v = qkv + first * stride + 2 * size;
+        one.queries = 1;
+        one.keys = last - first;
+        one.offset = i - first;
+        one.out = part;
+        matmul->attend(&one);
+        wrong += memcmp(part, whole + i * size, 4 * size) != 0;
+    }
+    free(qkv), free(whole), free(part), free(a.scratch);
+    return wrong;
+}
+
+static void check_windows(const struct matmul* matmul) {
+    static const int lengths[] = {1, 2, 15, 16, 17, 33, 64, 65, 150};
+    static const int windows[] = {1, 2, 7, 16, 31, 64, 500};
+    double worst = 0;
+    int wrong = 0;
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
+        for (size_t j = 0; j < sizeof windows / sizeof *windows; j++)
+            for (int size = 4; size <= 48; size += 44) {
+                const int length = lengths[i], window = windows[j];
+                worst = fmax(worst, attention_error(matmul, length, length, size, window, 0));
+                worst = fmax(worst, attention_error(matmul, length, length, size, window, 0.3f));
+                worst = fmax(worst, attention_error(matmul, length, length, size, 0, 0.3f));
+                wrong += wrong_parts(matmul, length, size, window, 0.1f);
+            }
+    verdict("attention, windows and slopes", worst, 2e-6);
+    verdict("attention, windows in parts", wrong, 0);
+}
+
+static void check_rotate(const struct kernels* kernels) {
+    double worst = 0;
+    for (int size = 2; size <= 80; size += 2) {
+        enum { ROWS = 3, HEADS = 2, POSITIONS = 9 };
+        const int half = size / 2, stride = HEADS * size + 5;
+        float *x = fresh(4 * stride * ROWS), *before = fresh(4 * stride * ROWS);
+        float* table = fresh(4 * size * POSITIONS);
+        const int32_t positions[ROWS] = {4, 0, 8};
+        for (int i = 0; i < stride * ROWS; i++)
+            x[i] = before[i] = noise();
+        for (int p = 0; p < POSITIONS; p++)
+            for (int i = 0; i < half; i++) {
+                table[p * size + i] = cos(p * (i + 1.0));
+                table[p * size + half + i] = sin(p * (i + 1.0));
+            }
+        struct rotate a = {x, stride, ROWS, HEADS, size, positions, table};
+        kernels->rotate(&a);
+        for (int r = 0; r < ROWS; r++)
+            for (int i = 0; i < stride; i++) {
+                const float* row = before + r * stride;
+                double want = row[i];
+                if (i < HEADS * size) {
+                    const int at = i % size, first = at < half;
+                    const double angle = positions[r] * (at % half + 1.0);
+                    want =
+                        row[i] * cos(angle) + (first ? -row[i + half] : row[i - half]) * sin(angle);
+                }
+                worst = fmax(worst, fabs(x[r * stride + i] - want));
+            }
+        free(x), free(before), free(table);
+    }
+    verdict("rotate", worst, 4e-7);
+}
+
+static void check_gate(const struct kernels* kernels) {
+    double worst[2] = {0, 0};
+    for (enum activation kind = ACTIVATION_GELU; kind <= ACTIVATION_SILU; kind++)
+        for (int f = PAD; f <= 3 * PAD; f += PAD)
+            for (int coarse = 0; coarse < 2; coarse++) {
+                enum { ROWS = 3 };
+                const int stride = 2 * f + 16;
+                float *x = fresh(4 * stride * ROWS), *before = fresh(4 * stride * ROWS);
+                for (int i = 0; i < stride * ROWS; i++)
+                    x[i] = before[i] = 4 * noise();
+                struct gate a = {x, stride, ROWS, f, kind, coarse};
+                kernels->gate(&a);
+                for (int r = 0; r < ROWS; r++)
+                    for (int i = 0; i < stride; i++) {
+                        const float* row = before + r * stride;
+                        double want = i < f ? activated(kind, row[i]) * row[f + i] : row[i];
+                        worst[coarse] = fmax(worst[coarse], fabs(x[r * stride + i] - want));
+                    }
+                free(x), free(before);
+            }
+    verdict("gate", worst[0], 5e-6);
+    // GELU's coarse error is below 1e-4 max(1, |x|), beside values of up to 4.
+    verdict("gate, coarse", worst[1], 2e-3);
 }
 
 static void check_normalise(const struct kernels* kernels) {
@@ -326,6 +464,10 @@ int main(int argc, char** argv) {
     check_function(kernels, "gelu", ACTIVATION_GELU);
     check_function(kernels, "gelu_new", ACTIVATION_GELU_NEW);
     check_function(kernels, "tanh", ACTIVATION_TANH);
+    check_function(kernels, "silu", ACTIVATION_SILU);
+    check_rotate(kernels);
+    check_gate(kernels);
+    check_windows(&kernels->f32);
     check_finite(kernels);
     if (kernels->leave) kernels->leave();
     return failures != 0;
