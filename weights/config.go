@@ -90,7 +90,7 @@ func ParseConfig(data []byte) (Config, error) {
 	}
 	c.ModelType = family.modelType
 	c.TokenizerClass, c.CustomCode = f.text("tokenizer_class", ""), f.customCode()
-	f.refuse(c.CustomCode)
+	f.refuse(c.CustomCode, family)
 	whole := func(key string, absent, largest int) int {
 		absent = family.defaultValue(key, absent)
 		if own := family.key(key); own != key && slices.Contains(family.acceptedBERTKeys, key) {
@@ -165,9 +165,9 @@ func (f *fields) quirks(c *Config, family *family) {
 }
 
 // refuse rejects settings that make the model one that is not implemented, or that name other files.
-func (f *fields) refuse(customCode string) {
+func (f *fields) refuse(customCode string, family *family) {
 	// Gone from transformers 5, but old checkpoints with relative positions still carry it (and more tensors).
-	if p := f.text("position_embedding_type", "absolute"); f.err == nil && p != "absolute" {
+	if p := f.text("position_embedding_type", "absolute"); f.err == nil && p != "absolute" && p != family.positionType {
 		code := ""
 		if customCode != "" {
 			code = fmt.Sprintf(" (custom code, auto_map: %s)", shorten(customCode))

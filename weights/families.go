@@ -32,11 +32,12 @@ type family struct {
 	poolerActivation Activation // after it
 	classifier       string     // the last layer
 
-	tokenTypes      bool // the tokenizer's segment ids reach the model
-	noTypeTable     bool // there are no embeddings for them at all
-	positionsAfter  bool // positions count from pad_token_id + 1
-	embeddingSize   bool // embeddings may be narrower than the model, and are projected then
-	layerNormEpsSet bool // layer norms have an epsilon of 1e-12, not the config's
+	positionType    string // of position_embedding_type, besides "absolute"
+	tokenTypes      bool   // the tokenizer's segment ids reach the model
+	noTypeTable     bool   // there are no embeddings for them at all
+	positionsAfter  bool   // positions count from pad_token_id + 1
+	embeddingSize   bool   // embeddings may be narrower than the model, and are projected then
+	layerNormEpsSet bool   // layer norms have an epsilon of 1e-12, not the config's
 }
 
 // architecture is the order of a model's operations, and the names of their tensors.

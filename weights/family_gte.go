@@ -17,7 +17,8 @@ func gteFamily(modelType string) family {
 		modelType: modelType, classes: []string{class}, prefix: modelType + ".", oldPrefix: map[string]string{"gte": "new.", "new": "gte."}[modelType],
 		defaults: map[string]int{"vocab_size": 250048, "max_position_embeddings": 8192, "pad_token_id": 1},
 		pooler:   "pooler.dense", poolerInBase: true, poolerActivation: Tanh, classifier: "classifier",
-		settings: (*fields).gte,
+		positionType: "rope",
+		settings:     (*fields).gte,
 	}
 }
 

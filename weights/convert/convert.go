@@ -143,6 +143,7 @@ func Folder(ctx context.Context, src *weights.Checkpoint, dst string, options Op
 	if err != nil {
 		return err
 	}
+	tensors = slices.DeleteFunc(tensors, src.InHead)
 	options = options.withDefaults(tensors)
 	if err := options.check(); err != nil {
 		return err

@@ -88,10 +88,23 @@ var besideWeights = []string{
 	"*.json", "*.txt", "*.model", "*.md", "LICENSE*", "LICENCE*", "NOTICE*", "COPYING*",
 }
 
-// copySmallFiles writes config.json and copies the other files of a checkpoint except the weights.
+// copySmallFiles writes config.json and copies the other files of a checkpoint except the weights, and a head in modules of
+// its own, which stays as it is like a classifier.
 func (f *folder) copySmallFiles(src *weights.Checkpoint, config []byte) error {
 	if err := f.write("config.json", config); err != nil {
 		return err
+	}
+	for _, name := range src.HeadFiles() {
+		data, err := src.File(name)
+		if err != nil {
+			return err
+		}
+		if err := os.MkdirAll(filepath.Join(f.partial, path.Dir(name)), 0o755); err != nil {
+			return fmt.Errorf("convert: %w", err)
+		}
+		if err := f.write(name, data); err != nil {
+			return err
+		}
 	}
 	for _, name := range src.Files() {
 		matches := func(pattern string) bool { ok, _ := path.Match(pattern, name); return ok }

@@ -61,7 +61,7 @@ func (o Options) plan(tensors []weights.Tensor) []tensorPlan {
 	return all
 }
 
-// isEmbedding goes by the names that every model family has.
+// isEmbedding goes by the names that the model families have.
 func isEmbedding(layer string) bool { return strings.HasSuffix(layer, "_embeddings") }
 
 // specs returns the tensors that are written.

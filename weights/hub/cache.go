@@ -69,11 +69,12 @@ func (s Settings) hasRegularFile(n Name, commit string, f remoteFile) bool {
 // link makes snapshots/COMMIT/FILE point to a blob, in one step. Where the file system has no links (exFAT), the blob
 // becomes the file, as huggingface_hub does it.
 func (c *client) link(n Name, commit string, f remoteFile) error {
-	dir := c.snapshot(n, commit)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	path := filepath.Join(c.snapshot(n, commit), filepath.FromSlash(f.name))
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("hub: %w", err)
 	}
-	target, path := filepath.Join("..", "..", "blobs", f.etag), filepath.Join(dir, f.name)
+	up := strings.Repeat("../", strings.Count(f.name, "/")) // out of the folders of a file below the snapshot
+	target := filepath.Join(filepath.FromSlash(up), "..", "..", "blobs", f.etag)
 	if current, err := os.Readlink(path); err == nil && current == target {
 		return nil
 	}

@@ -213,7 +213,7 @@ type remoteFile struct {
 
 // stat asks for size and hash of a file.
 func (c *client) stat(ctx context.Context, n Name, commit, file string) (remoteFile, error) {
-	f := remoteFile{name: file, address: fmt.Sprintf("%s/%s/%s/resolve/%s/%s", c.Endpoint, n.Owner, n.Model, commit, url.PathEscape(file))}
+	f := remoteFile{name: file, address: fmt.Sprintf("%s/%s/%s/resolve/%s/%s", c.Endpoint, n.Owner, n.Model, commit, (&url.URL{Path: file}).EscapedPath())}
 	err := c.retry(ctx, func() (bool, error) {
 		// Compressed, it would have another length.
 		response, err := c.do(ctx, http.MethodHead, f.address, map[string]string{"Accept-Encoding": "identity"})

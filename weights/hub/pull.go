@@ -32,6 +32,8 @@ var (
 
 const (
 	indexSuffix   = ".index.json"
+	modulesFile   = "modules.json"
+	maxModules    = 64
 	maxIndexBytes = 64 << 20
 	maxShards     = 1024
 	connections   = 4
@@ -81,6 +83,15 @@ func (c *client) pull(ctx context.Context, n Name, progress func(done, total int
 	if err := c.files(ctx, n, commit, wanted, progress); err != nil {
 		return "", err
 	}
+	if slices.Contains(wanted, modulesFile) {
+		head, err := headFiles(filepath.Join(c.snapshot(n, commit), modulesFile), all)
+		if err != nil {
+			return "", err
+		}
+		if err := c.files(ctx, n, commit, head, progress); err != nil {
+			return "", err
+		}
+	}
 	if strings.HasSuffix(weights, indexSuffix) {
 		shards, err := shardsOf(filepath.Join(c.snapshot(n, commit), weights))
 		if err != nil {
@@ -119,8 +130,61 @@ func chooseWeights(n Name, all []string) (string, error) {
 	return "", err
 }
 
+// headFiles returns the files of modules that sentence-transformers' modules.json names, of all files that there are: the
+// settings of each, and its weights in the first form that is there.
+func headFiles(modules string, all []string) ([]string, error) {
+	data, err := readSmall(modules)
+	if err != nil {
+		return nil, err
+	}
+	var list []struct {
+		Path string `json:"path"`
+	}
+	if err := json.Unmarshal(data, &list); err != nil || len(list) > maxModules {
+		return nil, fmt.Errorf("hub: %s: want an array of at most %d modules", modulesFile, maxModules)
+	}
+	var files []string
+	for _, m := range list {
+		if m.Path == "" {
+			continue // the model itself
+		}
+		if !isPlainName(m.Path) {
+			return nil, fmt.Errorf("hub: %s: path %.200q, want the name of a folder", modulesFile, m.Path)
+		}
+		if name := path.Join(m.Path, "config.json"); slices.Contains(all, name) {
+			files = append(files, name)
+		}
+		for _, weights := range []string{"model.safetensors", "pytorch_model.bin"} {
+			if name := path.Join(m.Path, weights); slices.Contains(all, name) {
+				files = append(files, name)
+				break
+			}
+		}
+	}
+	slices.Sort(files)
+	return slices.Compact(files), nil
+}
+
+// isPlainName says whether a name stays in its folder on every system.
+func isPlainName(name string) bool {
+	return !strings.ContainsAny(name, "/\\:\x00") && filepath.IsLocal(name) && len(name) <= 255
+}
+
 // shardsOf reads the names of the shards from an index. They become paths, so they are plain names.
 func shardsOf(index string) ([]string, error) {
+	data, err := readSmall(index)
+	if err != nil {
+		return nil, err
+	}
+	shards, err := parseShards(data)
+	if err != nil {
+		return nil, fmt.Errorf("hub: %s: %w", filepath.Base(index), err)
+	}
+	return shards, nil
+}
+
+// readSmall reads an index, which has a bounded size.
+func readSmall(index string) ([]byte, error) {
 	there, err := os.Stat(index)
 	if err != nil {
 		return nil, fmt.Errorf("hub: %w", err)
@@ -132,11 +196,7 @@ func shardsOf(index string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hub: %w", err)
 	}
-	shards, err := parseShards(data)
-	if err != nil {
-		return nil, fmt.Errorf("hub: %s: %w", filepath.Base(index), err)
-	}
-	return shards, nil
+	return data, nil
 }
 
 func parseShards(data []byte) ([]string, error) {
@@ -149,7 +209,7 @@ func parseShards(data []byte) ([]string, error) {
 	var shards []string
 	for _, name := range index.WeightMap {
 		if !strings.HasSuffix(name, ".safetensors") && !strings.HasSuffix(name, ".bin") ||
-			strings.ContainsAny(name, "/\\:\x00") || !filepath.IsLocal(name) || len(name) > 255 {
+			!isPlainName(name) {
 			return nil, fmt.Errorf("shard %.200q, want the name of a .safetensors or .bin file", name)
 		}
 		shards = append(shards, name)

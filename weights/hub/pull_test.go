@@ -166,3 +166,34 @@ func TestNoLinks(t *testing.T) {
 		}
 	}
 }
+
+// A head in modules of its own is fetched with the model: the settings of each module, and its weights in one form.
+func TestPullModules(t *testing.T) {
+	files := someFiles()
+	files["modules.json"] = `[{"path":"","type":"Transformer"},{"path":"1_Pooling","type":"Pooling"},{"path":"2_Dense","type":"Dense"},{"path":"3_Dense"}]`
+	files["1_Pooling/config.json"], files["2_Dense/config.json"], files["3_Dense/config.json"] = "{}", `{"in_features":1}`, `{"in_features":2}`
+	files["2_Dense/model.safetensors"], files["2_Dense/pytorch_model.bin"], files["3_Dense/pytorch_model.bin"] = "two", "never", "three"
+	h := newHub(t, files)
+	dir, err := pull(t.Context(), settings(t, h), "org/model", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"1_Pooling/config.json": "{}", "2_Dense/config.json": `{"in_features":1}`, "2_Dense/model.safetensors": "two",
+		"3_Dense/config.json": `{"in_features":2}`, "3_Dense/pytorch_model.bin": "three",
+	} {
+		if data, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(data) != want {
+			t.Errorf("%s: %q, %v, want %q", name, data, err, want)
+		}
+	}
+	if h.gets["2_Dense/pytorch_model.bin"] != 0 {
+		t.Error("both forms of a module's weights were fetched")
+	}
+	for _, modules := range []string{`[{"path":"../x"}]`, `[{"path":"a/b"}]`, `{}`} {
+		files["modules.json"] = modules
+		h := newHub(t, files)
+		if _, err := pull(t.Context(), settings(t, h), "org/model", nil); err == nil || !strings.Contains(err.Error(), "modules.json") {
+			t.Errorf("%s: error %v", modules, err)
+		}
+	}
+}

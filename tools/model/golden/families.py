@@ -1,4 +1,4 @@
-"""Makes engine/testdata/families: a tiny random checkpoint of each relative of BERT, and what transformers says of it.
+"""Makes engine/testdata/families: a tiny random checkpoint of each family, and what transformers says of it.
 
   venv/bin/python tools/model/golden/families.py [FAMILY ...]
 
@@ -6,6 +6,9 @@ Tokenizers are trained, which gives other pieces each time: name the families th
 The folders are written by transformers itself, tokenizers included. Each logit is computed from the weights in the
 file, widened to fp32. A mistake in any part shows: each tensor zeroed changes some logit by more than the tolerance
 of the Go tests, else the script stops.
+
+Some families are published in other layouts than those that transformers writes: functions called publish_… make them.
+Heads in modules of their own are sentence-transformers' (6.2.0, which requirements.txt does not have).
 """
 
 import hashlib
@@ -15,24 +18,30 @@ import shutil
 import sys
 
 import torch
-from safetensors.torch import load_file
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
+    AutoModel,
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    BertConfig,
     BertTokenizer,
     CamembertConfig,
     CamembertTokenizer,
     DistilBertConfig,
     DistilBertTokenizer,
     ElectraConfig,
+    GteConfig,
+    ModernBertConfig,
+    NomicBertConfig,
+    PreTrainedTokenizerFast,
     RobertaConfig,
     RobertaTokenizer,
     XLMRobertaConfig,
     XLMRobertaTokenizer,
 )
 
-OUT = pathlib.Path(__file__).resolve().parents[2] / "engine" / "testdata" / "families"
+OUT = pathlib.Path(__file__).resolve().parents[3] / "engine" / "testdata" / "families"
 TEXTS = [
     "The ferry waits until the flag on the mole hangs still.",
     "Ice was packed in straw and shipped inland by a narrow railway.",
@@ -93,8 +102,117 @@ def camembert():
     return unigram(CamembertTokenizer, special)
 
 
+def byte_pairs_of_bert():
+    """ModernBERT's tokenizer: GPT-NeoX's byte pairs with NFC, and BERT's special tokens."""
+    trained = Tokenizer(models.BPE())
+    trained.normalizer = normalizers.NFC()
+    trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    special = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=330, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
+    )
+    trained.train_from_iterator(TEXTS, trainer)
+    trained.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B [SEP]", special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=trained, model_max_length=LENGTH, model_input_names=["input_ids", "attention_mask"],
+        cls_token="[CLS]", sep_token="[SEP]", pad_token="[PAD]", unk_token="[UNK]", mask_token="[MASK]",
+    )
+
+
+def edit(folder, drop=(), **changes):
+    path = folder / "config.json"
+    config = {k: v for k, v in json.loads(path.read_text()).items() if k not in drop} | changes
+    path.write_text(json.dumps(config, indent=2) + "\n")
+
+
+def rename(folder, f):
+    path = folder / "model.safetensors"
+    save_file(f(load_file(path)), path, metadata={"format": "pt"})
+
+
+def publish_modernbert(folder):
+    """The keys of the published configs: a period and two thetas."""
+    edit(
+        folder, drop=("layer_types", "rope_parameters"), global_attn_every_n_layers=2, global_rope_theta=80000.0,
+        local_rope_theta=5000.0, position_embedding_type="absolute",
+    )
+
+
+def publish_jina(folder):
+    """jina-reranker-v2: XLM-R under the names of flash-attention, and no model_type."""
+    names = {
+        "embeddings.LayerNorm": "emb_ln", "attention.output.dense": "mixer.out_proj",
+        "attention.output.LayerNorm": "norm1", "intermediate.dense": "mlp.fc1", "output.dense": "mlp.fc2",
+        "output.LayerNorm": "norm2", "attention.self.query": "mixer.Wqkv", "encoder.layer.": "encoder.layers.",
+    }
+
+    def flash(tensors):
+        out = {}
+        for name, tensor in tensors.items():
+            if "self.query" in name:
+                tensor = torch.cat([tensors[name.replace("query", x)] for x in ("query", "key", "value")])
+            elif ".self." in name:
+                continue
+            for old, new in names.items():
+                name = name.replace(old, new)
+            out[name] = tensor.clone()
+        return out
+
+    rename(folder, flash)
+    edit(
+        folder, drop=("model_type",), use_flash_attn=True, emb_pooler=None,
+        auto_map={"AutoConfig": "configuration_xlm_roberta.XLMRobertaFlashConfig"},
+    )
+
+
+def publish_gte(folder):
+    """gte-multilingual-reranker-base: the names and keys of its custom code."""
+    rename(folder, lambda tensors: {k.replace("gte.", "new.", 1): v.clone() for k, v in tensors.items()})
+    edit(
+        folder, drop=("rope_parameters",), model_type="new", architectures=["NewForSequenceClassification"],
+        rope_theta=7000.0, rope_scaling=None, pack_qkv=True, layer_norm_type="layer_norm", position_embedding_type="rope",
+        auto_map={"AutoModelForSequenceClassification": "Alibaba-NLP/new-impl--modeling.NewForSequenceClassification"},
+    )
+
+
+def modular(pool, inner, bias, activation, labels):
+    """A head of sentence-transformers' modules: pooling, Dense, its norm, and Dense, which gives the scores."""
+
+    def make(folder, model, tokenizer):
+        from sentence_transformers import CrossEncoder
+        from sentence_transformers.base.modules import Dense, Transformer
+        from sentence_transformers.sentence_transformer.modules import LayerNorm, Pooling
+
+        base = folder.with_name(folder.name + "_base")
+        model.save_pretrained(base)
+        tokenizer.save_pretrained(base)
+        width = model.config.hidden_size
+        head = [
+            Dense(width, inner, bias=bias, activation_function=activation),
+            LayerNorm(inner),
+            Dense(inner, labels, activation_function=torch.nn.Identity(), module_output_name="scores"),
+        ]
+        for module in head:
+            randomise(module)
+        modules = [Transformer(str(base)), Pooling(width, pooling_mode=pool), *head]
+        CrossEncoder(modules=modules, device="cpu").save_pretrained(str(folder))
+        shutil.rmtree(base)
+        (folder / "README.md").unlink()
+        for path in folder.rglob("*.safetensors"):
+            save_file({k: v.half() for k, v in load_file(path).items()}, path, metadata={"format": "pt"})
+        return CrossEncoder(str(folder), device="cpu", model_kwargs={"dtype": torch.float32})
+
+    return make
+
+
 COMMON = dict(
     hidden_size=48, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, layer_norm_eps=1e-3
+)
+MODERN = dict(
+    hidden_size=48, intermediate_size=40, max_position_embeddings=64,
+    pad_token_id=3, cls_token_id=1, sep_token_id=2, bos_token_id=1, eos_token_id=2,
 )
 FAMILIES = {
     "electra": (lambda: wordpiece(BertTokenizer), lambda v: ElectraConfig(
@@ -107,7 +225,41 @@ FAMILIES = {
         dim=48, n_layers=2, n_heads=4, hidden_dim=64, vocab_size=v, max_position_embeddings=64, num_labels=1)),
     "camembert": (camembert, lambda v: CamembertConfig(
         **COMMON, vocab_size=v, max_position_embeddings=66, type_vocab_size=1, num_labels=1)),
+    # Every bias, an odd number of heads, a window smaller than the texts, layers that are no multiple of the period.
+    "modernbert": (byte_pairs_of_bert, lambda v: ModernBertConfig(
+        **MODERN, num_hidden_layers=5, num_attention_heads=3, vocab_size=v, norm_eps=1e-3, local_attention=8, num_labels=2,
+        classifier_pooling="mean", norm_bias=True, attention_bias=True, mlp_bias=True, classifier_bias=True)),
+    "modernbert_cls": (byte_pairs_of_bert, lambda v: ModernBertConfig(
+        **MODERN, num_hidden_layers=4, num_attention_heads=4, vocab_size=v, local_attention=14, num_labels=1,
+        global_attn_every_n_layers=2, global_rope_theta=80000.0, local_rope_theta=5000.0)),
+    "ettin": (byte_pairs_of_bert, lambda v: ModernBertConfig(
+        **MODERN, num_hidden_layers=3, num_attention_heads=2, vocab_size=v, local_attention=16)),
+    "modular_bert": (lambda: wordpiece(BertTokenizer), lambda v: BertConfig(
+        **COMMON, vocab_size=v, max_position_embeddings=64)),
+    "jina_v2": (unigram, lambda v: XLMRobertaConfig(
+        **COMMON, vocab_size=v, max_position_embeddings=42, type_vocab_size=1, num_labels=1)),
+    "gte": (unigram, lambda v: GteConfig(
+        **COMMON, vocab_size=v, max_position_embeddings=64, type_vocab_size=1, num_labels=1, pad_token_id=1,
+        rope_parameters={"rope_type": "default", "rope_theta": 7000.0})),
+    "nomic": (lambda: wordpiece(BertTokenizer), lambda v: NomicBertConfig(
+        **COMMON, vocab_size=v, max_position_embeddings=64, num_labels=3)),
 }
+PUBLISH = {"modernbert_cls": publish_modernbert, "jina_v2": publish_jina, "gte": publish_gte}
+MODULES = {
+    "ettin": modular("cls", 48, False, torch.nn.GELU(), 1),
+    "modular_bert": modular("mean", 20, True, torch.nn.Tanh(), 2),
+}
+
+
+def randomise(model):
+    """Far from the initial values, which are too small to show anything."""
+    for parameter in model.parameters():
+        scale = 1.5 / parameter.shape[-1] ** 0.5 if parameter.ndim == 2 else 0.2
+        centre = 1.0 if parameter.ndim == 1 and parameter.mean() > 0.5 else 0.0
+        torch.nn.init.normal_(parameter, centre, scale)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Embedding):
+            torch.nn.init.normal_(module.weight, 0, 0.7)
 
 
 @torch.inference_mode()
@@ -116,7 +268,10 @@ def run(model, tokenizer):
     for query, document in PAIRS:
         encoded = tokenizer([query], [document], truncation="longest_first", max_length=LENGTH, return_tensors="pt")
         inputs.append(encoded["input_ids"][0].tolist())
-        rows.append(model(**encoded).logits[0])
+        if isinstance(model, torch.nn.Sequential):  # of sentence-transformers' modules
+            rows.append(model(dict(encoded))["scores"][0])
+        else:
+            rows.append(model(**encoded).logits[0])
     return torch.stack(rows), inputs
 
 
@@ -134,28 +289,29 @@ def main():
         tokenizer = make_tokenizer()
         tokenizer.save_pretrained(folder)
         torch.manual_seed(number)
-        model = AutoModelForSequenceClassification.from_config(make_config(len(tokenizer)))
-        for parameter in model.parameters():  # far from the initial values, which are too small to show anything
-            scale = 1.5 / parameter.shape[-1] ** 0.5 if parameter.ndim == 2 else 0.2
-            centre = 1.0 if parameter.ndim == 1 and parameter.mean() > 0.5 else 0.0
-            torch.nn.init.normal_(parameter, centre, scale)
-        for module in model.modules():
-            if isinstance(module, torch.nn.Embedding):
-                torch.nn.init.normal_(module.weight, 0, 0.7)
-        model.half().save_pretrained(folder)
-
-        model, info = AutoModelForSequenceClassification.from_pretrained(
-            folder, dtype=torch.float32, attn_implementation="eager", output_loading_info=True
-        )
-        if any(info.values()):
-            raise SystemExit(f"families: {name}: {info}")
+        auto = AutoModel if name in MODULES else AutoModelForSequenceClassification
+        model = auto.from_config(make_config(len(tokenizer)))
+        randomise(model)
+        if name in MODULES:
+            model = MODULES[name](folder, model, tokenizer)
+        else:
+            model.half().save_pretrained(folder)
+            model, info = auto.from_pretrained(
+                folder, dtype=torch.float32, attn_implementation="eager", output_loading_info=True
+            )
+            if any(info.values()):
+                raise SystemExit(f"families: {name}: {info}")
+        if name in PUBLISH:
+            PUBLISH[name](folder)
         model.eval()
         tokenizer = AutoTokenizer.from_pretrained(folder)
         want, inputs = run(model, tokenizer)
         least = ("", 1e9)
         for tensor_name, tensor in model.state_dict().items():
             # It adds the same to all scores of a query.
-            if tensor_name.endswith(("key.bias", "k_lin.bias")):
+            if tensor_name.endswith(("key.bias", "k_lin.bias", "k_proj.bias")):
+                continue
+            if name in MODULES and ".pooler." in tensor_name:  # their pooling is a module
                 continue
             saved = tensor.clone()
             tensor.zero_()

@@ -234,7 +234,7 @@ case("prompt without modules.json", BERT, {k: v for k, v in saved({"max_seq_leng
 case("legacy name of the Transformer", BERT, saved({"max_seq_length": 16}, modules=[{**MODULES[0], "type": "sentence_transformers.models.Transformer"}]))
 case("file by an old name", ROBERTA, {k.replace("bert_config", "roberta_config"): v for k, v in saved({"max_seq_length": 16}).items()})
 case("fp32 modules", BERT, saved(keep_in_fp32_modules=["0.model.classifier"]))
-case("modules with Dense", BERT, saved(modules=MODULES + [{"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.sentence_transformer.modules.pooling.Pooling"}, {"idx": 2, "name": "2", "path": "2_Dense", "type": "sentence_transformers.base.modules.dense.Dense"}]), refuse="Transformer, Pooling, Dense")
+case("modules with Dense", BERT, saved(modules=MODULES + [{"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.sentence_transformer.modules.pooling.Pooling"}, {"idx": 2, "name": "2", "path": "2_Dense", "type": "sentence_transformers.base.modules.dense.Dense"}]), refuse="1_Pooling/config.json")
 case("custom module", BERT, saved(modules=[{**MODULES[0], "type": "custom_st.Transformer"}]), refuse="custom_st.Transformer")
 case("Transformer in a folder", BERT, saved(modules=[{**MODULES[0], "path": "0_Transformer"}]), refuse="0_Transformer")
 
