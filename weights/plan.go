@@ -1,6 +1,9 @@
 package weights
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Plan is a model as data: its tensors, and the order of its operations. A backend knows nothing else of a model. With x
 // as the residual and n as its norm, a pass is
@@ -111,12 +114,13 @@ const (
 	OtherHead        Operation = "a head other than two linear layers"
 )
 
-// Needs lists the operations of the plan that a BERT does not have.
-func (p *Plan) Needs() []Operation {
-	var all []Operation
+// Lacking lists the operations of the plan that neither a BERT nor a backend has, given those that the backend has besides
+// a BERT's. It is empty if the backend can run the plan.
+func (p *Plan) Lacking(supported ...Operation) string {
+	var all []string
 	need := func(o Operation, needed bool) {
-		if needed && !slices.Contains(all, o) {
-			all = append(all, o)
+		if needed && !slices.Contains(supported, o) && !slices.Contains(all, string(o)) {
+			all = append(all, string(o))
 		}
 	}
 	need(NoPositions, p.Embeddings.Positions == nil)
@@ -134,5 +138,5 @@ func (p *Plan) Needs() []Operation {
 	plain := func(s Step) bool { return s.Linear != nil && s.Norm == nil }
 	need(OtherHead, len(p.Head) != 2 || !plain(p.Head[0]) || !plain(p.Head[1]) ||
 		p.Head[0].Activation == 0 || p.Head[0].Linear.Weight.Shape[0] != p.Hidden)
-	return all
+	return strings.Join(all, ", ")
 }

@@ -179,3 +179,32 @@ func TestModules(t *testing.T) {
 		t.Errorf("a module outside: %v", err)
 	}
 }
+
+// A plan says which operations a backend lacks.
+func TestLacking(t *testing.T) {
+	_, p, err := useAll(tinyFiles())
+	if err != nil || p.Lacking() != "" {
+		t.Fatalf("a BERT lacks %q, %v", p.Lacking(), err)
+	}
+	for want, change := range map[string]func(*Plan){
+		string(NormBefore): func(p *Plan) { p.KeepSum = true }, string(NoPositions): func(p *Plan) { p.Embeddings.Positions = nil },
+		string(MeanPool): func(p *Plan) { p.Pool = PoolMean }, string(NoNorm): func(p *Plan) { p.Embeddings.Norm = nil },
+		string(OtherHead):        func(p *Plan) { p.Head = p.Head[1:] },
+		string(GatedFeedForward): func(p *Plan) { p.Layers[1].Gate = &p.Layers[1].Inner },
+		string(RotaryPositions):  func(p *Plan) { p.Layers[0].Attention.Frequencies = []float32{1} },
+		string(WindowAttention):  func(p *Plan) { p.Layers[1].Attention.Window = 3 },
+		string(DistanceBias):     func(p *Plan) { p.Layers[0].Attention.Slopes = []float32{1, 2} },
+	} {
+		_, p, err := useAll(tinyFiles())
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(p)
+		if got := p.Lacking(); got != want {
+			t.Errorf("lacks %q, want %q", got, want)
+		}
+		if got := p.Lacking(Operation(want)); got != "" {
+			t.Errorf("lacks %q of a backend that has it", got)
+		}
+	}
+}

@@ -125,7 +125,7 @@ func Encoded(ctx context.Context) {
 	}
 }
 
-// UnsupportedError is the error of a backend that opens a model and lacks one of its operations.
+// UnsupportedError is the error of a backend that opens a model and lacks some of its operations.
 type UnsupportedError struct {
 	Backend, Operation string
 }

@@ -75,10 +75,8 @@ func (l *loader) attending() *C.struct_matmul {
 // load returns the model in C's memory, all of it in the arena.
 func (l *loader) load() (*C.struct_model, error) {
 	p := l.plan
-	for _, operation := range p.Needs() {
-		if !slices.Contains(supported, operation) {
-			return nil, &backend.UnsupportedError{Backend: "cpu", Operation: string(operation)}
-		}
+	if lacking := p.Lacking(supported...); lacking != "" {
+		return nil, &backend.UnsupportedError{Backend: "cpu", Operation: lacking}
 	}
 	layers := takeSlice[C.struct_layer](l.arena, len(p.Layers))
 	steps := takeSlice[C.struct_step](l.arena, len(p.Head))

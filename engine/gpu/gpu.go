@@ -70,8 +70,8 @@ func (b *Backend) load(checkpoint *weights.Checkpoint) error {
 	if err != nil {
 		return err
 	}
-	for _, operation := range p.Needs() {
-		return &backend.UnsupportedError{Backend: b.session.config.Driver, Operation: string(operation)}
+	if lacking := p.Lacking(); lacking != "" {
+		return &backend.UnsupportedError{Backend: b.session.config.Driver, Operation: lacking}
 	}
 	b.limits = backend.Limits{Vocab: p.Vocab, Types: p.Types, Positions: p.Positions}
 	b.shape = shape{
