@@ -31,7 +31,7 @@ func checkPieces(t *testing.T, one *tokenizer, encode func(text string) []uint32
 }
 
 func TestPiecesHaveTheTokensOfTheWhole(t *testing.T) {
-	texts := 700
+	texts := 1000
 	if testing.Short() {
 		texts = 100
 	}
