@@ -42,8 +42,8 @@ static inline float2 finish(
     return float2(activate<T>(activation, y[0]), activate<T>(activation, y[1]));
 }
 
-// linear makes y = act(a wT + bias + residual).
-template <typename T, int MF, int NF, typename Weights>
+// linear makes y = act(a wT + bias + residual), Depth terms of the sums at a time.
+template <typename T, int MF, int NF, int Depth, typename Weights>
 static inline void linear(
     GemmArgs args,
     Place place,
@@ -55,7 +55,7 @@ static inline void linear(
     device const uint* rows,
     threadgroup T* tiles
 ) {
-    Tile<T, MF, NF> tile;
+    Tile<T, MF, NF, Depth> tile;
     const GatheredRows<T> from = {a, gatherA ? rows : nullptr, args.M, place.row0};
     tile.multiply(from, w, args.K, tiles, place.index, simdWidth * simdgroups, place.lane);
     UNROLL for (uint i = 0; i < MF; i++) {

@@ -32,7 +32,7 @@ template <typename T, int MF, int NF>
         group.y * side * MF, (group.x * simdgroups + simdgroup) * side * NF, index, lane
     };
     const DenseWeights<T, NF> weights(w, args.N, args.K, place.column0, lane);
-    linear<T, MF, NF>(args, place, weights, a, bias, y, residual, rows, tiles);
+    linear<T, MF, NF, depth>(args, place, weights, a, bias, y, residual, rows, tiles);
 }
 
 #define INSTANTIATE(name, T, MF, NF)                                                               \

@@ -36,10 +36,10 @@ static inline void linearNorm(
             }
         }
     }
-    const RowSums<MF> first = {partial, simdgroups, simdgroup, place.lane};
-    const RowSums<MF> second = {
-        partial + maxSimdgroups * side * MF, simdgroups, simdgroup, place.lane
-    };
+    const uint strips = (args.N / side + stripBlocks - 1) / stripBlocks;
+    const uint strip = simdgroup * NF / stripBlocks;
+    const RowSums<MF> first = {partial, strips, strip, place.lane};
+    const RowSums<MF> second = {partial + maxStrips * side * MF, strips, strip, place.lane};
     normalizeRows(tile, args.N, blocks, args.epsilon, first, second);
 
     device const float* gamma = vectors + args.N;

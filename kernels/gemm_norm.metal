@@ -4,8 +4,8 @@
 // Buffers: 0 GemmArgs  1 a [T, K]  2 w [N, K]  3 bias, gamma, beta [3, N] f32  4 y [M, N]
 //          5 residual [T or M, N], if hasResidual  6 rows [M] u32, if one of the gathers is set
 // Grid: ceil(M / (8 MF)) groups of S = ceil(N / (8 NF)) SIMD-groups, S = simdgroups
-// Threadgroup memory: two tiles of a, 2 * 8 MF * 40 elements, and two sums per row and SIMD-group, 2 * 12 * 8 MF f32:
-//          8,192 B for gemm_norm_f16_nt_32x48
+// Threadgroup memory: two tiles of a, 2 * 8 MF * 40 elements, and two sums per row and strip, 2 * 36 * 8 MF f32: 14,336 B
+//          for gemm_norm_f16_nt_32x48
 // Needs: K % 4 == 0, N % 8 == 0, S <= 12; a, w, y and residual begin at a multiple of four elements
 // Numerics: f32 from the products to the store, where the only rounding is; variance in a second pass, in registers
 // Constants: activation (before the norm), hasResidual, gatherA, gatherResidual, simdgroups
@@ -28,7 +28,7 @@ template <typename T, int MF, int NF>
     uint laneIndex [[thread_index_in_simdgroup]]
 ) {
     alignas(16) threadgroup T tiles[2 * Tile<T, MF, NF>::elements];
-    threadgroup float partial[2 * maxSimdgroups * side * MF];
+    threadgroup float partial[2 * maxStrips * side * MF];
     const Lane lane(laneIndex);
     const Place place = {group * side * MF, simdgroup * side * NF, index, lane};
     const DenseWeights<T, NF> weights(w, args.N, args.K, place.column0, lane);

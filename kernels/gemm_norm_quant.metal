@@ -33,7 +33,7 @@ template <typename T, int Bits, int MF, int NF>
     uint laneIndex [[thread_index_in_simdgroup]]
 ) {
     alignas(16) threadgroup T tiles[2 * Tile<T, MF, NF>::elements];
-    threadgroup float partial[2 * maxSimdgroups * side * MF];
+    threadgroup float partial[2 * maxStrips * side * MF];
     const Lane lane(laneIndex);
     const Place place = {group * side * MF, simdgroup * side * NF, index, lane};
     const QuantWeights<T, NF, Bits> weights(

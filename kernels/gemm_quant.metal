@@ -40,7 +40,7 @@ template <typename T, int Bits, int MF, int NF>
     const QuantWeights<T, NF, Bits> weights(
         codes, scales, offsets, args.N, args.K, groupSize, place.column0, lane
     );
-    linear<T, MF, NF>(args, place, weights, a, bias, y, residual, rows, tiles);
+    linear<T, MF, NF, depth>(args, place, weights, a, bias, y, residual, rows, tiles);
 }
 
 #define INSTANTIATE(name, T, Bits, MF, NF)                                                         \

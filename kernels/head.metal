@@ -66,12 +66,13 @@ template <typename T>
                            tile.sums[0][j].thread_elements()[1] * row[1];
                 }
             }
-            sums.put(0, sum);
+            sums.put(0, 0, sum);
             // All partial sums of this label are there before they are added up.
             threadgroup_barrier(mem_flags::mem_threadgroup);
+            const float all = sums.get(0);
             if (simdgroup == 0 && lane.column == 0 && row0 + lane.row < args.sequences) {
                 device float& logit = z[(row0 + lane.row) * args.labels + c];
-                logit = (first == 0 ? d[c] : logit) + sums.get(0);
+                logit = (first == 0 ? d[c] : logit) + all;
             }
             // They have been read before the next label's replace them.
             threadgroup_barrier(mem_flags::mem_threadgroup);

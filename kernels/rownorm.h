@@ -7,29 +7,35 @@
 // 384 threads: every pipeline may have them, with all of a thread's 128 registers.
 constant constexpr uint maxSimdgroups = 12;
 
-// RowSums adds up rows over the SIMD-groups of a threadgroup. Each adds up its own columns first.
+// A row is added up by strips of so many blocks of eight columns, and then strip by strip. So its sum has the same bits for any
+// number of columns to a SIMD-group.
+constant constexpr uint stripBlocks = 2;
+constant constexpr uint maxStrips = maxSimdgroups * 6 / stripBlocks; // of six blocks to a SIMD-group
+
+// RowSums adds up rows over the SIMD-groups of a threadgroup.
 template <int MF>
 struct RowSums {
-    threadgroup float* partial; // [simdgroups, 8 MF]
-    uint simdgroups;
-    uint simdgroup;
+    threadgroup float* partial; // [strips, 8 MF]
+    uint strips;
+    uint strip; // the SIMD-group's first
     Lane lane;
 
-    // put leaves one SIMD-group's sum of row 8 i + lane.row, x being the lane's part of it.
-    void put(uint i, float x) const {
+    // put leaves the sum of row 8 i + lane.row over strip s of the SIMD-group's, x being the lane's part of it.
+    void put(uint i, uint s, float x) const {
         const float sum = sumRow(x);
         if (lane.column == 0) {
-            partial[simdgroup * side * MF + side * i + lane.row] = sum;
+            partial[(strip + s) * side * MF + side * i + lane.row] = sum;
         }
     }
 
-    // get adds up the sums of all SIMD-groups. A barrier must stand between put and get.
+    // get adds up the sums of all strips; each of a row's four lanes takes every fourth. A barrier must stand between put and
+    // get, and all lanes must come here.
     float get(uint i) const {
         float sum = 0.0f;
-        for (uint s = 0; s < simdgroups; s++) {
+        for (uint s = lane.column / 2; s < strips; s += 4) {
             sum += partial[s * side * MF + side * i + lane.row];
         }
-        return sum;
+        return sumRow(sum);
     }
 };
 
@@ -44,33 +50,43 @@ static inline void normalizeRows(
     RowSums<MF> first,
     RowSums<MF> second
 ) {
+    static_assert(NF % stripBlocks == 0, "strips do not fill a SIMD-group");
     UNROLL for (uint i = 0; i < MF; i++) {
-        float sum = 0.0f;
-        UNROLL for (uint j = 0; j < NF; j++) {
-            if (j < blocks) {
-                sum += tile.sums[i][j].thread_elements()[0] + tile.sums[i][j].thread_elements()[1];
+        UNROLL for (uint s = 0; s < NF / stripBlocks; s++) {
+            float sum = 0.0f;
+            UNROLL for (uint j = s * stripBlocks; j < (s + 1) * stripBlocks; j++) {
+                if (j < blocks) {
+                    sum +=
+                        tile.sums[i][j].thread_elements()[0] + tile.sums[i][j].thread_elements()[1];
+                }
+            }
+            if (s * stripBlocks < blocks) {
+                first.put(i, s, sum);
             }
         }
-        first.put(i, sum);
     }
     // All partial sums are stored before they are added up.
     threadgroup_barrier(mem_flags::mem_threadgroup);
     UNROLL for (uint i = 0; i < MF; i++) {
         const float mean = first.get(i) / float(N);
-        float squares = 0.0f;
-        UNROLL for (uint j = 0; j < NF; j++) {
-            if (j < blocks) {
-                const float2 centred =
-                    float2(
-                        tile.sums[i][j].thread_elements()[0], tile.sums[i][j].thread_elements()[1]
-                    ) -
-                    mean;
-                tile.sums[i][j].thread_elements()[0] = centred[0];
-                tile.sums[i][j].thread_elements()[1] = centred[1];
-                squares += centred[0] * centred[0] + centred[1] * centred[1];
+        UNROLL for (uint s = 0; s < NF / stripBlocks; s++) {
+            float squares = 0.0f;
+            UNROLL for (uint j = s * stripBlocks; j < (s + 1) * stripBlocks; j++) {
+                if (j < blocks) {
+                    const float2 centred = float2(
+                                               tile.sums[i][j].thread_elements()[0],
+                                               tile.sums[i][j].thread_elements()[1]
+                                           ) -
+                                           mean;
+                    tile.sums[i][j].thread_elements()[0] = centred[0];
+                    tile.sums[i][j].thread_elements()[1] = centred[1];
+                    squares += centred[0] * centred[0] + centred[1] * centred[1];
+                }
+            }
+            if (s * stripBlocks < blocks) {
+                second.put(i, s, squares);
             }
         }
-        second.put(i, squares);
     }
     // The same for the squares. They have room of their own, so that they need not wait for reads of the first.
     threadgroup_barrier(mem_flags::mem_threadgroup);

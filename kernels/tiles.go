@@ -154,12 +154,8 @@ func (l *Library) compile(s Shape, linear *Linear, v Variant) (compiled, error) 
 	if err := v.exceeds(s, l.device.Info()); err != nil {
 		return compiled{}, err
 	}
-	file := s.kernel() + ".metal"
-	if s.Bits != 0 {
-		file = s.kernel() + "_quant.metal"
-	}
 	name := s.kernel() + "_" + linear.Weights.prefix() + s.Type.String() + "_nt_" + v.String()
-	pipeline, err := l.pipeline(file, name, constants{
+	pipeline, err := l.pipeline(v.File(s), name, constants{
 		activation: linear.Activation, residual: linear.Residual, gatherA: linear.GatherA, gatherResidual: linear.GatherResidual,
 		simdgroups: v.simdgroups(s.N), groupSize: linear.Weights.GroupSize,
 	})

@@ -60,6 +60,28 @@ func TestCandidates(t *testing.T) {
 	}
 }
 
+// TestMemory compares the bytes of threadgroup memory that a variant is said to take with the compiler's.
+func TestMemory(t *testing.T) {
+	library := Open(simtest.Open(t, sim.Config{}), F16)
+	simtest.CloseLater(t, library)
+	for _, s := range []Shape{{N: 256, K: 64}, {N: 256, K: 64, Bits: 4}, {N: 384, K: 64, Norm: true}} {
+		linear := Linear{Weights: Matrix{N: s.N, K: s.K, Bits: s.Bits, GroupSize: 32}}
+		for _, v := range s.listed() {
+			kernel, err := library.compile(s, &linear, v.Variant)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := kernel.pipeline.Info().ThreadgroupMemoryBytes; got != v.memory(s) {
+				t.Errorf("%+v by %s: %d bytes, said to be %d", s, v, got, v.memory(s))
+			}
+		}
+	}
+	large := listed{Variant: Variant{Rows: 64, Columns: 32, Simdgroups: 4, Depth: 64, Way: Staged}}
+	if err := large.exceeds(Shape{}, metal.Info{MaxThreadsPerGroup: 1024, MaxThreadgroupMemoryBytes: 32768}); err == nil {
+		t.Errorf("%d bytes of threadgroup memory fit 32,768", large.memory(Shape{}))
+	}
+}
+
 // limited is a device with kernels that may have fewer threads than they want.
 type limited struct {
 	metal.Device

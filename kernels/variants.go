@@ -16,10 +16,45 @@ type Variant struct {
 	Rows       int // of the result, that a threadgroup makes
 	Columns    int // of the result, that a SIMD-group makes
 	Simdgroups int // in a threadgroup, side by side; 0: as many as a whole row takes
+	Depth      int // terms of the sums in a step: 32, or 64, which are a line of 128 bytes in half precision
+	Way        Way // of the weights
 }
 
-// String returns the name of the variant, the end of its kernel's name: "32x16".
-func (v Variant) String() string { return fmt.Sprintf("%dx%d", v.Rows, v.Columns) }
+// Way is how weights come into registers.
+type Way string
+
+// The ways.
+const (
+	Direct Way = ""       // when they are multiplied
+	Ahead  Way = "ahead"  // a step before they are multiplied
+	Staged Way = "staged" // through threadgroup memory, a step before
+)
+
+// String returns the name of the variant, the end of its kernel's name: "32x16", "32x16_k64_staged".
+func (v Variant) String() string {
+	name := fmt.Sprintf("%dx%d", v.Rows, v.Columns)
+	if v.Depth != depth {
+		name += fmt.Sprintf("_k%d", v.Depth)
+	}
+	if v.Way != Direct {
+		name += "_" + string(v.Way)
+	}
+	return name
+}
+
+// File returns the source of the variant's kernel for a shape.
+func (v Variant) File(s Shape) string {
+	switch {
+	case v.Depth != depth || v.Way != Direct:
+		return s.kernel() + "_variants.metal"
+	case s.Bits != 0:
+		return s.kernel() + "_quant.metal"
+	}
+	return s.kernel() + ".metal"
+}
+
+// depth is the usual Variant.Depth.
+const depth = 32
 
 // Shape is a product as far as the choice of a variant depends on it; Linear.Shape returns a layer's.
 type Shape struct {
@@ -40,7 +75,7 @@ func (s Shape) kernel() string {
 // listed is a variant of a kernel, with the shapes that have it and those of them whose runs take it without a Choice, where it
 // fits. Both are by the registers of tools/check/registers, of which a thread has 128.
 type listed struct {
-	Variant
+	Variant   // rows, columns, SIMD-groups, depth, way
 	has, fits func(Shape) bool
 }
 
@@ -49,25 +84,35 @@ func none(Shape) bool           { return false }
 func half(s Shape) bool         { return s.Type == F16 }
 func halfAndDense(s Shape) bool { return s.Type == F16 && s.Bits == 0 }
 func halfOrDense(s Shape) bool  { return s.Type == F16 || s.Bits == 0 }
-func dense(s Shape) bool        { return s.Bits == 0 }
 
 // gemmVariants are those of gemm.metal and gemm_quant.metal, greatest first. 64 x 128 for a threadgroup reads 3/4 of the bytes
 // of 64 x 64. But its 126 registers leave none for values that AMDGPU keeps in scalar registers.
 var gemmVariants = []listed{
-	{Variant{Rows: 64, Columns: 32, Simdgroups: 4}, halfAndDense, none},
-	{Variant{Rows: 64, Columns: 16, Simdgroups: 4}, half, half},
-	{Variant{Rows: 32, Columns: 32, Simdgroups: 4}, halfOrDense, halfOrDense},
-	{Variant{Rows: 32, Columns: 16, Simdgroups: 4}, every, every},
-	{Variant{Rows: 8, Columns: 32, Simdgroups: 4}, every, every},
+	{Variant{64, 32, 4, depth, Direct}, halfAndDense, none},
+	{Variant{64, 16, 4, depth, Direct}, half, half},
+	{Variant{64, 16, 4, 64, Direct}, halfAndDense, none},
+	{Variant{64, 16, 4, depth, Ahead}, halfAndDense, none},
+	{Variant{32, 32, 4, depth, Direct}, halfOrDense, halfOrDense},
+	{Variant{32, 32, 4, 64, Direct}, halfAndDense, none},
+	{Variant{32, 32, 4, depth, Ahead}, halfAndDense, none},
+	{Variant{32, 32, 4, depth, Staged}, halfAndDense, none},
+	{Variant{32, 16, 4, depth, Direct}, every, every},
+	{Variant{32, 16, 4, 64, Direct}, halfAndDense, none},
+	{Variant{32, 16, 4, depth, Ahead}, halfAndDense, none},
+	{Variant{32, 16, 4, depth, Staged}, halfAndDense, none},
+	{Variant{32, 16, 4, 64, Staged}, halfAndDense, none},
+	{Variant{8, 32, 4, depth, Direct}, every, every},
+	{Variant{8, 32, 4, 64, Direct}, halfAndDense, none},
+	{Variant{8, 32, 4, depth, Ahead}, halfAndDense, none},
 }
 
 // gemmNormVariants are those of gemm_norm.metal and gemm_norm_quant.metal. SIMD-groups share a whole row: twelve for H = 384, with
-// 32 columns each. Wider rows take 48. The quantised 32 x 32 spills three registers.
+// 32 columns each. Wider rows take 48.
 var gemmNormVariants = []listed{
-	{Variant{Rows: 32, Columns: 32}, halfOrDense, dense},
-	{Variant{Rows: 32, Columns: 48}, halfAndDense, halfAndDense},
-	{Variant{Rows: 16, Columns: 48}, halfOrDense, halfOrDense},
-	{Variant{Rows: 8, Columns: 48}, every, every},
+	{Variant{32, 32, 0, depth, Direct}, halfOrDense, half},
+	{Variant{32, 48, 0, depth, Direct}, halfAndDense, halfAndDense},
+	{Variant{16, 48, 0, depth, Direct}, halfOrDense, halfOrDense},
+	{Variant{8, 48, 0, depth, Direct}, every, every},
 }
 
 // listed returns the variants of the shape, greatest first.
@@ -92,7 +137,24 @@ func Candidates(s Shape, device metal.Info) []Variant {
 
 // exceeds returns the limit of the device that the variant exceeds, as an error.
 func (v Variant) exceeds(s Shape, device metal.Info) error {
-	return overLimit(s.kernel()+" "+v.String(), "threads in a threadgroup", simdWidth*v.simdgroups(s.N), min(simdWidth*maxGroupSimdgroups, device.MaxThreadsPerGroup))
+	name := s.kernel() + " " + v.String()
+	if err := overLimit(name, "bytes of threadgroup memory", v.memory(s), device.MaxThreadgroupMemoryBytes); err != nil {
+		return err
+	}
+	return overLimit(name, "threads in a threadgroup", simdWidth*v.simdgroups(s.N), min(simdWidth*maxGroupSimdgroups, device.MaxThreadsPerGroup))
+}
+
+// memory returns the bytes of threadgroup memory: as the kernels' comments have them.
+func (v Variant) memory(s Shape) int {
+	elements := 2 * v.Rows * (v.Depth + 8)
+	if v.Way == Staged {
+		elements += v.simdgroups(s.N) * v.Columns * (v.Depth + 8)
+	}
+	sizeBytes := elements * s.Type.Size()
+	if s.Norm {
+		sizeBytes += 2 * maxStrips * v.Rows * 4
+	}
+	return sizeBytes
 }
 
 // overLimit returns a *metal.LimitError for a kernel that takes more than the limit.
@@ -115,6 +177,9 @@ func names(variants []Variant) string {
 // maxGroupSimdgroups is the most that a threadgroup has: every pipeline may have their 384 threads, with all of a thread's
 // 128 registers. It is also in rownorm.h.
 const maxGroupSimdgroups = 12
+
+// maxStrips are those of rownorm.h.
+const maxStrips = 36
 
 // simdgroups is how many a threadgroup has for rows of N columns.
 func (v Variant) simdgroups(n int) int {

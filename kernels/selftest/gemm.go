@@ -38,7 +38,7 @@ func (g Gemm) Variants(variants []kernels.Variant) []Case {
 	for i, v := range variants {
 		g.Variant = v.String()
 		cases[i] = whole
-		cases[i].Name, cases[i].record = g.name(), g.record
+		cases[i].Name, cases[i].File, cases[i].record = g.name(), v.File(g.Shape()), g.record
 	}
 	return cases
 }

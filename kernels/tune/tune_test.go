@@ -56,7 +56,7 @@ func madeUp(times map[string]float64, noise func() float64) tune.Clock {
 	return func(pending metal.Pending, _ metal.Timing, _ time.Duration) float64 {
 		all := reports(pending)
 		kernel := all[0].Kernel
-		return times[kernel[strings.LastIndex(kernel, "_")+1:]] * float64(len(all)) * noise()
+		return times[kernel[strings.LastIndex(kernel, "_nt_")+len("_nt_"):]] * float64(len(all)) * noise()
 	}
 }
 

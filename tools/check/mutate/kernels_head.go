@@ -2,9 +2,9 @@ package main
 
 // headMutants spoil head.metal.
 var headMutants = []mutant{
-	{"head.metal", "sums read before they are there", barrier + "\n            if (simdgroup == 0", "if (simdgroup == 0"},
+	{"head.metal", "sums read before they are there", barrier + "\n            const float all", "const float all"},
 	{"head.metal", "sums overwritten before they are read", "            }\n            // They have been read before the next label's replace them.\n            " + barrier, "            }"},
-	{"head.metal", "first barrier of a SIMD-group only", barrier + "\n            if (simdgroup == 0", "simdgroup_barrier(mem_flags::mem_threadgroup);\n        if (simdgroup == 0"},
+	{"head.metal", "first barrier of a SIMD-group only", barrier + "\n            const float all", "simdgroup_barrier(mem_flags::mem_threadgroup);\n            const float all"},
 	{"head.metal", "every SIMD-group writes", "if (simdgroup == 0 && lane", "if (lane"},
 	{"head.metal", "every column writes", "simdgroup == 0 && lane.column == 0 && ", "simdgroup == 0 && "},
 	{"head.metal", "sequences not tested", " && row0 + lane.row < args.sequences", ""},

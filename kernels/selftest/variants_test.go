@@ -1,0 +1,65 @@
+package selftest_test
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"testing"
+
+	"github.com/metalrank/metalrank/kernels"
+	"github.com/metalrank/metalrank/kernels/selftest"
+	"github.com/metalrank/metalrank/metal"
+	"github.com/metalrank/metalrank/metal/problem"
+	"github.com/metalrank/metalrank/metal/sim"
+	"github.com/metalrank/metalrank/metal/sim/simtest"
+)
+
+// capture is a device that keeps what the last dispatch left in one of its buffers.
+type capture struct {
+	metal.Device
+	index int
+	kept  []byte
+}
+
+func (c *capture) Submit(list *metal.CommandList) (metal.Pending, error) {
+	buffer := list.Commands[len(list.Commands)-1].Buffers[c.index].Buffer
+	pending, err := c.Device.Submit(list)
+	if err == nil {
+		_, err = pending.Wait(context.Background())
+		c.kept = slices.Clone(buffer.Bytes())
+	}
+	return pending, err
+}
+
+// TestVariantsAgree wants the same bits from all variants of a shape: a score must not depend on the rows of a batch, nor on
+// the tuner's choices. In f32 nothing is rounded away.
+func TestVariantsAgree(t *testing.T) {
+	device := &capture{Device: simtest.Open(t, sim.Config{})}
+	library := libraries(t, device)
+	for _, g := range []selftest.Gemm{
+		{DType: kernels.F16, M: 70, N: 132, K: 164}, {DType: kernels.F32, M: 70, N: 132, K: 164},
+		{DType: kernels.F16, M: 70, N: 132, K: 160, Bits: 4, GroupSize: 32}, {DType: kernels.F32, M: 70, N: 132, K: 160, Bits: 8, GroupSize: 32},
+		{DType: kernels.F16, M: 35, N: 136, K: 164, Norm: true}, {DType: kernels.F16, M: 35, N: 136, K: 160, Norm: true, Bits: 8, GroupSize: 32},
+	} {
+		device.index = 4 // of y, behind arguments, a, w and vectors
+		if g.Bits != 0 {
+			device.index = 6
+		}
+		var first []byte
+		variants := kernels.Candidates(g.Shape(), device.Info())
+		if len(variants) < 2 {
+			t.Errorf("%+v has the variants %v, want several", g, variants)
+		}
+		for _, c := range g.Variants(variants) {
+			if _, err := c.Run(t.Context(), device, library[g.DType], problem.Exact); err != nil {
+				t.Errorf("%s: %v", c.Name, err)
+			}
+			if first == nil {
+				first = device.kept
+			}
+			if len(device.kept) != g.M*g.N*g.DType.Size() || !bytes.Equal(device.kept, first) {
+				t.Errorf("%s: other bits than by %s", c.Name, variants[0])
+			}
+		}
+	}
+}
