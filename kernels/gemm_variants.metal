@@ -23,8 +23,13 @@ constant constexpr int staged = 2;
 template <typename T, int NF, int Depth, int Way>
 struct Reader {
     static constant constexpr uint elements = 0;
-    static DenseWeights<T, NF>
-    make(device const T* w, threadgroup T*, GemmArgs args, uint column0, Lane lane) {
+    static DenseWeights<T, NF> make(
+        device const T* w,
+        threadgroup T*,
+        GemmArgs args,
+        uint column0,
+        Lane lane
+    ) {
         return DenseWeights<T, NF>(w, args.N, args.K, column0, lane);
     }
 };
@@ -32,8 +37,13 @@ struct Reader {
 template <typename T, int NF, int Depth>
 struct Reader<T, NF, Depth, ahead> {
     static constant constexpr uint elements = 0;
-    static AheadWeights<T, NF>
-    make(device const T* w, threadgroup T*, GemmArgs args, uint column0, Lane lane) {
+    static AheadWeights<T, NF> make(
+        device const T* w,
+        threadgroup T*,
+        GemmArgs args,
+        uint column0,
+        Lane lane
+    ) {
         return AheadWeights<T, NF>(DenseWeights<T, NF>(w, args.N, args.K, column0, lane));
     }
 };
@@ -42,8 +52,13 @@ template <typename T, int NF, int Depth>
 struct Reader<T, NF, Depth, staged> {
     typedef StagedWeights<T, NF, Depth> Weights;
     static constant constexpr uint elements = Weights::elements;
-    static Weights
-    make(device const T* w, threadgroup T* stage, GemmArgs args, uint column0, Lane lane) {
+    static Weights make(
+        device const T* w,
+        threadgroup T* stage,
+        GemmArgs args,
+        uint column0,
+        Lane lane
+    ) {
         return Weights(w, stage, args.N, args.K, column0, lane);
     }
 };
@@ -77,8 +92,8 @@ template <typename T, int MF, int NF, int Depth, int Way>
 }
 
 #define INSTANTIATE(name, T, MF, NF, Depth, Way)                                                   \
-    template [[host_name(name)]] [[                                                                \
-        kernel]] decltype(gemm_variant<T, MF, NF, Depth, Way>) gemm_variant<T, MF, NF, Depth, Way>;
+    template [[host_name(name)]] [[kernel]] decltype(gemm_variant<T, MF, NF, Depth, Way>)          \
+        gemm_variant<T, MF, NF, Depth, Way>;
 
 INSTANTIATE("gemm_f16_nt_64x16_k64", half, 8, 2, 64, direct)
 INSTANTIATE("gemm_f16_nt_64x16_ahead", half, 8, 2, 32, ahead)

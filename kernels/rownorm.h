@@ -10,7 +10,8 @@ constant constexpr uint maxSimdgroups = 12;
 // A row is added up by strips of so many blocks of eight columns, and then strip by strip. So its sum has the same bits for any
 // number of columns to a SIMD-group.
 constant constexpr uint stripBlocks = 2;
-constant constexpr uint maxStrips = maxSimdgroups * 6 / stripBlocks; // of six blocks to a SIMD-group
+constant constexpr uint maxStrips =
+    maxSimdgroups * 6 / stripBlocks; // of six blocks to a SIMD-group
 
 // RowSums adds up rows over the SIMD-groups of a threadgroup.
 template <int MF>

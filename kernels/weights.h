@@ -18,8 +18,9 @@ template <typename T, int NF>
 struct DenseWeights {
     device const T* w;
     uint K;
-    uint k;      // this lane's first
-    uint at[NF]; // element of the first row of a block, at this lane's first k; the second row is K behind it
+    uint k; // this lane's first
+    uint at
+        [NF]; // element of the first row of a block, at this lane's first k; the second row is K behind it
 
     DenseWeights(device const T* w_, uint N, uint K_, uint column0, Lane lane)
         : w(w_), K(K_), k(4 * lane.row) {
@@ -136,7 +137,8 @@ struct QuantWeights {
     uint groupSize;
     uint column0;
     Lane lane;
-    uint at[NF];         // code of the first row of a block, at this lane's first k; the second row is K behind it
+    uint at
+        [NF]; // code of the first row of a block, at this lane's first k; the second row is K behind it
     half2 groups[slots]; // scale and bias of rows 8 slot + lane.row, counted over [NF][2]
 
     QuantWeights(
@@ -157,9 +159,7 @@ struct QuantWeights {
     }
 
     // column is the product's column for row r of [NF][2]. N is even.
-    uint column(uint r) const {
-        return min(column0 + side * (r / 2) + lane.column, N - 2) + r % 2;
-    }
+    uint column(uint r) const { return min(column0 + side * (r / 2) + lane.column, N - 2) + r % 2; }
 
     // load reads a step's part. K is a multiple of the step.
     void load(uint k0, thread vec<T, 4> (&part)[NF][2]) {

@@ -158,9 +158,7 @@ struct alignas((N == 3 ? 4 : N) * sizeof(T)) vec : detail::storage<T, N> {
     SIM_INLINE constexpr const T& operator[](long i) const { return e[i]; }
 
 private:
-    SIM_INLINE constexpr void assign(const vec& v) {
-        SIM_COPY(T, N, e, v.e);
-    }
+    SIM_INLINE constexpr void assign(const vec& v) { SIM_COPY(T, N, e, v.e); }
     template <class A>
     SIM_INLINE constexpr void append(int& at, const A& a) {
         if constexpr (detail::Vector<A>) {

@@ -9,12 +9,11 @@
 #define SIM_CHECKED 0
 #define SIM_INLINE  inline __attribute__((always_inline))
 #define SIM_UNCHECKED
-#define SIM_RUNTIME SIM_INLINE
-#define SIM_HOT     SIM_INLINE
-#define SIM_HERE    int = 0
-#define SIM_COPY(T, N, to, from)                                                                   \
-    *(registers::whole<T, N>*)to = *(const registers::whole<T, N>*)from
-#define SIM_CONVERTED(T, N, e) registers::keepWhole<T, N>(e)
+#define SIM_RUNTIME              SIM_INLINE
+#define SIM_HOT                  SIM_INLINE
+#define SIM_HERE                 int = 0
+#define SIM_COPY(T, N, to, from) *(registers::whole<T, N>*)to = *(const registers::whole<T, N>*)from
+#define SIM_CONVERTED(T, N, e)   registers::keepWhole<T, N>(e)
 
 namespace registers {
 
@@ -174,8 +173,8 @@ SIM_INLINE void simdgroup_multiply_accumulate(
 ) {
     typedef T pair __attribute__((ext_vector_type(2)));
     const registers::float2 result = registers::multiplyAdd(
-        registers::float2{c.elements.e[0], c.elements.e[1]},
-        pair{a.elements.e[0], a.elements.e[1]}, pair{b.elements.e[0], b.elements.e[1]}
+        registers::float2{c.elements.e[0], c.elements.e[1]}, pair{a.elements.e[0], a.elements.e[1]},
+        pair{b.elements.e[0], b.elements.e[1]}
     );
     d.elements = vec<float, 2>(result.x, result.y);
 }
