@@ -21,15 +21,13 @@ import (
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
-// mainVariable makes the test binary run the command, for tests that need a process of its own.
-const mainVariable = "METALRANK_TEST_MAIN"
-
-// TestMain has commands that name no backend take the CPU's, whose scores the tests know: a Mac would take its GPU.
+// TestMain has commands that name no backend take the CPU's, whose scores the tests know: a Mac would take its GPU. With other
+// arguments than those of tests, the test binary is the command, for tests that need a process of its own.
 func TestMain(m *testing.M) {
 	if err := os.Setenv("METALRANK_BACKEND", engine.BackendCPU); err != nil {
 		panic(err)
 	}
-	if os.Getenv(mainVariable) != "" {
+	if len(os.Args) > 1 && !strings.HasPrefix(os.Args[1], "-test.") {
 		main()
 	}
 	os.Exit(m.Run())

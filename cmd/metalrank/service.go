@@ -8,9 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/user"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
@@ -67,7 +65,7 @@ func (c *serviceInstallCommand) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	s.Args = append([]string{"serve"}, c.Args...)
-	if s.StopTime, err = checkServe(ctx, s.Program, c.Args); err != nil {
+	if s.StopTime, err = checkServe(ctx, s, c.Args); err != nil {
 		return err
 	}
 	if !c.DryRun {
@@ -82,11 +80,13 @@ func (c *serviceInstallCommand) Run(ctx context.Context, std streams) error {
 	return err
 }
 
-// checkServe has serve --check load everything that flags name, in a folder as a service's, and returns the longest time
-// that the server takes to stop.
-func checkServe(ctx context.Context, program string, args []string) (stop time.Duration, err error) {
-	command := exec.CommandContext(ctx, program, append([]string{"serve", "--check"}, args...)...)
-	command.Dir = string(filepath.Separator)
+// checkServe has serve --check load everything that flags name, as the service will, and returns the longest time that the server
+// takes to stop.
+func checkServe(ctx context.Context, s *service.Service, args []string) (stop time.Duration, err error) {
+	command, err := s.Command(ctx, append([]string{"serve", "--check"}, args...)...)
+	if err != nil {
+		return 0, err
+	}
 	var out, errOut bytes.Buffer
 	command.Stdout, command.Stderr = &out, &errOut
 	if err := command.Run(); err != nil {

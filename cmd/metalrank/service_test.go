@@ -27,7 +27,7 @@ func TestServiceDryRun(t *testing.T) {
 		{[]string{"--system"}, "name one with --user", false},
 	} {
 		command := prepare(t, append([]string{"service", "install", "--dry-run"}, c.args...)...)
-		command.Env = append(command.Env, "SUDO_USER=")
+		command.Env = append(command.Environ(), "SUDO_USER=", "METALRANK_MAX_LENGTH=1") // wrong, but the service doesn't have it
 		var out, errOut bytes.Buffer
 		command.Stdout, command.Stderr = &out, &errOut
 		err := command.Run()

@@ -27,9 +27,7 @@ func prepare(t *testing.T, args ...string) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	command := exec.CommandContext(t.Context(), executable, args...)
-	command.Env = append(os.Environ(), mainVariable+"=1")
-	return command
+	return exec.CommandContext(t.Context(), executable, args...)
 }
 
 // child starts the command line as a process of its own, and returns it with its standard error.

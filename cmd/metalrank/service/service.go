@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -97,7 +98,7 @@ func (s *Service) Install(ctx context.Context, system string, out, errOut io.Wri
 	}
 	fmt.Fprintf(errOut, "wrote %s\n", m.path())
 	err = runAll(ctx, m.start(), out, errOut)
-	for end := time.Now().Add(s.StopTime + stopMargin); err != nil && replaces && time.Now().Before(end); {
+	for end := time.Now().Add(s.StopTime + stopMargin); err != nil && replaces && ctx.Err() == nil && time.Now().Before(end); {
 		time.Sleep(time.Second) // launchd refuses a service whose predecessor has not ended yet
 		err = runAll(ctx, m.start(), out, errOut)
 	}
@@ -112,15 +113,33 @@ func (s *Service) own(folder string) error {
 	if os.Getuid() != 0 {
 		return nil // it can only be the user's own
 	}
-	uid, err := strconv.Atoi(s.User.Uid)
-	if err != nil {
-		return err
-	}
-	gid, err := strconv.Atoi(s.User.Gid)
+	uid, gid, err := s.ids()
 	if err != nil {
 		return err
 	}
 	return os.Chown(folder, uid, gid)
+}
+
+// ids returns the numbers of the user and of its group.
+func (s *Service) ids() (uid, gid int, err error) {
+	if uid, err = strconv.Atoi(s.User.Uid); err != nil {
+		return 0, 0, err
+	}
+	gid, err = strconv.Atoi(s.User.Gid)
+	return uid, gid, err
+}
+
+// Command returns a command of Program that runs as the service does: by its user, in the root folder, without the variables of
+// the caller's environment. By root, it would find other files than the service, and leave some that the service can't change.
+func (s *Service) Command(ctx context.Context, args ...string) (*exec.Cmd, error) {
+	command := exec.CommandContext(ctx, s.Program, args...)
+	command.Dir = "/"
+	command.Env = []string{"HOME=" + s.User.HomeDir, "USER=" + s.User.Username, "PATH=/usr/bin:/bin:/usr/sbin:/sbin"}
+	uid, gid, err := s.ids()
+	if err == nil && uid != os.Getuid() {
+		command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
+	}
+	return command, err
 }
 
 // Uninstall stops the service and removes its file. The folders with logs stay.

@@ -177,6 +177,27 @@ launchctl bootout gui/501/com.metalrank.serve
 	}
 }
 
+// TestCommand runs a command as the service: by its user, where root can choose one, and without the caller's variables.
+func TestCommand(t *testing.T) {
+	t.Setenv("METALRANK_MODEL", "mine")
+	owner, err := user.Current()
+	if err == nil && owner.Uid == "0" {
+		owner, err = user.Lookup("nobody")
+	}
+	if err != nil {
+		t.Skip(err)
+	}
+	s := &Service{Program: "/bin/sh", User: owner}
+	command, err := s.Command(t.Context(), "-c", `id -u; pwd; echo "$HOME$METALRANK_MODEL"`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := command.Output()
+	if want := owner.Uid + "\n/\n" + owner.HomeDir + "\n"; err != nil || string(out) != want {
+		t.Errorf("%q, %v, want %q", out, err, want)
+	}
+}
+
 func TestOwner(t *testing.T) {
 	if u, err := Owner("root"); err != nil || u.Uid != "0" {
 		t.Errorf("%v, %v", u, err)
