@@ -252,7 +252,12 @@ type operands struct {
 	index  metal.Binding // [M] u32: 0, 1, 2 …
 }
 
-const operandAlignment = 128
+const (
+	operandAlignment = 128
+	// made is how many numbers are made up; they are repeated, since millions would take much of a search's time. It is a prime, so
+	// that no two rows are alike.
+	made = 65521
+)
 
 func newOperands(device metal.Device, shape kernels.Shape, m int) (*operands, error) {
 	element, size := shape.Type.Size(), 0
@@ -270,9 +275,13 @@ func newOperands(device metal.Device, shape kernels.Shape, m int) (*operands, er
 		shape: shape, buffer: buffer, a: metal.At(buffer, a), y: metal.At(buffer, y), extra: metal.At(buffer, extra),
 		index: metal.At(buffer, index),
 	}
-	random := rand.New(rand.NewPCG(1, 2))
-	for at := 0; at < index; at += element {
-		put(buffer.Bytes()[at:], shape.Type, float32(random.NormFloat64()))
+	random, data := rand.New(rand.NewPCG(1, 2)), buffer.Bytes()[:index]
+	filled := min(len(data), made*element)
+	for at := 0; at < filled; at += element {
+		put(data[at:], shape.Type, float32(random.NormFloat64()))
+	}
+	for filled < len(data) {
+		filled += copy(data[filled:], data[:filled])
 	}
 	for i := range m {
 		binary.LittleEndian.PutUint32(buffer.Bytes()[index+4*i:], uint32(i))
@@ -299,8 +308,9 @@ func (o *operands) result(m int) []byte {
 
 // spoil makes the result not a number, so that a run that leaves some of it out shows.
 func (o *operands) spoil(m int) {
-	for i := range o.result(m) {
-		o.result(m)[i] = 0xFF
+	result := o.result(m)
+	for i := range result {
+		result[i] = 0xFF
 	}
 }
 
