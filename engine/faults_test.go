@@ -276,6 +276,23 @@ func TestFallbackPrecision(t *testing.T) {
 	}
 }
 
+// TestUnsupportedModel: a model with operations that there are no kernels for goes to the CPU, or is an error that names them,
+// before a device is opened.
+func TestUnsupportedModel(t *testing.T) {
+	f := &faults{}
+	_, err := Open(t.Context(), f.config(t, "testdata/families/modernbert", BackendMetal))
+	if _, ok := errors.AsType[*backend.UnsupportedError](err); !ok || !strings.Contains(err.Error(), "rotary positions") {
+		t.Errorf("metal: error %v", err)
+	}
+	e := openConfig(t, f.config(t, "testdata/families/modernbert", BackendAuto))
+	if info := e.Info(); info.Backend.Name != BackendCPU || info.Fallback != err.Error() {
+		t.Errorf("auto: backend %s, fallback %q", info.Backend.Name, info.Fallback)
+	}
+	if n := f.opened.Load(); n != 0 {
+		t.Errorf("%d devices were opened", n)
+	}
+}
+
 // runFaults are faults that a device shows later. ends gets the number of the list since the engine was opened, from 1.
 var runFaults = []struct {
 	name     string

@@ -189,6 +189,13 @@ func (e *Engine) openGPU(ctx context.Context, driver string) (backend.Backend, e
 	if err := e.config.checkPrecision(driver); err != nil {
 		return nil, err
 	}
+	plan, err := e.checkpoint.Plan()
+	if err != nil {
+		return nil, err
+	}
+	if err := gpu.Supports(plan, driver); err != nil { // before the CPU computes logits for the check
+		return nil, err
+	}
 	session, check, err := e.prepareGPU(ctx, driver)
 	if err != nil {
 		return nil, err

@@ -74,7 +74,7 @@ func newModelCollector(s *Server) *modelCollector {
 		info: prometheus.NewDesc("metalrank_model_info", "What the model runs on.",
 			[]string{"model", "backend", "device", "dtype"}, nil),
 		fallback: prometheus.NewDesc("metalrank_model_backend_fallback",
-			"1 where the CPU computes because the GPU failed, which the log and metalrank info explain.", of, nil),
+			"1 where the CPU computes because the GPU failed or lacks kernels for the model, which the log and metalrank info explain.", of, nil),
 		teWaiting: prometheus.NewDesc("te_queue_size",
 			"Requests that wait or are computed. text-embeddings-inference counts texts that wait.", nil, nil),
 		build: prometheus.MustNewConstMetric(prometheus.NewDesc("metalrank_build_info", "The version.", nil,

@@ -61,6 +61,14 @@ func Open(open Opener, checkpoint *weights.Checkpoint, config Config) (*Backend,
 	return b, errors.Join(err, session.Close()) // the backend keeps it
 }
 
+// Supports returns a *backend.UnsupportedError if a model has operations that there are no kernels for.
+func Supports(p *weights.Plan, driver string) error {
+	if lacking := p.Lacking(); lacking != "" {
+		return &backend.UnsupportedError{Backend: driver, Operation: lacking}
+	}
+	return nil
+}
+
 func newBackend(s *Session, checkpoint *weights.Checkpoint) *Backend {
 	return &Backend{session: s, memory: newMemory(s.device, checkpoint, s.library.DType())}
 }
@@ -70,8 +78,8 @@ func (b *Backend) load(checkpoint *weights.Checkpoint) error {
 	if err != nil {
 		return err
 	}
-	if lacking := p.Lacking(); lacking != "" {
-		return &backend.UnsupportedError{Backend: b.session.config.Driver, Operation: lacking}
+	if err := Supports(p, b.session.config.Driver); err != nil {
+		return err
 	}
 	b.limits = backend.Limits{Vocab: p.Vocab, Types: p.Types, Positions: p.Positions}
 	b.shape = shape{

@@ -22,7 +22,7 @@ type Flags struct {
 	Backend             string `help:"What computes: ${enum}." enum:"${backends}" default:"auto"`
 	Precision           string `help:"Arithmetic: ${precisions}. Default: fp16 on a GPU, fp32 on the CPU, where int8 is faster and moves scores a little. bf16 does with AMX; without, it is fp32." placeholder:"P"`
 	MaxLength           int    `help:"Tokens in a pair; longer pairs are truncated. Default: what the model takes." placeholder:"N"`
-	Tune                string `help:"Find the fastest variants of the kernels on this GPU: ${enum}. auto does once, in two seconds at most, when a model is opened, and keeps them in the cache folder." enum:"${tunes}" default:"auto"`
+	Tune                string `help:"When to find the fastest variants of the kernels on a GPU: ${enum}. auto: when a model is first opened there, in about two seconds; they are kept in the cache folder. again: whenever a model is opened." enum:"${tunes}" default:"auto"`
 	SpecialTokensAsText bool   `help:"Read \"[SEP]\" and its like in texts as plain text, not as special tokens. For documents that aren't trusted."`
 }
 
