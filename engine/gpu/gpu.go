@@ -135,6 +135,7 @@ func (b *Backend) Forward(ctx context.Context, batch *backend.Batch, out []float
 	if failure, ok := errors.AsType[*metal.ExecError](err); !ok || !failure.Transient {
 		return err
 	}
+	b.session.pace.failed()
 	for _, half := range halves(batch) {
 		n := half.Sequences() * b.shape.labels
 		if again := b.forward(ctx, half, out[:n]); again != nil {

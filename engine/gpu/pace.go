@@ -64,6 +64,14 @@ func (p *pace) add(flops float64, elapsed time.Duration) {
 	p.rate += (flops/elapsed.Seconds() - p.rate) / 4
 }
 
+// failed halves the rate after a failure for a passing reason, since the list may have taken too long: the next try is cut more
+// often, also where it is one sequence that can't be halved.
+func (p *pace) failed() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.rate /= 2
+}
+
 // perToken is the arithmetic of a token in a sequence of any length up to longest.
 func perToken(s cost.Shape, longest int) float64 {
 	flops, _ := cost.Total(cost.Pass(s, []int{longest}, cost.Format{}))

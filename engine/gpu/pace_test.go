@@ -50,7 +50,7 @@ func TestHalves(t *testing.T) {
 	}
 }
 
-// TestPaceLearns: the rate moves to that of the passes, but not by small ones or by a device without a clock.
+// TestPaceLearns: the rate moves to that of the passes, but not by small ones or by a device without a clock. A failure halves it.
 func TestPaceLearns(t *testing.T) {
 	p := newPace(&metal.Info{Cores: 10})
 	first := p.limit()
@@ -67,6 +67,10 @@ func TestPaceLearns(t *testing.T) {
 	}
 	if got, want := p.limit(), 1e12*longestList.Seconds(); !(got > 0.999*want && got < 1.001*want) {
 		t.Errorf("after passes at 1 TFLOP/s %g operations in a list, want %g", got, want)
+	}
+	before := p.limit()
+	if p.failed(); p.limit() != before/2 {
+		t.Errorf("after a failure %g operations in a list, want half of %g", p.limit(), before)
 	}
 	if newPace(&metal.Info{Simulated: true}).limit() != 0 {
 		t.Error("lists of a simulated device are cut")
