@@ -217,6 +217,7 @@ func (d *dispatcher) runBatch(r *replica, s *slot) error {
 			return failure
 		}
 		s.fault = err
+		s.batch.Began = d.now() // the time to open the backend again says nothing about batches
 	}
 }
 

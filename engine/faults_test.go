@@ -435,3 +435,37 @@ func testUnready(t *testing.T, e *Engine, f *faults, since *atomic.Int64) {
 		t.Errorf("scores %v", got)
 	}
 }
+
+// faultOnce is a backend whose first batch fails by a fault of the device.
+type faultOnce struct {
+	backend.Backend
+	failed *atomic.Bool
+}
+
+func (b faultOnce) Forward(ctx context.Context, batch *backend.Batch, out []float32) error {
+	if !b.failed.Swap(true) {
+		return errTimeout
+	}
+	return b.Backend.Forward(ctx, batch, out)
+}
+
+// TestReopeningIsNoBatchTime: the scheduler is told the time of the run that has succeeded, without the time to open the backend
+// again, which may be seconds and would make it refuse requests.
+func TestReopeningIsNoBatchTime(t *testing.T) {
+	var failed atomic.Bool
+	opened := time.Time{} // set before the batch runs again
+	ran := make(chan BatchStats, 1)
+	e := openTest(t, weightstest.Tiny(), Config{
+		Backend: BackendCPU, OnBatch: func(b BatchStats) { ran <- b },
+		wrap: func(b backend.Backend) (backend.Backend, error) {
+			opened = time.Now()
+			return faultOnce{b, &failed}, nil
+		},
+	})
+	if _, err := e.Score(t.Context(), faultPairs[:1], raw); err != nil {
+		t.Fatal(err)
+	}
+	if b := <-ran; b.Fault == nil || b.Began.Before(opened) {
+		t.Errorf("fault %v, the batch began at %v, the backend was opened again at %v", b.Fault, b.Began, opened)
+	}
+}

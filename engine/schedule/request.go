@@ -67,7 +67,7 @@ type Batch struct {
 	Expired []*Request
 	// Queue is where the spans come from.
 	Queue *Queue
-	// Began is when Next gave the batch out.
+	// Began is when Next gave the batch out. The caller sets it again if it begins the batch once more.
 	Began time.Duration
 
 	attachment *attachment
