@@ -300,6 +300,7 @@ func BenchmarkDispatch(b *testing.B) {
 
 // processorTime is the time that all cores together have spent on the process, in nanoseconds.
 func processorTime(b *testing.B) int64 {
+	b.Helper()
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
 		b.Fatal(err)
