@@ -266,7 +266,7 @@ var (
 
 // constants are the values with which kernels are compiled: every operand is there.
 var constants = map[string]string{
-	"activation": "1", "hasResidual": "true", "gatherA": "true", "gatherResidual": "false", "simdgroups": "4", "rowVectors": "3",
+	"activation": "1", "hasResidual": "true", "gatherA": "true", "gatherResidual": "false", "simdgroups": "4",
 	"headSize": "64", "groupSize": "64", "wordBits": "4",
 }
 
