@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"io/fs"
 	"maps"
 	"math"
@@ -23,10 +24,17 @@ var families = []string{
 	"jina_v2", "gte", "nomic",
 }
 
+// onReferenceAlone are families that no other backend has yet.
+var onReferenceAlone = []string{"deberta_v3"}
+
 // They score as in transformers.
 func TestFamiliesAgainstTransformers(t *testing.T) {
-	for _, name := range families {
-		for _, backend := range []string{BackendCPU, BackendReference} {
+	for _, name := range slices.Concat(families, onReferenceAlone) {
+		backends := []string{BackendReference, BackendCPU}
+		if slices.Contains(onReferenceAlone, name) {
+			backends = backends[:1]
+		}
+		for _, backend := range backends {
 			t.Run(name+"/"+backend, func(t *testing.T) {
 				var golden []goldenPair
 				readGolden(t, filepath.Join("families", name, "golden.json"), &golden)
@@ -109,7 +117,7 @@ func onReference(c *weights.Checkpoint) (backend.Backend, error) { return opened
 
 // Every tensor counts: of zeros, it changes a logit by more than rounding does.
 func TestFamiliesUseEachTensor(t *testing.T) {
-	for _, name := range families {
+	for _, name := range slices.Concat(families, onReferenceAlone) {
 		t.Run(name, func(t *testing.T) {
 			batch, _ := familyBatch(t, name)
 			files := familyFiles(t, name)
@@ -193,10 +201,14 @@ func TestFamiliesOnCPU(t *testing.T) {
 
 // A backend that lacks an operation says so.
 func TestUnsupportedOperation(t *testing.T) {
-	for name, operation := range map[string]string{"modernbert": "norms before attention", "nomic": "rotary positions"} {
-		_, err := Open(t.Context(), Config{Model: filepath.Join("testdata", "families", name), Backend: BackendSim})
-		if err == nil || !strings.Contains(err.Error(), operation) {
-			t.Errorf("%s: error %v, want one that names %s", name, err, operation)
+	for _, c := range []struct{ name, backend, operation string }{
+		{"modernbert", BackendSim, "norms before attention"}, {"nomic", BackendSim, "rotary positions"},
+		{"deberta_v3", BackendCPU, "disentangled attention"},
+	} {
+		_, err := Open(t.Context(), Config{Model: filepath.Join("testdata", "families", c.name), Backend: c.backend})
+		lacks, ok := errors.AsType[*backend.UnsupportedError](err)
+		if !ok || lacks.Backend != c.backend || !strings.Contains(lacks.Operation, c.operation) {
+			t.Errorf("%s on %s: error %v, want one that names %s", c.name, c.backend, err, c.operation)
 		}
 	}
 }

@@ -149,7 +149,7 @@ func TestParseConfigErrors(t *testing.T) {
 
 func TestParseConfigUnsupported(t *testing.T) {
 	for _, c := range []struct{ json, want string }{
-		{`{"model_type":"deberta-v2","hidden_size":"never looked at"}`, `model_type: "deberta-v2" (DeBERTa: attention by relative positions) is not supported; ` +
+		{`{"model_type":"deberta","hidden_size":"never looked at"}`, `model_type: "deberta" (DeBERTa of version 1: attention by relative positions) is not supported; ` +
 			`nearest is cross-encoder/nli-roberta-base (roberta) or cross-encoder/ms-marco-MiniLM-L6-v2 (bert); want one of: ` + familyNames()},
 		{`{"model_type":"t5","architectures":["T5ForConditionalGeneration"]}`, `model_type: "t5" (T5: an encoder with a decoder (monoT5)) ` +
 			`is not supported; nearest is BAAI/bge-reranker-v2-m3 (xlm-roberta); want one of: ` + familyNames()},

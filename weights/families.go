@@ -102,6 +102,7 @@ var families = []family{
 	gteFamily("gte"),
 	gteFamily("new"),
 	nomicFamily,
+	debertaFamily,
 }
 
 // robertaLike returns RoBERTa's family under the name of one of its relatives; all keep the prefix.

@@ -1,6 +1,7 @@
 package weights
 
 import (
+	"math"
 	"slices"
 	"strings"
 )
@@ -58,8 +59,40 @@ type Attention struct {
 	Heads, Size int       // A, D; A·D is H
 	Window      int       // a query at i sees keys from i - Window to i + Window; 0: all
 	Slopes      []float32 // [A] of ALiBi: a score loses slope times the distance of its tokens; nil: none
+	Relative    *Relative // disentangled attention; nil: none
 	Frequencies []float32 // [D/2] of rotary positions; nil: none. A position p turns pair (i, i + D/2) by p · Frequencies[i].
 }
+
+// Relative is DeBERTa's disentangled attention (He et al. 2020, with the buckets of version 2). The score of query i and key
+// j is (q·k + q·K[r] + k·Q[r]) / √(D n), where r is Row(i - j), K and Q are made of the table's rows, and n is one more than
+// the terms of positions that there are.
+type Relative struct {
+	Table      Tensor  // [2 Span, H]
+	Norm       *Norm   // of its rows; nil: none
+	Key, Query *Linear // [H, H], which make K and Q; nil: no such term
+	Span       int     // buckets to each side
+	Buckets    int     // 0: a bucket for each distance
+	Farthest   int     // the distance of the last bucket
+}
+
+// bucket returns the bucket of a distance: the distance itself up to half of the buckets, then by its logarithm. It rounds
+// as transformers does in float32 (make_log_bucket_position of models/deberta_v2).
+func (r *Relative) bucket(distance int) int {
+	middle, size := r.Buckets/2, max(distance, -distance)
+	if r.Buckets == 0 || size <= middle {
+		return distance
+	}
+	log := func(x float32) float32 { return float32(math.Log(float64(x))) }
+	part := log(float32(size)/float32(middle)) / log(float32(r.Farthest-1)/float32(middle))
+	bucket := int(math.Ceil(float64(part*float32(middle-1)))) + middle
+	if distance < 0 {
+		return -bucket
+	}
+	return bucket
+}
+
+// Row returns the table's row for a distance.
+func (r *Relative) Row(distance int) int { return min(max(r.bucket(distance)+r.Span, 0), 2*r.Span-1) }
 
 // Linear is y = x Wᵀ + b, as torch.nn.Linear stores it.
 type Linear struct {
@@ -107,6 +140,7 @@ const (
 	GatedFeedForward Operation = "a gated feed-forward block"
 	RotaryPositions  Operation = "rotary positions"
 	WindowAttention  Operation = "sliding-window attention"
+	Disentangled     Operation = "disentangled attention"
 	DistanceBias     Operation = "scores that fall with distance (ALiBi)"
 	NoPositions      Operation = "embeddings without positions"
 	NoNorm           Operation = "a layer without a norm"
@@ -130,6 +164,7 @@ func (p *Plan) Lacking(supported ...Operation) string {
 		l := &p.Layers[i]
 		need(RotaryPositions, l.Attention.Frequencies != nil)
 		need(WindowAttention, l.Attention.Window != 0)
+		need(Disentangled, l.Attention.Relative != nil)
 		need(DistanceBias, l.Attention.Slopes != nil)
 		need(GatedFeedForward, l.Gate != nil)
 		need(NoNorm, l.AttentionNorm == nil || l.OuterNorm == nil)

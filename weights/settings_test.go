@@ -208,3 +208,18 @@ func TestLacking(t *testing.T) {
 		}
 	}
 }
+
+// Buckets of distances are those of make_log_bucket_position in transformers 5.23.0 with 16 buckets and 128 positions.
+func TestBuckets(t *testing.T) {
+	r := Relative{Span: 16, Buckets: 16, Farthest: 128}
+	for distance, want := range map[int]int{0: 0, 3: 3, 8: 8, 9: 9, 12: 10, 13: 10, 20: 11, 47: 13, 127: 15, 500: 19} {
+		for _, sign := range []int{1, -1} {
+			if got := r.bucket(sign * distance); got != sign*want {
+				t.Errorf("bucket of %d is %d, want %d", sign*distance, got, sign*want)
+			}
+		}
+	}
+	if each := (Relative{Span: 8}); each.bucket(-300) != -300 || each.Row(-300) != 0 || each.Row(300) != 15 || each.Row(-3) != 5 {
+		t.Error("without buckets, each distance has a row")
+	}
+}

@@ -17,7 +17,7 @@ const (
 // otherFamilies are families of rerankers that are not supported: the start of model_type in config.json, a description,
 // and the nearest model that is supported.
 var otherFamilies = []struct{ modelType, is, nearest string }{
-	{"deberta", "DeBERTa: attention by relative positions", "cross-encoder/nli-roberta-base (roberta) or " + likeMiniLM},
+	{"deberta", "DeBERTa of version 1: attention by relative positions", "cross-encoder/nli-roberta-base (roberta) or " + likeMiniLM},
 	{"jina", "JinaBERT: ALiBi positions, custom code", likeBGE},
 	{"mpnet", "MPNet: attention with relative positions", likeMiniLM},
 	{"albert", "ALBERT: layers that share weights", likeMiniLM},

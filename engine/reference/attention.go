@@ -15,9 +15,10 @@ import (
 //
 // of the keys in the query's window. q, k, v and out are [T, H], head a being columns [a·D, (a+1)·D). No token sees
 // another sequence.
-func attention(ctx context.Context, batch *backend.Batch, a *weights.Attention, q, k, v, out []float64) error {
+func attention(ctx context.Context, batch *backend.Batch, l *layer, q, k, v, out []float64) error {
+	a := &l.attention
 	d, h := a.Size, a.Heads*a.Size
-	scale := 1 / math.Sqrt(float64(d))
+	scale := 1 / math.Sqrt(float64(d*l.terms()))
 	return parallel.For(ctx, batch.Sequences()*a.Heads, 0, func(task int) error {
 		sequence, column := task/a.Heads, task%a.Heads*d
 		begin, end := int(batch.Starts[sequence]), int(batch.Starts[sequence+1])
@@ -33,7 +34,7 @@ func attention(ctx context.Context, batch *backend.Batch, a *weights.Attention, 
 			query, scores := q[i*h+column:i*h+column+d], all[:last-first]
 			for j := range scores {
 				at := (first+j)*h + column
-				scores[j] = scale * dot(query, k[at:at+d])
+				scores[j] = scale * (dot(query, k[at:at+d]) + l.positionTerms(query, k[at:at+d], i-first-j, column))
 				if a.Slopes != nil {
 					distance := math.Abs(float64(first + j - i))
 					scores[j] -= float64(float64(a.Slopes[task%a.Heads]) * distance)
@@ -49,6 +50,34 @@ func attention(ctx context.Context, batch *backend.Batch, a *weights.Attention, 
 		}
 		return nil
 	})
+}
+
+// terms is how many products a score is the sum of.
+func (l *layer) terms() int {
+	n := 1
+	for _, rows := range [][]float64{l.positionKeys, l.positionQueries} {
+		if rows != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// positionTerms is the part of disentangled attention that positions have in a score, for a head's query and key of a
+// distance; column is the head's first.
+func (l *layer) positionTerms(query, key []float64, distance, column int) float64 {
+	r, d := l.attention.Relative, l.attention.Size
+	if r == nil {
+		return 0
+	}
+	at, sum := r.Row(distance)*d*l.attention.Heads+column, 0.0
+	if l.positionKeys != nil {
+		sum += dot(query, l.positionKeys[at:at+d])
+	}
+	if l.positionQueries != nil {
+		sum += dot(key, l.positionQueries[at:at+d])
+	}
+	return sum
 }
 
 // rotate turns each pair of values (i, i + D/2) of each head of rows x [T, H] by the angle position · frequency i (Su et al.

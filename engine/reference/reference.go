@@ -62,6 +62,8 @@ func (b *Backend) observe(rows []float64, layers ...*linear) {
 // layer is one transformer block; every linear is stored [out, in].
 type layer struct {
 	attention                 weights.Attention
+	positionKeys              []float64 // [2 Span, H] of disentangled attention; nil: none
+	positionQueries           []float64
 	query, key, value, output linear // [H, H]
 	attentionNorm             *norm
 	gate                      *linear // [F, H]; nil: not gated
@@ -97,6 +99,10 @@ func New(checkpoint *weights.Checkpoint) (*Backend, error) {
 			gate: b.newLinear(l.Gate), inner: *b.newLinear(&l.Inner), activation: b.function(l.Activation),
 			outer: *b.newLinear(&l.Outer), outerNorm: b.newNorm(l.OuterNorm),
 		})
+		if r := l.Attention.Relative; r != nil {
+			made := &b.layers[i]
+			made.positionKeys, made.positionQueries = b.positionRows(r, r.Key), b.positionRows(r, r.Query)
+		}
 	}
 	for _, s := range plan.Head {
 		b.head = append(b.head, step{b.newLinear(s.Linear), b.function(s.Activation), b.newNorm(s.Norm)})
@@ -107,6 +113,18 @@ func New(checkpoint *weights.Checkpoint) (*Backend, error) {
 	}
 	b.checkpoint = nil
 	return b, nil
+}
+
+// positionRows returns the rows of a table of relative positions, normed and taken through a layer, which may be nil.
+func (b *Backend) positionRows(r *weights.Relative, l *weights.Linear) []float64 {
+	if l == nil {
+		return nil
+	}
+	rows, layer := b.widen(r.Table), b.newLinear(l)
+	b.newNorm(r.Norm).applyRows(rows)
+	y := make([]float64, len(rows))
+	b.err = cmp.Or(b.err, layer.apply(context.Background(), rows, y))
+	return y
 }
 
 // table reads a table of embeddings, which may be nil.
@@ -229,7 +247,7 @@ func (b *Backend) layer(ctx context.Context, l *layer, batch *backend.Batch, s *
 		}
 	}
 	context := make([]float64, tokens*h) // [T, H], heads side by side
-	if err := attention(ctx, batch, &l.attention, q, k, v, context); err != nil {
+	if err := attention(ctx, batch, l, q, k, v, context); err != nil {
 		return err
 	}
 	y := q // [T, H]; the queries have been used

@@ -28,6 +28,7 @@ from transformers import (
     BertTokenizer,
     CamembertConfig,
     CamembertTokenizer,
+    DebertaV2Config,
     DistilBertConfig,
     DistilBertTokenizer,
     ElectraConfig,
@@ -243,6 +244,10 @@ FAMILIES = {
         rope_parameters={"rope_type": "default", "rope_theta": 7000.0})),
     "nomic": (lambda: wordpiece(BertTokenizer), lambda v: NomicBertConfig(
         **COMMON, vocab_size=v, max_position_embeddings=64, num_labels=3)),
+    # Relative positions as DeBERTa-v3 has them, with so few buckets that most distances share one.
+    "deberta_v3": (lambda: wordpiece(BertTokenizer), lambda v: DebertaV2Config(
+        **COMMON, vocab_size=v, max_position_embeddings=64, num_labels=1, relative_attention=True, pos_att_type=["p2c", "c2p"],
+        position_buckets=8, share_att_key=True, norm_rel_ebd="layer_norm", position_biased_input=False, pooler_hidden_act="gelu")),
 }
 PUBLISH = {"modernbert_cls": publish_modernbert, "jina_v2": publish_jina, "gte": publish_gte}
 MODULES = {
