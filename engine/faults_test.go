@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/metalrank/metalrank/engine/backend"
 	"github.com/metalrank/metalrank/metal"
 	"github.com/metalrank/metalrank/metal/sim"
 	"github.com/metalrank/metalrank/metal/sim/simtest"
