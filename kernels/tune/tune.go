@@ -37,7 +37,7 @@ func DeviceClock(_ metal.Pending, timing metal.Timing, elapsed time.Duration) fl
 // Search is a search for the fastest variants.
 type Search struct {
 	Device  metal.Device
-	Budget  time.Duration // after it, products that were not timed yet keep their variants
+	Budget  time.Duration // after it, products that were not timed yet keep their variants, all but the first
 	Clock   Clock
 	MaxRows int // of a run
 }
@@ -74,13 +74,18 @@ func rows(most int) []int {
 }
 
 // Products times the variants of products, which must be of different shapes, and returns the outcomes in the order of the
-// products and of their rows. A product is in the result as a whole or not at all. Errors: the driver's; ctx's.
+// products and of their rows. A product is in the result as a whole or not at all; the first is always in it, so that searches
+// come to an end, however long the device's compiler takes. Errors: the driver's; ctx's.
 func (s *Search) Products(ctx context.Context, products []*kernels.Product) ([]Found, error) {
 	within, cancel := context.WithTimeout(ctx, s.Budget)
 	defer cancel()
 	var all []Found
-	for _, p := range products {
-		found, err := s.product(within, p)
+	for i, p := range products {
+		limit := within
+		if i == 0 {
+			limit = ctx
+		}
+		found, err := s.product(limit, p)
 		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 			return all, nil // the budget is spent
 		}
