@@ -205,7 +205,8 @@ func (e *Engine) openGPU(ctx context.Context, driver string) (backend.Backend, e
 		return nil, err
 	}
 	// No result has been trusted yet: the check tests the variants that were chosen.
-	if err := e.tune(ctx, b); err != nil {
+	tuned, err := b.Tune(ctx)
+	if err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
 	if err := check.run(ctx, e, b); err != nil {
@@ -213,6 +214,10 @@ func (e *Engine) openGPU(ctx context.Context, driver string) (backend.Backend, e
 			wrong.Lanes = session.CheckLanes(ctx)
 		}
 		return nil, errors.Join(err, b.Close())
+	}
+	if tuned.Elapsed > 0 {
+		tuned.Path, tuned.Err = session.KeepTuning()
+		e.tellTuned(tuned)
 	}
 	return b, nil
 }

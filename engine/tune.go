@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 
@@ -22,15 +21,6 @@ func (c *Config) tuningOf() *gpu.Tuning {
 		t.Folder = filepath.Join(cache, "metalrank", "tuning")
 	}
 	return t
-}
-
-// tune finds the variants that are not known yet. Errors: the device's; ctx's.
-func (e *Engine) tune(ctx context.Context, b *gpu.Backend) error {
-	outcome, err := b.Tune(ctx)
-	if err == nil && outcome.Elapsed > 0 {
-		e.tellTuned(outcome)
-	}
-	return err
 }
 
 func (e *Engine) tellTuned(outcome gpu.Tuned) {

@@ -1,6 +1,7 @@
 package gpu
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -18,6 +19,8 @@ type Tuning struct {
 	Folder string
 	System string // version and build of the operating system
 	Again  bool   // what was found before is not used
+	// Budget is the time of a search; a little more may pass. 0: two seconds.
+	Budget time.Duration
 	// Clock times the variants. Nil: the device's clock, and no tuning on a simulated device.
 	Clock tune.Clock
 }
@@ -31,8 +34,8 @@ type Tuned struct {
 	Err      error         // why it could not be read or written; nil: it could
 }
 
-// budget bounds a search. An M1 needs about a second for the six products of a BERT of 768, by their cost.
-const budget = 2 * time.Second
+// defaultBudget bounds a search. An M1 needs about a second for the six products of a BERT of 768, by their cost.
+const defaultBudget = 2 * time.Second
 
 // tuned is what a session knows of the fastest variants.
 type tuned struct {
@@ -77,8 +80,8 @@ func (s *Session) tuningKey() (tune.Key, error) {
 	return tune.Key{Device: s.device.Info().Name, System: s.config.Tuning.System, Kernels: hash}, err
 }
 
-// Tune times the variants of those products of the backend that are not known yet, makes it and later backends of the session
-// choose the fastest, and keeps them in the file. It is called before the first Forward. Errors: the device's; ctx's.
+// Tune times the variants of those products of the backend that are not known yet, and makes it and later backends of the session
+// choose the fastest. It is called before the first Forward. Errors: the device's; ctx's.
 func (b *Backend) Tune(ctx context.Context) (Tuned, error) {
 	s := b.session
 	s.tuned.mu.Lock()
@@ -92,7 +95,7 @@ func (b *Backend) Tune(ctx context.Context) (Tuned, error) {
 		clock = tune.DeviceClock
 	}
 	begin := time.Now()
-	search := tune.Search{Device: s.device, Budget: budget, Clock: clock, MaxRows: s.config.MaxBatchTokens}
+	search := tune.Search{Device: s.device, Budget: cmp.Or(s.config.Tuning.Budget, defaultBudget), Clock: clock, MaxRows: s.config.MaxBatchTokens}
 	found, err := search.Products(ctx, unknown)
 	if err != nil {
 		s.note(err)
@@ -111,9 +114,7 @@ func (b *Backend) Tune(ctx context.Context) (Tuned, error) {
 	}
 	s.tuned.known = tune.Merge(s.tuned.known, found)
 	missing := len(b.unknownProducts())
-	outcome := Tuned{Products: len(unknown) - missing, Missing: missing, Elapsed: time.Since(begin)}
-	outcome.Path, outcome.Err = s.keepTuning(found)
-	return outcome, nil
+	return Tuned{Products: len(unknown) - missing, Missing: missing, Elapsed: time.Since(begin)}, nil
 }
 
 // unknownProducts returns a product of each shape for which no variant was found yet.
@@ -129,10 +130,13 @@ func (b *Backend) unknownProducts() []*kernels.Product {
 	return unknown
 }
 
-// keepTuning adds outcomes to the file, beside those of other models.
-func (s *Session) keepTuning(found []tune.Found) (path string, err error) {
+// KeepTuning adds what the session knows to the file, beside the outcomes for other models, and returns the file's path. It is
+// called once the chosen variants have computed right logits.
+func (s *Session) KeepTuning() (path string, err error) {
+	s.tuned.mu.Lock()
+	defer s.tuned.mu.Unlock()
 	t := s.config.Tuning
-	if t.Folder == "" || len(found) == 0 {
+	if !s.tunes() || t.Folder == "" || len(s.tuned.known) == 0 {
 		return "", nil
 	}
 	key, err := s.tuningKey()
@@ -140,5 +144,5 @@ func (s *Session) keepTuning(found []tune.Found) (path string, err error) {
 		return "", err
 	}
 	before, _ := tune.Read(t.Folder, key) // absent, or of no use
-	return key.Path(t.Folder), tune.Write(t.Folder, key, tune.Merge(before, found))
+	return key.Path(t.Folder), tune.Write(t.Folder, key, tune.Merge(before, s.tuned.known))
 }

@@ -93,7 +93,7 @@ func (s *Service) Install(ctx context.Context, system string, out, errOut io.Wri
 	if err := os.MkdirAll(filepath.Dir(m.path()), 0o755); err != nil {
 		return err
 	}
-	if err := os.WriteFile(m.path(), content, 0o644); err != nil {
+	if err := os.WriteFile(m.path(), content, 0o600); err != nil { // the flags may have a key
 		return err
 	}
 	fmt.Fprintf(errOut, "wrote %s\n", m.path())
