@@ -31,7 +31,7 @@ func (f *fields) gte(c *Config) architecture {
 	f.only("layer_norm_type", "layer_norm")
 	f.absent("logn_attention_scale", "logn_attention_clip1")
 	size := f.headSize(c)
-	theta := f.above("rope_theta", 160000, 0, maxTheta)
+	theta := f.positive("rope_theta", 160000)
 	frequencies := rotaryFrequencies(theta, size)
 	if parameters := f.object("rope_parameters"); len(parameters.values) > 0 {
 		frequencies = rotaryFrequencies(parameters.theta(theta), size)
@@ -49,7 +49,7 @@ func (f *fields) gte(c *Config) architecture {
 func (f *fields) ntk(theta float64, size int) []float32 {
 	f.only("type", "ntk")
 	f.absent("mixed_b")
-	factor := f.above("factor", 1, 0, maxTheta)
+	factor := f.positive("factor", 1)
 	frequencies := rotaryFrequencies(theta*factor, size)
 	for i := range frequencies {
 		frequencies[i] = float32(float64(frequencies[i]) / math.Pow(factor, 2/float64(size)))

@@ -60,7 +60,7 @@ func (f *fields) modernBERT(c *Config) architecture {
 	size, parameters := f.headSize(c), f.object("rope_parameters")
 	theta := func(kind, old string, absent float64) []float32 {
 		own := parameters.object(kind)
-		frequencies := rotaryFrequencies(own.theta(f.above(old, absent, 0, maxTheta)), size)
+		frequencies := rotaryFrequencies(own.theta(f.positive(old, absent)), size)
 		parameters.err = cmp.Or(parameters.err, own.err)
 		return frequencies
 	}

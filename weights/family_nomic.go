@@ -33,7 +33,7 @@ func (f *fields) nomic(c *Config) architecture {
 		"qkv_proj_bias", "mlp_fc1_bias", "mlp_fc2_bias", "scale_attn_by_inverse_layer_idx", "rope_scaling")
 	size := f.headSize(c)
 	parameters := f.object("rope_parameters")
-	theta := parameters.theta(f.above("rope_theta", f.above("rotary_emb_base", 1000, 0, maxTheta), 0, maxTheta))
+	theta := parameters.theta(f.positive("rope_theta", f.positive("rotary_emb_base", 1000)))
 	f.err = cmp.Or(f.err, parameters.err)
 	return &bertLike{rotary: rotaryFrequencies(theta, size), layer: nomicLayer}
 }

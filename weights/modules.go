@@ -114,14 +114,14 @@ func (c *Checkpoint) readModule(folder, kind string) error {
 	case modulePooling:
 		c.head.pool = f.pooling(c.config.HiddenSize)
 	case moduleDense:
-		m.in, m.out = f.needed("in_features", maxHeadWidth), f.needed("out_features", maxHeadWidth)
+		m.in, m.out = f.needed("in_features"), f.needed("out_features")
 		m.bias = f.flagOr("bias", true)
 		m.activation = f.torchActivation("activation_function")
 		f.absent("use_residual")
 		f.only("module_input_name", sentenceEmbedding)
 		m.output = f.text("module_output_name", sentenceEmbedding)
 	case moduleNorm:
-		m.in = f.needed("dimension", maxHeadWidth)
+		m.in = f.needed("dimension")
 		m.out = m.in
 	}
 	if kind == moduleDense || kind == moduleNorm {
@@ -227,7 +227,7 @@ func (r *resolver) modules(p *Plan, head *modularHead) {
 // pooling reads the settings of a Pooling, in their form of today or in flags of before.
 func (f *fields) pooling(hidden int) Pool {
 	width := f.present("word_embedding_dimension", "embedding_dimension")
-	if n := f.needed(width, maxHeadWidth); n != hidden && f.err == nil {
+	if n := f.needed(width); n != hidden && f.err == nil {
 		f.fail(width, f.values[width], "hidden_size of "+configFile)
 	}
 	mode, known := "", map[string]Pool{"cls": PoolFirst, "mean": PoolMean}
@@ -257,12 +257,12 @@ func (f *fields) pooling(hidden int) Pool {
 	return pool
 }
 
-// needed reads a whole number that must be there.
-func (f *fields) needed(key string, largest int) int {
+// needed reads a width that must be there.
+func (f *fields) needed(key string) int {
 	if !f.has(key) && f.err == nil {
 		f.err = invalidf("%s: no %s, want a whole number", f.file, key)
 	}
-	return f.whole(key, 1, largest)
+	return f.whole(key, 1, maxHeadWidth)
 }
 
 // flagOr reads a boolean that has another value when absent.

@@ -41,18 +41,18 @@ func (f *fields) theta(absent float64) float64 {
 		}
 	}
 	f.is("partial_rotary_factor", 1)
-	return f.above("rope_theta", absent, 0, maxTheta)
+	return f.positive("rope_theta", absent)
 }
 
-// above reads a number above least, at most most.
-func (f *fields) above(key string, absent, least, most float64) float64 {
+// positive reads a number above 0, at most maxTheta.
+func (f *fields) positive(key string, absent float64) float64 {
 	v, ok := f.get(key)
 	if !ok {
 		return absent
 	}
 	x, err := strconv.ParseFloat(string(v), 64)
-	if v.Kind() != '0' || err != nil || !(x > least && x <= most) {
-		f.fail(key, v, fmt.Sprintf("a number above %g, at most %g", least, most))
+	if v.Kind() != '0' || err != nil || !(x > 0 && x <= maxTheta) {
+		f.fail(key, v, fmt.Sprintf("a number above 0, at most %g", maxTheta))
 		return absent
 	}
 	return x
