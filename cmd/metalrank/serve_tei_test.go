@@ -236,7 +236,7 @@ func TestUselessFlags(t *testing.T) {
 		}
 	}
 	t.Setenv("OTEL_SERVICE_NAME", "x")
-	t.Setenv("METALRANK_PRECISION", "fp16")
+	t.Setenv("METALRANK_PRECISION", "bf16")
 	t.Setenv("DTYPE", "float32")
 	t.Setenv("METALRANK_LISTEN", "127.0.0.1:1")
 	status, stdout, stderr := execute(t, t.Context(), "", "serve", "--check", "--model", model, "--dtype=float32", "--port=2")

@@ -23,9 +23,9 @@ typedef struct {
 
 // mr_device is an MTLDevice with its queue and its fence, which every submission needs, and a set of its buffers.
 typedef struct {
-    void* device; // id<MTLDevice>
-    void* queue;  // id<MTLCommandQueue>
-    void* fence;  // id<MTLFence>, passed from one command buffer to the next
+    void* device;    // id<MTLDevice>
+    void* queue;     // id<MTLCommandQueue>
+    void* fence;     // id<MTLFence>, passed from one command buffer to the next
     void* residency; // id<MTLResidencySet> of the buffers; null before macOS 15
 } mr_device;
 

@@ -99,9 +99,8 @@ mr_error mr_open(mr_device* opened) {
                 return failure(nil, "the Metal device gives no command queue or no fence");
             }
             id<MTLResidencySet> residency = new_residency_set(device, queue);
-            *opened = (mr_device){
-                .device = device, .queue = queue, .fence = fence, .residency = residency
-            };
+            *opened = (mr_device
+            ){.device = device, .queue = queue, .fence = fence, .residency = residency};
             return (mr_error){0};
         } @catch (NSException* exception) {
             return thrown(exception);
@@ -113,7 +112,8 @@ mr_error mr_open(mr_device* opened) {
 // that tells; the entry is that of the driver, AGXAccelerator on all Apple silicon.
 static uint64_t core_count(void) {
     CFMutableDictionaryRef of_driver = IOServiceMatching("AGXAccelerator");
-    io_service_t gpu = of_driver ? IOServiceGetMatchingService(0, of_driver) : 0; // releases of_driver
+    io_service_t gpu =
+        of_driver ? IOServiceGetMatchingService(0, of_driver) : 0; // releases of_driver
     if (!gpu) return 0;
     CFTypeRef cores = IORegistryEntryCreateCFProperty(gpu, CFSTR("gpu-core-count"), NULL, 0);
     IOObjectRelease(gpu);
@@ -228,8 +228,9 @@ void* mr_load_library(void* device, const void* metallib, uint64_t size, mr_erro
     @autoreleasepool {
         @try {
             NSError* why = nil;
-            dispatch_data_t data =
-                dispatch_data_create(metallib, size, NULL, DISPATCH_DATA_DESTRUCTOR_DEFAULT); // a copy
+            dispatch_data_t data = dispatch_data_create(
+                metallib, size, NULL, DISPATCH_DATA_DESTRUCTOR_DEFAULT
+            ); // a copy
             id<MTLLibrary> library = [(id<MTLDevice>)device newLibraryWithData:data error:&why];
             dispatch_release(data);
             if (!library) *error = failure(why, "the metallib could not be loaded");
@@ -452,7 +453,8 @@ mr_error mr_start_capture(void* device, const char* path) {
             NSError* why = nil;
             BOOL started = [manager startCaptureWithDescriptor:descriptor error:&why];
             [descriptor release];
-            return started ? (mr_error){0} : failure(why, "Metal does not say why it captures nothing");
+            return started ? (mr_error){0}
+                           : failure(why, "Metal does not say why it captures nothing");
         } @catch (NSException* exception) {
             return thrown(exception);
         }

@@ -192,7 +192,8 @@ func (r *rig) oneRound(ctx context.Context, n int, factor, addend uint32) (err e
 func testKeepResident(t *subtest, r *rig) {
 	other := r.other(t)
 	for _, keep := range []bool{true, true, false, true} {
-		if other.device.KeepResident(keep) != other.device.KeepResident(keep) {
+		first, second := other.device.KeepResident(keep), other.device.KeepResident(keep)
+		if first != second {
 			t.Error("KeepResident is true at one time and false at another")
 		}
 		from := other.buffer(t, words(3, func(i int) uint32 { return uint32(i + 7) }))

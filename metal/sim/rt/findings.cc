@@ -168,8 +168,8 @@ void Checker::race(
         );
     }
     print(
-        f, "%s byte %" PRId64 " of %s, which %s", writes ? "writes" : "reads", f.offset, Name(range).text,
-        other
+        f, "%s byte %" PRId64 " of %s, which %s", writes ? "writes" : "reads", f.offset,
+        Name(range).text, other
     );
     keep(f);
 }
@@ -181,7 +181,9 @@ void Checker::undefined(Undefined what, uintptr_t value, const void* pc) {
         print(f, "address %#zx is not aligned for its type", size_t{value});
         if (const Range* range = find(value, 1)) {
             locate(f, *range, value);
-            print(f, "byte %" PRId64 " of %s is not aligned for its type", f.offset, Name(*range).text);
+            print(
+                f, "byte %" PRId64 " of %s is not aligned for its type", f.offset, Name(*range).text
+            );
         }
         abandon(&worker(), f);
     }

@@ -43,10 +43,12 @@ static void scenario_open(mr_device* opened) {
     mr_info info = {0};
     mr_device_info(opened->device, &info);
     printf(
-        "-- %s, %s, %lu cores: %lu threads, %lu bytes of threadgroup memory, %#lx in a buffer, %#lx in all, "
+        "-- %s, %s, %lu cores: %lu threads, %lu bytes of threadgroup memory, %#lx in a buffer, "
+        "%#lx in all, "
         "unified %d\n",
-        info.name, info.architecture, info.cores, info.max_threads_per_group, info.max_threadgroup_memory_size,
-        info.max_buffer_size, info.working_set_size, info.unified_memory
+        info.name, info.architecture, info.cores, info.max_threads_per_group,
+        info.max_threadgroup_memory_size, info.max_buffer_size, info.working_set_size,
+        info.unified_memory
     );
     free(info.name);
     free(info.architecture);
@@ -82,8 +84,8 @@ static void scenario_open_failures(void) {
         world = worlds[i];
         mr_device opened = open_device();
         printf(
-            "-- device %d, queue %d, fence %d, residency set %d\n", !!opened.device,
-            !!opened.queue, !!opened.fence, !!opened.residency
+            "-- device %d, queue %d, fence %d, residency set %d\n", !!opened.device, !!opened.queue,
+            !!opened.fence, !!opened.residency
         );
         close_device(&opened);
     }
@@ -108,7 +110,9 @@ static void scenario_libraries(mr_device* opened) {
         const char* source;
         world_state world;
     } cases[] = {
-        {"text", {0}}, {"text", {.refuse = true}},     {"text", {.refuse = true, .silent = true}},
+        {"text", {0}},
+        {"text", {.refuse = true}},
+        {"text", {.refuse = true, .silent = true}},
         {"\xff", {0}},
     };
     for (int i = 0; i < 4; i++) {
@@ -243,8 +247,7 @@ static void scenario_exceptions(mr_device* opened) {
     say("compile", mr_compile_library(opened->device, "text", &error), error);
     error = (mr_error){0};
     world.throws = "newPipeline";
-    void* made =
-        mr_new_pipeline(opened->device, library, "gemm", NULL, 0, &pipeline, &error);
+    void* made = mr_new_pipeline(opened->device, library, "gemm", NULL, 0, &pipeline, &error);
     say("pipeline", made, error);
     world.throws = "dispatch";
     submit(opened, 1);
@@ -264,10 +267,14 @@ int main(int count, char** arguments) {
         const char* name;
         void (*run)(mr_device*);
     } scenarios[] = {
-        {"open", scenario_open},           {"buffers", scenario_buffers},
-        {"libraries", scenario_libraries}, {"pipelines", scenario_pipelines},
-        {"submit", scenario_submit},       {"submit failures", scenario_submit_failures},
-        {"capture", scenario_capture},         {"residency", scenario_residency},
+        {"open", scenario_open},
+        {"buffers", scenario_buffers},
+        {"libraries", scenario_libraries},
+        {"pipelines", scenario_pipelines},
+        {"submit", scenario_submit},
+        {"submit failures", scenario_submit_failures},
+        {"capture", scenario_capture},
+        {"residency", scenario_residency},
         {"exceptions", scenario_exceptions},
     };
     const char* name = count > 1 ? arguments[1] : "";

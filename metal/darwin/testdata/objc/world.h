@@ -8,9 +8,9 @@
 // world is what the next messages meet.
 typedef struct {
     bool no_default_device, no_devices, no_queue, no_fence; // nil from them
-    bool no_gpu_entry, no_core_count, odd_core_count; // in the system's registry
-    bool no_set;                                      // of residency
-    int system; // macOS; 0: 15
+    bool no_gpu_entry, no_core_count, odd_core_count;       // in the system's registry
+    bool no_set;                                            // of residency
+    int system;                                             // macOS; 0: 15
     bool refuse;         // nil instead of a buffer, library, function or command buffer
     bool refuse_encoder; // nil instead of an encoder
     bool refuse_pipeline;
