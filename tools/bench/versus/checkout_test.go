@@ -36,10 +36,10 @@ func TestForwardIsLinear(t *testing.T) {
 	device := simtest.Open(t, sim.Config{Checked: true})
 	const length = 192 // one sequence then has enough elements for MLX's kernels for many
 	m := mlxKernels{device, os.DirFS(folder), mlx.GPUs[0]}
-	for name, part := range map[string]func(*mlx.Runner, int, int) error{"embedding": embedPart, "layer": layerPart} {
+	for name, part := range map[string]func(*mlx.Runner, *operation, int, int) error{"embedding": embedPart, "layer": layerPart} {
 		var counts [3]sim.Counters
 		for i := range counts {
-			reports, err := m.part(part, i+1, length, 32*length)
+			reports, err := m.part(part, mixed(), i+1, length, 32*length)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -9,23 +9,22 @@ import (
 	"github.com/metalrank/metalrank/metal/problem"
 	"github.com/metalrank/metalrank/metal/sim"
 	"github.com/metalrank/metalrank/tools/bench/versus/mlx"
+	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
-// MiniLM's sizes, with six layers.
-const (
-	layers, hidden, heads, headSize, feedForward   = 6, 384, 12, 32, 1536
-	vocabulary, maxPositions, typeCount, modelMask = 30522, 512, 2, -1e4
-)
+// MLX's sizes that all models share.
+const vocabulary, maxPositions, typeCount, modelMask = 30522, 512, 2, -1e4
 
-// newForward is the whole pass over lengths. usefulFLOPs counts the matrix products that each token of each sequence needs,
-// with all queries in every layer, and none of padding.
-func newForward(lengths []int) *operation {
-	p := &operation{name: fmt.Sprintf("MiniLM of six layers, one pass over %d sequences", len(lengths)), kind: onePass, lengths: lengths}
+// newForward is the whole pass of a model over lengths. usefulFLOPs counts the matrix products that each token of each
+// sequence needs, with all queries in every layer, and none of padding.
+func newForward(name string, model weightstest.Spec, lengths []int) *operation {
+	p := &operation{name: fmt.Sprintf("%s, one pass over %d sequences", name, len(lengths)), kind: onePass, model: model, lengths: lengths}
+	h, f := float64(model.Hidden), float64(model.FeedForward)
 	for _, l := range lengths {
 		t := float64(l)
-		p.usefulFLOPs += layers * (2*t*(4*hidden*hidden+2*hidden*feedForward) + 4*t*t*hidden)
+		p.usefulFLOPs += float64(model.Layers) * (2*t*(4*h*h+2*h*f) + 4*t*t*h)
 	}
-	p.usefulFLOPs += 2 * float64(len(lengths)) * (hidden*hidden + hidden)
+	p.usefulFLOPs += 2 * float64(len(lengths)) * (h*h + h)
 	return p
 }
 
@@ -37,12 +36,12 @@ func (m mlxKernels) forward(p *operation) (entry, error) {
 	e := entry{contender: m.name()}
 	for _, part := range []struct {
 		times uint64
-		run   func(r *mlx.Runner, batch, length int) error
-	}{{1, embedPart}, {layers, layerPart}} {
+		run   func(r *mlx.Runner, p *operation, batch, length int) error
+	}{{1, embedPart}, {uint64(p.model.Layers), layerPart}} {
 		var counts [2]sim.Counters
 		var names []string
 		for i := range counts {
-			reports, err := m.part(part.run, i+1, length, batch*length)
+			reports, err := m.part(part.run, p, i+1, length, batch*length)
 			if err != nil {
 				return entry{}, err
 			}
@@ -55,7 +54,7 @@ func (m mlxKernels) forward(p *operation) (entry, error) {
 		e.dispatches += len(names) * int(part.times)
 		e.kernels += fmt.Sprintf("%d × (%v) ", part.times, names)
 	}
-	reports, err := m.part(headPart, batch, length, 0)
+	reports, err := m.part(headPart, p, batch, length, 0)
 	if err != nil {
 		return entry{}, err
 	}
@@ -72,14 +71,14 @@ func extrapolate(one, two sim.Counters, batch int) sim.Counters {
 }
 
 // part runs a part of the pass; routedRows is for mlx.Runner.
-func (m mlxKernels) part(run func(*mlx.Runner, int, int) error, batch, length, routedRows int) ([]sim.Report, error) {
+func (m mlxKernels) part(run func(*mlx.Runner, *operation, int, int) error, p *operation, batch, length, routedRows int) ([]sim.Report, error) {
 	r, err := mlx.NewRunner(m.device, m.files, m.gpu)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
 	r.RoutedRows = routedRows
-	if err := run(r, batch, length); err != nil {
+	if err := run(r, p, batch, length); err != nil {
 		return nil, err
 	}
 	return r.Reports()
@@ -94,8 +93,8 @@ func words(r *mlx.Runner, values []int) mlx.Array {
 	return r.Bytes(data)
 }
 
-func embedPart(r *mlx.Runner, batch, length int) error {
-	t := batch * length
+func embedPart(r *mlx.Runner, p *operation, batch, length int) error {
+	t, hidden := batch*length, p.model.Hidden
 	ids, positions, types := make([]int, t), make([]int, t), make([]int, t)
 	for i := range t {
 		ids[i], positions[i], types[i] = (i*7919)%vocabulary, i%length, i/20%typeCount
@@ -123,7 +122,8 @@ func embedPart(r *mlx.Runner, batch, length int) error {
 	return nil
 }
 
-func headPart(r *mlx.Runner, batch, length int) error {
+func headPart(r *mlx.Runner, p *operation, batch, length int) error {
+	hidden := p.model.Hidden
 	x := problem.Normal(batch*length*hidden, 1, 30)
 	pooler, poolerBias := problem.Normal(hidden*hidden, 0.05, 31), problem.Normal(hidden, 1, 32)
 	classifier, bias := problem.Normal(hidden, 0.05, 33), problem.Normal(1, 1, 34)
@@ -153,7 +153,15 @@ func checkPrefix(what string, got, want []float64, allowed float64) error {
 }
 
 // mixed is the problem that resembles users' traffic.
-func mixed() *operation { return newForward(mixedLengths()) }
+func mixed() *operation {
+	return newForward("MiniLM of six layers", weightstest.MiniLM(6), mixedLengths())
+}
+
+// larger is a pass of BERT's shape over four of the same pairs, 209 tokens, the longest 92.
+func larger(layers, hidden int) *operation {
+	name := fmt.Sprintf("BERT of %d layers of %d", layers, hidden)
+	return newForward(name, weightstest.BERT(layers, hidden), mixedLengths()[6:10])
+}
 
 // mixedLengths returns the lengths in tokens of 32 pairs of query and document with a heavy tail: 3,414 tokens, 107 a pair,
 // the longest 512. A batch that is padded to its longest has 16,384.

@@ -15,7 +15,7 @@ type encoderLayer struct {
 }
 
 // newEncoderLayer draws weights that keep values near one, as training does.
-func newEncoderLayer() *encoderLayer {
+func newEncoderLayer(hidden, feedForward int) *encoderLayer {
 	seed := uint64(40)
 	draw := func(n int, width float64) []float64 {
 		seed++
@@ -33,8 +33,9 @@ func newEncoderLayer() *encoderLayer {
 
 // layerPart runs a layer over batch sequences, the last half of each padding, and compares sampled rows with float64: a
 // chain of some ten roundings to half of values near one.
-func layerPart(r *mlx.Runner, batch, length int) error {
-	t, w := batch*length, newEncoderLayer()
+func layerPart(r *mlx.Runner, p *operation, batch, length int) error {
+	hidden, heads, feedForward := p.model.Hidden, p.model.Heads, p.model.FeedForward
+	t, w := batch*length, newEncoderLayer(hidden, feedForward)
 	x, mask := problem.Normal(t*hidden, 1, 39), make([]float64, t)
 	for i := range mask {
 		if i%length >= length/2 {
@@ -47,7 +48,7 @@ func layerPart(r *mlx.Runner, batch, length int) error {
 		QueryBias: r.Halves(w.queryBias), KeyBias: r.Halves(w.keyBias), ValueBias: r.Halves(w.valueBias),
 		OutputBias: r.Halves(w.outputBias), UpBias: r.Halves(w.upBias), DownBias: r.Halves(w.downBias),
 		Gamma1: r.Halves(w.gamma1), Beta1: r.Halves(w.beta1), Gamma2: r.Halves(w.gamma2), Beta2: r.Halves(w.beta2),
-	}, r.Halves(mask), batch, length, heads, headSize, feedForward, layerNormEpsilon)
+	}, r.Halves(mask), batch, length, heads, hidden/heads, feedForward, layerNormEpsilon)
 	if _, err := r.Reports(); err != nil {
 		return err
 	}
@@ -61,7 +62,7 @@ func layerPart(r *mlx.Runner, batch, length int) error {
 		}
 		for _, row := range sampleRows(length/2, 61) {
 			row += first
-			if err := checkPrefix("layer", got[row*hidden:], w.row(x[row*hidden:][:hidden], k, v), 3e-2); err != nil {
+			if err := checkPrefix("layer", got[row*hidden:], w.row(x[row*hidden:][:hidden], k, v, heads), 3e-2); err != nil {
 				return err
 			}
 		}
@@ -70,7 +71,7 @@ func layerPart(r *mlx.Runner, batch, length int) error {
 }
 
 // row is the layer's answer for one token, given the keys and values of its sequence.
-func (w *encoderLayer) row(x, k, v []float64) []float64 {
+func (w *encoderLayer) row(x, k, v []float64, heads int) []float64 {
 	context := attentionRow(linearRow(x, w.query, w.queryBias), k, v, heads)
 	y := normalised(sum(x, linearRow(context, w.output, w.outputBias)), w.gamma1, w.beta1)
 	inner := linearRow(y, w.up, w.upBias)

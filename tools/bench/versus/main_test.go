@@ -11,6 +11,8 @@ import (
 
 	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/metal/sim"
+	"github.com/metalrank/metalrank/metal/sim/simtest"
+	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
 // fixed is a contender with a given answer.
@@ -107,6 +109,25 @@ func TestAdd(t *testing.T) {
 	}
 	if got, want := extrapolate(a, a.Plus(b, 1), 5), a.Plus(b, 4); got != want {
 		t.Errorf("a and four times b: %+v, want %+v", got, want)
+	}
+}
+
+// TestFurtherLayers counts a pass of seven layers, and gets the same from passes of one and of two.
+func TestFurtherLayers(t *testing.T) {
+	device := simtest.Open(t, sim.Config{Checked: true})
+	model := weightstest.MiniLM(mostLayers + 1)
+	model.Hidden, model.Heads, model.FeedForward = 64, 2, 128
+	p, o := newForward("small", model, []int{3, 17}), ourKernels{device}
+	got, err := o.forward(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := o.pass(p, model.Layers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.counters != want.counters || got.dispatches != want.dispatches {
+		t.Errorf("%+v in %d dispatches, want %+v in %d", got.counters, got.dispatches, want.counters, want.dispatches)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/metalrank/metalrank/metal/problem"
+	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
 // kind says which operation a problem is.
@@ -29,6 +30,8 @@ type operation struct {
 	length int
 	heads  int // A
 	d      int
+	// model is the one of a forward pass.
+	model weightstest.Spec
 	// lengths are the sequences of a forward pass, in tokens.
 	lengths []int
 
@@ -48,8 +51,8 @@ func problems() []*operation {
 	return []*operation{
 		newLinear(2048, 1536, 384), newLinear(2048, 384, 1536),
 		newQuantized(2048, 1536, 384, 64), newQuantized(2048, 384, 1536, 64),
-		newAttention(32, 64, heads, headSize), newLayerNorm(2048, hidden),
-		mixed(),
+		newAttention(32, 64, 12, 32), newLayerNorm(2048, 384),
+		mixed(), larger(12, 768), larger(24, 1024),
 	}
 }
 
