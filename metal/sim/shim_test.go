@@ -97,6 +97,11 @@ func simdRows() []func(i int) float64 {
 		always(8), always(1), always(0x49249249), always(0), always(1), func(i int) float64 { return if1(i == 0, 1, 0) },
 		func(i int) float64 { return float64(4*quad(i) + 10) }, func(i int) float64 { return x(quad(i) + 3) },
 		func(i int) float64 { return x(i ^ 1) }, func(i int) float64 { return x(quad(i) + 2) },
+		func(i int) float64 { // rounded to eight digits, ties to even
+			exact := x(i) * 1.00390625
+			unit := math.Ldexp(1, math.Ilogb(exact)-7)
+			return math.RoundToEven(exact/unit) * unit
+		}, always(1), always(1),
 		always(528 + 32*6),
 	}
 }

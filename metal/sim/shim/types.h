@@ -34,6 +34,15 @@ constexpr bfloat operator"" bf(long double x) {
     return static_cast<bfloat>(static_cast<float>(x));
 }
 
+// Compilers call __truncsfbf2 to round float to bfloat, ties to even, where the CPU has no instruction for it. libgcc has it
+// from version 13 on; this one is for systems with an older one.
+extern "C" __attribute__((weak)) bfloat __truncsfbf2(float x) {
+    const uint bits = __builtin_bit_cast(uint, x);
+    const uint rounded = (bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16;
+    const uint quiet = bits >> 16 | 0x40u; // a NaN stays one
+    return __builtin_bit_cast(bfloat, ushort((bits & 0x7FFFFFFFu) > 0x7F800000u ? quiet : rounded));
+}
+
 namespace metal {
 
 using ::bfloat;

@@ -39,6 +39,9 @@ kernel void simd_functions(
     ROW(quad_max(x));
     ROW(quad_shuffle_xor(x, 1));
     ROW(quad_broadcast(x, 2));
+    ROW(bfloat(x * 1.00390625f));
+    ROW(isnan(float(bfloat(as_type<float>(0x7F800001u + uint(lane))))));
+    ROW(isinf(float(bfloat(x * INFINITY))));
     float4 v = simd_sum(float4(x, 1, 2, 3));
     ROW(v.x + v.y + v.z + v.w);
 }
