@@ -32,6 +32,9 @@ func newForward(name string, model weightstest.Spec, lengths []int) *operation {
 // work. So the embedding and one layer run over one sequence and over two, and the difference is counted for each
 // further one; the head runs over the whole batch. Each part is compared with float64.
 func (m mlxKernels) forward(p *operation) (entry, error) {
+	if d := p.model.Hidden / p.model.Heads; mlx.Fused(d) {
+		return entry{}, fmt.Errorf("%s: no rule for fused attention of heads of %d", p.name, d)
+	}
 	batch, length := len(p.lengths), slices.Max(p.lengths)
 	e := entry{contender: m.name()}
 	for _, part := range []struct {

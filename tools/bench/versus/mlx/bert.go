@@ -1,6 +1,10 @@
 package mlx
 
-import "math"
+import (
+	"fmt"
+	"math"
+	"slices"
+)
 
 // LayerWeights are a BERT layer's: matrices [out, in], all in half.
 type LayerWeights struct {
@@ -42,13 +46,20 @@ func (r *Runner) Head(x, pooler, poolerBias, classifier, classifierBias Array, b
 	return r.Linear(r.Tanh(y, batch*h), classifier, classifierBias, batch, 1, h)
 }
 
+// Fused says whether MLX has fused kernels for heads of d (has_fused_kernel). Runner has no rule for them yet.
+func Fused(d int) bool { return slices.Contains([]int{64, 72, 80, 96, 128, 192, 256}, d) }
+
 // Attention is mlx.fast.scaled_dot_product_attention of q, k and v, each [batch, length, heads·d] as the projections leave
 // it, and the copy after it that joins the heads. mask is [batch, length], to be added; nil: none.
 //
-// The fused kernels take heads of 64, 72, 80, 96, 128, 192 or 256 (has_fused_kernel), so heads of 32 fall back to the
-// operations that fast.cpp composes: scale, product, mask, softmax, product. Transposing makes views, no copies.
+// Heads of 32 have no fused kernel, and fall back to the operations that fast.cpp composes: scale, product, mask, softmax,
+// product. Transposing makes views, no copies. Heads that have one are an error.
 func (r *Runner) Attention(q, k, v Array, mask *Array, batch, length, heads, d int) Array {
 	h := heads * d
+	if Fused(d) {
+		r.fail(fmt.Errorf("mlx: no rule for the fused attention of heads of %d", d))
+		return Array{}
+	}
 	view := []int{length * h, d} // of [batch, heads, length, d], rows h apart
 	q = r.scale(1/math.Sqrt(float64(d)), q, batch*length*h)
 	scores := r.gemm(product{
