@@ -177,7 +177,7 @@ func (f *fields) refuse(customCode string, family *family) {
 	if v, ok := f.get("per_layer_config"); ok && !isEmpty(v) {
 		f.err = unsupportedf("%s: per_layer_config is not supported, want all layers alike", f.file)
 	}
-	for _, key := range []string{"is_decoder", "add_cross_attention"} {
+	for _, key := range []string{"is_decoder", "add_cross_attention", "causal", "is_causal"} {
 		if f.flag(key) && f.err == nil {
 			f.err = unsupportedf("%s: %s: true, want false: a cross-encoder reads in both directions", f.file, key)
 		}

@@ -26,6 +26,13 @@ func (f *fields) get(key string) (jsontext.Value, bool) {
 
 func (f *fields) has(key string) bool { _, ok := f.get(key); return ok }
 
+// notNull refuses a null of which versions of a library make different values.
+func (f *fields) notNull(key, want string) {
+	if v, ok := f.values[key]; ok && v.Kind() == 'n' {
+		f.fail(key, v, want)
+	}
+}
+
 // fail records a value and its wanted form as the error, unless something failed before.
 func (f *fields) fail(key string, got jsontext.Value, want string) {
 	if f.err == nil {

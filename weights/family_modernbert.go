@@ -59,6 +59,9 @@ func (f *fields) modernBERT(c *Config) architecture {
 	f.absent("rope_scaling")
 	size, parameters := f.headSize(c), f.object("rope_parameters")
 	theta := func(kind, old string, absent float64) []float32 {
+		if !parameters.has(kind) {
+			f.notNull(old, "a number above 0")
+		}
 		own := parameters.object(kind)
 		frequencies := rotaryFrequencies(own.theta(f.positive(old, absent)), size)
 		parameters.err = cmp.Or(parameters.err, own.err)

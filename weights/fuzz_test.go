@@ -130,3 +130,33 @@ func FuzzSentence(f *testing.F) {
 		}
 	})
 }
+
+// FuzzModules varies the files of a head in modules of its own.
+func FuzzModules(f *testing.F) {
+	files := modularFiles(okPooling, okDense, okNorm, okScores)
+	list := string(files[modulesFile])
+	f.Add(list, okPooling, okDense, okScores)
+	f.Add(strings.Replace(list, "LayerNorm", "Dropout", 1), `{"embedding_dimension":8,"pooling_mode":["cls"]}`, okDense, okScores)
+	f.Add(strings.Replace(list, "3_LayerNorm", "2_Dense", 1), `{"embedding_dimension":8,"pooling_mode_max_tokens":true}`, `{"in_features":8,"out_features":65536}`, okScores)
+	f.Fuzz(func(t *testing.T, modules, pooling, dense, scores string) {
+		files := modularFiles(pooling, dense, okNorm, scores)
+		files[modulesFile] = []byte(modules)
+		size := 0
+		for _, data := range files {
+			size += len(data)
+		}
+		// A Dense makes labels and biases without input for them, as many as maxHeadWidth.
+		var c *Checkpoint
+		var p *Plan
+		var err error
+		if cost := allocated(func() { c, p, err = useAll(files) }); cost > allowance(size+2*maxHeadWidth) {
+			t.Errorf("%d bytes allocated for %d of input", cost, size)
+		}
+		if err != nil {
+			return
+		}
+		if last := p.Head[len(p.Head)-1]; last.Linear == nil || last.Linear.Weight.Shape[0] != len(c.Config().Labels) || len(p.Head) > maxModules {
+			t.Errorf("head %+v of %d labels", p.Head, len(c.Config().Labels))
+		}
+	})
+}

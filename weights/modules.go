@@ -164,7 +164,10 @@ func (c *Checkpoint) loadHead() error {
 	for _, m := range c.head.layers {
 		tensors, err := c.src.loadFile(path.Join(m.path, weightsFile), c.config)
 		if errors.Is(err, fs.ErrNotExist) {
-			tensors, err = c.src.loadFile(path.Join(m.path, pickleFile), c.config)
+			var pickled error
+			if tensors, pickled = c.src.loadFile(path.Join(m.path, pickleFile), c.config); !errors.Is(pickled, fs.ErrNotExist) {
+				err = pickled
+			}
 		}
 		if err != nil {
 			return err
@@ -281,6 +284,7 @@ var torchActivations = map[string]Activation{
 
 // torchActivation reads the path of a class of torch.nn; Tanh when absent.
 func (f *fields) torchActivation(key string) Activation {
+	f.notNull(key, "the path of a class of torch.nn")
 	name := f.text(key, "torch.nn.modules.activation.Tanh")
 	a, ok := torchActivations[name]
 	if !ok && f.err == nil {

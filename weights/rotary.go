@@ -18,11 +18,13 @@ func rotaryFrequencies(theta float64, size int) []float32 {
 	return f
 }
 
-// headSize returns the size of a head, which rotary positions need to be even. A head_dim of its own is not implemented.
+// headSize returns the size of a head, which rotary positions need to be even. A head_dim of its own is not implemented, nor
+// are heads of which a part is turned.
 func (f *fields) headSize(c *Config) int {
 	if c.Heads == 0 || c.HiddenSize%c.Heads != 0 { // ParseConfig returns that error
 		return 2
 	}
+	f.is("partial_rotary_factor", 1)
 	size := c.HiddenSize / c.Heads
 	if own := f.whole("head_dim", size, maxHidden); own != size && f.err == nil {
 		f.err = unsupportedf("%s: head_dim: %d, want hidden_size / num_attention_heads, %d", f.file, own, size)

@@ -11,9 +11,12 @@ import (
 const (
 	modern = `{"model_type":"modernbert","hidden_size":8,"num_attention_heads":2,"num_hidden_layers":4,"intermediate_size":6,"vocab_size":11,` +
 		`"global_attn_every_n_layers":3,"local_attention":10,"num_labels":1}`
-	gte   = `{"model_type":"new","hidden_size":8,"num_attention_heads":2,"num_hidden_layers":1,"intermediate_size":6,"vocab_size":11,"num_labels":1}`
+	gte   = `{"model_type":"gte","hidden_size":8,"num_attention_heads":2,"num_hidden_layers":1,"intermediate_size":6,"vocab_size":11,"num_labels":1}`
 	nomic = `{"model_type":"nomic_bert","n_embd":8,"n_head":2,"n_layer":1,"n_inner":6,"vocab_size":11,"num_labels":1,"activation_function":"swiglu"}`
 )
+
+// newGTE has the model_type of GTE's custom code.
+var newGTE = strings.Replace(gte, `"gte"`, `"new"`, 1)
 
 // with puts a value into a config.
 func withKey(config, key, value string) string { return `{"` + key + `":` + value + `,` + config[1:] }
@@ -39,6 +42,17 @@ func TestSettingsRefused(t *testing.T) {
 			`rope_parameters.full_attention.rope_type: "linear", want "default": rotary positions without scaling`},
 		{modern, "rope_parameters", `{"full_attention":{"partial_rotary_factor":0.5}}`, `rope_parameters.full_attention.partial_rotary_factor: 0.5, want 1`},
 		{strings.Replace(modern, `"hidden_size":8`, `"hidden_size":6`, 1), "x", "1", `heads of 3 values have no rotary positions, want an even number`},
+		{modern, "partial_rotary_factor", `0.5`, `partial_rotary_factor: 0.5, want 1`},
+		{modern, "is_causal", `true`, `is_causal: true, want false`},
+		{modern, "local_rope_theta", `null`, `local_rope_theta: null, want a number above 0`},
+		{gte, "partial_rotary_factor", `0.5`, `partial_rotary_factor: 0.5, want 1`},
+		{gte, "rope_scaling", `{"factor":2}`, `rope_scaling.type is not supported: absent, want "ntk"`},
+		{gte, "rope_scaling", `{"rope_type":"yarn","factor":2}`, `rope_scaling.type is not supported: absent, want "ntk"`},
+		{gte, "rope_scaling", `{"type":"ntk","rope_type":"yarn","factor":2}`, `rope_scaling.rope_type: "yarn", want "ntk"`},
+		{gte, "rope_scaling", `{"type":"ntk","factor":0.5}`, `rope_scaling.factor: 0.5, want at least 1`},
+		{newGTE, "position_embedding_type", `"absolute"`, `position_embedding_type: "absolute", want "rope"`},
+		{nomic, "causal", `true`, `causal: true, want false`},
+		{nomic, "partial_rotary_factor", `0.5`, `partial_rotary_factor: 0.5, want 1`},
 		{gte, "rope_scaling", `{"type":"yarn","factor":2}`, `rope_scaling.type: "yarn", want "ntk"`},
 		{gte, "rope_scaling", `{"type":"ntk","factor":2,"mixed_b":0.6}`, `rope_scaling.mixed_b: 0.6 is not supported, leave it out`},
 		{gte, "layer_norm_type", `"rms_norm"`, `layer_norm_type: "rms_norm", want "layer_norm"`},
@@ -83,7 +97,10 @@ func TestSettings(t *testing.T) {
 		second             float64 // frequency of two
 	}{
 		{gte, "x", "1", 1 / math.Sqrt(160000)},
+		{newGTE, "position_embedding_type", `"rope"`, 0.01},
 		{gte, "rope_theta", "400", 0.05},
+		// 1/√(400 · 4), and by 4^(2/4).
+		{gte, "rope_parameters", `{"rope_theta":400}, "rope_scaling":{"type":"ntk","factor":4}`, 0.0125},
 		{gte, "rope_parameters", `{"rope_theta":400,"rope_type":"default"}`, 0.05},
 		// 1/√(400 · 4), and by 4^(2/4).
 		{withKey(gte, "rope_theta", "400"), "rope_scaling", `{"type":"ntk","factor":4}`, 0.0125},
@@ -158,6 +175,7 @@ func TestModules(t *testing.T) {
 		{okPooling, `{"in_features":8}`, okNorm, okScores, `2_Dense/config.json: no out_features, want a whole number`},
 		{okPooling, `{"in_features":8,"out_features":5,"use_residual":true}`, okNorm, okScores, `2_Dense/config.json: use_residual: true is not supported, leave it out`},
 		{okPooling, `{"in_features":8,"out_features":5,"activation_function":"my.own"}`, okNorm, okScores, `2_Dense/config.json: activation_function: "my.own", want one of: `},
+		{okPooling, `{"in_features":8,"out_features":5,"activation_function":null}`, okNorm, okScores, `2_Dense/config.json: activation_function: null, want `},
 		{okPooling, `{"in_features":8,"out_features":5,"module_input_name":"x"}`, okNorm, okScores, `2_Dense/config.json: module_input_name: "x", want "sentence_embedding"`},
 		{okPooling, `{"in_features":7,"out_features":5}`, okNorm, okScores, `modules.json: "2_Dense": 7 values in, want 8`},
 		{okPooling, okDense, `{"dimension":6}`, okScores, `modules.json: "3_LayerNorm": 6 values in, want 5`},
@@ -170,7 +188,7 @@ func TestModules(t *testing.T) {
 	}
 	without := modularFiles(okPooling, okDense, okNorm, okScores)
 	delete(without, "2_Dense/model.safetensors")
-	if _, _, err := useAll(without); err == nil || !strings.Contains(err.Error(), "no 2_Dense/") {
+	if _, _, err := useAll(without); err == nil || !strings.Contains(err.Error(), "no 2_Dense/model.safetensors") {
 		t.Errorf("without a module's weights: %v", err)
 	}
 	outside := with(modularFiles(okPooling, okDense, okNorm, okScores), modulesFile,
