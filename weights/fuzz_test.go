@@ -66,6 +66,11 @@ func FuzzConfig(f *testing.F) {
 	f.Add(configJSON(tiny))
 	f.Add(`{"model_type":"bert","id2label":{"0":"a","1":2},"sentence_transformers":{"activation_fn":"torch.nn.modules.activation.Sigmoid"}}`)
 	f.Add(`{"architectures":["BertModel"],"num_labels":3,"hidden_act":"gelu_new","is_decoder":false,"layer_norm_eps":1e-5}`)
+	for _, family := range []string{modern, gte, newGTE, nomic} {
+		f.Add(family)
+		f.Add(withKey(family, "rope_parameters", `{"rope_theta":3},"rope_scaling":{"type":"ntk","factor":2},"layer_types":["full_attention"]`))
+	}
+	f.Add(`{"model_type":"deberta-v2","relative_attention":true,"pos_att_type":"c2p|p2c","position_buckets":16,"max_relative_positions":-1}`)
 	f.Fuzz(func(t *testing.T, config string) {
 		// num_labels makes labels without input for them: up to 65536 of them, each with its slot and its name.
 		checkOpen(t, len(config)+(maxLabels*64)/64, with(files, configFile, config))
