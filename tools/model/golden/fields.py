@@ -287,6 +287,8 @@ for every, files, name, why in [
     (BERT, {"hidden_act": "mish"}, "other hidden_act", "hidden_act"),
     (BERT, {"position_embedding_type": "relative_key"}, "position_embedding_type", "position_embedding_type"),
     (BERT, {"is_decoder": True}, "is_decoder", "is_decoder"),
+    (BERT, {"is_causal": True}, "is_causal", "is_causal"),
+    (BERT, {"causal": True}, "causal", "causal"),
     (BERT, {"is_encoder_decoder": True}, "is_encoder_decoder", None),
     (BERT, {"add_cross_attention": True}, "add_cross_attention", "add_cross_attention"),
     (BERT, {"architectures": ["BertModel"]}, "other architectures", None),
