@@ -104,12 +104,12 @@ func TestPropertiesReadWithADotAreFound(t *testing.T) {
 	test := newLinkTest(t)
 	_, shim := readShim(t)
 	source := filepath.Join(t.TempDir(), "shim_darwin.m")
-	seeded := shim + "\nvoid* seeded(id<MTLDevice> device);\nvoid* seeded(id<MTLDevice> device) { return device.name; }\n"
-	seeded = change(t, seeded, "[device name]", "nil")
+	seeded := shim + "\nBOOL seeded(id<MTLDevice> device);\nBOOL seeded(id<MTLDevice> device) { return device.hasUnifiedMemory; }\n"
+	seeded = change(t, seeded, "[device hasUnifiedMemory]", "YES")
 	write(t, source, seeded)
 	problems, err := test.compareMessages(t.Context(), test.driver, source, source+".o")
-	if err != nil || len(problems) != 1 || !strings.Contains(problems[0], `sends "name", but not in brackets`) {
-		t.Errorf("problems %q and error %v, want one about the message name", problems, err)
+	if err != nil || len(problems) != 1 || !strings.Contains(problems[0], `sends "hasUnifiedMemory", but not in brackets`) {
+		t.Errorf("problems %q and error %v, want one about the message hasUnifiedMemory", problems, err)
 	}
 }
 
