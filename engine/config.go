@@ -65,7 +65,7 @@ type Config struct {
 	// Tune is one of Tunes: whether the variants of kernels that are fastest on a GPU are found when a model is opened there for
 	// the first time, which takes two seconds at most. Empty: "auto". A simulated device is never tuned.
 	Tune string
-	// OnTuned is called after variants were timed, or when what an earlier process found can't be read. Nil: nothing is called.
+	// OnTuned is called after variants were timed, or when an earlier outcome can't be read. Nil: nothing is called.
 	OnTuned func(Tuned)
 	// Trace takes spans of requests and batches while it records. Nil: nothing is recorded.
 	Trace *trace.Recorder
@@ -74,7 +74,7 @@ type Config struct {
 	// switch it on where documents are not trusted.
 	SpecialTokensAsText bool
 
-	tuning *gpu.Tuning // instead of what Tune stands for: for tests
+	tuning *gpu.Tuning // in place of the one that Tune asks for: for tests
 
 	wrap func(backend.Backend) (backend.Backend, error) // wraps each backend that is opened: for tests, and for Observe
 }

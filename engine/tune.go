@@ -8,10 +8,10 @@ import (
 	"github.com/metalrank/metalrank/internal/machine"
 )
 
-// Tuned says what was found out about the variants of a GPU's kernels.
+// Tuned is the outcome of a search for the fastest variants of a GPU's kernels.
 type Tuned = gpu.Tuned
 
-// tuningOf returns what Config.Tune stands for; nil: no tuning.
+// tuningOf returns the tuning that Config.Tune asks for; nil: none.
 func (c *Config) tuningOf() *gpu.Tuning {
 	if c.tuning != nil || c.Tune == TuneOff {
 		return c.tuning

@@ -18,7 +18,7 @@ type Tuning struct {
 	// Folder keeps what was found on this machine, for later sessions. Empty: nothing is kept.
 	Folder string
 	System string // version and build of the operating system
-	Again  bool   // what was found before is not used
+	Again  bool   // earlier outcomes are not used
 	// Budget is the time of a search; a little more may pass. 0: two seconds.
 	Budget time.Duration
 	// Clock times the variants. Nil: the device's clock, and no tuning on a simulated device.
@@ -37,7 +37,7 @@ type Tuned struct {
 // defaultBudget bounds a search. An M1 needs about a second for the six products of a BERT of 768, by their cost.
 const defaultBudget = 2 * time.Second
 
-// tuned is what a session knows of the fastest variants.
+// tuned has the fastest variants that a session knows.
 type tuned struct {
 	mu    sync.Mutex
 	known []tune.Found // guarded by mu
@@ -130,7 +130,7 @@ func (b *Backend) unknownProducts() []*kernels.Product {
 	return unknown
 }
 
-// KeepTuning adds what the session knows to the file, beside the outcomes for other models, and returns the file's path. It is
+// KeepTuning adds the session's outcomes to the file, beside those for other models, and returns the file's path. It is
 // called once the chosen variants have computed right logits.
 func (s *Session) KeepTuning() (path string, err error) {
 	s.tuned.mu.Lock()

@@ -45,7 +45,7 @@ func smallestFirst(pending metal.Pending, _ metal.Timing, _ time.Duration) float
 	return 2 * float64(len(all))
 }
 
-// TestTune opens a model without what an earlier process found, and with it: with it, only variants that are chosen are
+// TestTune opens a model without an earlier outcome, and with one: then, only variants that are chosen are
 // compiled and nothing is timed. The logits are the same bits.
 func TestTune(t *testing.T) {
 	device := &compiling{recording: &recording{Device: simtest.Open(t, sim.Config{})}}

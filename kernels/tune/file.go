@@ -71,7 +71,7 @@ type record struct {
 	Before  float64 `json:"default_seconds"`
 }
 
-// Read returns what Write kept for the key. Errors: fs.ErrNotExist; a file that Write has not made.
+// Read returns the outcomes that Write kept for the key. Errors: fs.ErrNotExist; a file that Write has not made.
 func Read(folder string, key Key) ([]Found, error) {
 	path := key.Path(folder)
 	file, err := os.Open(path)

@@ -1,5 +1,5 @@
 // Package tune finds the fastest variant of each matrix product of a model on the device that it was opened on, by timing
-// them, and keeps what it found in a file.
+// them, and keeps the outcome in a file.
 //
 // It knows nothing of models: a product is an operation of package kernels, over weights that are on the device already.
 package tune
