@@ -166,16 +166,20 @@ func (s *Search) best(ctx context.Context, p *kernels.Product, o *operands, m in
 
 func byMedian(a, b *timed) int { return cmp.Compare(a.median(), b.median()) }
 
-// agreeing returns the variants that give the same bits as most do, the usual one first where it is among them. All variants
-// should: one that differs computes wrongly, and however fast it is, it is not a candidate. The first run of each is its
-// warm-up.
+// agreeing returns the variants that give the same bits as most do; without a majority, those that agree with the usual one.
+// All variants should: one that differs computes wrongly, and however fast it is, it is not a candidate. The first run of each
+// is its warm-up.
 func (s *Search) agreeing(ctx context.Context, p *kernels.Product, o *operands, m int, usual string) ([]*timed, error) {
 	type group struct {
 		result []byte
 		of     []*timed
 	}
 	var groups []*group
-	for _, v := range kernels.Candidates(p.Shape(), s.Device.Info()) {
+	variants := kernels.Candidates(p.Shape(), s.Device.Info())
+	if i := slices.IndexFunc(variants, func(v kernels.Variant) bool { return v.String() == usual }); i > 0 {
+		variants[0], variants[i] = variants[i], variants[0] // the usual one's group is the first
+	}
+	for _, v := range variants {
 		by, err := p.By(v.String())
 		if _, tooLarge := errors.AsType[*metal.LimitError](err); tooLarge {
 			continue
@@ -198,29 +202,13 @@ func (s *Search) agreeing(ctx context.Context, p *kernels.Product, o *operands, 
 			i = len(groups)
 			groups = append(groups, &group{result: bytes.Clone(result)})
 		}
-		if t.name == usual {
-			groups[i].of = slices.Insert(groups[i].of, 0, t)
-		} else {
-			groups[i].of = append(groups[i].of, t)
-		}
+		groups[i].of = append(groups[i].of, t)
 	}
 	if len(groups) == 0 {
 		return nil, errors.New("no variant fits the device")
 	}
-	most := slices.MaxFunc(groups, func(a, b *group) int {
-		if len(a.of) == len(b.of) { // no majority: trust the usual one
-			return cmp.Compare(b2i(a.of[0].name == usual), b2i(b.of[0].name == usual))
-		}
-		return cmp.Compare(len(a.of), len(b.of))
-	})
+	most := slices.MaxFunc(groups, func(a, b *group) int { return cmp.Compare(len(a.of), len(b.of)) }) // the first of equals
 	return most.of, nil
-}
-
-func b2i(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // time runs a variant, and adds the time of one run to its times.

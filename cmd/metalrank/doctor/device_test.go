@@ -109,8 +109,8 @@ func withGPU(t *testing.T, change func(*gpu)) *Config {
 	return config
 }
 
-// A device's limits and pipelines are in the report. A kernel that asks for more threads than the device has is a note with
-// what is used instead, and no fault.
+// A device's limits and pipelines are in the report. A kernel that asks for more threads than the device has is a note that
+// names its replacement, and no fault.
 func TestLimitedDevice(t *testing.T) {
 	config := withGPU(t, func(g *gpu) { g.maxThreads = 128 })
 	r := Report{Drivers: []Driver{examineDriver(t.Context(), config, "metal")}}
@@ -169,7 +169,7 @@ func TestOtherLanes(t *testing.T) {
 	}
 }
 
-// The quickest variant is found, whatever the order; its share of the roof follows from the peaks.
+// The quickest variant is found in any order; its share of the roof follows from the peaks.
 func TestTimes(t *testing.T) {
 	config := withGPU(t, func(g *gpu) {
 		g.took = func(list *metal.CommandList) time.Duration {

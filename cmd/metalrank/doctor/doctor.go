@@ -1,5 +1,5 @@
 // Package doctor examines a machine: whether every kernel computes correct results on every device, whether the embedded
-// model scores as transformers does, what the devices are like, and how quick kernels and backends are.
+// model scores as transformers does, the properties of the devices, and the times of kernels and backends.
 //
 // It must not print anything, nor know which devices there are: the caller opens them, and shows the Report.
 package doctor
@@ -42,7 +42,7 @@ type Config struct {
 	// Idle is how long the machine idles before each request of which the latency is measured. None: no latency is measured.
 	Idle []time.Duration
 	// Validate is a command that prints the Report of a driver "metal" as JSON. It runs in an environment that makes Metal
-	// validate what it is asked to do. None: it isn't run.
+	// validate each call. None: it isn't run.
 	Validate []string
 	// Progress is called with the name of each step. May be nil.
 	Progress func(what string)

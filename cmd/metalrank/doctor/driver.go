@@ -65,7 +65,7 @@ type Limited struct {
 	Kernel  string `json:"kernel"`
 	Cases   int    `json:"cases"`
 	Error   string `json:"error"`   // of the first
-	Instead string `json:"instead"` // what a model gets
+	Instead string `json:"instead"` // operations that a model runs
 }
 
 // Failure is a case that has a wrong answer, or that did not run.

@@ -103,7 +103,7 @@ func (r *Report) judgeDriver(d *Driver, config *Config, add func(rank int, weigh
 	}
 }
 
-// percentage orders what finite returns: -1, for infinity, is the greatest.
+// percentage orders the results of finite: -1, for infinity, is the greatest.
 func percentage(x float64) float64 {
 	if x < 0 {
 		return infinite

@@ -25,7 +25,7 @@ type Source struct {
 	CompileMS float64 `json:"compile_ms"`
 }
 
-// observed is a device that notes what it compiles. Like a selftest.Watched, it belongs to one goroutine.
+// observed is a device that records the libraries and pipelines that it compiles. Like a selftest.Watched, it belongs to one goroutine.
 type observed struct {
 	metal.Device
 

@@ -44,7 +44,7 @@ func (l launchd) logs() string {
 
 func (l launchd) folders() []string { return []string{l.logs()} }
 
-// file is the property list. The server writes, and rotates, its log itself; standard error has what a crash leaves.
+// file is the property list. The server writes and rotates its own log; a crash is reported on standard error.
 func (l launchd) file() ([]byte, error) {
 	j := job{
 		Label: Label, ProgramArguments: append([]string{l.Program}, l.Args...),

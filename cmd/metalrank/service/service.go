@@ -69,8 +69,8 @@ func (s *Service) File(system string) (path string, content []byte, err error) {
 	return m.path(), content, err
 }
 
-// Install writes the file and starts the service. One that is there is stopped and replaced. Out and errOut get what the
-// system's commands say.
+// Install writes the file and starts the service. An existing service is stopped and replaced. Out and errOut get the output of
+// the system's commands.
 func (s *Service) Install(ctx context.Context, system string, out, errOut io.Writer) error {
 	m, err := s.manager(system)
 	if err != nil {

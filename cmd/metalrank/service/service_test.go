@@ -22,8 +22,8 @@ func example(system bool) *Service {
 	}
 }
 
-// The property list is read by a parser of its own, and has what launchd needs: the user and its home only in a daemon's, a
-// folder for logs that is the user's, and time for the drain.
+// The property list is read by a parser of its own, and has the keys that launchd needs: the user and its home only in a
+// daemon's, a folder for logs that is the user's, and time for the drain.
 func TestLaunchd(t *testing.T) {
 	for _, system := range []bool{false, true} {
 		path, content, err := example(system).File("darwin")
