@@ -14,32 +14,42 @@ const (
 	attentionSimdgroups = 4
 	itemAlignment       = 16 // of AttentionItem in params.h
 	maxHeadSize         = 64
+	maxWindow           = 1 << 30 // twice that is a positive int of 32 bits
 )
+
+// Scores says which keys a query of attention sees, and how it scores them.
+type Scores struct {
+	Heads, Size int           // A, D
+	Window      int           // a query at i sees keys from i - Window to i + Window; 0: all
+	Slopes      metal.Binding // [A] f32: a score loses slope times the distance of its tokens (ALiBi); no buffer: none
+}
 
 // Attention is softmax attention over packed sequences (attention.metal).
 type Attention struct {
-	heads, headSize int
-	pipeline        metal.Pipeline
+	scores   Scores
+	pipeline metal.Pipeline
 }
 
-// NewAttention prepares attention of A heads of size D.
-func (l *Library) NewAttention(heads, headSize int) (*Attention, error) {
+// NewAttention prepares attention. Errors: sizes that it cannot take, *metal.CompileError, *metal.LimitError.
+func (l *Library) NewAttention(s Scores) (*Attention, error) {
 	for _, err := range []error{
-		checkSize("attention", "A", heads, heads > 0, "at least 1"),
-		checkSize("attention", "D", headSize, headSize > 0 && headSize%4 == 0 && headSize <= maxHeadSize, "a multiple of 4 up to 64"),
+		checkSize("attention", "A", s.Heads, s.Heads > 0, "at least 1"),
+		checkSize("attention", "D", s.Size, s.Size > 0 && s.Size%4 == 0 && s.Size <= maxHeadSize, "a multiple of 4 up to 64"),
+		checkSize("attention", "window", s.Window, s.Window >= 0 && s.Window <= maxWindow, "0 to 2^30"),
+		checkAlignment("attention", "slopes", s.Slopes, F32.Size()),
 	} {
 		if err != nil {
 			return nil, err
 		}
 	}
 	widest := 32
-	if headSize > widest {
+	if s.Size > widest {
 		widest = 64
 	}
-	a := &Attention{heads: heads, headSize: headSize}
+	a := &Attention{scores: s}
 	var err error
 	a.pipeline, err = l.pipeline("attention.metal", fmt.Sprintf("attention_%s_%d", l.dtype, widest),
-		constants{simdgroups: attentionSimdgroups, headSize: headSize})
+		constants{simdgroups: attentionSimdgroups, headSize: s.Size, window: s.Window, slopes: s.Slopes.Buffer != nil})
 	return a, err
 }
 
@@ -49,10 +59,11 @@ type AttentionRows struct {
 	K, V        metal.Binding // [.., KeyStride]
 	QueryStride int
 	KeyStride   int
-	Items       metal.Binding // [Count] AttentionItem
+	Items       metal.Binding // [Count] AttentionItem, made for the same window
 	Count       int
 	Out         metal.Binding // [.., OutStride]
 	OutStride   int
+	Alone       bool // Items are of AppendFirstItems: Q and Out have one row for each sequence
 }
 
 // Record records one run.
@@ -64,24 +75,30 @@ func (a *Attention) Record(r *Recorder, rows AttentionRows) error {
 		return err
 	}
 	for _, stride := range [...]int{rows.QueryStride, rows.KeyStride, rows.OutStride} {
-		ok := stride%4 == 0 && stride >= a.heads*a.headSize
+		ok := stride%4 == 0 && stride >= a.scores.Heads*a.scores.Size
 		if err := checkSize("attention", "stride", stride, ok, "a multiple of 4, and not less than all heads"); err != nil {
 			return err
 		}
 	}
-	scale := float32(math.Log2E / math.Sqrt(float64(a.headSize)))
-	attentionArgs{uint32(rows.QueryStride), uint32(rows.KeyStride), uint32(rows.OutStride), scale}.record(r)
-	r.bind(rows.Q, rows.K, rows.V, rows.Items, rows.Out)
-	return r.launch(a.pipeline, metal.Size{X: uint32(rows.Count), Y: uint32(a.heads)}, attentionSimdgroups)
+	args := attentionArgs{
+		QueryStride: uint32(rows.QueryStride), KeyStride: uint32(rows.KeyStride), OutStride: uint32(rows.OutStride),
+		Scale: float32(math.Log2E / math.Sqrt(float64(a.scores.Size))),
+	}
+	if rows.Alone {
+		args.Alone = 1
+	}
+	args.record(r)
+	r.bind(rows.Q, rows.K, rows.V, rows.Items, rows.Out, a.scores.Slopes)
+	return r.launch(a.pipeline, metal.Size{X: uint32(rows.Count), Y: uint32(a.scores.Heads)}, attentionSimdgroups)
 }
 
-// AppendItems appends the work of attention of every token to every token of its sequence. starts is [B+1]: the first
-// row of each sequence, and the number of rows.
-func AppendItems(items []AttentionItem, starts []int32) []AttentionItem {
+// AppendItems appends the work of attention of every token to those tokens of its sequence that are not farther away than
+// window; 0: to all. starts is [B+1]: the first row of each sequence, and the number of rows.
+func AppendItems(items []AttentionItem, starts []int32, window int) []AttentionItem {
 	for i := 1; i < len(starts); i++ {
-		begin, end := uint32(starts[i-1]), uint32(starts[i])
+		begin, end := int(starts[i-1]), int(starts[i])
 		for q := begin; q < end; q += ItemQueries {
-			items = append(items, AttentionItem{Key: begin, Keys: end - begin, Query: q, Queries: min(end-q, ItemQueries)})
+			items = append(items, newItem(begin, end, q, q, min(end-q, ItemQueries), window))
 		}
 	}
 	return items
@@ -89,10 +106,18 @@ func AppendItems(items []AttentionItem, starts []int32) []AttentionItem {
 
 // AppendFirstItems appends the work of attention of the first token of every sequence alone; q and out have one row per
 // sequence.
-func AppendFirstItems(items []AttentionItem, starts []int32) []AttentionItem {
+func AppendFirstItems(items []AttentionItem, starts []int32, window int) []AttentionItem {
 	for i := 1; i < len(starts); i++ {
-		begin, end := uint32(starts[i-1]), uint32(starts[i])
-		items = append(items, AttentionItem{Key: begin, Keys: end - begin, Query: uint32(i - 1), Queries: 1})
+		begin, end := int(starts[i-1]), int(starts[i])
+		items = append(items, newItem(begin, end, begin, i-1, 1, window))
 	}
 	return items
+}
+
+// newItem is the work of queries from row `first` of k on, in a sequence from begin to end; row is the first's in q.
+func newItem(begin, end, first, row, queries, window int) AttentionItem {
+	if window > 0 {
+		begin, end = max(begin, first-window), min(end, first+queries+window)
+	}
+	return AttentionItem{Key: uint32(begin), Keys: uint32(end - begin), Query: uint32(row), Queries: uint32(queries)}
 }

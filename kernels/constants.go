@@ -8,6 +8,8 @@ type constants struct {
 	residual, gatherA, gatherResidual bool
 	simdgroups                        int // that a threadgroup is launched with
 	headSize, groupSize, wordBits     int
+	window                            int
+	slopes                            bool
 }
 
 // values returns a value for each of them, by its index in params.h. Metal makes no pipeline of a kernel that uses a constant
@@ -18,5 +20,6 @@ func (c *constants) values() []metal.Constant {
 		metal.Bool(1, c.residual), metal.Bool(2, c.gatherA), metal.Bool(3, c.gatherResidual),
 		metal.Uint(4, uint32(c.simdgroups)),
 		metal.Uint(5, uint32(c.headSize)), metal.Uint(6, uint32(c.groupSize)), metal.Uint(7, uint32(c.wordBits)),
+		metal.Uint(8, uint32(c.window)), metal.Bool(9, c.slopes),
 	}
 }

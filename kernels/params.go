@@ -46,15 +46,16 @@ type attentionArgs struct {
 	KeyStride   uint32
 	OutStride   uint32
 	Scale       float32
+	Alone       uint32
 }
 
 func (a attentionArgs) record(r *Recorder) {
-	r.words(a.QueryStride, a.KeyStride, a.OutStride, math.Float32bits(a.Scale))
+	r.words(a.QueryStride, a.KeyStride, a.OutStride, math.Float32bits(a.Scale), a.Alone)
 }
 
-// AttentionItem is up to ItemQueries query rows of one sequence against all of its keys, as params.h has it.
+// AttentionItem is up to ItemQueries query rows of one sequence against the keys that they see, as params.h has it.
 type AttentionItem struct {
-	Key     uint32 // row of the sequence's first key
+	Key     uint32 // row of the first key
 	Keys    uint32 // how many, at least 1
 	Query   uint32 // row of the first query, in q and in out
 	Queries uint32 // how many, 1 to ItemQueries

@@ -16,6 +16,8 @@ using namespace metal;
 #define CONSTANT_HEAD_SIZE  5 // uint: D
 #define CONSTANT_GROUP_SIZE 6 // uint: weights that share a scale: 32, 64 or 128
 #define CONSTANT_WORD_BITS  7 // uint: of a code in the table of words; 0: the table is not quantised
+#define CONSTANT_WINDOW     8 // uint: a query at i sees keys from i - window to i + window; 0: all
+#define CONSTANT_SLOPES     9 // bool: scores fall with the distance of query and key
 
 // Values of CONSTANT_ACTIVATION.
 enum Activation : uint {
@@ -57,11 +59,12 @@ struct AttentionArgs {
     uint keyStride;   // the same for k and v
     uint outStride;   // the same for out
     float scale;      // log2(e) / sqrt(D)
+    uint alone;       // 1: q and out have a row for the first token of each sequence; 0: their rows are those of k and v
 };
 
-// AttentionItem is up to 64 query rows of one sequence against all of its keys. Its alignment lets it be read at once.
+// AttentionItem is up to 64 query rows of one sequence against the keys that they see. Its alignment lets it be read at once.
 struct alignas(16) AttentionItem {
-    uint key;     // row of the sequence's first key
+    uint key;     // row of the first key
     uint keys;    // how many, at least 1
     uint query;   // row of the first query, in q and in out
     uint queries; // how many, 1 to 64

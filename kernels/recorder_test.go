@@ -29,7 +29,7 @@ func TestRecordAllocates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	attention, err := library.NewAttention(2, 32)
+	attention, err := library.NewAttention(Scores{Heads: 2, Size: 32})
 	if err != nil {
 		t.Fatal(err)
 	}

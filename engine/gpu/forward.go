@@ -92,7 +92,7 @@ func (l *lastLayer) record(attention *kernels.Attention, s *slot, index int) err
 	r.Barrier()
 	err = attention.Record(r, kernels.AttentionRows{
 		Q: s.normed, K: s.wide, V: s.columns(s.wide, h), QueryStride: h, KeyStride: 2 * h,
-		Items: s.firstItems(), Count: sequences, Out: s.context, OutStride: h,
+		Items: s.firstItems(), Count: sequences, Out: s.context, OutStride: h, Alone: true,
 	})
 	if err := s.recorded(index, cost.Attention, err); err != nil {
 		return err

@@ -72,7 +72,7 @@ func newModel(library *kernels.Library, memory *memory, plan *weights.Plan) (*mo
 		m.projection = b.gemm(kernels.Linear{Weights: b.matrix(p.Weight), Bias: b.vectors(p.Bias)})
 	}
 	m.attention = unlessFailed(b, func() (*kernels.Attention, error) {
-		return library.NewAttention(plan.Layers[0].Attention.Heads, plan.Layers[0].Attention.Size)
+		return library.NewAttention(kernels.Scores{Heads: plan.Layers[0].Attention.Heads, Size: plan.Layers[0].Attention.Size})
 	})
 	for i := range plan.Layers {
 		if b.err != nil {

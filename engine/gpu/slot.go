@@ -108,9 +108,9 @@ func (s *slot) fill(batch *backend.Batch) {
 	for i, column := range [...][]int32{batch.IDs, batch.Positions, batch.Types} {
 		put(s.bytes(s.tokens)[4*tokens*i:], column)
 	}
-	s.items = kernels.AppendItems(s.items[:0], batch.Starts)
+	s.items = kernels.AppendItems(s.items[:0], batch.Starts, 0)
 	s.itemCount = len(s.items)
-	s.items = kernels.AppendFirstItems(s.items, batch.Starts)
+	s.items = kernels.AppendFirstItems(s.items, batch.Starts, 0)
 	work := s.bytes(s.work)
 	for i, item := range s.items {
 		at := work[itemBytes*i:]

@@ -16,6 +16,8 @@ type Attention struct {
 	Heads, HeadSize int
 	Lengths         []int // of the sequences
 	First           bool  // of the first token of each sequence alone
+	Window          int   // keys to each side of a query that it sees; 0: all
+	Slopes          bool  // scores fall with distance
 	// Falling makes all scores far below zero, and those of every 32 further keys far below the ones before: this breaks
 	// an online softmax that loses its greatest score, or begins with a wrong one.
 	Falling bool
@@ -43,9 +45,9 @@ func (a Attention) Case() Case {
 	starts := a.starts()
 	tokens, h := int(starts[len(a.Lengths)]), a.Heads*a.HeadSize
 	seed := uint64(tokens*101 + h)
-	items := kernels.AppendItems(nil, starts)
+	items := kernels.AppendItems(nil, starts, a.Window)
 	if a.First {
-		items = kernels.AppendFirstItems(nil, starts)
+		items = kernels.AppendFirstItems(nil, starts, a.Window)
 	}
 	var raw []byte
 	for _, item := range items {
@@ -53,21 +55,37 @@ func (a Attention) Case() Case {
 			raw = binary.LittleEndian.AppendUint32(raw, v)
 		}
 	}
-	least := (2*tokens+2*a.queries())*h*a.DType.Size() + len(raw)
+	seen := 0
+	for i, n := range a.Lengths {
+		_, end := a.keys(int(starts[i]), int(starts[i]), int(starts[i+1]))
+		if !a.First {
+			end = n + int(starts[i])
+		}
+		seen += end - int(starts[i])
+	}
+	least := (2*seen+2*a.queries())*h*a.DType.Size() + len(raw)
 	lengths := fmt.Sprint(a.Lengths)
 	if len(a.Lengths) > 8 {
 		lengths = fmt.Sprintf("%d sequences", len(a.Lengths))
 	}
 	c := Case{File: "attention.metal", DType: a.DType, LeastBytes: least, Problem: problem.Problem{
-		Name:   fmt.Sprintf("attention %s %dx%d %s first %v", a.DType, a.Heads, a.HeadSize, lengths, a.First),
+		Name:   fmt.Sprintf("attention %s %dx%d %s first %v%s", a.DType, a.Heads, a.HeadSize, lengths, a.First, a.suffix()),
 		Result: 3,
 		Operands: []problem.Operand{
 			input("qkv", a.DType, tokens*3*h, 1, seed), input("first q", a.DType, len(a.Lengths)*h, 1, seed+1),
 			{Name: "items", Raw: raw}, output("out", a.DType, a.queries()*h),
 		},
 	}}
+	if a.Slopes {
+		c.Operands = append(c.Operands, a.slopes(seed+2))
+		c.LeastBytes += 4 * a.Heads
+	}
 	c.record = func(l *kernels.Library, r *kernels.Recorder, b []metal.Binding) error {
-		op, err := l.NewAttention(a.Heads, a.HeadSize)
+		scores := kernels.Scores{Heads: a.Heads, Size: a.HeadSize, Window: a.Window}
+		if a.Slopes {
+			scores.Slopes = b[4]
+		}
+		op, err := l.NewAttention(scores)
 		if err != nil {
 			return err
 		}
@@ -79,7 +97,7 @@ func (a Attention) Case() Case {
 			Items: b[2], Count: len(items), Out: b[3], OutStride: h,
 		}
 		if a.First {
-			rows.Q, rows.QueryStride = b[1], h
+			rows.Q, rows.QueryStride, rows.Alone = b[1], h, true
 		}
 		return op.Record(r, rows)
 	}
@@ -89,6 +107,35 @@ func (a Attention) Case() Case {
 	}
 	a.answer(&c, starts)
 	return c
+}
+
+// suffix is the part of a case's name that only windows, slopes and positions have.
+func (a Attention) suffix() string {
+	name := ""
+	if a.Window > 0 {
+		name += fmt.Sprintf(" window %d", a.Window)
+	}
+	if a.Slopes {
+		name += " slopes"
+	}
+	return name
+}
+
+// slopes are of both signs, between 1/32 and 1 or their negatives.
+func (a Attention) slopes(seed uint64) problem.Operand {
+	o := vectors("slopes", a.Heads, 1, seed)
+	for i, x := range o.Values {
+		o.Values[i] = math.Copysign(max(min(math.Abs(x), 1), 1./32), x)
+	}
+	return o
+}
+
+// keys is the range of keys that a query of a sequence from begin to end sees.
+func (a Attention) keys(query, begin, end int) (first, last int) {
+	if a.Window == 0 {
+		return begin, end
+	}
+	return max(begin, query-a.Window), min(end, query+a.Window+1)
 }
 
 // fall adds 4 to all queries and takes multiples of 2 from keys, so that scores fall by 8·√D for every 32 keys.
@@ -116,24 +163,27 @@ func (a Attention) answer(c *Case, starts []int32) {
 	for b := range a.Lengths {
 		begin, end := int(starts[b]), int(starts[b+1])
 		if a.First {
-			a.row(c, b, first[b*h:(b+1)*h], qkv, begin, end)
+			a.row(c, b, begin, first[b*h:(b+1)*h], begin, end)
 			continue
 		}
 		for i := begin; i < end; i++ {
-			a.row(c, i, qkv[i*3*h:i*3*h+h], qkv, begin, end)
+			a.row(c, i, i, qkv[i*3*h:i*3*h+h], begin, end)
 		}
 	}
 }
 
-// row fills in the answer of one query against keys begin to end.
+// row fills in row `at` of the answer: a query, token number i, against the keys that it sees of begin to end.
 //
-// Allowed: a score, D products in f32, is off by (D+2)·2⁻²⁴·Σ|q·k|/√D, which exp turns into a relative error of p; exp2
+// Allowed: a score, D products in f32, is off by (D+2)·2⁻²⁴·Σ|q·k|/√D, and by three roundings of what it loses by distance: of
+// the slope times log2(e), of its product, and of the difference, whose other operand has one, too. exp turns that into a relative error of p; exp2
 // itself is off by 4 ulp and by its argument's rounding, |score - most|·2⁻²³, and Metal's fast variant, which half takes,
 // by 2·log2(e)·|score - most| ulp more; p is rounded to the dtype, the sums of n terms are f32: all relative to
 // Σ p|v| / Σ p, where Σ p is at least 1, the p of the greatest score. Subnormal halves add their spacing for each key. One
 // rounding at the store.
-func (a Attention) row(c *Case, at int, q, qkv []float64, begin, end int) {
+func (a Attention) row(c *Case, at, i int, q []float64, begin, end int) {
 	h, d := a.Heads*a.HeadSize, a.HeadSize
+	qkv := c.Operands[0].Values
+	begin, end = a.keys(i, begin, end)
 	scale := 1 / math.Sqrt(float64(d))
 	scores := make([]float64, end-begin)
 	for head := range a.Heads {
@@ -145,8 +195,14 @@ func (a Attention) row(c *Case, at int, q, qkv []float64, begin, end int) {
 				sum, magnitude = sum+product, magnitude+math.Abs(product)
 			}
 			scores[j] = sum * scale
+			size := float64(d+2) * magnitude * scale
+			if a.Slopes {
+				fall := c.Operands[4].Values[head] * math.Abs(float64(i-begin-j))
+				scores[j] -= fall
+				size += 3 * math.Abs(fall)
+			}
 			most = max(most, scores[j])
-			off = max(off, float64(d+2)*problem.FloatRoundoff*magnitude*scale)
+			off = max(off, size*problem.FloatRoundoff)
 		}
 		far := 2.0 // relative error of p for each unit of most - score, in roundoffs
 		if a.DType == kernels.F16 {

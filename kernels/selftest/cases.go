@@ -107,10 +107,33 @@ func attentionCases(d kernels.DType) []Case {
 		a.First = true
 		cases = append(cases, a.Case())
 	}
+	cases = append(cases, nearCases(d)...)
 	falling := Attention{DType: d, Heads: 2, HeadSize: 32, Lengths: []int{70, 33}, Falling: true}
 	first := falling
 	first.First = true
 	return append(cases, falling.Case(), first.Case())
+}
+
+// nearCases have windows, or scores that fall with distance, or both. Lengths are 1, W, 2W + 1, their neighbours, and such
+// that a window crosses the ends of items (64 queries) and of blocks of keys.
+func nearCases(d kernels.DType) []Case {
+	var cases []Case
+	for _, s := range []struct {
+		heads, size, window int
+		slopes              bool
+		lengths             []int
+	}{
+		{1, 32, 1, false, []int{1, 2, 3, 4, 70}}, {1, 64, 3, false, []int{1, 3, 7, 8, 65, 2}}, {1, 32, 8, false, []int{8, 16, 17, 18, 129}},
+		{2, 32, 37, false, []int{36, 37, 38, 74, 75, 76, 131}}, {1, 64, 64, false, []int{64, 129, 1, 200, 65}},
+		{2, 40, 20, false, []int{150, 41}}, {1, 20, 500, false, []int{70, 9}}, {1, 32, 31, false, []int{193}},
+		{3, 32, 0, true, []int{1, 33, 64, 130}}, {2, 64, 0, true, []int{97, 5}}, {2, 32, 10, true, []int{100, 21}}, {1, 64, 33, true, []int{140, 1}},
+	} {
+		a := Attention{DType: d, Heads: s.heads, HeadSize: s.size, Lengths: s.lengths, Window: s.window, Slopes: s.slopes}
+		cases = append(cases, a.Case())
+		a.First = true
+		cases = append(cases, a.Case())
+	}
+	return append(cases, Attention{DType: d, Heads: 1, HeadSize: 32, Lengths: []int{150}, Window: 40, Falling: true}.Case())
 }
 
 func headCases(d kernels.DType) []Case {

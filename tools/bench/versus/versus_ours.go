@@ -162,7 +162,7 @@ func (b *bench) attention(p *operation, y metal.Binding) error {
 	for i := range starts {
 		starts[i] = int32(i * p.length)
 	}
-	items := kernels.AppendItems(nil, starts)
+	items := kernels.AppendItems(nil, starts, 0)
 	var raw []byte
 	for _, item := range items {
 		for _, v := range []uint32{item.Key, item.Keys, item.Query, item.Queries} {
@@ -176,7 +176,7 @@ func (b *bench) attention(p *operation, y metal.Binding) error {
 	if b.err != nil {
 		return b.err
 	}
-	op, err := b.library.NewAttention(p.heads, p.d)
+	op, err := b.library.NewAttention(kernels.Scores{Heads: p.heads, Size: p.d})
 	if err != nil {
 		return err
 	}
