@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
@@ -22,6 +23,42 @@ type Scores struct {
 	Heads, Size int           // A, D
 	Window      int           // a query at i sees keys from i - Window to i + Window; 0: all
 	Slopes      metal.Binding // [A] f32: a score loses slope times the distance of its tokens (ALiBi); no buffer: none
+	Relative    *Relative     // disentangled attention; nil: none
+}
+
+// Relative are keys and queries of positions: the score of a query i and a key j is (q·k + q·K[r] + k·Q[r]) / √(D n), where r is
+// the row for i - j, and n is how many of the three terms there are.
+type Relative struct {
+	Keys, Queries bool // which of K and Q there are: one of them at least
+	// Table is [.., A·D], as a product makes it whose weights are those of keys of positions; with both, [.., 2·A·D]: a row of K,
+	// and behind it Q's. Elements are of the library's type.
+	Table metal.Binding
+	Rows  metal.Binding // [2 Reach + 1] u32: the row of a distance, from -Reach on; farther ones have that of the nearest
+	Reach int
+}
+
+func (r *Relative) check(dtype DType) error {
+	if r == nil {
+		return nil
+	}
+	return errors.Join(
+		checkSize("attention", "terms of positions", 0, r.Keys || r.Queries, "at least 1"),
+		checkSize("attention", "reach", r.Reach, r.Reach >= 0 && r.Reach <= maxWindow, "0 to 2^30"),
+		checkAlignment("attention", "the table of positions", r.Table, dtype.Alignment()),
+		checkAlignment("attention", "rows of distances", r.Rows, 4),
+	)
+}
+
+// products is how many products of vectors a score is the sum of.
+func (s *Scores) products() int {
+	n := 1
+	if r := s.Relative; r != nil && r.Keys {
+		n++
+	}
+	if r := s.Relative; r != nil && r.Queries {
+		n++
+	}
+	return n
 }
 
 // Attention is softmax attention over packed sequences (attention.metal).
@@ -36,7 +73,7 @@ func (l *Library) NewAttention(s Scores) (*Attention, error) {
 		checkSize("attention", "A", s.Heads, s.Heads > 0, "at least 1"),
 		checkSize("attention", "D", s.Size, s.Size > 0 && s.Size%4 == 0 && s.Size <= maxHeadSize, "a multiple of 4 up to 64"),
 		checkSize("attention", "window", s.Window, s.Window >= 0 && s.Window <= maxWindow, "0 to 2^30"),
-		checkAlignment("attention", "slopes", s.Slopes, F32.Size()),
+		checkAlignment("attention", "slopes", s.Slopes, F32.Size()), s.Relative.check(l.dtype),
 	} {
 		if err != nil {
 			return nil, err
@@ -47,9 +84,12 @@ func (l *Library) NewAttention(s Scores) (*Attention, error) {
 		widest = 64
 	}
 	a := &Attention{scores: s}
+	c := constants{simdgroups: attentionSimdgroups, headSize: s.Size, window: s.Window, slopes: s.Slopes.Buffer != nil}
+	if s.Relative != nil {
+		c.positionKeys, c.positionQueries = s.Relative.Keys, s.Relative.Queries
+	}
 	var err error
-	a.pipeline, err = l.pipeline("attention.metal", fmt.Sprintf("attention_%s_%d", l.dtype, widest),
-		constants{simdgroups: attentionSimdgroups, headSize: s.Size, window: s.Window, slopes: s.Slopes.Buffer != nil})
+	a.pipeline, err = l.pipeline("attention.metal", fmt.Sprintf("attention_%s_%d", l.dtype, widest), c)
 	return a, err
 }
 
@@ -82,13 +122,18 @@ func (a *Attention) Record(r *Recorder, rows AttentionRows) error {
 	}
 	args := attentionArgs{
 		QueryStride: uint32(rows.QueryStride), KeyStride: uint32(rows.KeyStride), OutStride: uint32(rows.OutStride),
-		Scale: float32(math.Log2E / math.Sqrt(float64(a.scores.Size))),
+		Scale: float32(math.Log2E / math.Sqrt(float64(a.scores.Size*a.scores.products()))),
+	}
+	var table, tableRows metal.Binding
+	if p := a.scores.Relative; p != nil {
+		args.TableStride, args.Reach = uint32(a.scores.Heads*a.scores.Size*(a.scores.products()-1)), uint32(p.Reach)
+		table, tableRows = p.Table, p.Rows
 	}
 	if rows.Alone {
 		args.Alone = 1
 	}
 	args.record(r)
-	r.bind(rows.Q, rows.K, rows.V, rows.Items, rows.Out, a.scores.Slopes)
+	r.bind(rows.Q, rows.K, rows.V, rows.Items, rows.Out, a.scores.Slopes, table, tableRows)
 	return r.launch(a.pipeline, metal.Size{X: uint32(rows.Count), Y: uint32(a.scores.Heads)}, attentionSimdgroups)
 }
 

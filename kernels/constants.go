@@ -10,6 +10,7 @@ type constants struct {
 	headSize, groupSize, wordBits     int
 	window                            int
 	slopes                            bool
+	positionKeys, positionQueries     bool
 }
 
 // values returns a value for each of them, by its index in params.h. Metal makes no pipeline of a kernel that uses a constant
@@ -21,5 +22,6 @@ func (c *constants) values() []metal.Constant {
 		metal.Uint(4, uint32(c.simdgroups)),
 		metal.Uint(5, uint32(c.headSize)), metal.Uint(6, uint32(c.groupSize)), metal.Uint(7, uint32(c.wordBits)),
 		metal.Uint(8, uint32(c.window)), metal.Bool(9, c.slopes),
+		metal.Bool(10, c.positionKeys), metal.Bool(11, c.positionQueries),
 	}
 }

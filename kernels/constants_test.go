@@ -44,7 +44,7 @@ func TestMissingConstant(t *testing.T) {
 		{"head.metal", "head_f16", []uint32{0, 2, 4}},
 		{"norm.metal", "norm_f16_wide", []uint32{1}},
 		{"embed.metal", "embed_f16_384", []uint32{7}},
-		{"attention.metal", "attention_f32_64", []uint32{5, 8, 9}},
+		{"attention.metal", "attention_f32_64", []uint32{5, 8, 9, 10, 11}},
 	} {
 		source, err := metal.LoadSource(files, test.file)
 		if err != nil {

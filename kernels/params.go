@@ -47,10 +47,12 @@ type attentionArgs struct {
 	OutStride   uint32
 	Scale       float32
 	Alone       uint32
+	TableStride uint32
+	Reach       uint32
 }
 
 func (a attentionArgs) record(r *Recorder) {
-	r.words(a.QueryStride, a.KeyStride, a.OutStride, math.Float32bits(a.Scale), a.Alone)
+	r.words(a.QueryStride, a.KeyStride, a.OutStride, math.Float32bits(a.Scale), a.Alone, a.TableStride, a.Reach)
 }
 
 // AttentionItem is up to ItemQueries query rows of one sequence against the keys that they see, as params.h has it.

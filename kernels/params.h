@@ -18,6 +18,10 @@ using namespace metal;
 #define CONSTANT_WORD_BITS  7 // uint: of a code in the table of words; 0: the table is not quantised
 #define CONSTANT_WINDOW     8 // uint: a query at i sees keys from i - window to i + window; 0: all
 #define CONSTANT_SLOPES     9 // bool: scores fall with the distance of query and key
+#define CONSTANT_POSITION_KEYS                                                                     \
+    10 // bool: a score has a product of its query and a key of their distance
+#define CONSTANT_POSITION_QUERIES                                                                  \
+    11 // bool: a score has a product of its key and a query of their distance
 
 // Values of CONSTANT_ACTIVATION.
 enum Activation : uint {
@@ -58,8 +62,11 @@ struct AttentionArgs {
     uint queryStride; // elements from one row of q to the next
     uint keyStride;   // the same for k and v
     uint outStride;   // the same for out
-    float scale;      // log2(e) / sqrt(D)
-    uint alone;       // 1: q and out have a row for the first token of each sequence; 0: their rows are those of k and v
+    float scale;      // log2(e) / sqrt(D n), where a score has n products
+    uint
+        alone; // 1: q and out have a row for the first token of each sequence; 0: their rows are those of k and v
+    uint tableStride; // elements from one row of the table of positions to the next
+    uint reach;       // the greatest distance that has a row of its own
 };
 
 // AttentionItem is up to 64 query rows of one sequence against the keys that they see. Its alignment lets it be read at once.

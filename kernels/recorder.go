@@ -16,7 +16,7 @@ type Recorder struct {
 }
 
 // maxArgumentBytes is the size of the largest struct of params.h.
-const maxArgumentBytes = 20
+const maxArgumentBytes = 28
 
 // NewRecorder returns an empty Recorder for device.
 func NewRecorder(device metal.Device) *Recorder { return &Recorder{encoder: metal.NewEncoder(device)} }

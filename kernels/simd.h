@@ -28,6 +28,9 @@ struct Lane {
 
     // at is the lane that holds row r and this lane's columns.
     uint at(uint r) const { return (r >> 2) << 4 | (index & 8) | (r & 3) << 1 | (index & 1); }
+
+    // beside is the lane of this row that holds column c % 8.
+    uint beside(uint c) const { return (index & ~9u) | (c >> 2 & 1) << 3 | (c >> 1 & 1); }
 };
 
 // sumRow adds up x over the four lanes of a row; they differ in bits 0 and 3 of their index.

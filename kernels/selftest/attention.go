@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/metalrank/metalrank/kernels"
 	"github.com/metalrank/metalrank/metal"
@@ -18,10 +19,23 @@ type Attention struct {
 	First           bool  // of the first token of each sequence alone
 	Window          int   // keys to each side of a query that it sees; 0: all
 	Slopes          bool  // scores fall with distance
+	// Disentangled attention has keys or queries of positions, or both; distances beyond Reach share a row of the table.
+	PositionKeys, PositionQueries bool
+	Reach                         int
 	// Falling makes all scores far below zero, and those of every 32 further keys far below the ones before: this breaks
 	// an online softmax that loses its greatest score, or begins with a wrong one.
 	Falling bool
 }
+
+// Operands behind the first four, which all cases have.
+const (
+	attentionSlopes = 4 + iota // [A]
+	attentionTable             // [positionRows, H or 2H]
+	attentionRows
+)
+
+// positionRows is a prime, so that multiples of 7 name all rows.
+const positionRows = 61
 
 // starts is [B+1].
 func (a Attention) starts() []int32 {
@@ -73,17 +87,25 @@ func (a Attention) Case() Case {
 		Result: 3,
 		Operands: []problem.Operand{
 			input("qkv", a.DType, tokens*3*h, 1, seed), input("first q", a.DType, len(a.Lengths)*h, 1, seed+1),
-			{Name: "items", Raw: raw}, output("out", a.DType, a.queries()*h),
+			{Name: "items", Raw: raw}, output("out", a.DType, a.queries()*h), a.slopes(seed + 2),
+			input("table", a.DType, positionRows*h*max(a.terms()-1, 1), 1, seed+3), {Name: "rows of distances", Raw: a.rows()},
 		},
 	}}
 	if a.Slopes {
-		c.Operands = append(c.Operands, a.slopes(seed+2))
 		c.LeastBytes += 4 * a.Heads
+	}
+	if a.terms() > 1 {
+		c.LeastBytes += a.leastTable()
 	}
 	c.record = func(l *kernels.Library, r *kernels.Recorder, b []metal.Binding) error {
 		scores := kernels.Scores{Heads: a.Heads, Size: a.HeadSize, Window: a.Window}
 		if a.Slopes {
-			scores.Slopes = b[4]
+			scores.Slopes = b[attentionSlopes]
+		}
+		if a.terms() > 1 {
+			scores.Relative = &kernels.Relative{
+				Keys: a.PositionKeys, Queries: a.PositionQueries, Table: b[attentionTable], Rows: b[attentionRows], Reach: a.Reach,
+			}
 		}
 		op, err := l.NewAttention(scores)
 		if err != nil {
@@ -118,7 +140,50 @@ func (a Attention) suffix() string {
 	if a.Slopes {
 		name += " slopes"
 	}
+	if a.terms() > 1 {
+		name += fmt.Sprintf(" positions to %d: keys %v queries %v", a.Reach, a.PositionKeys, a.PositionQueries)
+	}
 	return name
+}
+
+// terms is how many products a score is the sum of.
+func (a Attention) terms() int {
+	n := 1
+	for _, is := range []bool{a.PositionKeys, a.PositionQueries} {
+		if is {
+			n++
+		}
+	}
+	return n
+}
+
+// position is the table's row for a distance. Neighbours have rows far from each other, and some share one.
+func (a Attention) position(distance int) int {
+	return (min(max(distance, -a.Reach), a.Reach) + a.Reach) * 7 % positionRows
+}
+
+func (a Attention) rows() []byte {
+	var raw []byte
+	for distance := -a.Reach; distance <= a.Reach; distance++ {
+		raw = binary.LittleEndian.AppendUint32(raw, uint32(a.position(distance)))
+	}
+	return raw
+}
+
+// leastTable is the bytes of the rows of the table that distances have, and of their numbers.
+func (a Attention) leastTable() int {
+	longest, used := slices.Max(a.Lengths)-1, map[int]bool{}
+	first := -longest
+	if a.Window > 0 {
+		longest, first = min(longest, a.Window), max(first, -a.Window)
+	}
+	if a.First {
+		longest = 0
+	}
+	for distance := first; distance <= longest; distance++ {
+		used[a.position(distance)] = true
+	}
+	return len(used)*a.Heads*a.HeadSize*(a.terms()-1)*a.DType.Size() + 4*(min(longest, a.Reach)-max(first, -a.Reach)+1)
 }
 
 // slopes are of both signs, between 1/32 and 1 or their negatives.
@@ -174,7 +239,7 @@ func (a Attention) answer(c *Case, starts []int32) {
 
 // row fills in row `at` of the answer: a query, token number i, against the keys that it sees of begin to end.
 //
-// Allowed: a score, D products in f32, is off by (D+2)·2⁻²⁴·Σ|q·k|/√D, and by three roundings of what it loses by distance: of
+// Allowed: a score, n·D products in f32, is off by (D+n+1)·2⁻²⁴·Σ|q·k|/√(D·n), and by three roundings of what it loses by distance: of
 // the slope times log2(e), of its product, and of the difference, whose other operand has one, too. exp turns that into a relative error of p; exp2
 // itself is off by 4 ulp and by its argument's rounding, |score - most|·2⁻²³, and Metal's fast variant, which half takes,
 // by 2·log2(e)·|score - most| ulp more; p is rounded to the dtype, the sums of n terms are f32: all relative to
@@ -182,22 +247,33 @@ func (a Attention) answer(c *Case, starts []int32) {
 // rounding at the store.
 func (a Attention) row(c *Case, at, i int, q []float64, begin, end int) {
 	h, d := a.Heads*a.HeadSize, a.HeadSize
-	qkv := c.Operands[0].Values
+	qkv, table := c.Operands[0].Values, c.Operands[attentionTable].Values
 	begin, end = a.keys(i, begin, end)
-	scale := 1 / math.Sqrt(float64(d))
+	scale := 1 / math.Sqrt(float64(d*a.terms()))
 	scores := make([]float64, end-begin)
 	for head := range a.Heads {
 		column, most, off := head*d, math.Inf(-1), 0.0
 		for j := range scores {
+			key := qkv[(begin+j)*3*h+h+column:]
 			var sum, magnitude float64
-			for e := range d {
-				product := q[column+e] * qkv[(begin+j)*3*h+h+column+e]
-				sum, magnitude = sum+product, magnitude+math.Abs(product)
+			add := func(x, y []float64) {
+				for e := range d {
+					sum, magnitude = sum+x[e]*y[e], magnitude+math.Abs(x[e]*y[e])
+				}
+			}
+			add(q[column:], key)
+			at := a.position(i-begin-j)*h*(a.terms()-1) + column
+			if a.PositionKeys {
+				add(q[column:], table[at:])
+				at += h
+			}
+			if a.PositionQueries {
+				add(key, table[at:])
 			}
 			scores[j] = sum * scale
-			size := float64(d+2) * magnitude * scale
+			size := float64(d+a.terms()+1) * magnitude * scale
 			if a.Slopes {
-				fall := c.Operands[4].Values[head] * math.Abs(float64(i-begin-j))
+				fall := c.Operands[attentionSlopes].Values[head] * math.Abs(float64(i-begin-j))
 				scores[j] -= fall
 				size += 3 * math.Abs(fall)
 			}
@@ -230,6 +306,5 @@ func (a Attention) row(c *Case, at, i int, q []float64, begin, end int) {
 			c.Allowed[at*h+column+e] = allowed/total + math.Abs(sum/total)*slack + stored(a.DType, sum/total)
 		}
 	}
-	queryKey := 2 * float64(end-begin) * float64(h) // each for q·k and for p·v
-	c.FLOPs += 2 * queryKey
+	c.FLOPs += 2 * float64((end-begin)*h*(a.terms()+1)) // each of the terms, and p·v
 }

@@ -133,6 +133,18 @@ func nearCases(d kernels.DType) []Case {
 		a.First = true
 		cases = append(cases, a.Case())
 	}
+	for _, a := range []Attention{
+		{Heads: 2, HeadSize: 32, Lengths: []int{1, 2, 31, 33, 64, 70}, PositionKeys: true, PositionQueries: true, Reach: 20},
+		{Heads: 2, HeadSize: 64, Lengths: []int{129, 5, 16, 17}, PositionKeys: true, PositionQueries: true, Reach: 200},
+		{Heads: 1, HeadSize: 20, Lengths: []int{40, 3}, PositionKeys: true, Reach: 1},
+		{Heads: 3, HeadSize: 40, Lengths: []int{9, 65}, PositionQueries: true, Reach: 64},
+		{Heads: 1, HeadSize: 64, Lengths: []int{100}, PositionKeys: true, PositionQueries: true, Reach: 0, Window: 13, Slopes: true},
+	} {
+		a.DType = d
+		cases = append(cases, a.Case())
+		a.First = true
+		cases = append(cases, a.Case())
+	}
 	return append(cases, Attention{DType: d, Heads: 1, HeadSize: 32, Lengths: []int{150}, Window: 40, Falling: true}.Case())
 }
 

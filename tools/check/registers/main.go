@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path"
@@ -227,17 +228,31 @@ func (c compiler) kernels(ctx context.Context, files fs.FS, file string) ([]kern
 	if err != nil {
 		return nil, err
 	}
-	if rewritten, err = specialise(rewritten); err != nil {
+	found, err := c.specialised(ctx, file, rewritten, nil)
+	for _, values := range others {
+		if err == nil && hasAll(rewritten, values) {
+			var more []kernel
+			more, err = c.specialised(ctx, file, rewritten, values)
+			found = append(found, more...)
+		}
+	}
+	return found, err
+}
+
+// specialised returns the kernels of rewritten text with these values instead of those in constants.
+func (c compiler) specialised(ctx context.Context, file, text string, values map[string]string) ([]kernel, error) {
+	text, err := specialise(text, values)
+	if err != nil {
 		return nil, err
 	}
-	text = "#include \"msl.h\"\n" + rewritten
+	text = "#include \"msl.h\"\n" + text
 	code, err := c.run(ctx, text, slices.Concat(sourceFlags, optimise, []string{"--target=aarch64-linux-gnu", "-emit-llvm"})...)
 	if err != nil {
 		return nil, err
 	}
 	found := kernelsOf(file, code)
 	if !c.amdgpu {
-		return found, nil
+		return withSuffix(found, suffixOf(values)), nil
 	}
 	// The limits are attributes of functions in LLVM's text; clang has none for a static member.
 	code, err = c.run(ctx, text, slices.Concat(sourceFlags, optimise, amdgpu, []string{"-Xclang", "-disable-llvm-passes", "-emit-llvm"})...)
@@ -249,7 +264,15 @@ func (c compiler) kernels(ctx context.Context, files fs.FS, file string) ([]kern
 	if err != nil {
 		return nil, err
 	}
-	return found, addRegisters(found, file, assembly)
+	err = addRegisters(found, file, assembly)
+	return withSuffix(found, suffixOf(values)), err
+}
+
+func withSuffix(all []kernel, suffix string) []kernel {
+	for i := range all {
+		all[i].name += suffix
+	}
+	return all
 }
 
 var (
@@ -264,10 +287,26 @@ var (
 	amdgpu = []string{"--target=amdgcn-amd-amdhsa", "-mcpu=gfx1100", "-nogpulib"}
 )
 
-// constants are the values with which kernels are compiled: every operand is there.
+// constants are the values with which kernels are compiled: every operand of a BERT is there.
 var constants = map[string]string{
 	"activation": "1", "hasResidual": "true", "gatherA": "true", "gatherResidual": "false", "simdgroups": "4",
-	"headSize": "64", "groupSize": "64", "wordBits": "4",
+	"headSize": "64", "groupSize": "64", "wordBits": "4", "window": "0", "hasSlopes": "false",
+	"hasPositionKeys": "false", "hasPositionQueries": "false",
+}
+
+// others are values with which the kernels that have these constants are compiled once more.
+var others = []map[string]string{
+	{"window": "64", "hasSlopes": "true"},
+	{"hasPositionKeys": "true", "hasPositionQueries": "true"},
+}
+
+// suffixOf tells kernels with other values apart.
+func suffixOf(values map[string]string) string {
+	suffix := ""
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		suffix += " " + name + "=" + values[name]
+	}
+	return suffix
 }
 
 var (
@@ -275,12 +314,29 @@ var (
 	derivedConstant  = regexp.MustCompile(`static (\w+) (\w+); static sim::shim::DerivedOf \w+\(\[\] \{ \w+ = (.*?); \}\);`)
 )
 
-// specialise gives the function constants of rewritten text values.
-func specialise(text string) (string, error) {
+// hasAll says whether rewritten text has all of some function constants.
+func hasAll(text string, values map[string]string) bool {
+	var declared []string
+	for _, match := range functionConstant.FindAllStringSubmatch(text, -1) {
+		declared = append(declared, match[2])
+	}
+	for name := range values {
+		if !slices.Contains(declared, name) {
+			return false
+		}
+	}
+	return true
+}
+
+// specialise gives the function constants of rewritten text values: these, and else those in constants.
+func specialise(text string, values map[string]string) (string, error) {
 	var err error
 	text = functionConstant.ReplaceAllStringFunc(text, func(declaration string) string {
 		match := functionConstant.FindStringSubmatch(declaration)
-		value, ok := constants[match[2]]
+		value, ok := values[match[2]]
+		if !ok {
+			value, ok = constants[match[2]]
+		}
 		if !ok {
 			err = fmt.Errorf("function constant %s has no value in %s", match[2], folder)
 		}

@@ -123,10 +123,18 @@ func TestSpecialise(t *testing.T) {
 	const text = `static uint simdgroups; static sim::shim::ConstantOf<uint> simdgroups_registration(4, "simdgroups", simdgroups);` +
 		`static bool two; static sim::shim::DerivedOf two_registration([] { two = simdgroups == 2; });`
 	const want = `static constexpr uint simdgroups = uint(4);static constexpr bool two = simdgroups == 2;`
-	if got, err := specialise(text); err != nil || got != want {
+	if got, err := specialise(text, nil); err != nil || got != want {
 		t.Errorf("%q, %v, want %q", got, err, want)
 	}
-	if got, err := specialise(strings.ReplaceAll(text, "simdgroups", "unheard")); err == nil {
+	other := map[string]string{"simdgroups": "8"}
+	want8 := strings.Replace(want, "(4)", "(8)", 1)
+	if got, err := specialise(text, other); err != nil || got != want8 || suffixOf(other) != " simdgroups=8" || !hasAll(text, other) {
+		t.Errorf("%q, %v, want %q", got, err, want8)
+	}
+	if other["window"] = "1"; hasAll(text, other) {
+		t.Error("it has a window")
+	}
+	if got, err := specialise(strings.ReplaceAll(text, "simdgroups", "unheard"), nil); err == nil {
 		t.Errorf("gave a value to a constant without one: %q", got)
 	}
 }

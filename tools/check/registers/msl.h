@@ -138,6 +138,9 @@ SIM_INLINE float simd_shuffle_xor(float x, ushort lanes) {
 SIM_INLINE float simd_sum(float x) {
     return registers::shuffle(x, ushort(32));
 }
+SIM_INLINE float simd_shuffle(float x, ushort lane) {
+    return registers::shuffle(x, lane);
+}
 SIM_INLINE half2 simd_shuffle(half2 x, ushort lane) {
     const registers::half2 y = registers::shuffle(registers::half2{x.e[0], x.e[1]}, lane);
     return half2(half(y.x), half(y.y));
