@@ -44,12 +44,16 @@ func embedSpoilt(d kernels.DType, value float64) Case {
 	return spoil(c, 2, position(1)*e.H+7, value, func(i int) bool { return position(i/e.H) == position(1) })
 }
 
-// attentionSpoilt spoil a query, a key and a value of the second of three sequences, in the second of two heads.
+// attentionSpoilt spoil a query, a key and a value of the second of three sequences, in the second of two heads; and a key that
+// queries with a window don't see, though it is multiplied by them. Such a value may reach them.
 func attentionSpoilt(d kernels.DType, value float64) []Case {
 	a := Attention{DType: d, Heads: 2, HeadSize: 32, Lengths: []int{7, 40, 9}}
 	h := a.Heads * a.HeadSize
 	inHead := func(i int) bool { return i/h >= 7 && i/h < 47 && i%h >= a.HeadSize }
+	near := a
+	near.Window = 20
 	return []Case{
+		spoil(near.Case(), 0, 31*3*h+h+a.HeadSize, value, func(i int) bool { return inHead(i) && i/h >= 11 }),
 		spoil(a.Case(), 0, 10*3*h+a.HeadSize, value, func(i int) bool { return i/h == 10 && i%h >= a.HeadSize }),
 		spoil(a.Case(), 0, 45*3*h+h+a.HeadSize+4, value, inHead),
 		spoil(a.Case(), 0, 12*3*h+2*h+a.HeadSize+4, value, func(i int) bool { return inHead(i) && i%h == a.HeadSize+4 }),
