@@ -24,7 +24,7 @@ var families = []string{
 	"jina_v2", "gte", "nomic",
 }
 
-// onReferenceAlone are families that no other backend has yet.
+// onReferenceAlone are families that the CPU lacks.
 var onReferenceAlone = []string{"deberta_v3"}
 
 // They score as in transformers.
@@ -202,7 +202,6 @@ func TestFamiliesOnCPU(t *testing.T) {
 // A backend that lacks an operation says so.
 func TestUnsupportedOperation(t *testing.T) {
 	for _, c := range []struct{ name, backend, operation string }{
-		{"modernbert", BackendSim, "norms before attention"}, {"nomic", BackendSim, "rotary positions"},
 		{"deberta_v3", BackendCPU, "disentangled attention"},
 	} {
 		_, err := Open(t.Context(), Config{Model: filepath.Join("testdata", "families", c.name), Backend: c.backend})

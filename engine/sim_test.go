@@ -97,20 +97,7 @@ func compareOrder(t *testing.T, golden []goldenPair, scores *Scores) {
 	}
 }
 
-// TestFamiliesOnKernels scores BERT's relatives through the kernels.
-func TestFamiliesOnKernels(t *testing.T) {
-	for _, name := range []string{"electra", "roberta", "xlm_roberta", "distilbert"} {
-		t.Run(name, func(t *testing.T) {
-			var golden []goldenPair
-			readGolden(t, filepath.Join("families", name, "golden.json"), &golden)
-			model := filepath.Join("testdata", "families", name)
-			compareGoldens(t, openSim(t, Config{Model: model}), golden, halfTolerance)
-			compareGoldens(t, openSim(t, Config{Model: model, Precision: PrecisionFP32}), golden, floatTolerance)
-		})
-	}
-}
-
-// TestQuantisedOnKernels converts a MiniLM of two layers to 8 and 4 bits, and compares the kernels, which multiply by the
+// TestQuantisedOnKernels converts a MiniLM and a small ModernBERT to 8 and 4 bits, and compares the kernels, which multiply by the
 // codes, with float64 over the same weights dequantised.
 func TestQuantisedOnKernels(t *testing.T) {
 	if testing.Short() {
@@ -122,9 +109,13 @@ func TestQuantisedOnKernels(t *testing.T) {
 			pairs = append(pairs, Pair{Query: g.Query, Document: g.Document})
 		}
 	}
-	for _, bits := range []int{8, 4} {
-		t.Run(fmt.Sprintf("%d bits", bits), func(t *testing.T) {
-			model := quantised(t, bits)
+	small := weightstest.ModernBERT(3, 128, 192)
+	small.Config["local_attention"] = 16
+	for i := range 4 {
+		spec, bits := []weightstest.Spec{weightstest.MiniLM(2), small}[i/2], []int{8, 4}[i%2]
+		tolerance := []float64{quantisedTolerance, halfTolerance}[i/2] // that of fp16 itself, where no norm damps the residual
+		t.Run(fmt.Sprintf("%s, %d bits", spec.Name, bits), func(t *testing.T) {
+			model := quantised(t, spec, bits)
 			got, err := openSim(t, Config{Model: model}).Score(t.Context(), pairs, raw)
 			if err != nil {
 				t.Fatal(err)
@@ -136,20 +127,20 @@ func TestQuantisedOnKernels(t *testing.T) {
 			worst := 0.0
 			for i := range pairs {
 				difference := math.Abs(got.Values[i] - want.Values[i])
-				if !(difference <= quantisedTolerance) { // in this form, NaN fails
+				if !(difference <= tolerance) { // in this form, NaN fails
 					t.Errorf("pair %d: logit %v, want %v", i, got.Values[i], want.Values[i])
 				}
 				worst = max(worst, difference)
 			}
-			t.Logf("%d pairs: largest difference %.2g of %.0g allowed", len(pairs), worst, quantisedTolerance)
+			t.Logf("%d pairs: largest difference %.2g of %.0g allowed", len(pairs), worst, tolerance)
 		})
 	}
 }
 
-// quantised converts a MiniLM of two layers; the result is its folder.
-func quantised(t *testing.T, bits int) string {
+// quantised converts a checkpoint; the result is its folder.
+func quantised(t *testing.T, spec weightstest.Spec, bits int) string {
 	t.Helper()
-	files, err := weightstest.Files(weightstest.MiniLM(2))
+	files, err := weightstest.Files(spec)
 	if err != nil {
 		t.Fatal(err)
 	}

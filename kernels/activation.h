@@ -39,6 +39,9 @@ static inline float activate(uint activation, float x) {
         return max(x, 0.0f) + 0.0f * x;
     case activationTanh:
         return tanh(clamp(x, -15.0f, 15.0f)) + 0.0f * x;
+    case activationSilu:
+        // Below -80 the result is nearer to 0 than any half; exp would overflow.
+        return x * Precision<T>::reciprocal(1.0f + Precision<T>::exp(min(-x, 80.0f)));
     default:
         return x;
     }

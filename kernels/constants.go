@@ -11,6 +11,11 @@ type constants struct {
 	window                            int
 	slopes                            bool
 	positionKeys, positionQueries     bool
+	gated                             bool
+	turned                            int // columns
+	normed, kept                      bool
+	parts                             uint32
+	dense, headNorm                   bool
 }
 
 // values returns a value for each of them, by its index in params.h. Metal makes no pipeline of a kernel that uses a constant
@@ -23,5 +28,7 @@ func (c *constants) values() []metal.Constant {
 		metal.Uint(5, uint32(c.headSize)), metal.Uint(6, uint32(c.groupSize)), metal.Uint(7, uint32(c.wordBits)),
 		metal.Uint(8, uint32(c.window)), metal.Bool(9, c.slopes),
 		metal.Bool(10, c.positionKeys), metal.Bool(11, c.positionQueries),
+		metal.Bool(12, c.gated), metal.Uint(13, uint32(c.turned)), metal.Bool(14, c.normed), metal.Bool(15, c.kept),
+		metal.Uint(16, c.parts), metal.Bool(17, c.dense), metal.Bool(18, c.headNorm),
 	}
 }

@@ -38,12 +38,13 @@ func TestMissingConstant(t *testing.T) {
 		file, kernel string
 		uses         []uint32
 	}{
-		{"gemm.metal", "gemm_f16_nt_8x32", []uint32{0, 1, 2, 3, 4}},
-		{"gemm_quant.metal", "gemm_q8_f16_nt_8x32", []uint32{0, 1, 2, 3, 4, 6}},
-		{"gemm_norm_quant.metal", "gemm_norm_q4_f32_nt_8x48", []uint32{0, 1, 2, 3, 4, 6}},
-		{"head.metal", "head_f16", []uint32{0, 2, 4}},
+		{"gemm.metal", "gemm_f16_nt_8x32", []uint32{0, 1, 2, 3, 4, 5, 12, 13, 14, 15}},
+		{"gemm_quant.metal", "gemm_q8_f16_nt_8x32", []uint32{0, 1, 2, 3, 4, 5, 6, 12, 13, 14, 15}},
+		{"gemm_norm_quant.metal", "gemm_norm_q4_f32_nt_8x48", []uint32{0, 1, 2, 3, 4, 5, 6, 12, 13, 14, 15}},
+		{"head.metal", "head_f16", []uint32{0, 2, 4, 14, 17, 18}},
 		{"norm.metal", "norm_f16_wide", []uint32{1}},
-		{"embed.metal", "embed_f16_384", []uint32{7}},
+		{"embed.metal", "embed_f16_384", []uint32{7, 15, 16}},
+		{"pool.metal", "pool_f16", []uint32{14}},
 		{"attention.metal", "attention_f32_64", []uint32{5, 8, 9, 10, 11}},
 	} {
 		source, err := metal.LoadSource(files, test.file)

@@ -10,11 +10,12 @@ import (
 
 // Embeddings are the tables of an embedding layer, [rows, H] each.
 type Embeddings struct {
-	Words     Matrix // [V, H]: N is V and K is H
-	Positions metal.Binding
+	Words     Matrix        // [V, H]: N is V and K is H
+	Positions metal.Binding // without a buffer: none, as of the next two
 	Types     metal.Binding
 	Norm      metal.Binding // gamma and beta, [2, H] f32
 	Epsilon   float64
+	Kept      bool // the result is stored in f32, too, for a model that keeps its sums
 }
 
 // Embed looks tokens up and normalises their sum (embed.metal).
@@ -61,17 +62,31 @@ func (l *Library) NewEmbed(tables Embeddings) (*Embed, error) {
 	e := &Embed{tables: tables}
 	var err error
 	e.pipeline, err = l.pipeline("embed.metal", fmt.Sprintf("embed_%s_%s", l.dtype, embedWidth(w.K)),
-		constants{simdgroups: rowSimdgroups, wordBits: w.Bits})
+		constants{simdgroups: rowSimdgroups, wordBits: w.Bits, parts: tables.parts(), kept: tables.Kept})
 	return e, err
 }
 
-// Record records y [T, H] for T tokens; tokens is [3, T] u32: ids, positions and types, inside their tables.
-func (e *Embed) Record(r *Recorder, count int, tokens, y metal.Binding) error {
+// parts returns the value of CONSTANT_PARTS in params.h.
+func (t *Embeddings) parts() (parts uint32) {
+	for i, part := range []metal.Binding{t.Positions, t.Types, t.Norm} {
+		if part.Buffer != nil {
+			parts |= 1 << i
+		}
+	}
+	return parts
+}
+
+// Record records y [T, H] for T tokens; tokens is [3, T] u32: ids, positions and types, inside their tables. sum is y in f32,
+// if it is Kept.
+func (e *Embed) Record(r *Recorder, count int, tokens, y, sum metal.Binding) error {
 	if err := checkSize("embed", "T", count, count > 0, "at least 1"); err != nil {
 		return err
 	}
+	if !e.tables.Kept {
+		sum = metal.Binding{}
+	}
 	w := &e.tables.Words
 	embedArgs{uint32(count), uint32(w.K), float32(e.tables.Epsilon), uint32(w.GroupSize)}.record(r)
-	r.bind(tokens, w.Data, e.tables.Positions, e.tables.Types, e.tables.Norm, y, w.Scales, w.Offsets)
+	r.bind(tokens, w.Data, e.tables.Positions, e.tables.Types, e.tables.Norm, y, w.Scales, w.Offsets, sum)
 	return r.launch(e.pipeline, metal.Size{X: uint32(ceilDiv(count, rowSimdgroups))}, rowSimdgroups)
 }

@@ -1,21 +1,27 @@
 // embed.metal: the embedding of each token, normalised; one SIMD-group per token.
-//   e[t,h] = words[id[t],h] + positions[position[t],h] + types[type[t],h]
-//   y[t,h] = (e[t,h] - mean[t]) / sqrt(variance[t] + epsilon) * gamma[h] + beta[h]
+//   e[t,h] = words[id[t],h] + positions[position[t],h] + types[type[t],h], as far as parts has them
+//   y[t,h] = (e[t,h] - mean[t]) / sqrt(variance[t] + epsilon) * gamma[h] + beta[h], if parts has the norm; else e[t,h]
 // Buffers: 0 EmbedArgs  1 tokens [3, T] u32: ids, positions, types  2 words [V, H], or its codes  3 positions [P, H]
 //          4 types [S, H]  5 gamma, beta [2, H] f32  6 y [T, H]
 //          7 scales [V, H/G] f16 and 8 offsets [V, H/G] f16, if wordBits is not 0: words are MLX's affine groups of G
+//          9 sum [T, H] f32, if kept: y before it is rounded
 // Grid: ceil(T / S) groups of S <= 4 SIMD-groups
 // Threadgroup memory: none
 // Needs: H % 4 == 0, H <= 128 V; every table begins at a multiple of four elements; ids,
 //        positions and types are inside their tables; G % 4 == 0; wordBits is 0, 4 or 8
 // Numerics: f32, variance in a second pass; one rounding, at the store
-// Constants: wordBits
+// Constants: wordBits, parts, kept
 // Variants: embed_{f16,f32}_{384,768,1024}: the widest row, 128 V, in registers; embed_{f16,f32}_wide: any, read three times
 
 #include "norm.h"
 
 constant uint wordBits [[function_constant(CONSTANT_WORD_BITS)]];
+constant uint parts [[function_constant(CONSTANT_PARTS)]];
+constant bool kept [[function_constant(CONSTANT_KEPT)]];
 constant bool quantised = wordBits != 0;
+constant bool hasPositions = (parts & partPositions) != 0;
+constant bool hasTypes = (parts & partTypes) != 0;
+constant bool hasNorm = (parts & partNorm) != 0;
 
 // TokenRow is the sum of a token's three embeddings.
 template <typename T>
@@ -29,8 +35,14 @@ struct TokenRow {
     uint groupSize;
 
     float4 at(uint, uint h) const {
-        return word(first + h) + float4(*(device const vec<T, 4>*)(position + h)) +
-               float4(*(device const vec<T, 4>*)(type + h));
+        float4 sum = word(first + h);
+        if (hasPositions) {
+            sum += float4(*(device const vec<T, 4>*)(position + h));
+        }
+        if (hasTypes) {
+            sum += float4(*(device const vec<T, 4>*)(type + h));
+        }
+        return sum;
     }
 
     // word reads elements i to i + 3 of the table of words.
@@ -55,12 +67,13 @@ template <typename T, int V>
     constant EmbedArgs& args [[buffer(0)]],
     device const uint* tokens [[buffer(1)]],
     device const uchar* words [[buffer(2)]],
-    device const T* positions [[buffer(3)]],
-    device const T* types [[buffer(4)]],
-    device const float* vectors [[buffer(5)]],
+    device const T* positions [[buffer(3), function_constant(hasPositions)]],
+    device const T* types [[buffer(4), function_constant(hasTypes)]],
+    device const float* vectors [[buffer(5), function_constant(hasNorm)]],
     device T* y [[buffer(6)]],
     device const half* scales [[buffer(7), function_constant(quantised)]],
     device const half* offsets [[buffer(8), function_constant(quantised)]],
+    device float* sum [[buffer(9), function_constant(kept)]],
     uint group [[threadgroup_position_in_grid]],
     uint simdgroup [[simdgroup_index_in_threadgroup]],
     uint groupSimdgroups [[simdgroups_per_threadgroup]],
@@ -75,13 +88,26 @@ template <typename T, int V>
         words,
         quantised ? scales : nullptr,
         quantised ? offsets : nullptr,
-        positions + ulong(tokens[args.tokens + t]) * H,
-        types + ulong(tokens[2 * args.tokens + t]) * H,
+        hasPositions ? positions + ulong(tokens[args.tokens + t]) * H : nullptr,
+        hasTypes ? types + ulong(tokens[2 * args.tokens + t]) * H : nullptr,
         ulong(tokens[t]) * H,
         args.groupSize
     };
+    const ulong to = ulong(t) * H;
+    if (!hasNorm) {
+        for (uint h = 4 * lane; h < H; h += 4 * simdWidth) {
+            const float4 value = row.at(0, h);
+            *(device vec<T, 4>*)(y + to + h) = vec<T, 4>(value);
+            if (kept) {
+                *(device float4*)(sum + to + h) = value;
+            }
+        }
+        return;
+    }
     LayerNorm<T, 1, V> norm;
-    norm.store(row, 1, y + ulong(t) * H, vectors, vectors + H, H, args.epsilon, lane);
+    norm.store(
+        row, 1, y + to, kept ? sum + to : nullptr, vectors, vectors + H, H, args.epsilon, lane
+    );
 }
 
 #define INSTANTIATE(name, T, V)                                                                    \

@@ -19,6 +19,7 @@ static inline void linearNorm(
     threadgroup T* tiles,
     threadgroup float* partial
 ) {
+    const Operands<T> of = {a, vectors, y, residual, rows, nullptr, nullptr, nullptr, nullptr};
     Tile<T, MF, NF> tile;
     const GatheredRows<T> from = {a, gatherA ? rows : nullptr, args.M, place.row0};
     tile.multiply(from, w, args.K, tiles, place.index, simdWidth * simdgroups, place.lane);
@@ -30,7 +31,7 @@ static inline void linearNorm(
                 const float2 sums = float2(
                     tile.sums[i][j].thread_elements()[0], tile.sums[i][j].thread_elements()[1]
                 );
-                const float2 value = finish(args, place, i, j, sums, vectors, residual, rows);
+                const float2 value = finish(args, place, i, j, sums, RowOfA{float2(0.0f), 0}, of);
                 tile.sums[i][j].thread_elements()[0] = value[0];
                 tile.sums[i][j].thread_elements()[1] = value[1];
             }

@@ -4,12 +4,13 @@
 // Buffers: 0 GemmArgs  1 a [T, K]  2 codes [N, K] of 4 or 8 bits, little-endian  3 scales [N, K/G] f16
 //          4 offsets [N, K/G] f16  5 bias [N] f32  6 y [M, N]
 //          7 residual [T or M, N], if hasResidual  8 rows [M] u32, if one of the gathers is set
+//          9 to 12 as 7 to 10 of gemm.metal
 // Grid: (ceil(N / (8 NF S)), ceil(M / (8 MF))) groups of S SIMD-groups, S = simdgroups
 // Threadgroup memory: as gemm.metal; weights need none
 // Needs: K % G == 0, G = 32, 64 or 128, N % 2 == 0; a, y and residual begin at a multiple of four elements, codes of four
 //        bytes
 // Numerics: a weight is dequantised in f32 and rounded to a's type; f32 accumulators; one rounding, at the store
-// Constants: activation, hasResidual, gatherA, gatherResidual, simdgroups, groupSize
+// Constants: as gemm.metal, groupSize
 // Variants: gemm_{q4,q8}_f16_nt_{64x16,32x32}, gemm_{q4,q8}_{f16,f32}_nt_{32x16,8x32}
 
 #include "gemm.h"
@@ -27,6 +28,10 @@ template <typename T, int Bits, int MF, int NF>
     device T* y [[buffer(6)]],
     device const T* residual [[buffer(7), function_constant(hasResidual)]],
     device const uint* rows [[buffer(8), function_constant(hasRows)]],
+    device const float2* turns [[buffer(9), function_constant(hasTurns)]],
+    device const uint* positions [[buffer(10), function_constant(hasTurns)]],
+    device float2* statistics [[buffer(11), function_constant(hasStatistics)]],
+    device float* sum [[buffer(12), function_constant(kept)]],
     uint2 group [[threadgroup_position_in_grid]],
     uint index [[thread_index_in_threadgroup]],
     uint simdgroup [[simdgroup_index_in_threadgroup]],
@@ -40,7 +45,10 @@ template <typename T, int Bits, int MF, int NF>
     const QuantWeights<T, NF, Bits> weights(
         codes, scales, offsets, args.N, args.K, groupSize, place.column0, lane
     );
-    linear<T, MF, NF, depth>(args, place, weights, a, bias, y, residual, rows, tiles);
+    linear<T, MF, NF, depth>(
+        args, place, weights,
+        Operands<T>{a, bias, y, residual, rows, turns, positions, statistics, sum}, tiles
+    );
 }
 
 #define INSTANTIATE(name, T, Bits, MF, NF)                                                         \

@@ -72,6 +72,10 @@ template <typename T, int MF, int NF, int Depth, int Way>
     device T* y [[buffer(4)]],
     device const T* residual [[buffer(5), function_constant(hasResidual)]],
     device const uint* rows [[buffer(6), function_constant(hasRows)]],
+    device const float2* turns [[buffer(7), function_constant(hasTurns)]],
+    device const uint* positions [[buffer(8), function_constant(hasTurns)]],
+    device float2* statistics [[buffer(9), function_constant(hasStatistics)]],
+    device float* sum [[buffer(10), function_constant(kept)]],
     uint2 group [[threadgroup_position_in_grid]],
     uint index [[thread_index_in_threadgroup]],
     uint simdgroup [[simdgroup_index_in_threadgroup]],
@@ -87,7 +91,7 @@ template <typename T, int MF, int NF, int Depth, int Way>
     linear<T, MF, NF, Depth>(
         args, place,
         Weights::make(w, tiles + room + simdgroup * Weights::elements, args, place.column0, lane),
-        a, bias, y, residual, rows, tiles
+        Operands<T>{a, bias, y, residual, rows, turns, positions, statistics, sum}, tiles
     );
 }
 

@@ -64,6 +64,7 @@ const (
 	GELUNew            // its approximation by tanh
 	ReLU
 	Tanh
+	SiLU // x / (1 + exp(-x))
 )
 
 const (

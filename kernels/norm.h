@@ -13,12 +13,13 @@ struct LayerNorm {
     float4 x[R][V];
 
     // store writes (x - mean) / sqrt(variance + epsilon) * gamma + beta for the first `count` of the rows. The variance is
-    // taken in a second pass. gamma and beta are read once for all rows.
+    // taken in a second pass. gamma and beta are read once for all rows. copy, if it is not null, gets the same in f32.
     template <typename Rows>
     void store(
         Rows rows,
         uint count,
         device T* y,
+        device float* copy,
         device const float* gamma,
         device const float* beta,
         uint H,
@@ -42,6 +43,9 @@ struct LayerNorm {
                     if (r < count) {
                         const float4 value = x[r][i] * inverse[r] * scale + shift;
                         *(device vec<T, 4>*)(y + ulong(r) * H + h) = vec<T, 4>(value);
+                        if (copy) {
+                            *(device float4*)(copy + ulong(r) * H + h) = value;
+                        }
                     }
                 }
             }
@@ -74,6 +78,7 @@ struct LayerNorm<T, 1, 0> {
         Rows rows,
         uint,
         device T* y,
+        device float* copy,
         device const float* gamma,
         device const float* beta,
         uint H,
@@ -97,6 +102,9 @@ struct LayerNorm<T, 1, 0> {
             const float4 shift = *(device const float4*)(beta + h);
             const float4 value = (rows.at(0, h) - mean) * inverse * scale + shift;
             *(device vec<T, 4>*)(y + h) = vec<T, 4>(value);
+            if (copy) {
+                *(device float4*)(copy + h) = value;
+            }
         }
     }
 };

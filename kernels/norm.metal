@@ -53,7 +53,7 @@ template <typename T, int R, int V>
     const uint count = min(args.rows - m, uint(R));
     const SummedRows<T> rows = {x + from, hasResidual ? residual + from : x, H, count};
     LayerNorm<T, R, V> norms;
-    norms.store(rows, count, y + from, vectors, vectors + H, H, args.epsilon, lane);
+    norms.store(rows, count, y + from, nullptr, vectors, vectors + H, H, args.epsilon, lane);
 }
 
 #define INSTANTIATE(name, T, R, V)                                                                 \

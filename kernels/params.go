@@ -34,12 +34,25 @@ type gemmArgs struct {
 func (a gemmArgs) record(r *Recorder) { r.words(a.M, a.N, a.K, math.Float32bits(a.Epsilon)) }
 
 type headArgs struct {
-	Sequences uint32
-	Hidden    uint32
-	Labels    uint32
+	Sequences   uint32
+	Hidden      uint32
+	Labels      uint32
+	Columns     uint32
+	Width       uint32
+	Epsilon     float32
+	HeadEpsilon float32
 }
 
-func (a headArgs) record(r *Recorder) { r.words(a.Sequences, a.Hidden, a.Labels) }
+func (a headArgs) record(r *Recorder) {
+	r.words(a.Sequences, a.Hidden, a.Labels, a.Columns, a.Width, math.Float32bits(a.Epsilon), math.Float32bits(a.HeadEpsilon))
+}
+
+type poolArgs struct {
+	Hidden  uint32
+	Epsilon float32
+}
+
+func (a poolArgs) record(r *Recorder) { r.words(a.Hidden, math.Float32bits(a.Epsilon)) }
 
 type attentionArgs struct {
 	QueryStride uint32

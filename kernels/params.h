@@ -22,6 +22,13 @@ using namespace metal;
     10 // bool: a score has a product of its query and a key of their distance
 #define CONSTANT_POSITION_QUERIES                                                                  \
     11 // bool: a score has a product of its key and a query of their distance
+#define CONSTANT_GATED      12 // bool: columns come in pairs, a gate and a value: act(gate) value is stored
+#define CONSTANT_TURNED     13 // uint: columns, from the first on, that rotary positions turn in pairs; 0: none
+#define CONSTANT_NORMED     14 // bool: rows of a are a kept sum that waits for its norm
+#define CONSTANT_KEPT       15 // bool: the result is a kept sum
+#define CONSTANT_PARTS      16 // uint: of embeddings, partPositions + ...
+#define CONSTANT_DENSE      17 // bool: the head has a linear layer before the classifier
+#define CONSTANT_HEAD_NORM  18 // bool: the head has a norm before the classifier
 
 // Values of CONSTANT_ACTIVATION.
 enum Activation : uint {
@@ -30,7 +37,24 @@ enum Activation : uint {
     activationGeluNew = 2, // its approximation by tanh
     activationRelu = 3,
     activationTanh = 4,
+    activationSilu = 5, // x / (1 + exp(-x))
 };
+
+// Bits of CONSTANT_PARTS.
+enum Parts : uint {
+    partPositions = 1,
+    partTypes = 2,
+    partNorm = 4,
+};
+
+// A kept sum s [M, N] is the residual of a model with norms before attention. It is stored three times: in f32, for the next
+// sum; as s gamma / keptShrink in T, gamma being the next norm's, for the product that follows; and for that norm, the mean of
+// every keptStrip columns and the sum of their squared distances from it, [M, ceil(N / keptStrip)] float2. With these, the
+// product's epilogue makes the norm: sum_k ((s - mean) / deviation gamma + beta) w = (sum_k s gamma w - mean sum_k gamma w) /
+// deviation + sum_k beta w.
+constant constexpr uint keptStrip = 64;
+// Sums are up to a thousand times the rows that are added: half's 65,504 becomes a million, at 2^-20 for its least step.
+constant constexpr float keptShrink = 16.0f;
 
 struct EmbedArgs {
     uint tokens;    // T
@@ -53,9 +77,18 @@ struct GemmArgs {
 };
 
 struct HeadArgs {
-    uint sequences; // B
-    uint hidden;    // H
-    uint labels;    // C
+    uint sequences;    // B
+    uint hidden;       // H
+    uint labels;       // C
+    uint columns;      // N of the linear layer, with those that fill up a block of eight
+    uint width;        // N without them
+    float epsilon;     // of the norm that rows wait for
+    float headEpsilon; // of the norm before the classifier
+};
+
+struct PoolArgs {
+    uint hidden;   // H
+    float epsilon; // of the norm that rows wait for
 };
 
 struct AttentionArgs {

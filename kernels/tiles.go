@@ -157,7 +157,8 @@ func (l *Library) compile(s Shape, linear *Linear, v Variant) (compiled, error) 
 	name := s.kernel() + "_" + linear.Weights.prefix() + s.Type.String() + "_nt_" + v.String()
 	pipeline, err := l.pipeline(v.File(s), name, constants{
 		activation: linear.Activation, residual: linear.Residual, gatherA: linear.GatherA, gatherResidual: linear.GatherResidual,
-		simdgroups: v.simdgroups(s.N), groupSize: linear.Weights.GroupSize,
+		simdgroups: v.simdgroups(s.N), groupSize: linear.Weights.GroupSize, gated: linear.Gated, turned: linear.Turned,
+		headSize: linear.HeadSize, normed: linear.Normed, kept: linear.Kept,
 	})
 	return compiled{v, pipeline}, err
 }

@@ -23,7 +23,7 @@ func TestCuts(t *testing.T) {
 	if !ok {
 		t.Fatal("the rig's backend is another")
 	}
-	flops := useful(spec.Layers, spec.Hidden, spec.FeedForward, []int{9, 1, 17})
+	flops := r.useful([]int{9, 1, 17})
 	for _, c := range []struct {
 		rate        float64 // of passes in a tenth of a second
 		least, most int     // lists

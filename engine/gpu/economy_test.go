@@ -19,11 +19,19 @@ func mixed() []int {
 	}
 }
 
-// useful is the arithmetic that a pass needs.
-func useful(layers, h, f int, lengths []int) float64 {
-	shape := cost.BERT(layers, h, f, 1)
-	flops, _ := cost.Total(cost.Pass(shape, lengths, cost.Format{}))
+// useful is the arithmetic that a pass of the rig's model needs.
+func (r *rig) useful(lengths []int) float64 {
+	flops, _ := cost.Total(cost.Pass(cost.ShapeOf(r.plan), lengths, cost.Format{}))
 	return flops
+}
+
+// modern returns a checkpoint of ModernBERT's shape, and lengths of up to 2,048 tokens, mean 395. In a long test it has the 22
+// layers of ModernBERT-base; else two, of half the sizes, and fewer tokens.
+func modern() (spec weightstest.Spec, lengths []int) {
+	if simtest.Long() {
+		return weightstest.ModernBERT(22, 768, 1152), []int{2048, 1021, 640, 411, 300, 222, 170, 131, 97, 64, 60, 33, 20, 12}
+	}
+	return weightstest.ModernBERT(2, 384, 576), []int{640, 171, 64, 33}
 }
 
 // economical returns a checkpoint of MiniLM's shape, and whether it is small. In a long test it has six layers of MiniLM's
@@ -41,25 +49,33 @@ func economical() (spec weightstest.Spec, small bool) {
 // of tiles included, to the useful ones. Multiplications are counted exactly in plain mode, too.
 func TestArithmetic(t *testing.T) {
 	notShort(t)
-	spec, small := economical()
+	mini, small := economical()
 	lengths := mixed()
 	if small {
 		lengths = lengths[:24] // 1,526 tokens
 	}
-	r := newRig(t, sim.Config{}, written(t, spec), gpu.Config{})
-	r.forward(t, r.gpu, r.batch(9, lengths...))
-	reports := r.device.reports()
-	if want := 5*spec.Layers + 3; len(reports) != want {
-		t.Errorf("%d dispatches, want %d", len(reports), want)
-	}
-	var executed float64
-	for _, report := range reports {
-		executed += float64(report.Counters.MatrixFLOPs())
-	}
-	ratio := executed / useful(spec.Layers, spec.Hidden, spec.FeedForward, lengths)
-	t.Logf("%d dispatches, %.4g FLOPs, %.4f of what is useful", len(reports), executed, ratio)
-	if ratio > 1.06 || ratio < 1 {
-		t.Errorf("%.4f of the useful FLOPs were executed, want 1 to 1.06", ratio)
+	wide, long := modern()
+	for _, c := range []struct {
+		spec    weightstest.Spec
+		lengths []int
+	}{{mini, lengths}, {wide, long}} {
+		t.Run(c.spec.Name, func(t *testing.T) {
+			r := newRig(t, sim.Config{}, written(t, c.spec), gpu.Config{})
+			r.forward(t, r.gpu, r.batch(9, c.lengths...))
+			reports := r.device.reports()
+			if want := 5*c.spec.Layers + 3; len(reports) != want {
+				t.Errorf("%d dispatches, want %d", len(reports), want)
+			}
+			var executed float64
+			for _, report := range reports {
+				executed += float64(report.Counters.MatrixFLOPs())
+			}
+			ratio := executed / r.useful(c.lengths)
+			t.Logf("%d dispatches, %.4g FLOPs, %.4f of what is useful", len(reports), executed, ratio)
+			if ratio > 1.06 || ratio < 1 {
+				t.Errorf("%.4f of the useful FLOPs were executed, want 1 to 1.06", ratio)
+			}
+		})
 	}
 }
 

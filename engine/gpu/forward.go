@@ -7,100 +7,142 @@ import (
 )
 
 // record records the forward pass of the batch that s was filled with. T are its tokens, B its sequences.
+//
+// x [T, H] is the input of a layer's first product: its rows, or where the plan keeps sums, the operand of its norm. The
+// residual is x, or s.sum.
 func (m *model) record(s *slot) error {
 	if err := m.recordEmbedding(s); err != nil {
 		return err
 	}
 	for i := range m.layers {
-		if err := m.layers[i].record(m.attention, s, i); err != nil {
+		if err := m.layers[i].record(s, i); err != nil {
 			return err
 		}
 	}
-	if err := m.last.record(m.attention, s, len(m.layers)); err != nil {
-		return err
+	if m.last != nil {
+		if err := m.last.record(s, len(m.layers)); err != nil {
+			return err
+		}
 	}
 	s.recorder.Barrier()
-	err := m.head.Record(s.recorder, s.batch.Sequences(), s.context, s.logitsOut, s.first)
-	return s.recorded(cost.NoLayer, cost.Head, err)
+	return s.recorded(cost.NoLayer, cost.Head, m.recordHead(s))
 }
 
-// recordEmbedding leaves the tokens' embeddings in x [T, H].
+func (m *model) recordHead(s *slot) error {
+	if m.pool != nil {
+		rows := s.x
+		if s.shape.kept {
+			rows = s.sum
+		}
+		if err := m.pool.Record(s.recorder, s.batch.Sequences(), rows, s.statistics, s.first, s.context); err != nil {
+			return err
+		}
+		s.recorder.Barrier()
+	}
+	return m.head.record(s, s.context)
+}
+
+// recordEmbedding leaves the tokens' embeddings in x [T, H], and where sums are kept, in sum.
 func (m *model) recordEmbedding(s *slot) error {
 	tokens := s.batch.Tokens()
 	if m.projection == nil {
-		return s.recorded(cost.NoLayer, cost.Embed, m.embed.Record(s.recorder, tokens, s.tokens, s.x))
+		return s.recorded(cost.NoLayer, cost.Embed, m.embed.Record(s.recorder, tokens, s.tokens, s.x, s.sum))
 	}
-	err := m.embed.Record(s.recorder, tokens, s.tokens, s.wide)
+	err := m.embed.Record(s.recorder, tokens, s.tokens, s.wide, metal.Binding{})
 	if err := s.recorded(cost.NoLayer, cost.Embed, err); err != nil {
 		return err
 	}
 	s.recorder.Barrier()
-	err = m.projection.Record(s.recorder, kernels.Rows{M: tokens, A: s.wide, Y: s.x})
+	err = m.projection.Record(s.recorder, kernels.Rows{M: tokens, A: s.wide, Y: s.x, Sum: s.sum, Statistics: s.statistics})
 	return s.recorded(cost.NoLayer, cost.Projection, err)
 }
 
+// residual is what the sum of a layer's attention is added to; where sums are kept, sum, else rows.
+func (s *slot) residual(rows metal.Binding) metal.Binding {
+	if s.shape.kept {
+		return s.sum
+	}
+	return rows
+}
+
 // record replaces x [T, H] by the output of block number index. Every dispatch reads the output of the one before.
-func (l *layer) record(attention *kernels.Attention, s *slot, index int) error {
+func (l *layer) record(s *slot, index int) error {
 	r, tokens, h := s.recorder, s.batch.Tokens(), s.shape.hidden
 	r.Barrier()
-	err := l.projection.Record(r, kernels.Rows{M: tokens, A: s.x, Y: s.wide})
+	err := l.projection.Record(r, kernels.Rows{
+		M: tokens, A: s.x, Y: s.wide, Positions: s.positions(), Statistics: s.statistics,
+	})
 	if err := s.recorded(index, cost.QKV, err); err != nil {
 		return err
 	}
 	r.Barrier()
-	err = attention.Record(r, kernels.AttentionRows{
+	items, count := s.list(l.attention.list)
+	err = l.attention.Record(r, kernels.AttentionRows{
 		Q: s.wide, K: s.columns(s.wide, h), V: s.columns(s.wide, 2*h), QueryStride: 3 * h, KeyStride: 3 * h,
-		Items: s.work, Count: s.itemCount, Out: s.context, OutStride: h,
+		Items: items, Count: count, Out: s.context, OutStride: h,
 	})
 	if err := s.recorded(index, cost.Attention, err); err != nil {
 		return err
 	}
 	r.Barrier()
-	err = l.output.record(r, kernels.Rows{M: tokens, A: s.context, Residual: s.x, Y: s.normed})
+	err = l.output.record(r, kernels.Rows{
+		M: tokens, A: s.context, Residual: s.residual(s.x), Y: s.normed, Sum: s.sum, Statistics: s.statistics,
+	})
 	if err := s.recorded(index, cost.AttentionOutput, err); err != nil {
 		return err
 	}
-	return recordFeedForward(s, index, tokens, l.inner, &l.outer, s.x)
+	return recordFeedForward(s, index, tokens, l.inner, &l.outer, s.sum, s.x)
 }
 
-// recordFeedForward leaves in out the output of the rest of a block for rows of normed.
-func recordFeedForward(s *slot, index, rows int, inner *kernels.Gemm, outer *normed, out metal.Binding) error {
+// recordFeedForward leaves in out the output of the rest of a block for rows of normed; sum is their sum, if it is kept, and is
+// replaced.
+func recordFeedForward(s *slot, index, rows int, inner *kernels.Gemm, outer *normed, sum, out metal.Binding) error {
 	s.recorder.Barrier()
-	err := inner.Record(s.recorder, kernels.Rows{M: rows, A: s.normed, Y: s.wide})
+	err := inner.Record(s.recorder, kernels.Rows{M: rows, A: s.normed, Y: s.wide, Statistics: s.statistics})
 	if err := s.recorded(index, cost.Intermediate, err); err != nil {
 		return err
 	}
 	s.recorder.Barrier()
-	err = outer.record(s.recorder, kernels.Rows{M: rows, A: s.wide, Residual: s.normed, Y: out})
+	residual := s.normed
+	if s.shape.kept {
+		residual = sum
+	}
+	err = outer.record(s.recorder, kernels.Rows{M: rows, A: s.wide, Residual: residual, Y: out, Sum: sum, Statistics: s.statistics})
 	return s.recorded(index, cost.Output, err)
 }
 
 // record leaves the block's output of first tokens, [B, H], in context. Queries wait in normed until attention has read
 // them; keys and values are [T, 2H].
-func (l *lastLayer) record(attention *kernels.Attention, s *slot, index int) error {
+func (l *lastLayer) record(s *slot, index int) error {
 	r, tokens, sequences, h := s.recorder, s.batch.Tokens(), s.batch.Sequences(), s.shape.hidden
 	r.Barrier()
-	err := l.keyValue.Record(r, kernels.Rows{M: tokens, A: s.x, Y: s.wide})
+	err := l.keyValue.Record(r, kernels.Rows{
+		M: tokens, A: s.x, Y: s.wide, Positions: s.positions(), Statistics: s.statistics,
+	})
 	if err := s.recorded(index, cost.KeysValues, err); err != nil {
 		return err
 	}
 	// No barrier: neither needs the other.
-	err = l.query.Record(r, kernels.Rows{M: sequences, A: s.x, Index: s.first, Y: s.normed})
+	err = l.query.Record(r, kernels.Rows{M: sequences, A: s.x, Index: s.first, Y: s.normed, Statistics: s.statistics})
 	if err := s.recorded(index, cost.Query, err); err != nil {
 		return err
 	}
 	r.Barrier()
-	err = attention.Record(r, kernels.AttentionRows{
+	items, count := s.list(l.attention.list)
+	err = l.attention.Record(r, kernels.AttentionRows{
 		Q: s.normed, K: s.wide, V: s.columns(s.wide, h), QueryStride: h, KeyStride: 2 * h,
-		Items: s.firstItems(), Count: sequences, Out: s.context, OutStride: h, Alone: true,
+		Items: items, Count: count, Out: s.context, OutStride: h, Alone: true,
 	})
 	if err := s.recorded(index, cost.Attention, err); err != nil {
 		return err
 	}
 	r.Barrier()
-	err = l.output.record(r, kernels.Rows{M: sequences, A: s.context, Residual: s.x, Index: s.first, Y: s.normed})
+	err = l.output.record(r, kernels.Rows{
+		M: sequences, A: s.context, Residual: s.residual(s.x), Index: s.first, Y: s.normed, Sum: s.firstSum,
+		Statistics: s.statistics,
+	})
 	if err := s.recorded(index, cost.AttentionOutput, err); err != nil {
 		return err
 	}
-	return recordFeedForward(s, index, sequences, l.inner, &l.outer, s.context)
+	return recordFeedForward(s, index, sequences, l.inner, &l.outer, s.firstSum, s.context)
 }

@@ -1,4 +1,4 @@
-// Package gpu runs the forward pass of a BERT cross-encoder on a metal.Device: a forward pass is one list of dispatches,
+// Package gpu runs the forward pass of a cross-encoder on a metal.Device: a forward pass is one list of dispatches, for a BERT
 // five to a layer, one more in the last and two besides, over weights that were put into the device's memory when the model
 // was opened.
 //
@@ -63,7 +63,7 @@ func Open(open Opener, checkpoint *weights.Checkpoint, config Config) (*Backend,
 
 // Supports returns a *backend.UnsupportedError if a model has operations that there are no kernels for.
 func Supports(p *weights.Plan, driver string) error {
-	if lacking := p.Lacking(); lacking != "" {
+	if lacking := p.Lacking(supported...); lacking != "" {
 		return &backend.UnsupportedError{Backend: driver, Operation: lacking}
 	}
 	return nil
@@ -84,13 +84,15 @@ func (b *Backend) load(checkpoint *weights.Checkpoint) error {
 	b.limits = backend.Limits{Vocab: p.Vocab, Types: p.Types, Positions: p.Positions}
 	b.shape = shape{
 		hidden: p.Hidden, feedForward: p.Layers[0].Inner.Weight.Shape[0], labels: p.Labels,
-		embedding: p.Embeddings.Words.Shape[1], dtype: b.session.library.DType(),
+		embedding: p.Embeddings.Words.Shape[1], kept: p.KeepSum, windows: windows(p),
+		firstWindow: p.Layers[len(p.Layers)-1].Attention.Window, dtype: b.session.library.DType(),
 	}
 	b.costs = cost.ShapeOf(p)
 	b.perToken = perToken(b.costs, p.Positions)
 	if b.model, err = newModel(b.session.library, b.memory, p); err != nil {
 		return err
 	}
+	b.shape.head = b.model.head.width()
 	b.slots = make(chan *slot, overlap)
 	for range overlap {
 		s, err := newSlot(b.session.device, b.shape, b.session.config.MaxBatchTokens)

@@ -1,6 +1,7 @@
 package gpu
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -36,19 +37,32 @@ func (m *memory) close() error {
 	return errors.Join(errs...)
 }
 
-// put fills a buffer with tensors, one behind the other; elements that are floats become d.
-func (m *memory) put(d kernels.DType, tensors ...weights.Tensor) (metal.Binding, error) {
+// order is where rows of tensors, one tensor under the other, go in memory: place i gets row order[i]. Nil: as they are.
+type order []int
+
+// arrange puts the rows of a matrix into their order.
+func (o order) arrange(data []byte) {
+	if o == nil {
+		return
+	}
+	size := len(data) / len(o)
+	from := bytes.Clone(data)
+	for to, row := range o {
+		copy(data[to*size:(to+1)*size], from[row*size:])
+	}
+}
+
+// put fills a buffer with tensors, one behind the other, and puts their rows into order; elements that are floats become d.
+func (m *memory) put(d kernels.DType, rows order, tensors ...weights.Tensor) (metal.Binding, error) {
 	size := 0
 	for _, t := range tensors {
 		size += sizeAs(d, t)
 	}
-	buffer, err := m.device.NewBuffer(size)
+	at, to, err := m.buffer(size)
 	if err != nil {
 		return metal.Binding{}, err
 	}
-	m.buffers = append(m.buffers, buffer)
-	m.sizeBytes += int64(size)
-	to := buffer.Bytes()
+	whole := to
 	for _, t := range tensors {
 		start := 0
 		for piece, err := range m.checkpoint.Pieces(t, chunk) {
@@ -61,7 +75,42 @@ func (m *memory) put(d kernels.DType, tensors ...weights.Tensor) (metal.Binding,
 			to, start = to[sizeAs(d, piece):], start+piece.Len()
 		}
 	}
-	return metal.At(buffer, 0), nil
+	rows.arrange(whole)
+	return at, nil
+}
+
+// buffer returns a new buffer of a size, and its bytes.
+func (m *memory) buffer(size int) (metal.Binding, []byte, error) {
+	buffer, err := m.device.NewBuffer(size)
+	if err != nil {
+		return metal.Binding{}, nil, err
+	}
+	m.buffers = append(m.buffers, buffer)
+	m.sizeBytes += int64(size)
+	return metal.At(buffer, 0), buffer.Bytes()[:size], nil
+}
+
+// values puts numbers into the device's memory as f32.
+func (m *memory) values(values []float32) (metal.Binding, error) {
+	at, to, err := m.buffer(4 * len(values))
+	if err != nil {
+		return at, err
+	}
+	for i, v := range values {
+		binary.LittleEndian.PutUint32(to[4*i:], math.Float32bits(v))
+	}
+	return at, nil
+}
+
+// floats returns the elements of a tensor.
+func (m *memory) floats(t weights.Tensor) ([]float32, error) {
+	t, err := m.checkpoint.Read(t)
+	if err != nil {
+		return nil, err
+	}
+	values := make([]float32, t.Len())
+	t.Float32s(values, 0)
+	return values, nil
 }
 
 // sizeAs is how many bytes a tensor has as d; codes stay as they are.
@@ -73,20 +122,20 @@ func sizeAs(d kernels.DType, t weights.Tensor) int {
 }
 
 // table puts a tensor into the device's memory as elements of the library's dtype.
-func (m *memory) table(t weights.Tensor) (metal.Binding, error) { return m.put(m.dtype, t) }
+func (m *memory) table(t weights.Tensor) (metal.Binding, error) { return m.put(m.dtype, nil, t) }
 
-// matrix puts tensors [n, K], one under the other, into the device's memory: as codes if all are quantised alike in a
-// way that kernels take, else decoded.
-func (m *memory) matrix(tensors ...weights.Tensor) (kernels.Matrix, error) {
+// matrix puts tensors [n, K], one under the other and with their rows in order, into the device's memory: as codes if all are
+// quantised alike in a way that kernels take, else decoded.
+func (m *memory) matrix(rows order, tensors ...weights.Tensor) (kernels.Matrix, error) {
 	w := kernels.Matrix{K: tensors[0].Shape[1]}
 	for _, t := range tensors {
 		w.N += t.Shape[0]
 	}
 	if quantisedAlike(tensors) {
-		return w, m.codes(&w, tensors)
+		return w, m.codes(&w, rows, tensors)
 	}
 	var err error
-	w.Data, err = m.put(m.dtype, tensors...)
+	w.Data, err = m.put(m.dtype, rows, tensors...)
 	return w, err
 }
 
@@ -102,7 +151,7 @@ func quantisedAlike(tensors []weights.Tensor) bool {
 }
 
 // codes puts the parts of quantised tensors into the device's memory.
-func (m *memory) codes(w *kernels.Matrix, tensors []weights.Tensor) error {
+func (m *memory) codes(w *kernels.Matrix, rows order, tensors []weights.Tensor) error {
 	w.Bits, w.GroupSize = tensors[0].Quant.Bits, tensors[0].Quant.GroupSize
 	for _, part := range []struct {
 		at *metal.Binding
@@ -117,7 +166,7 @@ func (m *memory) codes(w *kernels.Matrix, tensors []weights.Tensor) error {
 			parts[i] = part.of(t.Quant)
 		}
 		var err error
-		if *part.at, err = m.put(kernels.F16, parts...); err != nil {
+		if *part.at, err = m.put(kernels.F16, rows, parts...); err != nil {
 			return err
 		}
 	}
@@ -125,8 +174,8 @@ func (m *memory) codes(w *kernels.Matrix, tensors []weights.Tensor) error {
 }
 
 // vectors puts tensors, one behind the other, into the device's memory as f32.
-func (m *memory) vectors(tensors ...weights.Tensor) (metal.Binding, error) {
-	return m.put(kernels.F32, tensors...)
+func (m *memory) vectors(rows order, tensors ...weights.Tensor) (metal.Binding, error) {
+	return m.put(kernels.F32, rows, tensors...)
 }
 
 // chunk is about how many elements are read and decoded at a time.

@@ -2,6 +2,8 @@ package gpu
 
 import (
 	"errors"
+	"math"
+	"slices"
 
 	"github.com/metalrank/metalrank/engine/backend"
 	"github.com/metalrank/metalrank/kernels"
@@ -9,46 +11,55 @@ import (
 	"github.com/metalrank/metalrank/weights"
 )
 
-// model is a BERT cross-encoder as operations on the device.
+// model is a plan as operations on the device.
 type model struct {
 	embed      *kernels.Embed
 	projection *kernels.Gemm // embeddings to H; nil where they have that size
-	attention  *kernels.Attention
-	layers     []layer // all but the last
-	last       lastLayer
-	head       *kernels.Head
+	layers     []layer       // all but the last, if only first tokens of its rows are read
+	last       *lastLayer    // nil: all rows are read
+	pool       *kernels.Pool // nil: the head takes rows of first tokens
+	head       head
 	products   []*kernels.Product // all of them
 }
 
 // layer is one transformer block.
 type layer struct {
+	attention  attention
 	projection *kernels.Gemm // x to queries, keys and values, side by side
-	output     normed        // attention's output, plus x
+	output     normed        // attention's output, plus the residual
 	inner      *kernels.Gemm
-	outer      normed // plus the output's
+	outer      normed // plus the residual
 }
 
-// lastLayer is the last block: of its results only [CLS] rows are read, so that only keys and values are made of all
-// tokens.
+// lastLayer is the last block where of its results only rows of first tokens are read, so that only keys and values are made of
+// all tokens.
 type lastLayer struct {
+	attention       attention
 	query, keyValue *kernels.Gemm
 	output          normed
 	inner           *kernels.Gemm
 	outer           normed
 }
 
-// normed is a linear layer, residual and layer norm: in one kernel, or where rows are too wide for that, in two.
+// attention is a layer's attention; list is the number of its list of items in a slot.
+type attention struct {
+	*kernels.Attention
+	list int
+}
+
+// normed is a linear layer with residual, and layer norm: in one kernel, or where rows are too wide for that, in two. A kept
+// sum gets its norm from those who read it.
 type normed struct {
 	fused *kernels.GemmNorm
 	gemm  *kernels.Gemm
-	norm  *kernels.Norm
+	norm  *kernels.Norm // nil: none, or later
 }
 
 func (n *normed) record(r *kernels.Recorder, rows kernels.Rows) error {
 	if n.fused != nil {
 		return n.fused.Record(r, rows)
 	}
-	if err := n.gemm.Record(r, rows); err != nil {
+	if err := n.gemm.Record(r, rows); err != nil || n.norm == nil {
 		return err
 	}
 	r.Barrier()
@@ -59,34 +70,63 @@ func (n *normed) record(r *kernels.Recorder, rows kernels.Rows) error {
 type builder struct {
 	library *kernels.Library
 	memory  *memory
+	plan    *weights.Plan
 	hidden  int
+	turns   []turns
 	// products are those of the operations that were made.
 	products []*kernels.Product
 	err      error
 }
 
+// turns is a table of rotary positions that layers with the same frequencies share.
+type turns struct {
+	frequencies []float32
+	table       metal.Binding // [P, D/2]: cosine and sine, f32
+}
+
+// supported are the operations beyond a BERT's that this package has.
+var supported = []weights.Operation{
+	weights.NormBefore, weights.GatedFeedForward, weights.RotaryPositions, weights.WindowAttention, weights.NoPositions,
+	weights.NoNorm, weights.DistanceBias, weights.MeanPool, weights.OtherHead, weights.Disentangled,
+}
+
 func newModel(library *kernels.Library, memory *memory, plan *weights.Plan) (*model, error) {
-	b := &builder{library: library, memory: memory, hidden: plan.Hidden}
-	m := &model{embed: b.embed(plan)}
-	if p := plan.Embeddings.Projection; p != nil {
-		m.projection = b.gemm(kernels.Linear{Weights: b.matrix(p.Weight), Bias: b.vectors(p.Bias)})
+	b := &builder{library: library, memory: memory, plan: plan, hidden: plan.Hidden}
+	if plan.FirstNorm != nil {
+		return nil, &backend.UnsupportedError{Backend: "gpu", Operation: "a norm between embeddings and the first layer"}
 	}
-	m.attention = unlessFailed(b, func() (*kernels.Attention, error) {
-		return library.NewAttention(kernels.Scores{Heads: plan.Layers[0].Attention.Heads, Size: plan.Layers[0].Attention.Size})
-	})
+	m := &model{embed: b.embed()}
+	if p := plan.Embeddings.Projection; p != nil {
+		m.projection = b.gemm(b.sum(*p, nil))
+	}
+	lists := windows(plan)
 	for i := range plan.Layers {
 		if b.err != nil {
 			break
 		}
-		if i < len(plan.Layers)-1 {
-			m.layers = append(m.layers, b.layer(&plan.Layers[i]))
+		list := slices.Index(lists, plan.Layers[i].Attention.Window)
+		if i < len(plan.Layers)-1 || plan.Pool != weights.PoolFirst {
+			m.layers = append(m.layers, b.layer(i, list))
 		} else {
-			m.last = b.lastLayer(&plan.Layers[i])
+			m.last = b.lastLayer(i, len(lists))
 		}
 	}
-	m.head = b.head(plan)
+	if plan.Pool != weights.PoolFirst {
+		m.pool = b.pool()
+	}
+	m.head = b.head()
 	m.products = b.products
 	return m, b.err
+}
+
+// windows lists the windows of a plan's layers, each once.
+func windows(plan *weights.Plan) (all []int) {
+	for i := range plan.Layers {
+		if w := plan.Layers[i].Attention.Window; !slices.Contains(all, w) {
+			all = append(all, w)
+		}
+	}
+	return all
 }
 
 // unlessFailed calls f unless something failed before, and notes its error.
@@ -98,16 +138,27 @@ func unlessFailed[T any](b *builder, f func() (T, error)) T {
 	return value
 }
 
-func (b *builder) matrix(tensors ...weights.Tensor) kernels.Matrix {
-	return unlessFailed(b, func() (kernels.Matrix, error) { return b.memory.matrix(tensors...) })
+func (b *builder) matrix(rows order, tensors ...weights.Tensor) kernels.Matrix {
+	return unlessFailed(b, func() (kernels.Matrix, error) { return b.memory.matrix(rows, tensors...) })
 }
 
 func (b *builder) vectors(tensors ...weights.Tensor) metal.Binding {
-	return unlessFailed(b, func() (metal.Binding, error) { return b.memory.vectors(tensors...) })
+	return unlessFailed(b, func() (metal.Binding, error) { return b.memory.vectors(nil, tensors...) })
 }
 
-func (b *builder) table(t weights.Tensor) metal.Binding {
-	return unlessFailed(b, func() (metal.Binding, error) { return b.memory.table(t) })
+func (b *builder) table(t *weights.Tensor) metal.Binding {
+	if t == nil {
+		return metal.Binding{}
+	}
+	return unlessFailed(b, func() (metal.Binding, error) { return b.memory.table(*t) })
+}
+
+func (b *builder) values(values []float32) metal.Binding {
+	return unlessFailed(b, func() (metal.Binding, error) { return b.memory.values(values) })
+}
+
+func (b *builder) floats(t weights.Tensor) []float32 {
+	return unlessFailed(b, func() ([]float32, error) { return b.memory.floats(t) })
 }
 
 func (b *builder) gemm(linear kernels.Linear) *kernels.Gemm {
@@ -118,42 +169,117 @@ func (b *builder) gemm(linear kernels.Linear) *kernels.Gemm {
 	return gemm
 }
 
-func (b *builder) embed(plan *weights.Plan) *kernels.Embed {
-	from := &plan.Embeddings
-	types := from.Types
-	if types == nil {
-		zeros := weights.Zeros("no token types", 1, from.Words.Shape[1])
-		types = &zeros
+// unsupported notes an operation that there is no kernel for.
+func (b *builder) unsupported(operation string) {
+	if b.err == nil {
+		b.err = &backend.UnsupportedError{Backend: "gpu", Operation: operation}
 	}
+}
+
+func (b *builder) embed() *kernels.Embed {
+	from := &b.plan.Embeddings
 	e := kernels.Embeddings{
-		Words: b.matrix(from.Words), Positions: b.table(*from.Positions),
-		Types: b.table(*types), Norm: b.vectors(from.Norm.Gamma, from.Norm.Beta), Epsilon: from.Norm.Epsilon,
+		Words: b.matrix(nil, from.Words), Positions: b.table(from.Positions), Types: b.table(from.Types),
+		Kept: b.plan.KeepSum && from.Projection == nil,
+	}
+	if from.Norm != nil {
+		e.Norm, e.Epsilon = b.vectors(from.Norm.Gamma, from.Norm.Beta), from.Norm.Epsilon
 	}
 	return unlessFailed(b, func() (*kernels.Embed, error) { return b.library.NewEmbed(e) })
 }
 
 // activations are the kernels' names for the config's.
 var activations = map[weights.Activation]kernels.Activation{
-	weights.GELU: kernels.GELU, weights.GELUNew: kernels.GELUNew, weights.ReLU: kernels.ReLU, weights.Tanh: kernels.Tanh,
+	0: kernels.None, weights.GELU: kernels.GELU, weights.GELUNew: kernels.GELUNew, weights.ReLU: kernels.ReLU,
+	weights.Tanh: kernels.Tanh, weights.SiLU: kernels.SiLU,
 }
 
 func (b *builder) activation(a weights.Activation) kernels.Activation {
 	activation, ok := activations[a]
-	if !ok && b.err == nil {
-		b.err = &backend.UnsupportedError{Backend: "gpu", Operation: "the activation " + a.String()}
+	if !ok {
+		b.unsupported("the activation " + a.String())
 	}
 	return activation
 }
 
-func (b *builder) inner(l *weights.Layer) *kernels.Gemm {
-	return b.gemm(kernels.Linear{
-		Weights: b.matrix(l.Inner.Weight), Bias: b.vectors(l.Inner.Bias), Activation: b.activation(l.Activation),
-	})
+// waiting is the norm that the rows of layer i wait for: that of the sum before it. Nil: none.
+func (b *builder) waiting(i int) *weights.Norm {
+	if !b.plan.KeepSum || i == 0 {
+		return nil
+	}
+	return b.plan.Layers[i-1].OuterNorm
 }
 
-// normed is linear, to which the residual is added, and its norm.
+// bias is the Bias of a layer of which the rows are those of parts in order, and whose input waits for a norm unless that is nil.
+func (b *builder) bias(rows order, norm *weights.Norm, parts ...weights.Linear) metal.Binding {
+	if norm == nil {
+		biases := make([]weights.Tensor, len(parts))
+		for i := range parts {
+			biases[i] = parts[i].Bias
+		}
+		return unlessFailed(b, func() (metal.Binding, error) { return b.memory.vectors(rows, biases...) })
+	}
+	folded := unlessFailed(b, func() ([]float32, error) { return b.memory.fold(norm, parts) })
+	return b.values(inOrder(folded, rows))
+}
+
+// linear is one layer of parts.
+func (b *builder) linear(rows order, norm *weights.Norm, parts ...weights.Linear) kernels.Linear {
+	tensors := make([]weights.Tensor, len(parts))
+	for i := range parts {
+		tensors[i] = parts[i].Weight
+	}
+	l := kernels.Linear{Weights: b.matrix(rows, tensors...), Bias: b.bias(rows, norm, parts...)}
+	if norm != nil {
+		l.Normed, l.Epsilon = true, norm.Epsilon
+	}
+	return l
+}
+
+// inner is the first product of a feed-forward block; with its gate, where there is one.
+func (b *builder) inner(l *weights.Layer) *kernels.Gemm {
+	var waiting *weights.Norm
+	if b.plan.KeepSum {
+		waiting = l.AttentionNorm
+	}
+	var linear kernels.Linear
+	if l.Gate != nil {
+		linear = b.linear(alternate(l.Inner.Weight.Shape[0]), waiting, *l.Gate, l.Inner)
+		linear.Gated = true
+	} else {
+		linear = b.linear(nil, waiting, l.Inner)
+	}
+	linear.Activation = b.activation(l.Activation)
+	return b.gemm(linear)
+}
+
+// sum is a layer that makes a sum; it is kept for the norm that follows, nil for none, if the plan keeps sums.
+func (b *builder) sum(linear weights.Linear, norm *weights.Norm) kernels.Linear {
+	l := kernels.Linear{Weights: b.matrix(nil, linear.Weight), Kept: b.plan.KeepSum}
+	if !b.plan.KeepSum {
+		l.Bias = b.vectors(linear.Bias)
+		return l
+	}
+	gamma := slices.Repeat([]float32{kernels.KeptShrink}, linear.Weight.Shape[0])
+	if norm != nil {
+		gamma = b.floats(norm.Gamma)
+	}
+	vectors := slices.Clone(b.floats(linear.Bias))
+	for _, g := range gamma {
+		vectors = append(vectors, g/kernels.KeptShrink)
+	}
+	l.Bias = b.values(vectors)
+	return l
+}
+
+// normed is linear, to which the residual is added, and its norm, which may be nil.
 func (b *builder) normed(linear weights.Linear, norm *weights.Norm, gatherResidual bool) normed {
-	layer := kernels.Linear{Weights: b.matrix(linear.Weight), Residual: true, GatherResidual: gatherResidual}
+	if b.plan.KeepSum || norm == nil {
+		l := b.sum(linear, norm)
+		l.Residual, l.GatherResidual = true, gatherResidual
+		return normed{gemm: b.gemm(l)}
+	}
+	layer := kernels.Linear{Weights: b.matrix(nil, linear.Weight), Residual: true, GatherResidual: gatherResidual}
 	vectors := b.vectors(linear.Bias, norm.Gamma, norm.Beta)
 	if b.err != nil {
 		return normed{}
@@ -174,41 +300,74 @@ func (b *builder) normed(linear weights.Linear, norm *weights.Norm, gatherResidu
 	})}
 }
 
-// projection is the joined weights of queries, keys and values, [3H, H].
-func (b *builder) projection(l *weights.Layer) kernels.Linear {
-	return kernels.Linear{
-		Weights: b.matrix(l.Query.Weight, l.Key.Weight, l.Value.Weight),
-		Bias:    b.vectors(l.Query.Bias, l.Key.Bias, l.Value.Bias),
+// attention is a layer's attention, by a slot's list of items of that number.
+func (b *builder) attention(a *weights.Attention, list int) attention {
+	scores := kernels.Scores{Heads: a.Heads, Size: a.Size, Window: a.Window, Relative: b.relative(a.Relative)}
+	if a.Slopes != nil {
+		scores.Slopes = b.values(a.Slopes)
 	}
+	return attention{unlessFailed(b, func() (*kernels.Attention, error) { return b.library.NewAttention(scores) }), list}
 }
 
-func (b *builder) layer(l *weights.Layer) layer {
+// turn makes the first columns of a layer queries or keys with rotary positions, if the attention has them.
+func (b *builder) turn(l *kernels.Linear, a *weights.Attention, columns int) {
+	if a.Frequencies == nil {
+		return
+	}
+	l.Turned, l.HeadSize = columns, a.Size
+	for _, known := range b.turns {
+		if slices.Equal(known.frequencies, a.Frequencies) {
+			l.Turns = known.table
+			return
+		}
+	}
+	table := make([]float32, 0, b.plan.Positions*a.Size)
+	for position := range b.plan.Positions {
+		for _, f := range a.Frequencies {
+			angle := float64(float32(position) * f)
+			table = append(table, float32(math.Cos(angle)), float32(math.Sin(angle)))
+		}
+	}
+	l.Turns = b.values(table)
+	b.turns = append(b.turns, turns{a.Frequencies, l.Turns})
+}
+
+func (b *builder) layer(i, list int) layer {
+	l := &b.plan.Layers[i]
+	// Joined weights of queries, keys and values, [3H, H].
+	projection := b.linear(pairs(&l.Attention, 3, 1), b.waiting(i), l.Query, l.Key, l.Value)
+	b.turn(&projection, &l.Attention, 2*b.hidden)
 	return layer{
-		projection: b.gemm(b.projection(l)), output: b.normed(l.Output, l.AttentionNorm, false),
-		inner: b.inner(l), outer: b.normed(l.Outer, l.OuterNorm, false),
+		attention: b.attention(&l.Attention, list), projection: b.gemm(projection),
+		output: b.normed(l.Output, l.AttentionNorm, false), inner: b.inner(l), outer: b.normed(l.Outer, l.OuterNorm, false),
 	}
 }
 
-func (b *builder) lastLayer(l *weights.Layer) lastLayer {
-	h := b.hidden
-	whole := b.projection(l)
-	query, keyValue := whole, whole
-	query.Weights.N, query.GatherA = h, true
-	keyValue.Weights = whole.Weights.Below(h, b.library.DType())
-	keyValue.Bias = metal.At(whole.Bias.Buffer, whole.Bias.OffsetBytes+4*h)
-	return lastLayer{
-		query: b.gemm(query), keyValue: b.gemm(keyValue), output: b.normed(l.Output, l.AttentionNorm, true),
-		inner: b.inner(l), outer: b.normed(l.Outer, l.OuterNorm, false),
+// lastLayer is the last of all layers. Queries are of first tokens, which positions of 0 don't turn.
+func (b *builder) lastLayer(i, list int) *lastLayer {
+	l, h, norm := &b.plan.Layers[i], b.hidden, b.waiting(i)
+	whole := b.matrix(pairs(&l.Attention, 3, 1), l.Query.Weight, l.Key.Weight, l.Value.Weight)
+	query := kernels.Linear{Weights: whole, GatherA: true, Bias: b.bias(pairs(&l.Attention, 1, 0), norm, l.Query)}
+	query.Weights.N = h
+	keyValue := kernels.Linear{
+		Weights: whole.Below(h, b.library.DType()), Bias: b.bias(pairs(&l.Attention, 2, 1), norm, l.Key, l.Value),
+	}
+	if norm != nil {
+		query.Normed, query.Epsilon, keyValue.Normed, keyValue.Epsilon = true, norm.Epsilon, true, norm.Epsilon
+	}
+	b.turn(&keyValue, &l.Attention, h)
+	return &lastLayer{
+		attention: b.attention(&l.Attention, list), query: b.gemm(query), keyValue: b.gemm(keyValue),
+		output: b.normed(l.Output, l.AttentionNorm, true), inner: b.inner(l), outer: b.normed(l.Outer, l.OuterNorm, false),
 	}
 }
 
-func (b *builder) head(plan *weights.Plan) *kernels.Head {
-	dense, out := plan.Head[0], plan.Head[1].Linear
-	c := kernels.Classifier{
-		Dense:      kernels.Matrix{N: b.hidden, K: b.hidden, Data: b.table(dense.Linear.Weight)},
-		Bias:       b.vectors(dense.Linear.Bias),
-		Activation: b.activation(dense.Activation), Labels: plan.Labels,
-		Out: b.vectors(out.Weight), OutBias: b.vectors(out.Bias),
+// pool is the mean of rows, of their norms where sums are kept.
+func (b *builder) pool() *kernels.Pool {
+	var vectors metal.Binding
+	epsilon := 0.0
+	if norm := b.waiting(len(b.plan.Layers)); norm != nil {
+		vectors, epsilon = b.vectors(norm.Gamma, norm.Beta), norm.Epsilon
 	}
-	return unlessFailed(b, func() (*kernels.Head, error) { return b.library.NewHead(c) })
+	return unlessFailed(b, func() (*kernels.Pool, error) { return b.library.NewPool(b.hidden, vectors, epsilon) })
 }

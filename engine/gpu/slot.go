@@ -12,8 +12,12 @@ import (
 
 // shape has the sizes that activations depend on.
 type shape struct {
-	hidden, feedForward, labels int // H, F, C
-	embedding                   int // E, the size of embeddings before they are projected to H
+	hidden, feedForward, labels int   // H, F, C
+	embedding                   int   // E, the size of embeddings before they are projected to H
+	head                        int   // the widest row between layers of the head
+	kept                        bool  // sums are kept: the residual is f32
+	windows                     []int // of attention of all tokens: each has a list of items
+	firstWindow                 int   // of attention of first tokens alone
 	dtype                       kernels.DType
 }
 
@@ -38,12 +42,12 @@ type slot struct {
 	operations []cost.Operation // not recorded yet; nil: the pass is one list
 	listed     float64          // FLOPs of the list so far
 
-	itemCount int // items of all tokens; behind them are those of first tokens alone
+	itemCount int // items of each list of all tokens; behind the last are those of first tokens alone
 
 	// Written by the host or, at the end, read by it.
 	tokens    metal.Binding // [3, T] u32: ids, positions, types
-	work      metal.Binding // [itemCount + B] AttentionItem
-	first     metal.Binding // [B] u32: the row of each sequence's first token
+	work      metal.Binding // [windows, itemCount] and [B] AttentionItem
+	first     metal.Binding // [B + 1] u32: the row of each sequence's first token, and their number
 	logitsOut metal.Binding // [B, C] f32
 
 	// These stay on the device.
@@ -51,6 +55,11 @@ type slot struct {
 	normed  metal.Binding // [T, H]: after the attention block
 	context metal.Binding // [T, H]: attention's output
 	wide    metal.Binding // [T, max(3H, F, E)]: embeddings before their projection; queries, keys and values; then the inside of the feed-forward block
+
+	// These, too, if sums are kept.
+	sum        metal.Binding // [T, H] f32
+	firstSum   metal.Binding // [B, H] f32: of first tokens, in the last layer
+	statistics metal.Binding // of the last sum
 }
 
 // bindingAlignment keeps pieces apart by a cache line of Apple's GPUs.
@@ -67,14 +76,19 @@ func newSlot(device metal.Device, sh shape, tokens int) (*slot, error) {
 	}
 	// At worst every token is a sequence of its own.
 	place(&s.tokens, 3*4*tokens)
-	place(&s.work, 2*itemBytes*tokens)
-	place(&s.first, 4*tokens)
+	place(&s.work, (len(sh.windows)+1)*itemBytes*tokens)
+	place(&s.first, 4*(tokens+1))
 	place(&s.logitsOut, 4*tokens*sh.labels)
 	row := tokens * sh.dtype.Size()
 	place(&s.x, row*sh.hidden)
 	place(&s.normed, row*sh.hidden)
 	place(&s.context, row*sh.hidden)
-	place(&s.wide, row*max(3*sh.hidden, sh.feedForward, sh.embedding))
+	place(&s.wide, row*max(3*sh.hidden, sh.feedForward, sh.embedding, 2*sh.head))
+	if sh.kept {
+		place(&s.sum, 4*tokens*sh.hidden)
+		place(&s.firstSum, 4*tokens*sh.hidden)
+		place(&s.statistics, tokens*kernels.StatisticsSize(sh.hidden))
+	}
 	var err error
 	if s.buffer, err = device.NewBuffer(size); err != nil {
 		return nil, err
@@ -108,9 +122,12 @@ func (s *slot) fill(batch *backend.Batch) {
 	for i, column := range [...][]int32{batch.IDs, batch.Positions, batch.Types} {
 		put(s.bytes(s.tokens)[4*tokens*i:], column)
 	}
-	s.items = kernels.AppendItems(s.items[:0], batch.Starts, 0)
-	s.itemCount = len(s.items)
-	s.items = kernels.AppendFirstItems(s.items, batch.Starts, 0)
+	s.items = s.items[:0]
+	for i, window := range s.shape.windows {
+		s.items = kernels.AppendItems(s.items, batch.Starts, window)
+		s.itemCount = len(s.items) / (i + 1)
+	}
+	s.items = kernels.AppendFirstItems(s.items, batch.Starts, s.shape.firstWindow)
 	work := s.bytes(s.work)
 	for i, item := range s.items {
 		at := work[itemBytes*i:]
@@ -119,7 +136,7 @@ func (s *slot) fill(batch *backend.Batch) {
 		binary.LittleEndian.PutUint32(at[8:], item.Query)
 		binary.LittleEndian.PutUint32(at[12:], item.Queries)
 	}
-	put(s.bytes(s.first), batch.Starts[:batch.Sequences()])
+	put(s.bytes(s.first), batch.Starts)
 }
 
 func (s *slot) bytes(at metal.Binding) []byte { return at.Buffer.Bytes()[at.OffsetBytes:] }
@@ -143,7 +160,16 @@ func (s *slot) columns(at metal.Binding, n int) metal.Binding {
 	return metal.At(at.Buffer, at.OffsetBytes+n*s.shape.dtype.Size())
 }
 
-// firstItems is the work of attention of first tokens alone.
-func (s *slot) firstItems() metal.Binding {
-	return metal.At(s.work.Buffer, s.work.OffsetBytes+itemBytes*s.itemCount)
+// list returns a list of items: that of a window, or behind the last one that of first tokens alone.
+func (s *slot) list(number int) (items metal.Binding, count int) {
+	count = s.itemCount
+	if number == len(s.shape.windows) {
+		count = s.batch.Sequences()
+	}
+	return metal.At(s.work.Buffer, s.work.OffsetBytes+itemBytes*s.itemCount*number), count
+}
+
+// positions is the position of each row in its sequence, [T] u32.
+func (s *slot) positions() metal.Binding {
+	return metal.At(s.tokens.Buffer, s.tokens.OffsetBytes+4*s.batch.Tokens())
 }

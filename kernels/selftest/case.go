@@ -153,6 +153,8 @@ func activate(a kernels.Activation, x float64) float64 {
 		return max(x, 0)
 	case kernels.Tanh:
 		return math.Tanh(x)
+	case kernels.SiLU:
+		return x / (1 + math.Exp(-x))
 	}
 	return x
 }
@@ -164,7 +166,8 @@ func activate(a kernels.Activation, x float64) float64 {
 // For half, the functions are Metal's fast variants (kernels/precision.h); an ulp is at most 2⁻²³. GELU: exp(-x²/2) is off by
 // 3 + x² ulp and the quotient by 1, which the polynomial makes 3 at most: |x|/2·exp(-x²/2)·(6 + x²) ulp, and so at most
 // 3·|x|. GELUNew: exp(2i) is off by 3 + 4·|i| ulp, tanh by (1 - tanh² i)/2 times that, at most 2 ulp, and the division by
-// 2.5: with the factor |x|/2, below 3·|x|, too.
+// 2.5: with the factor |x|/2, below 3·|x|, too. SiLU: its slope is below 1.1; exp(-x) is off by 3 + 2·|x| ulp, which the
+// quotient makes (3 + 2·|x|)·exp(-x)/(1 + exp(-x)), at most 6 and, for negative x, 3 + 2·|x| of the result, |x|·exp(x).
 func activated(d kernels.DType, a kernels.Activation, x, allowed float64) float64 {
 	fast := 0.0
 	if d == kernels.F16 {
@@ -177,6 +180,8 @@ func activated(d kernels.DType, a kernels.Activation, x, allowed float64) float6
 		return 1.13*allowed + math.Abs(x)*16*problem.FloatRoundoff + fast
 	case kernels.Tanh:
 		return allowed + 16*problem.FloatRoundoff
+	case kernels.SiLU:
+		return 1.1*allowed + math.Abs(x)*8*problem.FloatRoundoff + fast
 	}
 	return allowed
 }

@@ -12,6 +12,8 @@ func Cases() []Case {
 	var cases []Case
 	for _, d := range []kernels.DType{kernels.F16, kernels.F32} {
 		cases = append(cases, gemmCases(d)...)
+		cases = append(cases, epilogueCases(d)...)
+		cases = append(cases, poolCases(d)...)
 		cases = append(cases, normCases(d)...)
 		cases = append(cases, embedCases(d)...)
 		cases = append(cases, attentionCases(d)...)
@@ -33,7 +35,7 @@ var anyDevice = metal.Info{MaxThreadsPerGroup: 1024, MaxThreadgroupMemoryBytes: 
 
 func gemmCases(d kernels.DType) []Case {
 	var cases []Case
-	activations := []kernels.Activation{kernels.None, kernels.GELU, kernels.GELUNew, kernels.ReLU, kernels.Tanh}
+	activations := []kernels.Activation{kernels.None, kernels.GELU, kernels.GELUNew, kernels.ReLU, kernels.Tanh, kernels.SiLU}
 	for i, s := range gemmShapes {
 		g := Gemm{DType: d, M: s[0], N: s[1], K: s[2]}
 		cases = append(cases, g.Case())
@@ -84,6 +86,12 @@ func embedCases(d kernels.DType) []Case {
 	}
 	for _, s := range [][4]int{{5, 32, 4, 32}, {4, 384, 4, 64}, {9, 128, 8, 128}, {6, 96, 8, 32}} {
 		cases = append(cases, Embed{DType: d, T: s[0], H: s[1], Bits: s[2], GroupSize: s[3]}.Case())
+	}
+	for i, without := range []string{"positions", "types", "norm", "positions types", "positions types norm"} {
+		e := Embed{DType: d, T: 5, H: []int{132, 1028}[i%2], Without: without}
+		sum := e
+		sum.Sum = true
+		cases = append(cases, e.Case(), sum.Case())
 	}
 	return cases
 }
@@ -153,6 +161,15 @@ func headCases(d kernels.DType) []Case {
 	for i, s := range [][3]int{{8, 56, 2}, {7, 48, 2}, {1, 8, 1}, {9, 40, 3}, {33, 384, 1}, {2, 768, 2}, {9, 1024, 3}, {3, 1160, 2}} {
 		activation := []kernels.Activation{kernels.Tanh, kernels.GELU, kernels.ReLU}[i%3]
 		cases = append(cases, Head{DType: d, B: s[0], H: s[1], C: s[2], Activation: activation, Gather: i%2 == 0}.Case())
+	}
+	for i, s := range [][4]int{{9, 56, 56, 2}, {7, 132, 20, 1}, {3, 68, 391, 2}, {9, 40, 400, 3}, {2, 768, 768, 1}} {
+		for _, h := range []Head{{Norm: true}, {Normed: true}, {Norm: true, Normed: true}, {Bare: true}, {Bare: true, Norm: true, Normed: true}, {Bare: true, Normed: true}} {
+			h.DType, h.B, h.H, h.N, h.C, h.Activation, h.Gather = d, s[0], s[1], s[2], s[3], kernels.GELU, i%2 == 1
+			if h.Bare {
+				h.N, h.Activation = h.H, kernels.None
+			}
+			cases = append(cases, h.Case())
+		}
 	}
 	return cases
 }

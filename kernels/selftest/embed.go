@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 
 	"github.com/metalrank/metalrank/kernels"
 	"github.com/metalrank/metalrank/metal"
@@ -17,6 +18,8 @@ type Embed struct {
 	T, H      int
 	Bits      int // of the table of words; 0: not quantised
 	GroupSize int
+	Without   string // parts that are left out, of "positions types norm"
+	Sum       bool   // the result in f32 is compared
 }
 
 // Rows of the tables of an Embed.
@@ -25,6 +28,9 @@ const (
 	embedPositions = 7
 	embedTypes     = 2
 )
+
+// embedSum is the index of the result in f32 among the operands.
+const embedSum = 8
 
 // Case makes operands and answer. Allowed: two additions, and where words are quantised one more; then as normalise says,
 // and one rounding at the store.
@@ -55,24 +61,38 @@ func (e Embed) Case() Case {
 		},
 	}}
 	c.record, c.LeastBytes = e.record, e.leastBytes(columns)
+	result := e.DType
+	if c.Operands = append(c.Operands, output("sum", kernels.F32, e.T*e.H)); e.Sum {
+		c.Result, result = embedSum, kernels.F32
+	}
+	if e.Without != "" || e.Sum {
+		c.Name += fmt.Sprintf(" without %q, sum %v", e.Without, e.Sum)
+	}
 	for t := range e.T {
 		row, allowed := make([]float64, e.H), make([]float64, e.H)
 		for h := range row {
 			var magnitude float64
 			for i, values := range [][]float64{table, c.Operands[2].Values, c.Operands[3].Values} {
+				if i > 0 && !e.has([]string{"", "positions", "types"}[i]) {
+					continue
+				}
 				v := values[columns[i][t]*e.H+h]
 				row[h] += v
 				magnitude += math.Abs(v)
 			}
 			allowed[h] = 3 * problem.FloatRoundoff * magnitude
 		}
-		normalise(row, allowed, c.Operands[4].Values[:e.H], c.Operands[4].Values[e.H:])
+		if e.has("norm") {
+			normalise(row, allowed, c.Operands[4].Values[:e.H], c.Operands[4].Values[e.H:])
+		}
 		for h, value := range row {
-			c.Want, c.Allowed = append(c.Want, value), append(c.Allowed, allowed[h]+stored(e.DType, value))
+			c.Want, c.Allowed = append(c.Want, value), append(c.Allowed, allowed[h]+stored(result, value))
 		}
 	}
 	return c
 }
+
+func (e Embed) has(part string) bool { return !strings.Contains(e.Without, part) }
 
 // leastBytes counts a table's row once, however many tokens have it.
 func (e Embed) leastBytes(columns [3][]int) int {
@@ -89,14 +109,20 @@ func (e Embed) leastBytes(columns [3][]int) int {
 }
 
 func (e Embed) record(l *kernels.Library, r *kernels.Recorder, b []metal.Binding) error {
-	op, err := l.NewEmbed(kernels.Embeddings{
+	tables := kernels.Embeddings{
 		Words: kernels.Matrix{
 			N: embedWords, K: e.H, Data: b[1], Bits: e.Bits, GroupSize: e.GroupSize, Scales: b[6], Offsets: b[7],
 		},
-		Positions: b[2], Types: b[3], Norm: b[4], Epsilon: epsilon,
-	})
+		Epsilon: epsilon, Kept: e.Sum,
+	}
+	for i, part := range []*metal.Binding{&tables.Positions, &tables.Types, &tables.Norm} {
+		if e.has([]string{"positions", "types", "norm"}[i]) {
+			*part = b[2+i]
+		}
+	}
+	op, err := l.NewEmbed(tables)
 	if err != nil {
 		return err
 	}
-	return op.Record(r, e.T, b[0], b[5])
+	return op.Record(r, e.T, b[0], b[5], b[embedSum])
 }

@@ -96,8 +96,7 @@ const (
 // Dequantised weights are the same numbers here and in the kernel: code·scale is exact in f32, adding the offset rounds
 // once, and so does the conversion to a's type.
 func (g Gemm) Case() Case {
-	seed := uint64(g.M*7919+g.N*31+g.K) + uint64(g.Bits)
-	rows := g.M
+	seed, rows := g.seed(), g.M
 	if g.GatherA || g.GatherResidual {
 		rows = 2*g.M + 3
 	}
@@ -121,6 +120,8 @@ func (g Gemm) Case() Case {
 	}
 	return c
 }
+
+func (g Gemm) seed() uint64 { return uint64(g.M*7919+g.N*31+g.K) + uint64(g.Bits) }
 
 // leastBytes counts a gathered row once, however often it is gathered; gathered is the number of different ones.
 func (g Gemm) leastBytes(gathered int) int {
@@ -161,8 +162,8 @@ func (g Gemm) weights(seed uint64) (operands [3]problem.Operand, w []float64) {
 	return q.operands(), q.values
 }
 
-// record records the operation.
-func (g Gemm) record(l *kernels.Library, r *kernels.Recorder, b []metal.Binding) error {
+// linear is the layer of the operands.
+func (g Gemm) linear(b []metal.Binding) kernels.Linear {
 	linear := kernels.Linear{
 		Weights: kernels.Matrix{N: g.N, K: g.K, Data: b[gemmWeights]}, Bias: b[gemmVectors], Activation: g.Activation,
 		Residual: g.Residual, GatherA: g.GatherA, GatherResidual: g.GatherResidual,
@@ -172,6 +173,12 @@ func (g Gemm) record(l *kernels.Library, r *kernels.Recorder, b []metal.Binding)
 		w := &linear.Weights
 		w.Bits, w.GroupSize, w.Scales, w.Offsets = g.Bits, g.GroupSize, b[gemmScales], b[gemmOffsets]
 	}
+	return linear
+}
+
+// record records the operation.
+func (g Gemm) record(l *kernels.Library, r *kernels.Recorder, b []metal.Binding) error {
+	linear := g.linear(b)
 	rows := kernels.Rows{M: g.M, A: b[gemmA], Y: b[gemmY], Residual: b[gemmResidual], Index: b[gemmIndex]}
 	if g.Norm {
 		op, err := l.NewGemmNorm(linear, b[gemmVectors], epsilon)

@@ -34,6 +34,8 @@ type Spec struct {
 
 	// Change returns the value of element i of a tensor in place of v. Nil: v stays.
 	Change func(tensor string, i int, v float32) float32
+
+	Modern bool // tensors of ModernBERT's layout, without biases, and its config.json
 }
 
 // veryLarge is transformers' "no limit" as it appears in many a tokenizer_config.json; it fits no integer type.
@@ -105,6 +107,21 @@ func BERT(layers, hidden int) Spec {
 	spec := MiniLM(layers)
 	spec.Name = fmt.Sprintf("random_bert_l%d_h%d", layers, hidden)
 	spec.Hidden, spec.Heads, spec.FeedForward = hidden, hidden/64, 4*hidden
+	return spec
+}
+
+// ModernBERT returns a checkpoint of ModernBERT's shape: 22 layers of 768 with 1,152 inner columns are those of ModernBERT-base
+// and its rerankers. Every third layer sees all keys, from the first on; the others see 64 to each side.
+func ModernBERT(layers, hidden, feedForward int) Spec {
+	spec := MiniLM(layers)
+	spec.Name = fmt.Sprintf("random_modernbert_l%d_h%d", layers, hidden)
+	spec.Hidden, spec.Heads, spec.FeedForward = hidden, max(hidden/64, 2), feedForward
+	spec.MaxPositions, spec.TypeVocab, spec.Prefix, spec.Modern = 8192, 1, "model.", true
+	spec.Config = map[string]any{
+		"architectures": []string{"ModernBertForSequenceClassification"}, "model_type": "modernbert", "classifier_pooling": "cls",
+		"hidden_act": nil, "hidden_activation": "gelu", "classifier_activation": "gelu", "norm_eps": 1e-5,
+		"local_attention": 128, "global_attn_every_n_layers": 3, "global_rope_theta": 160000.0, "local_rope_theta": 10000.0,
+	}
 	return spec
 }
 

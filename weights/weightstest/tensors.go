@@ -33,6 +33,9 @@ func (s *Spec) Tensors() []string {
 // attention and activations shrink it: the logits of two pairs then differ in the first decimal, and a layer computed
 // wrongly cannot hide below a tolerance of 1e-4.
 func (s *Spec) tensors() []tensor {
+	if s.Modern {
+		return s.modernTensors()
+	}
 	H, F := s.Hidden, s.FeedForward
 	var list []tensor
 	add := func(name string, centre, scale float64, shape ...int) {
@@ -68,6 +71,42 @@ func (s *Spec) tensors() []tensor {
 	}
 	linear(s.Prefix+"pooler.dense", H, H, 1)
 	linear("classifier", s.Labels, H, 3)
+	return list
+}
+
+// modernTensors are those of ModernBERT, in the same manner.
+func (s *Spec) modernTensors() []tensor {
+	H, F := s.Hidden, s.FeedForward
+	var list []tensor
+	add := func(name string, centre, scale float64, shape ...int) {
+		list = append(list, tensor{s.Prefix + name, s.DType, shape, float32(centre), float32(scale), s.Change})
+	}
+	linear := func(name string, out, in int, gain float64) {
+		add(name+".weight", 0, gain*math.Sqrt(3/float64(in)), out, in)
+	}
+	add("embeddings.tok_embeddings.weight", 0, 1.75, len(s.Vocab), H)
+	add("embeddings.norm.weight", 1, 0.25, H)
+	for i := range s.Layers {
+		layer := fmt.Sprintf("layers.%d.", i)
+		if i > 0 {
+			add(layer+"attn_norm.weight", 1, 0.25, H)
+		}
+		linear(layer+"attn.Wqkv", 3*H, H, 1.5)
+		linear(layer+"attn.Wo", H, H, 1.5)
+		add(layer+"mlp_norm.weight", 1, 0.25, H)
+		linear(layer+"mlp.Wi", 2*F, H, 1)
+		linear(layer+"mlp.Wo", H, F, 2)
+	}
+	add("final_norm.weight", 1, 0.25, H)
+	for _, t := range []tensor{
+		{name: "head.dense.weight", shape: []int{H, H}, scale: float32(math.Sqrt(3 / float64(H)))},
+		{name: "head.norm.weight", shape: []int{H}, centre: 1, scale: 0.25},
+		{name: "classifier.weight", shape: []int{s.Labels, H}, scale: float32(3 * math.Sqrt(3/float64(H)))},
+		{name: "classifier.bias", shape: []int{s.Labels}, scale: 0.1},
+	} {
+		t.dtype, t.change = s.DType, s.Change
+		list = append(list, t)
+	}
 	return list
 }
 

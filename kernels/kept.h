@@ -1,0 +1,32 @@
+// kept.h: the norm of a kept sum (params.h), of which each strip of columns has left its mean and its squares.
+#pragma once
+
+#include "params.h"
+#include "precision.h"
+#include "simd.h"
+
+// keptNorm is the mean of a row of a kept sum, and keptShrink over its deviation. All four lanes of a row must come here.
+template <typename T>
+static inline float2 keptNorm(
+    device const float2* statistics,
+    uint row,
+    uint width,
+    float epsilon,
+    Lane lane
+) {
+    const uint strips = (width + keptStrip - 1) / keptStrip;
+    device const float2* strip = statistics + ulong(row) * strips;
+    // Distances from the first strip's mean, so that none of a great mean is squared.
+    const float base = strip[0][0];
+    float sum = 0.0f;
+    float squares = 0.0f;
+    for (uint s = lane.column / 2; s < strips; s += 4) {
+        const float count = float(min(keptStrip, width - s * keptStrip));
+        const float distance = strip[s][0] - base;
+        sum += count * distance;
+        squares += strip[s][1] + count * distance * distance;
+    }
+    const float mean = sumRow(sum) / float(width);
+    const float variance = sumRow(squares) / float(width) - mean * mean;
+    return float2(base + mean, keptShrink * inverseDeviation<T>(variance, epsilon));
+}
