@@ -36,6 +36,7 @@ type Shape struct {
 	Hidden, Embedding int
 	Tables            int // of embeddings, of which a token reads a row each
 	Layers            []Layer
+	KeptSums          bool  // the residual is a sum beside its norm, in float32
 	AllRows           bool  // the head reads all rows of the last layer, and not those of [CLS] alone
 	Head              []int // outputs of the head's linear layers
 }
@@ -45,12 +46,13 @@ type Layer struct {
 	FeedForward int
 	Gated       bool // the feed-forward block has a second product of the same size
 	Window      int  // keys to each side of a query; 0: all
+	Rotary      int  // D of heads with rotary positions: a token reads as many cosines and sines; 0: none
 }
 
 // ShapeOf takes the shape from a model's plan.
 func ShapeOf(p *weights.Plan) Shape {
 	s := Shape{
-		Hidden: p.Hidden, Embedding: p.Embeddings.Words.Shape[1], Tables: 1, AllRows: p.Pool != weights.PoolFirst,
+		Hidden: p.Hidden, Embedding: p.Embeddings.Words.Shape[1], Tables: 1, KeptSums: p.KeepSum, AllRows: p.Pool != weights.PoolFirst,
 	}
 	for _, table := range []*weights.Tensor{p.Embeddings.Positions, p.Embeddings.Types} {
 		if table != nil {
@@ -59,7 +61,9 @@ func ShapeOf(p *weights.Plan) Shape {
 	}
 	for i := range p.Layers {
 		l := &p.Layers[i]
-		s.Layers = append(s.Layers, Layer{FeedForward: l.Inner.Weight.Shape[0], Gated: l.Gate != nil, Window: l.Attention.Window})
+		s.Layers = append(s.Layers, Layer{
+			FeedForward: l.Inner.Weight.Shape[0], Gated: l.Gate != nil, Window: l.Attention.Window, Rotary: 2 * len(l.Attention.Frequencies),
+		})
 	}
 	for _, step := range p.Head {
 		if step.Linear != nil {
@@ -87,6 +91,9 @@ type Format struct {
 // vectorBytes is the size of an element of biases, norms and logits: float32 in every backend.
 const vectorBytes = 4
 
+// sumBytes is the size of an element of kept sums, and of cosines and sines: float32, too.
+const sumBytes = 4
+
 // Operation is one operation of a pass.
 type Operation struct {
 	Layer int // from 0 on, or NoLayer
@@ -111,8 +118,11 @@ func Pass(s Shape, lengths []int, f Format) []Operation {
 	if s.Embedding != s.Hidden {
 		operations = append(operations, f.linear(NoLayer, Projection, tokens, h, e))
 	}
+	if s.KeptSums {
+		operations[len(operations)-1].Bytes += tokens * h * sumBytes
+	}
 	for i, l := range s.Layers {
-		rows, ff := tokens, float64(l.FeedForward)
+		rows, ff, first := tokens, float64(l.FeedForward), len(operations)
 		if i < len(s.Layers)-1 || s.AllRows {
 			pairs := l.scores(lengths, func(length int) int { return length })
 			operations = append(operations, f.linear(i, QKV, tokens, 3*h, h), f.attention(i, h, tokens, pairs, tokens))
@@ -122,14 +132,15 @@ func Pass(s Shape, lengths []int, f Format) []Operation {
 			operations = append(operations, f.linear(i, KeysValues, tokens, 2*h, h), f.linear(i, Query, rows, h, h),
 				f.attention(i, h, rows, pairs, tokens))
 		}
+		operations[first].Bytes += tokens * float64(l.Rotary) * sumBytes
 		inner := f.linear(i, Intermediate, rows, ff, h)
 		if l.Gated {
 			inner = f.linear(i, Intermediate, rows, 2*ff, h)
 			inner.Bytes -= rows * ff * f.Activation // the product of both is one
 		}
-		operations = append(operations, f.normed(i, AttentionOutput, rows, h, h), inner, f.normed(i, Output, rows, h, ff))
+		operations = append(operations, s.sum(f, i, AttentionOutput, rows, h), inner, s.sum(f, i, Output, rows, ff))
 	}
-	return append(operations, s.head(sequences, f))
+	return append(operations, s.head(tokens, sequences, f))
 }
 
 // scores is how many scores a head makes, for the first queries of each sequence.
@@ -147,9 +158,12 @@ func (l *Layer) scores(lengths []int, queries func(length int) int) float64 {
 	return sum
 }
 
-// head is one operation: all layers of the head, of which the last has a matrix of floats.
-func (s *Shape) head(sequences float64, f Format) Operation {
+// head is one operation: the mean of rows, where it is needed, and all layers of the head, of which the last has a matrix of floats.
+func (s *Shape) head(tokens, sequences float64, f Format) Operation {
 	o := Operation{Layer: NoLayer, Name: Head, Bytes: sequences * float64(s.Hidden) * f.Activation}
+	if s.AllRows {
+		o.Bytes += tokens * float64(s.Hidden) * f.Activation
+	}
 	in := float64(s.Hidden)
 	for i, n := range s.Head {
 		out := float64(n)
@@ -169,10 +183,15 @@ func (f Format) linear(layer int, name Name, m, n, k float64) Operation {
 	return Operation{layer, name, 2 * m * n * k, n*k*f.Weight + n*vectorBytes + (m*k+m*n)*f.Activation}
 }
 
-// normed is linear with a residual [m, n] and a layer norm.
-func (f Format) normed(layer int, name Name, m, n, k float64) Operation {
+// sum is linear with a residual [m, H] and a layer norm. A kept sum is another result.
+func (s *Shape) sum(f Format, layer int, name Name, m, k float64) Operation {
+	n := float64(s.Hidden)
 	o := f.linear(layer, name, m, n, k)
-	o.Bytes += m*n*f.Activation + 2*n*vectorBytes
+	if o.Bytes += 2 * n * vectorBytes; s.KeptSums {
+		o.Bytes += 2 * m * n * sumBytes
+	} else {
+		o.Bytes += m * n * f.Activation
+	}
 	return o
 }
 

@@ -92,3 +92,20 @@ func TestGated(t *testing.T) {
 		t.Errorf("with a mean: %+v", all[1])
 	}
 }
+
+// TestKeptSums counts by hand: sums of H 4 are read and written in float32, and a position has D 2 numbers of four bytes.
+func TestKeptSums(t *testing.T) {
+	plain, kept := BERT(2, 4, 8, 1), BERT(2, 4, 8, 1)
+	kept.KeptSums, kept.AllRows, plain.AllRows, kept.Layers[1].Rotary = true, true, true, 2
+	f := Format{Weight: 2, Activation: 2, Head: 2}
+	before, after := Pass(plain, []int{3, 2}, f), Pass(kept, []int{3, 2}, f)
+	sum := float64(2*5*4*4 - 5*4*2)
+	for i, more := range []float64{5 * 4 * 4, 0, 0, sum, 0, sum, 5 * 2 * 4, 0, sum, 0, sum, 0} {
+		if got := after[i].Bytes - before[i].Bytes; got != more {
+			t.Errorf("%s of layer %d moves %g bytes more, want %g", after[i].Name, after[i].Layer, got, more)
+		}
+	}
+	if got, want := before[len(before)-1].Bytes, Pass(BERT(2, 4, 8, 1), []int{3, 2}, f)[12].Bytes+5*4*2; got != want {
+		t.Errorf("a mean and its head move %g bytes, want %g", got, want)
+	}
+}
