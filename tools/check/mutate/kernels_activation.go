@@ -22,4 +22,7 @@ var activationMutants = []mutant{
 	{"activation.h", "infinity lost in ReLU", "max(x, 0.0f) + 0.0f * x", "max(x, 0.0f)"},
 	{"activation.h", "infinity lost in tanh", "clamp(x, -15.0f, 15.0f)) + 0.0f * x", "clamp(x, -15.0f, 15.0f))"},
 	{"activation.h", "tanh missing", "    case activationTanh:\n        return tanh(clamp(x, -15.0f, 15.0f)) + 0.0f * x;\n", ""},
+	{"activation.h", "sign of SiLU's exponent", "exp(min(-x, 80.0f))", "exp(min(x, 80.0f))"},
+	{"activation.h", "SiLU limited too early", "min(-x, 80.0f)", "min(-x, 1.0f)"},
+	{"activation.h", "sigmoid for SiLU", "return x * Precision<T>::reciprocal(1.0f + Precision<T>::exp(min", "return Precision<T>::reciprocal(1.0f + Precision<T>::exp(min"},
 }

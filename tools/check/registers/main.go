@@ -230,7 +230,7 @@ func (c compiler) kernels(ctx context.Context, files fs.FS, file string) ([]kern
 	}
 	found, err := c.specialised(ctx, file, rewritten, nil)
 	for _, values := range others {
-		if err == nil && hasAll(rewritten, values) {
+		if err == nil && hasAll(rewritten, values) && !without(file, values) {
 			var more []kernel
 			more, err = c.specialised(ctx, file, rewritten, values)
 			found = append(found, more...)
@@ -291,13 +291,25 @@ var (
 var constants = map[string]string{
 	"activation": "1", "hasResidual": "true", "gatherA": "true", "gatherResidual": "false", "simdgroups": "4",
 	"headSize": "64", "groupSize": "64", "wordBits": "4", "window": "0", "hasSlopes": "false",
-	"hasPositionKeys": "false", "hasPositionQueries": "false",
+	"hasPositionKeys": "false", "hasPositionQueries": "false", "gated": "false", "turned": "0", "normed": "false", "kept": "false",
+	"parts": "7", "hasDense": "true", "headNorm": "false",
 }
 
 // others are values with which the kernels that have these constants are compiled once more.
 var others = []map[string]string{
 	{"window": "64", "hasSlopes": "true"},
 	{"hasPositionKeys": "true", "hasPositionQueries": "true"},
+	{"gated": "true", "normed": "true", "hasResidual": "false"},
+	{"turned": "1536", "normed": "true", "hasResidual": "false"},
+	{"kept": "true", "gatherResidual": "true", "activation": "0"},
+	{"kept": "true", "parts": "4"},
+	{"headNorm": "true", "normed": "true"},
+}
+
+// without says whether a file has gemm.h's constants and no use for their values: a norm's products end otherwise, and of a head
+// only those with a norm differ.
+func without(file string, values map[string]string) bool {
+	return strings.HasPrefix(file, "gemm_norm") || file == "head.metal" && values["headNorm"] == ""
 }
 
 // suffixOf tells kernels with other values apart.
