@@ -25,6 +25,7 @@ func nonFiniteCases(d kernels.DType) []Case {
 			g := Gemm{DType: d, M: 9, N: 16, K: 32, Bits: bits, GroupSize: 32}
 			cases = append(cases, spoil(g.Case(), gemmA, 3*g.K+5, value, oneRow(3, g.N)), spoil(g.Case(), gemmScales, 6, value, oneColumn(6, g.N)))
 		}
+		cases = append(cases, epiloguesSpoilt(d, value)...)
 		n := Norm{DType: d, M: 5, H: 132}
 		cases = append(cases, spoil(n.Case(), 0, 2*n.H+131, value, oneRow(2, n.H)), embedSpoilt(d, value))
 		cases = append(cases, attentionSpoilt(d, value)...)
@@ -34,6 +35,35 @@ func nonFiniteCases(d kernels.DType) []Case {
 		cases = append(cases, spoil(g.Case(), gemmVectors, 6, 1e6, oneColumn(6, g.N)))
 	}
 	return append(cases, floatOverflows(d)...)
+}
+
+// epiloguesSpoilt spoil a row, and where the epilogue mixes columns or rows, those that it mixes.
+func epiloguesSpoilt(d kernels.DType, value float64) []Case {
+	var cases []Case
+	for _, activation := range []kernels.Activation{kernels.GELU, kernels.GELUNew, kernels.ReLU, kernels.Tanh, kernels.SiLU} {
+		gated := Epilogue{Gemm: Gemm{DType: d, M: 9, N: 16, K: 32, Activation: activation}, Gated: true}
+		for _, row := range []int{6, 7} { // the gate's, the value's
+			cases = append(cases, spoil(gated.Case(), gemmWeights, row*gated.K+1, value, oneColumn(3, 8)))
+		}
+	}
+	plain := Gemm{DType: d, M: 9, N: 16, K: 32}
+	normed, turned := Epilogue{Gemm: plain, Normed: true}, Epilogue{Gemm: plain, HeadSize: 8, Turned: 16}
+	for part := range 2 { // mean and squares
+		cases = append(cases, spoil(normed.Case(), gemmStatistics, 2*3+part, value, oneRow(3, 16)))
+	}
+	pair := func(i int) bool { return i%16/2 == 3 }
+	cases = append(cases, spoil(turned.Case(), gemmWeights, 6*plain.K+1, value, pair))
+	for _, answer := range []int{gemmY, gemmSum, gemmStatistics} {
+		kept, width := Epilogue{Gemm: plain, Kept: true, Answer: answer}, 16
+		if answer == gemmStatistics {
+			width = 2
+		}
+		cases = append(cases, spoil(kept.Case(), gemmA, 3*plain.K+5, value, oneRow(3, width)))
+	}
+	p := Pool{DType: d, H: 132, Lengths: []int{3, 2}, Normed: true}
+	whole := Head{DType: d, B: 9, H: 16, N: 16, C: 2, Norm: true, Normed: true}
+	return append(cases, spoil(p.Case(), 4, 2*3*4, value, oneRow(1, p.H)), spoil(p.Case(), 0, 4*p.H+7, value, func(i int) bool { return i == p.H+7 }),
+		spoil(whole.Case(), headX, 4*16+3, value, oneRow(4, 2)), spoil(whole.Case(), headStatistics, 2*4, value, oneRow(4, 2)))
 }
 
 // embedSpoilt spoils the position of the second token, which others may have, too.

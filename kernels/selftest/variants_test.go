@@ -63,3 +63,31 @@ func TestVariantsAgree(t *testing.T) {
 		}
 	}
 }
+
+// TestEpiloguesAgree wants the same of what epilogues make beside y, and of their y.
+func TestEpiloguesAgree(t *testing.T) {
+	device := &capture{Device: simtest.Open(t, sim.Config{})}
+	library := libraries(t, device)
+	g := selftest.Gemm{DType: kernels.F16, M: 70, N: 144, K: 160}
+	for _, c := range []struct {
+		e     selftest.Epilogue
+		index int // of the buffer
+	}{
+		{selftest.Epilogue{Gemm: g, Gated: true, Normed: true}, 4}, {selftest.Epilogue{Gemm: g, HeadSize: 16, Turned: 96, Normed: true}, 4},
+		{selftest.Epilogue{Gemm: g, Kept: true}, 4}, {selftest.Epilogue{Gemm: g, Kept: true}, 9}, {selftest.Epilogue{Gemm: g, Kept: true}, 10},
+	} {
+		device.index = c.index
+		var first []byte
+		for _, v := range c.e.Variants(kernels.Candidates(g.Shape(), device.Info())) {
+			if _, err := v.Run(t.Context(), device, library[g.DType], problem.Exact); err != nil {
+				t.Errorf("%s: %v", v.Name, err)
+			}
+			if first == nil {
+				first = device.kept
+			}
+			if !bytes.Equal(device.kept, first) {
+				t.Errorf("%s: buffer %d has other bits than by the first variant", v.Name, c.index)
+			}
+		}
+	}
+}
