@@ -44,8 +44,8 @@ func (r *Relative) check(dtype DType) error {
 	return errors.Join(
 		checkSize("attention", "terms of positions", 0, r.Keys || r.Queries, "at least 1"),
 		checkSize("attention", "reach", r.Reach, r.Reach >= 0 && r.Reach <= maxWindow, "0 to 2^30"),
-		checkAlignment("attention", "the table of positions", r.Table, dtype.Alignment()),
-		checkAlignment("attention", "rows of distances", r.Rows, 4),
+		checkAlignment("attention", "rows of the table of positions", r.Table, dtype.Alignment()),
+		checkAlignment("attention", "numbers of rows of positions", r.Rows, 4),
 	)
 }
 

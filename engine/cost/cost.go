@@ -47,6 +47,7 @@ type Layer struct {
 	Gated       bool // the feed-forward block has a second product of the same size
 	Window      int  // keys to each side of a query; 0: all
 	Rotary      int  // D of heads with rotary positions: a token reads as many cosines and sines; 0: none
+	Terms, Rows int  // products of positions in a score, 0 to 2 (disentangled attention), and rows of their table
 }
 
 // ShapeOf takes the shape from a model's plan.
@@ -61,9 +62,18 @@ func ShapeOf(p *weights.Plan) Shape {
 	}
 	for i := range p.Layers {
 		l := &p.Layers[i]
-		s.Layers = append(s.Layers, Layer{
+		layer := Layer{
 			FeedForward: l.Inner.Weight.Shape[0], Gated: l.Gate != nil, Window: l.Attention.Window, Rotary: 2 * len(l.Attention.Frequencies),
-		})
+		}
+		if r := l.Attention.Relative; r != nil {
+			layer.Rows = 2 * r.Span
+			for _, term := range []*weights.Linear{r.Key, r.Query} {
+				if term != nil {
+					layer.Terms++
+				}
+			}
+		}
+		s.Layers = append(s.Layers, layer)
 	}
 	for _, step := range p.Head {
 		if step.Linear != nil {
@@ -125,12 +135,12 @@ func Pass(s Shape, lengths []int, f Format) []Operation {
 		rows, ff, first := tokens, float64(l.FeedForward), len(operations)
 		if i < len(s.Layers)-1 || s.AllRows {
 			pairs := l.scores(lengths, func(length int) int { return length })
-			operations = append(operations, f.linear(i, QKV, tokens, 3*h, h), f.attention(i, h, tokens, pairs, tokens))
+			operations = append(operations, f.linear(i, QKV, tokens, 3*h, h), f.attention(i, &l, h, tokens, pairs, tokens))
 		} else {
 			rows = sequences
-			pairs := l.scores(lengths, func(int) int { return 1 })
+			pairs := l.scores(lengths, func(int) int { return 1 }) // with keys that no other query reads
 			operations = append(operations, f.linear(i, KeysValues, tokens, 2*h, h), f.linear(i, Query, rows, h, h),
-				f.attention(i, h, rows, pairs, tokens))
+				f.attention(i, &l, h, rows, pairs, pairs))
 		}
 		operations[first].Bytes += tokens * float64(l.Rotary) * sumBytes
 		inner := f.linear(i, Intermediate, rows, ff, h)
@@ -196,8 +206,9 @@ func (s *Shape) sum(f Format, layer int, name Name, m, k float64) Operation {
 }
 
 // attention is of some queries to keys; pairs is how many scores it makes in a head.
-func (f Format) attention(layer int, h, queries, pairs, keys float64) Operation {
-	return Operation{layer, Attention, 4 * pairs * h, (2*queries*h + 2*keys*h) * f.Activation}
+func (f Format) attention(layer int, l *Layer, h, queries, pairs, keys float64) Operation {
+	table := float64(l.Terms*l.Rows) * h
+	return Operation{layer, Attention, float64(4+2*l.Terms) * pairs * h, (2*queries*h + 2*keys*h + table) * f.Activation}
 }
 
 // Pair is the arithmetic that each two tokens of a sequence add, as a part of all that a token needs besides: a sequence of

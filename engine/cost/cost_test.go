@@ -77,6 +77,22 @@ func TestWindows(t *testing.T) {
 	}
 }
 
+// TestAttention counts by hand, for sequences of 6 and 2 tokens and H 4: of the first tokens alone, which see 3 and 2 keys, and
+// with two products of positions in a score, made of a table of 10 rows.
+func TestAttention(t *testing.T) {
+	f := Format{Weight: 2, Activation: 2, Head: 2}
+	near := BERT(1, 4, 8, 1)
+	near.Layers[0].Window = 2
+	if got, want := Pass(near, []int{6, 2}, f)[3], (Operation{0, Attention, 4 * 5 * 4, (2*2*4 + 2*5*4) * 2}); got != want {
+		t.Errorf("near: %+v, want %+v", got, want)
+	}
+	relative := BERT(2, 4, 8, 1)
+	relative.Layers[0].Terms, relative.Layers[0].Rows = 2, 10
+	if got, want := Pass(relative, []int{6, 2}, f)[2], (Operation{0, Attention, 8 * 40 * 4, (2*8*4 + 2*8*4 + 2*10*4) * 2}); got != want {
+		t.Errorf("relative: %+v, want %+v", got, want)
+	}
+}
+
 // TestGated: a gated block has two products, of which one result is left; a mean needs all rows of the last layer.
 func TestGated(t *testing.T) {
 	plain := BERT(1, 4, 8, 1)

@@ -26,6 +26,10 @@ func Random(seed uint64) Case {
 		for range upTo(5) {
 			a.Lengths = append(a.Lengths, upTo(upTo(80)))
 		}
+		if coin() {
+			a.Window = upTo(40)
+		}
+		a.Slopes, a.PositionKeys, a.PositionQueries, a.Reach = coin(), coin(), coin(), upTo(50)
 		return a.Case()
 	case 3:
 		return Head{
