@@ -11,8 +11,8 @@
 #include "params.h"
 #include "simd.h"
 
-constant bool hasPositionKeys [[function_constant(CONSTANT_POSITION_KEYS)]];
-constant bool hasPositionQueries [[function_constant(CONSTANT_POSITION_QUERIES)]];
+constant bool hasPositionKeys [[function_constant(CONSTANT_POS_KEYS)]];
+constant bool hasPositionQueries [[function_constant(CONSTANT_POS_QUERY)]];
 constant bool hasPositions = hasPositionKeys || hasPositionQueries;
 
 // PositionTable is a head's part of the table.
@@ -41,7 +41,7 @@ static inline float2 skewRows(float2 left, float2 right, Lane lane) {
     float2 result;
     UNROLL for (uint e = 0; e < 2; e++) {
         const bool odd = (lane.row + 1 + e) % 2; // the columns that this row's lanes look for
-        const bool after = lane.column + odd + 1 + e <= lane.row;
+        const bool after = lane.column + odd + e < lane.row;
         const float even = select(left[0], right[0], after);
         const float held = select(even, select(left[1], right[1], after), odd);
         result[e] = simd_shuffle(held, ushort(lane.beside(lane.row + 7 - lane.column - e)));
