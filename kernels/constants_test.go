@@ -20,7 +20,7 @@ func TestConstants(t *testing.T) {
 	}
 	var want, got []string
 	types := map[string]metal.ConstantType{"uint": metal.ConstantUint, "bool": metal.ConstantBool}
-	for _, m := range regexp.MustCompile(`(?m)^#define CONSTANT_\w+ +(\d+) // (\w+): `).FindAllStringSubmatch(string(header), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^#define CONSTANT_\w+ +(\d+) +// (\w+): `).FindAllStringSubmatch(string(header), -1) {
 		want = append(want, fmt.Sprintf("index %s, type %d", m[1], types[m[2]]))
 	}
 	for _, c := range (&constants{}).values() {

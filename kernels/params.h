@@ -16,12 +16,12 @@ using namespace metal;
 #define CONSTANT_HEAD_SIZE  5 // uint: D
 #define CONSTANT_GROUP_SIZE 6 // uint: weights that share a scale: 32, 64 or 128
 #define CONSTANT_WORD_BITS  7 // uint: of a code in the table of words; 0: the table is not quantised
-#define CONSTANT_WINDOW     8 // uint: a query at i sees keys from i - window to i + window; 0: all
-#define CONSTANT_SLOPES     9 // bool: scores fall with the distance of query and key
+#define CONSTANT_WINDOW     8  // uint: a query at i sees keys from i - window to i + window; 0: all
+#define CONSTANT_SLOPES     9  // bool: scores fall with the distance of query and key
 #define CONSTANT_POS_KEYS   10 // bool: scores have products of queries and keys of positions
 #define CONSTANT_POS_QUERY  11 // bool: scores have products of keys and queries of positions
-#define CONSTANT_GATED      12 // bool: columns come in pairs, a gate and a value: act(gate) value is stored
-#define CONSTANT_TURNED     13 // uint: columns, from the first on, that rotary positions turn in pairs; 0: none
+#define CONSTANT_GATED      12 // bool: columns are pairs of a gate and a value: act(gate) value
+#define CONSTANT_TURNED     13 // uint: first columns, which rotary positions turn in pairs; 0: none
 #define CONSTANT_NORMED     14 // bool: rows of a are a kept sum that waits for its norm
 #define CONSTANT_KEPT       15 // bool: the result is a kept sum
 #define CONSTANT_PARTS      16 // uint: of embeddings, partPositions + ...
