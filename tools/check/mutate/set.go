@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/metalrank/metalrank/kernels"
 	"github.com/metalrank/metalrank/kernels/selftest"
@@ -88,9 +89,12 @@ func openTestKernels(device metal.Device, files fs.FS, file string, _ bool) (*be
 	return b, nil
 }
 
+// kernelCases returns the cases of all kernels. Their answers take seconds, so that all mutants share them.
+var kernelCases = sync.OnceValue(selftest.Cases)
+
 // openKernels runs the same cases as the tests of kernels: all of them plain, and a share of them checked.
 func openKernels(device metal.Device, files fs.FS, file string, checked bool) (*bench, error) {
-	cases := selftest.Cases()
+	cases := kernelCases()
 	if checked {
 		cases = selftest.Share(cases)
 	}
