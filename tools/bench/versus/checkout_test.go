@@ -30,6 +30,36 @@ func TestCheckout(t *testing.T) {
 	}
 }
 
+// TestRoutes runs products and attentions of shapes that take each of MLX's kernels, and compares them with float64.
+func TestRoutes(t *testing.T) {
+	folder := checkout(t)
+	device := simtest.Open(t, sim.Config{Checked: true})
+	for _, c := range []struct {
+		p    *operation
+		want string
+	}{
+		{newLinear(4, 130, 68), "gemv_wide_float16_nv4_kl32"},
+		{newLinear(13, 130, 1028), "gemv_wide_float16_nv5_kl16"},
+		{newLinear(1, 130, 768), "gemv_float16_bm4_bn1_sm1_sn32_tm4_tn4_nc0_axpby1"},
+		{newLinear(1, 37, 60), "gemv_float16_bm1_bn1_sm8_sn4_tm4_tn4_nc0_axpby1"},
+		{newLinear(70, 1, 768), "gemv_float16_bm4_bn1_sm1_sn32_tm4_tn4_nc0_axpby1"},
+		{newLinear(5, 1, 768), "gemv_float16_bm1_bn8_sm1_sn32_tm4_tn4_nc0_axpby1"},
+		{newLinear(2, 1, 1030), "gemv_float16_bm1_bn8_sm1_sn32_tm1_tn4_nc0_axpby1"},
+		{newLinear(17, 64, 256), "steel_gemm_splitk_nt_float16_float32_bm16_bn32_bk16_wm2_wn2_MN_naligned_K_taligned, " +
+			"steel_gemm_splitk_accum_float16_float32_axbpy"},
+		{newAttention(2, 33, 2, 64), "steel_attention_float16_bq32_bk32_bd64_wm4_wn1_maskfloat16"},
+		{newAttention(1, 64, 1, 128), "steel_attention_float16_bq32_bk16_bd128_wm4_wn1_maskfloat16"},
+	} {
+		e, err := mlxKernels{device, os.DirFS(folder), mlx.GPUs[0]}.solve(c.p)
+		if err == nil {
+			_, err = c.p.verify(e.output)
+		}
+		if err != nil || e.kernels != c.want {
+			t.Errorf("%s: %q, %v, want %q", c.p.name, e.kernels, err, c.want)
+		}
+	}
+}
+
 // TestForwardIsLinear runs three sequences, and wants the counts that forward extrapolates from one and two.
 func TestForwardIsLinear(t *testing.T) {
 	folder := checkout(t)

@@ -28,32 +28,41 @@ func newForward(name string, model weightstest.Spec, lengths []int) *operation {
 	return p
 }
 
+// largestTile is the most rows that a threadgroup of any kernel of MLX takes.
+const largestTile = 64
+
 // forward counts the work of MLX for p: a batch padded to the longest. All sequences of a padded batch are the same
-// work. So the embedding and one layer run over one sequence and over two, and the difference is counted for each
-// further one; the head runs over the whole batch. Each part is compared with float64.
+// work. So, where no tile has rows of two sequences, the embedding and one layer run over one sequence and over two, and
+// the difference is counted for each further one; else they run over the whole batch, as the head always does. Each part
+// is compared with float64.
 func (m mlxKernels) forward(p *operation) (entry, error) {
-	if d := p.model.Hidden / p.model.Heads; mlx.Fused(d) {
-		return entry{}, fmt.Errorf("%s: no rule for fused attention of heads of %d", p.name, d)
-	}
 	batch, length := len(p.lengths), slices.Max(p.lengths)
+	runs := []int{1, 2}
+	if length%largestTile != 0 {
+		runs = []int{batch}
+	}
 	e := entry{contender: m.name()}
 	for _, part := range []struct {
 		times uint64
 		run   func(r *mlx.Runner, p *operation, batch, length int) error
 	}{{1, embedPart}, {uint64(p.model.Layers), layerPart}} {
-		var counts [2]sim.Counters
+		var counts []sim.Counters
 		var names []string
-		for i := range counts {
-			reports, err := m.part(part.run, p, i+1, length, batch*length)
+		for i, sequences := range runs {
+			reports, err := m.part(part.run, p, sequences, length, batch*length)
 			if err != nil {
 				return entry{}, err
 			}
 			if i > 0 && !slices.Equal(names, mlx.Kernels(reports)) {
 				return entry{}, fmt.Errorf("two sequences run other kernels than one: %v, %v", names, mlx.Kernels(reports))
 			}
-			counts[i], names = total(reports), mlx.Kernels(reports)
+			counts, names = append(counts, total(reports)), mlx.Kernels(reports)
 		}
-		e.counters = e.counters.Plus(extrapolate(counts[0], counts[1], batch), part.times)
+		all := counts[0]
+		if len(counts) == 2 {
+			all = extrapolate(counts[0], counts[1], batch)
+		}
+		e.counters = e.counters.Plus(all, part.times)
 		e.dispatches += len(names) * int(part.times)
 		e.kernels += fmt.Sprintf("%d × (%v) ", part.times, names)
 	}

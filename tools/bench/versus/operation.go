@@ -51,7 +51,7 @@ func problems() []*operation {
 	return []*operation{
 		newLinear(2048, 1536, 384), newLinear(2048, 384, 1536), newLinear(128, 3072, 768), newLinear(128, 4096, 1024),
 		newQuantized(2048, 1536, 384, 64), newQuantized(2048, 384, 1536, 64),
-		newAttention(32, 64, 12, 32), newLayerNorm(2048, 384),
+		newAttention(32, 64, 12, 32), newAttention(32, 64, 12, 64), newLayerNorm(2048, 384),
 		mixed(), larger(12, 768), larger(24, 1024),
 	}
 }

@@ -23,6 +23,15 @@ var amendments = []amendment{
 	{"binary.h", "_strides[3]", "_strides"},
 	{"binary.h", "constant const int64_t a_strides,", "constant const int64_t* a_strides,"},
 	{"binary.h", "constant const int64_t b_strides,", "constant const int64_t* b_strides,"},
+	// The first lane of each SIMD-group alone reaches this barrier, and it orders no memory. Checked mode stops there; the
+	// devices that MLX runs on let it pass.
+	{"gemv.h", "threadgroup_barrier(mem_flags::mem_none);\n\n        if (sgN == 0) {",
+		"}\n      threadgroup_barrier(mem_flags::mem_threadgroup);\n      if (thrN == 0) {\n        if (sgN == 0) {"},
+	// gemv_wide has 18 buffers, two more than package metal binds: those of a batch, which is not there, go last.
+	{"gemv.h", "batch_ndim [[buffer(11)]]", "batch_ndim [[buffer(16)]]"},
+	{"gemv.h", "batch_shape [[buffer(12)]]", "batch_shape [[buffer(17)]]"},
+	{"gemv.h", "[[buffer(16), function_constant(gemv_wide_do_axpby)]]", "[[buffer(11), function_constant(gemv_wide_do_axpby)]]"},
+	{"gemv.h", "[[buffer(17), function_constant(gemv_wide_do_axpby)]]", "[[buffer(12), function_constant(gemv_wide_do_axpby)]]"},
 }
 
 // preamble begins every library: the parts of Metal's standard library that the simulator's lacks. The functors replace

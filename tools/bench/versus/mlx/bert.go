@@ -3,7 +3,8 @@ package mlx
 import (
 	"fmt"
 	"math"
-	"slices"
+
+	"github.com/metalrank/metalrank/metal"
 )
 
 // LayerWeights are a BERT layer's: matrices [out, in], all in half.
@@ -14,7 +15,7 @@ type LayerWeights struct {
 }
 
 // Layer is one encoder layer, norms last, over x [batch, length, heads·d] with mask [batch, length] to be added; f is the
-// inner size of the feed-forward part: 17 dispatches.
+// inner size of the feed-forward part: 17 dispatches, or 12 where attention is fused.
 func (r *Runner) Layer(x Array, w LayerWeights, mask Array, batch, length, heads, d, f int, eps float32) Array {
 	t, h := batch*length, heads*d
 	q := r.Linear(x, w.Query, w.QueryBias, t, h, h)
@@ -46,19 +47,15 @@ func (r *Runner) Head(x, pooler, poolerBias, classifier, classifierBias Array, b
 	return r.Linear(r.Tanh(y, batch*h), classifier, classifierBias, batch, 1, h)
 }
 
-// Fused says whether MLX has fused kernels for heads of d (has_fused_kernel). Runner has no rule for them yet.
-func Fused(d int) bool { return slices.Contains([]int{64, 72, 80, 96, 128, 192, 256}, d) }
-
 // Attention is mlx.fast.scaled_dot_product_attention of q, k and v, each [batch, length, heads·d] as the projections leave
-// it, and the copy after it that joins the heads. mask is [batch, length], to be added; nil: none.
+// it, and what joins the heads after it. mask is [batch, length], to be added; nil: none.
 //
-// Heads of 32 have no fused kernel, and fall back to the operations that fast.cpp composes: scale, product, mask, softmax,
-// product. Transposing makes views, no copies. Heads that have one are an error.
+// Heads of 64 to 128 have a fused kernel. Others, those of 32 among them, fall back to the operations that fast.cpp
+// composes: scale, product, mask, softmax, product, and a copy that joins the heads. Transposing makes views, no copies.
 func (r *Runner) Attention(q, k, v Array, mask *Array, batch, length, heads, d int) Array {
 	h := heads * d
-	if Fused(d) {
-		r.fail(fmt.Errorf("mlx: no rule for the fused attention of heads of %d", d))
-		return Array{}
+	if fuses(d, length) {
+		return r.fusedAttention(q, k, v, mask, batch, length, heads, d)
 	}
 	view := []int{length * h, d} // of [batch, heads, length, d], rows h apart
 	q = r.scale(1/math.Sqrt(float64(d)), q, batch*length*h)
@@ -75,6 +72,43 @@ func (r *Runner) Attention(q, k, v Array, mask *Array, batch, length, heads, d i
 		a: matrix{weights, length, []int{heads * length * length, length * length}}, b: matrix{v, h, view},
 	})
 	return r.mergeHeads(context, batch, heads, length, d)
+}
+
+// fusedAttention is sdpa_full_self_attention_metal (scaled_dot_product_attention.cpp, line 183): a threadgroup takes 32
+// queries of a head, and goes along the keys by 32, or by 16 where heads are wide. The kernel writes heads side by side, so
+// that nothing joins them. The mask is a view of [batch, heads, length, length], of which the middle two strides are 0.
+func (r *Runner) fusedAttention(q, k, v Array, mask *Array, batch, length, heads, d int) Array {
+	if length <= fewQueries {
+		r.fail(fmt.Errorf("mlx: no rule for the attention of %d queries at once", length))
+		return Array{}
+	}
+	const bq = 32
+	bk := 32
+	if d >= 128 {
+		bk = 16
+	}
+	h, out := heads*d, r.New(2*batch*length*heads*d)
+	strides := []int64{int64(length * h), int64(d), int64(h)} // of q, k, v and out as [batch, heads, length, d]
+	arguments := []argument{
+		bindArray(0, q), bindArray(1, k), bindArray(2, v), bindArray(3, out),
+		// AttnParams
+		bindBytes(4, ints(batch, heads, d, length, length, 1), float32(1/math.Sqrt(float64(d))),
+			ints(ceilDiv(length, bq), ceilDiv(length, bk), length/bq, length/bk, length%bq, length%bk, 0),
+			strides, strides, strides, strides),
+	}
+	if mask != nil {
+		arguments = append(arguments, bindBytes(5, []int64{int64(length), 0, 0}), bindArray(6, *mask))
+	}
+	r.groups(kernel{
+		name:     fmt.Sprintf("steel_attention_float16_bq%d_bk%d_bd%d_wm4_wn1_maskfloat16", bq, bk, d),
+		includes: []string{"utils.h", "steel/attn/kernels/steel_attention.h"},
+		template: fmt.Sprintf("attention, half, %d, %d, %d, 4, 1, half", bq, bk, d),
+		constants: []metal.Constant{
+			metal.Bool(200, length%bq == 0), metal.Bool(201, length%bk == 0),
+			metal.Bool(300, mask != nil), metal.Bool(301, false), metal.Bool(302, false), // not causal, no sinks
+		},
+	}, [3]int{ceilDiv(length, bq), heads, batch}, [3]int{32, 4, 1}, arguments...)
+	return out
 }
 
 // LayerNorm is LayerNorm::eval_gpu for rows of at most 6,656 halves: 8 elements a thread, one threadgroup a row.

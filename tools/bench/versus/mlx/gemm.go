@@ -30,10 +30,13 @@ func (r *Runner) Linear(x, weight, bias Array, rows, n, k int) Array {
 
 func (r *Runner) linear(x matrix, weight, bias Array, rows, n, k int) Array {
 	p := product{m: rows, n: n, k: k, transposed: true, a: x, b: matrix{Array: weight, ld: k}, bias: &bias}
+	routed := max(rows, r.RoutedRows)
 	switch {
+	case r.GPU.gemvIsWide(routed, n, k):
+		return r.gemvWide(p)
 	case min(rows, n) == 1:
 		return r.gemv(p)
-	case r.GPU.splitsK(max(rows, r.RoutedRows), n, k, 1):
+	case r.GPU.splitsK(routed, n, k, 1):
 		return r.gemmSplitK(p)
 	}
 	return r.gemm(p)
@@ -79,7 +82,7 @@ func (r *Runner) gemm(p product) Array {
 
 // gemmSplitK is steel_gemm_splitk_axpby: partial sums in f32, then their sum and the bias.
 func (r *Runner) gemmSplitK(p product) Array {
-	t, parts, partSize := splitK(p.m, p.n, p.k)
+	t, parts, partSize := splitK(max(p.m, r.RoutedRows), p.n, p.k)
 	alignedMN, alignedK := p.m%t.bm == 0 && p.n%t.bn == 0, p.k%t.bk == 0
 	includes := []string{"utils.h", "steel/gemm/gemm.h", "steel/gemm/kernels/steel_gemm_splitk.h"}
 	tilesN, tilesM := ceilDiv(p.n, t.bn), ceilDiv(p.m, t.bm)
@@ -104,22 +107,43 @@ func (r *Runner) gemmSplitK(p product) Array {
 	return out
 }
 
-// gemv is gemv_axbpy for one output: x is the matrix and the weight the vector.
+// gemv is gemv_axbpy (matmul.cpp, line 1093): where there is one output, x is the matrix and the weight the vector, and
+// the bias is the same for all rows; else there is one row, and the weight is the matrix.
 func (r *Runner) gemv(p product) Array {
-	if p.n != 1 || p.k <= 64 || p.k >= 16*p.m || p.m < 4 {
-		r.fail(fmt.Errorf("mlx: no rule for a product of %d×%d×%d", p.m, p.n, p.k))
-		return Array{}
+	matrix, vector, outputs, biasStride := p.a, p.b, p.m, 0
+	if p.n != 1 {
+		matrix, vector, outputs, biasStride = p.b, p.a, p.n, 1
 	}
-	out := r.New(2 * p.m)
+	t := gemvTile(p.k, outputs)
+	out := r.New(2 * outputs)
 	r.groups(kernel{
-		name: "gemv_float16_bm4_bn1_sm1_sn32_tm4_tn4_nc0_axpby1", includes: []string{"gemv.h"},
-		template: "gemv, half, 4, 1, 1, 32, 4, 4, 0, 1",
-	}, [3]int{ceilDiv(p.m, 4*1*4), 1, 1}, [3]int{32, 1, 4},
-		bindArray(0, p.a.Array), bindArray(1, p.b.Array), bindArray(2, *p.bias), bindArray(3, out),
-		bindBytes(4, ints(p.k)), bindBytes(5, ints(p.m)), bindBytes(6, ints(p.a.ld)), bindBytes(7, float32(1)),
+		name:     fmt.Sprintf("gemv_float16_bm%d_bn%d_sm%d_sn%d_tm%d_tn4_nc0_axpby1", t.bm, t.bn, t.sm, t.sn, t.tm),
+		includes: []string{"gemv.h"},
+		template: fmt.Sprintf("gemv, half, %d, %d, %d, %d, %d, 4, 0, 1", t.bm, t.bn, t.sm, t.sn, t.tm),
+	}, [3]int{ceilDiv(outputs, t.bm*t.sm*t.tm), 1, 1}, [3]int{32, t.bn, t.bm},
+		bindArray(0, matrix.Array), bindArray(1, vector.Array), bindArray(2, *p.bias), bindArray(3, out),
+		bindBytes(4, ints(p.k)), bindBytes(5, ints(outputs)), bindBytes(6, ints(matrix.ld)), bindBytes(7, float32(1)),
 		bindBytes(8, float32(1)),
 		bindBytes(9, ints(1)), shapeBytes(10, 1), strideBytes(11, 0), strideBytes(12, 0), strideBytes(13, 0),
-		bindBytes(14, ints(0)))
+		bindBytes(14, ints(biasStride)))
+	return out
+}
+
+// gemvWide is gemv_wide (matmul.cpp, line 1356): up to five rows of x share a pass over the weight.
+func (r *Runner) gemvWide(p product) Array {
+	passes, vectors, lanes := gemvWide(p.m, p.n)
+	out := r.New(2 * p.m * p.n)
+	r.groups(kernel{
+		name:      fmt.Sprintf("gemv_wide_float16_nv%d_kl%d", vectors, lanes),
+		includes:  []string{"gemv.h"},
+		template:  fmt.Sprintf("gemv_wide, half, %d, %d", vectors, lanes),
+		constants: []metal.Constant{metal.Bool(0, false), metal.Bool(1, true)}, // one batch; a bias
+	}, [3]int{passes, ceilDiv(p.n, 4), 1}, [3]int{32, lanes / 8, 1},
+		bindArray(0, p.b.Array), bindArray(1, p.a.Array), bindArray(2, *p.bias), bindArray(3, out),
+		bindBytes(4, ints(p.k)), bindBytes(5, ints(p.n)), bindBytes(6, ints(p.m)), bindBytes(7, ints(p.b.ld)),
+		bindBytes(8, ints(p.a.ld)), bindBytes(9, float32(1)), bindBytes(10, float32(1)),
+		bindBytes(11, ints(0)), bindBytes(12, ints(1)), // 16 and 17 before amendments has made room
+		strideBytes(13, 0), strideBytes(14, 0), strideBytes(15, 0))
 	return out
 }
 

@@ -1,6 +1,9 @@
 package mlx
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // GPU has the properties of a device by which MLX's host code chooses kernels.
 type GPU struct {
@@ -51,6 +54,57 @@ func splitK(m, n, k int) (t tile, partitions, size int) {
 	}
 	partitions = min(max(2, nextPowerOf2(k/16/(ceilDiv(m, 32)*ceilDiv(n, 32)))), 32)
 	return t, partitions, k / t.bk / partitions * t.bk
+}
+
+// gemvShape is how a product of a matrix and a vector is divided: bm×bn SIMD-groups in a threadgroup, sm×sn lanes in each,
+// tm rows a thread.
+type gemvShape struct{ bm, bn, sm, sn, tm int }
+
+// gemvTile is the part of gemv_axbpy for a matrix that is not transposed (matmul.cpp, line 1164): long rows of few outputs
+// are divided among eight SIMD-groups.
+func gemvTile(k, outputs int) gemvShape {
+	t := gemvShape{bm: 4, bn: 1, sm: 1, sn: 32, tm: 4}
+	if outputs >= 4096 {
+		t.bm = 8
+	}
+	switch {
+	case k <= 64:
+		t.bm, t.sm, t.sn = 1, 8, 4
+	case k >= 16*outputs:
+		t.bm, t.bn = 1, 8
+	}
+	if outputs < t.tm {
+		t.tm = 1
+	}
+	return t
+}
+
+// gemvIsWide is the choice of gemv_wide_config (matmul.cpp, line 1299) for operands that lie at multiples of four: 2 to 15
+// rows, from the M3 on.
+func (g GPU) gemvIsWide(m, n, k int) bool {
+	return g.Generation >= 15 && m > 1 && m <= 15 && n > 1 && k%4 == 0
+}
+
+// gemvWide is the division of gemv_wide_config for fewer than 65,536 outputs: passes over the weight, rows in each, and the
+// lanes that share a row of the weight.
+func gemvWide(m, n int) (passes, vectors, lanes int) {
+	passes, lanes = ceilDiv(m, 5), 16
+	if passes == 1 || n <= 64 {
+		lanes = 32
+	}
+	return passes, ceilDiv(m, passes), lanes
+}
+
+// fewQueries are so few that attention has a kernel of its own for them (scaled_dot_product_attention.cpp, line 807).
+const fewQueries = 8
+
+// fuses says whether MLX has a fused kernel for heads of d and takes it (has_fused_kernel and use_fallback of
+// scaled_dot_product_attention.cpp, lines 593 and 712).
+func fuses(d, queries int) bool {
+	if queries <= fewQueries {
+		return slices.Contains([]int{64, 96, 128, 256}, d)
+	}
+	return slices.Contains([]int{64, 72, 80, 96, 128}, d)
 }
 
 // workPerThread is get_work_per_thread of utils.h for half: 8 bytes a thread, one element where there is little to do.

@@ -35,8 +35,25 @@ func TestRules(t *testing.T) {
 		{"small block", blockDims([3]int{2, 3, 1}), [3]int{2, 2, 1}},
 		{"enough tiles", qmmSplitK(2048, 384, 1536, 64), 1},
 		{"16 tiles, and 6 groups of 64", qmmSplitK(32, 512, 384, 64), 6},
+		{"a row of the weight for each SIMD-group", gemvTile(768, 768), gemvShape{4, 1, 1, 32, 4}},
+		{"many outputs", gemvTile(768, 4096), gemvShape{8, 1, 1, 32, 4}},
+		{"short rows", gemvTile(64, 4096), gemvShape{1, 1, 8, 4, 4}},
+		{"long rows of few outputs", gemvTile(768, 48), gemvShape{1, 8, 1, 32, 4}},
+		{"and of one more", gemvTile(768, 49), gemvShape{4, 1, 1, 32, 4}},
+		{"fewer outputs than rows of a thread", gemvTile(384, 3), gemvShape{1, 8, 1, 32, 1}},
+		{"15 rows", base.gemvIsWide(15, 768, 768), true},
+		{"16 rows", base.gemvIsWide(16, 768, 768), false},
+		{"one row", base.gemvIsWide(1, 768, 768), false},
+		{"one output", base.gemvIsWide(4, 1, 768), false},
+		{"k beside fours", base.gemvIsWide(4, 768, 770), false},
+		{"an M2", GPU{"", 'g', 14}.gemvIsWide(4, 768, 768), false},
+		{"heads of 64", fuses(64, 9), true},
+		{"heads of 32", fuses(32, 64), false},
+		{"heads of 80, few queries", fuses(80, 8), false},
+		{"heads of 256", fuses(256, 9), false},
+		{"heads of 256, few queries", fuses(256, 8), true},
 	} {
-		if diff := cmp.Diff(c.want, c.got); diff != "" {
+		if diff := cmp.Diff(c.want, c.got, cmp.AllowUnexported(gemvShape{})); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.what, diff)
 		}
 	}
@@ -47,6 +64,17 @@ func TestSplitK(t *testing.T) {
 	tile, parts, size := splitK(32, 384, 384)
 	if got := tile.String(); got != "bm16_bn32_bk16_wm2_wn2" || parts != 2 || size != 192 {
 		t.Errorf("%s, %d parts of %d, want bm16_bn32_bk16_wm2_wn2, 2 of 192", got, parts, size)
+	}
+}
+
+// TestGemvWide divides 2 to 15 rows as gemv_wide_config does: at most five share a pass.
+func TestGemvWide(t *testing.T) {
+	for _, c := range []struct{ m, n, passes, vectors, lanes int }{
+		{4, 768, 1, 4, 32}, {5, 768, 1, 5, 32}, {6, 768, 2, 3, 16}, {11, 768, 3, 4, 16}, {15, 64, 3, 5, 32},
+	} {
+		if passes, vectors, lanes := gemvWide(c.m, c.n); passes != c.passes || vectors != c.vectors || lanes != c.lanes {
+			t.Errorf("%d rows, %d outputs: %d passes of %d by %d lanes, want %+v", c.m, c.n, passes, vectors, lanes, c)
+		}
 	}
 }
 
