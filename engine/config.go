@@ -62,6 +62,9 @@ type Config struct {
 	// OnFallback is called when backend "auto" leaves a GPU for the CPU, with the reason: while the model is opened, or when
 	// the device is lost later. Nil: nothing is called; Info.Fallback has the reason.
 	OnFallback func(error)
+	// OnDoubt is called once if a model is opened on a GPU whose scores can't be tested there, with the reason: the logits of all
+	// texts that test it are about the same. Nil: nothing is called.
+	OnDoubt func(error)
 	// Tune is one of Tunes: whether the variants of kernels that are fastest on a GPU are found when a model is opened there for
 	// the first time, which takes two seconds at most. Empty: "auto". A simulated device is never tuned.
 	Tune string

@@ -19,6 +19,8 @@ type ownGPU struct {
 	session *gpu.Session // guarded by opening; nil: none
 	check   *selfCheck   // guarded by opening; nil: not made yet
 
+	doubtful sync.Once // OnDoubt is called
+
 	mu     sync.Mutex
 	failed error // guarded by mu: why backend "auto" is the CPU from now on; nil: it isn't
 	told   bool  // guarded by mu: OnFallback was called

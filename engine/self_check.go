@@ -21,7 +21,7 @@ import (
 // It costs the time and, before the GPU has the weights, the memory of the CPU's fp32 weights. The logits are kept, so that
 // only the first backend of an engine pays for the CPU's part.
 type selfCheck struct {
-	sequences []sequence // of plainPairs, then of passage
+	sequences []sequence // of plainPairs, then of a passage
 	want      []float32  // [n, C]
 	batches   []repeated
 }
@@ -30,12 +30,17 @@ type selfCheck struct {
 // many tokens.
 type repeated struct{ first, tokens int }
 
-// passage is cut to each of passageLengths: at and over the 8, 32 and 64 rows of tiles, and several blocks of keys. It is text,
-// since a model may be ill-conditioned elsewhere: for two random tokens the embedded one's logit moves by 0.2 in fp16, and for
-// texts by less than 0.002. On the simulator, which takes a tenth of a second for a token, only the first length counts.
+// A passage is cut to each of passageLengths: at and over the 8, 32 and 64 rows of tiles, and several blocks of keys. It is
+// text, since a model may be ill-conditioned elsewhere: for two random tokens the embedded one's logit moves by 0.2 in fp16,
+// and for texts by less than 0.002. On the simulator, which takes a tenth of a second for a token, only the first length counts.
+// A tokenizer without an unknown token may lack the characters of some of the passages.
 var (
-	passage = Pair{Query: "Where do pandas live, and what do they eat?", Document: strings.Repeat("The giant panda is a bear "+
-		"that lives in the mountains of central China. It eats bamboo for ten to sixteen hours a day: 9 to 14 kg of shoots and leaves. ", 6)}
+	passages = []Pair{
+		{Query: "Where do pandas live, and what do they eat?", Document: strings.Repeat("The giant panda is a bear "+
+			"that lives in the mountains of central China. It eats bamboo for ten to sixteen hours a day: 9 to 14 kg of shoots and leaves. ", 6)},
+		{Query: "大熊猫生活在哪里", Document: strings.Repeat("大熊猫是生活在中国中部山区的一种熊每天吃十到十六个小时的竹子", 6)},
+		{Query: "1 2 3", Document: strings.Repeat("4 5 6 7 8 9 0 ", 25)},
+	}
 	passageLengths = []int{minMaxLength, 20, 33, 65, 130}
 )
 
@@ -48,26 +53,23 @@ const largestCheck = 4096
 // newSelfCheck makes the sequences of a model, and computes their logits.
 func (e *Engine) newSelfCheck(ctx context.Context, simulated bool) (*selfCheck, error) {
 	c := &selfCheck{}
-	tokens := 0
-	add := func(pair Pair, options Options) error {
-		encoded, err := e.encode(ctx, []Pair{pair}, &options)
-		if err == nil {
-			c.sequences = append(c.sequences, encoded[0])
-			tokens += len(encoded[0].ids)
-		}
-		return err
-	}
 	for _, pair := range plainPairs {
-		_ = add(pair, Options{}) // a request with a text that can't be encoded is refused by itself
+		if encoded, err := e.encode(ctx, []Pair{pair}, &Options{}); err == nil { // a request with another text is refused by itself
+			c.sequences = append(c.sequences, encoded[0])
+		}
 	}
 	plain, lengths := len(c.sequences), passageLengths
 	if simulated {
 		lengths = lengths[:1]
 	}
-	for _, length := range lengths {
-		if err := add(passage, Options{MaxPairTokens: length}); err != nil {
-			return nil, err
-		}
+	cut, err := e.encodePassage(ctx, lengths)
+	if err != nil {
+		return nil, err
+	}
+	c.sequences = append(c.sequences, cut...)
+	tokens := 0
+	for _, q := range c.sequences {
+		tokens += len(q.ids)
 	}
 	each := repeated{0, tokens}
 	c.batches = []repeated{each}
@@ -82,9 +84,41 @@ func (e *Engine) newSelfCheck(ctx context.Context, simulated bool) (*selfCheck, 
 			}
 		}
 	}
-	var err error
 	c.want, err = e.logitsOfCPU(ctx, c.batch(each))
 	return c, err
+}
+
+// encodePassage returns a passage, cut to each of the lengths, which rise: the first passage that has so many tokens, or else
+// the longest. Errors: ErrTokenizer, if all fail; ctx's.
+func (e *Engine) encodePassage(ctx context.Context, lengths []int) ([]sequence, error) {
+	var longest []sequence
+	var failures []error
+	most := func(cut []sequence) int { return len(cut[len(cut)-1].ids) }
+	for _, passage := range passages {
+		cut := make([]sequence, len(lengths))
+		for i, length := range lengths {
+			encoded, err := e.encode(ctx, []Pair{passage}, &Options{MaxPairTokens: length})
+			if err != nil {
+				failures, cut = append(failures, err), nil
+				break
+			}
+			cut[i] = encoded[0]
+		}
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case cut == nil:
+		case most(cut) >= min(lengths[len(lengths)-1], e.config.MaxLength):
+			return cut, nil
+		case longest == nil || most(cut) > most(longest):
+			longest = cut
+		}
+	}
+	if longest == nil {
+		return nil, fmt.Errorf("%w: it encodes none of the texts that test a GPU, of English, of Chinese and of digits; the CPU needs no test: %w",
+			ErrTokenizer, errors.Join(failures...))
+	}
+	return longest, nil
 }
 
 func (c *selfCheck) batch(r repeated) *backend.Batch {
@@ -119,6 +153,26 @@ func (e *Engine) logitsOfCPU(ctx context.Context, batch *backend.Batch) (logits 
 var tolerances = map[string]struct{ absolute, relative float64 }{
 	"float16": {5e-2, 1e-2},
 	"float32": {2.5e-3, 5e-4},
+}
+
+// doubt returns an error if wrong scores could pass: if the logits of all texts are so close to each other that a device that
+// computes one number for all of them is within the tolerance.
+func (c *selfCheck) doubt(dtype string, classes int) error {
+	t, widest, most := tolerances[dtype], 0.0, 0.0
+	for class := range classes {
+		least, greatest := math.Inf(1), math.Inf(-1)
+		for i := class; i < len(c.want); i += classes {
+			least, greatest = min(least, float64(c.want[i])), max(greatest, float64(c.want[i]))
+		}
+		allowed := t.absolute + t.relative*max(math.Abs(least), math.Abs(greatest))
+		if spread := greatest - least; spread > 2*allowed {
+			return nil
+		} else if spread >= widest {
+			widest, most = spread, allowed
+		}
+	}
+	return fmt.Errorf("engine: the logits of all texts that test the GPU are within %.2g of each other, and each may be off by %.2g: "+
+		"wrong ones would not be noticed; compare scores with those of backend \"cpu\"", widest, most)
 }
 
 // MismatchError says that a GPU computes another logit than the CPU for one of the pairs that Open tries. It is an
@@ -219,6 +273,13 @@ func (e *Engine) openGPU(ctx context.Context, driver string) (backend.Backend, e
 		tuned.Path, tuned.Err = session.KeepTuning()
 		e.tellTuned(tuned)
 	}
+	if doubt := check.doubt(b.Info().DType, len(e.labels)); doubt != nil {
+		e.gpu.doubtful.Do(func() {
+			if tell := e.config.OnDoubt; tell != nil {
+				tell(doubt)
+			}
+		})
+	}
 	return b, nil
 }
 
@@ -228,15 +289,20 @@ func (e *Engine) prepareGPU(ctx context.Context, driver string) (*gpu.Session, *
 	g := &e.gpu
 	g.opening.Lock()
 	defer g.opening.Unlock()
+	tuning := e.config.tuningOf()
 	if g.session != nil && g.session.Lost() != nil {
 		_ = g.session.Close() // of a device that is gone
 		g.session = nil
+		if tuning != nil { // it was done again
+			t := *tuning
+			t.Again, tuning = false, &t
+		}
 	}
 	var err error
 	if g.session == nil {
 		if g.session, err = gpu.OpenSession(e.config.opener(), gpu.Config{
 			Driver: driver, Float32: e.config.Precision == PrecisionFP32, MaxBatchTokens: e.config.MaxBatchTokens,
-			KeepWarm: e.config.KeepWarm, Tuning: e.config.tuningOf(),
+			KeepWarm: e.config.KeepWarm, Tuning: tuning,
 		}); err != nil {
 			return nil, nil, err
 		}

@@ -2,8 +2,12 @@ package engine
 
 import (
 	"context"
+	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"math"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -61,6 +65,107 @@ func TestSelfCheckSizes(t *testing.T) {
 		if wrong, ok := errors.AsType[*MismatchError](err); !ok || wrong.BatchTokens < tokens[0] || wrong.BatchTokens > tokens[1] {
 			t.Errorf("wrong in batches of %d to %d tokens: error %v", tokens[0], tokens[1], err)
 		}
+	}
+}
+
+// TestSelfCheckTexts: a tokenizer without an unknown token is tested with a text of characters that it has. Where it has none of
+// any text, the check has nothing to tell right from wrong by, and says so.
+func TestSelfCheckTexts(t *testing.T) {
+	for vocabulary, tokens := range map[string][]int{
+		"0123456789": {8, 16, 16, 16, 16}, // the model takes 16
+		"ж":          {3, 3, 3, 3, 3},     // of the template alone
+	} {
+		spec := weightstest.Tiny()
+		spec.Vocab = []string{"[PAD]", "[CLS]", "[SEP]", "[MASK]"}
+		for _, r := range vocabulary {
+			spec.Vocab = append(spec.Vocab, string(r), "##"+string(r))
+		}
+		spec.TokenizerKeys = map[string]any{"tokenizer_class": "PreTrainedTokenizerFast", "unk_token": nil}
+		e := openTest(t, spec, Config{})
+		c, err := e.newSelfCheck(t.Context(), false)
+		if err != nil {
+			t.Errorf("%s: %v", vocabulary, err)
+			continue
+		}
+		var got []int
+		for _, q := range c.sequences {
+			got = append(got, len(q.ids))
+		}
+		if diff := cmp.Diff(tokens, got); diff != "" {
+			t.Errorf("%s: tokens of the texts (-want +got):\n%s", vocabulary, diff)
+		}
+		if err := c.run(t.Context(), e, e.replicas[0].backend); err != nil {
+			t.Errorf("%s: a right backend: %v", vocabulary, err)
+		}
+		if doubt := c.doubt("float32", len(e.labels)); tokens[0] == 3 && doubt == nil {
+			t.Errorf("%s: no doubt", vocabulary)
+		}
+	}
+}
+
+// TestDoubt: the check says that it can't judge where one number for all texts would be within the tolerance of each.
+func TestDoubt(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		dtype   string
+		classes int
+		want    []float32
+		doubt   bool
+	}{
+		{"far apart", "float16", 1, []float32{-1, 0, 1}, false},
+		{"one number", "float16", 1, []float32{2, 2, 2}, true},
+		{"the middle is within the tolerance of both", "float16", 1, []float32{0, 0.09}, true},
+		{"no number is", "float16", 1, []float32{0, 0.11}, false},
+		{"close, in fp32", "float32", 1, []float32{0, 0.09}, false},
+		{"large logits may be off by more", "float16", 1, []float32{-50, -49.5}, true},
+		{"two classes alike", "float16", 2, []float32{1, -1, 1, -1}, true},
+		{"one of two tells", "float16", 2, []float32{1, -1, 1, 2}, false},
+	} {
+		check := &selfCheck{want: c.want}
+		if err := check.doubt(c.dtype, c.classes); (err != nil) != c.doubt {
+			t.Errorf("%s: %v, want a doubt: %v", c.name, err, c.doubt)
+		}
+	}
+}
+
+// TestTellsDoubt: a model of one logit for all texts opens on a GPU, and the caller is told once.
+func TestTellsDoubt(t *testing.T) {
+	model, _ := faultModel(t)
+	zero(t, model, "classifier.weight")
+	for _, precision := range []string{PrecisionFP16, PrecisionFP32} {
+		var told []error
+		f := &faults{}
+		config := f.config(t, model, BackendMetal)
+		config.Precision, config.Replicas, config.OnDoubt = precision, 2, func(err error) { told = append(told, err) }
+		openConfig(t, config)
+		if len(told) != 1 {
+			t.Errorf("%s: told %v, want one doubt", precision, told)
+		}
+	}
+}
+
+// zero replaces a tensor of a model by zeros.
+func zero(t *testing.T, model, tensor string) {
+	t.Helper()
+	path := filepath.Join(model, "model.safetensors")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := binary.LittleEndian.Uint64(data)
+	var header map[string]struct {
+		Offsets [2]int `json:"data_offsets"`
+	}
+	if err := json.Unmarshal(data[8:8+size], &header); err != nil {
+		t.Fatal(err)
+	}
+	at, ok := header[tensor]
+	if !ok {
+		t.Fatalf("no tensor %s", tensor)
+	}
+	clear(data[8+int(size):][at.Offsets[0]:at.Offsets[1]])
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,6 +46,31 @@ func TestTuneOnce(t *testing.T) {
 	open()
 	if len(told) != 4 {
 		t.Errorf("told %+v, want one more outcome", told)
+	}
+}
+
+// TestTuneAgainOnce: a device that is lost and found again is not tuned a second time by "again".
+func TestTuneAgainOnce(t *testing.T) {
+	model, _ := faultModel(t)
+	var told []Tuned
+	var lost atomic.Bool
+	f := &faults{ends: func(int64) error {
+		if lost.Swap(false) {
+			return errRevoked
+		}
+		return nil
+	}}
+	config := f.config(t, model, BackendMetal)
+	config.MaxBatchTokens, config.OnTuned = 64, func(tuned Tuned) { told = append(told, tuned) }
+	config.tuning = &gpu.Tuning{
+		Folder: t.TempDir(), System: "test", Again: true, Budget: time.Hour,
+		Clock: func(metal.Pending, metal.Timing, time.Duration) float64 { return 1 },
+	}
+	e := openConfig(t, config)
+	lost.Store(true)
+	scoresOf(t, e)
+	if n := f.opened.Load(); n != 2 || len(told) != 1 {
+		t.Errorf("the device was opened %d times, told %+v, want two and one outcome", n, told)
 	}
 }
 

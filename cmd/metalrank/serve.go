@@ -190,6 +190,9 @@ func (c *serveCommand) load(
 			logger.Error("THE GPU IS NOT USED: the CPU computes instead, which is slower; --backend metal makes this an error",
 				"model", cmp.Or(name, source, "embedded"), "error", why)
 		}
+		config.OnDoubt = func(why error) {
+			logger.Warn("scores of the GPU could not be tested", "model", cmp.Or(name, source, "embedded"), "error", why)
+		}
 		config.OnTuned = func(t engine.Tuned) { logTuned(logger, cmp.Or(name, source, "embedded"), t) }
 		var err error
 		if config.Model, err = modelflags.FindBy(source, c.getenv); err != nil {

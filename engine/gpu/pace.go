@@ -87,12 +87,18 @@ func operations(s cost.Shape, batch *backend.Batch) []cost.Operation {
 	return cost.Pass(s, lengths, cost.Format{})
 }
 
-// plan decides whether the pass of a batch is cut into several lists: where its cost, by an upper bound, is over the limit.
+// plan counts the pass of a batch, and decides whether it is cut into several lists. A small pass is neither cut nor timed, so
+// that an upper bound is enough.
 func (s *slot) plan(b *Backend, batch *backend.Batch) {
 	s.limit, s.operations, s.listed = b.session.pace.limit(), nil, 0
 	s.flops = b.perToken * float64(batch.Tokens())
+	if s.flops < leastTimed && (s.limit == 0 || s.flops <= s.limit) {
+		return
+	}
+	all := operations(b.costs, batch)
+	s.flops, _ = cost.Total(all)
 	if s.limit > 0 && s.flops > s.limit {
-		s.operations = operations(b.costs, batch)
+		s.operations = all
 	}
 }
 

@@ -3,12 +3,14 @@ package gpu
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/metalrank/metalrank/engine/backend"
+	"github.com/metalrank/metalrank/engine/cost"
 	"github.com/metalrank/metalrank/metal"
 )
 
@@ -77,6 +79,26 @@ func TestPaceLearns(t *testing.T) {
 	}
 	if got, want := newPace(&metal.Info{}).limit(), newPace(&metal.Info{Cores: unknownCores}).limit(); got != want {
 		t.Errorf("without a number of cores %g, want %g", got, want)
+	}
+}
+
+// TestPlanCounts: the arithmetic of a pass, by which its time corrects the rate, is that of its sequences, and not of the longest
+// that the model takes; only what exceeds the limit is cut.
+func TestPlanCounts(t *testing.T) {
+	shape := cost.BERT(24, 1024, 4096, 1)
+	b := &Backend{costs: shape, perToken: perToken(shape, 8192), session: &Session{pace: newPace(&metal.Info{Cores: 8})}}
+	for _, c := range []struct {
+		lengths []int
+		cut     bool
+	}{{[]int{64}, false}, {slices.Repeat([]int{16}, 64), true}, {[]int{8192}, true}} {
+		want, _ := cost.Total(cost.Pass(shape, c.lengths, cost.Format{}))
+		if c.cut != (want > b.session.pace.limit()) {
+			t.Fatalf("%d sequences take %g, the limit is %g", len(c.lengths), want, b.session.pace.limit())
+		}
+		var s slot
+		if s.plan(b, batchOf(c.lengths...)); s.flops != want || (s.operations != nil) != c.cut {
+			t.Errorf("%d sequences: %g operations, cut %v, want %g, %v", len(c.lengths), s.flops, s.operations != nil, want, c.cut)
+		}
 	}
 }
 

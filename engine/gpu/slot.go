@@ -37,7 +37,7 @@ type slot struct {
 
 	pending []metal.Pending // lists of the pass that were submitted and not waited for
 	// See plan and cut.
-	flops      float64 // of the pass, an upper bound
+	flops      float64 // of the pass; of a small one, an upper bound
 	limit      float64
 	operations []cost.Operation // not recorded yet; nil: the pass is one list
 	listed     float64          // FLOPs of the list so far

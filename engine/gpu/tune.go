@@ -41,6 +41,7 @@ const defaultBudget = 2 * time.Second
 type tuned struct {
 	mu    sync.Mutex
 	known []tune.Found // guarded by mu
+	done  bool         // guarded by mu: a search has ended; what it left out is for a later session
 }
 
 // LoadTuning makes the session's backends choose the variants that were the fastest before on this device, so that only these
@@ -81,13 +82,14 @@ func (s *Session) tuningKey() (tune.Key, error) {
 }
 
 // Tune times the variants of those products of the backend that are not known yet, and makes it and later backends of the session
-// choose the fastest. It is called before the first Forward. Errors: the device's; ctx's.
+// choose the fastest. It is called before the first Forward. A session searches once, so that no replica and no backend that is
+// opened again waits for another search. Errors: the device's; ctx's.
 func (b *Backend) Tune(ctx context.Context) (Tuned, error) {
 	s := b.session
 	s.tuned.mu.Lock()
 	defer s.tuned.mu.Unlock()
 	unknown := b.unknownProducts()
-	if !s.tunes() || len(unknown) == 0 {
+	if !s.tunes() || len(unknown) == 0 || s.tuned.done {
 		return Tuned{}, nil
 	}
 	clock := s.config.Tuning.Clock
@@ -112,7 +114,7 @@ func (b *Backend) Tune(ctx context.Context) (Tuned, error) {
 			}
 		}
 	}
-	s.tuned.known = tune.Merge(s.tuned.known, found)
+	s.tuned.known, s.tuned.done = tune.Merge(s.tuned.known, found), true
 	missing := len(b.unknownProducts())
 	return Tuned{Products: len(unknown) - missing, Missing: missing, Elapsed: time.Since(begin)}, nil
 }

@@ -149,3 +149,41 @@ func TestTune(t *testing.T) {
 		t.Errorf("replaced: %v", err)
 	}
 }
+
+// TestTuneOnceInASession: what a search leaves out for want of time is for the next session, and not for the next backend.
+func TestTuneOnceInASession(t *testing.T) {
+	device := simtest.Open(t, sim.Config{})
+	checkpoint := written(t, weightstest.Tiny())
+	simtest.CloseLater(t, checkpoint)
+	tuning := &gpu.Tuning{Folder: t.TempDir(), System: "test", Budget: time.Nanosecond, Clock: smallestFirst}
+	var known int
+	for range 2 {
+		session, err := gpu.OpenSession(func(string) (metal.Device, error) { return &recording{Device: device}, nil },
+			gpu.Config{Driver: "sim", MaxBatchTokens: 64, Tuning: tuning})
+		if err != nil {
+			t.Fatal(err)
+		}
+		simtest.CloseLater(t, session)
+		if err := session.LoadTuning(); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 2 {
+			b, err := session.Open(checkpoint)
+			if err != nil {
+				t.Fatal(err)
+			}
+			simtest.CloseLater(t, b)
+			outcome, err := b.Tune(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if first := i == 0; first != (outcome.Products == 1) || first != (outcome.Missing > 0) {
+				t.Errorf("%d products were known, backend %d: %+v", known, i, outcome)
+			}
+		}
+		if _, err := session.KeepTuning(); err != nil {
+			t.Fatal(err)
+		}
+		known++
+	}
+}

@@ -167,8 +167,8 @@ func (s *Search) best(ctx context.Context, p *kernels.Product, o *operands, m in
 func byMedian(a, b *timed) int { return cmp.Compare(a.median(), b.median()) }
 
 // agreeing returns the variants that give the same bits as most do; without a majority, those that agree with the usual one.
-// All variants should: one that differs computes wrongly, and however fast it is, it is not a candidate. The first run of each
-// is its warm-up.
+// All variants should: one that differs computes wrongly, and however fast it is, it is not a candidate. Nor is one that the
+// device's compiler refuses: the usual one is compiled already. The first run of each is its warm-up.
 func (s *Search) agreeing(ctx context.Context, p *kernels.Product, o *operands, m int, usual string) ([]*timed, error) {
 	type group struct {
 		result []byte
@@ -181,7 +181,8 @@ func (s *Search) agreeing(ctx context.Context, p *kernels.Product, o *operands, 
 	}
 	for _, v := range variants {
 		by, err := p.By(v.String())
-		if _, tooLarge := errors.AsType[*metal.LimitError](err); tooLarge {
+		_, tooLarge := errors.AsType[*metal.LimitError](err)
+		if _, refused := errors.AsType[*metal.CompileError](err); tooLarge || refused {
 			continue
 		}
 		if err != nil {

@@ -159,6 +159,46 @@ func (l liarLibrary) Pipeline(kernel string, constants ...metal.Constant) (metal
 	return l.Library.Pipeline(kernel, constants...)
 }
 
+// picky is a simulator that refuses to compile one variant.
+type picky struct {
+	metal.Device
+	variant string
+}
+
+type pickyLibrary struct {
+	metal.Library
+	variant string
+}
+
+func (d picky) NewLibrary(source metal.Source) (metal.Library, error) {
+	library, err := d.Device.NewLibrary(source)
+	return pickyLibrary{library, d.variant}, err
+}
+
+func (l pickyLibrary) Pipeline(kernel string, constants ...metal.Constant) (metal.Pipeline, error) {
+	if strings.HasSuffix(kernel, l.variant) {
+		return nil, &metal.CompileError{Kernel: kernel, Log: "Compiler encountered an internal error"}
+	}
+	return l.Library.Pipeline(kernel, constants...)
+}
+
+// TestRefused: a variant that the device's compiler refuses is left out, and the search goes on.
+func TestRefused(t *testing.T) {
+	device := simtest.Open(t, sim.Config{})
+	all := variants(product(t, device, 64, 32), device)
+	refused := all[len(all)-1] // not one that runs take without a choice
+	p := product(t, picky{device, refused}, 64, 32)
+	times := map[string]float64{}
+	for _, name := range all {
+		times[name] = 1
+	}
+	times[all[len(all)-2]] = 0.5
+	found, err := search(picky{device, refused}, madeUp(times, func() float64 { return 1 })).Products(t.Context(), []*kernels.Product{p})
+	if err != nil || len(found) != 1 || found[0].Variant != all[len(all)-2] {
+		t.Errorf("%s is refused: found %+v, %v, want %s", refused, found, err, all[len(all)-2])
+	}
+}
+
 // TestWrong wants a variant with other results left out, though it is by far the fastest.
 func TestWrong(t *testing.T) {
 	device := simtest.Open(t, sim.Config{})

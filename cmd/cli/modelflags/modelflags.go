@@ -42,6 +42,9 @@ func (f *Flags) Config() engine.Config {
 		OnFallback: func(why error) {
 			fmt.Fprintf(os.Stderr, "WARNING: the GPU is not used, and the CPU computes instead, which is slower: %v\n", why)
 		},
+		OnDoubt: func(why error) {
+			fmt.Fprintf(os.Stderr, "WARNING: scores of the GPU could not be tested: %v\n", why)
+		},
 	}
 }
 

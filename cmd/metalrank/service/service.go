@@ -89,6 +89,9 @@ func (s *Service) Install(ctx context.Context, system string, out, errOut io.Wri
 	replaces := err == nil
 	if replaces {
 		_ = runAll(ctx, m.stop(), io.Discard, io.Discard) // it may not run
+		if err := os.Remove(m.path()); err != nil {       // a new file is the owner's alone, whoever could read the old one
+			return err
+		}
 	}
 	if err := os.MkdirAll(filepath.Dir(m.path()), 0o755); err != nil {
 		return err

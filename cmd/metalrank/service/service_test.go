@@ -3,6 +3,7 @@ package service
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"os/user"
@@ -148,9 +149,19 @@ launchctl bootout gui/501/com.metalrank.serve
 		}
 		s.User.HomeDir, s.User.Gid = t.TempDir(), self.Gid
 		var out bytes.Buffer
+		path, _, err := s.File(system)
+		if err != nil {
+			t.Fatal(err)
+		}
 		for i, step := range []func(context.Context, string) error{
 			func(ctx context.Context, system string) error { return s.Install(ctx, system, &out, &out) },
-			func(ctx context.Context, system string) error { return s.Install(ctx, system, &out, &out) },
+			func(ctx context.Context, system string) error { // over a file that others may read
+				err := errors.Join(os.Chmod(path, 0o644), s.Install(ctx, system, &out, &out))
+				if info, failure := os.Stat(path); failure != nil || info.Mode().Perm() != 0o600 {
+					t.Errorf("%s: the file is %v, %v, want it to be the owner's alone", system, info, failure)
+				}
+				return err
+			},
 			func(ctx context.Context, system string) error { return s.Status(ctx, system, &out, &out) },
 			func(ctx context.Context, system string) error { return s.Uninstall(ctx, system, &out, &out) },
 		} {
