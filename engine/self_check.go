@@ -222,10 +222,11 @@ func (c *selfCheck) compare(e *Engine, info backend.Info, first, tokens int, log
 	for i, got := range logits {
 		pair := (first + i/classes) % len(c.sequences)
 		want := c.want[pair*classes+i%classes]
-		if !isFinite(want) || !isFinite(got) && info.DType == "float16" {
-			bad := e.nonFinite([]float32{float32(math.NaN())}, info.DType)
-			bad.Index = -1
-			return bad
+		if !isFinite(want) { // the CPU computes in fp32
+			return e.nonFiniteText("float32")
+		}
+		if !isFinite(got) && info.DType == "float16" {
+			return fmt.Errorf("%w; or %s computes wrongly: `metalrank doctor` tests each kernel", e.nonFiniteText(info.DType), info.Device)
 		}
 		allowed := t.absolute + t.relative*math.Abs(float64(want))
 		if difference := math.Abs(float64(got) - float64(want)); !(difference <= allowed) { // in this form, NaN fails
@@ -236,6 +237,13 @@ func (c *selfCheck) compare(e *Engine, info backend.Info, first, tokens int, log
 		}
 	}
 	return nil
+}
+
+// nonFiniteText returns the error for one of the check's texts.
+func (e *Engine) nonFiniteText(dtype string) *NonFiniteError {
+	bad := e.nonFinite([]float32{float32(math.NaN())}, dtype)
+	bad.Index = -1
+	return bad
 }
 
 // openGPU opens the model on a GPU, and checks that it computes as the CPU does.

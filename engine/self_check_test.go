@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -99,6 +100,28 @@ func TestSelfCheckTexts(t *testing.T) {
 		}
 		if doubt := c.doubt("float32", len(e.labels)); tokens[0] == 3 && doubt == nil {
 			t.Errorf("%s: no doubt", vocabulary)
+		}
+	}
+}
+
+// TestSelfCheckNonFinite: a logit that is not finite on the CPU is the model's fault in any arithmetic; one that is so on the GPU
+// alone may be that of half precision or the device's, and in fp32 it is the device's.
+func TestSelfCheckNonFinite(t *testing.T) {
+	e := openTest(t, weightstest.Tiny(), Config{})
+	nan := float32(math.NaN())
+	for _, c := range []struct {
+		dtype     string
+		want, got float32
+		text      string
+	}{
+		{"float16", nan, 1, "too large for float32: the model can't be used"},
+		{"float16", 1, nan, "too large for float16: use --precision fp32; or GPU computes wrongly: `metalrank doctor`"},
+		{"float32", 1, nan, "GPU computes wrong scores"},
+	} {
+		check := &selfCheck{sequences: []sequence{{ids: []int32{1}}}, want: []float32{c.want}}
+		err := check.compare(e, backend.Info{Device: "GPU", DType: c.dtype}, 0, 1, []float32{c.got})
+		if err == nil || !strings.Contains(err.Error(), c.text) {
+			t.Errorf("%s: got %v, want %v: error %v, want one with %q", c.dtype, c.got, c.want, err, c.text)
 		}
 	}
 }

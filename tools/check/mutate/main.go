@@ -4,9 +4,9 @@
 // with float64. A header is judged through the files that include it. It fails where fewer than 95 % of a set are
 // caught, or where a check complains of a kernel without a defect.
 //
-//	go run ./tools/check/mutate [part of a mutant's set, file or name]
+//	go run ./tools/check/mutate [parts of mutants' sets, files or names]
 //
-// as in `mutate kernels/gemm`.
+// as in `mutate kernels/gemm "tile.h: step forgotten"`.
 package main
 
 import (
@@ -33,7 +33,7 @@ const nothing = "NOTHING"
 const judges = 2
 
 type options struct {
-	Part string `arg:"" optional:"" help:"Part of a mutant's set, file or name."`
+	Parts []string `arg:"" optional:"" help:"Parts of mutants' sets, files or names. None: all mutants."`
 }
 
 func main() {
@@ -47,7 +47,8 @@ func (o *options) Run(ctx context.Context, std cli.Streams) error {
 	for _, s := range sets() {
 		var chosen []mutant
 		for _, m := range s.mutants {
-			if strings.Contains(s.name+"/"+m.file+": "+m.name, o.Part) {
+			has := func(part string) bool { return strings.Contains(s.name+"/"+m.file+": "+m.name, part) }
+			if len(o.Parts) == 0 || slices.ContainsFunc(o.Parts, has) {
 				chosen = append(chosen, m)
 			}
 		}
@@ -62,7 +63,7 @@ func (o *options) Run(ctx context.Context, std cli.Streams) error {
 		tooFew = errors.Join(tooFew, tabulate(std.Out, s, chosen, outcomes))
 	}
 	if !found {
-		return fmt.Errorf("no mutant is called %q", o.Part)
+		return fmt.Errorf("no mutant is called %q", o.Parts)
 	}
 	return tooFew
 }
