@@ -157,8 +157,10 @@ launchctl bootout gui/501/com.metalrank.serve
 			func(ctx context.Context, system string) error { return s.Install(ctx, system, &out, &out) },
 			func(ctx context.Context, system string) error { // over a file that others may read
 				err := errors.Join(os.Chmod(path, 0o644), s.Install(ctx, system, &out, &out))
-				if info, failure := os.Stat(path); failure != nil || info.Mode().Perm() != 0o600 {
-					t.Errorf("%s: the file is %v, %v, want it to be the owner's alone", system, info, failure)
+				if info, failure := os.Stat(path); failure != nil {
+					t.Error(failure)
+				} else if mode := info.Mode().Perm(); mode != 0o600 {
+					t.Errorf("%s: the file is %v, want it to be the owner's alone", system, mode)
 				}
 				return err
 			},
