@@ -1,6 +1,7 @@
 package main
 
-// rownormMutants spoil rownorm.h.
+// rownormMutants spoil rownorm.h. If strips of no blocks were stored, nothing would be wrong: they are zeros behind the last strip
+// that get reads, and there is room for them. So no mutant stores them.
 var rownormMutants = []mutant{
 	{"rownorm.h", "sums read before they are there", barrier + "\n    UNROLL for (uint i = 0; i < MF; i++) {\n        const float mean", "for (uint i = 0; i < MF; i++) {\n        const float mean"},
 	{"rownorm.h", "squares read before they are there", barrier + "\n    UNROLL for (uint i = 0; i < MF; i++) {\n        const float inverse", "for (uint i = 0; i < MF; i++) {\n        const float inverse"},
@@ -29,7 +30,6 @@ var rownormMutants = []mutant{
 	{"rownorm.h", "a quarter of the strips", "return sumRow(sum);\n    }\n};", "return sum;\n    }\n};"},
 	{"rownorm.h", "every lane the first strips", "s = lane.column / 2", "s = 0"},
 	{"rownorm.h", "strips of a SIMD-group in one place", "partial[(strip + s) * side", "partial[strip * side"},
-	{"rownorm.h", "absent strips stored", "            if (s * stripBlocks < blocks) {\n                first.put", "            {\n                first.put"},
 	{"rownorm.h", "strip of one block", "UNROLL for (uint j = s * stripBlocks; j < (s + 1) * stripBlocks; j++) {\n                if (j < blocks) {\n                    sum +=", "UNROLL for (uint j = s * stripBlocks; j < s * stripBlocks + 1; j++) {\n                if (j < blocks) {\n                    sum +="},
 	{"rownorm.h", "product of the squares", "centred[0] * centred[0] + centred[1] * centred[1]", "centred[0] * centred[0] + centred[0] * centred[1]"},
 }
