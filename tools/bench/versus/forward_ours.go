@@ -18,8 +18,8 @@ import (
 // logitAllowed is the allowed error of half-precision logits against float64, as in the tests of engine/gpu.
 const logitAllowed = 2e-2
 
-// mostLayers is the most layers that forward runs; MiniLM has them.
-const mostLayers = 6
+// mostLayers is the most layers that forward runs at once: a layer of checked mode takes minutes.
+const mostLayers = 2
 
 // forward counts the work of ours for p. Where the model has more than mostLayers, it runs passes of one layer and of
 // two, and the difference is counted for each further one: all layers but the last are the same work.

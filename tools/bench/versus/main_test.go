@@ -112,7 +112,7 @@ func TestAdd(t *testing.T) {
 	}
 }
 
-// TestFurtherLayers counts a pass of seven layers, and gets the same from passes of one and of two.
+// TestFurtherLayers counts a pass of three layers, and gets the same from passes of one and of two.
 func TestFurtherLayers(t *testing.T) {
 	device := simtest.Open(t, sim.Config{Checked: true})
 	model := weightstest.MiniLM(mostLayers + 1)
