@@ -38,7 +38,7 @@ var (
 	passages = []Pair{
 		{Query: "Where do pandas live, and what do they eat?", Document: strings.Repeat("The giant panda is a bear "+
 			"that lives in the mountains of central China. It eats bamboo for ten to sixteen hours a day: 9 to 14 kg of shoots and leaves. ", 6)},
-		{Query: "大熊猫生活在哪里", Document: strings.Repeat("大熊猫是生活在中国中部山区的一种熊每天吃十到十六个小时的竹子", 6)},
+		{Query: "大熊猫生活在哪里", Document: strings.Repeat("大熊猫是生活在中国中部山区的一种熊每天吃十到十六个小时的竹子", 12)},
 		{Query: "1 2 3", Document: strings.Repeat("4 5 6 7 8 9 0 ", 25)},
 	}
 	passageLengths = []int{minMaxLength, 20, 33, 65, 130}
