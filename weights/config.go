@@ -155,6 +155,9 @@ func (f *fields) quirks(c *Config, family *family) {
 	if !family.layerNormEpsSet {
 		c.LayerNormEps = f.epsilon("layer_norm_eps", 1e-12)
 	}
+	if f.text("position_embedding_type", "") == "alibi" { // of another family, it was refused
+		c.own = f.jina(c)
+	}
 	if family.positionsAfter {
 		c.PositionOffset = 1 + f.wholeFrom("pad_token_id", family.defaultValue("pad_token_id", 0), 0, maxPositions)
 		if c.MaxPositions -= c.PositionOffset; c.MaxPositions < 1 && f.err == nil {

@@ -164,9 +164,15 @@ func TestParseConfigUnsupported(t *testing.T) {
 		{`{"model_type":"bert","per_layer_config":{"0":{"num_attention_heads":2}}}`, `per_layer_config is not supported, want all layers alike`},
 		{edited("position_embedding_type", `"relative_key"`), `position_embedding_type: "relative_key", want "absolute"; ` +
 			`nearest is BAAI/bge-reranker-v2-m3 (xlm-roberta)`},
-		{`{"model_type":"bert","position_embedding_type":"alibi","auto_map":{"AutoModelForSequenceClassification":"jinaai/x--modeling_bert.JinaBert"}}`,
-			`position_embedding_type: "alibi" (custom code, auto_map: jinaai/x--modeling_bert.JinaBert), want "absolute"; ` +
+		{`{"model_type":"roberta","position_embedding_type":"alibi","auto_map":{"AutoModelForSequenceClassification":"x--modeling.Own"}}`,
+			`position_embedding_type: "alibi" (custom code, auto_map: x--modeling.Own), want "absolute"; ` +
 				`nearest is BAAI/bge-reranker-v2-m3 (xlm-roberta)`},
+		{`{"model_type":"bert","position_embedding_type":"alibi","feed_forward_type":"swiglu"}`,
+			`feed_forward_type: "swiglu", want "original", "geglu" or "reglu"`},
+		{`{"model_type":"bert","position_embedding_type":"alibi","feed_forward_type":"geglu",
+			"auto_map":{"AutoModel":"jinaai/jina-bert-v2-qk-post-norm--modeling_bert.JinaBertModel"}}`,
+			`auto_map: "jinaai/jina-bert-v2-qk-post-norm--modeling_bert.JinaBertModel": norms of queries and keys are not supported; ` +
+				`nearest is jinaai/jina-reranker-v1-turbo-en (bert with ALiBi)`},
 		{edited("configuration_files", `["config.json","config.4.0.0.json"]`), `configuration_files: "config.4.0.0.json" is not supported: ` +
 			`what it says should be in config.json`},
 		{edited("transformers_weights", `"w.safetensors"`), `transformers_weights: "w.safetensors" is not supported: the weights should be in model.safetensors`},

@@ -32,7 +32,7 @@ type family struct {
 	poolerActivation Activation // after it
 	classifier       string     // the last layer
 
-	positionType    string // of position_embedding_type, besides "absolute"
+	positionType    string // of position_embedding_type, besides "absolute"; "alibi" makes it a JinaBERT
 	tokenTypes      bool   // the tokenizer's segment ids reach the model
 	noTypeTable     bool   // there are no embeddings for them at all
 	positionsAfter  bool   // positions count from pad_token_id + 1
@@ -68,7 +68,7 @@ var families = []family{
 	{
 		modelType: "bert", classes: []string{"Bert"}, prefix: "bert.",
 		pooler: "pooler.dense", poolerInBase: true, poolerActivation: Tanh, classifier: "classifier",
-		tokenTypes: true,
+		tokenTypes: true, positionType: "alibi",
 	},
 	{
 		modelType: "electra", classes: []string{"Electra"}, prefix: "electra.",

@@ -5,8 +5,9 @@ import "strconv"
 // bertLike is a BERT or one of its relatives (models/bert in transformers), which differ in names, in the activation after
 // the pooler and in Config.
 type bertLike struct {
-	// rotary is set for relatives with rotary positions instead of learned ones.
+	// rotary and slopes are set for relatives that have them instead of learned positions.
 	rotary []float32
+	slopes []float32
 	layer  func(r *resolver, i int) Layer
 }
 
@@ -14,7 +15,7 @@ func (b *bertLike) body(r *resolver, p *Plan) {
 	cfg := &r.c.config
 	h, e := cfg.HiddenSize, cfg.EmbeddingSize
 	p.Embeddings.Words = r.base(wordEmbeddings, cfg.VocabSize, e)
-	if b.rotary == nil {
+	if b.rotary == nil && b.slopes == nil {
 		positions := r.base("embeddings.position_embeddings.weight", cfg.PositionOffset+cfg.MaxPositions, e)
 		if positions.Shape != nil && r.err == nil {
 			positions = positions.Rows(cfg.PositionOffset, positions.Shape[0])
@@ -36,7 +37,7 @@ func (b *bertLike) body(r *resolver, p *Plan) {
 	}
 	for i := range cfg.Layers {
 		l := b.layer(r, i)
-		l.Attention = Attention{Heads: cfg.Heads, Size: h / cfg.Heads, Frequencies: b.rotary}
+		l.Attention = Attention{Heads: cfg.Heads, Size: h / cfg.Heads, Frequencies: b.rotary, Slopes: b.slopes}
 		l.Activation = cfg.Activation
 		p.Layers = append(p.Layers, l)
 	}
@@ -58,14 +59,20 @@ func bertLayer(r *resolver, i int) Layer {
 		return flashLayer(r, i)
 	}
 	at, h, f := "encoder.layer."+strconv.Itoa(i)+".", r.c.config.HiddenSize, r.c.config.FeedForward
+	l := bertAttention(r, at)
+	l.Inner, l.Outer = r.linear(at+"intermediate.dense", f, h, true), r.linear(at+"output.dense", h, f, true)
+	l.OuterNorm = r.norm(at+"output.LayerNorm", h)
+	return l
+}
+
+// bertAttention looks up the first half of a layer under BERT's names.
+func bertAttention(r *resolver, at string) Layer {
+	h := r.c.config.HiddenSize
 	return Layer{
 		Query:         r.linear(at+"attention.self.query", h, h, true),
 		Key:           r.linear(at+"attention.self.key", h, h, true),
 		Value:         r.linear(at+"attention.self.value", h, h, true),
 		Output:        r.linear(at+"attention.output.dense", h, h, true),
 		AttentionNorm: r.norm(at+"attention.output.LayerNorm", h),
-		Inner:         r.linear(at+"intermediate.dense", f, h, true),
-		Outer:         r.linear(at+"output.dense", h, f, true),
-		OuterNorm:     r.norm(at+"output.LayerNorm", h),
 	}
 }

@@ -241,3 +241,17 @@ func TestBuckets(t *testing.T) {
 		t.Error("without buckets, each distance has a row")
 	}
 }
+
+// The values are those of get_slopes in github.com/ofirpress/attention_with_linear_biases for 12 heads and for one.
+func TestAlibiSlopes(t *testing.T) {
+	want := []float32{
+		.5, .25, .125, .0625, .03125, .015625, .0078125, .00390625,
+		float32(1 / math.Sqrt2), float32(math.Sqrt2 / 4), float32(math.Sqrt2 / 8), float32(math.Sqrt2 / 16),
+	}
+	if got := alibiSlopes(12); !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	if got := alibiSlopes(1); !slices.Equal(got, []float32{1. / 256}) {
+		t.Errorf("one head: %v", got)
+	}
+}

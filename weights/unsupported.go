@@ -12,6 +12,7 @@ import (
 const (
 	likeMiniLM = "cross-encoder/ms-marco-MiniLM-L6-v2 (bert)"
 	likeBGE    = "BAAI/bge-reranker-v2-m3 (xlm-roberta)"
+	likeJina   = "jinaai/jina-reranker-v1-turbo-en (bert with ALiBi)"
 )
 
 // otherFamilies are families of rerankers that are not supported: the start of model_type in config.json, a description,

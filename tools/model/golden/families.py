@@ -13,6 +13,7 @@ Heads in modules of their own are sentence-transformers' (6.2.0, which requireme
 
 import hashlib
 import json
+import math
 import pathlib
 import shutil
 import sys
@@ -25,6 +26,7 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
     BertConfig,
+    BertForSequenceClassification,
     BertTokenizer,
     CamembertConfig,
     CamembertTokenizer,
@@ -178,6 +180,66 @@ def publish_gte(folder):
     )
 
 
+class JinaFeedForward(torch.nn.Module):
+    """JinaBertGLUMLP in modeling_bert.py of jinaai/jina-bert-implementation: the gate is the first half."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.gated_layers = torch.nn.Linear(config.hidden_size, 2 * config.intermediate_size, bias=False)
+        self.wo = torch.nn.Linear(config.intermediate_size, config.hidden_size)
+        self.layernorm = torch.nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+
+    def forward(self, x):
+        gate, value = self.gated_layers(x).chunk(2, dim=-1)
+        return self.layernorm(self.wo(torch.nn.functional.gelu(gate) * value) + x)
+
+
+class JinaBert(BertForSequenceClassification):
+    """transformers' BERT with JinaBERT's three differences, since transformers does not have its code: no positions, a
+    gated feed-forward block, and scores that fall with distance by ALiBi, here a mask with a bias for each head."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        for layer in self.bert.encoder.layer:
+            del layer.intermediate, layer.output
+            layer.mlp = JinaFeedForward(config)
+            layer.feed_forward_chunk = layer.mlp.forward
+        del self.bert.embeddings.position_embeddings
+        self.bert.embeddings.position_embeddings = lambda positions: 0.0
+        self.post_init()
+
+    @staticmethod
+    def slopes(heads):
+        """get_slopes of github.com/ofirpress/attention_with_linear_biases."""
+
+        def powers(n):
+            start = 2 ** (-(2 ** -(math.log2(n) - 3)))
+            return [start * start**i for i in range(n)]
+
+        whole = 2 ** math.floor(math.log2(heads))
+        if whole == heads:
+            return powers(heads)
+        return powers(whole) + JinaBert.slopes(2 * whole)[0::2][: heads - whole]
+
+    def forward(self, input_ids, attention_mask, token_type_ids=None):
+        at = torch.arange(input_ids.shape[1])
+        distances = (at[:, None] - at[None, :]).abs()
+        bias = -torch.tensor(self.slopes(self.config.num_attention_heads))[:, None, None] * distances
+        return super().forward(input_ids, attention_mask=bias[None], token_type_ids=token_type_ids)
+
+
+def publish_jina_v1(folder):
+    """jina-reranker-v1-tiny-en: BERT's model_type, and custom code."""
+    edit(
+        folder, model_type="bert", architectures=["JinaBertForSequenceClassification"], position_embedding_type="alibi",
+        feed_forward_type="geglu", emb_pooler=None, attn_implementation="torch",
+        auto_map={
+            "AutoModelForSequenceClassification":
+            "jinaai/jina-bert-implementation--modeling_bert.JinaBertForSequenceClassification",
+        },
+    )
+
+
 def modular(pool, inner, bias, activation, labels):
     """A head of sentence-transformers' modules: pooling, Dense, its norm, and Dense, which gives the scores."""
 
@@ -248,8 +310,12 @@ FAMILIES = {
     "deberta_v3": (lambda: wordpiece(BertTokenizer), lambda v: DebertaV2Config(
         **COMMON, vocab_size=v, max_position_embeddings=64, num_labels=1, relative_attention=True, pos_att_type=["p2c", "c2p"],
         position_buckets=8, share_att_key=True, norm_rel_ebd="layer_norm", position_biased_input=False, pooler_hidden_act="gelu")),
+    # Heads that are no power of two, and RoBERTa's tokenizer, as published.
+    "jina_v1": (byte_pairs, lambda v: BertConfig(
+        **COMMON | {"num_attention_heads": 6}, vocab_size=v, max_position_embeddings=64, num_labels=1, pad_token_id=1)),
 }
-PUBLISH = {"modernbert_cls": publish_modernbert, "jina_v2": publish_jina, "gte": publish_gte}
+PUBLISH = {"modernbert_cls": publish_modernbert, "jina_v1": publish_jina_v1, "jina_v2": publish_jina, "gte": publish_gte}
+CLASSES = {"jina_v1": JinaBert}
 MODULES = {
     "ettin": modular("cls", 48, False, torch.nn.GELU(), 1),
     "modular_bert": modular("mean", 20, True, torch.nn.Tanh(), 2),
@@ -294,8 +360,9 @@ def main():
         tokenizer = make_tokenizer()
         tokenizer.save_pretrained(folder)
         torch.manual_seed(number)
-        auto = AutoModel if name in MODULES else AutoModelForSequenceClassification
-        model = auto.from_config(make_config(len(tokenizer)))
+        auto = CLASSES.get(name, AutoModel if name in MODULES else AutoModelForSequenceClassification)
+        config = make_config(len(tokenizer))
+        model = auto(config) if name in CLASSES else auto.from_config(config)
         randomise(model)
         if name in MODULES:
             model = MODULES[name](folder, model, tokenizer)
