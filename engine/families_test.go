@@ -21,7 +21,7 @@ import (
 // with their tokenizers; see tools/model/golden/families.py.
 var families = []string{
 	"electra", "roberta", "xlm_roberta", "distilbert", "camembert", "modernbert", "modernbert_cls", "ettin", "modular_bert",
-	"jina_v2", "gte", "nomic", "jina_v1",
+	"jina_v2", "gte", "nomic", "jina_v1", "albert",
 }
 
 // onReferenceAlone are families that the CPU lacks.

@@ -132,6 +132,8 @@ func TestParseConfigErrors(t *testing.T) {
 		{edited("id2label", `{"0":"a","00":"b"}`), `id2label: {"0":"a","00":"b"}, want the keys 0 to 1`},
 		{edited("id2label", `{"0":null}`), `id2label.0: null, want a string`},
 		{edited("id2label", `{"0":"a","0":"b"}`), `key "0" appears twice`},
+		{`{"model_type":"albert","num_hidden_groups":13}`, `num_hidden_groups: 13, want at most num_hidden_layers, 12`},
+		{`{"model_type":"albert","inner_group_num":100}`, `inner_group_num: 100, want at most 1024 layers in all`},
 		{`{"model_type":"bert","num_labels":0}`, `num_labels: 0, want a whole number from 1 to 65536`},
 		{`{"model_type":"bert","num_labels":1000000000}`, `num_labels: 1000000000, want a whole number from 1 to 65536`},
 		{edited("problem_type", `[]`), `problem_type: [], want a string`},

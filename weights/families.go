@@ -103,6 +103,7 @@ var families = []family{
 	gteFamily("new"),
 	nomicFamily,
 	debertaFamily,
+	albertFamily,
 }
 
 // robertaLike returns RoBERTa's family under the name of one of its relatives; all keep the prefix.

@@ -67,3 +67,31 @@ func TestFamilyErrors(t *testing.T) {
 			"whose head scores a pair (...ForSequenceClassification); nearest is %s", f.classifier, nearest), ErrNotCrossEncoder)
 	}
 }
+
+// Layers of an ALBERT take the weights of their group: layer i of n has group ⌊i groups / n⌋, and all inner layers of it.
+func TestALBERTGroups(t *testing.T) {
+	const config = `{"model_type":"albert","hidden_size":8,"embedding_size":8,"num_attention_heads":2,"num_hidden_layers":5,"intermediate_size":6,` +
+		`"vocab_size":11,"num_labels":1,"num_hidden_groups":2,"inner_group_num":2}`
+	c, err := ParseConfig([]byte(config))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &resolver{c: &Checkpoint{config: c}, family: familyOf("albert", "")}
+	p := r.plan()
+	if len(p.Layers) != 10 || p.Embeddings.Projection == nil {
+		t.Errorf("%d layers, want 10, and a projection of embeddings that are as wide as the model", len(p.Layers))
+	}
+	var groups []string
+	for _, name := range r.missing {
+		if at, ok := strings.CutSuffix(name, ".ffn.weight"); ok {
+			groups = append(groups, strings.TrimPrefix(at, "encoder.albert_layer_groups."))
+		}
+	}
+	want := []string{}
+	for _, group := range []int{0, 0, 0, 1, 1} {
+		want = append(want, fmt.Sprintf("%d.albert_layers.0", group), fmt.Sprintf("%d.albert_layers.1", group))
+	}
+	if !slices.Equal(groups, want) {
+		t.Errorf("groups %v, want %v", groups, want)
+	}
+}

@@ -8,7 +8,9 @@ type bertLike struct {
 	// rotary and slopes are set for relatives that have them instead of learned positions.
 	rotary []float32
 	slopes []float32
-	layer  func(r *resolver, i int) Layer
+	// projected is set for one that projects embeddings even if they are as wide as the model.
+	projected bool
+	layer     func(r *resolver, i int) Layer
 }
 
 func (b *bertLike) body(r *resolver, p *Plan) {
@@ -31,7 +33,7 @@ func (b *bertLike) body(r *resolver, p *Plan) {
 		norm = "emb_ln"
 	}
 	p.Embeddings.Norm = r.norm(norm, e)
-	if e != h {
+	if e != h || b.projected {
 		projection := r.linear("embeddings_project", h, e, true)
 		p.Embeddings.Projection = &projection
 	}
@@ -58,8 +60,12 @@ func bertLayer(r *resolver, i int) Layer {
 	if r.has("encoder.layers.0.mixer.Wqkv.weight") {
 		return flashLayer(r, i)
 	}
-	at, h, f := "encoder.layer."+strconv.Itoa(i)+".", r.c.config.HiddenSize, r.c.config.FeedForward
-	l := bertAttention(r, at)
+	return bertLayerAt(r, "encoder.layer."+strconv.Itoa(i)+".")
+}
+
+// bertLayerAt looks up a layer under BERT's names behind a prefix.
+func bertLayerAt(r *resolver, at string) Layer {
+	h, f, l := r.c.config.HiddenSize, r.c.config.FeedForward, bertAttention(r, at)
 	l.Inner, l.Outer = r.linear(at+"intermediate.dense", f, h, true), r.linear(at+"output.dense", h, f, true)
 	l.OuterNorm = r.norm(at+"output.LayerNorm", h)
 	return l

@@ -38,7 +38,7 @@ type Embeddings struct {
 	Positions  *Tensor // [P, E], row 0 is the first token's; nil: none
 	Types      *Tensor // [S, E]; nil: none
 	Norm       *Norm   // [E]; nil: none
-	Projection *Linear // [H, E]; nil where E is H
+	Projection *Linear // [H, E]; nil: none, and E is H
 }
 
 // Layer is one encoder layer.

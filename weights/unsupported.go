@@ -21,7 +21,6 @@ var otherFamilies = []struct{ modelType, is, nearest string }{
 	{"deberta", "DeBERTa of version 1: attention by relative positions", "cross-encoder/nli-roberta-base (roberta) or " + likeMiniLM},
 	{"jina", "JinaBERT: ALiBi positions, custom code", likeBGE},
 	{"mpnet", "MPNet: attention with relative positions", likeMiniLM},
-	{"albert", "ALBERT: layers that share weights", likeMiniLM},
 	{"colbert", "ColBERT: late interaction, which gives an embedding for each token and no score for a pair", likeMiniLM},
 	{"colpali", "ColPali: late interaction of images", likeMiniLM},
 	{"t5", "T5: an encoder with a decoder (monoT5)", likeBGE},

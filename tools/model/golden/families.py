@@ -22,6 +22,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
+    AlbertConfig,
     AutoModel,
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -313,6 +314,10 @@ FAMILIES = {
     # Heads that are no power of two, and RoBERTa's tokenizer, as published.
     "jina_v1": (byte_pairs, lambda v: BertConfig(
         **COMMON | {"num_attention_heads": 6}, vocab_size=v, max_position_embeddings=64, num_labels=1, pad_token_id=1)),
+    # Three layers of two groups.
+    "albert": (lambda: wordpiece(BertTokenizer), lambda v: AlbertConfig(
+        **COMMON | {"num_hidden_layers": 3}, vocab_size=v, embedding_size=32, max_position_embeddings=64, num_labels=1,
+        num_hidden_groups=2)),
 }
 PUBLISH = {"modernbert_cls": publish_modernbert, "jina_v1": publish_jina_v1, "jina_v2": publish_jina, "gte": publish_gte}
 CLASSES = {"jina_v1": JinaBert}
