@@ -12,7 +12,7 @@ import (
 // transformers does with the weights that the package dequantises, and so do the folders that they are converted to; see
 // tools/model/golden/ggufs.py.
 func TestGGUFAgainstTransformers(t *testing.T) {
-	for _, name := range []string{"roberta", "xlm_roberta", "distilbert"} {
+	for _, name := range []string{"roberta", "xlm_roberta", "distilbert", "modernbert"} {
 		t.Run(name, func(t *testing.T) {
 			var golden []goldenPair
 			readGolden(t, filepath.Join("gguf", name, "golden.json"), &golden)

@@ -38,6 +38,8 @@ type family struct {
 	positionsAfter  bool   // positions count from pad_token_id + 1
 	embeddingSize   bool   // embeddings may be narrower than the model, and are projected then
 	layerNormEpsSet bool   // layer norms have an epsilon of 1e-12, not the config's
+
+	gguf *ggufLayout // of its GGUF files; nil: BERT's, or none where there are settings
 }
 
 // architecture is the order of a model's operations, and the names of their tensors.

@@ -33,6 +33,7 @@ var modernBERTFamily = family{
 	pooler:        "head", classifier: "classifier",
 	noTypeTable: true,
 	settings:    (*fields).modernBERT,
+	gguf:        ggufModernBERT,
 }
 
 func (f *fields) modernBERT(c *Config) architecture {

@@ -15,10 +15,18 @@ const ggufSuffix = ".gguf"
 // maxPositionBytes bounds the one tensor of a GGUF file that is copied; that of bge-reranker-v2-m3 has 34 MB.
 const maxPositionBytes = 64 << 20
 
-// ggufNames are pairs of llama.cpp's name for a part of a BERT (MODEL_ARCH.BERT in gguf-py/gguf/constants.py, 0.19.0)
-// and its name in BertModel, for parts of a layer without the layer's prefix. The head is not among them: it differs by
-// family.
-var ggufNames = []string{
+// ggufLayout has the names of an architecture of llama.cpp (MODEL_ARCH in gguf-py/gguf/constants.py, 0.19.0).
+type ggufLayout struct {
+	architecture string
+	layer        string // before the names of a layer, here
+	// parts are pairs of llama.cpp's name for a part of the base model and its name here: BERT's, or the family's own. Those
+	// of a layer have no prefix.
+	parts []string
+	// head is the same for the head, whose names have no prefix; empty where the head differs by family.
+	head []string
+}
+
+var ggufBERT = &ggufLayout{architecture: "bert", layer: "encoder.layer.", parts: []string{
 	"token_embd_norm", "embeddings.LayerNorm",
 	"token_embd", "embeddings.word_embeddings",
 	"token_types", "embeddings.token_type_embeddings",
@@ -31,7 +39,21 @@ var ggufNames = []string{
 	"ffn_up", "intermediate.dense",
 	"ffn_down", "output.dense",
 	"layer_output_norm", "output.LayerNorm",
-}
+}}
+
+// ggufModernBERT is ModernBERT's. A file of an embedding model has no head; that of a model with LABEL_0 and LABEL_1 can't be
+// made, since llama.cpp takes both matrices of its head for one.
+var ggufModernBERT = &ggufLayout{architecture: "modern-bert", layer: "layers.", parts: []string{
+	"token_embd_norm", "embeddings.norm",
+	"token_embd", "embeddings.tok_embeddings",
+	"output_norm", "final_norm",
+	"attn_norm", "attn_norm",
+	"attn_qkv", "attn.Wqkv",
+	"attn_output", "attn.Wo",
+	"ffn_norm", "mlp_norm",
+	"ffn_up", "mlp.Wi",
+	"ffn_down", "mlp.Wo",
+}, head: []string{"cls.output", "classifier", "cls.norm", "head.norm", "cls", "head.dense"}}
 
 // ggufFile turns a GGUF file of a family into tensors with the names of transformers.
 type ggufFile struct {
@@ -41,6 +63,7 @@ type ggufFile struct {
 	name   string
 	config Config
 	family *family
+	layout *ggufLayout
 }
 
 // parseGGUF returns the tensors of a file that llama.cpp made of a checkpoint with this config. It does not read their
@@ -56,7 +79,10 @@ func parseGGUF(b *blob, config Config) ([]Tensor, error) {
 	case err != nil:
 		return nil, causef(err, "%s", file)
 	}
-	f := &ggufFile{parsed, b, file, config, familyOf(config.ModelType, "")}
+	f := &ggufFile{parsed, b, file, config, familyOf(config.ModelType, ""), ggufBERT}
+	if f.family.gguf != nil {
+		f.layout = f.family.gguf
+	}
 	if err := f.check(); err != nil {
 		return nil, err
 	}
@@ -82,8 +108,10 @@ func (f *ggufFile) check() error {
 	const architecture = "general.architecture"
 	if v, ok := f.Value(architecture); !ok {
 		return invalidf("%s: no %s", f.name, architecture)
-	} else if name, _ := v.Text(); name != "bert" {
-		return unsupportedf("%s: %s: %s, want \"bert\"", f.name, architecture, v)
+	} else if name, _ := v.Text(); f.family.settings != nil && f.family.gguf == nil {
+		return unsupportedf("%s: %s: %s of model_type %s is not supported, want safetensors", f.name, architecture, v, quote(f.family.modelType))
+	} else if name != f.layout.architecture {
+		return unsupportedf("%s: %s: %s, want %s", f.name, architecture, v, quote(f.layout.architecture))
 	}
 	if v, ok := f.Value("split.count"); ok {
 		if n, _ := v.Whole(); n > 1 {
@@ -91,15 +119,16 @@ func (f *ggufFile) check() error {
 		}
 	}
 	for key, want := range map[string]int{
-		"bert.block_count": f.config.Layers, "bert.embedding_length": f.config.HiddenSize,
-		"bert.feed_forward_length": f.config.FeedForward, "bert.attention.head_count": f.config.Heads,
+		"block_count": f.config.Layers, "embedding_length": f.config.HiddenSize,
+		"feed_forward_length": f.config.FeedForward, "attention.head_count": f.config.Heads,
 	} {
+		key = f.layout.architecture + "." + key
 		v, ok := f.Value(key)
 		if n, whole := v.Whole(); ok && (!whole || n != uint64(want)) {
 			return f.disagrees(key, v, want)
 		}
 	}
-	const epsilon = "bert.attention.layer_norm_epsilon"
+	epsilon := f.layout.architecture + ".attention.layer_norm_epsilon"
 	v, ok := f.Value(epsilon)
 	if x, isFloat := v.Float(); ok && (!isFloat || float32(x) != float32(f.config.LayerNormEps)) {
 		return f.disagrees(epsilon, v, f.config.LayerNormEps)
@@ -157,6 +186,9 @@ func (f *ggufFile) nameOf(name string) string {
 		return name
 	}
 	part, suffix := name[:at], name[at:]
+	if own, ok := renamed(f.layout.head, part); ok {
+		return own + suffix
+	}
 	switch part {
 	case "cls.output":
 		return f.family.classifier + suffix
@@ -170,14 +202,22 @@ func (f *ggufFile) nameOf(name string) string {
 	layer := ""
 	if rest, ok := strings.CutPrefix(part, "blk."); ok {
 		number, inner, _ := strings.Cut(rest, ".")
-		layer, part = "encoder.layer."+number+".", inner
+		layer, part = f.layout.layer+number+".", inner
 	}
-	for i := 0; i < len(ggufNames); i += 2 {
-		if part == ggufNames[i] {
-			return f.family.prefix + f.family.tensor(layer+ggufNames[i+1]+suffix)
-		}
+	if own, ok := renamed(f.layout.parts, part); ok {
+		return f.family.prefix + f.family.tensor(layer+own+suffix)
 	}
 	return name
+}
+
+// renamed returns the second of the pair that has the name as its first.
+func renamed(pairs []string, name string) (string, bool) {
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i] == name {
+			return pairs[i+1], true
+		}
+	}
+	return "", false
 }
 
 // checkPooler returns an error if the pooler is missing: llama.cpp leaves it out, since it uses a BERT for embeddings

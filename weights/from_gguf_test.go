@@ -34,6 +34,7 @@ func TestGGUF(t *testing.T) {
 		"roberta":     {"roberta.embeddings.position_embeddings.weight", []int{66, 64}, "F32"},
 		"xlm_roberta": {"classifier.dense.weight", []int{64, 64}, "Q4_1"},
 		"distilbert":  {"distilbert.transformer.layer.1.ffn.lin2.weight", []int{64, 256}, "Q4_K"},
+		"modernbert":  {"model.layers.1.mlp.Wi.weight", []int{512, 64}, "Q4_1"},
 	} {
 		c, b, err := useAll(ggufFiles(t, name))
 		if err != nil {
@@ -43,7 +44,7 @@ func TestGGUF(t *testing.T) {
 		if !ok || got.Len() != want.shape[0]*want.shape[1] || got.Shape[0] != want.shape[0] || got.StoredAs() != want.stored {
 			t.Errorf("%s: %s: %d %s, want %d %s", name, want.tensor, got.Shape, got.StoredAs(), want.shape, want.stored)
 		}
-		if n := b.Embeddings.Positions.Shape[0]; n != 64 {
+		if n := b.Positions; n != 64 {
 			t.Errorf("%s: %d positions, want 64", name, n)
 		}
 		if shape := b.Head[1].Linear.Weight.Shape; len(shape) != 2 || shape[0] != 1 {
@@ -103,6 +104,9 @@ func TestGGUFErrors(t *testing.T) {
 			"shape [64 64] in 16.4 kB, want two dimensions, at least 65 rows and at most 67.1 MB", ErrInvalid},
 		{replaced("\x04\x00\x00\x00\x00\x00\x00\x00bert", "\x04\x00\x00\x00\x00\x00\x00\x00gpt2"),
 			`model.gguf: general.architecture: "gpt2", want "bert"`, ErrUnsupported},
+		{with(roberta, configFile, `{"model_type":"nomic_bert"}`),
+			`model.gguf: general.architecture: "bert" of model_type "nomic_bert" is not supported, want safetensors`, ErrUnsupported},
+		{with(roberta, configFile, `{"model_type":"modernbert"}`), `model.gguf: general.architecture: "bert", want "modern-bert"`, ErrUnsupported},
 		{replaced("general.architecture", "general.architectura"), "model.gguf: no general.architecture", ErrInvalid},
 		{replaced("cls.output.weight", "cls.output.height"), "no classifier.out_proj.weight: this looks like an embedding model, not a cross-encoder, whose head scores a pair (...ForSequenceClassification); nearest is cross-encoder/ms-marco-MiniLM-L6-v2 (bert)", ErrNotCrossEncoder},
 		{replaced("blk.1.attn_k.bias", "blk.1.attn_x.bias"), `tensor "roberta.encoder.layer.1.attention.self.key.bias": missing, as are 0 more of 41`, ErrInvalid},

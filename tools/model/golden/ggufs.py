@@ -5,7 +5,7 @@
                                                with the logits of transformers from the weights that the package
                                                dequantises; and a BERT without its pooler, as llama.cpp leaves it
 
-  venv/bin/python tools/model/golden/ggufs.py
+  venv/bin/python tools/model/golden/ggufs.py [types | MODEL ...]
 
 The names in the files are those of gguf.get_tensor_name_map. The package quantises to types without a K; blocks of
 those with one are drawn at random here, scales aside.
@@ -14,6 +14,7 @@ those with one are drawn at random here, scales aside.
 import json
 import pathlib
 import shutil
+import sys
 
 import gguf
 import numpy as np
@@ -26,13 +27,14 @@ from transformers import (
     BertTokenizer,
     DistilBertConfig,
     DistilBertTokenizer,
+    ModernBertConfig,
     RobertaConfig,
     XLMRobertaConfig,
 )
 
-from families import LENGTH, PAIRS, byte_pairs, ids_hash, run, unigram, wordpiece
+from families import LENGTH, PAIRS, byte_pairs, byte_pairs_of_bert, ids_hash, run, unigram, wordpiece
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 TYPES = ROOT / "weights" / "gguf" / "testdata"
 MODELS = ROOT / "engine" / "testdata" / "gguf"
 FLAT = [Q.F32, Q.F16, Q.BF16]
@@ -86,6 +88,10 @@ MODEL_CONFIGS = {
         dim=64, n_layers=2, n_heads=4, hidden_dim=256, vocab_size=v, max_position_embeddings=64, num_labels=1)),
     "bert": (lambda: wordpiece(BertTokenizer), lambda v: BertConfig(
         **COMMON, vocab_size=v, max_position_embeddings=64, num_labels=1)),
+    "modernbert": (byte_pairs_of_bert, lambda v: ModernBertConfig(
+        hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=256, vocab_size=v, norm_eps=1e-3,
+        max_position_embeddings=64, local_attention=16, num_labels=1, classifier_pooling="mean",
+        pad_token_id=3, cls_token_id=1, sep_token_id=2, bos_token_id=1, eos_token_id=2)),
 }
 
 
@@ -121,7 +127,8 @@ def write_model(number, name, make_tokenizer, make_config):
     config.architectures = [type(model).__name__]
     config.save_pretrained(folder)
 
-    writer = gguf.GGUFWriter(folder / "model.gguf", "bert")
+    architecture = gguf.MODEL_ARCH.MODERN_BERT if name == "modernbert" else gguf.MODEL_ARCH.BERT
+    writer = gguf.GGUFWriter(folder / "model.gguf", gguf.MODEL_ARCH_NAMES[architecture])
     writer.add_block_count(2)
     writer.add_context_length(64)
     writer.add_embedding_length(64)
@@ -129,15 +136,15 @@ def write_model(number, name, make_tokenizer, make_config):
     writer.add_head_count(4)
     writer.add_layer_norm_eps(1e-12 if name == "distilbert" else 1e-3)
     writer.add_token_list([f"piece {i}" for i in range(len(tokenizer))])
-    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.BERT, 2)
-    prefix = {"xlm_roberta": "roberta."}.get(name, name + ".")
+    names = gguf.get_tensor_name_map(architecture, 2)
+    prefix = {"xlm_roberta": "roberta.", "modernbert": "model."}.get(name, name + ".")
     offset = 2 if "roberta" in name else 0
     state = model.state_dict()
     for i, (key, value) in enumerate(sorted(state.items())):
         short = key.removeprefix(prefix)
         if short.startswith("pooler.") or short.endswith("position_ids"):
             continue
-        if name in ("bert", "distilbert") and short.startswith("classifier."):
+        if name in ("bert", "distilbert", "modernbert") and short.startswith("classifier."):
             short = short.replace("classifier.", "classifier.out_proj.")  # as BertModel.modify_tensors does
         target = names.get_name(short, try_suffixes=(".weight", ".bias"))
         if target is None:
@@ -168,9 +175,12 @@ def write_model(number, name, make_tokenizer, make_config):
 
 
 def main():
-    write_types(np.random.default_rng(0))
+    wanted = sys.argv[1:] or ["types", *MODEL_CONFIGS]
+    if "types" in wanted:
+        write_types(np.random.default_rng(0))
     for number, (name, parts) in enumerate(MODEL_CONFIGS.items()):
-        write_model(number, name, *parts)
+        if name in wanted:
+            write_model(number, name, *parts)
     print(f"pairs of at most {LENGTH} tokens")
 
 
