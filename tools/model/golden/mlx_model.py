@@ -3,6 +3,8 @@
   weights/convert/testdata/goldens_builtin.json  hashes of the embedded model, quantised in each way that there is
   engine/testdata/mlx_random_f32/                a checkpoint that MLX quantised and wrote; the logits beside it are
                                                  those of transformers with the weights that MLX dequantised
+  engine/testdata/mlx_modernbert/                the same of a ModernBERT, whose names mlx-embeddings keeps as they are, with
+                                                 everything quantised that MLX can quantise, as its conversion does
 
 Two steps, since MLX and transformers are pinned apart:
 
@@ -16,8 +18,11 @@ import json
 import pathlib
 
 HERE = pathlib.Path(__file__).resolve().parent
-BUILTIN = HERE.parents[1] / "weights" / "convert" / "testdata" / "goldens_builtin.json"
-FOLDER = HERE.parents[1] / "engine" / "testdata" / "mlx_random_f32"
+BUILTIN = HERE.parents[2] / "weights" / "convert" / "testdata" / "goldens_builtin.json"
+TESTDATA = HERE.parents[2] / "engine" / "testdata"
+FOLDER = TESTDATA / "mlx_random_f32"
+MODERN = TESTDATA / "mlx_modernbert"
+MODERN_SHAPE = dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, global_attn_every_n_layers=2)
 PAIRS = [("a b", "c d e"), ("the cat", "sat on the mat"), ("x", ""), ("one two three four", "five six seven eight nine ten")]
 
 
@@ -116,10 +121,48 @@ def quantize(args):
         if name.endswith("_embeddings.scales"):
             config["quantization"][name.removesuffix(".scales")] = {"group_size": 32, "bits": 6, "mode": "affine"}
     config["quantization_config"] = config["quantization"]
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    mx.save_safetensors(str(FOLDER / "model.safetensors"), weights, metadata={"format": "mlx"})
-    (FOLDER / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+    write(mx, FOLDER, weights, config, args.dequantized)
+    modernbert(mx, nn, tree_flatten, args.dequantized / "modernbert")
 
+
+def modernbert(mx, nn, tree_flatten, dequantized):
+    config = json.loads((TESTDATA / "families" / "modernbert_cls" / "config.json").read_text()) | MODERN_SHAPE
+    h, f = config["hidden_size"], config["intermediate_size"]
+    shapes = {"model.embeddings.tok_embeddings.weight": (config["vocab_size"], h), "model.embeddings.norm.weight": (h,)}
+    for i in range(config["num_hidden_layers"]):
+        at = f"model.layers.{i}."
+        if i > 0:
+            shapes[at + "attn_norm.weight"] = (h,)
+        shapes |= {
+            at + "attn.Wqkv.weight": (3 * h, h), at + "attn.Wo.weight": (h, h), at + "mlp_norm.weight": (h,),
+            at + "mlp.Wi.weight": (2 * f, h), at + "mlp.Wo.weight": (h, f),
+        }
+    shapes |= {
+        "model.final_norm.weight": (h,), "head.dense.weight": (h, h), "head.norm.weight": (h,),
+        "classifier.weight": (1, h), "classifier.bias": (1,),
+    }
+    mx.random.seed(1)
+    model = module_tree(nn, shapes)
+    model.load_weights(
+        [
+            (name, mx.random.normal(shape) * (1.5 / shape[1] ** 0.5) if len(shape) == 2 else 1 + 0.2 * mx.random.normal(shape))
+            for name, shape in shapes.items()
+        ],
+        strict=False,  # module_tree gives biases to all layers
+    )
+    nn.quantize(model, group_size=32, bits=4)
+    weights = {
+        name: value for name, value in tree_flatten(model.parameters()) if not name.endswith(".bias") or name in shapes
+    }
+    config["quantization"] = config["quantization_config"] = {"group_size": 32, "bits": 4, "mode": "affine"}
+    write(mx, MODERN, weights, config, dequantized)
+
+
+def write(mx, folder, weights, config, dequantized):
+    """Writes a quantised checkpoint, and its weights dequantised for transformers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    mx.save_safetensors(str(folder / "model.safetensors"), weights, metadata={"format": "mlx"})
+    (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
     plain = {}
     for name, value in weights.items():
         layer = name.rpartition(".")[0]
@@ -132,22 +175,31 @@ def quantize(args):
             )
         elif name.endswith(".bias"):
             plain[name] = value
-    args.dequantized.mkdir(parents=True, exist_ok=True)
-    mx.save_safetensors(str(args.dequantized / "model.safetensors"), plain, metadata={"format": "pt"})
+    dequantized.mkdir(parents=True, exist_ok=True)
+    mx.save_safetensors(str(dequantized / "model.safetensors"), plain, metadata={"format": "pt"})
 
 
 def logits(args):
+    run(args.random / "random_f32", args.dequantized, FOLDER)
+    run(TESTDATA / "families" / "modernbert_cls", args.dequantized / "modernbert", MODERN)
+
+
+def run(tokenizer_from, dequantized, folder):
+    """Writes the logits of a dequantised checkpoint with the tokenizer of another one."""
     import shutil
 
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    for path in (args.random / "random_f32").iterdir():
-        if path.name != "model.safetensors":
-            shutil.copy(path, args.dequantized / path.name)
-    tokenizer = AutoTokenizer.from_pretrained(args.dequantized)
+    for path in tokenizer_from.iterdir():
+        if path.name not in ("model.safetensors", "golden.json"):
+            shutil.copy(path, dequantized / path.name)
+    config = json.loads((folder / "config.json").read_text())
+    plain = {k: v for k, v in config.items() if not k.startswith("quantization")}
+    (dequantized / "config.json").write_text(json.dumps(plain))
+    tokenizer = AutoTokenizer.from_pretrained(dequantized)
     model, info = AutoModelForSequenceClassification.from_pretrained(
-        args.dequantized, dtype=torch.float32, attn_implementation="eager", output_loading_info=True
+        dequantized, dtype=torch.float32, attn_implementation="eager", output_loading_info=True
     )
     if any(info.values()):
         raise SystemExit(f"mlx_model: {info}")
@@ -156,7 +208,7 @@ def logits(args):
         for query, document in PAIRS:
             encoded = tokenizer([query], [document], return_tensors="pt")
             rows.append({"query": query, "document": document, "logit": float(model.eval()(**encoded).logits[0, 0])})
-    (FOLDER / "logits.json").write_text(json.dumps(rows, indent=1) + "\n")
+    (folder / "logits.json").write_text(json.dumps(rows, indent=1) + "\n")
 
 
 def main():
