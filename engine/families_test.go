@@ -2,7 +2,6 @@ package engine
 
 import (
 	"errors"
-	"io/fs"
 	"maps"
 	"math"
 	"os"
@@ -54,18 +53,7 @@ func TestFamiliesAgainstTransformers(t *testing.T) {
 // familyFiles reads a family's files, those of its modules among them.
 func familyFiles(t *testing.T, name string) map[string][]byte {
 	t.Helper()
-	dir, files := filepath.Join("testdata", "families", name), map[string][]byte{}
-	err := fs.WalkDir(os.DirFS(dir), ".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		files[path], err = os.ReadFile(filepath.Join(dir, path))
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return files
+	return readFolder(t, filepath.Join("testdata", "families", name))
 }
 
 // familyBatch is the golden pairs of a family.

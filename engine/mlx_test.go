@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/metalrank/metalrank/weights"
+	"github.com/metalrank/metalrank/weights/convert"
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
 
@@ -29,19 +31,38 @@ func TestMLXCheckpoint(t *testing.T) {
 			if len(golden) != 4 {
 				t.Fatalf("%d pairs, want 4", len(golden))
 			}
-			e := openConfig(t, Config{Model: dir})
 			pairs := make([]Pair, len(golden))
 			for i, g := range golden {
 				pairs[i] = Pair{Query: g.Query, Document: g.Document}
 			}
-			scores, err := e.Score(t.Context(), pairs, raw)
+			check := func(e *Engine, tolerance float64) {
+				t.Helper()
+				scores, err := e.Score(t.Context(), pairs, raw)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i, g := range golden {
+					if d := scores.Row(i)[0] - g.Logit; !(max(d, -d) <= tolerance) {
+						t.Errorf("pair %d: logit %v, want %v", i, scores.Row(i)[0], g.Logit)
+					}
+				}
+			}
+			check(openConfig(t, Config{Model: dir}), logitTolerance)
+
+			// Written as floats, and in other codes, as TestFamiliesConverted does with the other families.
+			source, err := weights.Open(dir)
 			if err != nil {
 				t.Fatal(err)
 			}
-			for i, g := range golden {
-				if d := scores.Row(i)[0] - g.Logit; !(max(d, -d) <= logitTolerance) {
-					t.Errorf("pair %d: logit %v, want %v", i, scores.Row(i)[0], g.Logit)
+			defer source.Close()
+			for o, tolerance := range map[*convert.Options]float64{
+				{Float: weights.F32}: logitTolerance, {Bits: 8, GroupSize: 32}: 0.1, {Bits: 8, Scheme: convert.W8A8}: 0.2,
+			} {
+				folder := filepath.Join(t.TempDir(), "converted")
+				if err := convert.Folder(t.Context(), source, folder, *o); err != nil {
+					t.Fatal(err)
 				}
+				check(openConfig(t, Config{Model: folder}), tolerance)
 			}
 		})
 	}

@@ -93,7 +93,7 @@ def with_transformers(args, work):
     print(versions())
     sources = {"builtin": convert(args, "builtin", work / "source", "--dtype=fp32")}
     for family in ("distilbert", "electra", "roberta", "xlm_roberta", "camembert"):
-        at = pathlib.Path(__file__).resolve().parents[2] / "engine" / "testdata" / "families" / family
+        at = pathlib.Path(__file__).resolve().parents[3] / "engine" / "testdata" / "families" / family
         sources[family] = convert(args, at, work / family, "--dtype=fp32")
     for name, source in sources.items():
         want, tensors = None, load_file(source / "model.safetensors")

@@ -27,7 +27,7 @@ import torch  # noqa: E402
 from sentence_transformers import CrossEncoder  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
-OUT = HERE.parents[1] / "engine" / "testdata"
+OUT = HERE.parents[2] / "engine" / "testdata"
 PAIRS = [
     ("how do boats find the harbour", "The Ferry waits until the lamp on the pier is cold. Café, crew and captain!"),
     ("  two  spaces\tand a tab [SEP] <mask> x", "[CLS] 東京 boats</s> naïve ß\u3000É İÅK Ǆ "),

@@ -370,8 +370,8 @@ def main():
     add = parser.add_argument
     add("--model", type=folder, required=True, help="the embedded model, unpacked")
     add("--checkpoints", type=folder, required=True, help="the folder of the random ones")
-    add("--out", type=folder, default=HERE.parents[1] / "engine" / "testdata")
-    add("--builtin", type=folder, default=HERE.parents[1] / "weights" / "builtin")
+    add("--out", type=folder, default=HERE.parents[2] / "engine" / "testdata")
+    add("--builtin", type=folder, default=HERE.parents[2] / "weights" / "builtin")
     add("--recorded", type=pathlib.Path, help="an earlier goldens.json of the embedded model to compare with")
     args = parser.parse_args()
 

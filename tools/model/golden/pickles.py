@@ -8,7 +8,7 @@ import pathlib
 
 import torch
 
-OUT = pathlib.Path(__file__).resolve().parents[2] / "weights" / "pickle" / "testdata"
+OUT = pathlib.Path(__file__).resolve().parents[3] / "weights" / "pickle" / "testdata"
 
 
 def main():

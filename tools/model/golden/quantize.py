@@ -14,7 +14,7 @@ import mlx.core as mx
 import numpy as np
 
 HERE = pathlib.Path(__file__).resolve().parent
-OUT = HERE.parents[1] / "weights" / "quant" / "testdata" / "goldens_mlx.json"
+OUT = HERE.parents[2] / "weights" / "quant" / "testdata" / "goldens_mlx.json"
 DTYPES = ("float32", "float16", "bfloat16")
 BITS = (2, 3, 4, 6, 8)
 GROUPS = (32, 64, 128)
