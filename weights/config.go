@@ -135,6 +135,10 @@ func (f *fields) family(architecture string) *family {
 	case f.err != nil:
 	case found != nil:
 	case model == "":
+		if is, nearest, known := otherFamily(architecture); known { // class names begin as model_type does
+			f.err = unsupportedf("%s: architectures: %s (%s) is not supported; nearest is %s", f.file, quote(architecture), is, nearest)
+			break
+		}
 		f.err = invalidf("%s: no model_type, want a model's config of transformers with one of: %s", f.file, familyNames())
 	default:
 		f.err = f.notRun(model, architecture)

@@ -159,9 +159,13 @@ func TestParseConfigUnsupported(t *testing.T) {
 			`model_type: "own" (custom code, auto_map) is not supported; nearest is BAAI/bge-reranker-v2-m3 (xlm-roberta); want one of: ` + familyNames()},
 		{`{"model_type":"olmo9","architectures":["Olmo9ForCausalLM"]}`,
 			`model_type: "olmo9" (a language model) is not supported; nearest is BAAI/bge-reranker-v2-m3 (xlm-roberta); want one of: ` + familyNames()},
-		{`{"model_type":"qwen3","architectures":["Qwen3ForCausalLM"]}`, `model_type: "qwen3" (Qwen: a language model, which answers yes or no) ` +
+		{`{"model_type":"qwen3","architectures":["Qwen3ForCausalLM"]}`, `model_type: "qwen3" (Qwen: a language model) ` +
 			`is not supported; nearest is BAAI/bge-reranker-v2-m3 (xlm-roberta); want one of: ` + familyNames()},
-		{`{"model_type":"modernbert-decoder"}`, `model_type: "modernbert-decoder" is not supported; ` +
+		{`{"model_type":"qwen2_vl","architectures":["JinaVLForRanking"]}`, `model_type: "qwen2_vl" (a model of text and images) ` +
+			`is not supported; nearest is BAAI/bge-reranker-v2-m3 (xlm-roberta); want one of: ` + familyNames()},
+		{`{"architectures":["LlamaEncoderModel"]}`, `architectures: "LlamaEncoderModel" (Llama: a language model) is not supported; ` +
+			`nearest is BAAI/bge-reranker-v2-m3 (xlm-roberta)`},
+		{`{"model_type":"modernbert-decoder"}`, `model_type: "modernbert-decoder" (a language model) is not supported; ` +
 			`nearest is BAAI/bge-reranker-v2-m3 (xlm-roberta); want one of: ` + familyNames()},
 		{`{"model_type":"bert","per_layer_config":{"0":{"num_attention_heads":2}}}`, `per_layer_config is not supported, want all layers alike`},
 		{edited("position_embedding_type", `"relative_key"`), `position_embedding_type: "relative_key", want "absolute"; ` +

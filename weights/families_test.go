@@ -60,8 +60,13 @@ func TestFamilyErrors(t *testing.T) {
 		words := Tensor{Name: f.prefix + f.tensor(wordEmbeddings), DType: F32, Shape: []int{11, 8}, data: make([]byte, 11*8*4)}
 		_, _, err = useAll(map[string][]byte{configFile: []byte(config), weightsFile: writeSafetensors([]Tensor{words})})
 		nearest := likeMiniLM
-		if f.modelType == "xlm-roberta" {
+		switch f.modelType {
+		case "xlm-roberta":
 			nearest = likeBGE
+		case "modernbert":
+			nearest = likeModern
+		case "gte", "new":
+			nearest = likeGTE
 		}
 		wantError(t, err, fmt.Sprintf("weights: no %s.weight: this looks like an embedding model, not a cross-encoder, "+
 			"whose head scores a pair (...ForSequenceClassification); nearest is %s", f.classifier, nearest), ErrNotCrossEncoder)

@@ -68,7 +68,7 @@ func (c *Checkpoint) readModules(crossEncoder bool) (bool, error) {
 	own := names[0] != "Transformer" || !strings.HasPrefix(first.Type, "sentence_transformers.")
 	switch {
 	case !crossEncoder && (len(modules) > 1 || own):
-		return false, nil
+		return false, c.refuseOrphanHead(modules[len(modules)-1].Path)
 	case own:
 		return false, unsupportedf("%s: type %s is code of its own and not supported, want sentence_transformers' Transformer",
 			modulesFile, quote(first.Type))
@@ -95,6 +95,24 @@ func (c *Checkpoint) readModules(crossEncoder bool) (bool, error) {
 		}
 	}
 	return true, c.checkHead()
+}
+
+// refuseOrphanHead returns an error if the last module gives scores, as only that of a cross-encoder does, although no file
+// says that the folder is one.
+func (c *Checkpoint) refuseOrphanHead(last string) error {
+	if !isPlainName(last) {
+		return nil
+	}
+	data, err := c.src.readPath(path.Join(last, configFile), maxConfigBytes)
+	if err != nil {
+		return nil // an embedding model's modules are ignored
+	}
+	f, err := parseFields(last, data)
+	if err != nil || f.text("module_output_name", "") != headScores {
+		return nil
+	}
+	return invalidf("%s has a head that gives scores, but %s has no model_type, want \"CrossEncoder\": sentence-transformers takes "+
+		"the folder for an embedding model without it", modulesFile, sentenceFile)
 }
 
 // readModule reads the settings of a module of the head.

@@ -191,6 +191,11 @@ func TestModules(t *testing.T) {
 	if _, _, err := useAll(without); err == nil || !strings.Contains(err.Error(), "no 2_Dense/model.safetensors") {
 		t.Errorf("without a module's weights: %v", err)
 	}
+	orphan := modularFiles(okPooling, okDense, okNorm, okScores)
+	delete(orphan, sentenceFile)
+	_, _, err = useAll(orphan)
+	wantError(t, err, `weights: modules.json has a head that gives scores, but config_sentence_transformers.json has no model_type, `+
+		`want "CrossEncoder": sentence-transformers takes the folder for an embedding model without it`, ErrInvalid)
 	outside := with(modularFiles(okPooling, okDense, okNorm, okScores), modulesFile,
 		`[{"path":"","type":"sentence_transformers.models.Transformer"},{"path":"..","type":"sentence_transformers.models.Pooling"}]`)
 	if _, _, err := useAll(outside); err == nil || !strings.Contains(err.Error(), `path "..", want the name of a folder`) {

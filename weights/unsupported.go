@@ -13,45 +13,47 @@ const (
 	likeMiniLM = "cross-encoder/ms-marco-MiniLM-L6-v2 (bert)"
 	likeBGE    = "BAAI/bge-reranker-v2-m3 (xlm-roberta)"
 	likeJina   = "jinaai/jina-reranker-v1-turbo-en (bert with ALiBi)"
+	likeModern = "Alibaba-NLP/gte-reranker-modernbert-base (modernbert)"
+	likeGTE    = "Alibaba-NLP/gte-multilingual-reranker-base (new)"
 )
 
-// otherFamilies are families of rerankers that are not supported: the start of model_type in config.json, a description,
+// otherFamilies are families of models that are not supported: the beginnings of model_type in config.json, a description,
 // and the nearest model that is supported.
-var otherFamilies = []struct{ modelType, is, nearest string }{
+var otherFamilies = []struct{ modelTypes, is, nearest string }{
 	{"deberta", "DeBERTa of version 1: attention by relative positions", "cross-encoder/nli-roberta-base (roberta) or " + likeMiniLM},
-	{"jina", "JinaBERT: ALiBi positions, custom code", likeBGE},
-	{"mpnet", "MPNet: attention with relative positions", likeMiniLM},
-	{"colbert", "ColBERT: late interaction, which gives an embedding for each token and no score for a pair", likeMiniLM},
-	{"colpali", "ColPali: late interaction of images", likeMiniLM},
-	{"t5", "T5: an encoder with a decoder (monoT5)", likeBGE},
-	{"mt5", "T5: an encoder with a decoder (monoT5)", likeBGE},
-	{"umt5", "T5: an encoder with a decoder (monoT5)", likeBGE},
-	{"bart", "BART: an encoder with a decoder", likeMiniLM},
-	{"mbart", "BART: an encoder with a decoder", likeBGE},
-	{"qwen", "Qwen: a language model, which answers yes or no", likeBGE},
+	{"jina_bert", "JinaBERT with norms of queries and keys", likeJina},
+	{"mpnet", "MPNet: attention with a learned bias for each distance", likeMiniLM},
+	{"colbert", "ColBERT: late interaction, which gives an embedding for each token and no score for a pair", likeModern},
+	{"colpali colqwen colidefics", "late interaction of images", likeMiniLM},
+	{"t5 mt5 umt5 t5gemma", "T5: an encoder with a decoder (monoT5)", likeBGE},
+	{"bart mbart pegasus led bigbird_pegasus prophetnet marian", "an encoder with a decoder", likeBGE},
+	{"qwen", "Qwen: a language model", likeBGE},
 	{"llama", "Llama: a language model", likeBGE},
-	{"mistral", "Mistral: a language model", likeBGE},
-	{"mixtral", "Mixtral: a language model", likeBGE},
-	{"gemma", "Gemma: a language model (bge-reranker-v2-gemma)", likeBGE},
-	{"minicpm", "MiniCPM: a language model (bge-reranker-v2-minicpm)", likeBGE},
-	{"phi", "Phi: a language model", likeBGE},
-	{"gpt", "GPT: a language model", likeBGE},
-	{"clip", "CLIP: text and images", likeMiniLM},
-	{"siglip", "SigLIP: text and images", likeMiniLM},
-	{"vit", "a vision transformer", likeMiniLM},
-	{"layoutlm", "LayoutLM: text with its place on a page", likeMiniLM},
-	{"longformer", "Longformer: windowed attention", likeBGE},
-	{"big_bird", "BigBird: block-sparse attention", likeBGE},
+	{"mistral ministral mixtral", "Mistral: a language model", likeBGE},
+	{"gemma", "Gemma: a language model, as bge-reranker-v2-gemma is", likeBGE},
+	{"minicpm", "MiniCPM: a language model, as bge-reranker-v2-minicpm is", likeBGE},
+	{"phi gpt bloom opt olmo granite falcon deepseek cohere glm chatglm exaone smollm lfm stablelm mamba rwkv modernbert-decoder",
+		"a language model", likeBGE},
+	{"qwen2_vl qwen2_5_vl qwen3_vl clip chinese_clip siglip blip vilt visual_bert lxmert paligemma llava idefics smolvlm internvl pixtral " +
+		"minicpmv flava align", "a model of text and images", likeBGE},
+	{"vit dinov2 dinov3 beit deit swin resnet convnext", "a model of images", likeMiniLM},
+	{"sew wav2vec2 whisper hubert qwen2_audio qwen3_omni clap", "a model of sound", likeMiniLM},
+	{"layoutlm markuplm lilt", "text with its place on a page", likeMiniLM},
+	{"longformer", "Longformer: windowed attention with global tokens", likeModern},
+	{"big_bird", "BigBird: block-sparse attention", likeModern},
 	{"xlnet", "XLNet: attention with relative positions", likeMiniLM},
 	{"xlm-roberta-xl", "XLM-RoBERTa-XL: layer norms before attention", likeBGE},
 	{"xlm", "XLM", likeBGE},
-	{"eurobert", "EuroBERT: rotary positions, custom code", likeBGE},
-	{"neobert", "NeoBERT: rotary positions, custom code", likeBGE},
-	{"roformer", "RoFormer: rotary positions", likeMiniLM},
+	{"eurobert", "EuroBERT: rotary positions and RMS norms, custom code", likeGTE},
+	{"neobert", "NeoBERT: rotary positions and RMS norms, custom code", likeModern},
+	{"roformer", "RoFormer: rotary positions", likeModern},
 	{"mobilebert", "MobileBERT: bottlenecks in each layer", likeMiniLM},
 	{"convbert", "ConvBERT: convolutions in attention", likeMiniLM},
 	{"squeezebert", "SqueezeBERT: grouped convolutions", likeMiniLM},
 	{"funnel", "Funnel: pooled sequences", likeMiniLM},
+	{"fnet", "FNet: Fourier transforms instead of attention", likeMiniLM},
+	{"reformer", "Reformer: attention by hashing", likeModern},
+	{"canine", "CANINE: characters instead of tokens", likeBGE},
 	{"ernie", "ERNIE: a BERT with task types", likeMiniLM},
 	{"nystromformer", "Nyströmformer: approximate attention", likeBGE},
 	{"rembert", "RemBERT: embeddings of another width", likeBGE},
@@ -60,30 +62,23 @@ var otherFamilies = []struct{ modelType, is, nearest string }{
 	{"xmod", "X-MOD: adapters by language", likeBGE},
 	{"esm", "ESM: proteins", likeMiniLM},
 	{"flaubert", "FlauBERT", likeBGE},
-	{"sew", "speech", likeMiniLM},
-	{"wav2vec2", "speech", likeMiniLM},
-	{"whisper", "speech", likeMiniLM},
 }
 
 // otherHeads are descriptions by the end of a model's class, for models that are in no family.
 var otherHeads = []struct{ suffix, is string }{
 	{"ForCausalLM", "a language model"},
 	{"ForConditionalGeneration", "an encoder with a decoder, or a model of more than text"},
+	{"ForRanking", "a model that ranks documents by custom code"},
 	{"ForImageClassification", "a model of images"},
 	{"ForAudioClassification", "a model of sound"},
 }
 
 // notRun makes the error for a model of another family, with its description, and the nearest model that is supported.
 func (f *fields) notRun(model, architecture string) error {
-	is, nearest, longest := "", likeBGE, 0
+	is, nearest, _ := otherFamily(model)
 	for _, head := range otherHeads {
-		if strings.HasSuffix(architecture, head.suffix) {
+		if is == "" && strings.HasSuffix(architecture, head.suffix) {
 			is = head.is
-		}
-	}
-	for _, other := range otherFamilies {
-		if strings.HasPrefix(strings.ToLower(model), other.modelType) && len(other.modelType) > longest {
-			is, nearest, longest = other.is, other.nearest, len(other.modelType)
 		}
 	}
 	if is == "" && f.has("auto_map") {
@@ -96,12 +91,25 @@ func (f *fields) notRun(model, architecture string) error {
 		f.file, quote(model), is, nearest, familyNames())
 }
 
+// otherFamily finds the description of a model_type by the longest beginning that there is of it.
+func otherFamily(model string) (is, nearest string, known bool) {
+	nearest, longest := likeBGE, 0
+	for _, other := range otherFamilies {
+		for begin := range strings.FieldsSeq(other.modelTypes) {
+			if strings.HasPrefix(strings.ToLower(model), begin) && len(begin) > longest {
+				is, nearest, longest, known = other.is, other.nearest, len(begin), true
+			}
+		}
+	}
+	return is, nearest, known
+}
+
 // notCrossEncoder makes the error for a model without a head that scores pairs, with its kind as far as its files tell
 // it.
 func (c *Checkpoint) notCrossEncoder(missing string) error {
 	nearest := likeMiniLM
-	if c.config.ModelType == "xlm-roberta" {
-		nearest = likeBGE
+	if like, ok := map[string]string{"xlm-roberta": likeBGE, "modernbert": likeModern, "gte": likeGTE, "new": likeGTE}[c.config.ModelType]; ok {
+		nearest = like
 	}
 	class := c.config.Architecture
 	otherHead := slices.ContainsFunc(
