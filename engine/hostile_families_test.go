@@ -1,0 +1,106 @@
+package engine
+
+import (
+	"bufio"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/klauspost/compress/zstd"
+)
+
+// hostilePair is a pair of texts that tokenizers are apt to get wrong, and hashes of transformers' ids by family.
+type hostilePair struct {
+	Query    string            `json:"query"`
+	Document string            `json:"document"`
+	Left     bool              `json:"left"`
+	AsText   bool              `json:"as_text"`
+	IDs      map[string]string `json:"ids"`
+}
+
+// Hostile texts have transformers' ids in the tokenizers of the families, XLM-RoBERTa's with the normaliser that it is
+// published with; see tools/model/golden/hostile.py.
+func TestHostileTextsAgainstTransformers(t *testing.T) {
+	normalizer, pairs := hostilePairs(t)
+	if len(pairs) < 200 || len(pairs[0].IDs) < 5 {
+		t.Fatalf("%d pairs for %d families", len(pairs), len(pairs[0].IDs))
+	}
+	for name := range pairs[0].IDs {
+		for _, asText := range []bool{false, true} {
+			files := familyFiles(t, name)
+			if name == "xlm_roberta" {
+				var file map[string]jsontext.Value
+				if err := json.Unmarshal(files[tokenizerJSON], &file); err != nil {
+					t.Fatal(err)
+				}
+				file["normalizer"] = normalizer
+				var err error
+				if files[tokenizerJSON], err = json.Marshal(file); err != nil {
+					t.Fatal(err)
+				}
+			}
+			dir := t.TempDir()
+			for name, data := range files {
+				if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			e := openConfig(t, Config{Model: dir, Backend: BackendReference, MaxLength: 24, SpecialTokensAsText: asText})
+			compared := 0
+			for i, p := range pairs {
+				if p.AsText != asText {
+					continue
+				}
+				var options Options
+				if p.Left {
+					options.Truncation = TruncateLeft
+				}
+				made, err := e.encode(t.Context(), []Pair{{Query: p.Query, Document: p.Document}}, &options)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if hashIDs(made[0].ids) != p.IDs[name] {
+					t.Errorf("%s, pair %d (%q, %q), left %t, special tokens as text %t: other ids, %d", name, i, p.Query, p.Document, p.Left, asText, made[0].ids)
+				}
+				compared++
+			}
+			if compared < 100 {
+				t.Errorf("%s: %d pairs compared", name, compared)
+			}
+		}
+	}
+}
+
+// hostilePairs reads the pairs, and the normaliser before them.
+func hostilePairs(t *testing.T) (normalizer jsontext.Value, pairs []hostilePair) {
+	t.Helper()
+	file, err := os.Open(filepath.Join("testdata", "hostile.jsonl.zst"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	decoder, err := zstd.NewReader(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer decoder.Close()
+	lines := bufio.NewScanner(decoder)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		if normalizer == nil {
+			normalizer = jsontext.Value(append([]byte{}, lines.Bytes()...))
+			continue
+		}
+		var p hostilePair
+		if err := json.Unmarshal(lines.Bytes(), &p); err != nil {
+			t.Fatal(err)
+		}
+		pairs = append(pairs, p)
+	}
+	if err := lines.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return normalizer, pairs
+}
