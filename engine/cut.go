@@ -149,7 +149,7 @@ func (c *cutter) choose(normalizers, preTokenizers []stage) cutKind {
 				return cutNever
 			}
 		case "Replace":
-			if !n.joinsSpaces() {
+			if !n.joinsSpaces() && !n.leavesSpaces() {
 				return cutNever
 			}
 		default:
@@ -175,6 +175,15 @@ func (s *stage) joinsSpaces() bool {
 		Regex string `json:"Regex"`
 	}
 	return json.Unmarshal(s.Pattern, &pattern) == nil && pattern.Regex == " {2,}" && (s.Content == " " || s.Content == metaspace)
+}
+
+// leavesSpaces says whether a Replace has no white space in the text that it looks for, or in the one that it puts there.
+func (s *stage) leavesSpaces() bool {
+	var pattern struct {
+		String string `json:"String"`
+	}
+	return json.Unmarshal(s.Pattern, &pattern) == nil && pattern.String != "" &&
+		!strings.ContainsFunc(pattern.String+s.Content, func(r rune) bool { return unicode.IsSpace(r) || string(r) == metaspace })
 }
 
 // splitsAtSpaces returns cutSpaces if words always end where white space begins, and cutNever if not.

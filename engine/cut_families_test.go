@@ -136,6 +136,9 @@ var cutFamilies = []cutFamily{
 		"normalizer":    "charsmap",
 		"pre_tokenizer": `{"type":"Metaspace","replacement":"▁","prepend_scheme":"always","split":true}`}},
 	{name: "camembert", file: "camembert", kind: cutSpaces},
+	{name: "albert", file: "albert", kind: cutSpaces, change: map[string]string{"normalizer": `{"type":"Sequence","normalizers":[
+		{"type":"Replace","pattern":{"String":"` + "``" + `"},"content":"\""},{"type":"Replace","pattern":{"String":"''"},"content":"\""},
+		{"type":"NFKD"},{"type":"StripAccents"},{"type":"Lowercase"}]}`}},
 	{name: "unknown", file: "xlm_roberta", kind: cutNever, change: map[string]string{
 		"pre_tokenizer": `{"type":"Metaspace","replacement":"▁","prepend_scheme":"always","split":false}`}},
 	{name: "unknown expression", file: "roberta", kind: cutNever, change: map[string]string{

@@ -39,6 +39,7 @@ var tokenizerClasses = map[string]*tokenizerClass{
 	"DistilBertTokenizer": {tokens: bertTokens, build: buildBERT},
 	"RobertaTokenizer":    robertaClass, "BartTokenizer": robertaClass, "LEDTokenizer": robertaClass, "MvpTokenizer": robertaClass,
 	"XLMRobertaTokenizer": xlmrClass,
+	"AlbertTokenizer":     {tokens: albertTokens, build: buildAlbert},
 	"CamembertTokenizer": {
 		tokens: robertaTokens, extras: []string{"<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED"}, build: buildCamembert,
 	},
@@ -46,7 +47,7 @@ var tokenizerClasses = map[string]*tokenizerClass{
 
 // otherTokenizers are the classes of transformers 5.24 that build a tokenizer in ways that are not implemented. A class that
 // transformers doesn't have either means the generic one.
-const otherTokenizers = " AlbertTokenizer BarthezTokenizer BartphoTokenizer BertGenerationTokenizer BertJapaneseTokenizer " +
+const otherTokenizers = " BarthezTokenizer BartphoTokenizer BertGenerationTokenizer BertJapaneseTokenizer " +
 	"BertweetTokenizer BigBirdTokenizer BioGptTokenizer BlenderbotSmallTokenizer BlenderbotTokenizer ByT5Tokenizer " +
 	"CLIPTokenizer CTRLTokenizer CanineTokenizer CodeGenTokenizer CodeLlamaTokenizer CohereTokenizer ConvBertTokenizer " +
 	"CpmTokenizer DPRContextEncoderTokenizer DPRQuestionEncoderTokenizer DPRReaderTokenizer DebertaTokenizer " +
@@ -68,6 +69,7 @@ func chooseTokenizerClass(modelType, named, inConfig string) (*tokenizerClass, e
 	if named == "" {
 		named = map[string]string{
 			"roberta": "RobertaTokenizer", "xlm-roberta": "XLMRobertaTokenizer", "camembert": "CamembertTokenizer",
+			"albert": "AlbertTokenizer",
 		}[modelType]
 		if named == "" {
 			named = "BertTokenizer"

@@ -38,6 +38,7 @@ type tokenizerConfig struct {
 	MaxLen               *float64               `json:"max_len"`          // its name until transformers 4
 	DoLowerCase          *bool                  `json:"do_lower_case"`
 	StripAccents         *bool                  `json:"strip_accents"`
+	KeepAccents          *bool                  `json:"keep_accents"` // of AlbertTokenizer
 	TokenizeChineseChars *bool                  `json:"tokenize_chinese_chars"`
 	AddPrefixSpace       *bool                  `json:"add_prefix_space"`
 	TruncationSide       string                 `json:"truncation_side"`

@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
     AlbertConfig,
+    AlbertTokenizer,
     AutoModel,
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -91,13 +92,18 @@ def byte_pairs():
     return RobertaTokenizer(vocab=model["vocab"], merges=merges, model_max_length=LENGTH)
 
 
-def unigram(cls=XLMRobertaTokenizer, special=("<s>", "<pad>", "</s>", "<unk>")):
+def unigram(cls=XLMRobertaTokenizer, special=("<s>", "<pad>", "</s>", "<unk>"), mask=(("<mask>", 0.0),)):
     trained = Tokenizer(models.Unigram())
     trained.pre_tokenizer = pre_tokenizers.Metaspace()
     trainer = trainers.UnigramTrainer(vocab_size=170, special_tokens=list(special), unk_token="<unk>")
     trained.train_from_iterator(TEXTS, trainer)
     vocab = [(piece, score) for piece, score in json.loads(trained.to_str())["model"]["vocab"]]
-    return cls(vocab=vocab + [("<mask>", 0.0)], model_max_length=LENGTH)
+    return cls(vocab=vocab + list(mask), model_max_length=LENGTH)
+
+
+def albert():
+    """ALBERT's pieces, with its special tokens before them."""
+    return unigram(AlbertTokenizer, ("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"), mask=())
 
 
 def camembert():
@@ -315,7 +321,7 @@ FAMILIES = {
     "jina_v1": (byte_pairs, lambda v: BertConfig(
         **COMMON | {"num_attention_heads": 6}, vocab_size=v, max_position_embeddings=64, num_labels=1, pad_token_id=1)),
     # Three layers of two groups.
-    "albert": (lambda: wordpiece(BertTokenizer), lambda v: AlbertConfig(
+    "albert": (albert, lambda v: AlbertConfig(
         **COMMON | {"num_hidden_layers": 3}, vocab_size=v, embedding_size=32, max_position_embeddings=64, num_labels=1,
         num_hidden_groups=2)),
 }

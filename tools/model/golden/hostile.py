@@ -3,7 +3,7 @@
   venv/bin/python tools/model/golden/hostile.py     needs sentencepiece and protobuf besides requirements.txt
 
 Its first line is the charsmap of SentencePiece's nmt_nfkc (Apache-2.0), which the tokenizers of XLM-RoBERTa and its
-descendants normalise texts with: the family's fixture gets it as its normaliser. Every other line is a pair, cut at one
+descendants normalise texts with, and ALBERT's too: the families' fixtures get it as their normaliser. Every other line is a pair, cut at one
 side or the other, with or without special tokens as text, and hashes of its ids by family.
 """
 
@@ -56,7 +56,7 @@ def text(rng):
 
 def tokenizer(name, folder, normaliser):
     shutil.copytree(OUT / name, folder)
-    if name == "xlm_roberta":
+    if name in ("xlm_roberta", "albert"):
         path = folder / "tokenizer.json"
         changed = json.loads(path.read_text()) | {"normalizer": normaliser}
         path.write_text(json.dumps(changed))
