@@ -71,6 +71,8 @@ func FuzzConfig(f *testing.F) {
 		f.Add(withKey(family, "rope_parameters", `{"rope_theta":3},"rope_scaling":{"type":"ntk","factor":2},"layer_types":["full_attention"]`))
 	}
 	f.Add(`{"model_type":"deberta-v2","relative_attention":true,"pos_att_type":"c2p|p2c","position_buckets":16,"max_relative_positions":-1}`)
+	f.Add(`{"model_type":"bert","position_embedding_type":"alibi","feed_forward_type":"geglu","num_attention_heads":12,"auto_map":{"AutoModel":"x"}}`)
+	f.Add(`{"model_type":"albert","num_hidden_groups":2,"inner_group_num":3,"embedding_size":8,"hidden_size":8,"num_attention_heads":2}`)
 	f.Fuzz(func(t *testing.T, config string) {
 		// num_labels makes labels without input for them: up to 65536 of them, each with its slot and its name.
 		checkOpen(t, len(config)+(maxLabels*64)/64, with(files, configFile, config))
