@@ -107,14 +107,20 @@ verb_build() {
     go build -trimpath -buildvcs=false -ldflags '-s -w' -o bin/kprof ./tools/kprof
 }
 
+# stamps: prints the linker's flags for version, commit and date. Go's own stamping is off: it fails in a checkout that belongs to
+# someone else.
+stamps() {
+    local into=github.com/metalrank/metalrank/cmd/cli
+    printf -- '-X %s.version=%s ' $into "$(git describe --tags --always --dirty 2>/dev/null || echo unknown)"
+    printf -- '-X %s.commit=%s ' $into "$(git rev-parse HEAD 2>/dev/null || true)"
+    printf -- '-X %s.date=%s' $into "$(TZ=UTC git log -1 --date=iso-strict-local --format=%cd 2>/dev/null || true)"
+}
+
 # build [PACKAGE...]: build bin/metalrank and the programs of more packages.
 build() {
-    local version
     set_up
-    version=$(git describe --tags --always --dirty 2>/dev/null || echo unknown)
     [ -x bin/metalrank ] || say 'compiling: about three minutes on two cores the first time'
-    # The version is stamped here and go's own stamping is off: it fails in a checkout that belongs to someone else.
-    go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$version" -o bin/ ./cmd/metalrank "$@"
+    go build -trimpath -buildvcs=false -ldflags "-s -w $(stamps)" -o bin/ ./cmd/metalrank "$@"
 }
 
 verb_demo() {

@@ -72,8 +72,8 @@ type Config struct {
 	Trace *trace.Recorder
 	// LogLinesDropped returns how many lines of the log were lost so far, for /metrics. nil: /metrics leaves it out.
 	LogLinesDropped func() int64
-	// Version is the version in GET /info.
-	Version string
+	// Version, Commit and CommitDate (RFC 3339) tell which source the server was built from, in GET /info and /metrics.
+	Version, Commit, CommitDate string
 	// AccessLogShare is the share of requests that are logged at info level instead of debug. Bounds: 0 to 1.
 	AccessLogShare float64
 	// Tracer gets spans of the requests with a traceparent that says that they are recorded. nil: none are sent;

@@ -13,7 +13,7 @@ import (
 	"github.com/metalrank/metalrank/engine"
 )
 
-// infoBody is the answer to GET /info: the fields of text-embeddings-inference, and backend. A field that has no value
+// infoBody is the answer to GET /info: the fields of text-embeddings-inference, commit_date and backend. A field that has no value
 // here is null.
 type infoBody struct {
 	ModelID               string      `json:"model_id"`
@@ -31,6 +31,7 @@ type infoBody struct {
 	Version               string      `json:"version"`
 	SHA                   *string     `json:"sha"`
 	DockerLabel           *string     `json:"docker_label"`
+	CommitDate            string      `json:"commit_date,omitzero"`
 	Backend               backendBody `json:"backend"`
 	// FilesChanged says that the files on disk are no longer those that were loaded.
 	FilesChanged bool `json:"files_changed,omitzero"`
@@ -72,8 +73,8 @@ func (s *Server) encodeInfo(served *served) ([]byte, error) {
 		MaxConcurrentRequests: config.MaxConcurrentRequests, MaxInputLength: model.MaxLength,
 		MaxBatchTokens: model.MaxBatchTokens, MaxClientBatchSize: config.MaxTexts, AutoTruncate: !config.NoAutoTruncate,
 		TokenizationWorkers: runtime.GOMAXPROCS(0), // the engine's bound
-		Version:             config.Version,
-		Backend:             backendBody{Name: model.Backend.Name, Device: model.Backend.Device, Fallback: model.Fallback != ""},
+		Version:             config.Version, CommitDate: config.CommitDate,
+		Backend: backendBody{Name: model.Backend.Name, Device: model.Backend.Device, Fallback: model.Fallback != ""},
 	}
 	if len(model.Labels) == 1 {
 		body.ModelType.Reranker = labels
@@ -82,6 +83,9 @@ func (s *Server) encodeInfo(served *served) ([]byte, error) {
 	}
 	if model.Revision != "" {
 		body.ModelSHA = &model.Revision
+	}
+	if config.Commit != "" {
+		body.SHA = &config.Commit
 	}
 	if files, ok := served.Model.(filed); ok {
 		body.FilesChanged = files.Changed() != nil

@@ -11,13 +11,13 @@ import (
 )
 
 func TestInfo(t *testing.T) {
-	_, address := start(t, &fakeRanker{}, Config{MaxTexts: 64, Version: "1.2.3"})
+	_, address := start(t, &fakeRanker{}, Config{MaxTexts: 64, Version: "1.2.3", Commit: "c0ffee", CommitDate: "2026-11-29T12:00:00Z"})
 	got := send(t, address, http.MethodGet, request(http.MethodGet, "/info", ""))
 	want := fmt.Sprintf(`{"model_id":"tiny-reranker","model_sha":null,"model_dtype":"float32",`+
 		`"served_model_name":"tiny-reranker","model_type":{"reranker":{"id2label":{"0":"LABEL_0"},"label2id":{"LABEL_0":0}}},`+
 		`"max_concurrent_requests":512,"max_input_length":512,"max_batch_tokens":4096,"max_batch_requests":null,`+
-		`"max_client_batch_size":64,"auto_truncate":true,"tokenization_workers":%d,"version":"1.2.3","sha":null,`+
-		`"docker_label":null,"backend":{"name":"fake","device":"a test"}}`, runtime.GOMAXPROCS(0))
+		`"max_client_batch_size":64,"auto_truncate":true,"tokenization_workers":%d,"version":"1.2.3","sha":"c0ffee",`+
+		`"docker_label":null,"commit_date":"2026-11-29T12:00:00Z","backend":{"name":"fake","device":"a test"}}`, runtime.GOMAXPROCS(0))
 	if got.status != 200 || got.body != want || got.header.Get("Content-Type") != contentTypeJSON {
 		t.Errorf("got %d %s\nwant 200 %s", got.status, got.body, want)
 	}

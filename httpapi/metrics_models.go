@@ -77,8 +77,8 @@ func newModelCollector(s *Server) *modelCollector {
 			"1 where the CPU computes because the GPU failed or lacks kernels for the model, which the log and metalrank info explain.", of, nil),
 		teWaiting: prometheus.NewDesc("te_queue_size",
 			"Requests that wait or are computed. text-embeddings-inference counts texts that wait.", nil, nil),
-		build: prometheus.MustNewConstMetric(prometheus.NewDesc("metalrank_build_info", "The version.", nil,
-			prometheus.Labels{"version": s.config.Version}), prometheus.GaugeValue, 1),
+		build: prometheus.MustNewConstMetric(prometheus.NewDesc("metalrank_build_info", "The version, and the commit with its date.", nil,
+			prometheus.Labels{"version": s.config.Version, "commit": s.config.Commit, "date": s.config.CommitDate}), prometheus.GaugeValue, 1),
 	}
 	for _, name := range s.names {
 		c.models = append(c.models, s.models[name])

@@ -61,7 +61,7 @@ func TestMetricsOfModels(t *testing.T) {
 		Requests: 1, Refused: 2, Cancelled: 3, Expired: 4, Failed: 5, Pairs: 6, Tokens: 7, Batches: 8, FailedBatches: 9, Reopened: 10,
 		Busy: 11500 * time.Millisecond, UnderWay: 12, QueueTokens: 13, CacheHits: 14, CacheMisses: 15, CacheBytes: 16,
 	}}
-	_, address := start(t, ranker, Config{Version: "v1"})
+	_, address := start(t, ranker, Config{Version: "v1", Commit: "c0ffee", CommitDate: "2026-11-29T12:00:00Z"})
 	const of = `{model="tiny-reranker"}`
 	expect(t, scrape(t, address),
 		`metalrank_model_requests_total{model="tiny-reranker",outcome="answered"} 1`,
@@ -75,7 +75,7 @@ func TestMetricsOfModels(t *testing.T) {
 		`metalrank_model_requests_under_way`+of+` 12`, `te_queue_size 12`, `metalrank_model_queue_tokens`+of+` 13`,
 		`metalrank_model_token_cache_hits_total`+of+` 14`, `metalrank_model_token_cache_misses_total`+of+` 15`,
 		`metalrank_model_token_cache_bytes`+of+` 16`, `metalrank_model_loaded`+of+` 1`,
-		`metalrank_model_batch_token_limit`+of+` 4096`, `metalrank_build_info{version="v1"} 1`, `metalrank_model_backend_fallback`+of+` 0`,
+		`metalrank_model_batch_token_limit`+of+` 4096`, `metalrank_build_info{commit="c0ffee",date="2026-11-29T12:00:00Z",version="v1"} 1`, `metalrank_model_backend_fallback`+of+` 0`,
 		`metalrank_model_info{backend="fake",device="a test",dtype="float32",model="tiny-reranker"} 1`,
 	)
 	ranker.unloaded = true

@@ -22,7 +22,7 @@ import (
 
 // Program is a command line: its name, and its grammar, a pointer to a struct of kong's.
 type Program struct {
-	Name, Version, Description string // error messages begin with the first word of Name
+	Name, Description string // error messages begin with the first word of Name
 	// Environment is the prefix of variables that flags can come from, each as <Environment>_<FLAG>. Empty: there are none.
 	Environment string
 	Grammar     any
@@ -80,7 +80,7 @@ func Run(ctx context.Context, p Program, args []string, std Streams, options ...
 	common := []kong.Option{
 		kong.Name(p.Name),
 		kong.Description(p.Description),
-		kong.Vars{"version": program + " " + p.Version},
+		kong.Vars{"version": program + " " + CurrentBuild().String()},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.Writers(shown, std.Err),
 		kong.Exit(func(code int) { panic(exit(code)) }),

@@ -59,7 +59,7 @@ func try(t *testing.T, ctx context.Context, args ...string) (status int, stderr 
 	t.Helper()
 	var out, errOut bytes.Buffer
 	g := &grammar{}
-	status = Run(ctx, Program{Name: "prog", Version: "1", Environment: "PROG", Grammar: g}, args, Streams{Out: &out, Err: &errOut})
+	status = Run(ctx, Program{Name: "prog", Environment: "PROG", Grammar: g}, args, Streams{Out: &out, Err: &errOut})
 	return status, errOut.String()
 }
 

@@ -17,9 +17,6 @@ import (
 	"github.com/metalrank/metalrank/cmd/metalrank-bulk/bulk"
 )
 
-// version is set by the linker; see build.sh.
-var version = "development"
-
 // command is the grammar of the command line.
 type command struct {
 	Version kong.VersionFlag `help:"Print the version and exit." env:"-"`
@@ -69,7 +66,7 @@ func main() {
 // run is main without the process around it; it returns the exit status.
 func run(ctx context.Context, args []string, std streams) (status int) {
 	return cli.Run(ctx, cli.Program{
-		Name: "metalrank bulk", Version: version, Description: description, Environment: cli.Environment, Grammar: &command{},
+		Name: "metalrank bulk", Description: description, Environment: cli.Environment, Grammar: &command{},
 	}, args, std.Streams, kong.Bind(std), modelflags.Vars())
 }
 

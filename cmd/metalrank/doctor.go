@@ -16,6 +16,7 @@ import (
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 
+	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/cmd/metalrank/doctor"
 	"github.com/metalrank/metalrank/engine"
 	"github.com/metalrank/metalrank/metal/open"
@@ -121,7 +122,7 @@ func (c *doctorCommand) examine(ctx context.Context, std streams) (_ *doctor.Rep
 
 func (c *doctorCommand) config() doctor.Config {
 	config := doctor.Config{
-		Version: version, OpenDevice: open.Device, Drivers: c.Driver, Full: c.Full, SpeedTime: c.SpeedTime,
+		Version: cli.CurrentBuild().Version, OpenDevice: open.Device, Drivers: c.Driver, Full: c.Full, SpeedTime: c.SpeedTime,
 		Times: !slices.Contains(c.Skip, "times"),
 	}
 	if !slices.Contains(c.Skip, "latency") {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/cmd/cli/modelflags"
 	"github.com/metalrank/metalrank/engine"
 	"github.com/metalrank/metalrank/weights"
@@ -78,8 +79,10 @@ func printInfo(w io.Writer, e *engine.Engine) error {
 	for _, d := range info.Backend.Dispatch {
 		rows = append(rows, [2]string{"  " + d.Operation, fmt.Sprintf("%s (%s)", d.Kernel, d.Why)})
 	}
+	rows = append(rows, cardRows(e.Card())...)
+	rows = append(rows, [2]string{"metalrank", cli.CurrentBuild().String()})
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, row := range append(rows, cardRows(e.Card())...) {
+	for _, row := range rows {
 		if _, err := fmt.Fprintf(table, "%s\t%s\n", row[0], oneLine(row[1])); err != nil {
 			return err
 		}

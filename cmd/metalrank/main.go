@@ -14,9 +14,6 @@ import (
 	"github.com/metalrank/metalrank/cmd/cli/modelflags"
 )
 
-// version is set by the linker; see build.sh.
-var version = "development"
-
 const (
 	exitFailed = cli.ExitFailed
 	exitUsage  = cli.ExitUsage
@@ -61,7 +58,7 @@ func main() {
 // run is main without the process around it; it returns the exit status.
 func run(ctx context.Context, args []string, std streams) (status int) {
 	return cli.Run(ctx, cli.Program{
-		Name: "metalrank", Version: version,
+		Name: "metalrank",
 		Description: "Scores (query, document) pairs with a BERT-style cross-encoder. " +
 			"Without --model it uses the embedded English model.",
 		Environment: cli.Environment, Grammar: &command{},

@@ -255,8 +255,9 @@ func (s served) Names() []string {
 }
 
 func (c *serveCommand) httpConfig(keys *httpapi.Keys, cert *certificate, metrics *httpapi.Metrics, logger *slog.Logger) httpapi.Config {
+	build := cli.CurrentBuild()
 	config := httpapi.Config{
-		Version: version, Logger: logger, Metrics: metrics, Trace: &c.Recorder, Keys: keys, AnyModel: c.AnyModel, MaxTexts: c.MaxClientBatchSize,
+		Version: build.Version, Commit: build.Commit, CommitDate: build.Date, Logger: logger, Metrics: metrics, Trace: &c.Recorder, Keys: keys, AnyModel: c.AnyModel, MaxTexts: c.MaxClientBatchSize,
 		MaxConcurrentRequests: c.MaxConcurrentRequests, AccessLogShare: c.AccessLogShare, PrivateMetrics: c.AdminListen != "",
 		MaxBodyBytes: c.MaxBodyBytes, NoAutoTruncate: !c.AutoTruncate, CORSOrigins: c.CORSOrigin, TraceShare: c.TraceShare,
 		MaxConnections: c.MaxConnections, OverloadedStatus: c.OverloadedStatus == "503", LogLinesDropped: c.log.Dropped,

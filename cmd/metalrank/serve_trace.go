@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/metalrank/metalrank/cmd/cli"
 	"github.com/metalrank/metalrank/httpapi"
 	"github.com/metalrank/metalrank/httpapi/otlp"
 )
@@ -37,7 +38,7 @@ func (f *traceFlags) openTracer(config *httpapi.Config, logger *slog.Logger) (st
 		return nil, err
 	}
 	tracer, err := otlp.New(otlp.Config{
-		Endpoint: f.OTLPEndpoint, Headers: headers, ServiceName: f.OTLPServiceName, Version: version, Logger: logger,
+		Endpoint: f.OTLPEndpoint, Headers: headers, ServiceName: f.OTLPServiceName, Version: cli.CurrentBuild().Version, Logger: logger,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("--otlp-endpoint: %w", err)

@@ -17,9 +17,6 @@ import (
 	"github.com/metalrank/metalrank/tools/sweep/target"
 )
 
-// version is set by the linker; see build.sh.
-var version = "development"
-
 const (
 	exitFailed = cli.ExitFailed
 	exitUsage  = cli.ExitUsage
@@ -47,7 +44,7 @@ func main() { cli.Main(run) }
 
 // run is main without the process around it; it returns the exit status.
 func run(ctx context.Context, args []string, std cli.Streams) (status int) {
-	return cli.Run(ctx, cli.Program{Name: "sweep", Version: version, Description: description, Grammar: &command{}},
+	return cli.Run(ctx, cli.Program{Name: "sweep", Description: description, Grammar: &command{}},
 		args, std, modelflags.Vars(), kong.Vars{
 			"targets": strings.Join(target.Names(), ", "), "dtypes": strings.Join(experiments.DTypes, ","),
 			"sets": strings.Join(dataset.Names(), ", "), "apis": strings.Join(target.APIs, ","),

@@ -110,7 +110,7 @@ func (s *sweep) begin(list []experiments.Experiment) error {
 	}
 	s.run = &record.Run{
 		Format: record.Format, Begin: time.Now().UTC(), Quick: c.Quick, Options: key, Host: machine.Describe(),
-		Tool: version, Commit: machine.Commit(),
+		Tool: cli.CurrentBuild().Version, Commit: machine.Commit(),
 	}
 	s.started = time.Now()
 	return s.save()
