@@ -27,6 +27,9 @@ type command struct {
 	Collect collectCommand `cmd:"" help:"Write a job's results in the order of its input, as they come."`
 	Status  statusCommand  `cmd:"" help:"Show jobs, workers and speed."`
 	Remove  removeCommand  `cmd:"" help:"Delete a job and its results from the server."`
+
+	Completion cli.Completion `cmd:"" help:"Print the completion script for a shell."`
+	Manual     cli.Manual     `cmd:"" help:"Print the manual page."`
 }
 
 const description = `Scores millions of (query, document) pairs on a fleet, by way of NATS JetStream.

@@ -19,12 +19,19 @@ const bulkProgram = "metalrank-bulk"
 
 // Run is called by kong. It only returns an error: the other program replaces this one in its process, so that signals and
 // the exit status are its own.
-func (c *bulkCommand) Run() error {
+func (c *bulkCommand) Run() error { return runBulk(c.Args) }
+
+// Complete implements cli.Completer.
+func (c *bulkCommand) Complete(shell string, words []string) error {
+	return runBulk(append([]string{"completion", shell, "--"}, words...))
+}
+
+func runBulk(args []string) error {
 	path, err := findBulk()
 	if err != nil {
 		return err
 	}
-	err = syscall.Exec(path, append([]string{bulkProgram}, c.Args...), os.Environ())
+	err = syscall.Exec(path, append([]string{bulkProgram}, args...), os.Environ())
 	return fmt.Errorf("%s: %w", path, err)
 }
 

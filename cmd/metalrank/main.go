@@ -36,6 +36,9 @@ type command struct {
 	Doctor  doctorCommand  `cmd:"" help:"Examine this machine: kernels, the embedded model's scores, speed. What it prints is what to send with a report of a fault."`
 	Fleet   fleetCommand   `cmd:"" help:"Run several servers as one."`
 	Service serviceCommand `cmd:"" help:"Make a server a service of the system: launchd's on macOS, systemd's on Linux."`
+
+	Completion cli.Completion `cmd:"" help:"Print the completion script for a shell: source <(metalrank completion bash)."`
+	Manual     cli.Manual     `cmd:"" help:"Print the manual page: metalrank manual | man -l -."`
 }
 
 // streams are the process's standard streams, or a test's.
