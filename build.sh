@@ -25,6 +25,11 @@ usage: ./build.sh VERB [ARGS]
   test-all         run all tests, then those of concurrent packages under the race detector: a quarter of an hour on
                    two cores; with METALRANK_TEST_LONG=1, whole models in the simulator too: an hour more
   check [STEP...]  format, vet, lint, layering, size, clean tree: everything besides the tests that must hold
+  release [DIR [PLATFORM...]]
+                   make archives of darwin-arm64, linux-amd64 and linux-arm64 in DIR (dist), with zig and rustup; on a Mac, the first
+                   alone with Apple's tools: ten minutes on two cores the first time
+  release notice   compare NOTICE with the licences of everything that the programs contain; --write writes its list
+  release notes V  print what CHANGELOG.md says of a version
   env              print what `eval "$(./build.sh env)"` needs so that plain `go test ./...` works
   fuzz [SECONDS]   run every fuzz target for SECONDS (60), one after another
   metallib         on a Mac with Apple's Metal compiler, compile the kernels ahead of time; the next build embeds them
@@ -183,6 +188,30 @@ run_tool() {
     exec "$(cache_dir)/bin/${package##*/}" "$@"
 }
 
+# verb_release: `./build.sh release [DIR [PLATFORM...]]` makes archives; the other forms are tools/release's verbs.
+verb_release() {
+    local folder platform targets=''
+    case ${1:-} in notice | notes | try) run_tool tools/release "$@" ;; esac
+    folder=${1:-dist}
+    [ $# = 0 ] || shift
+    [ $# != 0 ] || set -- darwin-arm64 linux-amd64 linux-arm64
+    build ./cmd/metalrank-bulk
+    for platform; do
+        case $platform in
+        darwin-arm64) targets="$targets $platform=$(library_for aarch64-apple-darwin)" ;;
+        linux-amd64) targets="$targets $platform=$(library_for x86_64-unknown-linux-musl)" ;;
+        linux-arm64) targets="$targets $platform=$(library_for aarch64-unknown-linux-musl)" ;;
+        *) usage_error "release: there is no platform $platform" ;;
+        esac
+    done
+    # The tool has the stamps of a program, and hands them on.
+    go build -ldflags "$(stamps)" -o "$(cache_dir)/bin/" ./tools/release
+    set --
+    for platform in $targets; do set -- "$@" --library "$platform"; done
+    cd -- "$invoked_from" && folder=$(mkdir -p -- "$folder" && cd -- "$folder" && pwd) && cd -- "$root"
+    exec "$(cache_dir)/bin/release" build "$@" --programs bin "$folder"
+}
+
 verb_check() {
     build
     run_tool tools/check "$@"
@@ -256,7 +285,7 @@ verb_metallib() {
 verb=${1:-}
 [ $# = 0 ] || shift
 case $verb in
-deps | build | demo | serve | test | check | env | fuzz | metallib | bench | fleet) "verb_$verb" "$@" ;;
+deps | build | demo | serve | test | check | env | fuzz | metallib | bench | fleet | release) "verb_$verb" "$@" ;;
 test-all) verb_test_all "$@" ;;
 bulk)
     build ./cmd/metalrank-bulk

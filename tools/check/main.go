@@ -38,6 +38,7 @@ var steps = []step{
 	{"shell", (*checker).shell},
 	{"workflows", (*checker).workflows},
 	{"tidy", goStep("mod", "tidy", "-diff")},
+	{"notice", goStep("run", "./tools/release", "notice")},
 	{"layering", goStep("test", "-count=1", "./tools/check/layering")},
 	{"size", (*checker).size},
 	{"docs", (*checker).docs},

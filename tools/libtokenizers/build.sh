@@ -15,6 +15,9 @@ find_module() {
     module_version=${found%% *} module_dir=${found#* }
 }
 
+# rust_target is the machine that libtokenizers.a is for, as cargo names it. Empty: this one.
+rust_target=''
+
 # locate_library: sets library_dir to the folder that libtokenizers.a is in, or will be once it is built. The folder's
 # name carries a hash of all that goes in: go does not notice another libtokenizers.a at the same path, and would go on
 # linking the cached one.
@@ -27,13 +30,13 @@ locate_library() {
     version_symbol=$(sed -n 's/^extern void \(tokenizers_version_[0-9_]*\)(void);.*/\1/p' "$module_dir/tokenizer.go")
     [ -n "$version_symbol" ] && [ -f "$module_dir/src/lib.rs" ] ||
         die "$tokenizers $module_version: no src/lib.rs, or no version symbol in tokenizer.go: $module_dir"
-    if [ -n "${LIBTOKENIZERS_DIR:-}" ]; then
+    if [ -n "${LIBTOKENIZERS_DIR:-}" ] && [ -z "$rust_target" ]; then
         use_given_library
         return
     fi
     # shellcheck disable=SC2086 # a list of words
     key=$({ (cd "$crate" && cat $crate_files) && unwinding <"$module_dir/src/lib.rs"; } | sha256 | cut -c1-12)
-    library_dir=$(cache_dir)/libtokenizers/$module_version-$(go env GOOS)-$(go env GOARCH)-$key
+    library_dir=$(cache_dir)/libtokenizers/$module_version-${rust_target:-$(go env GOOS)-$(go env GOARCH)}-$key
 }
 
 use_given_library() {
@@ -60,7 +63,7 @@ unwinding() {
 # another run builds or is killed. The lock only saves work: a run that waited for it finds the library made.
 lock='' work=''
 build_library() {
-    local file host
+    local file target
     mkdir -p "$library_dir"
     [ -w "$library_dir" ] || die "cannot write to $library_dir"
     trap release_library EXIT
@@ -69,23 +72,42 @@ build_library() {
     trap 'exit 143' TERM
     take_lock "$library_dir/lock"
     if [ ! -f "$library_dir/libtokenizers.a" ]; then
-        host=$(cargo -vV | sed -n 's/^host: //p')
-        same_machine "$host"
-        say 'building libtokenizers.a, once for this version: about a minute on two cores'
+        target=$rust_target
+        if [ -n "$target" ]; then
+            has_standard_library "$target" || rustup target add "$target" >&2 ||
+                die "no Rust standard library for $target: install Rust with rustup, which adds it"
+        else
+            target=$(cargo -vV | sed -n 's/^host: //p')
+            same_machine "$target"
+        fi
+        say "building libtokenizers.a${rust_target:+ for $target}, once for this version: about a minute on two cores"
         work=$library_dir/build.$$
         mkdir -p "$work/tiktoken-rs"
         for file in $crate_files; do cat "$crate/$file" >"$work/$file"; done
         unwinding <"$module_dir/src/lib.rs" >"$work/upstream.rs"
-        # The target is named so that a build.target in the user's cargo configuration changes nothing.
-        (cd "$work" && cargo build --release --locked --target "$host" --target-dir target) >"$work/log" 2>&1 || {
+        # The target is named so that a build.target in the user's cargo configuration changes nothing. Panics name source
+        # files: without the flags, by their paths on this machine.
+        (cd "$work" && RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo --remap-path-prefix=$work=/build" \
+            cargo build --release --locked --target "$target" --target-dir target) >"$work/log" 2>&1 || {
             cat "$work/log" >&2
             die 'cargo could not build libtokenizers.a: see above'
         }
-        install_library "$work/target/$host/release/libtokenizers.a"
+        install_library "$work/target/$target/release/libtokenizers.a"
     fi
     release_library
     trap - EXIT HUP INT TERM
 }
+
+# has_standard_library TARGET: does rustc have the standard library for a machine?
+has_standard_library() { [ -d "$(rustc --print target-libdir --target "$1" 2>/dev/null)" ]; }
+
+# library_for TARGET: builds libtokenizers.a for another machine unless it is there, and prints its folder.
+library_for() (
+    rust_target=$1
+    locate_library
+    [ -f "$library_dir/libtokenizers.a" ] || build_library
+    printf '%s\n' "$library_dir"
+)
 
 # same_machine HOST: cargo and go may disagree, as where one of them runs translated on a Mac. The linker's complaint
 # would not say so.

@@ -48,7 +48,7 @@ func newToolchain(ctx context.Context, progress io.Writer) (*toolchain, error) {
 	if err != nil {
 		return nil, err
 	}
-	zig, err := findZig(ctx, progress)
+	zig, err := fetched.Zig(ctx, progress)
 	return &toolchain{zig: zig, sdk: sdk, cache: filepath.Join(cache, "zig")}, err
 }
 
@@ -66,11 +66,16 @@ func (t *toolchain) compiler() []string {
 
 // environment makes the go command use the compiler.
 func (t *toolchain) environment() []string {
+	return append(os.Environ(), t.variables()...)
+}
+
+// variables are those that environment adds.
+func (t *toolchain) variables() []string {
 	quoted := t.compiler()
 	for i, word := range quoted {
 		quoted[i] = "'" + word + "'" // as the go command splits $CC; no cache folder has an apostrophe in it
 	}
-	return append(darwinEnvironment(), t.zigCache(), "CC="+strings.Join(quoted, " "),
+	return append(darwinVariables(), t.zigCache(), "CC="+strings.Join(quoted, " "),
 		"CGO_CFLAGS=-O1", "CGO_LDFLAGS=") // the environment's may be for this system
 }
 

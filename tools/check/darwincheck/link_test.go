@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/metalrank/metalrank/cmd/cli"
+	"github.com/metalrank/metalrank/tools/fetched"
 )
 
 // A linkTest has the toolchain that links for a Mac, and the driver, which the tests seed with faults.
@@ -26,7 +27,7 @@ func newLinkTest(t *testing.T) *linkTest {
 	if testing.Short() {
 		t.Skip("links a whole program")
 	}
-	zig, err := zigPath()
+	zig, err := fetched.ZigPath()
 	if err != nil {
 		t.Fatal(err)
 	}

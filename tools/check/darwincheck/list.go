@@ -47,9 +47,9 @@ func (p *goPackage) goFiles() []string {
 }
 
 // darwinEnvironment makes the go command build for a Mac.
-func darwinEnvironment() []string {
-	return append(os.Environ(), "GOOS=darwin", "GOARCH=arm64", "CGO_ENABLED=1")
-}
+func darwinEnvironment() []string { return append(os.Environ(), darwinVariables()...) }
+
+func darwinVariables() []string { return []string{"GOOS=darwin", "GOARCH=arm64", "CGO_ENABLED=1"} }
 
 // list returns the packages that match patterns, their tests and all that they depend on; a package comes after its
 // dependencies.

@@ -7,6 +7,8 @@
 //	    compiles and links the whole of ./probe into a Mach-O executable, by zig's clang against a stub of the macOS
 //	    SDK (sdk/), and the simulator's runtime into a library, and reports the problems that clang, cgo, vet and the
 //	    linker find. Some minutes of two cores the first time, then seconds. EXECUTABLE, where named, is kept.
+//	darwincheck env
+//	    prints the variables, NAME=VALUE, by which the go command builds with that compiler and stub.
 //
 // Problems go to standard error as file:line:col: text. Exit status: 0 none, 1 some, 2 wrong usage.
 //
@@ -17,6 +19,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/metalrank/metalrank/cmd/cli"
 )
@@ -40,8 +43,13 @@ func run(ctx context.Context, args []string, std cli.Streams) int {
 			executable = args[1]
 		}
 		summary, problems, err = checkLink(ctx, executable, std.Err)
+	case len(args) == 1 && args[0] == "env":
+		var t *toolchain
+		if t, err = newToolchain(ctx, std.Err); err == nil {
+			summary = strings.Join(t.variables(), "\n")
+		}
 	default:
-		fmt.Fprintln(std.Err, "usage: darwincheck [link [EXECUTABLE]]")
+		fmt.Fprintln(std.Err, "usage: darwincheck [link [EXECUTABLE] | env]")
 		return 2
 	}
 	if err != nil {

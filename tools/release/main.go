@@ -1,0 +1,133 @@
+// Release makes the archives that are published, and the files that go with them. `./build.sh release` runs it in the root of
+// the repository. The same commit gives the same bytes with the same Go, Rust and zig, wherever it is built.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/metalrank/metalrank/cmd/cli"
+)
+
+// command is the grammar of the command line.
+type command struct {
+	Build  buildCommand  `cmd:"" help:"Make the archives and their checksums."`
+	Notice noticeCommand `cmd:"" help:"Compare NOTICE with the licences of everything that the programs contain."`
+	Notes  notesCommand  `cmd:"" help:"Print what CHANGELOG.md says of a version."`
+}
+
+func main() {
+	cli.Program{Name: "release", Description: "Makes what is published of a version.", Grammar: &command{}}.Main()
+}
+
+type buildCommand struct {
+	Library  cli.Assignments `required:"" placeholder:"PLATFORM=DIR" help:"A platform to build for, and the folder of its libtokenizers.a. Again for more."`
+	Programs string          `required:"" type:"path" placeholder:"DIR" help:"This machine's programs of the same source, which print manual pages and completions."`
+	Folder   string          `arg:"" type:"path" help:"Folder for the archives."`
+}
+
+// Run is called by kong.
+func (c *buildCommand) Run(ctx context.Context, std cli.Streams) error {
+	build := cli.CurrentBuild()
+	if build.Date == "" {
+		return fmt.Errorf("the commit's date is not known: run ./build.sh release in a checkout with git")
+	}
+	if err := os.MkdirAll(c.Folder, 0o755); err != nil {
+		return err
+	}
+	var archives []string
+	for _, p := range platforms {
+		library, ok := c.Library[p.name()]
+		if !ok {
+			continue
+		}
+		fmt.Fprintf(std.Err, "release: %s, some minutes the first time\n", p.name())
+		archive, err := c.archive(ctx, p, library, build, std.Err)
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.name(), err)
+		}
+		archives = append(archives, archive)
+	}
+	for name := range c.Library {
+		if !slices.ContainsFunc(platforms, func(p platform) bool { return p.name() == name }) {
+			return fmt.Errorf("there is no platform %q", name)
+		}
+	}
+	sums, err := checksums(c.Folder, archives)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(c.Folder, "SHA256SUMS"), []byte(sums), 0o644); err != nil {
+		return err
+	}
+	_, err = io.WriteString(std.Out, sums)
+	return err
+}
+
+// archive makes that of one platform, and returns its name.
+func (c *buildCommand) archive(ctx context.Context, p platform, library string, build cli.Build, progress io.Writer) (name string, err error) {
+	work, err := os.MkdirTemp("", "release")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(work)
+	if err := p.compile(ctx, library, work, build, progress); err != nil {
+		return "", err
+	}
+	parts, err := partsOf(ctx, p)
+	if err != nil {
+		return "", err
+	}
+	files := map[string]file{"LICENSES.txt": {data: licenceTexts(parts)}}
+	for _, program := range programs {
+		data, err := os.ReadFile(filepath.Join(work, program))
+		if err != nil {
+			return "", err
+		}
+		files["bin/"+program] = file{data, true}
+	}
+	for _, name := range []string{"LICENSE", "NOTICE", "CHANGELOG.md"} {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return "", err
+		}
+		files[name] = file{data: data}
+	}
+	if err := c.generated(ctx, files); err != nil {
+		return "", err
+	}
+	bom, err := billOfMaterials(ctx, parts, build, p, progress)
+	if err != nil {
+		return "", err
+	}
+	files["sbom.cdx.json"] = file{data: bom}
+	name = strings.Join([]string{"metalrank", build.Version, p.label()}, "-")
+	return name + ".tar.gz", writeArchive(filepath.Join(c.Folder, name+".tar.gz"), name, files, build.Date)
+}
+
+// programs are in every archive.
+var programs = []string{"metalrank", "metalrank-bulk"}
+
+// generated adds the files that the programs print.
+func (c *buildCommand) generated(ctx context.Context, files map[string]file) error {
+	for _, program := range programs {
+		for path, args := range map[string][]string{
+			"share/man/man1/" + program + ".1":                     {"manual"},
+			"share/bash-completion/completions/" + program:         {"completion", "bash"},
+			"share/zsh/site-functions/_" + program:                 {"completion", "zsh"},
+			"share/fish/vendor_completions.d/" + program + ".fish": {"completion", "fish"},
+		} {
+			out, err := output(ctx, nil, filepath.Join(c.Programs, program), args...)
+			if err != nil {
+				return err
+			}
+			files[path] = file{data: out}
+		}
+	}
+	return nil
+}
