@@ -29,7 +29,14 @@ usage: ./build.sh VERB [ARGS]
                    make archives of darwin-arm64, linux-amd64 and linux-arm64 in DIR (dist), with zig and rustup; on a Mac, the first
                    alone with Apple's tools: ten minutes on two cores the first time
   release notice   compare NOTICE with the licences of everything that the programs contain; --write writes its list
+  release again [DIR]
+                   build the archives in DIR again in another folder, and compare the bytes
+  release try ARCHIVE...
+                   run the programs of archives for Linux in an empty root; as root
   release notes V  print what CHANGELOG.md says of a version
+  release formula V SUMS
+                   print the Homebrew formula of a version with the checksums of its archives
+  release sums DIR write SHA256SUMS of the archives in DIR
   env              print what `eval "$(./build.sh env)"` needs so that plain `go test ./...` works
   fuzz [SECONDS]   run every fuzz target for SECONDS (60), one after another
   metallib         on a Mac with Apple's Metal compiler, compile the kernels ahead of time; the next build embeds them
@@ -191,7 +198,10 @@ run_tool() {
 # verb_release: `./build.sh release [DIR [PLATFORM...]]` makes archives; the other forms are tools/release's verbs.
 verb_release() {
     local folder platform targets=''
-    case ${1:-} in notice | notes | try) run_tool tools/release "$@" ;; esac
+    case ${1:-} in
+    again) release_again "${2:-dist}" && return ;;
+    formula | notes | notice | sums | try) run_tool tools/release "$@" ;;
+    esac
     folder=${1:-dist}
     [ $# = 0 ] || shift
     [ $# != 0 ] || set -- darwin-arm64 linux-amd64 linux-arm64
@@ -210,6 +220,19 @@ verb_release() {
     for platform in $targets; do set -- "$@" --library "$platform"; done
     cd -- "$invoked_from" && folder=$(mkdir -p -- "$folder" && cd -- "$folder" && pwd) && cd -- "$root"
     exec "$(cache_dir)/bin/release" build "$@" --programs bin "$folder"
+}
+
+# release_again DIR: builds the archives in DIR once more in another folder, with caches of its own, and compares the bytes.
+release_again() {
+    local elsewhere platforms
+    elsewhere=$(mktemp -d)
+    platforms=$(cd "$1" && printf '%s\n' metalrank-*.tar.gz | sed -n 's/-stub//; s/.*-\([a-z]*-[a-z0-9]*\)\.tar\.gz$/\1/p')
+    git clone --quiet . "$elsewhere/another folder"
+    # shellcheck disable=SC2086 # a list of words
+    (cd "$elsewhere/another folder" && XDG_CACHE_HOME=$elsewhere/cache GOCACHE=$elsewhere/go ./build.sh release ../again $platforms >&2)
+    diff "$1/SHA256SUMS" "$elsewhere/again/SHA256SUMS" || die "two builds differ: see $elsewhere"
+    rm -rf "$elsewhere"
+    say "a second build of $1 has the same bytes"
 }
 
 verb_check() {

@@ -74,14 +74,14 @@ func writeFolders(archive *tar.Writer, written map[string]bool, name string, whe
 }
 
 // checksums returns a line for each file, as sha256sum has them.
-func checksums(folder string, names []string) (string, error) {
+func checksums(paths []string) (string, error) {
 	var lines strings.Builder
-	for _, name := range names {
-		data, err := os.ReadFile(filepath.Join(folder, name))
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
 		if err != nil {
 			return "", err
 		}
-		fmt.Fprintf(&lines, "%x  %s\n", sha256.Sum256(data), name)
+		fmt.Fprintf(&lines, "%x  %s\n", sha256.Sum256(data), filepath.Base(path))
 	}
 	return lines.String(), nil
 }

@@ -16,9 +16,12 @@ import (
 
 // command is the grammar of the command line.
 type command struct {
-	Build  buildCommand  `cmd:"" help:"Make the archives and their checksums."`
-	Notice noticeCommand `cmd:"" help:"Compare NOTICE with the licences of everything that the programs contain."`
-	Notes  notesCommand  `cmd:"" help:"Print what CHANGELOG.md says of a version."`
+	Build   buildCommand   `cmd:"" help:"Make the archives and their checksums."`
+	Try     tryCommand     `cmd:"" help:"Unpack archives for Linux in an empty root, and run the programs there."`
+	Sums    sumsCommand    `cmd:"" help:"Write SHA256SUMS of the archives in a folder."`
+	Notice  noticeCommand  `cmd:"" help:"Compare NOTICE with the licences of everything that the programs contain."`
+	Notes   notesCommand   `cmd:"" help:"Print what CHANGELOG.md says of a version."`
+	Formula formulaCommand `cmd:"" help:"Print the Homebrew formula of a version."`
 }
 
 func main() {
@@ -40,25 +43,35 @@ func (c *buildCommand) Run(ctx context.Context, std cli.Streams) error {
 	if err := os.MkdirAll(c.Folder, 0o755); err != nil {
 		return err
 	}
-	var archives []string
 	for _, p := range platforms {
 		library, ok := c.Library[p.name()]
 		if !ok {
 			continue
 		}
 		fmt.Fprintf(std.Err, "release: %s, some minutes the first time\n", p.name())
-		archive, err := c.archive(ctx, p, library, build, std.Err)
-		if err != nil {
+		if err := c.archive(ctx, p, library, build, std.Err); err != nil {
 			return fmt.Errorf("%s: %w", p.name(), err)
 		}
-		archives = append(archives, archive)
 	}
 	for name := range c.Library {
 		if !slices.ContainsFunc(platforms, func(p platform) bool { return p.name() == name }) {
 			return fmt.Errorf("there is no platform %q", name)
 		}
 	}
-	sums, err := checksums(c.Folder, archives)
+	return (&sumsCommand{c.Folder}).Run(std)
+}
+
+type sumsCommand struct {
+	Folder string `arg:"" type:"path" help:"The folder."`
+}
+
+// Run is called by kong.
+func (c *sumsCommand) Run(std cli.Streams) error {
+	archives, err := filepath.Glob(filepath.Join(c.Folder, "metalrank-*.tar.gz"))
+	if err != nil {
+		return err
+	}
+	sums, err := checksums(archives)
 	if err != nil {
 		return err
 	}
@@ -69,45 +82,45 @@ func (c *buildCommand) Run(ctx context.Context, std cli.Streams) error {
 	return err
 }
 
-// archive makes that of one platform, and returns its name.
-func (c *buildCommand) archive(ctx context.Context, p platform, library string, build cli.Build, progress io.Writer) (name string, err error) {
+// archive makes that of one platform.
+func (c *buildCommand) archive(ctx context.Context, p platform, library string, build cli.Build, progress io.Writer) error {
 	work, err := os.MkdirTemp("", "release")
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer os.RemoveAll(work)
 	if err := p.compile(ctx, library, work, build, progress); err != nil {
-		return "", err
+		return err
 	}
 	parts, err := partsOf(ctx, p)
 	if err != nil {
-		return "", err
+		return err
 	}
 	files := map[string]file{"LICENSES.txt": {data: licenceTexts(parts)}}
 	for _, program := range programs {
 		data, err := os.ReadFile(filepath.Join(work, program))
 		if err != nil {
-			return "", err
+			return err
 		}
 		files["bin/"+program] = file{data, true}
 	}
 	for _, name := range []string{"LICENSE", "NOTICE", "CHANGELOG.md"} {
 		data, err := os.ReadFile(name)
 		if err != nil {
-			return "", err
+			return err
 		}
 		files[name] = file{data: data}
 	}
 	if err := c.generated(ctx, files); err != nil {
-		return "", err
+		return err
 	}
 	bom, err := billOfMaterials(ctx, parts, build, p, progress)
 	if err != nil {
-		return "", err
+		return err
 	}
 	files["sbom.cdx.json"] = file{data: bom}
-	name = strings.Join([]string{"metalrank", build.Version, p.label()}, "-")
-	return name + ".tar.gz", writeArchive(filepath.Join(c.Folder, name+".tar.gz"), name, files, build.Date)
+	name := strings.Join([]string{"metalrank", build.Version, p.label()}, "-")
+	return writeArchive(filepath.Join(c.Folder, name+".tar.gz"), name, files, build.Date)
 }
 
 // programs are in every archive.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -19,13 +20,15 @@ import (
 type platform struct {
 	goos, goarch string
 	zig, rust    string // names of the target
+	cpu          string // zig's name of the oldest processor
 }
 
 // platforms are all of them. Programs for Linux are static: they need no library of the system, of any age.
 var platforms = []platform{
-	{"darwin", "arm64", "aarch64-macos", "aarch64-apple-darwin"},
-	{"linux", "amd64", "x86_64-linux-musl", "x86_64-unknown-linux-musl"},
-	{"linux", "arm64", "aarch64-linux-musl", "aarch64-unknown-linux-musl"},
+	{"darwin", "arm64", "", "aarch64-apple-darwin", ""},
+	// Zig switches evex512 off for the oldest processor, and clang 20 then has no AVX-512 for single functions either.
+	{"linux", "amd64", "x86_64-linux-musl", "x86_64-unknown-linux-musl", "x86_64+evex512"},
+	{"linux", "arm64", "aarch64-linux-musl", "aarch64-unknown-linux-musl", "generic"},
 }
 
 func (p platform) name() string { return p.goos + "-" + p.goarch }
@@ -60,8 +63,9 @@ func (p platform) toolchain(ctx context.Context, progress io.Writer) ([]string, 
 		return nil, err
 	}
 	cache, err := fetched.Cache()
+	target := " -target " + p.zig + " -mcpu=" + p.cpu
 	return []string{
-		"CC='" + zig + "' cc -target " + p.zig, "CXX='" + zig + "' c++ -target " + p.zig,
+		"CC='" + zig + "' cc" + target, "CXX='" + zig + "' c++" + target,
 		"ZIG_GLOBAL_CACHE_DIR=" + cache + "/zig", "CGO_CFLAGS=-O2",
 	}, err
 }
@@ -87,7 +91,25 @@ func (p platform) compile(ctx context.Context, library, folder string, build cli
 	for _, program := range programs {
 		args = append(args, "./cmd/"+program)
 	}
-	_, err = output(ctx, slices.Concat(variables, p.variables(), []string{"GOFLAGS=", "CGO_LDFLAGS=-L" + library}), "go", args...)
+	if _, err = output(ctx, slices.Concat(variables, p.variables(), []string{"GOFLAGS=", "CGO_LDFLAGS=-L" + library}), "go", args...); err != nil {
+		return err
+	}
+	if p.goos == "darwin" && !p.stubbed() {
+		return sign(ctx, folder)
+	}
+	return nil
+}
+
+// sign signs the programs for macOS with the certificate that METALRANK_SIGN names, or ad hoc.
+func sign(ctx context.Context, folder string) error {
+	args := []string{"--force", "--sign", "-"}
+	if certificate := os.Getenv("METALRANK_SIGN"); certificate != "" {
+		args = []string{"--force", "--sign", certificate, "--options", "runtime", "--timestamp"} // as notarisation wants it
+	}
+	for _, program := range programs {
+		args = append(args, filepath.Join(folder, program))
+	}
+	_, err := output(ctx, nil, "codesign", args...)
 	return err
 }
 

@@ -77,7 +77,7 @@ func TestFormula(t *testing.T) {
 			t.Errorf("no %s", want)
 		}
 	}
-	order := []string{"desc", "homepage", "url", "license", "head", "depends_on", "def", "service", "test"}
+	order := []string{"desc", "homepage", "url", "sha256", "license", "head", "depends_on", "def", "service", "test"}
 	last := 0
 	for line := range strings.Lines(string(text)) {
 		word, _, _ := strings.Cut(strings.TrimPrefix(line, "  "), " ")
