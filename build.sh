@@ -33,6 +33,9 @@ usage: ./build.sh VERB [ARGS]
                    build the archives in DIR again in another folder, and compare the bytes
   release try ARCHIVE...
                    run the programs of archives for Linux in an empty root; as root
+  release image DIR
+                   check the compose file and the Kubernetes manifest, make the container image of the archives in DIR, and as root
+                   run it with a read-only root
   release notes V  print what CHANGELOG.md says of a version
   release formula V SUMS
                    print the Homebrew formula of a version with the checksums of its archives
@@ -195,11 +198,24 @@ run_tool() {
     exec "$(cache_dir)/bin/${package##*/}" "$@"
 }
 
+# release_image DIR: checks the manifests and makes the container image of the archives in DIR; as root on Linux, runs it.
+release_image() {
+    local folder
+    need_tools
+    folder=$(cd -- "$invoked_from" && cd -- "$1" && pwd)
+    cd tools/release/container
+    export CGO_ENABLED=0
+    go run . check "$root/docs/operations/compose.yaml" "$root/docs/operations/kubernetes.yaml"
+    go run . build "$folder"
+    if [ "$(uname -s)-$(id -u)" = Linux-0 ]; then go run . try "$folder"; fi
+}
+
 # verb_release: `./build.sh release [DIR [PLATFORM...]]` makes archives; the other forms are tools/release's verbs.
 verb_release() {
     local folder platform targets=''
     case ${1:-} in
     again) release_again "${2:-dist}" && return ;;
+    image) release_image "${2:-dist}" && return ;;
     formula | notes | notice | sums | try) run_tool tools/release "$@" ;;
     esac
     folder=${1:-dist}

@@ -67,7 +67,7 @@ func (c *serveCommand) printSettings(
 	for _, flag := range flags {
 		source := cmp.Or(from[flag.Name], "default")
 		asOthers := flag.Hidden || flag.Group != nil && flag.Group.Title == teiGroup // our flags show their values
-		if flag.Name == "help" || flag.Name == "check" || flag.Name == "version" || asOthers && source == "default" {
+		if flag.Name == "help" || flag.Name == "check" || flag.Name == "probe" || flag.Name == "version" || asOthers && source == "default" {
 			continue
 		}
 		value, ok := resolved[flag.Name]

@@ -37,6 +37,7 @@ type serveCommand struct {
 	teiFlags         `group:"As text-embeddings-inference has them"`
 
 	Check bool `help:"Load everything, print the settings and where they come from, and exit instead of serving."`
+	Probe bool `help:"Ask the server at --listen whether it is ready, and exit: 0 it is, 1 it isn't. For the health checks of containers." env:"-"`
 
 	Recorder   trace.Recorder `kong:"-"` // of all models
 	log        *cli.Log
@@ -145,6 +146,9 @@ func (c *serveCommand) Run(ctx context.Context, parsed *kong.Context, std stream
 	from := cli.SourcesOf(parsed)
 	if err := cmp.Or(c.applyTEIFlags(from), c.Validate()); err != nil {
 		return err
+	}
+	if c.Probe {
+		return c.probe()
 	}
 	if !c.Check {
 		cli.IgnoreSIGPIPE()
