@@ -232,8 +232,8 @@ func toolchainParts(ctx context.Context, p platform) ([]part, error) {
 		}
 		lib := filepath.Join(filepath.Dir(zig), "lib")
 		parts = append(parts,
-			part{toolchain, "musl", "", "MIT", []string{filepath.Join(lib, "libc", "musl", "COPYRIGHT")}},
-			part{toolchain, "LLVM's compiler-rt and libunwind", "", "Apache-2.0 WITH LLVM-exception", []string{filepath.Join(lib, "libunwind", "LICENSE.TXT")}})
+			part{toolchain, "musl, of zig", fetched.ZigVersion, "MIT", []string{filepath.Join(lib, "libc", "musl", "COPYRIGHT")}},
+			part{toolchain, "LLVM's compiler-rt and libunwind, of zig", fetched.ZigVersion, "Apache-2.0 WITH LLVM-exception", []string{filepath.Join(lib, "libunwind", "LICENSE.TXT")}})
 	}
 	for i, of := range parts {
 		parts[i].texts = nil

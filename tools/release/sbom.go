@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"os"
+	"path"
 	"path/filepath"
 
 	"github.com/CycloneDX/cyclonedx-go"
@@ -65,14 +67,29 @@ func encodeBOM(bom *cyclonedx.BOM) ([]byte, error) {
 	return data.Bytes(), err
 }
 
+// schemas is a folder with the schemas that have the last element of an address as their name.
+type schemas string
+
+// Load implements jsonschema.URLLoader.
+func (folder schemas) Load(address string) (any, error) {
+	file, err := os.Open(filepath.Join(string(folder), path.Base(address)))
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return jsonschema.UnmarshalJSON(file)
+}
+
 // validateBOM checks an SBOM by the schema that CycloneDX publishes.
 func validateBOM(ctx context.Context, data []byte, progress io.Writer) error {
 	const name = "bom-1.6.SNAPSHOT.schema.json"
-	path, err := fetched.Wheel(ctx, progress, "cyclonedx-python-lib", cyclonedxVersion, filepath.Join("cyclonedx", "schema", "_res", name))
+	file, err := fetched.Wheel(ctx, progress, "cyclonedx-python-lib", cyclonedxVersion, filepath.Join("cyclonedx", "schema", "_res", name))
 	if err != nil {
 		return err
 	}
-	schema, err := jsonschema.NewCompiler().Compile(path)
+	compiler := jsonschema.NewCompiler()
+	compiler.UseLoader(schemas(filepath.Dir(file)))
+	schema, err := compiler.Compile(name)
 	if err != nil {
 		return fmt.Errorf("the schema of CycloneDX: %w", err)
 	}
