@@ -10,21 +10,50 @@ enum { STORE_U8, STORE_S8, STORE_S16 };
 typedef unsigned char vu8 __attribute__((vector_size(W)));
 typedef unsigned short vu16 __attribute__((vector_size(2 * W)));
 
-// finish_i8 turns sums of products of bytes into the values that they stand for:
-//   Σ (x - zero) w · (scale of the row · scale of the column) = (Σ x w - zero Σ w) · …
-INLINE vf finish_i8(vi sum, const struct linear* w, int n, struct quantised row) {
-    vi centred = sum - row.zero * vi_load(w->sums + n);
-    vf scale = vf_load(w->scales + n) * row.scale;
-    return vf_fma(__builtin_convertvector(centred, vf), scale, vf_load(w->bias + n));
+// column is what the results of W columns need besides their sums.
+struct column {
+    vi sums;
+    vf scales, bias;
+};
+
+INLINE struct column load_column(const struct linear* w, int n) {
+    return (struct column){vi_load(w->sums + n), vf_load(w->scales + n), vf_load(w->bias + n)};
 }
 
-INLINE void finish(const struct product* p, vi sum, int r, int n) {
-    vf value = finish_i8(sum, p->w, n, p->rows[r]);
-    if (p->residual) value += vf_load(p->residual + r * p->residual_stride + n);
-    vf_store(p->y + r * p->y_stride + n, value);
+// finish_i8 turns sums of products of bytes into the values that they stand for:
+//   Σ (x - zero) w · (scale of the row · scale of the column) = (Σ x w - zero Σ w) · …
+INLINE vf finish_i8(vi sum, struct column c, struct quantised row) {
+    vi centred = sum - row.zero * c.sums;
+    return vf_fma(__builtin_convertvector(centred, vf), c.scales * row.scale, c.bias);
 }
 
 #ifdef DOT_I8
+INLINE void finish_tile(
+    const int rows,
+    const struct product* p,
+    int r,
+    int n,
+    vi (*sum)[TILE_VECTORS],
+    const bool residual
+) {
+    const struct quantised* of = p->rows + r;
+    ptrdiff_t stride = p->y_stride, residual_stride = p->residual_stride;
+    float* y = p->y + r * stride + n;
+    const float* added = residual ? p->residual + r * residual_stride + n : NULL;
+    UNROLL for (int v = 0; v < TILE_VECTORS; v++) {
+        struct column c = load_column(p->w, n + v * W);
+        UNROLL for (int i = 0; i < rows; i++) {
+            vf value = finish_i8(sum[i][v], c, of[i]);
+            if (residual) value += vf_load(added + i * residual_stride + v * W);
+            vf_store(y + i * stride + v * W, value);
+        }
+    }
+}
+
+// Groups of terms between branches, of which rows have a multiple. A step of the first PREFETCHING tiles of a panel fetches
+// two cache lines of the next panel, so that they fetch all of it.
+enum { STEP = 4, STEP_BYTES = STEP * PANEL * 4, PREFETCHING = STEP_BYTES / 128 };
+
 INLINE void tile_dot_rows(
     const int rows,
     const struct product* p,
@@ -33,30 +62,61 @@ INLINE void tile_dot_rows(
     const int32_t* x,
     ptrdiff_t x_stride,
     const int32_t* w,
-    int groups
+    int groups,
+    const char* next
 ) {
     vi sum[TILE_ROWS][TILE_VECTORS];
     UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < TILE_VECTORS; v++) sum[i][v] =
         vi_set(0);
-    for (int g = 0; g < groups; g++) {
-        vi weights[TILE_VECTORS];
-        UNROLL for (int v = 0; v < TILE_VECTORS; v++) weights[v] = vi_load(w + v * W);
-        w += PANEL;
-        UNROLL for (int i = 0; i < rows; i++) {
-            vi value = vi_set(x[i * x_stride + g]);
-            UNROLL for (int v = 0; v < TILE_VECTORS; v++) sum[i][v] =
-                DOT_I8(sum[i][v], value, weights[v]);
+    const int32_t* third[(TILE_ROWS + 2) / 3];
+    UNROLL for (int i = 0; i < rows; i += 3) {
+        third[i / 3] = x + i * x_stride;
+        __asm__("" : "+r"(third[i / 3]));
+    }
+    for (int g = 0; g < groups; g += STEP, w += STEP * PANEL) {
+        if (next) {
+            __builtin_prefetch(next, 0, 2);
+            __builtin_prefetch(next + 64, 0, 2);
+            next += 128;
+        }
+        UNROLL for (int s = 0; s < STEP; s++) {
+            vi weights[TILE_VECTORS];
+            UNROLL for (int v = 0; v < TILE_VECTORS; v++) weights[v] =
+                vi_load(w + s * PANEL + v * W);
+            UNROLL for (int i = 0; i < rows; i++) {
+                vi value = vi_set(third[i / 3][g + s + i % 3 * x_stride]);
+                UNROLL for (int v = 0; v < TILE_VECTORS; v++) sum[i][v] =
+                    DOT_I8(sum[i][v], value, weights[v]);
+            }
         }
     }
-    UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < TILE_VECTORS; v++)
-        finish(p, sum[i][v], r + i, n + v * W);
+    if (p->residual) {
+        finish_tile(rows, p, r, n, sum, true);
+    } else {
+        finish_tile(rows, p, r, n, sum, false);
+    }
 }
 
-#define TILE_DOT_CASE(rows)                                                                        \
-    case rows:                                                                                     \
-        if (rows <= TILE_ROWS)                                                                     \
-            tile_dot_rows(rows <= TILE_ROWS ? rows : 1, p, r, n, x, x_stride, w, groups);          \
-        break;
+// As with tile_f32, not inlined.
+#define TILE_DOT(rows)                                                                             \
+    static NOINLINE void tile_dot_##rows(                                                          \
+        const struct product* p, int r, int n, const int32_t* x, ptrdiff_t x_stride,               \
+        const int32_t* w, int groups, const char* next                                             \
+    ) {                                                                                            \
+        tile_dot_rows(rows, p, r, n, x, x_stride, w, groups, next);                                \
+    }
+#define NAME_TILE_DOT(rows) tile_dot_##rows,
+TILE_HEIGHTS(TILE_DOT)
+static void (*const tile_dot[])(
+    const struct product*,
+    int,
+    int,
+    const int32_t*,
+    ptrdiff_t,
+    const int32_t*,
+    int,
+    const char*
+) = {NULL, TILE_HEIGHTS(NAME_TILE_DOT)};
 
 static void run_i8(const struct product* p) {
     const int input_bytes = I8_STORE == STORE_S16 ? 2 : 1;
@@ -66,24 +126,13 @@ static void run_i8(const struct product* p) {
     for (int n = 0; n < p->w->n; n += PANEL) {
         const int32_t* w = (const int32_t*)p->w->panels + (ptrdiff_t)n * groups;
         for (int r = 0; r < p->m; r += height) {
-            const int32_t* x = (const int32_t*)p->x + r * x_stride;
-            int rows = p->m - r < height ? p->m - r : height;
-            switch (rows) {
-                TILE_DOT_CASE(1)
-                TILE_DOT_CASE(2)
-                TILE_DOT_CASE(3)
-                TILE_DOT_CASE(4)
-                TILE_DOT_CASE(5)
-                TILE_DOT_CASE(6)
-                TILE_DOT_CASE(7)
-                TILE_DOT_CASE(8)
-                TILE_DOT_CASE(9)
-                TILE_DOT_CASE(10)
-                TILE_DOT_CASE(11)
-                TILE_DOT_CASE(12)
-                TILE_DOT_CASE(13)
-                TILE_DOT_CASE(14)
-            }
+            int rows = p->m - r < height ? p->m - r : height, tile = r / height;
+            bool fetch = tile < PREFETCHING && n + PANEL < p->w->n;
+            const int32_t* next = w + (ptrdiff_t)PANEL * groups;
+            tile_dot[rows](
+                p, r, n, (const int32_t*)p->x + r * x_stride, x_stride, w, groups,
+                fetch ? (const char*)next + tile * 128 * (groups / STEP) : NULL
+            );
             activate(p->activation, true, p->y + r * p->y_stride + n, p->y_stride, rows, PANEL);
         }
     }

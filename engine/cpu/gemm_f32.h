@@ -44,46 +44,33 @@ INLINE void tile_f32_rows(
     }
 }
 
-#define TILE_F32_CASE(n)                                                                           \
-    case n:                                                                                        \
-        if (n <= TILE_ROWS)                                                                        \
-            tile_f32_rows(                                                                         \
-                n <= TILE_ROWS ? n : 1, x, x_stride, w, w_stride, k, next, bias, residual,         \
-                residual_stride, y, y_stride                                                       \
-            );                                                                                     \
-        break;
-
-static void tile_f32(
-    int rows,
-    const float* x,
-    ptrdiff_t x_stride,
-    const float* w,
-    ptrdiff_t w_stride,
-    int k,
-    const float* next,
-    const float* bias,
-    const float* residual,
-    ptrdiff_t residual_stride,
-    float* y,
-    ptrdiff_t y_stride
-) {
-    switch (rows) {
-        TILE_F32_CASE(1)
-        TILE_F32_CASE(2)
-        TILE_F32_CASE(3)
-        TILE_F32_CASE(4)
-        TILE_F32_CASE(5)
-        TILE_F32_CASE(6)
-        TILE_F32_CASE(7)
-        TILE_F32_CASE(8)
-        TILE_F32_CASE(9)
-        TILE_F32_CASE(10)
-        TILE_F32_CASE(11)
-        TILE_F32_CASE(12)
-        TILE_F32_CASE(13)
-        TILE_F32_CASE(14)
+// A tile of each height is a function of its own, not to be inlined: GCC 12 would keep constants of its caller in registers
+// that the sums need, and spill sums within the loop.
+#define TILE_F32(rows)                                                                             \
+    static NOINLINE void tile_f32_##rows(                                                          \
+        const float* x, ptrdiff_t x_stride, const float* w, ptrdiff_t w_stride, int k,             \
+        const float* next, const float* bias, const float* residual, ptrdiff_t residual_stride,    \
+        float* y, ptrdiff_t y_stride                                                               \
+    ) {                                                                                            \
+        tile_f32_rows(                                                                             \
+            rows, x, x_stride, w, w_stride, k, next, bias, residual, residual_stride, y, y_stride  \
+        );                                                                                         \
     }
-}
+#define NAME_TILE_F32(rows) tile_f32_##rows,
+TILE_HEIGHTS(TILE_F32)
+static void (*const tile_f32[])(
+    const float*,
+    ptrdiff_t,
+    const float*,
+    ptrdiff_t,
+    int,
+    const float*,
+    const float*,
+    const float*,
+    ptrdiff_t,
+    float*,
+    ptrdiff_t
+) = {NULL, TILE_HEIGHTS(NAME_TILE_F32)};
 
 // tile_height spreads m rows over as few tiles of at most `most` rows as there must be, evenly.
 INLINE int tile_height(int m, int most) {
@@ -104,8 +91,8 @@ static void run_f32(const struct product* p) {
             const float* next = n + PANEL < w->n && tile < TILE_VECTORS
                                     ? panel + (ptrdiff_t)PANEL * w->k + tile * W
                                     : NULL;
-            tile_f32(
-                rows, x + r * p->x_stride, p->x_stride, panel, PANEL, w->k, next, w->bias + n,
+            tile_f32[rows](
+                x + r * p->x_stride, p->x_stride, panel, PANEL, w->k, next, w->bias + n,
                 p->residual ? p->residual + r * p->residual_stride + n : NULL, p->residual_stride,
                 y, p->y_stride
             );

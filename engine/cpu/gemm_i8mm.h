@@ -44,9 +44,15 @@ static void run_i8mm(const struct product* p) {
         for (int r = 0; r < p->m; r += I8MM_ROWS) {
             int rows = p->m - r < I8MM_ROWS ? p->m - r : I8MM_ROWS;
             tile_i8mm((const uint8_t*)p->x + r * p->x_stride, p->x_stride, rows, w, p->w->k, sums);
-            for (int i = 0; i < rows; i++)
-                UNROLL for (int c = 0; c < PANEL; c += W)
-                    finish(p, vi_load(sums[i] + c), r + i, n + c);
+            UNROLL for (int c = 0; c < PANEL; c += W) {
+                struct column column = load_column(p->w, n + c);
+                for (int i = 0; i < rows; i++) {
+                    vf value = finish_i8(vi_load(sums[i] + c), column, p->rows[r + i]);
+                    if (p->residual)
+                        value += vf_load(p->residual + (r + i) * p->residual_stride + n + c);
+                    vf_store(p->y + (r + i) * p->y_stride + n + c, value);
+                }
+            }
             activate(p->activation, true, p->y + r * p->y_stride + n, p->y_stride, rows, PANEL);
         }
     }

@@ -8,7 +8,8 @@
 typedef float vf __attribute__((vector_size(4 * W)));
 typedef int vi __attribute__((vector_size(4 * W)));
 
-#define INLINE static inline __attribute__((always_inline, unused))
+#define INLINE   static inline __attribute__((always_inline, unused))
+#define NOINLINE __attribute__((noinline))
 
 INLINE vf vf_set(float x) {
     return x - (vf){0};
@@ -155,3 +156,14 @@ INLINE void vf_transpose(vf rows[W]) {
     EXCHANGE(rows, 2);
     EXCHANGE(rows, 1);
 }
+
+// TILE_HEIGHTS repeats f(rows) for the heights of tiles, from 1 to TILE_ROWS.
+#define TILE_HEIGHTS4(f) f(1) f(2) f(3) f(4)
+#define TILE_HEIGHTS6(f) TILE_HEIGHTS4(f) f(5) f(6)
+#if TILE_ROWS == 14
+#define TILE_HEIGHTS(f) TILE_HEIGHTS6(f) f(7) f(8) f(9) f(10) f(11) f(12) f(13) f(14)
+#elif TILE_ROWS == 6
+#define TILE_HEIGHTS(f) TILE_HEIGHTS6(f)
+#else
+#define TILE_HEIGHTS(f) TILE_HEIGHTS4(f)
+#endif
