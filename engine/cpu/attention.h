@@ -107,8 +107,8 @@ static void attend(const struct attention* a) {
         float inverse[TILE_ROWS];
         for (int j = first; j < last; j += PANEL)
             tile_f32[rows](
-                q + r * a->q_stride, a->q_stride, keys + (ptrdiff_t)j * a->size, PANEL,
-                a->size, NULL, NULL, NULL, 0, scores + j - first, stride
+                q + r * a->q_stride, a->q_stride, keys + (ptrdiff_t)j * a->size, PANEL, a->size,
+                NULL, NULL, NULL, 0, scores + j - first, stride
             );
         for (int i = 0; i < rows; i++) {
             float* row = scores + i * stride;
@@ -123,8 +123,8 @@ static void attend(const struct attention* a) {
         for (int d = 0; d < a->size; d += PANEL) {
             int columns = a->size - d < PANEL ? a->size - d : PANEL;
             tile_f32[rows](
-                scores, stride, v + first * a->kv_stride + d, a->kv_stride, last - first,
-                NULL, NULL, NULL, 0, tile, PANEL
+                scores, stride, v + first * a->kv_stride + d, a->kv_stride, last - first, NULL,
+                NULL, NULL, 0, tile, PANEL
             );
             for (int i = 0; i < rows; i++)
                 for (int c = 0; c < columns; c++)

@@ -2,7 +2,8 @@
 // to a 32-bit sum the products of a group of terms that together take 32 bits, four bytes or two of 16 bits. So one row
 // of weights is a vector of groups, and one value of x is a group, broadcast.
 //
-// DOT_I8 is that instruction, where a variant has it: vi DOT_I8(vi sum, vi x, vi w).
+// DOT_I8 is that instruction, where a variant has it: vi DOT_I8(vi sum, vi x, vi w). DOT_I16 is the same for signed terms of
+// 16 bits; a variant names it where it multiplies more in a second than floats do.
 
 // How the bytes of an int8 row are stored: U8 as they are, S8 less 128, S16 widened.
 enum { STORE_U8, STORE_S8, STORE_S16 };
@@ -28,6 +29,12 @@ INLINE vf finish_i8(vi sum, struct column c, struct quantised row) {
 }
 
 #ifdef DOT_I8
+#ifndef DOT_I16
+#define DOT_I16 DOT_I8
+#else
+#define WITH_I16
+#endif
+
 INLINE void finish_tile(
     const int rows,
     const struct product* p,
@@ -54,20 +61,21 @@ INLINE void finish_tile(
 // two cache lines of the next panel, so that they fetch all of it.
 enum { STEP = 4, STEP_BYTES = STEP * PANEL * 4, PREFETCHING = STEP_BYTES / 128 };
 
-INLINE void tile_dot_rows(
+// sum_tile makes the sums of a tile of rows x by a panel w. Terms are bytes, or 16 bits where `wide` is set. Meanwhile it
+// fetches cache lines from `next` on, unless that is NULL.
+INLINE void sum_tile(
     const int rows,
-    const struct product* p,
-    int r,
-    int n,
+    const bool wide,
     const int32_t* x,
     ptrdiff_t x_stride,
     const int32_t* w,
     int groups,
-    const char* next
+    const char* next,
+    vi (*sum)[TILE_VECTORS]
 ) {
-    vi sum[TILE_ROWS][TILE_VECTORS];
     UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < TILE_VECTORS; v++) sum[i][v] =
         vi_set(0);
+    // Every third row, whose address the compiler must not derive from x: with three offsets from them all fit registers.
     const int32_t* third[(TILE_ROWS + 2) / 3];
     UNROLL for (int i = 0; i < rows; i += 3) {
         third[i / 3] = x + i * x_stride;
@@ -86,10 +94,26 @@ INLINE void tile_dot_rows(
             UNROLL for (int i = 0; i < rows; i++) {
                 vi value = vi_set(third[i / 3][g + s + i % 3 * x_stride]);
                 UNROLL for (int v = 0; v < TILE_VECTORS; v++) sum[i][v] =
-                    DOT_I8(sum[i][v], value, weights[v]);
+                    wide ? DOT_I16(sum[i][v], value, weights[v])
+                         : DOT_I8(sum[i][v], value, weights[v]);
             }
         }
     }
+}
+
+INLINE void tile_dot_rows(
+    const int rows,
+    const struct product* p,
+    int r,
+    int n,
+    const int32_t* x,
+    ptrdiff_t x_stride,
+    const int32_t* w,
+    int groups,
+    const char* next
+) {
+    vi sum[TILE_ROWS][TILE_VECTORS];
+    sum_tile(rows, false, x, x_stride, w, groups, next, sum);
     if (p->residual) {
         finish_tile(rows, p, r, n, sum, true);
     } else {
@@ -107,16 +131,9 @@ INLINE void tile_dot_rows(
     }
 #define NAME_TILE_DOT(rows) tile_dot_##rows,
 TILE_HEIGHTS(TILE_DOT)
-static void (*const tile_dot[])(
-    const struct product*,
-    int,
-    int,
-    const int32_t*,
-    ptrdiff_t,
-    const int32_t*,
-    int,
-    const char*
-) = {NULL, TILE_HEIGHTS(NAME_TILE_DOT)};
+static void (*const tile_dot
+                 [])(const struct product*, int, int, const int32_t*, ptrdiff_t, const int32_t*, int, const char*) =
+    {NULL, TILE_HEIGHTS(NAME_TILE_DOT)};
 
 static void run_i8(const struct product* p) {
     const int input_bytes = I8_STORE == STORE_S16 ? 2 : 1;

@@ -63,13 +63,17 @@ func (l *loader) read(t weights.Tensor) (weights.Tensor, bool) {
 }
 
 // attending returns the kernels of attention: those of floats for what only they have, though their operands are wider.
+// Rotary positions and gates take floats, too, which not all kernels pass on.
 func (l *loader) attending() *C.struct_matmul {
+	matmul := l.matmul()
 	for i := range l.plan.Layers {
-		if a, gate := &l.plan.Layers[i].Attention, l.plan.Layers[i].Gate; a.Window != 0 || a.Frequencies != nil || a.Slopes != nil || gate != nil {
+		layer := &l.plan.Layers[i]
+		onlyFloats := layer.Attention.Window != 0 || layer.Attention.Slopes != nil
+		if onlyFloats || bool(matmul.halves) && (layer.Attention.Frequencies != nil || layer.Gate != nil) {
 			return &l.kernels.f32
 		}
 	}
-	return l.matmul()
+	return matmul
 }
 
 // load returns the model in C's memory, all of it in the arena.

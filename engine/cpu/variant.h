@@ -13,6 +13,9 @@
 #include "gemm_i8mm.h"
 #endif
 #include "attention.h"
+#ifdef WITH_I16
+#include "attention_i16.h"
+#endif
 #ifdef WITH_AMX
 #include "attention_amx.h"
 #endif
@@ -27,9 +30,13 @@
     .attention_scratch = attention_amx_scratch, .attend_how = BF16_HOW, .halves = true,            \
     .panel = 16
 #else
-#define NARROW(to)                                                                                 \
-    .narrow = narrow_##to, .attend = attend, .attention_scratch = attention_scratch,               \
-    .attend_how = F32_HOW, .panel = PANEL
+#ifdef WITH_I16
+#define ATTEND_I8                                                                                  \
+    .attend = attend_i16, .attention_scratch = attention_i16_scratch, .attend_how = I16_HOW
+#else
+#define ATTEND_I8 .attend = attend, .attention_scratch = attention_scratch, .attend_how = F32_HOW
+#endif
+#define NARROW(to) .narrow = narrow_##to, ATTEND_I8, .panel = PANEL
 #endif
 
 #define JOIN_(a, b) a##b

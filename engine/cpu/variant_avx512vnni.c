@@ -14,20 +14,25 @@
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,avx512vnni")
 #endif
 
-#define VARIANT         avx512vnni
-#define W               16
-#define TILE_ROWS       14
-#define TILE_VECTORS    2
-#define VF_FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
-#define VF_MAX(a, b)    _mm512_max_ps(a, b)
-#define VF_MIN(a, b)    _mm512_min_ps(a, b)
-#define VI_LOW_BYTES(v) _mm512_cvtepi32_epi8((__m512i)(v))
-#define VI_WIDENED(v)   _mm512_cvtepu16_epi32((__m256i)(v))
-#define F32_HOW         "vfmadd231ps zmm"
-#define I8_HOW          "vpdpbusd zmm"
+#define VARIANT          avx512vnni
+#define W                16
+#define TILE_ROWS        14
+#define TILE_VECTORS     2
+#define VF_FMA(a, b, c)  _mm512_fmadd_ps(a, b, c)
+#define VF_MAX(a, b)     _mm512_max_ps(a, b)
+#define VF_MIN(a, b)     _mm512_min_ps(a, b)
+#define VI_LOW_BYTES(v)  _mm512_cvtepi32_epi8((__m512i)(v))
+#define VF_SQRT(a)       _mm512_sqrt_ps(a)
+#define VI_LOW_SHORTS(v) _mm512_cvtepi32_epi16((__m512i)(v))
+#define VI_WIDENED(v)    _mm512_cvtepu16_epi32((__m256i)(v))
+#define F32_HOW          "vfmadd231ps zmm"
+#define I8_HOW           "vpdpbusd zmm"
 
 #define I8_STORE          STORE_U8
 #define DOT_I8(sum, x, w) (vi) _mm512_dpbusd_epi32((__m512i)(sum), (__m512i)(x), (__m512i)(w))
+
+#define DOT_I16(sum, x, w) (vi) _mm512_dpwssd_epi32((__m512i)(sum), (__m512i)(x), (__m512i)(w))
+#define I16_HOW            "vpdpwssd zmm"
 
 #include "variant.h"
 
