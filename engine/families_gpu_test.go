@@ -16,7 +16,7 @@ import (
 // TestFamiliesOnKernels scores every family through the kernels: as in transformers, in fp32 and in fp16, and to open it the
 // self-check must find the CPU's logits.
 func TestFamiliesOnKernels(t *testing.T) {
-	for _, name := range slices.Concat(families, onReferenceAlone) {
+	for _, name := range families {
 		t.Run(name, func(t *testing.T) {
 			var golden []goldenPair
 			readGolden(t, filepath.Join("families", name, "golden.json"), &golden)
@@ -45,7 +45,7 @@ func onSession(t *testing.T, full bool) func(c *weights.Checkpoint) (backend.Bac
 // A sequence's logits are the same bit for bit alone and among others.
 func TestFamiliesAloneOnKernels(t *testing.T) {
 	on := onSession(t, false)
-	for _, name := range slices.Concat(families, onReferenceAlone) {
+	for _, name := range families {
 		batch, golden := familyBatch(t, name)
 		files := familyFiles(t, name)
 		var alone []*backend.Batch

@@ -20,20 +20,13 @@ import (
 // with their tokenizers; see tools/model/golden/families.py.
 var families = []string{
 	"electra", "roberta", "xlm_roberta", "distilbert", "camembert", "modernbert", "modernbert_cls", "ettin", "modular_bert",
-	"jina_v2", "gte", "nomic", "jina_v1", "albert",
+	"jina_v2", "gte", "nomic", "jina_v1", "albert", "deberta_v3",
 }
-
-// onReferenceAlone are families that the CPU lacks.
-var onReferenceAlone = []string{"deberta_v3"}
 
 // They score as in transformers.
 func TestFamiliesAgainstTransformers(t *testing.T) {
-	for _, name := range slices.Concat(families, onReferenceAlone) {
-		backends := []string{BackendReference, BackendCPU}
-		if slices.Contains(onReferenceAlone, name) {
-			backends = backends[:1]
-		}
-		for _, backend := range backends {
+	for _, name := range families {
+		for _, backend := range []string{BackendReference, BackendCPU} {
 			t.Run(name+"/"+backend, func(t *testing.T) {
 				var golden []goldenPair
 				readGolden(t, filepath.Join("families", name, "golden.json"), &golden)
@@ -105,7 +98,7 @@ func onReference(c *weights.Checkpoint) (backend.Backend, error) { return opened
 
 // Every tensor counts: of zeros, it changes a logit by more than rounding does.
 func TestFamiliesUseEachTensor(t *testing.T) {
-	for _, name := range slices.Concat(families, onReferenceAlone) {
+	for _, name := range families {
 		t.Run(name, func(t *testing.T) {
 			batch, _ := familyBatch(t, name)
 			files := familyFiles(t, name)
@@ -183,19 +176,6 @@ func TestFamiliesOnCPU(t *testing.T) {
 					}
 				})
 			}
-		}
-	}
-}
-
-// A backend that lacks an operation says so.
-func TestUnsupportedOperation(t *testing.T) {
-	for _, c := range []struct{ name, backend, operation string }{
-		{"deberta_v3", BackendCPU, "disentangled attention"},
-	} {
-		_, err := Open(t.Context(), Config{Model: filepath.Join("testdata", "families", c.name), Backend: c.backend})
-		lacks, ok := errors.AsType[*backend.UnsupportedError](err)
-		if !ok || lacks.Backend != c.backend || !strings.Contains(lacks.Operation, c.operation) {
-			t.Errorf("%s on %s: error %v, want one that names %s", c.name, c.backend, err, c.operation)
 		}
 	}
 }

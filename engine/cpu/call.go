@@ -4,7 +4,11 @@ package cpu
 #include "forward.h"
 
 static size_t attention_scratch_of(const struct model* m, int tokens) {
-	return m->attending->attention_scratch(tokens, m->h / m->heads);
+	size_t most = m->attending->attention_scratch(tokens, m->h / m->heads);
+	for (int i = 0; i < m->layer_count; i++)
+		if (m->layers[i].relative.terms && m->kernels->relative_scratch(tokens, m->h / m->heads) > most)
+			most = m->kernels->relative_scratch(tokens, m->h / m->heads);
+	return most;
 }
 */
 import "C"

@@ -246,7 +246,7 @@ static void attend(
             .queries = queries,
             .keys = last - first,
             .size = size,
-            .scale = 1 / __builtin_sqrtf((float)size),
+            .scale = 1 / __builtin_sqrtf((float)(size * (1 + l->relative.terms))),
             .out = out + head * size,
             .out_stride = hidden_stride(m),
             .scratch = p->scratch.attention,
@@ -254,7 +254,10 @@ static void attend(
             .offset = at - first,
             .slope = l->slopes ? l->slopes[head] : 0,
         };
-        m->attending->attend(&a);
+        if (l->relative.terms)
+            m->kernels->attend_relative(&a, &l->relative, head);
+        else
+            m->attending->attend(&a);
     }
     if (!profiled(p)) return;
     uint64_t keys = last - first, rows = queries + 2 * keys, pairs = queries * keys;
@@ -264,8 +267,9 @@ static void attend(
             pairs += (i + l->window + 1 < last ? i + l->window + 1 : last) -
                      (i > l->window ? i - l->window : 0);
     }
-    lap(p->stopwatch, WORK_ATTENTION, 4 * pairs * m->h,
-        (rows * passed_bytes(m) + queries * sizeof(float)) * m->h);
+    const uint64_t terms = l->relative.terms, table = terms * 2 * l->relative.span * sizeof(float);
+    lap(p->stopwatch, WORK_ATTENTION, (4 + 2 * terms) * pairs * m->h,
+        (rows * passed_bytes(m) + queries * sizeof(float) + table) * m->h);
 }
 
 // transform takes rows x and n [m, H] and their context through the rest of a layer.

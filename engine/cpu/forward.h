@@ -19,6 +19,7 @@ struct layer {
     const float* rotary;        // [positions, D], as struct rotate has it; NULL: none
     const float* slopes;        // [A] of ALiBi; NULL: none
     int window;                 // as struct attention has it
+    struct relative relative;   // no terms: none
     struct linear attention_output;
     struct norm attention_norm; // of the sum after attention
     struct linear
@@ -56,6 +57,19 @@ struct model {
     const struct step* steps;
     int step_count, head_padded; // the width of the widest rows between steps
 };
+
+// position_rows computes m rows y = norm(x) Wᵀ + b: K or Q of struct relative. The norm replaces x.
+void position_rows(
+    const struct kernels* kernels,
+    const struct norm* norm,
+    const struct linear* w,
+    float* x,
+    ptrdiff_t x_stride,
+    int m,
+    int h,
+    float* y,
+    ptrdiff_t y_stride
+);
 
 // stride_of is the distance between rows of `width` padded elements of `bytes` each: one cache line more.
 static inline ptrdiff_t stride_of(int width, int bytes) {

@@ -27,6 +27,8 @@ enum {
     PAD = 64,
     // The rows that a kernel may read behind the last one of a matrix: a full tile where fewer are left.
     SLACK_ROWS = 32,
+    // The floats behind a transposed table that a tile may read.
+    SLACK_COLUMNS = 64,
 };
 
 // Applied to each value of a product.
@@ -85,6 +87,19 @@ struct attention {
     // For results that don't depend on the first key, its place in the sequence is a multiple of PAD.
     int window, offset;
     float slope; // ALiBi's: a score loses slope times the distance of its tokens
+};
+
+// relative is the tables of disentangled attention, with a row for each bucket of a distance i - j between query and key. A
+// score is q·k + q·K[r] + k·Q[r], scaled.
+struct relative {
+    // K and Q, transposed, each head by itself: [A][D][stride]; NULL: there is no such term. K's rows are in reverse order.
+    const float *keys, *queries;
+    ptrdiff_t stride;    // SLACK_COLUMNS may be read behind the last row
+    int span;            // rows to each side: 2 span in all
+    int whole;           // up to this distance to each side, a distance's row is itself plus span
+    const int32_t* rows; // [2 farthest + 1]: the row of each distance
+    int farthest;
+    int terms; // that there are
 };
 
 // narrowing turns rows x [m, k], float or bfloat16, into the elements that a matmul takes.
@@ -147,6 +162,9 @@ struct gate {
 struct kernels {
     const char* name;
     struct matmul f32, i8, bf16; // run is NULL where there is no such product
+    // attend_relative is attention of floats with the tables' part in scores; its scratch is relative_scratch(keys, D) bytes.
+    void (*attend_relative)(const struct attention*, const struct relative*, int head);
+    size_t (*relative_scratch)(int keys, int size);
     void (*normalise)(const struct normalise*);
     void (*rotate)(const struct rotate*);
     void (*gate)(const struct gate*);

@@ -23,6 +23,8 @@ type loader struct {
 	kernels    *C.struct_kernels
 	precision  Precision
 	rotary     []rotaryTable
+
+	relativeRows []int32 // as struct relative has them
 }
 
 // rotaryTable is a table that layers with the same frequencies share.
@@ -34,7 +36,7 @@ type rotaryTable struct {
 // supported are the operations beyond a BERT's that this package has.
 var supported = []weights.Operation{
 	weights.NormBefore, weights.GatedFeedForward, weights.RotaryPositions, weights.WindowAttention, weights.NoPositions,
-	weights.NoNorm, weights.DistanceBias, weights.MeanPool, weights.OtherHead,
+	weights.NoNorm, weights.DistanceBias, weights.Disentangled, weights.MeanPool, weights.OtherHead,
 }
 
 // pad is the multiple that rows are padded to; PAD of kernels.h.
@@ -68,7 +70,7 @@ func (l *loader) attending() *C.struct_matmul {
 	matmul := l.matmul()
 	for i := range l.plan.Layers {
 		layer := &l.plan.Layers[i]
-		onlyFloats := layer.Attention.Window != 0 || layer.Attention.Slopes != nil
+		onlyFloats := layer.Attention.Window != 0 || layer.Attention.Slopes != nil || layer.Attention.Relative != nil
 		if onlyFloats || bool(matmul.halves) && (layer.Attention.Frequencies != nil || layer.Gate != nil) {
 			return &l.kernels.f32
 		}
@@ -162,6 +164,9 @@ func (l *loader) layer(to *C.struct_layer, from *weights.Layer) (err error) {
 		table := takeSlice[float32](l.arena, len(slopes))
 		copy(table, slopes)
 		to.slopes = (*C.float)(unsafe.SliceData(table))
+	}
+	if from.Attention.Relative != nil {
+		l.relative(&to.relative, &from.Attention)
 	}
 	to.attention_output = l.linear(matmul, from.Output)
 	to.attention_norm = l.norm(from.AttentionNorm)

@@ -16,6 +16,7 @@
 #ifdef WITH_I16
 #include "attention_i16.h"
 #endif
+#include "attention_relative.h"
 #ifdef WITH_AMX
 #include "attention_amx.h"
 #endif
@@ -76,6 +77,8 @@ const struct kernels JOIN(kernels_, VARIANT) = {
             .how = BF16_HOW,
         },
 #endif
+    .attend_relative = attend_relative,
+    .relative_scratch = relative_scratch,
     .normalise = normalise_rows,
     .rotate = rotate_rows,
     .gate = gate_rows,

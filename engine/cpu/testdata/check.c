@@ -440,6 +440,7 @@ static void check_function(const struct kernels* kernels, const char* name, enum
 }
 
 #include "finite.h"
+#include "relative.h"
 
 int main(int argc, char** argv) {
     const struct kernels* kernels = argc == 2 ? find_kernels(argv[1]) : NULL;
@@ -469,6 +470,7 @@ int main(int argc, char** argv) {
     check_rotate(kernels);
     check_gate(kernels);
     check_windows(&kernels->f32);
+    check_relative(kernels);
     check_finite(kernels);
     if (kernels->leave) kernels->leave();
     return failures != 0;
