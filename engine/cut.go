@@ -169,12 +169,13 @@ func (c *cutter) choose(normalizers, preTokenizers []stage) cutKind {
 	return splitsAtSpaces(preTokenizers)
 }
 
-// joinsSpaces says whether a Replace makes one space, or ▁, of each run of spaces.
+// joinsSpaces says whether a Replace makes one space, or ▁, of each run of spaces, or of all white space.
 func (s *stage) joinsSpaces() bool {
 	var pattern struct {
 		Regex string `json:"Regex"`
 	}
-	return json.Unmarshal(s.Pattern, &pattern) == nil && pattern.Regex == " {2,}" && (s.Content == " " || s.Content == metaspace)
+	return json.Unmarshal(s.Pattern, &pattern) == nil && (s.Content == " " || s.Content == metaspace) &&
+		(pattern.Regex == " {2,}" || pattern.Regex == debertaSpaces)
 }
 
 // leavesSpaces says whether a Replace has no white space in the text that it looks for, or in the one that it puts there.
@@ -202,6 +203,7 @@ func splitsAtSpaces(preTokenizers []stage) cutKind {
 				return cutNever
 			}
 			kind = cutSpaces
+		case "Punctuation": // each character by itself, whatever is beside it
 		default:
 			return cutNever
 		}

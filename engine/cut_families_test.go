@@ -91,6 +91,9 @@ type cutFamily struct {
 
 const bertNormalizer = `{"type":"BertNormalizer","clean_text":true,"handle_chinese_chars":%t,"strip_accents":%s,"lowercase":%t}`
 
+// debertaNormalizer is that of DebertaV2Tokenizer.
+const debertaNormalizer = `{"type":"Sequence","normalizers":[{"type":"Replace","pattern":{"Regex":"\\s{2,}|[\\n\\r\\t]"},"content":" "},{"type":"NFC"},{"type":"Strip","strip_left":false,"strip_right":true}]}`
+
 // awkwardAdded are added tokens that may be parts of words, with every flag.
 const awkwardAdded = `[{"id":1,"content":"<mask>","single_word":false,"lstrip":true,"rstrip":true,"normalized":false,"special":true},
 	{"id":2,"content":"!a","single_word":true,"lstrip":false,"rstrip":false,"normalized":false,"special":false},
@@ -139,6 +142,15 @@ var cutFamilies = []cutFamily{
 	{name: "albert", file: "albert", kind: cutSpaces, change: map[string]string{"normalizer": `{"type":"Sequence","normalizers":[
 		{"type":"Replace","pattern":{"String":"` + "``" + `"},"content":"\""},{"type":"Replace","pattern":{"String":"''"},"content":"\""},
 		{"type":"NFKD"},{"type":"StripAccents"},{"type":"Lowercase"}]}`}},
+	{name: "deberta", file: "xlm_roberta", kind: cutSpaces, change: map[string]string{
+		"normalizer":    debertaNormalizer,
+		"pre_tokenizer": `{"type":"Sequence","pretokenizers":[{"type":"Metaspace","replacement":"▁","prepend_scheme":"always","split":true}]}`}},
+	{name: "deberta, by punctuation, normalized tokens", file: "xlm_roberta", kind: cutSpaces, change: map[string]string{
+		"normalizer": strings.Replace(debertaNormalizer, "[", `[{"type":"Lowercase"},`, 1), "added_tokens": normalizedAdded,
+		"pre_tokenizer": `{"type":"Sequence","pretokenizers":[{"type":"Punctuation","behavior":"Isolated"},{"type":"Metaspace","replacement":"▁","prepend_scheme":"always","split":true}]}`}},
+	{name: "deberta, no prefix", file: "xlm_roberta", kind: cutSpaces, change: map[string]string{
+		"normalizer":    debertaNormalizer,
+		"pre_tokenizer": `{"type":"Sequence","pretokenizers":[{"type":"Metaspace","replacement":"▁","prepend_scheme":"first","split":true}]}`}},
 	{name: "unknown", file: "xlm_roberta", kind: cutNever, change: map[string]string{
 		"pre_tokenizer": `{"type":"Metaspace","replacement":"▁","prepend_scheme":"always","split":false}`}},
 	{name: "unknown expression", file: "roberta", kind: cutNever, change: map[string]string{

@@ -40,6 +40,7 @@ var tokenizerClasses = map[string]*tokenizerClass{
 	"RobertaTokenizer":    robertaClass, "BartTokenizer": robertaClass, "LEDTokenizer": robertaClass, "MvpTokenizer": robertaClass,
 	"XLMRobertaTokenizer": xlmrClass,
 	"AlbertTokenizer":     {tokens: albertTokens, build: buildAlbert},
+	"DebertaV2Tokenizer":  {tokenTypes: true, tokens: debertaTokens, build: buildDebertaV2},
 	"CamembertTokenizer": {
 		tokens: robertaTokens, extras: []string{"<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED"}, build: buildCamembert,
 	},
@@ -51,7 +52,7 @@ const otherTokenizers = " BarthezTokenizer BartphoTokenizer BertGenerationTokeni
 	"BertweetTokenizer BigBirdTokenizer BioGptTokenizer BlenderbotSmallTokenizer BlenderbotTokenizer ByT5Tokenizer " +
 	"CLIPTokenizer CTRLTokenizer CanineTokenizer CodeGenTokenizer CodeLlamaTokenizer CohereTokenizer ConvBertTokenizer " +
 	"CpmTokenizer DPRContextEncoderTokenizer DPRQuestionEncoderTokenizer DPRReaderTokenizer DebertaTokenizer " +
-	"DebertaV2Tokenizer EsmTokenizer FNetTokenizer FSMTTokenizer FlaubertTokenizer FunnelTokenizer GPT2Tokenizer " +
+	"EsmTokenizer FNetTokenizer FSMTTokenizer FlaubertTokenizer FunnelTokenizer GPT2Tokenizer " +
 	"GPTNeoXJapaneseTokenizer GPTNeoXTokenizer GPTSw3Tokenizer GemmaTokenizer HerbertTokenizer LayoutLMv2Tokenizer " +
 	"LayoutLMv3Tokenizer LayoutXLMTokenizer LlamaTokenizer LukeTokenizer M2M100Tokenizer MBart50Tokenizer MBartTokenizer " +
 	"MLukeTokenizer MPNetTokenizer MarianTokenizer MarkupLMTokenizer MyT5Tokenizer NllbTokenizer OpenAIGPTTokenizer " +
@@ -69,7 +70,8 @@ func chooseTokenizerClass(modelType, named, inConfig string) (*tokenizerClass, e
 	if named == "" {
 		named = map[string]string{
 			"roberta": "RobertaTokenizer", "xlm-roberta": "XLMRobertaTokenizer", "camembert": "CamembertTokenizer",
-			"albert": "AlbertTokenizer",
+			"albert":     "AlbertTokenizer",
+			"deberta-v2": "DebertaV2Tokenizer",
 		}[modelType]
 		if named == "" {
 			named = "BertTokenizer"
@@ -156,16 +158,21 @@ func buildBERT(t *tokenizerFiles, token func(string) (string, int)) (map[string]
 			"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": orTrue(t.config.TokenizeChineseChars),
 			"strip_accents": t.config.StripAccents, "lowercase": orTrue(t.config.DoLowerCase),
 		},
-		"pre_tokenizer": object{"type": "BertPreTokenizer"},
-		"post_processor": object{
-			"type":   "TemplateProcessing",
-			"single": []any{specialPiece(cls, 0), sequencePiece("A", 0), specialPiece(sep, 0)},
-			"pair": []any{
-				specialPiece(cls, 0), sequencePiece("A", 0), specialPiece(sep, 0), sequencePiece("B", 1), specialPiece(sep, 1),
-			},
-			"special_tokens": specialIDs(cls, clsID, sep, sepID),
-		},
+		"pre_tokenizer":  object{"type": "BertPreTokenizer"},
+		"post_processor": bertProcessor(cls, clsID, sep, sepID),
 	}, t.wantModel("WordPiece")
+}
+
+// bertProcessor puts a pair together as BERT does.
+func bertProcessor(cls string, clsID int, sep string, sepID int) object {
+	return object{
+		"type":   "TemplateProcessing",
+		"single": []any{specialPiece(cls, 0), sequencePiece("A", 0), specialPiece(sep, 0)},
+		"pair": []any{
+			specialPiece(cls, 0), sequencePiece("A", 0), specialPiece(sep, 0), sequencePiece("B", 1), specialPiece(sep, 1),
+		},
+		"special_tokens": specialIDs(cls, clsID, sep, sepID),
+	}
 }
 
 func buildRoBERTa(t *tokenizerFiles, token func(string) (string, int)) (map[string]any, error) {

@@ -32,11 +32,12 @@ func (f *fields) deberta(c *Config) architecture {
 		buckets: max(f.wholeFrom("position_buckets", -1, -1, maxPositions), 0),
 		most:    f.wholeFrom("max_relative_positions", -1, -1, maxPositions),
 	}
-	c.EmbeddingSize, c.LayerNormEps = c.HiddenSize, f.epsilon("layer_norm_eps", 1e-7)
+	c.EmbeddingSize, c.LayerNormEps = f.whole("embedding_size", c.HiddenSize, maxHidden), f.epsilon("layer_norm_eps", 1e-7)
 	c.TypeVocab = f.wholeFrom("type_vocab_size", 0, 0, maxTypes)
 	if c.noTypes = c.TypeVocab == 0; c.noTypes {
 		c.TypeVocab = 1
 	}
+	c.TokenTypes = !c.noTypes
 	if c.PoolerActivation = Tanh; f.text("pooler_hidden_act", "") != Tanh.String() {
 		c.PoolerActivation = f.activation("pooler_hidden_act", GELU)
 	}
@@ -49,12 +50,16 @@ func (f *fields) deberta(c *Config) architecture {
 			f.err = unsupportedf("%s: pos_att_type: %s, want \"c2p\" or \"p2c\"", f.file, quote(term))
 		}
 	}
-	if d.buckets > 0 && (d.buckets < 4 || d.most-1 <= d.buckets/2) && f.err == nil {
+	if (d.keys || d.queries) && !d.relative && f.err == nil { // transformers divides the scores by the terms' number even so
+		f.err = unsupportedf("%s: relative_attention: false, want true where there is pos_att_type", f.file)
+	}
+	if d.relative && d.buckets > 0 && (d.buckets < 4 || d.most-1 <= d.buckets/2) && f.err == nil {
 		f.err = invalidf("%s: position_buckets: %d, want at least 4, and half of them below max_relative_positions, %d", f.file, d.buckets, d.most)
 	}
-	d.norm = strings.Contains(strings.ToLower(f.text("norm_rel_ebd", "none")), "layer_norm")
-	f.absent("conv_kernel_size")
-	f.is("embedding_size", float64(c.HiddenSize))
+	for kind := range strings.SplitSeq(strings.ToLower(f.text("norm_rel_ebd", "none")), "|") {
+		d.norm = d.norm || strings.TrimSpace(kind) == "layer_norm"
+	}
+	f.is("conv_kernel_size", 0)
 	f.is("pooler_hidden_size", float64(c.HiddenSize))
 	if c.Heads > 0 {
 		f.is("attention_head_size", float64(c.HiddenSize/c.Heads))
@@ -82,19 +87,24 @@ func (f *fields) terms(key string) []string {
 
 func (d *deberta) body(r *resolver, p *Plan) {
 	cfg := &r.c.config
-	h, f := cfg.HiddenSize, cfg.FeedForward
-	p.Embeddings.Words = r.base(wordEmbeddings, cfg.VocabSize, h)
+	h, f, e := cfg.HiddenSize, cfg.FeedForward, cfg.EmbeddingSize
+	p.Embeddings.Words = r.base(wordEmbeddings, cfg.VocabSize, e)
 	if d.positions {
-		table := r.base("embeddings.position_embeddings.weight", cfg.MaxPositions, h)
+		table := r.base("embeddings.position_embeddings.weight", cfg.MaxPositions, e)
 		p.Embeddings.Positions = &table
 	}
 	if !cfg.noTypes {
-		table := r.base("embeddings.token_type_embeddings.weight", cfg.TypeVocab, h)
+		table := r.base("embeddings.token_type_embeddings.weight", cfg.TypeVocab, e)
 		p.Embeddings.Types = &table
 	}
-	p.Embeddings.Norm = r.norm("embeddings.LayerNorm", h)
+	if norm := r.norm("embeddings.LayerNorm", h); e == h {
+		p.Embeddings.Norm = norm
+	} else { // the norm comes after the projection
+		projection := r.linear("embeddings.embed_proj", h, e, false)
+		p.Embeddings.Projection, p.FirstNorm = &projection, norm
+	}
 	var relative *Relative
-	if d.relative {
+	if d.keys || d.queries {
 		relative = &Relative{Span: d.most, Buckets: d.buckets, Farthest: d.most}
 		if d.buckets > 0 {
 			relative.Span = d.buckets

@@ -23,11 +23,12 @@ import (
 // have the shapes that the config asks for. Matrices may be quantised; see [Tensor.Quant].
 type Plan struct {
 	Embeddings Embeddings
-	FirstNorm  *Norm // of the embeddings, where KeepSum is set and the first layer has a norm before attention; else nil
-	KeepSum    bool
-	Layers     []Layer // at least one
-	Pool       Pool
-	Head       []Step // the last one is the classifier, [C, H] without activation
+	// FirstNorm is of the projected embeddings: n is the norm of x, and x itself is, too, unless KeepSum is set. nil: none.
+	FirstNorm *Norm
+	KeepSum   bool
+	Layers    []Layer // at least one
+	Pool      Pool
+	Head      []Step // the last one is the classifier, [C, H] without activation
 
 	Hidden, Vocab, Positions, Types, Labels int // H, V, P, S, C
 }

@@ -33,6 +33,7 @@ from transformers import (
     CamembertConfig,
     CamembertTokenizer,
     DebertaV2Config,
+    DebertaV2Tokenizer,
     DistilBertConfig,
     DistilBertTokenizer,
     ElectraConfig,
@@ -110,6 +111,17 @@ def camembert():
     """The order of camembert-base, whose own <s> and </s> are not those of its SentencePiece model."""
     special = ("<s>NOTUSED", "<pad>", "</s>NOTUSED", "<unk>", "<unk>NOTUSED", "<s>", "</s>")
     return unigram(CamembertTokenizer, special)
+
+
+def deberta_pieces():
+    """DeBERTa-v3's order: special tokens first, with the score 0, and the mask last."""
+    trained = Tokenizer(models.Unigram())
+    trained.pre_tokenizer = pre_tokenizers.Metaspace()
+    special = ["[PAD]", "[CLS]", "[SEP]", "[UNK]"]
+    trainer = trainers.UnigramTrainer(vocab_size=170, special_tokens=special, unk_token="[UNK]")
+    trained.train_from_iterator(TEXTS, trainer)
+    vocab = [(piece, score) for piece, score in json.loads(trained.to_str())["model"]["vocab"]]
+    return DebertaV2Tokenizer(vocab=vocab, model_max_length=LENGTH)
 
 
 def byte_pairs_of_bert():
@@ -324,6 +336,11 @@ FAMILIES = {
     "albert": (albert, lambda v: AlbertConfig(
         **COMMON | {"num_hidden_layers": 3}, vocab_size=v, embedding_size=32, max_position_embeddings=64, num_labels=1,
         num_hidden_groups=2)),
+    # The other choices: a row for each distance up to 20, layers of their own for the tables, narrow embeddings with positions
+    # and types, and three labels.
+    "deberta_v2": (deberta_pieces, lambda v: DebertaV2Config(
+        **COMMON | {"num_attention_heads": 3}, vocab_size=v, max_position_embeddings=64, num_labels=3, relative_attention=True,
+        pos_att_type="c2p|p2c", max_relative_positions=20, embedding_size=32, type_vocab_size=2, pooler_hidden_act="tanh")),
 }
 PUBLISH = {"modernbert_cls": publish_modernbert, "jina_v1": publish_jina_v1, "jina_v2": publish_jina, "gte": publish_gte}
 CLASSES = {"jina_v1": JinaBert}
@@ -392,7 +409,7 @@ def main():
         least = ("", 1e9)
         for tensor_name, tensor in model.state_dict().items():
             # It adds the same to all scores of a query.
-            if tensor_name.endswith(("key.bias", "k_lin.bias", "k_proj.bias")):
+            if tensor_name.endswith(("key.bias", "k_lin.bias", "k_proj.bias", "pos_key_proj.bias")):
                 continue
             if name in MODULES and ".pooler." in tensor_name:  # their pooling is a module
                 continue
