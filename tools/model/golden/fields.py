@@ -55,6 +55,7 @@ def added(content, **flags):
 
 PROMPTS = {"prompts": {"query": "find the ", "other": "x"}, "default_prompt_name": "query"}
 BERT, ROBERTA, XLMR, CAMEMBERT, ELECTRA, DISTIL = "bert", "roberta", "xlm_roberta", "camembert", "electra", "distilbert"
+DEBERTA = "deberta_v2"
 GENERIC = {"tokenizer_class": "PreTrainedTokenizerFast"}
 CASES = []
 
@@ -238,8 +239,63 @@ case("modules with Dense", BERT, saved(modules=MODULES + [{"idx": 1, "name": "1"
 case("custom module", BERT, saved(modules=[{**MODULES[0], "type": "custom_st.Transformer"}]), refuse="custom_st.Transformer")
 case("Transformer in a folder", BERT, saved(modules=[{**MODULES[0], "path": "0_Transformer"}]), refuse="0_Transformer")
 
+HOSTILE = PAIRS + [
+    (" leading\u00a0and\u3000\u3000trailing \t", "\u2028\u0085 a\r\nb\u000bc \u200b\ufeff d \u1680"),
+    ("\u2581 \u2581under \u2581", "...!?a,b;c[SEP]d [MASK]e\u0301 e\u0301\u0327 \ufb01 \u212b \u1100\u1161"),
+    ("\U0001f469\u200d\U0001f469\u200d\U0001f467 \u05d0\u05b0 \u0e2a\u0e33", "\u0130\u0131 \u03a3\u03c3\u03c2 \u1e9e STRASSE \u01c4"),
+    ("   ", "\n"), ("[CLS][PAD] [UNK]", "\ufffd\u0001\u007f\ue000"),
+]
+for name, fields in {
+    "as it is, hostile": {}, "do_lower_case": {"do_lower_case": True}, "do_lower_case null": {"do_lower_case": None},
+    "split_by_punct": {"split_by_punct": True}, "both": {"do_lower_case": True, "split_by_punct": True},
+    "no prefix": {"add_prefix_space": False}, "prefix null": {"add_prefix_space": None},
+    "no prefix, split_by_punct": {"add_prefix_space": False, "split_by_punct": True},
+    "unk_id that is not needed": {"unk_id": 7}, "unk_token with a score, unk_id": {"unk_token": "t", "unk_id": 7},
+    "unk_token with a score": {"unk_token": "t", "unk_id": None}, "unk_token as cls_token": {"unk_token": "[CLS]"},
+    "cls_token": {"cls_token": "[MASK]"}, "sep_token": {"sep_token": "[MASK]"}, "sep_token as eos_token": {"eos_token": "[MASK]"},
+    "generic": GENERIC, "class of before": {"tokenizer_class": "DebertaV2TokenizerFast"}, "no class": {"tokenizer_class": None},
+    "without types": {"model_input_names": ["input_ids", "attention_mask"]}, "vocab_type": {"vocab_type": "spm", "sp_model_kwargs": {}},
+    "strip_accents": {"strip_accents": True, "tokenize_chinese_chars": False},
+}.items():
+    case("deberta: " + name, DEBERTA, tokenizer(**fields), pairs=HOSTILE)
+case("deberta: do_lower_case of sentence_bert_config", DEBERTA, saved({"do_lower_case": True}), pairs=HOSTILE)
+case("deberta: its own normalizer", DEBERTA, {"tokenizer.json": {"normalizer": {"type": "NFKC", "normalizers": None}}}, pairs=HOSTILE)
+case("deberta: its own unk_id", DEBERTA, {"tokenizer.json": {"model": {"unk_id": 0}}}, pairs=HOSTILE)
+case("deberta: [UNK] in the normal form", DEBERTA, tokenizer(added_tokens_decoder={"3": added("[UNK]", special=True, normalized=True), "7": added("a", normalized=True)}), pairs=HOSTILE)
+case("deberta: tokenizer of BERT", DEBERTA, tokenizer(tokenizer_class="BertTokenizer"), refuse="model: type")
+case("deberta: WordPiece", DEBERTA, {"tokenizer.json": {"model": {"type": "WordPiece"}}}, refuse="model: type")
+case("deberta: split_by_punct as text", DEBERTA, tokenizer(split_by_punct="yes"), refuse="split_by_punct")
+case("deberta: unk_id as text", DEBERTA, tokenizer(unk_token="t", unk_id="3"), refuse="unk_id")
+
+# Without a table, the model ignores the types that it is given.
+case("config: type_vocab_size 0", DEBERTA, {"config.json": {"type_vocab_size": 0}, **tokenizer(model_input_names=["input_ids", "attention_mask"])})
+
 # config.json
 for every, files, name, why in [
+    (DEBERTA, {"pos_att_type": "c2p | p2c", "position_buckets": -1, "max_relative_positions": 20}, "pos_att_type as text", None),
+    (DEBERTA, {"pos_att_type": ["p2c"]}, "pos_att_type p2c", None),
+    (DEBERTA, {"pos_att_type": ["c2p"]}, "pos_att_type c2p", None),
+    (DEBERTA, {"pos_att_type": []}, "no pos_att_type", None),
+    (DEBERTA, {"pos_att_type": ["c2p", "p2p"]}, "pos_att_type p2p", "pos_att_type"),
+    (DEBERTA, {"share_att_key": True}, "share_att_key", None),
+    (DEBERTA, {"position_buckets": 20, "max_relative_positions": 64}, "position_buckets", None),
+    (DEBERTA, {"position_buckets": 20, "max_relative_positions": 8}, "position_buckets beyond max_relative_positions", "position_buckets"),
+    (DEBERTA, {"max_relative_positions": -1}, "max_relative_positions", "rel_embeddings"),
+    (DEBERTA, {"relative_attention": False}, "no relative_attention", "relative_attention"),
+    (DEBERTA, {"relative_attention": False, "pos_att_type": None}, "no relative_attention and no pos_att_type", None),
+    (DEBERTA, {"position_biased_input": False}, "position_biased_input", None),
+    (DEBERTA, {"norm_rel_ebd": "layer_norm"}, "norm_rel_ebd", "LayerNorm"),
+    (DEBERTA, {"norm_rel_ebd": "no_layer_norm | x"}, "norm_rel_ebd of another name", None),
+    (DEBERTA, {"conv_kernel_size": 3, "conv_act": "gelu", "conv_groups": 1}, "conv_kernel_size", "conv_kernel_size"),
+    (DEBERTA, {"conv_kernel_size": 0}, "conv_kernel_size 0", None),
+    (DEBERTA, {"embedding_size": 48}, "embedding_size", "word_embeddings"),
+    (DEBERTA, {"pooler_hidden_act": "relu", "pooler_dropout": 0.5, "cls_dropout": 0.5}, "pooler_hidden_act", None),
+    (DEBERTA, {"pooler_hidden_act": "mish"}, "other pooler_hidden_act", "pooler_hidden_act"),
+    (DEBERTA, {"pooler_hidden_size": 40}, "pooler_hidden_size", "pooler_hidden_size"),
+    (DEBERTA, {"attention_head_size": 8}, "attention_head_size", "attention_head_size"),
+    (DEBERTA, {"legacy": False, "hidden_dropout_prob": 0.5, "attention_probs_dropout_prob": 0.5, "pad_token_id": 4}, "legacy", None),
+    (DEBERTA, {"layer_norm_eps": 0.1}, "layer_norm_eps", None),
+    (DEBERTA, {"num_attention_heads": 6}, "num_attention_heads", None),
     (BERT, {"hidden_dropout_prob": 0.9, "attention_probs_dropout_prob": 0.9, "classifier_dropout": 0.9}, "dropout", None),
     (BERT, {"use_cache": False, "return_dict": False, "output_attentions": True, "chunk_size_feed_forward": 1}, "outputs", None),
     (BERT, {"initializer_range": 9.0, "tie_word_embeddings": False, "gradient_checkpointing": True, "torchscript": True}, "training", None),
@@ -361,13 +417,13 @@ def keys_read():
         found = {p.name for c in calls for p in inspect.signature(c).parameters.values() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
         return found - {"self", "cls", "model_name_or_path"}
 
-    config_classes = [getattr(transformers, c + "Config") for c in ("Bert", "Electra", "Roberta", "XLMRoberta", "Camembert", "DistilBert")]
+    config_classes = [getattr(transformers, c + "Config") for c in ("Bert", "Electra", "Roberta", "XLMRoberta", "Camembert", "DistilBert", "DebertaV2")]
     config = {f.name for c in config_classes for f in dataclasses.fields(c)} | {k for c in config_classes for k in c.attribute_map}
     config |= within(PreTrainedConfig.__post_init__, PreTrainedConfig.get_config_dict, names="kwargs|config_dict")
     config |= within(configuration_auto.AutoConfig, names="config_dict")
     config |= within(tokenization_auto.AutoTokenizer, processing_auto.AutoProcessor, CrossEncoder, Transformer.__init__, names="config")
     config |= within(transformers.PreTrainedModel.from_pretrained, names="config") | {"quantization_config", "auto_map"}
-    classes = [transformers.BertTokenizer, transformers.DistilBertTokenizer, transformers.RobertaTokenizer, transformers.XLMRobertaTokenizer, transformers.CamembertTokenizer]
+    classes = [transformers.BertTokenizer, transformers.DistilBertTokenizer, transformers.RobertaTokenizer, transformers.XLMRobertaTokenizer, transformers.CamembertTokenizer, transformers.DebertaV2Tokenizer]
     of_tokenizer = arguments(*(c.__init__ for c in classes)) | set(PreTrainedTokenizerBase.SPECIAL_TOKENS_ATTRIBUTES)
     of_tokenizer |= within(PreTrainedTokenizerBase.__init__, PreTrainedTokenizerBase._from_pretrained, TokenizersBackend.__init__, names="kwargs|init_kwargs")
     of_tokenizer |= within(PreTrainedTokenizerBase.from_pretrained, tokenization_auto.AutoTokenizer, names="tokenizer_config")
