@@ -11,14 +11,14 @@
 // this order, whatever tile it falls into.
 //
 // Scratch: packed keys [⌈L/PANEL⌉][D][PANEL], both tables [D][2 L + …], scores [RELATIVE_QUERIES][L + …], products k·Q
-// [RELATIVE_KEYS][…], one tile.
+// [RELATIVE_KEYS][RELATIVE_STRIDE], one tile, places [2 L]: 4 (5 D + RELATIVE_QUERIES) bytes for each of L tokens.
 
 enum {
     // Queries of a block. With TILE_ROWS keys, they have whole panels of distances.
     RELATIVE_QUERIES = (63 / PANEL + 2) * PANEL - TILE_ROWS + 1,
     // Keys whose products k·Q are made before they are added.
     RELATIVE_KEYS = 64,
-    // Before and behind each row of scores, written but not read.
+    // Floats before and behind each row of scores that are written, but not read.
     RELATIVE_SLACK = 16,
     RELATIVE_STRIDE = RELATIVE_QUERIES + TILE_ROWS + 2 * PANEL,
 };
@@ -35,7 +35,7 @@ INLINE ptrdiff_t repeated_row(int keys) {
 static size_t relative_scratch(int keys, int size) {
     size_t floats = (size_t)round_up(keys, PANEL) * size + 2 * repeated_row(keys) * size +
                     RELATIVE_QUERIES * relative_row(keys) + RELATIVE_KEYS * RELATIVE_STRIDE +
-                    TILE_ROWS * PANEL + 64;
+                    TILE_ROWS * PANEL + 2 * keys + 64;
     return sizeof(float) * floats;
 }
 
@@ -55,7 +55,8 @@ INLINE struct columns columns_of(
     bool falling,
     int least,
     int most,
-    float* repeated
+    float* repeated,
+    int32_t* places
 ) {
     const int middle = r->span; // the row of distance 0
     if (-least <= r->whole && most <= r->whole) {
@@ -65,15 +66,13 @@ INLINE struct columns columns_of(
     const int32_t* rows = r->rows + r->farthest; // of distance 0
     const int n = most - least + 1;
     const ptrdiff_t stride = repeated_row((n + 1) / 2);
+    for (int c = 0; c < n; c++)
+        places[c] = falling ? 2 * r->span - 1 - rows[most - c] : rows[least + c];
     for (int d = 0; d < a->size; d++) {
-        const float* from = table + d * r->stride;
-        float* to = repeated + d * stride;
-        if (falling)
-            for (int c = 0; c < n; c++)
-                to[c] = from[2 * r->span - 1 - rows[most - c]];
-        else
-            for (int c = 0; c < n; c++)
-                to[c] = from[rows[least + c]];
+        const float* restrict from = table + d * r->stride;
+        float* restrict to = repeated + d * stride;
+        for (int c = 0; c < n; c++)
+            to[c] = from[places[c]];
     }
     return (struct columns){repeated, stride, least, most};
 }
@@ -93,7 +92,8 @@ INLINE void add_position_keys(
     const float* columns = table->at + (table->most - farthest);
     for (int c = 0; c < a->keys + rows - 1; c += PANEL) {
         tile_f32(
-            rows, q, a->q_stride, columns + c, table->stride, a->size, NULL, NULL, NULL, 0, tile, PANEL
+            rows, q, a->q_stride, columns + c, table->stride, a->size, NULL, NULL, NULL, 0, tile,
+            PANEL
         );
         for (int i = 0; i < rows; i++) {
             float* row = scores + i * stride + c - (rows - 1 - i);
@@ -157,19 +157,19 @@ static void attend_relative(const struct attention* a, const struct relative* r,
     float* scores = repeated + 2 * repeated_row(a->keys) * a->size + RELATIVE_SLACK;
     float* products = scores + RELATIVE_QUERIES * stride;
     float* tile = products + RELATIVE_KEYS * RELATIVE_STRIDE;
+    int32_t* places = (int32_t*)(tile + TILE_ROWS * PANEL);
     const int least = a->offset - (a->keys - 1), most = a->offset + a->queries - 1;
     struct columns keys = {0}, queries = {0};
     const ptrdiff_t table = head * a->size * r->stride;
-    if (r->keys) keys = columns_of(a, r, r->keys + table, true, least, most, repeated);
+    if (r->keys) keys = columns_of(a, r, r->keys + table, true, least, most, repeated, places);
     if (r->queries)
         queries = columns_of(
             a, r, r->queries + table, false, least, most,
-            repeated + repeated_row(a->keys) * a->size
+            repeated + repeated_row(a->keys) * a->size, places
         );
     pack_keys(a, packed);
-    const int block = tile_height(a->queries, RELATIVE_QUERIES);
-    for (int b = 0; b < a->queries; b += block) {
-        const int all = a->queries - b < block ? a->queries - b : block;
+    for (int b = 0; b < a->queries; b += RELATIVE_QUERIES) {
+        const int all = a->queries - b < RELATIVE_QUERIES ? a->queries - b : RELATIVE_QUERIES;
         const int height = tile_height(all, TILE_ROWS);
         for (int t = 0; t < all; t += height) {
             const int rows = all - t < height ? all - t : height;

@@ -102,7 +102,11 @@ static void wanted(
 
 // relative_error is the largest error of a case; parts counts the queries whose results are not the same bit for bit in
 // parts of the sequence.
-static double relative_error(const struct kernels* kernels, const struct relative_case* c, int* parts) {
+static double relative_error(
+    const struct kernels* kernels,
+    const struct relative_case* c,
+    int* parts
+) {
     const struct relative tables = tables_of(c);
     const int length = c->length, size = c->size, stride = 3 * size;
     float* qkv = fresh(4 * stride * (length + 1));
@@ -174,7 +178,9 @@ static void check_relative(const struct kernels* kernels) {
                     .length = lengths[i],
                     .size = size,
                     .span = kind < 2 ? 6 + kind : lengths[i] / 3 + 90,
-                    .whole = kind < 2 ? 2 + kind : kind == 2 ? 40 : lengths[i] / 3 + 89,
+                    .whole = kind < 2    ? 2 + kind
+                             : kind == 2 ? 40
+                                         : lengths[i] / 3 + 89,
                     .keys = kind != 3,
                     .queries = kind != 4,
                 };
