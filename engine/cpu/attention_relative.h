@@ -91,9 +91,8 @@ INLINE void add_position_keys(
     const int farthest = at + rows - 1; // of the last query and key 0: column 0
     const float* columns = table->at + (table->most - farthest);
     for (int c = 0; c < a->keys + rows - 1; c += PANEL) {
-        tile_f32(
-            rows, q, a->q_stride, columns + c, table->stride, a->size, NULL, NULL, NULL, 0, tile,
-            PANEL
+        tile_f32[rows](
+            q, a->q_stride, columns + c, table->stride, a->size, NULL, NULL, NULL, 0, tile, PANEL
         );
         for (int i = 0; i < rows; i++) {
             float* row = scores + i * stride + c - (rows - 1 - i);
@@ -123,8 +122,8 @@ INLINE void add_position_queries(
             const float* columns = table->at + (at - last - table->least);
             float* to = products + t * RELATIVE_STRIDE;
             for (int c = 0; c < rows + n - 1; c += PANEL)
-                tile_f32(
-                    n, k, a->kv_stride, columns + c, table->stride, a->size, NULL, NULL, NULL, 0,
+                tile_f32[n](
+                    k, a->kv_stride, columns + c, table->stride, a->size, NULL, NULL, NULL, 0,
                     to + c, RELATIVE_STRIDE
                 );
             for (int j = 0; j < n; j++)
@@ -175,9 +174,9 @@ static void attend_relative(const struct attention* a, const struct relative* r,
             const int rows = all - t < height ? all - t : height;
             const float* from = q + (b + t) * a->q_stride;
             for (int j = 0; j < a->keys; j += PANEL)
-                tile_f32(
-                    rows, from, a->q_stride, packed + (ptrdiff_t)j * a->size, PANEL, a->size, NULL,
-                    NULL, NULL, 0, scores + t * stride + j, stride
+                tile_f32[rows](
+                    from, a->q_stride, packed + (ptrdiff_t)j * a->size, PANEL, a->size, NULL, NULL,
+                    NULL, 0, scores + t * stride + j, stride
                 );
             if (keys.at)
                 add_position_keys(
@@ -194,9 +193,8 @@ static void attend_relative(const struct attention* a, const struct relative* r,
                 inverse[i] = 1 / soften(softened + i * stride, a->keys, a->scale);
             for (int d = 0; d < a->size; d += PANEL) {
                 const int columns = a->size - d < PANEL ? a->size - d : PANEL;
-                tile_f32(
-                    rows, softened, stride, v + d, a->kv_stride, a->keys, NULL, NULL, NULL, 0, tile,
-                    PANEL
+                tile_f32[rows](
+                    softened, stride, v + d, a->kv_stride, a->keys, NULL, NULL, NULL, 0, tile, PANEL
                 );
                 for (int i = 0; i < rows; i++)
                     for (int c = 0; c < columns; c++)
