@@ -146,6 +146,12 @@ static void multiply(
     done_product(pass, work, p, matmul);
 }
 
+// rows_of_block spreads m rows over as few blocks as there must be, evenly, but in whole tiles.
+static int rows_of_block(const struct model* model, int m) {
+    int blocks = (m + model->block - 1) / model->block;
+    return round_up((m + blocks - 1) / blocks, model->matmul->rows);
+}
+
 // project computes y[m, n] = x[m, h] Wᵀ + b, a block at a time.
 static void project(
     const struct pass* pass,
@@ -158,8 +164,10 @@ static void project(
 ) {
     const struct model* model = pass->model;
     ptrdiff_t stride = hidden_stride(model);
-    for (int r = 0; r < m; r += model->block) {
-        struct product p = {.w = w, .m = m - r < model->block ? m - r : model->block};
+    if (m == 0) return;
+    int block = rows_of_block(model, m);
+    for (int r = 0; r < m; r += block) {
+        struct product p = {.w = w, .m = m - r < block ? m - r : block};
         put(model, &p, passed_at(model, y, r * y_stride), y_stride);
         multiply(pass, work, &p, model->matmul->narrow, x + r * stride, stride);
     }
@@ -285,9 +293,11 @@ static void transform(
     ptrdiff_t stride = hidden_stride(model),
               inner_stride = stride_of(model->inner_padded, passed_bytes(model));
     const struct matmul* matmul = model->matmul;
-    for (int r = 0; r < m; r += model->block, x += model->block * stride,
-             n += model->block * stride, context += model->block * stride) {
-        int rows = m - r < model->block ? m - r : model->block;
+    if (m == 0) return;
+    int block = rows_of_block(model, m);
+    for (int r = 0; r < m;
+         r += block, x += block * stride, n += block * stride, context += block * stride) {
+        int rows = m - r < block ? m - r : block;
         struct product attention_output = {
             .w = &l->attention_output,
             .m = rows,

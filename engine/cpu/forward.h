@@ -46,8 +46,8 @@ struct model {
         attending;   // the same, or float where an operation of attention is for floats alone
     int e, e_padded; // width of embeddings
     int h, h_padded, f_padded, heads, labels_padded, layer_count;
-    int inner_padded;               // the width of intermediate's results
-    int block;                      // rows that go through the feed-forward block at a time
+    int inner_padded; // the width of intermediate's results
+    int block; // the most rows that go through the feed-forward block at a time, in whole tiles
     const float *positions, *types; // [positions, E padded], [types, E padded]; NULL: none
     struct norm embedding_norm, first_norm;
     struct linear projection; // [H, E], float; none where E is H

@@ -122,6 +122,7 @@ struct matmul {
     size_t (*attention_scratch)(int keys, int size);
     // Queries, keys, values and the feed-forward's inner values are bfloat16: they are read once more, and rounded then.
     bool halves;
+    int rows;         // of a tile: more of them at a time are a multiple
     int panel;        // columns
     int group;        // terms
     int weight_bytes; // of one element of W

@@ -96,7 +96,7 @@ func (l *loader) load() (*C.struct_model, error) {
 		kernels: l.kernels, matmul: l.matmul(), attending: l.attending(),
 		e: C.int(e), e_padded: C.int(roundUp(e, pad)), h: C.int(p.Hidden), h_padded: C.int(roundUp(p.Hidden, pad)),
 		heads: C.int(p.Layers[0].Attention.Heads), labels_padded: C.int(roundUp(p.Labels, pad)),
-		layer_count: C.int(len(layers)), block: blockRows,
+		layer_count: C.int(len(layers)), block: blockRows / l.matmul().rows * l.matmul().rows,
 		positions: l.embeddings(p.Embeddings.Positions), types: l.embeddings(p.Embeddings.Types),
 		embedding_norm: l.norm(p.Embeddings.Norm), first_norm: l.norm(p.FirstNorm),
 		keep_sum: C.bool(p.KeepSum), layers: unsafe.SliceData(layers), mean: p.Pool == weights.PoolMean,

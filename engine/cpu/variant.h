@@ -29,7 +29,7 @@
 #define NARROW(to)                                                                                 \
     .narrow = narrow_amx_##to, .narrow_half = narrow_half_amx_##to, .attend = attend_amx,          \
     .attention_scratch = attention_amx_scratch, .attend_how = BF16_HOW, .halves = true,            \
-    .panel = 16
+    .rows = 32, .panel = 16
 #else
 #ifdef WITH_I16
 #define ATTEND_I8                                                                                  \
@@ -37,7 +37,11 @@
 #else
 #define ATTEND_I8 .attend = attend, .attention_scratch = attention_scratch, .attend_how = F32_HOW
 #endif
-#define NARROW(to) .narrow = narrow_##to, ATTEND_I8, .panel = PANEL
+#ifdef WITH_I8MM
+#define NARROW(to) .narrow = narrow_##to, ATTEND_I8, .rows = I8MM_ROWS, .panel = PANEL
+#else
+#define NARROW(to) .narrow = narrow_##to, ATTEND_I8, .rows = TILE_ROWS, .panel = PANEL
+#endif
 #endif
 
 #define JOIN_(a, b) a##b
@@ -52,6 +56,7 @@ const struct kernels JOIN(kernels_, VARIANT) = {
          .attend = attend,
          .attention_scratch = attention_scratch,
          .attend_how = F32_HOW,
+         .rows = TILE_ROWS,
          .panel = PANEL,
          .group = 1,
          .weight_bytes = 4,
