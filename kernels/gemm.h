@@ -31,7 +31,7 @@ struct Place {
 template <typename T>
 struct Operands {
     device const T* a;
-    device const float* bias; // [N]; [2, N] with sum_k gamma w if normed, or with the next norm's gamma if kept
+    device const float* bias; // [N]; [2, N] with sum_k gamma w if normed, or the next gamma if kept
     device T* y;
     device const T* residual; // f32 if kept
     device const uint* rows;

@@ -150,7 +150,8 @@ template <typename T>
         }
     }
     if (headNorm && stores) {
-        const float inverse = inverseDeviation<float>(known.squares / known.count, args.headEpsilon);
+        const float inverse =
+            inverseDeviation<float>(known.squares / known.count, args.headEpsilon);
         for (uint c = 0; c < args.labels; c++) {
             device float& logit = z[(row0 + lane.row) * args.labels + c];
             logit = inverse * (logit - known.mean * d[args.labels + c]) + d[c];
