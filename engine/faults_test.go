@@ -280,12 +280,16 @@ func TestFallbackPrecision(t *testing.T) {
 // TestUnsupportedModel: a model with operations that there are no kernels for goes to the CPU, or is an error that names them,
 // before a device is opened.
 func TestUnsupportedModel(t *testing.T) {
-	f := &faults{}
-	_, err := Open(t.Context(), f.config(t, "testdata/families/modernbert", BackendMetal))
-	if _, ok := errors.AsType[*backend.UnsupportedError](err); !ok || !strings.Contains(err.Error(), "rotary positions") {
+	f, model, spec := &faults{}, t.TempDir(), weightstest.Tiny()
+	spec.Hidden, spec.Heads = 72, 1
+	if err := weightstest.Write(model, spec); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(t.Context(), f.config(t, model, BackendMetal))
+	if _, ok := errors.AsType[*backend.UnsupportedError](err); !ok || !strings.Contains(err.Error(), "heads of 72 values") {
 		t.Errorf("metal: error %v", err)
 	}
-	e := openConfig(t, f.config(t, "testdata/families/modernbert", BackendAuto))
+	e := openConfig(t, f.config(t, model, BackendAuto))
 	if info := e.Info(); info.Backend.Name != BackendCPU || info.Fallback != err.Error() {
 		t.Errorf("auto: backend %s, fallback %q", info.Backend.Name, info.Fallback)
 	}

@@ -11,10 +11,12 @@ import (
 // ItemQueries is how many queries an AttentionItem has at most: a threadgroup's 4 SIMD-groups of 16.
 const ItemQueries = 64
 
+// MaxHeadSize is the greatest D of attention's heads.
+const MaxHeadSize = 64
+
 const (
 	attentionSimdgroups = 4
-	itemAlignment       = 16 // of AttentionItem in params.h
-	maxHeadSize         = 64
+	itemAlignment       = 16      // of AttentionItem in params.h
 	maxWindow           = 1 << 30 // twice that is a positive int of 32 bits
 )
 
@@ -71,7 +73,7 @@ type Attention struct {
 func (l *Library) NewAttention(s Scores) (*Attention, error) {
 	for _, err := range []error{
 		checkSize("attention", "A", s.Heads, s.Heads > 0, "at least 1"),
-		checkSize("attention", "D", s.Size, s.Size > 0 && s.Size%4 == 0 && s.Size <= maxHeadSize, "a multiple of 4 up to 64"),
+		checkSize("attention", "D", s.Size, s.Size > 0 && s.Size%4 == 0 && s.Size <= MaxHeadSize, "a multiple of 4 up to 64"),
 		checkSize("attention", "window", s.Window, s.Window >= 0 && s.Window <= maxWindow, "0 to 2^30"),
 		checkAlignment("attention", "slopes", s.Slopes, F32.Size()), s.Relative.check(l.dtype),
 	} {

@@ -63,7 +63,11 @@ func Open(open Opener, checkpoint *weights.Checkpoint, config Config) (*Backend,
 
 // Supports returns a *backend.UnsupportedError if a model has operations that there are no kernels for.
 func Supports(p *weights.Plan, driver string) error {
-	if lacking := p.Lacking(supported...); lacking != "" {
+	lacking := p.Lacking(supported...)
+	if size := p.Layers[0].Attention.Size; lacking == "" && (size > kernels.MaxHeadSize || size%4 != 0) {
+		lacking = fmt.Sprintf("heads of %d values", size)
+	}
+	if lacking != "" {
 		return &backend.UnsupportedError{Backend: driver, Operation: lacking}
 	}
 	return nil
