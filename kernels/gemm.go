@@ -27,7 +27,8 @@ type Linear struct {
 	Epsilon float64
 	// Kept makes a kept sum. The second row of Bias, [N], is the gamma / KeptShrink of the norm that follows; ones where none
 	// does. Rows.Residual is f32.
-	Kept bool
+	Kept    bool
+	FewRows bool // runs are of few rows, one or so for each sequence: see Shape
 	// Variant names the one of Candidates that all runs take; "": each run chooses by its rows, see Library.Pin.
 	Variant string
 }
@@ -53,10 +54,15 @@ type Rows struct {
 	Sum        metal.Binding // [M, N] f32, if the layer is Kept; may be Residual, unless that is gathered
 }
 
-// Shape returns the layer as far as the choice of a variant depends on it.
+// Shape returns the layer as far as the choice of a variant depends on it. With a norm, FewRows makes no difference: a threadgroup
+// makes whole rows, and has no SIMD-groups left that could share a sum. Nor does it with an epilogue of gates, positions or kept
+// sums, which gemm_split.metal does not have.
 func (l *Linear) Shape(dtype DType, norm bool) Shape {
-	return Shape{Norm: norm, Type: dtype, Bits: l.Weights.Bits, N: l.Weights.N, K: l.Weights.K}
+	return Shape{Norm: norm, Type: dtype, Bits: l.Weights.Bits, N: l.Weights.N, K: l.Weights.K, FewRows: l.FewRows && !norm && l.plain()}
 }
+
+// plain says whether the epilogue has only what a BERT needs.
+func (l *Linear) plain() bool { return !l.Gated && l.Turned == 0 && !l.Normed && !l.Kept }
 
 // Gemm is a linear layer (gemm.metal, gemm_quant.metal).
 type Gemm struct{ *Product }

@@ -1,8 +1,12 @@
 package kernels
 
 import (
+	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
+
+	"github.com/x448/float16"
 
 	"github.com/metalrank/metalrank/metal"
 )
@@ -62,6 +66,44 @@ func (m *Matrix) prefix() string {
 		return ""
 	}
 	return fmt.Sprintf("q%d_", m.Bits)
+}
+
+// norms returns the Euclidean norms of the rows of weights [N], as kernels multiply them; d is their type where they are not
+// quantised.
+func (m *Matrix) norms(d DType) []float64 {
+	norms := make([]float64, m.N)
+	for n := range norms {
+		var squares float64
+		for k := range m.K {
+			w := m.at(d, n*m.K+k)
+			squares += w * w
+		}
+		norms[n] = math.Sqrt(squares)
+	}
+	return norms
+}
+
+// at returns an element, with the rows one behind the other.
+func (m *Matrix) at(d DType, i int) float64 {
+	switch m.Bits {
+	case 0:
+		return valueAt(m.Data, d, i)
+	case 4:
+		i, code := i/m.GroupSize, byteAt(m.Data, i/2)>>(i%2*4)&15
+		return float64(code)*valueAt(m.Scales, F16, i) + valueAt(m.Offsets, F16, i)
+	}
+	return float64(byteAt(m.Data, i))*valueAt(m.Scales, F16, i/m.GroupSize) + valueAt(m.Offsets, F16, i/m.GroupSize)
+}
+
+func byteAt(b metal.Binding, i int) byte { return b.Buffer.Bytes()[b.OffsetBytes+i] }
+
+// valueAt returns element i of a buffer of a type.
+func valueAt(b metal.Binding, d DType, i int) float64 {
+	data := b.Buffer.Bytes()[b.OffsetBytes+i*d.Size():]
+	if d == F32 {
+		return float64(math.Float32frombits(binary.LittleEndian.Uint32(data)))
+	}
+	return float64(float16.Frombits(binary.LittleEndian.Uint16(data)).Float32())
 }
 
 // Below returns the matrix without its first n rows; d is the type of its elements where it is not quantised. Its

@@ -84,13 +84,19 @@ struct Tile {
             const uint at = (side * i + lane.row) * stride + 4 * lane.column;
             const vec<T, 4> left = *(threadgroup const vec<T, 4>*)(tile + at);
             const vec<T, 4> right = *(threadgroup const vec<T, 4>*)(tile + at + 4);
-            UNROLL for (uint s = 0; s < 4; s++) {
-                UNROLL for (uint j = 0; j < NF; j++) {
-                    multiplyAdd<T>(
-                        sums[i][j], vec<T, 2>(left[s], right[s]),
-                        vec<T, 2>(part[j][0][s], part[j][1][s])
-                    );
-                }
+            add(i, left, right, part);
+        }
+    }
+
+    // add does it for eight rows, of which the lane has two neighbouring runs of its row.
+    void
+    add(uint i, vec<T, 4> left, vec<T, 4> right, thread const vec<T, 4> (&part)[NF][2]) {
+        UNROLL for (uint s = 0; s < 4; s++) {
+            UNROLL for (uint j = 0; j < NF; j++) {
+                multiplyAdd<T>(
+                    sums[i][j], vec<T, 2>(left[s], right[s]),
+                    vec<T, 2>(part[j][0][s], part[j][1][s])
+                );
             }
         }
     }

@@ -23,14 +23,14 @@ type Choice struct {
 var tunings = map[string][]Choice{}
 
 // Pin makes the products that are prepared from now on follow choices: before the tables of this package, and before
-// earlier choices for the same shape. Errors: a variant that is none of the shape's Candidates on this device.
+// earlier choices for the same shape. Errors: a variant that is none of the shape's Candidates on this device; choices by which
+// the sums of a shape would have another order in longer runs.
 func (l *Library) Pin(choices ...Choice) error {
 	device := l.device.Info()
 	for _, c := range choices {
-		candidates := Candidates(c.Shape, device)
-		if !slices.ContainsFunc(candidates, func(v Variant) bool { return v.String() == c.Variant }) {
-			return fmt.Errorf("kernels: %s: no variant %q for N %d, K %d on %s, want one of %s",
-				c.kernel(), c.Variant, c.N, c.K, device.Name, names(candidates))
+		same := slices.DeleteFunc(slices.Clone(choices), func(other Choice) bool { return other.Shape != c.Shape })
+		if _, err := variants(same, Candidates(c.Shape, device)); err != nil {
+			return fmt.Errorf("%w, on %s", err, device.Name)
 		}
 	}
 	l.mu.Lock()
@@ -53,6 +53,27 @@ func (l *Library) choices(s Shape) []Choice {
 		}
 	}
 	return nil
+}
+
+// variants returns the variants of a shape's choices. Errors: one that is not among the candidates; choices with a Split and others
+// for the same shape, whose bits differ. Runs of more rows than a shape has choices for add up without a Split.
+func variants(choices []Choice, candidates []Variant) ([]Variant, error) {
+	var found []Variant
+	for _, c := range choices {
+		i := slices.IndexFunc(candidates, func(v Variant) bool { return v.String() == c.Variant })
+		if i < 0 {
+			return nil, fmt.Errorf("kernels: %s: no variant %q for N %d, K %d, want one of %s", c.kernel(), c.Variant, c.N, c.K, names(candidates))
+		}
+		found = append(found, candidates[i])
+	}
+	split := slices.ContainsFunc(found, func(v Variant) bool { return v.Split != 0 })
+	all := slices.ContainsFunc(choices, func(c Choice) bool { return c.Rows == math.MaxInt })
+	other := func(v Variant) bool { return v.Split != found[0].Split }
+	if split && (!all || slices.ContainsFunc(found, other)) {
+		return nil, fmt.Errorf("kernels: %s: choices for N %d, K %d add up in several orders: %s; want the same split for any number of rows",
+			choices[0].kernel(), choices[0].N, choices[0].K, names(found))
+	}
+	return found, nil
 }
 
 // Product is the common part of Gemm and GemmNorm: a layer, and the kernels that its runs choose from.
@@ -99,33 +120,33 @@ func (p *Product) By(variant string) (*Product, error) {
 
 // Choose makes runs follow choices, as far as they are of the product's shape; runs of more rows take the greatest variant
 // that fits them. A variant that does not fit the device is left out. It must not be called while a run is recorded. Errors:
-// a variant that the shape does not have, *metal.CompileError; *metal.LimitError, where no variant fits the device.
+// those of Pin, *metal.CompileError; *metal.LimitError, where no variant fits the device.
 func (p *Product) Choose(choices []Choice) error {
 	l, shape := p.library, p.Shape()
 	if p.linear.Variant != "" {
 		choices = []Choice{{Shape: shape, Rows: math.MaxInt, Variant: p.linear.Variant}}
 	}
 	p.chosen, p.fitting = nil, nil
-	candidates := Candidates(shape, l.device.Info())
-	for _, c := range choices {
-		if c.Shape != shape {
-			continue
-		}
-		i := slices.IndexFunc(candidates, func(v Variant) bool { return v.String() == c.Variant })
-		if i < 0 {
-			return fmt.Errorf("kernels: %s: no variant %q, want one of %s", shape.kernel(), c.Variant, names(candidates))
-		}
-		kernel, err := l.compile(shape, &p.linear, candidates[i])
+	choices = slices.DeleteFunc(slices.Clone(choices), func(c Choice) bool { return c.Shape != shape })
+	of, err := variants(choices, Candidates(shape, l.device.Info()))
+	if err != nil {
+		return err
+	}
+	for i, v := range of {
+		kernel, err := l.compile(shape, &p.linear, v)
 		if _, tooLarge := errors.AsType[*metal.LimitError](err); tooLarge && p.linear.Variant == "" {
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		p.chosen = append(p.chosen, chosen{c.Rows, kernel})
+		p.chosen = append(p.chosen, chosen{choices[i].Rows, kernel})
 	}
 	if n := len(p.chosen); n > 0 && p.chosen[n-1].rows == math.MaxInt {
 		return nil
+	}
+	if len(p.chosen) > 0 && p.chosen[0].Split != 0 {
+		p.chosen = nil // longer runs, for which it does not fit, would have other bits
 	}
 	var limit error
 	for _, v := range shape.listed() {

@@ -64,7 +64,7 @@ func TestCandidates(t *testing.T) {
 func TestMemory(t *testing.T) {
 	library := Open(simtest.Open(t, sim.Config{}), F16)
 	simtest.CloseLater(t, library)
-	for _, s := range []Shape{{N: 256, K: 64}, {N: 256, K: 64, Bits: 4}, {N: 384, K: 64, Norm: true}} {
+	for _, s := range []Shape{{N: 256, K: 64}, {N: 256, K: 64, Bits: 4}, {N: 256, K: 64, FewRows: true}, {N: 384, K: 64, Norm: true}} {
 		linear := Linear{Weights: Matrix{N: s.N, K: s.K, Bits: s.Bits, GroupSize: 32}}
 		for _, v := range s.listed() {
 			kernel, err := library.compile(s, &linear, v.Variant)
@@ -79,6 +79,25 @@ func TestMemory(t *testing.T) {
 	large := listed{Variant: Variant{Rows: 64, Columns: 32, Simdgroups: 4, Depth: 64, Way: Staged}}
 	if err := large.exceeds(Shape{}, metal.Info{MaxThreadsPerGroup: 1024, MaxThreadgroupMemoryBytes: 32768}); err == nil {
 		t.Errorf("%d bytes of threadgroup memory fit 32,768", large.memory(Shape{}))
+	}
+}
+
+// TestFewRows wants splits for products of few rows alone, but for those with a norm.
+func TestFewRows(t *testing.T) {
+	device := metal.Info{MaxThreadsPerGroup: 1024, MaxThreadgroupMemoryBytes: 32768}
+	weights := Matrix{N: 384, K: 384}
+	for _, c := range []struct{ few, norm, want bool }{{true, false, true}, {false, false, false}, {true, true, false}} {
+		shape := (&Linear{Weights: weights, FewRows: c.few}).Shape(F16, c.norm)
+		splits := 0
+		for _, v := range Candidates(shape, device) {
+			if columns, rows := v.groups(17, 96); v.Split > 0 && (columns != 96/v.Columns || rows != ceilDiv(17, v.Rows)) {
+				t.Errorf("%s: %d x %d threadgroups for 17 x 96", v, columns, rows)
+			}
+			splits += v.Split
+		}
+		if (splits > 0) != c.want {
+			t.Errorf("%+v: %v", shape, Candidates(shape, device))
+		}
 	}
 }
 
@@ -125,6 +144,10 @@ func TestPin(t *testing.T) {
 	linear := Linear{Weights: Matrix{N: 256, K: 64}}
 	choice := Choice{Shape: linear.Shape(F16, false), Rows: 64, Variant: "8x32"}
 	another := Choice{Shape: choice.Shape, Rows: math.MaxInt, Variant: "32x32"}
+	few := choice.Shape
+	few.FewRows = true
+	split8 := Choice{Shape: few, Rows: 8, Variant: "8x32_split4"}
+	split := Choice{Shape: few, Rows: math.MaxInt, Variant: "16x32_split4"}
 	for _, c := range []struct {
 		name    string
 		threads map[string]int
@@ -142,6 +165,11 @@ func TestPin(t *testing.T) {
 		{"pinned, and too large", map[string]int{"32x32": 96}, []Choice{another}, "", 4096, "64x16"},
 		{"the layer's", nil, []Choice{another}, "8x32", 4096, "8x32"},
 		{"the layer's, and too large", map[string]int{"8x32": 96}, nil, "8x32", 4096, ""},
+		{"split", nil, []Choice{split8, split}, "", 4096, "16x32_split4"},
+		{"split, few rows", nil, []Choice{split8, split}, "", 8, "8x32_split4"},
+		{"split, one too large", map[string]int{"8x32_split4": 96}, []Choice{split8, split}, "", 8, "16x32_split4"},
+		{"split, and too large for many rows", map[string]int{"16x32_split4": 96}, []Choice{split8, split}, "", 8, "8x32"},
+		{"the layer's split", nil, nil, "8x16_split4", 4096, "8x16_split4"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			library := Open(limited{device, c.threads}, F16)
@@ -150,7 +178,7 @@ func TestPin(t *testing.T) {
 				t.Fatal(err)
 			}
 			linear := linear
-			linear.Variant = c.variant
+			linear.Variant, linear.FewRows = c.variant, strings.Contains(c.name, "split")
 			gemm, err := library.NewGemm(linear)
 			if _, ok := errors.AsType[*metal.LimitError](err); ok != (c.want == "") || err != nil && !ok {
 				t.Fatal(err)
@@ -164,6 +192,17 @@ func TestPin(t *testing.T) {
 	simtest.CloseLater(t, library)
 	if err := library.Pin(Choice{Shape: choice.Shape, Rows: 1, Variant: "7x7"}); err == nil || !strings.Contains(err.Error(), `no variant "7x7"`) {
 		t.Errorf("pinned a variant that there is not: %v", err)
+	}
+	for name, choices := range map[string][]Choice{
+		"long runs without": {split8}, "long runs by another": {split8, {Shape: few, Rows: math.MaxInt, Variant: "8x32_split8"}},
+		"short runs without": {{Shape: few, Rows: 8, Variant: "8x32"}, split},
+	} {
+		if err := library.Pin(choices...); err == nil || !strings.Contains(err.Error(), "several orders: ") {
+			t.Errorf("pinned a split, %s: %v", name, err)
+		}
+	}
+	if err := library.Pin(Choice{Shape: choice.Shape, Rows: math.MaxInt, Variant: "8x32_split4"}); err == nil || !strings.Contains(err.Error(), "no variant") {
+		t.Errorf("pinned a split for a layer of many rows: %v", err)
 	}
 	linear.Variant = "7x7"
 	if _, err := library.NewGemm(linear); err == nil || !strings.Contains(err.Error(), `no variant "7x7"`) {

@@ -8,16 +8,17 @@ import (
 	"github.com/metalrank/metalrank/metal"
 )
 
-// Variant is one way to compute a product. All variants of a shape give the same bits; they differ in the share of a
-// threadgroup and in the way of its operands, and so in time.
+// Variant is one way to compute a product. Variants differ in the share of a threadgroup and in the way of its operands, and so
+// in time. Those of a shape with the same Split give the same bits; others add up in another order.
 //
 // Package kernels/tune lists the Candidates of a product's Shape, times Product.By of each, and makes the best a Choice.
 type Variant struct {
 	Rows       int // of the result, that a threadgroup makes
-	Columns    int // of the result, that a SIMD-group makes
+	Columns    int // of the result, that a SIMD-group makes, or with a Split all of a threadgroup
 	Simdgroups int // in a threadgroup, side by side; 0: as many as a whole row takes
 	Depth      int // terms of the sums in a step: 32, or 64, which are a line of 128 bytes in half precision
 	Way        Way // of the weights
+	Split      int // SIMD-groups of a threadgroup that share each sum over K; 0: each makes sums of its own
 }
 
 // Way is how weights come into registers.
@@ -30,7 +31,7 @@ const (
 	Staged Way = "staged" // through threadgroup memory, a step before
 )
 
-// String returns the name of the variant, the end of its kernel's name: "32x16", "32x16_k64_staged".
+// String returns the name of the variant, the end of its kernel's name: "32x16", "32x16_k64_staged", "8x32_split4".
 func (v Variant) String() string {
 	name := fmt.Sprintf("%dx%d", v.Rows, v.Columns)
 	if v.Depth != depth {
@@ -39,18 +40,25 @@ func (v Variant) String() string {
 	if v.Way != Direct {
 		name += "_" + string(v.Way)
 	}
+	if v.Split != 0 {
+		name += fmt.Sprintf("_split%d", v.Split)
+	}
 	return name
 }
 
 // File returns the source of the variant's kernel for a shape.
 func (v Variant) File(s Shape) string {
-	switch {
-	case v.Depth != depth || v.Way != Direct:
-		return s.kernel() + "_variants.metal"
-	case s.Bits != 0:
-		return s.kernel() + "_quant.metal"
+	name := s.kernel()
+	if v.Split != 0 {
+		name += "_split"
 	}
-	return s.kernel() + ".metal"
+	if s.Bits != 0 {
+		name += "_quant"
+	}
+	if v.Depth != depth || v.Way != Direct {
+		name += "_variants"
+	}
+	return name + ".metal"
 }
 
 // depth is the usual Variant.Depth.
@@ -62,6 +70,9 @@ type Shape struct {
 	Type DType // of activations
 	Bits int   // of quantised weights; 0: they are not quantised
 	N, K int
+	// FewRows allows variants with a Split, and leaves out most of those that are for many rows. It is a property of the layer and
+	// not of a run, so that a row has the same bits in every run.
+	FewRows bool
 }
 
 // kernel returns the name that Metal's kernels of the shape begin with.
@@ -84,35 +95,44 @@ func none(Shape) bool           { return false }
 func half(s Shape) bool         { return s.Type == F16 }
 func halfAndDense(s Shape) bool { return s.Type == F16 && s.Bits == 0 }
 func halfOrDense(s Shape) bool  { return s.Type == F16 || s.Bits == 0 }
+func few(s Shape) bool          { return s.FewRows }
+func fewAndHalf(s Shape) bool   { return s.FewRows && s.Type == F16 }
+
+// many is halfAndDense without FewRows.
+func many(s Shape) bool { return halfAndDense(s) && !s.FewRows }
 
 // gemmVariants are those of gemm.metal and gemm_quant.metal, greatest first. 64 x 128 for a threadgroup reads 3/4 of the bytes
 // of 64 x 64. But its 126 registers leave none for values that AMDGPU keeps in scalar registers.
 var gemmVariants = []listed{
-	{Variant{64, 32, 4, depth, Direct}, halfAndDense, none},
-	{Variant{64, 16, 4, depth, Direct}, half, half},
-	{Variant{64, 16, 4, 64, Direct}, halfAndDense, none},
-	{Variant{64, 16, 4, depth, Ahead}, halfAndDense, none},
-	{Variant{32, 32, 4, depth, Direct}, halfOrDense, halfOrDense},
-	{Variant{32, 32, 4, 64, Direct}, halfAndDense, none},
-	{Variant{32, 32, 4, depth, Ahead}, halfAndDense, none},
-	{Variant{32, 32, 4, depth, Staged}, halfAndDense, none},
-	{Variant{32, 16, 4, depth, Direct}, every, every},
-	{Variant{32, 16, 4, 64, Direct}, halfAndDense, none},
-	{Variant{32, 16, 4, depth, Ahead}, halfAndDense, none},
-	{Variant{32, 16, 4, depth, Staged}, halfAndDense, none},
-	{Variant{32, 16, 4, 64, Staged}, halfAndDense, none},
-	{Variant{8, 32, 4, depth, Direct}, every, every},
-	{Variant{8, 32, 4, 64, Direct}, halfAndDense, none},
-	{Variant{8, 32, 4, depth, Ahead}, halfAndDense, none},
+	{Variant{64, 32, 4, depth, Direct, 0}, many, none},
+	{Variant{64, 16, 4, depth, Direct, 0}, half, half},
+	{Variant{64, 16, 4, 64, Direct, 0}, many, none},
+	{Variant{64, 16, 4, depth, Ahead, 0}, many, none},
+	{Variant{32, 32, 4, depth, Direct, 0}, halfOrDense, halfOrDense},
+	{Variant{32, 32, 4, 64, Direct, 0}, many, none},
+	{Variant{32, 32, 4, depth, Ahead, 0}, many, none},
+	{Variant{32, 32, 4, depth, Staged, 0}, many, none},
+	{Variant{32, 16, 4, depth, Direct, 0}, every, every},
+	{Variant{32, 16, 4, 64, Direct, 0}, many, none},
+	{Variant{32, 16, 4, depth, Ahead, 0}, many, none},
+	{Variant{32, 16, 4, depth, Staged, 0}, many, none},
+	{Variant{32, 16, 4, 64, Staged, 0}, many, none},
+	{Variant{8, 32, 4, depth, Direct, 0}, every, every},
+	{Variant{8, 32, 4, 64, Direct, 0}, halfAndDense, none},
+	{Variant{8, 32, 4, depth, Ahead, 0}, halfAndDense, none},
+	{Variant{16, 32, 4, depth, Direct, 4}, fewAndHalf, none},
+	{Variant{8, 32, 4, depth, Direct, 4}, few, none},
+	{Variant{8, 16, 4, depth, Direct, 4}, fewAndHalf, none},
+	{Variant{8, 32, 8, depth, Direct, 8}, few, none},
 }
 
 // gemmNormVariants are those of gemm_norm.metal and gemm_norm_quant.metal. SIMD-groups share a whole row: twelve for H = 384, with
 // 32 columns each. Wider rows take 48.
 var gemmNormVariants = []listed{
-	{Variant{32, 32, 0, depth, Direct}, halfOrDense, half},
-	{Variant{32, 48, 0, depth, Direct}, halfAndDense, halfAndDense},
-	{Variant{16, 48, 0, depth, Direct}, halfOrDense, halfOrDense},
-	{Variant{8, 48, 0, depth, Direct}, every, every},
+	{Variant{32, 32, 0, depth, Direct, 0}, halfOrDense, half},
+	{Variant{32, 48, 0, depth, Direct, 0}, halfAndDense, halfAndDense},
+	{Variant{16, 48, 0, depth, Direct, 0}, halfOrDense, halfOrDense},
+	{Variant{8, 48, 0, depth, Direct, 0}, every, every},
 }
 
 // listed returns the variants of the shape, greatest first.
@@ -146,6 +166,9 @@ func (v Variant) exceeds(s Shape, device metal.Info) error {
 
 // memory returns the bytes of threadgroup memory: as the kernels' comments have them.
 func (v Variant) memory(s Shape) int {
+	if v.Split > 0 {
+		return v.Split * v.Rows * v.Columns * 4
+	}
 	elements := 2 * v.Rows * (v.Depth + 8)
 	if v.Way == Staged {
 		elements += v.simdgroups(s.N) * v.Columns * (v.Depth + 8)
@@ -191,5 +214,9 @@ func (v Variant) simdgroups(n int) int {
 
 // groups is the grid for M rows and N columns.
 func (v Variant) groups(m, n int) (columns, rows int) {
-	return ceilDiv(n, v.Columns*v.simdgroups(n)), ceilDiv(m, v.Rows)
+	width := v.Columns
+	if v.Split == 0 {
+		width *= v.simdgroups(n)
+	}
+	return ceilDiv(n, width), ceilDiv(m, v.Rows)
 }

@@ -121,10 +121,39 @@ struct StagedWeights {
     }
 };
 
+// Codes are four neighbours of K in MLX's affine groups, of Bits bits each.
+template <int Bits>
+struct Codes;
+
+template <>
+struct Codes<8> {
+    uchar4 packed;
+
+    static Codes read(device const uchar* codes, uint from) {
+        return {*(device const uchar4*)(codes + from)};
+    }
+
+    float4 unpack() const { return float4(packed); }
+};
+
+template <>
+struct Codes<4> {
+    ushort packed;
+
+    static Codes read(device const uchar* codes, uint from) {
+        return {*(device const ushort*)(codes + from / 2)};
+    }
+
+    float4 unpack() const {
+        const uint word = packed;
+        return float4(word & 15, word >> 4 & 15, word >> 8 & 15, word >> 12);
+    }
+};
+
 // QuantWeights reads MLX's affine groups: codes of Bits bits along K, and for each group of them a scale and a bias,
 // w = code * scale + bias (mlx/ops.cpp, affine_quantize). Scales are read once: each lane reads those of other rows for
-// its neighbours, and gets its own by a shuffle.
-template <typename T, int NF, int Bits>
+// its neighbours, and gets its own by a shuffle. Step is from one load to the next, along K.
+template <typename T, int NF, int Bits, int Step = depth>
 struct QuantWeights {
     static_assert(Bits == 4 || Bits == 8, "a run of four codes is two or four bytes");
     static constant constexpr uint slots = (2 * NF + side - 1) / side;
@@ -161,29 +190,72 @@ struct QuantWeights {
     // column is the product's column for row r of [NF][2]. N is even.
     uint column(uint r) const { return min(column0 + side * (r / 2) + lane.column, N - 2) + r % 2; }
 
-    // load reads a step's part. K is a multiple of the step.
-    void load(uint k0, thread vec<T, 4> (&part)[NF][2]) {
-        if (k0 % groupSize == 0) {
-            UNROLL for (uint slot = 0; slot < slots; slot++) {
-                const uint group =
-                    column(min(side * slot + lane.row, uint(2 * NF - 1))) * (K / groupSize) +
-                    k0 / groupSize;
-                groups[slot] = half2(scales[group], biases[group]);
-            }
-        }
-        UNROLL for (uint r = 0; r < 2 * NF; r++) {
-            const half2 group = simd_shuffle(groups[r / side], ushort(lane.at(r % side)));
-            part[r / 2][r % 2] =
-                vec<T, 4>(unpack(at[r / 2] + r % 2 * K + k0) * float(group[0]) + float(group[1]));
+    // entered says whether the step at k0 is the first in its group.
+    bool entered(uint k0) const { return k0 % groupSize < Step; }
+
+    void readGroups(uint k0, thread half2 (&to)[slots]) const {
+        UNROLL for (uint slot = 0; slot < slots; slot++) {
+            const uint group =
+                column(min(side * slot + lane.row, uint(2 * NF - 1))) * (K / groupSize) +
+                k0 / groupSize;
+            to[slot] = half2(scales[group], biases[group]);
         }
     }
 
-    // unpack returns four codes, from one on.
-    float4 unpack(uint from) const {
-        if (Bits == 8) {
-            return float4(*(device const uchar4*)(codes + from));
+    // read returns the codes of row r of [NF][2].
+    Codes<Bits> read(uint r, uint k0) const {
+        return Codes<Bits>::read(codes, at[r / 2] + r % 2 * K + k0);
+    }
+
+    // value is row r of [NF][2]. All lanes must come here.
+    vec<T, 4> value(uint r, Codes<Bits> run) const {
+        const half2 group = simd_shuffle(groups[r / side], ushort(lane.at(r % side)));
+        return vec<T, 4>(run.unpack() * float(group[0]) + float(group[1]));
+    }
+
+    // load reads a step's part. K is a multiple of 32.
+    void load(uint k0, thread vec<T, 4> (&part)[NF][2]) {
+        if (entered(k0)) {
+            readGroups(k0, groups);
         }
-        const uint word = *(device const ushort*)(codes + from / 2);
-        return float4(word & 15, word >> 4 & 15, word >> 8 & 15, word >> 12);
+        UNROLL for (uint r = 0; r < 2 * NF; r++) {
+            part[r / 2][r % 2] = value(r, read(r, k0));
+        }
+    }
+};
+
+// AheadQuantWeights reads a step's codes of QuantWeights, and a group's scales, while the step before is multiplied. They take
+// no more than half of the registers that the weights would take.
+template <typename T, int NF, int Bits>
+struct AheadQuantWeights {
+    typedef QuantWeights<T, NF, Bits> Quant;
+
+    Quant quant;
+    Codes<Bits> next[2 * NF];
+    half2 nextGroups[Quant::slots];
+
+    explicit AheadQuantWeights(Quant quant_) : quant(quant_) { fetch(0); }
+
+    void fetch(uint k0) {
+        if (k0 < quant.K) {
+            if (quant.entered(k0)) {
+                quant.readGroups(k0, nextGroups);
+            }
+            UNROLL for (uint r = 0; r < 2 * NF; r++) {
+                next[r] = quant.read(r, k0);
+            }
+        }
+    }
+
+    void load(uint k0, thread vec<T, 4> (&part)[NF][2]) {
+        if (quant.entered(k0)) {
+            UNROLL for (uint slot = 0; slot < Quant::slots; slot++) {
+                quant.groups[slot] = nextGroups[slot];
+            }
+        }
+        UNROLL for (uint r = 0; r < 2 * NF; r++) {
+            part[r / 2][r % 2] = quant.value(r, next[r]);
+        }
+        fetch(k0 + depth);
     }
 };

@@ -75,6 +75,7 @@ type builder struct {
 	turns   []turns
 	// products are those of the operations that were made.
 	products []*kernels.Product
+	fewRows  bool // the operations that are made now have a row for each sequence
 	err      error
 }
 
@@ -162,6 +163,7 @@ func (b *builder) floats(t weights.Tensor) []float32 {
 }
 
 func (b *builder) gemm(linear kernels.Linear) *kernels.Gemm {
+	linear.FewRows = b.fewRows
 	gemm := unlessFailed(b, func() (*kernels.Gemm, error) { return b.library.NewGemm(linear) })
 	if b.err == nil {
 		b.products = append(b.products, gemm.Product)
@@ -356,10 +358,12 @@ func (b *builder) lastLayer(i, list int) *lastLayer {
 		query.Normed, query.Epsilon, keyValue.Normed, keyValue.Epsilon = true, norm.Epsilon, true, norm.Epsilon
 	}
 	b.turn(&keyValue, &l.Attention, h)
-	return &lastLayer{
-		attention: b.attention(&l.Attention, list), query: b.gemm(query), keyValue: b.gemm(keyValue),
-		output: b.normed(l.Output, l.AttentionNorm, true), inner: b.inner(l), outer: b.normed(l.Outer, l.OuterNorm, false),
-	}
+	last := &lastLayer{attention: b.attention(&l.Attention, list), keyValue: b.gemm(keyValue)}
+	b.fewRows = true
+	defer func() { b.fewRows = false }()
+	last.query, last.output = b.gemm(query), b.normed(l.Output, l.AttentionNorm, true)
+	last.inner, last.outer = b.inner(l), b.normed(l.Outer, l.OuterNorm, false)
+	return last
 }
 
 // pool is the mean of rows, of their norms where sums are kept.

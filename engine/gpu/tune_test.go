@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/metalrank/metalrank/engine/backend"
 	"github.com/metalrank/metalrank/engine/gpu"
 	"github.com/metalrank/metalrank/metal"
 	"github.com/metalrank/metalrank/metal/sim"
@@ -185,5 +186,48 @@ func TestTuneOnceInASession(t *testing.T) {
 			t.Fatal(err)
 		}
 		known++
+	}
+}
+
+// splitFirst is a clock by which variants that split K are the fastest.
+func splitFirst(pending metal.Pending, _ metal.Timing, _ time.Duration) float64 {
+	all := pending.(*sim.Pending).Reports()
+	if strings.Contains(all[0].Kernel, "_split") {
+		return float64(len(all))
+	}
+	return 2 * float64(len(all))
+}
+
+// TestSplit has the tuner choose variants that split K for the last layer. Logits are right, the same bits alone and in a batch, and
+// the pass has no more dispatches.
+func TestSplit(t *testing.T) {
+	spec := weightstest.Tiny()
+	r := newRig(t, sim.Config{}, written(t, spec), gpu.Config{MaxBatchTokens: 512, Tuning: &gpu.Tuning{Budget: time.Hour, Clock: splitFirst}})
+	batch := r.batch(1, 5, 14, 16, 1, 3, 7, 9, 11, 2, 6, 8, 4)
+	r.forward(t, r.gpu, batch)
+	before := len(r.device.reports())
+	if _, err := r.gpu.(*gpu.Backend).Tune(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.device.reports()
+	tuned := r.forward(t, r.gpu, batch)
+	split := 0
+	reports := r.device.reports()
+	for i := range reports {
+		if strings.Contains(reports[i].Kernel, "_split") {
+			split++
+		}
+	}
+	if split != 2 || len(reports) != before { // queries, and into the feed-forward; the others have a norm
+		t.Errorf("%d of %d dispatches split K, want 2 of %d", split, len(reports), before)
+	}
+	near(t, tuned, r.forward(t, r.reference, batch), halfAllowed)
+	labels := len(tuned) / batch.Sequences()
+	for i := range batch.Sequences() {
+		var alone backend.Batch
+		alone.Append(batch.IDs[batch.Starts[i]:batch.Starts[i+1]], batch.Types[batch.Starts[i]:batch.Starts[i+1]])
+		if got := r.forward(t, r.gpu, &alone); !slices.Equal(got, tuned[i*labels:(i+1)*labels]) {
+			t.Errorf("sequence %d: %v alone, %v among others", i, got, tuned[i*labels:(i+1)*labels])
+		}
 	}
 }

@@ -21,6 +21,7 @@ type Gemm struct {
 	Residual       bool
 	GatherA        bool
 	GatherResidual bool
+	FewRows        bool   // as kernels.Linear has it
 	Norm           bool   // with a layer norm, by gemm_norm.metal
 	Variant        string // "": chosen by M
 	Unanswered     bool   // no answer is computed, which takes seconds for a large shape: the case can only be timed
@@ -28,7 +29,7 @@ type Gemm struct {
 
 // Shape returns the product as far as the choice of a variant depends on it.
 func (g Gemm) Shape() kernels.Shape {
-	return kernels.Shape{Norm: g.Norm, Type: g.DType, Bits: g.Bits, N: g.N, K: g.K}
+	return kernels.Shape{Norm: g.Norm, Type: g.DType, Bits: g.Bits, N: g.N, K: g.K, FewRows: g.FewRows}
 }
 
 // Variants returns the case once for each variant; the answer is computed once.
@@ -53,7 +54,7 @@ func (g Gemm) name() string {
 		text string
 	}{
 		{g.Bits != 0, fmt.Sprintf("q%d/%d", g.Bits, g.GroupSize)}, {g.Activation != kernels.None, fmt.Sprintf("act%d", g.Activation)},
-		{g.Residual, "+residual"}, {g.GatherA, "gather"}, {g.GatherResidual, "gatherResidual"},
+		{g.Residual, "+residual"}, {g.GatherA, "gather"}, {g.GatherResidual, "gatherResidual"}, {g.FewRows, "few"},
 		{g.Variant != "", "by " + g.Variant},
 	} {
 		if flag.set {
@@ -167,7 +168,7 @@ func (g Gemm) linear(b []metal.Binding) kernels.Linear {
 	linear := kernels.Linear{
 		Weights: kernels.Matrix{N: g.N, K: g.K, Data: b[gemmWeights]}, Bias: b[gemmVectors], Activation: g.Activation,
 		Residual: g.Residual, GatherA: g.GatherA, GatherResidual: g.GatherResidual,
-		Variant: g.Variant,
+		FewRows: g.FewRows, Variant: g.Variant,
 	}
 	if g.Bits != 0 {
 		w := &linear.Weights

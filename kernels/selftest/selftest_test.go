@@ -37,11 +37,12 @@ func libraries(tb testing.TB, device metal.Device) map[kernels.DType]*kernels.Li
 func TestCases(t *testing.T) {
 	threads := &threadCounter{Device: simtest.Open(t, sim.Config{})}
 	device := &selftest.Watched{Device: threads}
-	stated, launched := map[string]int{}, map[string]int{} // by file
+	launched := map[stated]int{}
 	cases, ran := selftest.Cases(), 0
 	runCases(t, device, cases, func(c *selftest.Case) {
 		ran++
-		stated[c.File], launched[c.File] = threads.stated, max(launched[c.File], threads.launched)
+		key := stated{c.File, threads.stated}
+		launched[key] = max(launched[key], threads.launched)
 	})
 	if ran < len(cases) { // -run chose among them
 		return
@@ -49,7 +50,7 @@ func TestCases(t *testing.T) {
 	if other, err := selftest.Lanes(t.Context(), device); err != nil || other != nil {
 		t.Errorf("lanes hold %q, error %v", other, err)
 	}
-	checkThreads(t, stated, launched)
+	checkThreads(t, launched)
 	checkNames(t, device.Take())
 }
 
@@ -86,13 +87,19 @@ func runCases(t *testing.T, device metal.Device, cases []selftest.Case, done fun
 	}
 }
 
-// checkThreads wants a kernel to state the most threads that it is launched with: a compiler that knows them can give each of
+// stated is the most threads that kernels of a file say they may have.
+type stated struct {
+	file    string
+	threads int
+}
+
+// checkThreads wants kernels to state the most threads that they are launched with: a compiler that knows them can give each of
 // them more registers.
-func checkThreads(t *testing.T, stated, launched map[string]int) {
+func checkThreads(t *testing.T, launched map[stated]int) {
 	t.Helper()
-	for file, most := range stated {
-		if launched[file] != most {
-			t.Errorf("%s: at most %d threads are launched, its max_total_threads_per_threadgroup is %d", file, launched[file], most)
+	for by, most := range launched {
+		if by.threads != most {
+			t.Errorf("%s: at most %d threads are launched, its max_total_threads_per_threadgroup is %d", by.file, most, by.threads)
 		}
 	}
 }

@@ -64,6 +64,7 @@ type record struct {
 	Bits    int     `json:"bits,omitempty"`
 	N       int     `json:"n"`
 	K       int     `json:"k"`
+	FewRows bool    `json:"few_rows,omitempty"`
 	Rows    int     `json:"rows,omitempty"`
 	Variant string  `json:"variant"`
 	Time    float64 `json:"seconds"`
@@ -109,7 +110,7 @@ func parse(data []byte, key Key) ([]Found, error) {
 		r := &c.Found[i]
 		f := Found{
 			Choice: kernels.Choice{
-				Shape: kernels.Shape{Norm: r.Norm, Type: kernels.F16, Bits: r.Bits, N: r.N, K: r.K},
+				Shape: kernels.Shape{Norm: r.Norm, Type: kernels.F16, Bits: r.Bits, N: r.N, K: r.K, FewRows: r.FewRows},
 				Rows:  r.Rows, Variant: r.Variant,
 			},
 			Time: r.Time, Default: r.Default, Before: r.Before,
@@ -133,7 +134,7 @@ func Write(folder string, key Key, found []Found) (err error) {
 	c := content{Format: format, Key: key, Found: []record{}}
 	for i := range found {
 		f := &found[i]
-		r := record{f.Norm, f.Type.String(), f.Bits, f.N, f.K, f.Rows, f.Variant, f.Time, f.Default, f.Before}
+		r := record{f.Norm, f.Type.String(), f.Bits, f.N, f.K, f.FewRows, f.Rows, f.Variant, f.Time, f.Default, f.Before}
 		if f.Rows == math.MaxInt {
 			r.Rows = 0
 		}
@@ -179,8 +180,8 @@ func Source(device string, choices []kernels.Choice) string {
 		if c.Rows < math.MaxInt {
 			rows = fmt.Sprint(c.Rows)
 		}
-		fmt.Fprintf(&lines, "\t\t{Shape{%t, %s, %d, %d, %d}, %s, %q},\n",
-			c.Norm, strings.ToUpper(c.Type.String()), c.Bits, c.N, c.K, rows, c.Variant)
+		fmt.Fprintf(&lines, "\t\t{Shape{%t, %s, %d, %d, %d, %t}, %s, %q},\n",
+			c.Norm, strings.ToUpper(c.Type.String()), c.Bits, c.N, c.K, c.FewRows, rows, c.Variant)
 	}
 	return lines.String() + "\t},\n"
 }

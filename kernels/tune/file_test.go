@@ -17,6 +17,7 @@ var example = []Found{
 	{kernels.Choice{Shape: kernels.Shape{N: 1152, K: 384}, Rows: 32, Variant: "8x32"}, 1e-5, "32x32", 2e-5},
 	{kernels.Choice{Shape: kernels.Shape{N: 1152, K: 384}, Rows: math.MaxInt, Variant: "64x16"}, 1e-3, "32x32", 2e-3},
 	{kernels.Choice{Shape: kernels.Shape{Norm: true, Type: kernels.F32, Bits: 4, N: 384, K: 1536}, Rows: math.MaxInt, Variant: "8x48"}, 1, "8x48", 1},
+	{kernels.Choice{Shape: kernels.Shape{N: 384, K: 384, FewRows: true}, Rows: math.MaxInt, Variant: "8x32_split4"}, 1e-5, "8x32", 2e-5},
 }
 
 // TestFile writes outcomes and reads them again, for their key alone.
@@ -71,7 +72,7 @@ func TestMerge(t *testing.T) {
 	changed := example[1]
 	changed.Variant = "32x16"
 	got := Merge(example, []Found{changed})
-	if want := []Found{changed, example[2]}; !reflect.DeepEqual(got, want) {
+	if want := []Found{changed, example[2], example[3]}; !reflect.DeepEqual(got, want) {
 		t.Errorf("merged %+v, want %+v", got, want)
 	}
 }
@@ -97,9 +98,10 @@ func TestHashKernels(t *testing.T) {
 // TestSource checks the lines for kernels/tiles.go.
 func TestSource(t *testing.T) {
 	want := `	"Apple M2": {
-		{Shape{false, F16, 0, 1152, 384}, 32, "8x32"},
-		{Shape{false, F16, 0, 1152, 384}, math.MaxInt, "64x16"},
-		{Shape{true, F32, 4, 384, 1536}, math.MaxInt, "8x48"},
+		{Shape{false, F16, 0, 1152, 384, false}, 32, "8x32"},
+		{Shape{false, F16, 0, 1152, 384, false}, math.MaxInt, "64x16"},
+		{Shape{true, F32, 4, 384, 1536, false}, math.MaxInt, "8x48"},
+		{Shape{false, F16, 0, 384, 384, true}, math.MaxInt, "8x32_split4"},
 	},
 `
 	if got := Source("Apple M2", Choices(example)); got != want {

@@ -8,15 +8,12 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
-	"math/rand/v2"
 	"slices"
 	"time"
-
-	"github.com/x448/float16"
 
 	"github.com/metalrank/metalrank/kernels"
 	"github.com/metalrank/metalrank/metal"
@@ -58,6 +55,7 @@ const (
 	hopeless   = 1.5 // times the best: such a variant is not timed any further
 	leastRows  = 8
 	mostRows   = 1024 // more rows only make more threadgroups, which are enough for any GPU by then
+	mostFew    = 64   // of products of few rows
 	rowsFactor = 4
 	shortList  = 100e-6 // seconds: a shorter run is repeated within its list until it takes as long
 	maxRepeats = 64
@@ -97,32 +95,63 @@ func (s *Search) Products(ctx context.Context, products []*kernels.Product) ([]F
 	return all, nil
 }
 
+// order is the outcome for variants with the same split, which are all that may be chosen together.
+type order struct {
+	found []Found
+	times int     // numbers of rows for which there was a variant
+	cost  float64 // sum over them of the time beside that of the usual variant
+}
+
 // product times the variants of one product with each number of rows.
 func (s *Search) product(ctx context.Context, p *kernels.Product) ([]Found, error) {
-	all := rows(s.MaxRows)
+	most := s.MaxRows
+	if p.Shape().FewRows {
+		most = min(most, mostFew)
+	}
+	all := rows(most)
 	o, err := newOperands(s.Device, p.Shape(), all[len(all)-1])
 	if err != nil {
 		return nil, err
 	}
-	var found []Found
+	orders := map[int]*order{}
+	usual := 0 // split of the usual variants
 	for i, m := range all {
-		f, err := s.best(ctx, p, o, m)
-		if err != nil {
+		var fastest map[int]Found
+		if fastest, usual, err = s.fastest(ctx, p, o, m); err != nil {
 			return nil, errors.Join(err, o.close())
 		}
-		if i == len(all)-1 {
-			f.Rows = math.MaxInt
+		for split, f := range fastest {
+			if i == len(all)-1 {
+				f.Rows = math.MaxInt
+			}
+			if orders[split] == nil {
+				orders[split] = &order{}
+			}
+			orders[split].add(f)
 		}
-		if n := len(found); n > 0 && found[n-1].Variant == f.Variant && found[n-1].Default == f.Default {
-			found = found[:n-1] // one Choice for both
-		}
-		found = append(found, f)
 	}
-	return found, o.close()
+	best := orders[usual]
+	for _, split := range slices.Sorted(maps.Keys(orders)) {
+		if o := orders[split]; o.times == len(all) && o.cost < best.cost && o.cost <= (1-least)*orders[usual].cost {
+			best = o
+		}
+	}
+	return best.found, o.close()
+}
+
+// add adds the outcome for more rows.
+func (o *order) add(f Found) {
+	o.times++
+	o.cost += f.Time / f.Before
+	if n := len(o.found); n > 0 && o.found[n-1].Variant == f.Variant && o.found[n-1].Default == f.Default {
+		o.found = o.found[:n-1] // one Choice for both
+	}
+	o.found = append(o.found, f)
 }
 
 // timed is a variant and its times.
 type timed struct {
+	kernels.Variant
 	name    string
 	product *kernels.Product
 	repeats int
@@ -134,82 +163,121 @@ func (t *timed) median() float64 {
 	return sorted[len(sorted)/2]
 }
 
-// best times the variants with m rows, in turns, so that a change of the device's clock meets all of them.
-func (s *Search) best(ctx context.Context, p *kernels.Product, o *operands, m int) (Found, error) {
+// fastest returns the fastest variant of each split for m rows, and the split of the usual one. It times them in turns, so that a
+// change of the device's clock meets all of them.
+func (s *Search) fastest(ctx context.Context, p *kernels.Product, o *operands, m int) (found map[int]Found, usualSplit int, err error) {
 	usual := p.Variant(m)
-	all, err := s.agreeing(ctx, p, o, m, usual)
+	all, usualSplit, err := s.right(ctx, p, o, m, usual)
 	if err != nil {
-		return Found{}, err
+		return nil, 0, err
 	}
 	for round := range rounds {
 		for _, t := range all {
 			if err := s.time(ctx, t, o, m); err != nil {
-				return Found{}, err
+				return nil, 0, err
 			}
 		}
 		if round == rounds/2 {
-			fastest := slices.MinFunc(all, byMedian).median()
-			all = slices.DeleteFunc(all, func(t *timed) bool { return t.name != usual && slices.Min(t.times) > hopeless*fastest })
+			best := bests(all)
+			all = slices.DeleteFunc(all, func(t *timed) bool {
+				return t.name != usual && slices.Min(t.times) > hopeless*best[t.Split].median()
+			})
 		}
 	}
-	best := slices.MinFunc(all, byMedian)
-	f := Found{Choice: kernels.Choice{Shape: p.Shape(), Rows: m, Variant: best.name}, Time: best.median(), Default: usual}
-	f.Before = f.Time
-	if i := slices.IndexFunc(all, func(t *timed) bool { return t.name == usual }); i >= 0 {
-		f.Before = all[i].median()
-		if f.Time > (1-least)*f.Before {
-			f.Variant, f.Time = usual, f.Before
+	found = map[int]Found{}
+	i := slices.IndexFunc(all, func(t *timed) bool { return t.name == usual })
+	for split, best := range bests(all) {
+		f := Found{Choice: kernels.Choice{Shape: p.Shape(), Rows: m, Variant: best.name}, Time: best.median(), Default: usual}
+		f.Before = f.Time
+		if i >= 0 {
+			f.Before = all[i].median()
+			if split == usualSplit && f.Time > (1-least)*f.Before {
+				f.Variant, f.Time = usual, f.Before
+			}
 		}
+		found[split] = f
 	}
-	return f, nil
+	return found, usualSplit, nil
 }
 
-func byMedian(a, b *timed) int { return cmp.Compare(a.median(), b.median()) }
-
-// agreeing returns the variants that give the same bits as most do; without a majority, those that agree with the usual one.
-// All variants should: one that differs computes wrongly, and however fast it is, it is not a candidate. Nor is one that the
-// device's compiler refuses: the usual one is compiled already. The first run of each is its warm-up.
-func (s *Search) agreeing(ctx context.Context, p *kernels.Product, o *operands, m int, usual string) ([]*timed, error) {
-	type group struct {
-		result []byte
-		of     []*timed
+// bests returns the fastest variant of each split.
+func bests(all []*timed) map[int]*timed {
+	best := map[int]*timed{}
+	for _, t := range all {
+		if b := best[t.Split]; b == nil || t.median() < b.median() {
+			best[t.Split] = t
+		}
 	}
-	var groups []*group
+	return best
+}
+
+// group is variants that give the same bits.
+type group struct {
+	result []byte
+	of     []*timed
+}
+
+// right returns the variants that compute what they should, and the split of the usual one. However fast another is, it is not a
+// candidate, nor is one that the device's compiler refuses: the usual one is compiled already. Of those with the same split, that are the variants which give the same bits as most do; without a majority, those that
+// agree with the first: the usual one is the first of its split. Those of another split must besides be as near to the usual split's
+// as rounding explains. The first run of each is its warm-up.
+func (s *Search) right(ctx context.Context, p *kernels.Product, o *operands, m int, usual string) (all []*timed, split int, err error) {
+	groups := map[int][]*group{} // by split
 	variants := kernels.Candidates(p.Shape(), s.Device.Info())
 	if i := slices.IndexFunc(variants, func(v kernels.Variant) bool { return v.String() == usual }); i > 0 {
-		variants[0], variants[i] = variants[i], variants[0] // the usual one's group is the first
+		variants[0], variants[i] = variants[i], variants[0]
 	}
 	for _, v := range variants {
-		by, err := p.By(v.String())
+		t, result, err := s.first(ctx, p, o, m, v)
 		_, tooLarge := errors.AsType[*metal.LimitError](err)
 		if _, refused := errors.AsType[*metal.CompileError](err); tooLarge || refused {
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
-		t := &timed{name: v.String(), product: by, repeats: 1}
-		o.spoil(m)
-		if err := s.time(ctx, t, o, m); err != nil {
-			return nil, err
-		}
-		if once := t.times[0]; once < shortList {
-			t.repeats = int(min(math.Ceil(shortList/max(once, shortList/maxRepeats)), maxRepeats))
-		}
-		t.times = t.times[:0]
-		result := o.result(m)
-		i := slices.IndexFunc(groups, func(g *group) bool { return bytes.Equal(g.result, result) })
+		i := slices.IndexFunc(groups[v.Split], func(g *group) bool { return bytes.Equal(g.result, result) })
 		if i < 0 {
-			i = len(groups)
-			groups = append(groups, &group{result: bytes.Clone(result)})
+			i = len(groups[v.Split])
+			groups[v.Split] = append(groups[v.Split], &group{result: result})
 		}
-		groups[i].of = append(groups[i].of, t)
+		groups[v.Split][i].of = append(groups[v.Split][i].of, t)
 	}
 	if len(groups) == 0 {
-		return nil, errors.New("no variant fits the device")
+		return nil, 0, errors.New("no variant fits the device")
 	}
-	most := slices.MaxFunc(groups, func(a, b *group) int { return cmp.Compare(len(a.of), len(b.of)) }) // the first of equals
-	return most.of, nil
+	split = variants[0].Split
+	reference := largest(groups[split])
+	for _, other := range slices.Sorted(maps.Keys(groups)) {
+		g := largest(groups[other])
+		if other == split || o.near(p, m, g.result, reference.result) {
+			all = append(all, g.of...)
+		}
+	}
+	return all, split, nil
+}
+
+// largest returns the first of the groups with the most variants.
+func largest(groups []*group) *group {
+	return slices.MaxFunc(groups, func(a, b *group) int { return cmp.Compare(len(a.of), len(b.of)) })
+}
+
+// first runs a variant for the first time, and returns what it computed.
+func (s *Search) first(ctx context.Context, p *kernels.Product, o *operands, m int, v kernels.Variant) (*timed, []byte, error) {
+	by, err := p.By(v.String())
+	if err != nil {
+		return nil, nil, err
+	}
+	t := &timed{Variant: v, name: v.String(), product: by, repeats: 1}
+	o.spoil(m)
+	if err := s.time(ctx, t, o, m); err != nil {
+		return nil, nil, err
+	}
+	if once := t.times[0]; once < shortList {
+		t.repeats = int(min(math.Ceil(shortList/max(once, shortList/maxRepeats)), maxRepeats))
+	}
+	t.times = t.times[:0]
+	return t, bytes.Clone(o.result(m)), nil
 }
 
 // time runs a variant, and adds the time of one run to its times.
@@ -236,85 +304,3 @@ func (s *Search) time(ctx context.Context, t *timed, o *operands, m int) error {
 	t.times = append(t.times, s.Clock(pending, timing, time.Since(begin))/float64(t.repeats))
 	return nil
 }
-
-// operands are made-up activations for a product.
-type operands struct {
-	shape  kernels.Shape
-	buffer metal.Buffer
-	a, y   metal.Binding // [M, K]; [M, N]
-	extra  metal.Binding // residual [M, N], in f32 if it must
-	index  metal.Binding // [M] u32: 0, 1, 2 …
-	// Of layers that have them: positions [M] u32, 0 each; statistics [M, ..] of one mean and deviation; and the sum [M, N] f32.
-	positions, statistics, sum metal.Binding
-}
-
-const (
-	operandAlignment = 128
-	// made is how many numbers are made up; they are repeated, since millions would take much of a search's time. It is a prime, so
-	// that no two rows are alike.
-	made = 65521
-)
-
-func newOperands(device metal.Device, shape kernels.Shape, m int) (*operands, error) {
-	element, size := shape.Type.Size(), 0
-	place := func(bytes int) int {
-		at := size
-		size += (bytes + operandAlignment - 1) / operandAlignment * operandAlignment
-		return at
-	}
-	a, y, extra, index := place(m*shape.K*element), place(m*shape.N*element), place(4*m*shape.N), place(4*m)
-	positions, statistics, sum := place(4*m), place(m*kernels.StatisticsSize(max(shape.N, shape.K))), place(4*m*shape.N)
-	buffer, err := device.NewBuffer(size)
-	if err != nil {
-		return nil, err
-	}
-	o := &operands{
-		shape: shape, buffer: buffer, a: metal.At(buffer, a), y: metal.At(buffer, y), extra: metal.At(buffer, extra),
-		index: metal.At(buffer, index), positions: metal.At(buffer, positions), statistics: metal.At(buffer, statistics),
-		sum: metal.At(buffer, sum),
-	}
-	random, data := rand.New(rand.NewPCG(1, 2)), buffer.Bytes()[:index]
-	filled := min(len(data), made*element)
-	for at := 0; at < filled; at += element {
-		put(data[at:], shape.Type, float32(random.NormFloat64()))
-	}
-	for filled < len(data) {
-		filled += copy(data[filled:], data[:filled])
-	}
-	for i := range m {
-		binary.LittleEndian.PutUint32(buffer.Bytes()[index+4*i:], uint32(i))
-	}
-	for at := statistics; at < sum; at += 8 {
-		put(buffer.Bytes()[at+4:], kernels.F32, 1) // squares; the mean is 0
-	}
-	return o, nil
-}
-
-func put(at []byte, d kernels.DType, value float32) {
-	if d == kernels.F16 {
-		binary.LittleEndian.PutUint16(at, float16.Fromfloat32(value).Bits())
-		return
-	}
-	binary.LittleEndian.PutUint32(at, math.Float32bits(value))
-}
-
-func (o *operands) rows(m int) kernels.Rows {
-	return kernels.Rows{
-		M: m, A: o.a, Y: o.y, Residual: o.extra, Index: o.index, Positions: o.positions, Statistics: o.statistics, Sum: o.sum,
-	}
-}
-
-// result returns the rows that the last run made.
-func (o *operands) result(m int) []byte {
-	return o.buffer.Bytes()[o.y.OffsetBytes:][:m*o.shape.N*o.shape.Type.Size()]
-}
-
-// spoil makes the result not a number, so that a run that leaves some of it out shows.
-func (o *operands) spoil(m int) {
-	result := o.result(m)
-	for i := range result {
-		result[i] = 0xFF
-	}
-}
-
-func (o *operands) close() error { return o.buffer.Close() }

@@ -1,18 +1,22 @@
 package tune_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io/fs"
 	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/metalrank/metalrank/kernels"
 	"github.com/metalrank/metalrank/kernels/tune"
 	"github.com/metalrank/metalrank/metal"
+	"github.com/metalrank/metalrank/metal/problem"
 	"github.com/metalrank/metalrank/metal/sim"
 	"github.com/metalrank/metalrank/metal/sim/simtest"
 )
@@ -33,6 +37,33 @@ func product(t *testing.T, device metal.Device, n, k int) *kernels.Product {
 	simtest.CloseLater(t, buffer)
 	gemm, err := library.NewGemm(kernels.Linear{
 		Weights: kernels.Matrix{N: n, K: k, Data: metal.At(buffer, 0)}, Bias: metal.At(buffer, 2*n*k),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return gemm.Product
+}
+
+// fewRows prepares a layer of 64 x 160 random weights whose runs are of few rows, with kernels of files.
+func fewRows(t *testing.T, device metal.Device, d kernels.DType, files fs.FS) *kernels.Product {
+	t.Helper()
+	const n, k = 64, 160
+	library := kernels.OpenFiles(device, d, files)
+	simtest.CloseLater(t, library)
+	weights, bias := problem.Normal(n*k, 1/math.Sqrt(k), 1), problem.Normal(n, 1, 2)
+	data := problem.EncodeHalf(weights)
+	if d == kernels.F32 {
+		data = problem.EncodeFloat(weights)
+	}
+	buffer, err := device.NewBuffer(len(data) + 4*n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(buffer.Bytes()[copy(buffer.Bytes(), data):], problem.EncodeFloat(bias))
+	simtest.CloseLater(t, buffer)
+	gemm, err := library.NewGemm(kernels.Linear{
+		Weights: kernels.Matrix{N: n, K: k, Data: metal.At(buffer, 0)}, Bias: metal.At(buffer, len(data)),
+		Activation: kernels.GELU, Residual: true, FewRows: true,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +99,13 @@ func search(device metal.Device, clock tune.Clock) *tune.Search {
 // TestPlanted makes each variant the fastest in turn, under noise with outliers.
 func TestPlanted(t *testing.T) {
 	device := simtest.Open(t, sim.Config{})
-	p := product(t, device, 64, 32)
+	plant(t, device, product(t, device, 64, 32))
+	plant(t, device, fewRows(t, device, kernels.F16, kernels.Files()))
+	plant(t, device, fewRows(t, device, kernels.F32, kernels.Files()))
+}
+
+func plant(t *testing.T, device metal.Device, p *kernels.Product) {
+	t.Helper()
 	all := variants(p, device)
 	usual := p.Variant(8)
 	for _, best := range all {
@@ -202,9 +239,15 @@ func TestRefused(t *testing.T) {
 // TestWrong wants a variant with other results left out, though it is by far the fastest.
 func TestWrong(t *testing.T) {
 	device := simtest.Open(t, sim.Config{})
-	for _, wrong := range variants(product(t, device, 64, 32), device) {
+	lie(t, device, func(device metal.Device) *kernels.Product { return product(t, device, 64, 32) })
+	lie(t, device, func(device metal.Device) *kernels.Product { return fewRows(t, device, kernels.F16, kernels.Files()) })
+}
+
+func lie(t *testing.T, device metal.Device, product func(device metal.Device) *kernels.Product) {
+	t.Helper()
+	for _, wrong := range variants(product(device), device) {
 		lying := liar{device, wrong}
-		p := product(t, lying, 64, 32)
+		p := product(lying)
 		times := map[string]float64{}
 		for _, name := range variants(p, device) {
 			times[name] = 1
@@ -213,6 +256,92 @@ func TestWrong(t *testing.T) {
 		found, err := search(lying, madeUp(times, func() float64 { return 1 })).Products(t.Context(), []*kernels.Product{p})
 		if err != nil || len(found) != 1 || found[0].Variant == wrong {
 			t.Errorf("%s is wrong: found %+v, %v", wrong, found, err)
+		}
+	}
+}
+
+// TestOrders has variants with a split faster for few rows and slower for more. All rows must take the same split.
+func TestOrders(t *testing.T) {
+	device := simtest.Open(t, sim.Config{Checked: true})
+	p := fewRows(t, device, kernels.F16, kernels.Files())
+	for _, c := range []struct {
+		split8 [3]float64 // times with 8, 32 and 64 rows; all others take 1
+		want   string
+	}{
+		{[3]float64{0.5, 1.2, 1.2}, "8x32_split8"}, {[3]float64{0.9, 0.9, 1.3}, ""}, {[3]float64{1, 1, 0.95}, ""}, {[3]float64{1, 1, 0.5}, "8x32_split8"},
+	} {
+		clock := func(pending metal.Pending, _ metal.Timing, _ time.Duration) float64 {
+			all := reports(pending)
+			if !strings.HasSuffix(all[0].Kernel, "_split8") {
+				return float64(len(all))
+			}
+			rows := all[0].Counters.DeviceWrittenUniqueBytes / (2 * 64)
+			return c.split8[map[uint64]int{8: 0, 32: 1, 64: 2}[rows]] * float64(len(all))
+		}
+		s := search(device, clock)
+		s.MaxRows = 4096
+		found, err := s.Products(t.Context(), []*kernels.Product{p})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Choose(tune.Choices(found)); err != nil {
+			t.Errorf("found %+v: %v", found, err)
+		}
+		for _, m := range []int{1, 8, 9, 32, 64, 1000} {
+			if got := p.Variant(m); got != c.want && (c.want != "" || strings.Contains(got, "split")) {
+				t.Errorf("split8 takes %v: %d rows take %s, want %q; found %+v", c.split8, m, got, c.want, found)
+			}
+		}
+		if err := p.Choose(nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// spoilt are the kernels with a defect in one file.
+type spoilt struct {
+	fs.FS
+	file, old, replacement string
+}
+
+func (s spoilt) Open(name string) (fs.File, error) {
+	text, err := fs.ReadFile(s.FS, name)
+	if name != s.file || err != nil {
+		return s.FS.Open(name)
+	}
+	text = bytes.ReplaceAll(text, []byte(s.old), []byte(s.replacement))
+	return fstest.MapFS{name: {Data: text}}.Open(name)
+}
+
+// TestRounding puts defects into all variants with a split, which agree then with each other and not with the usual ones. However
+// fast they are, they must not be found; without a defect they are, though their bits differ.
+func TestRounding(t *testing.T) {
+	device := simtest.Open(t, sim.Config{})
+	clock := func(pending metal.Pending, _ metal.Timing, _ time.Duration) float64 {
+		all := reports(pending)
+		if strings.Contains(all[0].Kernel, "_split") {
+			return float64(len(all))
+		}
+		return 10 * float64(len(all))
+	}
+	for name, c := range map[string]struct {
+		old, replacement string
+		want             bool
+	}{
+		"right":                        {"", "", true},
+		"one term of each sum missing": {"k + 4 < args.K ?", "k + 8 < args.K ?", false},
+		"sums in half":                 {"sums += partial[Sums::at(s, block, lane)]", "sums = float2(half2(sums + partial[Sums::at(s, block, lane)]))", false},
+		"not a number":                 {"float2 sums = partial", "float2 sums = NAN + partial", false},
+	} {
+		for _, d := range []kernels.DType{kernels.F16, kernels.F32} {
+			if name == "sums in half" && d == kernels.F16 {
+				continue // two roundings to half look like one
+			}
+			p := fewRows(t, device, d, spoilt{kernels.Files(), "split.h", c.old, c.replacement})
+			found, err := search(device, clock).Products(t.Context(), []*kernels.Product{p})
+			if err != nil || len(found) != 1 || strings.Contains(found[0].Variant, "_split") != c.want {
+				t.Errorf("%s, %s: found %+v, %v", name, d, found, err)
+			}
 		}
 	}
 }

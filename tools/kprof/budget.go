@@ -44,6 +44,12 @@ const slack = 0.02
 func budgetCases() []selftest.Case {
 	d := kernels.F16
 	cases := selftest.Shapes(d, 64)
+	// A product of the last layer for eight requests, as it is and with K split.
+	few := selftest.Gemm{DType: d, M: 8, N: 384, K: 384, GatherA: true, FewRows: true}
+	cases = append(cases, few.Variants([]kernels.Variant{
+		{Rows: 8, Columns: 32, Depth: 32}, {Rows: 8, Columns: 32, Depth: 32, Split: 4}, {Rows: 8, Columns: 16, Depth: 32, Split: 4},
+		{Rows: 8, Columns: 32, Depth: 32, Split: 8},
+	})...)
 	return append(cases,
 		selftest.Attention{DType: d, Heads: 12, HeadSize: 32, Lengths: []int{30, 64, 7}, First: true}.Case(),
 		selftest.Attention{DType: d, Heads: 4, HeadSize: 64, Lengths: []int{100}}.Case(),

@@ -200,8 +200,8 @@ func TestSweep(t *testing.T) {
 	}
 	for _, want := range []string{
 		`"simulator": {`,
-		`{Shape{false, F16, 0, 128, 32}, 8, "8x32"},`, `{Shape{false, F16, 0, 128, 32}, math.MaxInt, "64x32"},`,
-		`{Shape{true, F16, 0, 96, 32}, 8, "8x48"},`, `{Shape{true, F16, 0, 96, 32}, math.MaxInt, "32x32"},`,
+		`{Shape{false, F16, 0, 128, 32, false}, 8, "8x32"},`, `{Shape{false, F16, 0, 128, 32, false}, math.MaxInt, "64x32"},`,
+		`{Shape{true, F16, 0, 96, 32, false}, 8, "8x48"},`, `{Shape{true, F16, 0, 96, 32, false}, math.MaxInt, "32x32"},`,
 	} {
 		if !strings.Contains(table, want) {
 			t.Errorf("no line %s in\n%s", want, table)
@@ -222,9 +222,9 @@ func TestTunings(t *testing.T) {
 	}
 	text := kprof(t, "--tunings="+path)
 	want := `	"Apple M2": {
-		{Shape{false, F16, 0, 1152, 384}, 8, "8x32"},
-		{Shape{false, F16, 0, 1152, 384}, math.MaxInt, "64x32"},
-		{Shape{true, F16, 0, 384, 384}, math.MaxInt, "8x48"},
+		{Shape{false, F16, 0, 1152, 384, false}, 8, "8x32"},
+		{Shape{false, F16, 0, 1152, 384, false}, math.MaxInt, "64x32"},
+		{Shape{true, F16, 0, 384, 384, false}, math.MaxInt, "8x48"},
 	},
 }
 `
