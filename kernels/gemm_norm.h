@@ -5,7 +5,7 @@
 #include "gemm.h"
 #include "rownorm.h"
 
-template <typename T, int MF, int NF, typename Weights>
+template <typename T, int MF, int NF, int Depth, typename Weights>
 static inline void linearNorm(
     GemmArgs args,
     Place place,
@@ -20,7 +20,7 @@ static inline void linearNorm(
     threadgroup float* partial
 ) {
     const Operands<T> of = {a, vectors, y, residual, rows, nullptr, nullptr, nullptr, nullptr};
-    Tile<T, MF, NF> tile;
+    Tile<T, MF, NF, Depth> tile;
     const GatheredRows<T> from = {a, gatherA ? rows : nullptr, args.M, place.row0};
     tile.multiply(from, w, args.K, tiles, place.index, simdWidth * simdgroups, place.lane);
 

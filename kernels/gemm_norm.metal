@@ -32,7 +32,7 @@ template <typename T, int MF, int NF>
     const Lane lane(laneIndex);
     const Place place = {group * side * MF, simdgroup * side * NF, index, lane};
     const DenseWeights<T, NF> weights(w, args.N, args.K, place.column0, lane);
-    linearNorm<T, MF, NF>(
+    linearNorm<T, MF, NF, depth>(
         args, place, simdgroup, weights, a, vectors, y, residual, rows, tiles, partial
     );
 }

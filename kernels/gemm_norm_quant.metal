@@ -13,6 +13,7 @@
 // Variants: gemm_norm_{q4,q8}_f16_nt_{32x32,16x48}, gemm_norm_{q4,q8}_{f16,f32}_nt_8x48
 
 #include "gemm_norm.h"
+#include "quant.h"
 
 constant uint groupSize [[function_constant(CONSTANT_GROUP_SIZE)]];
 
@@ -39,7 +40,7 @@ template <typename T, int Bits, int MF, int NF>
     const QuantWeights<T, NF, Bits> weights(
         codes, scales, offsets, args.N, args.K, groupSize, place.column0, lane
     );
-    linearNorm<T, MF, NF>(
+    linearNorm<T, MF, NF, depth>(
         args, place, simdgroup, weights, a, vectors, y, residual, rows, tiles, partial
     );
 }

@@ -14,6 +14,7 @@
 // Variants: gemm_{q4,q8}_f16_nt_{64x16,32x32}, gemm_{q4,q8}_{f16,f32}_nt_{32x16,8x32}
 
 #include "gemm.h"
+#include "quant.h"
 
 constant uint groupSize [[function_constant(CONSTANT_GROUP_SIZE)]];
 

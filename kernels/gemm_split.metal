@@ -28,14 +28,12 @@ template <typename T, int MF, int NF, int S>
     const Lane lane(laneIndex);
     const Place place = {group.y * side * MF, group.x * side * NF, index, lane};
     const DenseWeights<T, NF> weights(w, args.N, args.K, place.column0, lane);
-    splitLinear<T, MF, NF, S>(
-        args, place, simdgroup, weights, a, bias, y, residual, rows, partial
-    );
+    splitLinear<T, MF, NF, S>(args, place, simdgroup, weights, a, bias, y, residual, rows, partial);
 }
 
 #define INSTANTIATE(name, T, MF, NF, S)                                                            \
-    template [[host_name(name)]] [[kernel]] decltype(gemm_split<T, MF, NF, S>)                     \
-        gemm_split<T, MF, NF, S>;
+    template [[host_name(name)]] [[                                                                \
+        kernel]] decltype(gemm_split<T, MF, NF, S>) gemm_split<T, MF, NF, S>;
 
 INSTANTIATE("gemm_f16_nt_16x32_split4", half, 2, 4, 4)
 INSTANTIATE("gemm_f16_nt_8x32_split4", half, 1, 4, 4)

@@ -9,6 +9,7 @@
 // Variants: gemm_{q4,q8}_f16_nt_{8x16,8x32,16x32}_split4, gemm_{q4,q8}_{f16,f32}_nt_8x32_split{4,8}
 
 #include "split.h"
+#include "quant.h"
 
 constant uint groupSize [[function_constant(CONSTANT_GROUP_SIZE)]];
 
@@ -34,9 +35,7 @@ template <typename T, int Bits, int MF, int NF, int S>
     const QuantWeights<T, NF, Bits, depth * S> weights(
         codes, scales, offsets, args.N, args.K, groupSize, place.column0, lane
     );
-    splitLinear<T, MF, NF, S>(
-        args, place, simdgroup, weights, a, bias, y, residual, rows, partial
-    );
+    splitLinear<T, MF, NF, S>(args, place, simdgroup, weights, a, bias, y, residual, rows, partial);
 }
 
 #define INSTANTIATE(name, T, Bits, MF, NF, S)                                                      \

@@ -14,54 +14,7 @@
 //   _k64_staged  the same, by 64 terms
 
 #include "gemm.h"
-
-constant constexpr int direct = 0;
-constant constexpr int ahead = 1;
-constant constexpr int staged = 2;
-
-// Reader makes the reader of weights for a way; elements is its room in threadgroup memory.
-template <typename T, int NF, int Depth, int Way>
-struct Reader {
-    static constant constexpr uint elements = 0;
-    static DenseWeights<T, NF> make(
-        device const T* w,
-        threadgroup T*,
-        GemmArgs args,
-        uint column0,
-        Lane lane
-    ) {
-        return DenseWeights<T, NF>(w, args.N, args.K, column0, lane);
-    }
-};
-
-template <typename T, int NF, int Depth>
-struct Reader<T, NF, Depth, ahead> {
-    static constant constexpr uint elements = 0;
-    static AheadWeights<T, NF> make(
-        device const T* w,
-        threadgroup T*,
-        GemmArgs args,
-        uint column0,
-        Lane lane
-    ) {
-        return AheadWeights<T, NF>(DenseWeights<T, NF>(w, args.N, args.K, column0, lane));
-    }
-};
-
-template <typename T, int NF, int Depth>
-struct Reader<T, NF, Depth, staged> {
-    typedef StagedWeights<T, NF, Depth> Weights;
-    static constant constexpr uint elements = Weights::elements;
-    static Weights make(
-        device const T* w,
-        threadgroup T* stage,
-        GemmArgs args,
-        uint column0,
-        Lane lane
-    ) {
-        return Weights(w, stage, args.N, args.K, column0, lane);
-    }
-};
+#include "ways.h"
 
 template <typename T, int MF, int NF, int Depth, int Way>
 [[kernel, max_total_threads_per_threadgroup(128)]] void gemm_variant(
@@ -81,7 +34,7 @@ template <typename T, int MF, int NF, int Depth, int Way>
     uint simdgroup [[simdgroup_index_in_threadgroup]],
     uint laneIndex [[thread_index_in_simdgroup]]
 ) {
-    typedef Reader<T, NF, Depth, Way> Weights;
+    typedef DenseWay<T, NF, Depth, Way> Weights;
     constexpr uint room = 2 * Tile<T, MF, NF, Depth>::elements;
     alignas(16) threadgroup T tiles[room + 4 * Weights::elements];
     const Lane lane(laneIndex);

@@ -42,9 +42,9 @@ struct RowSums {
 
 // normalizeRows replaces the sums of tile, rows of width N, by (x - mean) / sqrt(variance + epsilon). blocks is how many of
 // this SIMD-group's NF blocks of columns are inside N. first and second have partial sums of their own.
-template <typename T, int MF, int NF>
+template <typename T, int MF, int NF, int Depth>
 static inline void normalizeRows(
-    thread Tile<T, MF, NF>& tile,
+    thread Tile<T, MF, NF, Depth>& tile,
     uint N,
     uint blocks,
     float epsilon,

@@ -58,9 +58,8 @@ static inline void splitLinear(
     }
     UNROLL for (uint i = 0; i < MF; i++) {
         UNROLL for (uint j = 0; j < NF; j++) {
-            partial[Sums::at(simdgroup, i * NF + j, lane)] = float2(
-                tile.sums[i][j].thread_elements()[0], tile.sums[i][j].thread_elements()[1]
-            );
+            partial[Sums::at(simdgroup, i * NF + j, lane)] =
+                float2(tile.sums[i][j].thread_elements()[0], tile.sums[i][j].thread_elements()[1]);
         }
     }
     // All SIMD-groups' sums are there before they are added up.

@@ -89,8 +89,7 @@ struct Tile {
     }
 
     // add does it for eight rows, of which the lane has two neighbouring runs of its row.
-    void
-    add(uint i, vec<T, 4> left, vec<T, 4> right, thread const vec<T, 4> (&part)[NF][2]) {
+    void add(uint i, vec<T, 4> left, vec<T, 4> right, thread const vec<T, 4> (&part)[NF][2]) {
         UNROLL for (uint s = 0; s < 4; s++) {
             UNROLL for (uint j = 0; j < NF; j++) {
                 multiplyAdd<T>(

@@ -98,28 +98,28 @@ func halfOrDense(s Shape) bool  { return s.Type == F16 || s.Bits == 0 }
 func few(s Shape) bool          { return s.FewRows }
 func fewAndHalf(s Shape) bool   { return s.FewRows && s.Type == F16 }
 
-// many is halfAndDense without FewRows.
-func many(s Shape) bool { return halfAndDense(s) && !s.FewRows }
+func many(s Shape) bool         { return s.Type == F16 && !s.FewRows }
+func manyAndDense(s Shape) bool { return many(s) && s.Bits == 0 }
 
 // gemmVariants are those of gemm.metal and gemm_quant.metal, greatest first. 64 x 128 for a threadgroup reads 3/4 of the bytes
 // of 64 x 64. But its 126 registers leave none for values that AMDGPU keeps in scalar registers.
 var gemmVariants = []listed{
-	{Variant{64, 32, 4, depth, Direct, 0}, many, none},
+	{Variant{64, 32, 4, depth, Direct, 0}, manyAndDense, none},
 	{Variant{64, 16, 4, depth, Direct, 0}, half, half},
-	{Variant{64, 16, 4, 64, Direct, 0}, many, none},
+	{Variant{64, 16, 4, 64, Direct, 0}, manyAndDense, none},
 	{Variant{64, 16, 4, depth, Ahead, 0}, many, none},
 	{Variant{32, 32, 4, depth, Direct, 0}, halfOrDense, halfOrDense},
-	{Variant{32, 32, 4, 64, Direct, 0}, many, none},
+	{Variant{32, 32, 4, 64, Direct, 0}, manyAndDense, none},
 	{Variant{32, 32, 4, depth, Ahead, 0}, many, none},
-	{Variant{32, 32, 4, depth, Staged, 0}, many, none},
+	{Variant{32, 32, 4, depth, Staged, 0}, manyAndDense, none},
 	{Variant{32, 16, 4, depth, Direct, 0}, every, every},
 	{Variant{32, 16, 4, 64, Direct, 0}, many, none},
 	{Variant{32, 16, 4, depth, Ahead, 0}, many, none},
-	{Variant{32, 16, 4, depth, Staged, 0}, many, none},
+	{Variant{32, 16, 4, depth, Staged, 0}, manyAndDense, none},
 	{Variant{32, 16, 4, 64, Staged, 0}, many, none},
 	{Variant{8, 32, 4, depth, Direct, 0}, every, every},
-	{Variant{8, 32, 4, 64, Direct, 0}, halfAndDense, none},
-	{Variant{8, 32, 4, depth, Ahead, 0}, halfAndDense, none},
+	{Variant{8, 32, 4, 64, Direct, 0}, half, none},
+	{Variant{8, 32, 4, depth, Ahead, 0}, half, none},
 	{Variant{16, 32, 4, depth, Direct, 4}, fewAndHalf, none},
 	{Variant{8, 32, 4, depth, Direct, 4}, few, none},
 	{Variant{8, 16, 4, depth, Direct, 4}, fewAndHalf, none},
@@ -130,9 +130,16 @@ var gemmVariants = []listed{
 // 32 columns each. Wider rows take 48.
 var gemmNormVariants = []listed{
 	{Variant{32, 32, 0, depth, Direct, 0}, halfOrDense, half},
+	{Variant{32, 32, 0, 64, Direct, 0}, halfAndDense, none},
+	{Variant{32, 32, 0, depth, Ahead, 0}, half, none},
 	{Variant{32, 48, 0, depth, Direct, 0}, halfAndDense, halfAndDense},
+	{Variant{32, 48, 0, 64, Direct, 0}, halfAndDense, none},
 	{Variant{16, 48, 0, depth, Direct, 0}, halfOrDense, halfOrDense},
+	{Variant{16, 48, 0, 64, Direct, 0}, halfAndDense, none},
+	{Variant{16, 48, 0, depth, Ahead, 0}, half, none},
 	{Variant{8, 48, 0, depth, Direct, 0}, every, every},
+	{Variant{8, 48, 0, 64, Direct, 0}, halfAndDense, none},
+	{Variant{8, 48, 0, depth, Ahead, 0}, half, none},
 }
 
 // listed returns the variants of the shape, greatest first.
@@ -169,11 +176,14 @@ func (v Variant) memory(s Shape) int {
 	if v.Split > 0 {
 		return v.Split * v.Rows * v.Columns * 4
 	}
-	elements := 2 * v.Rows * (v.Depth + 8)
+	sizeBytes := 2 * v.Rows * (v.Depth + 8) * s.Type.Size()
 	if v.Way == Staged {
-		elements += v.simdgroups(s.N) * v.Columns * (v.Depth + 8)
+		row := (v.Depth + 8) * s.Type.Size()
+		if s.Bits != 0 {
+			row = v.Depth*s.Bits/8 + 4
+		}
+		sizeBytes += v.simdgroups(s.N) * v.Columns * row
 	}
-	sizeBytes := elements * s.Type.Size()
 	if s.Norm {
 		sizeBytes += 2 * maxStrips * v.Rows * 4
 	}

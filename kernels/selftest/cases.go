@@ -69,9 +69,10 @@ func gemmCases(d kernels.DType) []Case {
 	}
 	// Wide rows: as many SIMD-groups as a threadgroup may have.
 	wide := Gemm{DType: d, M: 3, N: kernels.MaxGemmNormColumns, K: 32, Residual: true, Norm: true}
-	cases = append(cases, wide.Case())
+	ahead := []kernels.Variant{{Rows: 8, Columns: 48, Depth: 32, Way: kernels.Ahead}}
+	cases = append(append(cases, wide.Case()), wide.Variants(ahead)...)
 	wide.Bits, wide.GroupSize = 4, 32
-	cases = append(cases, wide.Case())
+	cases = append(append(cases, wide.Case()), wide.Variants(ahead)...)
 	return append(cases, Gemm{DType: d, M: 700, N: 8, K: 8, Norm: true}.Case())
 }
 

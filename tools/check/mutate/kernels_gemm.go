@@ -1,6 +1,6 @@
 package main
 
-// gemmMutants spoil gemm.h, gemm.metal and gemm_quant.metal.
+// gemmMutants spoil gemm.h, gemm.metal, gemm_quant.metal and their variants.
 var gemmMutants = []mutant{
 	{"gemm.h", "one index for two constants", "hasResidual [[function_constant(CONSTANT_RESIDUAL)]]", "hasResidual [[function_constant(CONSTANT_GATHER_A)]]"},
 	{"gemm.h", "index bound for one gather alone", "hasRows = gatherA || gatherResidual", "hasRows = gatherA"},
@@ -47,6 +47,12 @@ var gemmMutants = []mutant{
 	{"gemm_quant.metal", "wrong bits of a variant", `INSTANTIATE("gemm_q4_f16_nt_8x32", half, 4, 1, 4)`, `INSTANTIATE("gemm_q4_f16_nt_8x32", half, 8, 1, 4)`},
 	{"gemm_quant.metal", "scales in float", "device const half* scales", "device const float* scales"},
 	{"gemm_quant.metal", "wrong constant", "groupSize [[function_constant(CONSTANT_GROUP_SIZE)]]", "groupSize [[function_constant(CONSTANT_WORD_BITS)]]"},
+	{"gemm_quant_variants.metal", "SIMD-groups stage in one place", "simdgroup * Weights::elements", "0"},
+	{"gemm_quant_variants.metal", "codes staged over a", "tiles + room +", "tiles + room / 2 +"},
+	{"gemm_quant_variants.metal", "room for the stages of two SIMD-groups", "4 * Weights::elements", "2 * Weights::elements"},
+	{"gemm_quant_variants.metal", "tiles of a shallower step", "2 * Tile<T, MF, NF, Depth>", "2 * Tile<T, MF, NF, 32>"},
+	{"gemm_quant_variants.metal", "wrong bits of a variant", `gemm_q8_f16_nt_32x16_k64_staged", half, 8`, `gemm_q8_f16_nt_32x16_k64_staged", half, 4`},
+	{"ways.h", "room in bytes for elements", "Weights::words * sizeof(uint) / sizeof(T)", "Weights::words"},
 	// Epilogues.
 	{"gemm.h", "gate and value swapped", "activate<T>(activation, y[0]) * y[1]", "activate<T>(activation, y[1]) * y[0]"},
 	{"gemm.h", "activation of the value", "activate<T>(activation, y[0]) * y[1]", "activate<T>(activation, y[0] * y[1])"},

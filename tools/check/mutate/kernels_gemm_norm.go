@@ -1,6 +1,6 @@
 package main
 
-// gemmNormMutants spoil gemm_norm.h, gemm_norm.metal and gemm_norm_quant.metal.
+// gemmNormMutants spoil gemm_norm.h, gemm_norm.metal, gemm_norm_quant.metal and their variants.
 var gemmNormMutants = []mutant{
 	{"gemm_norm.h", "absent blocks counted", "args.N > place.column0 ? min((args.N - place.column0) / side, uint(NF)) : 0", "uint(NF)"},
 	{"gemm_norm.h", "last block dropped", "(args.N - place.column0) / side, uint(NF)", "(args.N - place.column0 - 1) / side, uint(NF)"},
@@ -31,4 +31,8 @@ var gemmNormMutants = []mutant{
 	{"gemm_norm_quant.metal", "scales for offsets", "offsets, args.N", "scales, args.N"},
 	{"gemm_norm_quant.metal", "columns of the group", "groupSize, place.column0, lane", "groupSize, 0, lane"},
 	{"gemm_norm_quant.metal", "result written through a pointer to const", "device T* y [[buffer(6)]]", "device const T* y [[buffer(6)]]"},
+	{"gemm_norm_variants.metal", "tiles of a shallower step", "2 * Tile<T, MF, NF, Depth>", "2 * Tile<T, MF, NF, 32>"},
+	{"gemm_norm_variants.metal", "fewer columns in a variant", `"gemm_norm_f16_nt_8x48_ahead", half, 1, 6`, `"gemm_norm_f16_nt_8x48_ahead", half, 1, 4`},
+	{"gemm_norm_quant_variants.metal", "wrong codes of a variant", `"gemm_norm_q8_f16_nt_16x48_ahead", half, 8`, `"gemm_norm_q8_f16_nt_16x48_ahead", half, 4`},
+	{"gemm_norm_quant_variants.metal", "every SIMD-group the first", "simdgroup * side * NF, index", "0, index"},
 }

@@ -53,7 +53,9 @@ func TestShaders(t *testing.T) {
 		for file, want := range map[string][]string{
 			"norm.metal": {"norm.metal"},
 			"norm.h":     {"embed.metal", "norm.metal"},
-			"rownorm.h":  {"gemm_norm.metal", "gemm_norm_quant.metal", "head.metal"},
+			"rownorm.h": {
+				"gemm_norm.metal", "gemm_norm_quant.metal", "gemm_norm_quant_variants.metal", "gemm_norm_variants.metal", "head.metal",
+			},
 		} {
 			got, err := s.shaders(file)
 			if err != nil {
