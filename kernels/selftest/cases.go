@@ -69,7 +69,10 @@ func gemmCases(d kernels.DType) []Case {
 	}
 	// Wide rows: as many SIMD-groups as a threadgroup may have.
 	wide := Gemm{DType: d, M: 3, N: kernels.MaxGemmNormColumns, K: 32, Residual: true, Norm: true}
-	ahead := []kernels.Variant{{Rows: 8, Columns: 48, Depth: 32, Way: kernels.Ahead}}
+	var ahead []kernels.Variant
+	if d == kernels.F16 {
+		ahead = []kernels.Variant{{Rows: 8, Columns: 48, Depth: 32, Way: kernels.Ahead}}
+	}
 	cases = append(append(cases, wide.Case()), wide.Variants(ahead)...)
 	wide.Bits, wide.GroupSize = 4, 32
 	cases = append(append(cases, wide.Case()), wide.Variants(ahead)...)

@@ -217,10 +217,10 @@ type group struct {
 	of     []*timed
 }
 
-// right returns the variants that compute what they should, and the split of the usual one. However fast another is, it is not a
-// candidate, nor is one that the device's compiler refuses: the usual one is compiled already. Of those with the same split, that are the variants which give the same bits as most do; without a majority, those that
-// agree with the first: the usual one is the first of its split. Those of another split must besides be as near to the usual split's
-// as rounding explains. The first run of each is its warm-up.
+// right returns the variants with right results, and the split of the usual one: however fast a variant is, with a wrong result it
+// is no candidate. Among variants with the same split, those are right that give the bits which most give; without a majority, those
+// that agree with the first, which is the usual one where it is among them. Another split's must be near to the usual split's, too.
+// One that the device's compiler refuses is left out: the usual one is compiled already. The first run of each is its warm-up.
 func (s *Search) right(ctx context.Context, p *kernels.Product, o *operands, m int, usual string) (all []*timed, split int, err error) {
 	groups := map[int][]*group{} // by split
 	variants := kernels.Candidates(p.Shape(), s.Device.Info())
