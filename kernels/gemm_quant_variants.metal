@@ -30,6 +30,10 @@ template <typename T, int Bits, int MF, int NF, int Depth, int Way>
     device T* y [[buffer(6)]],
     device const T* residual [[buffer(7), function_constant(hasResidual)]],
     device const uint* rows [[buffer(8), function_constant(hasRows)]],
+    device const float2* turns [[buffer(9), function_constant(hasTurns)]],
+    device const uint* positions [[buffer(10), function_constant(hasTurns)]],
+    device float2* statistics [[buffer(11), function_constant(hasStatistics)]],
+    device float* sum [[buffer(12), function_constant(kept)]],
     uint2 group [[threadgroup_position_in_grid]],
     uint index [[thread_index_in_threadgroup]],
     uint simdgroup [[simdgroup_index_in_threadgroup]],
@@ -46,8 +50,8 @@ template <typename T, int Bits, int MF, int NF, int Depth, int Way>
         codes, scales, offsets, args.N, args.K, groupSize, place.column0, lane
     );
     linear<T, MF, NF, Depth>(
-        args, place, Weights::make(weights, tiles + room + simdgroup * Weights::elements), a, bias,
-        y, residual, rows, tiles
+        args, place, Weights::make(weights, tiles + room + simdgroup * Weights::elements),
+        Operands<T>{a, bias, y, residual, rows, turns, positions, statistics, sum}, tiles
     );
 }
 

@@ -54,6 +54,8 @@ func (b *builder) head() (h head) {
 }
 
 func (b *builder) headStep(from *weights.Step, waiting *weights.Norm) headStep {
+	b.fewRows = true
+	defer func() { b.fewRows = false }()
 	linear := b.linear(nil, waiting, *from.Linear)
 	linear.Activation = b.activation(from.Activation)
 	s := headStep{normed{gemm: b.gemm(linear)}, linear.Weights.N}

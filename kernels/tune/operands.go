@@ -16,8 +16,10 @@ type operands struct {
 	shape  kernels.Shape
 	buffer metal.Buffer
 	a, y   metal.Binding // [M, K]; [M, N]
-	extra  metal.Binding // residual [M, N]
+	extra  metal.Binding // residual [M, N], in f32 if it must
 	index  metal.Binding // [M] u32: 0, 1, 2 …
+	// Of layers that have them: positions [M] u32, 0 each; statistics [M, ..] of one mean and deviation; and the sum [M, N] f32.
+	positions, statistics, sum metal.Binding
 
 	rounding *kernels.Rounding // nil: not needed yet
 }
@@ -36,14 +38,16 @@ func newOperands(device metal.Device, shape kernels.Shape, m int) (*operands, er
 		size += (bytes + operandAlignment - 1) / operandAlignment * operandAlignment
 		return at
 	}
-	a, y, extra, index := place(m*shape.K*element), place(m*shape.N*element), place(m*shape.N*element), place(4*m)
+	a, y, extra, index := place(m*shape.K*element), place(m*shape.N*element), place(4*m*shape.N), place(4*m)
+	positions, statistics, sum := place(4*m), place(m*kernels.StatisticsSize(max(shape.N, shape.K))), place(4*m*shape.N)
 	buffer, err := device.NewBuffer(size)
 	if err != nil {
 		return nil, err
 	}
 	o := &operands{
 		shape: shape, buffer: buffer, a: metal.At(buffer, a), y: metal.At(buffer, y), extra: metal.At(buffer, extra),
-		index: metal.At(buffer, index),
+		index: metal.At(buffer, index), positions: metal.At(buffer, positions), statistics: metal.At(buffer, statistics),
+		sum: metal.At(buffer, sum),
 	}
 	random, data := rand.New(rand.NewPCG(1, 2)), buffer.Bytes()[:index]
 	filled := min(len(data), made*element)
@@ -55,6 +59,9 @@ func newOperands(device metal.Device, shape kernels.Shape, m int) (*operands, er
 	}
 	for i := range m {
 		binary.LittleEndian.PutUint32(buffer.Bytes()[index+4*i:], uint32(i))
+	}
+	for at := statistics; at < sum; at += 8 {
+		put(buffer.Bytes()[at+4:], kernels.F32, 1) // squares; the mean is 0
 	}
 	return o, nil
 }
@@ -68,7 +75,9 @@ func put(at []byte, d kernels.DType, value float32) {
 }
 
 func (o *operands) rows(m int) kernels.Rows {
-	return kernels.Rows{M: m, A: o.a, Y: o.y, Residual: o.extra, Index: o.index}
+	return kernels.Rows{
+		M: m, A: o.a, Y: o.y, Residual: o.extra, Index: o.index, Positions: o.positions, Statistics: o.statistics, Sum: o.sum,
+	}
 }
 
 // result returns the rows that the last run made.

@@ -36,7 +36,6 @@ var splitMutants = []mutant{
 	{"split.h", "m not tested", "m < args.M && n < args.N", "n < args.N"},
 	{"split.h", "n not tested", "m < args.M && n < args.N", "m < args.M"},
 	{"split.h", "one row too many", "m < args.M && n", "m <= args.M && n"},
-	{"split.h", "stride of the result", "ulong(m) * args.N + n", "ulong(m) * args.K + n"},
 	{"gemm_split.metal", "SIMD-groups make columns of their own", "group.x * side * NF", "(group.x * S + simdgroup) * side * NF"},
 	{"gemm_split.metal", "rows of a threadgroup", "group.y * side * MF", "group.y * side"},
 	{"gemm_split.metal", "wrong variant", `_8x16_split4", half, 1, 2`, `_8x16_split4", half, 1, 4`},
