@@ -60,11 +60,11 @@ func gemmCases(d kernels.DType) []Case {
 		g.N, g.Norm = (g.N+7)/8*8, true
 		cases = append(cases, g.Variants(kernels.Candidates(g.Shape(), anyDevice))...)
 	}
-	// Steps of K: 14, less than eight, less than four, and some that are all in groups of their own.
+	// Steps of K: 14, less than eight, less than four, and some that are all in groups of their own. The third reads the end of a.
 	for i, s := range []struct{ m, n, k, bits, group int }{
 		{19, 132, 420, 0, 0}, {9, 38, 196, 0, 0}, {1, 2, 4, 0, 0}, {19, 132, 416, 4, 32}, {9, 38, 640, 4, 128}, {17, 36, 320, 8, 64}, {3, 68, 96, 8, 32},
 	} {
-		g := Gemm{DType: d, M: s.m, N: s.n, K: s.k, Bits: s.bits, GroupSize: s.group, FewRows: true, Residual: i%2 == 0, GatherA: i%2 == 1, GatherResidual: i%2 == 0}
+		g := Gemm{DType: d, M: s.m, N: s.n, K: s.k, Bits: s.bits, GroupSize: s.group, FewRows: true, Residual: i%2 == 0, GatherA: i%3 == 1, GatherResidual: i%3 == 0}
 		cases = append(cases, g.Variants(slices.DeleteFunc(kernels.Candidates(g.Shape(), anyDevice), func(v kernels.Variant) bool { return v.Split == 0 }))...)
 	}
 	// Wide rows: as many SIMD-groups as a threadgroup may have.
