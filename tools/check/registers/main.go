@@ -306,10 +306,10 @@ var others = []map[string]string{
 	{"headNorm": "true", "normed": "true"},
 }
 
-// without says whether a file has gemm.h's constants and no use for their values: a norm's products end otherwise, and of a head
-// only those with a norm differ.
+// without says whether a file has gemm.h's constants and no use for their values: a norm's products end otherwise, a split's in the
+// plain way, and of a head only those with a norm differ.
 func without(file string, values map[string]string) bool {
-	return strings.HasPrefix(file, "gemm_norm") || file == "head.metal" && values["headNorm"] == ""
+	return strings.HasPrefix(file, "gemm_norm") || strings.HasPrefix(file, "gemm_split") || file == "head.metal" && values["headNorm"] == ""
 }
 
 // suffixOf tells kernels with other values apart.
