@@ -43,7 +43,7 @@ func FuzzPairTemplate(f *testing.F) {
 
 // The small files beside a tokenizer are not trusted, either: they are refused, or texts can be encoded.
 func FuzzTokenizerFiles(f *testing.F) {
-	families := []string{"roberta", "xlm_roberta", "camembert", "electra", "distilbert"}
+	families := []string{"roberta", "xlm_roberta", "camembert", "electra", "distilbert", "deberta_v2"}
 	all := make([]map[string][]byte, len(families))
 	for i, family := range families {
 		all[i] = map[string][]byte{}
