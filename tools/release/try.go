@@ -21,7 +21,7 @@ import (
 )
 
 type tryCommand struct {
-	Archive []string `arg:"" type:"existingfile" help:"Archives for Linux."`
+	Archive []string `arg:"" help:"Archives for Linux."`
 }
 
 // Run is called by kong.
@@ -76,10 +76,9 @@ func tryArchive(ctx context.Context, path string, out io.Writer) (err error) {
 			fmt.Fprint(out, "  ", line)
 		}
 	}
-	if t.emulator == "" { // in QEMU it would start the other program outside of it
-		if _, err := t.run(ctx, "", "bulk", "status", "--help"); err != nil {
-			return err
-		}
+	// Metalrank itself would find it by /proc.
+	if _, err := (&trial{t.root, t.program + "-bulk", t.emulator}).run(ctx, "", "--version"); err != nil {
+		return err
 	}
 	return t.serve(ctx, out)
 }
