@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
 )
@@ -20,6 +21,11 @@ type Device struct {
 	runningTime float64
 	runningEnd  time.Duration
 	lead        time.Duration
+	// A long batch that runs, when it had the device for itself first, and the time of batches beside it since.
+	long       *Batch
+	longBegan  time.Duration
+	besideTime time.Duration
+	asked      uint64 // calls of Next
 }
 
 // DeviceConfig says how batches overlap.
@@ -43,6 +49,7 @@ type attachment struct {
 	served    float64 // device time that it has had, by weight; no less than the clock of the device when it began to wait
 	paused    bool
 	batchTime fit
+	asked     uint64 // the last Device.asked that looked here for a batch to run beside a long one
 }
 
 // fit is a line through the work and the time of recent batches, by least squares. Its sums decay, so that about twenty
@@ -100,7 +107,7 @@ func (d *Device) Running() int { return d.running }
 
 // Next fills b with the batch that d should run, and says whether there is one. If not, and nothing else happens, the
 // caller should ask again at the returned time, unless that is 0. The caller calls Done when b has run. b.Expired may have
-// requests in either case.
+// requests in either case. While a long batch runs, b is one of short sequences, of any model, that runs beside it.
 func (d *Device) Next(b *Batch, now time.Duration) (ok bool, again time.Duration) {
 	clear(b.Spans) // a batch that is kept must not keep requests
 	clear(b.Expired)
@@ -108,15 +115,17 @@ func (d *Device) Next(b *Batch, now time.Duration) (ok bool, again time.Duration
 	if d.running >= d.config.Overlap {
 		return false, 0
 	}
-	if at := d.runningEnd - d.lead; d.running > 0 && d.config.Lead < 1 && at > now {
+	beside := d.long != nil
+	if at := d.runningEnd - d.lead; d.running > 0 && !beside && d.config.Lead < 1 && at > now {
 		return false, at
 	}
+	d.asked++
 	var next *attachment
-	for b.Sequences == 0 { // all of a model's requests may have expired
+	for b.Sequences == 0 { // all of a model's requests may have expired, or be too long to run beside another
 		next = nil
 		for _, a := range d.attachments {
 			switch due := a.queue.since + a.queue.limits.MaxWait; {
-			case a.queue.waiting == 0 || a.paused:
+			case a.queue.waiting == 0 || a.paused || a.asked == d.asked:
 			case due > now && a.queue.tokens < a.batchTokens():
 				again = min(cmp.Or(again, due), due)
 			case next == nil || a.served < next.served:
@@ -126,25 +135,34 @@ func (d *Device) Next(b *Batch, now time.Duration) (ok bool, again time.Duration
 		if next == nil {
 			return false, again
 		}
-		if d.running > 0 && next != d.runningModel {
+		most := math.Inf(1)
+		if beside {
+			most, next.asked = next.besideWork(), d.asked
+		} else if d.running > 0 && next != d.runningModel {
 			return false, 0 // of overlapping batches of two models, each would seem to take the other's time, too
 		}
-		next.queue.take(b, next.batchTokens())
+		next.queue.take(b, next.batchTokens(), most)
 	}
 	d.batches++
 	d.running++
-	b.attachment, d.runningModel = next, next
+	b.attachment, b.Beside = next, beside
 	b.charged = next.batchTime.at(b.Work)
 	d.clock = next.served
 	next.served += b.charged / next.weight
-	d.lead = time.Duration(d.config.Lead * next.fullBatch())
 	d.runningTime += b.charged
 	d.runningEnd = max(d.runningEnd, now) + time.Duration(b.charged)
+	if beside {
+		return true, 0
+	}
+	d.runningModel, d.lead = next, time.Duration(d.config.Lead*next.fullBatch())
+	if next.isLong(b) {
+		d.long, d.longBegan, d.besideTime = b, now, 0
+	}
 	return true, 0
 }
 
 // Done says that a batch has run, or failed. It returns how long the device had it: from its beginning or the end of the
-// batch before it, the later of the two.
+// batch before it, the later of the two, without the time of batches beside it.
 func (d *Device) Done(b *Batch, now time.Duration) time.Duration {
 	for _, span := range b.Spans {
 		r, n := span.Request, span.To-span.From
@@ -153,10 +171,23 @@ func (d *Device) Done(b *Batch, now time.Duration) time.Duration {
 			r.state = idle
 		}
 	}
-	used := now - max(b.Began, d.last)
+	used, learn := now-max(b.Began, d.last), !b.Aborted
+	switch {
+	case b == d.long:
+		used = max(now-max(b.Began, d.longBegan)-d.besideTime, 0)
+		learn = learn && d.besideTime == 0
+		d.long = nil
+	case b.Beside: // some of the time was the long one's
+		d.besideTime += used
+		learn = false
+	case d.long != nil: // which was handed over early
+		d.longBegan = now
+	}
 	a := b.attachment
 	a.served += (float64(used) - b.charged) / a.weight
-	a.batchTime.add(b.Work, float64(used))
+	if learn {
+		a.batchTime.add(b.Work, float64(used))
+	}
 	d.last = now
 	d.runningTime -= b.charged
 	if d.running--; d.running == 0 {
@@ -172,6 +203,24 @@ const (
 	longestBatch = 250 * time.Millisecond
 	leastTokens  = 512
 )
+
+// isLong says whether others should run beside a batch: one sequence that is expected to take twice as long as a batch
+// should, or that has more tokens than a batch while no time is known.
+func (a *attachment) isLong(b *Batch) bool {
+	if b.charged == 0 {
+		return b.Sequences == 1 && b.Tokens > max(a.queue.limits.BatchTokens, leastTokens)
+	}
+	return b.Sequences == 1 && b.charged > 2*float64(longestBatch)
+}
+
+// besideWork is the work that a batch beside a long one may have: that of longestBatch.
+func (a *attachment) besideWork() float64 {
+	limit := float64(a.queue.limits.BatchTokens)
+	if full := a.fullBatch(); full > 0 {
+		return limit * float64(longestBatch) / full
+	}
+	return max(limit, leastTokens)
+}
 
 // batchTokens is how many tokens a batch may have, at most the limit.
 func (a *attachment) batchTokens() int {

@@ -189,11 +189,17 @@ func (q *Queue) Clear(f func(*Request)) {
 // next is the first request in the order of service.
 func (q *Queue) next() *Request { return q.ready.first().value.waiting.first().value }
 
-// take fills b with up to most tokens, or with one sequence that has more.
-func (q *Queue) take(b *Batch, most int) {
+// take fills b with up to most tokens and mostWork, or with one sequence that has more tokens. Sequences with more work are
+// passed over.
+func (q *Queue) take(b *Batch, most int, mostWork float64) {
 	b.Queue = q
-	for q.waiting > 0 {
+	var aside []asideRequest
+	for q.ready.len() > 0 {
 		r, size := q.next(), 0.
+		if q.workOf(r.Lengths[r.next]) > mostWork {
+			aside = append(aside, q.setAside(r))
+			continue
+		}
 		if r.Batches == 0 {
 			size = r.work // smaller ones may go before it, and it should not be begun in vain
 		}
@@ -206,7 +212,7 @@ func (q *Queue) take(b *Batch, most int) {
 		to, tokens, work := r.next, 0, 0.
 		for to < len(r.Lengths) {
 			n := r.Lengths[to]
-			if sum := b.Tokens + tokens; sum > 0 && sum+int(n) > most {
+			if sum := b.Tokens + tokens; sum > 0 && (sum+int(n) > most || b.Work+work+q.workOf(n) > mostWork) {
 				break
 			}
 			tokens += int(n)
@@ -220,5 +226,27 @@ func (q *Queue) take(b *Batch, most int) {
 		}
 		q.move(b, r, to, tokens, work)
 	}
-	q.since = b.Began
+	for _, a := range aside {
+		a.client.aside--
+		a.client.waiting.set(a.key, a.Request, &a.place)
+		q.rank(a.client)
+	}
+	if b.Sequences > 0 {
+		q.since = b.Began
+	}
+}
+
+// asideRequest is a request that is out of the order while a batch is made, and its finish tag.
+type asideRequest struct {
+	*Request
+	key float64
+}
+
+// setAside takes a request out of the order of service. It stays in the clocks.
+func (q *Queue) setAside(r *Request) asideRequest {
+	c := r.client
+	a := asideRequest{r, c.waiting.remove(r.place).key}
+	c.aside++
+	q.rerank(c)
+	return a
 }

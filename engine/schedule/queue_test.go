@@ -159,6 +159,9 @@ func (g *rig) check(b *Batch) error {
 	if sequences == 0 || tokens != b.Tokens || sequences != b.Sequences {
 		return fmt.Errorf("a batch of %d tokens in %d sequences says %d in %d", tokens, sequences, b.Tokens, b.Sequences)
 	}
+	if b.Beside && b.attachment.device.Running() < 2 {
+		return errors.New("a batch runs beside no other")
+	}
 	if limit := b.Queue.Limits().BatchTokens; tokens > limit && sequences > 1 {
 		return fmt.Errorf("a batch has %d tokens, the limit is %d", tokens, limit)
 	}
@@ -264,7 +267,15 @@ func (g *rig) drain() {
 		g.next(g.t)
 	}
 	g.invariants(g.t)
+	for _, q := range g.queues {
+		if q.ready.len() != 0 || q.clientClock.weights != 0 || q.requestClock.weights != 0 {
+			g.t.Fatalf("an empty queue has %d clients, weights %g and %g", q.ready.len(), q.clientClock.weights, q.requestClock.weights)
+		}
+	}
 	for _, d := range g.devices {
+		if d.long != nil {
+			g.t.Fatal("a long batch is left")
+		}
 		if d.Running() != 0 || d.runningTime != 0 {
 			g.t.Fatalf("a device has %d batches and %g ns at the end", d.Running(), d.runningTime)
 		}

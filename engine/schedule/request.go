@@ -69,6 +69,10 @@ type Batch struct {
 	Queue *Queue
 	// Began is when Next gave the batch out. The caller sets it again if it begins the batch once more.
 	Began time.Duration
+	// Beside says that the batch runs beside a long one, which should let it go first.
+	Beside bool
+	// Aborted is set by the caller before Done if the batch was given up: its time says nothing about others.
+	Aborted bool
 
 	attachment *attachment
 	charged    float64 // to the model before the time was known

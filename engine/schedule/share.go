@@ -40,6 +40,7 @@ type client struct {
 	fairFinish float64        // virtual time in Queue.clientClock when its share would have done the work taken of it
 	ahead      []aheadRequest // requests that were taken whole, in order; some may be past
 	started    *Request       // the last one with a deadline that was taken in part
+	aside      int            // requests that are out of the order while a batch is made
 
 	tokens   int // that wait
 	reserved int // as in Queue
@@ -131,11 +132,9 @@ func (q *Queue) leave(r *Request) {
 		c.started = nil
 	}
 	q.waiting--
-	if c.waiting.len() > 0 {
-		q.rank(c)
+	if q.rerank(c); c.waiting.len()+c.aside > 0 {
 		return
 	}
-	q.ready.remove(c.ready)
 	q.clientClock.weights = max(q.clientClock.weights-c.weight, 0)
 	c.work = 0 // without rounding errors
 	q.latestFinish = max(q.latestFinish, c.fairFinish)
@@ -157,6 +156,15 @@ func (c *client) shared(q *Queue, work float64) (sum float64) {
 		sum += min(a.work, work)
 	}
 	return sum
+}
+
+// rerank puts a client where it belongs after one of its requests has left the order.
+func (q *Queue) rerank(c *client) {
+	if c.waiting.len() > 0 {
+		q.rank(c)
+	} else {
+		q.ready.remove(c.ready)
+	}
 }
 
 // rank puts a client where its next request belongs: by its finish tag, as if each request were a client. A client that is
