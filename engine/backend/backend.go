@@ -13,8 +13,9 @@ import (
 // Backend runs the forward pass of one loaded model on one device.
 type Backend interface {
 	// Forward writes one row of raw logits per sequence: out is [B*Labels] float32. It may be called from
-	// several goroutines at once: each call has its own scratch, which is how batches overlap. It returns
-	// ctx's error when ctx ends first; out is then undefined.
+	// several goroutines at once: each call has its own scratch, which is how batches overlap. A pass that takes long is
+	// done in parts; other calls run between them, and go on all the same. It returns ctx's error when ctx ends first, at
+	// the next part; out is then undefined.
 	Forward(ctx context.Context, b *Batch, out []float32) error
 	// Info describes the backend; it doesn't change over its life.
 	Info() Info
@@ -44,6 +45,8 @@ type Batch struct {
 	Types     []int32 // [T] segment ids, 0 ≤ type < number of types
 	Positions []int32 // [T] position ids, counted from 0 in every sequence
 	Starts    []int32 // [B+1] first token of each sequence; Starts[B] = T (known elsewhere as cu_seqlens)
+	// Urgent says that a long pass under way should let this one go first, where it can be interrupted.
+	Urgent bool
 }
 
 // Tokens returns T.
@@ -69,7 +72,7 @@ func (b *Batch) Append(ids, types []int32) {
 
 // Reset empties the batch and keeps its memory.
 func (b *Batch) Reset() {
-	b.IDs, b.Types, b.Positions, b.Starts = b.IDs[:0], b.Types[:0], b.Positions[:0], b.Starts[:0]
+	*b = Batch{IDs: b.IDs[:0], Types: b.Types[:0], Positions: b.Positions[:0], Starts: b.Starts[:0]}
 }
 
 // Limits are the table sizes that the values of a batch index.

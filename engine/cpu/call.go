@@ -29,7 +29,10 @@ type call struct {
 	labels  int
 	plan    plan
 	team    *C.struct_team
-	running sync.WaitGroup // tasks handed out
+	blocks  *blocks // the backend's for such calls; nil if no sequence can be that long
+	gate    *gate
+	done    <-chan struct{} // of a call in blocks: closed when it should end
+	running sync.WaitGroup  // tasks handed out
 
 	batch   *backend.Batch
 	out     []float32 // [B, C]
@@ -43,39 +46,61 @@ func (c *call) run(s *scratch, t task) {
 		c.profile.begun(s)
 		defer c.profile.ended(s, time.Now())
 	}
-	sequences := len(t.chunk.sequences)
-	begin, end := t.member*t.chunk.tokens/t.members, (t.member+1)*t.chunk.tokens/t.members
-	width, stride := int(c.model.e), strideOf(int(c.model.e_padded), 4)
-	at := 0 // token of the chunk
-	for i, sequence := range t.chunk.sequences {
-		s.starts[i] = int32(at)
-		first, last := int(c.batch.Starts[sequence]), int(c.batch.Starts[sequence+1])
-		from, to := max(begin-at, 0), min(end-at, last-first) // the part of the sequence in our rows
-		for token := first + from; token < first+to; token++ {
-			row := at + token - first - begin
-			s.types[row], s.positions[row] = c.batch.Types[token], c.batch.Positions[token]
-			x := s.embeddings[row*stride : (row+1)*stride]
-			c.words.Float32s(x[:width], int(c.batch.IDs[token])*width)
-			clear(x[width:])
-		}
-		at += last - first
+	if t.blocks {
+		c.runBlocks(s)
+		return
 	}
-	s.starts[sequences] = int32(at)
+	begin, end := t.member*t.chunk.tokens/t.members, (t.member+1)*t.chunk.tokens/t.members
+	c.starts(t.chunk, s.starts)
+	c.gather(t.chunk, begin, end, s.embeddings, s.types, s.positions)
 	s.pass[0] = C.struct_pass{
-		model: c.model, scratch: s.c, members: C.int(t.members), tokens: C.int(at), sequences: C.int(sequences),
+		model: c.model, scratch: s.c, members: C.int(t.members), tokens: C.int(t.chunk.tokens), sequences: C.int(len(t.chunk.sequences)),
 		begin: C.int(begin), end: C.int(end),
 	}
 	if t.members > 1 {
 		s.pass[0].team = c.team
 	}
 	if c.profile != nil {
-		s.pass[0].stopwatch = c.profile.gathered(s)
+		s.pass[0].stopwatch = c.profile.watch(s, true)
 	}
 	C.forward(&s.pass[0])
+	c.scatter(t.chunk, begin, end, s.starts, s.logits)
+}
+
+// starts writes the first tokens of a chunk's sequences, [B + 1], counted in the chunk.
+func (c *call) starts(k *chunk, to []int32) {
+	at := int32(0)
+	for i, sequence := range k.sequences {
+		to[i] = at
+		at += c.batch.Starts[sequence+1] - c.batch.Starts[sequence]
+	}
+	to[len(k.sequences)] = at
+}
+
+// gather writes the word embeddings, types and positions of rows [begin, end) of a chunk.
+func (c *call) gather(k *chunk, begin, end int, embeddings []float32, types, positions []int32) {
+	width, stride := int(c.model.e), strideOf(int(c.model.e_padded), 4)
+	at := 0 // token of the chunk
+	for _, sequence := range k.sequences {
+		first, last := int(c.batch.Starts[sequence]), int(c.batch.Starts[sequence+1])
+		from, to := max(begin-at, 0), min(end-at, last-first) // the part of the sequence in our rows
+		for token := first + from; token < first+to; token++ {
+			row := at + token - first - begin
+			types[row], positions[row] = c.batch.Types[token], c.batch.Positions[token]
+			x := embeddings[row*stride : (row+1)*stride]
+			c.words.Float32s(x[:width], int(c.batch.IDs[token])*width)
+			clear(x[width:])
+		}
+		at += last - first
+	}
+}
+
+// scatter copies the logits of those sequences of a chunk that begin in rows [begin, end).
+func (c *call) scatter(k *chunk, begin, end int, starts []int32, logits []float32) {
 	n, labels := 0, int(c.model.labels_padded)
-	for i, sequence := range t.chunk.sequences {
-		if start := int(s.starts[i]); start >= begin && start < end {
-			copy(c.out[int(sequence)*c.labels:][:c.labels], s.logits[n*labels:])
+	for i, sequence := range k.sequences {
+		if start := int(starts[i]); start >= begin && start < end {
+			copy(c.out[int(sequence)*c.labels:][:c.labels], logits[n*labels:])
 			n++
 		}
 	}

@@ -65,9 +65,11 @@ const (
 type Backend struct {
 	plan    *weights.Plan
 	info    backend.Info
-	arena   arena // the model, and the teams' memory
+	arena   arena      // the model, and the teams' memory
+	blocks  [2]*blocks // the second for urgent calls; nil if no sequence is longer than a chunk of one worker's
 	workers []*scratch
 	pool    *pool
+	gate    *gate
 	calls   chan *call // idle ones
 }
 
@@ -133,26 +135,33 @@ func (b *Backend) load(l *loader, options Options) error {
 	if err != nil {
 		return cmp.Or(b.arena.err, err)
 	}
-	capacity := max(2*chunkTokens, b.plan.Positions)
+	const capacity = 2 * chunkTokens
+	longest := max(capacity, b.plan.Positions)
+	for i := 0; i < len(b.blocks) && longest > capacity; i++ {
+		if b.blocks[i], err = newBlocks(model, longest); err != nil {
+			return err
+		}
+	}
+	b.gate = newGate()
 	b.calls = make(chan *call, overlap)
 	for range overlap {
 		b.calls <- &call{
-			model: model, words: words, labels: b.plan.Labels, team: newTeam(&b.arena, model, capacity),
-			plan: plan{workers: options.Workers, target: chunkTokens, capacity: capacity},
+			model: model, words: words, labels: b.plan.Labels, team: newTeam(&b.arena, model, capacity), gate: b.gate,
+			plan: plan{workers: options.Workers, target: chunkTokens, capacity: capacity, longest: longest},
 		}
 	}
 	if b.arena.err != nil {
 		return b.arena.err
 	}
 	for i := range options.Workers {
-		s, err := newScratch(model, capacity)
+		s, err := newScratch(model, capacity, longest)
 		if err != nil {
 			return err
 		}
 		s.worker = i
 		b.workers = append(b.workers, s)
 	}
-	b.pool = newPool(b.workers)
+	b.pool = newPool(b.workers, b.gate)
 	return nil
 }
 
@@ -176,6 +185,11 @@ func (b *Backend) Close() error {
 func (b *Backend) free() {
 	for _, s := range b.workers {
 		s.arena.free()
+	}
+	for _, blocks := range b.blocks {
+		if blocks != nil {
+			blocks.arena.free()
+		}
 	}
 	b.arena.free()
 }
@@ -206,8 +220,11 @@ func (b *Backend) forward(ctx context.Context, batch *backend.Batch, out []float
 	}
 	c.batch, c.out, c.profile = batch, out, p
 	c.plan.make(batch.Starts)
+	if c.blocks = b.blocks[0]; batch.Urgent {
+		c.blocks = b.blocks[1]
+	}
 	backend.Encoded(ctx)
 	err := b.pool.run(ctx, c)
-	c.batch, c.out, c.profile = nil, nil, nil
+	c.batch, c.out, c.profile, c.done = nil, nil, nil, nil
 	return err
 }

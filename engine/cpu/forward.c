@@ -347,20 +347,26 @@ static void* qkv_of(const struct pass* p, int layer) {
     return p->team ? p->team->qkv[layer % 2] : p->scratch.qkv;
 }
 
-static void run_layer(const struct pass* p, int index) {
+// begin_layer leaves the queries, keys and values of our rows where the team reads them.
+static void begin_layer(const struct pass* p, int index) {
     const struct model* m = p->model;
     const struct layer* l = &m->layers[index];
-    const struct scratch* s = &p->scratch;
-    int rows = p->end - p->begin;
-    void* qkv = qkv_of(p, index);
-    void* ours = passed_at(m, qkv, p->begin * qkv_stride(m));
+    void* ours = passed_at(m, qkv_of(p, index), p->begin * qkv_stride(m));
     in_layer(p, index);
-    project(p, WORK_QKV, &l->qkv, s->n, rows, ours, qkv_stride(m));
+    project(p, WORK_QKV, &l->qkv, p->scratch.n, p->end - p->begin, ours, qkv_stride(m));
     if (l->rotary) {
         rotate(p, l, ours, qkv_stride(m));
         rotate(p, l, (float*)ours + m->h_padded, qkv_stride(m));
     }
-    meet(p);
+}
+
+// end_layer takes our rows through the rest of a layer, once every row of the chunk has begun it.
+static void end_layer(const struct pass* p, int index) {
+    const struct model* m = p->model;
+    const struct layer* l = &m->layers[index];
+    const struct scratch* s = &p->scratch;
+    void* qkv = qkv_of(p, index);
+    in_layer(p, index);
     for (int i = 0; i < p->sequences; i++) {
         int begin = s->starts[i] > p->begin ? s->starts[i] : p->begin;
         int end = s->starts[i + 1] < p->end ? s->starts[i + 1] : p->end;
@@ -370,7 +376,7 @@ static void run_layer(const struct pass* p, int index) {
                 qkv_stride(m), end - begin, qkv, s->context + (begin - p->begin) * hidden_stride(m)
             );
     }
-    transform(p, l, s->x, s->n, s->context, rows);
+    transform(p, l, s->x, s->n, s->context, p->end - p->begin);
 }
 
 // gather_first copies the rows of [CLS], and returns their number.
@@ -387,13 +393,12 @@ static int gather_first(const struct pass* p, const float* from, float* to) {
     return firsts;
 }
 
-// run_last_layer computes only the part of the last layer that the head reads: keys and values of all rows, and from the
-// queries on only the rows of [CLS]. It leaves those in scratch.first_n, and returns their number.
-static int run_last_layer(const struct pass* p) {
+// begin_last_layer and end_last_layer compute only the part of the last layer that the head reads: keys and values of all
+// rows, and from the queries on only the rows of [CLS]. They leave those in scratch.first_n, and their number is returned.
+static void begin_last_layer(const struct pass* p) {
     const struct model* m = p->model;
     const struct layer* l = &m->layers[m->layer_count - 1];
     const struct scratch* s = &p->scratch;
-    ptrdiff_t stride = hidden_stride(m);
     void* qkv = qkv_of(p, m->layer_count - 1);
     void* keys = passed_at(m, qkv, p->begin * qkv_stride(m) + m->h_padded);
     in_layer(p, m->layer_count - 1);
@@ -401,19 +406,37 @@ static int run_last_layer(const struct pass* p) {
     if (l->rotary) rotate(p, l, keys, qkv_stride(m)); // position 0, that of the queries, turns none
     int firsts = gather_first(p, s->x, s->first);
     if (m->keep_sum) gather_first(p, s->n, s->first_n);
-    project(p, WORK_QUERY, &l->query, s->first_n, firsts, s->query, stride);
-    meet(p);
-    firsts = 0;
+    project(p, WORK_QUERY, &l->query, s->first_n, firsts, s->query, hidden_stride(m));
+}
+
+static int end_last_layer(const struct pass* p) {
+    const struct model* m = p->model;
+    const struct layer* l = &m->layers[m->layer_count - 1];
+    const struct scratch* s = &p->scratch;
+    ptrdiff_t stride = hidden_stride(m);
+    int firsts = 0;
+    in_layer(p, m->layer_count - 1);
     for (int i = 0; i < p->sequences; i++)
         if (s->starts[i] >= p->begin && s->starts[i] < p->end) {
             attend(
-                p, l, i, 0, passed_at(m, s->query, firsts * stride), stride, 1, qkv,
-                s->context + firsts * stride
+                p, l, i, 0, passed_at(m, s->query, firsts * stride), stride, 1,
+                qkv_of(p, m->layer_count - 1), s->context + firsts * stride
             );
             firsts++;
         }
     transform(p, l, s->first, s->first_n, s->context, firsts);
     return firsts;
+}
+
+// share_rows puts our rows n where the team reads them, for run_mean.
+static void share_rows(const struct pass* p) {
+    ptrdiff_t stride = hidden_stride(p->model);
+    // The values of the last layer but one have been read by all: each has begun with the last.
+    float* shared = qkv_of(p, p->model->layer_count);
+    if (p->team)
+        memcpy(
+            shared + p->begin * stride, p->scratch.n, (p->end - p->begin) * stride * sizeof(float)
+        );
 }
 
 // run_mean leaves in scratch.first_n the means of the rows n of the sequences that begin in our rows, and returns their
@@ -423,13 +446,7 @@ static int run_mean(const struct pass* p) {
     const struct scratch* s = &p->scratch;
     ptrdiff_t stride = hidden_stride(m);
     const float* n = s->n - p->begin * stride; // row 0 of the chunk
-    if (p->team) {
-        // The last but one of the layers' values have been read by all: each has begun with the last.
-        float* shared = qkv_of(p, m->layer_count);
-        memcpy(shared + p->begin * stride, s->n, (p->end - p->begin) * stride * sizeof(float));
-        n = shared;
-        meet(p);
-    }
+    if (p->team) n = qkv_of(p, m->layer_count);
     int count = 0;
     for (int i = 0; i < p->sequences; i++) {
         if (s->starts[i] < p->begin || s->starts[i] >= p->end) continue;
@@ -470,15 +487,45 @@ static void run_head(const struct pass* p, int n) {
     }
 }
 
-void forward(const struct pass* p) {
+int stages_of(const struct model* m) {
+    return m->layer_count + 1 + m->mean;
+}
+
+static void do_stage(const struct pass* p, int stage) {
     const struct model* m = p->model;
+    int whole = m->layer_count - !m->mean; // layers that compute all rows
+    if (stage == 0) embed(p);
+    if (stage > 0 && stage <= whole) end_layer(p, stage - 1);
+    if (stage < whole)
+        begin_layer(p, stage);
+    else if (stage + 1 < stages_of(m))
+        m->mean ? share_rows(p) : begin_last_layer(p);
+    else {
+        int n = m->mean ? run_mean(p) : end_last_layer(p);
+        in_layer(p, m->layer_count);
+        run_head(p, n);
+    }
+}
+
+static void enter(const struct model* m) {
     if (m->kernels->enter) m->kernels->enter();
-    embed(p);
-    for (int i = 0; i < m->layer_count - !m->mean; i++)
-        run_layer(p, i);
-    int n = m->mean ? run_mean(p) : run_last_layer(p);
-    in_layer(p, m->layer_count);
-    run_head(p, n);
+}
+
+static void leave(const struct model* m) {
     if (m->kernels->leave) m->kernels->leave();
-    meet(p); // no member leaves while another reads the shared values
+}
+
+void run_stage(const struct pass* p, int stage) {
+    enter(p->model);
+    do_stage(p, stage);
+    leave(p->model);
+}
+
+void forward(const struct pass* p) {
+    enter(p->model);
+    for (int stage = 0; stage < stages_of(p->model); stage++) {
+        do_stage(p, stage);
+        meet(p);
+    }
+    leave(p->model);
 }

@@ -115,4 +115,11 @@ struct pass {
 // Every member of a team calls it.
 void forward(const struct pass* pass);
 
+// stages_of is the number of stages of a pass. A stage begins once all rows of the chunk have ended the one before, and
+// forward is all of them in order.
+int stages_of(const struct model* model);
+
+// run_stage runs one stage for the rows of a pass, whose team must not be NULL.
+void run_stage(const struct pass* pass, int stage);
+
 #endif

@@ -10,11 +10,14 @@ import (
 type plan struct {
 	workers  int
 	target   int // tokens that a chunk should have
-	capacity int // tokens that a chunk can have, at least those of the longest sequence
+	capacity int // tokens that a chunk can have
+	longest  int // tokens that a sequence can have, and a chunk in blocks
 	order    []int32
 	chunks   []chunk
 	// byRows says that all workers take every chunk together, each some of its rows, and not one chunk each.
 	byRows bool
+	// inBlocks says that they take every chunk together through stages, since a sequence is longer than the capacity.
+	inBlocks bool
 }
 
 // chunk is sequences that go through all layers together.
@@ -48,16 +51,21 @@ func (p *plan) make(starts []int32) {
 	slices.SortFunc(p.order, func(a, b int32) int {
 		return cmp.Or(cmp.Compare(length(b), length(a)), cmp.Compare(a, b))
 	})
+	if p.inBlocks = length(p.order[0]) > p.capacity; p.inBlocks {
+		p.byRows = false
+		p.fill((tokens+p.longest-1)/p.longest, p.longest, starts)
+		return
+	}
 	rounds := (tokens + p.workers*p.target - 1) / (p.workers * p.target)
-	p.fill(rounds*p.workers, starts)
+	p.fill(rounds*p.workers, p.capacity, starts)
 	if p.byRows = p.workers > 1 && p.uneven(); p.byRows {
-		p.fill((tokens+p.capacity-1)/p.capacity, starts)
+		p.fill((tokens+p.capacity-1)/p.capacity, p.capacity, starts)
 	}
 	slices.SortFunc(p.chunks, func(a, b chunk) int { return cmp.Compare(b.cost, a.cost) })
 }
 
-// fill puts each sequence into the cheapest of n chunks that has room, or into a new one.
-func (p *plan) fill(n int, starts []int32) {
+// fill puts each sequence into the cheapest of n chunks that has room, up to a capacity, or into a new one.
+func (p *plan) fill(n, capacity int, starts []int32) {
 	p.chunks = resize(p.chunks, n)
 	for i := range p.chunks {
 		p.chunks[i].reset()
@@ -66,7 +74,7 @@ func (p *plan) fill(n int, starts []int32) {
 		tokens := int(starts[s+1] - starts[s])
 		best := -1
 		for i := range p.chunks {
-			if p.chunks[i].tokens+tokens <= p.capacity && (best < 0 || p.chunks[i].cost < p.chunks[best].cost) {
+			if p.chunks[i].tokens+tokens <= capacity && (best < 0 || p.chunks[i].cost < p.chunks[best].cost) {
 				best = i
 			}
 		}
@@ -98,6 +106,14 @@ func (p *plan) uneven() bool {
 		longest = max(longest, free[first])
 	}
 	return longest*workers*100 > total*(100+maxImbalance)
+}
+
+// cost is that of all chunks.
+func (p *plan) cost() (sum int) {
+	for i := range p.chunks {
+		sum += p.chunks[i].cost
+	}
+	return sum
 }
 
 // members returns how many workers take a chunk of so many tokens together.

@@ -85,13 +85,17 @@ func (p *profile) begun(s *scratch) {
 
 // ended ends the time of a task that began at begin.
 func (p *profile) ended(s *scratch, begin time.Time) {
+	p.watches[s.worker].layer = C.int(p.layers)
 	C.lap(&p.watches[s.worker], C.WORK_GATHER, 0, 0)
 	p.busy[s.worker] += time.Since(begin)
 }
 
-// gathered ends the time before the forward pass in C, and returns the stopwatch for that.
-func (p *profile) gathered(s *scratch) *C.struct_stopwatch {
+// watch returns the stopwatch for C's part of a pass. If rows were gathered, it ends the time for that.
+func (p *profile) watch(s *scratch, gathered bool) *C.struct_stopwatch {
 	watch := &p.watches[s.worker]
+	if !gathered {
+		return watch
+	}
 	rows := C.uint64_t(s.pass[0].end - s.pass[0].begin)
 	// Words count as floats, though those of the table may be narrower.
 	C.lap(watch, C.WORK_GATHER, 0, rows*C.uint64_t(s.pass[0].model.e)*8)

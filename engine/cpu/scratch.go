@@ -18,9 +18,9 @@ type scratch struct {
 	embeddings, logits       []float32
 }
 
-// newScratch reserves memory; pages are only taken up when they are used. A chunk has at most as many sequences as
-// tokens.
-func newScratch(m *C.struct_model, tokens int) (*scratch, error) {
+// newScratch reserves memory for chunks of up to a number of tokens, and for attention to sequences of up to another; pages
+// are only taken up when they are used. A chunk has at most as many sequences as tokens.
+func newScratch(m *C.struct_model, tokens, longest int) (*scratch, error) {
 	s := &scratch{}
 	s.pass = takeSlice[C.struct_pass](&s.arena, 1)
 	h, f := int(m.h_padded), int(m.f_padded)
@@ -47,7 +47,7 @@ func newScratch(m *C.struct_model, tokens int) (*scratch, error) {
 		first:      rows(stride),
 		query:      rows(stride),
 		logits:     (*C.float)(unsafe.SliceData(s.logits)),
-		attention:  s.arena.take(attentionScratch(m, tokens)),
+		attention:  s.arena.take(attentionScratch(m, longest)),
 	}
 	s.c.n, s.c.first_n = s.c.x, s.c.first
 	if m.keep_sum {
