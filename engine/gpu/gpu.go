@@ -179,20 +179,19 @@ func (b *Backend) forward(ctx context.Context, batch *backend.Batch, out []float
 	if err != nil {
 		return err
 	}
-	if err := b.submit(s, batch); err != nil {
+	if err := b.submit(ctx, s, batch); err != nil {
 		s.recorder.Reset()
-		_, _ = s.wait(context.WithoutCancel(ctx)) // the lists before the one that failed use the slot
+		_ = s.wait(context.WithoutCancel(ctx), 0) // the lists before the one that failed use the slot
 		b.session.note(err)
 		return errors.Join(err, b.release(s))
 	}
 	backend.Encoded(ctx)
-	elapsed, err := s.wait(ctx)
-	if err != nil {
+	if err := s.wait(ctx, 0); err != nil {
 		b.session.note(err)
 		if ctx.Err() != nil {
 			// The device goes on, and uses the slot until it is done.
 			b.late.Go(func() {
-				_, late := s.wait(context.WithoutCancel(ctx)) // the caller has left
+				late := s.wait(context.WithoutCancel(ctx), 0) // the caller has left
 				b.session.note(late)
 				_ = b.release(s)
 			})
@@ -200,7 +199,7 @@ func (b *Backend) forward(ctx context.Context, batch *backend.Batch, out []float
 		}
 		return errors.Join(err, b.release(s))
 	}
-	b.session.pace.add(s.flops, elapsed)
+	b.session.pace.add(s.flops, s.elapsed)
 	s.logits(out)
 	return b.release(s)
 }
@@ -237,8 +236,10 @@ func (b *Backend) release(s *slot) error {
 	return nil
 }
 
-// submit records a batch's pass and submits it, in one list or several.
-func (b *Backend) submit(s *slot, batch *backend.Batch) error {
+// submit records a batch's pass and submits it, in one list or several. It waits for the first of several.
+func (b *Backend) submit(ctx context.Context, s *slot, batch *backend.Batch) error {
+	s.ctx = ctx
+	defer func() { s.ctx = nil }()
 	s.plan(b, batch)
 	s.fill(batch)
 	if err := b.model.record(s); err != nil {

@@ -90,7 +90,7 @@ func operations(s cost.Shape, batch *backend.Batch) []cost.Operation {
 // plan counts the pass of a batch, and decides whether it is cut into several lists. A small pass is neither cut nor timed, so
 // that an upper bound is enough.
 func (s *slot) plan(b *Backend, batch *backend.Batch) {
-	s.limit, s.operations, s.listed = b.session.pace.limit(), nil, 0
+	s.limit, s.operations, s.listed, s.elapsed = b.session.pace.limit(), nil, 0, 0
 	s.flops = b.perToken * float64(batch.Tokens())
 	if s.flops < leastTimed && (s.limit == 0 || s.flops <= s.limit) {
 		return
@@ -102,8 +102,12 @@ func (s *slot) plan(b *Backend, batch *backend.Batch) {
 	}
 }
 
-// cut submits the operations recorded so far if the next one would make the list too long. Lists run one after another and
-// see the writes of earlier ones, so that a cut changes no result.
+// listsAhead is how many lists of a pass the device has at a time: one runs, and the next is ready. The lists of another pass
+// come behind those.
+const listsAhead = 2
+
+// cut submits the operations recorded so far if the next one would make the list too long, once the device has few enough of
+// the pass. Lists run one after another and see the writes of earlier ones, so that a cut changes no result.
 func (s *slot) cut() error {
 	if len(s.operations) < 2 {
 		return nil // not cut, or that was the last
@@ -114,7 +118,10 @@ func (s *slot) cut() error {
 		return nil
 	}
 	s.listed = 0
-	return s.submit()
+	if err := s.submit(); err != nil {
+		return err
+	}
+	return s.wait(s.ctx, listsAhead-1)
 }
 
 // submit submits the recorded list; wait waits for it.
@@ -126,18 +133,17 @@ func (s *slot) submit() error {
 	return err
 }
 
-// wait returns when all submitted lists of the pass have ended, with the device's time for them, or with ctx's error when
-// ctx ends first. Errors: the first *metal.ExecError.
-func (s *slot) wait(ctx context.Context) (elapsed time.Duration, err error) {
-	for i, pending := range s.pending {
-		timing, failure := pending.Wait(ctx)
+// wait returns when the device has at most so many lists of the pass, or with ctx's error when ctx ends first. It adds the
+// device's time to elapsed. Errors: the first *metal.ExecError.
+func (s *slot) wait(ctx context.Context, most int) (err error) {
+	for len(s.pending) > most {
+		timing, failure := s.pending[0].Wait(ctx)
 		if ctx.Err() != nil && (errors.Is(failure, ctx.Err()) || errors.Is(failure, context.Cause(ctx))) {
-			s.pending = append(s.pending[:0], s.pending[i:]...)
-			return 0, failure
+			return failure
 		}
-		elapsed += timing.Elapsed()
+		s.pending = append(s.pending[:0], s.pending[1:]...)
+		s.elapsed += timing.Elapsed()
 		err = cmp.Or(err, failure)
 	}
-	s.pending = s.pending[:0]
-	return elapsed, err
+	return err
 }

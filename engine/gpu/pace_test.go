@@ -117,8 +117,23 @@ func TestWaitKeepsLists(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		cancel(errors.New("the caller leaves"))
 		s := &slot{pending: []metal.Pending{endless{err}, endless{err}}}
-		if _, got := s.wait(ctx); !errors.Is(got, err(ctx)) || len(s.pending) != 2 {
+		if got := s.wait(ctx, 0); !errors.Is(got, err(ctx)) || len(s.pending) != 2 {
 			t.Errorf("%s: error %v, %d lists are waited for later, want %v and 2", name, got, len(s.pending), err(ctx))
 		}
+	}
+}
+
+// ended is work that has ended.
+type ended struct{ elapsed time.Duration }
+
+func (e ended) Wait(context.Context) (metal.Timing, error) {
+	return metal.Timing{End: e.elapsed}, nil
+}
+
+// TestWaitLeavesLists: of the lists of a pass, the device keeps as many as it should, the last ones; the others' time counts.
+func TestWaitLeavesLists(t *testing.T) {
+	s := &slot{pending: []metal.Pending{ended{time.Second}, ended{2 * time.Second}, ended{3 * time.Second}}}
+	if err := s.wait(t.Context(), listsAhead-1); err != nil || len(s.pending) != 1 || s.pending[0] != (ended{3 * time.Second}) || s.elapsed != 3*time.Second {
+		t.Errorf("%v: %v are left, after %v", err, s.pending, s.elapsed)
 	}
 }

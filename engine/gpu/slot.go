@@ -1,8 +1,10 @@
 package gpu
 
 import (
+	"context"
 	"encoding/binary"
 	"math"
+	"time"
 
 	"github.com/metalrank/metalrank/engine/backend"
 	"github.com/metalrank/metalrank/engine/cost"
@@ -35,7 +37,9 @@ type slot struct {
 	// profile gets each operation as soon as it is recorded; nil: they all go to the device together.
 	profile func(layer int, name cost.Name) error
 
+	ctx     context.Context // of the pass
 	pending []metal.Pending // lists of the pass that were submitted and not waited for
+	elapsed time.Duration   // the device's time for the others
 	// See plan and cut.
 	flops      float64 // of the pass; of a small one, an upper bound
 	limit      float64
