@@ -9,7 +9,7 @@ type Counters struct {
 	Cancelled uint64 // the context ended before the scores were there
 	Expired   uint64 // the deadline passed in the queue
 	Failed    uint64 // by an error of the tokenizer or the backend
-	Pairs     uint64 // scored, those of cancelled requests included
+	Pairs     uint64 // scored; those of a cancelled request count if its batch ran to the end
 	Tokens    uint64 // in those pairs, special tokens included
 
 	Batches       uint64
@@ -33,10 +33,12 @@ type BatchStats struct {
 	Requests     int
 	Began, Ended time.Time // from packing to results
 	// Busy is how long the device had it: less than Ended minus Began where the batch before it was still running.
-	Busy  time.Duration
-	Err   error
-	Fault error  // of the device, after which the batch ran again; nil: none
-	Stack []byte // where the backend panicked; nil unless it did
+	Busy time.Duration
+	Err  error
+	// GivenUp says that all its requests were cancelled, so that it was told to end early. Then Err is nil.
+	GivenUp bool
+	Fault   error  // of the device, after which the batch ran again; nil: none
+	Stack   []byte // where the backend panicked; nil unless it did
 }
 
 func (c *Counters) add(b *BatchStats) {
@@ -44,6 +46,9 @@ func (c *Counters) add(b *BatchStats) {
 	c.Busy += b.Busy
 	if b.Err != nil {
 		c.FailedBatches++
+		return
+	}
+	if b.GivenUp {
 		return
 	}
 	c.Pairs += uint64(b.Sequences)

@@ -2,8 +2,10 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,6 +31,7 @@ type device struct {
 	core     *schedule.Device
 	work     sync.Cond // signalled when there may be work
 	replicas map[*schedule.Queue]*replica
+	slots    []*slot     // one a goroutine
 	timer    *time.Timer // wakes a goroutine to ask the scheduler again
 	idle     int         // goroutines that wait on work and were not signalled
 }
@@ -64,7 +67,9 @@ func (d *dispatcher) attach(r *replica, weight float64) {
 		})
 		d.devices[r.name] = v
 		for range overlap {
-			d.slots.Go(func() { d.serve(v) })
+			s := &slot{}
+			v.slots = append(v.slots, s)
+			d.slots.Go(func() { d.serve(v, s) })
 		}
 	}
 	r.dispatcher, r.device, r.quiet = d, v, sync.NewCond(&d.mu)
@@ -139,7 +144,8 @@ func (d *dispatcher) submit(e *Engine, j *job) error {
 	return nil
 }
 
-// wait returns when a submitted job is done or has failed; if ctx ends first, it drops the job from the queue.
+// wait returns when a submitted job is done or has failed; if ctx ends first, it drops the job from the queue, and gives up
+// batches that nobody else waits for.
 func (d *dispatcher) wait(ctx context.Context, e *Engine, j *job) error {
 	select {
 	case <-j.done:
@@ -153,6 +159,9 @@ func (d *dispatcher) wait(ctx context.Context, e *Engine, j *job) error {
 		return j.err
 	}
 	e.queue.Drop(&j.request)
+	for _, r := range e.replicas {
+		r.device.giveUp()
+	}
 	e.counters.Cancelled++
 	j.settled = true
 	return context.Cause(ctx)
@@ -166,9 +175,18 @@ func (v *device) wake() {
 	}
 }
 
-// serve runs batches until the dispatcher is closed.
-func (d *dispatcher) serve(v *device) {
-	var s slot
+// giveUp ends the running batches of which all requests were dropped. The dispatcher's lock is held.
+func (v *device) giveUp() {
+	for _, s := range v.slots {
+		if s.running && !slices.ContainsFunc(s.batch.Spans, func(span schedule.Span) bool { return !span.Request.Dropped() }) {
+			s.batch.Aborted = true
+			s.cancel()
+		}
+	}
+}
+
+// serve runs batches in a slot until the dispatcher is closed.
+func (d *dispatcher) serve(v *device, s *slot) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for {
@@ -190,7 +208,10 @@ func (d *dispatcher) serve(v *device) {
 		v.wake() // there may be more work, for another slot
 		r := v.replicas[s.batch.Queue]
 		r.running++
-		stats := d.finish(v, r, &s, d.runBatch(r, &s))
+		s.begin()
+		err := d.runBatch(r, s)
+		s.running = false
+		stats := d.finish(v, r, s, err)
 		if tell := r.engine.config.OnBatch; tell != nil {
 			d.mu.Unlock()
 			tell(stats)
@@ -209,7 +230,7 @@ func (d *dispatcher) runBatch(r *replica, s *slot) error {
 		// Before finish tells the requests, so that no recording has a request without its batch.
 		timer.End(r.name, s.batch.ID, d.begin.Add(s.batch.Began), s.batch.Sequences, s.batch.Tokens)
 		d.mu.Lock()
-		if err == nil {
+		if err == nil || s.batch.Aborted && errors.Is(err, context.Canceled) {
 			return nil
 		}
 		again, failure := r.recover(err, attempt)
@@ -228,6 +249,7 @@ func (d *dispatcher) finish(v *device, r *replica, s *slot, err error) BatchStat
 	stats := BatchStats{
 		Device: r.name, ID: s.batch.ID, Tokens: s.batch.Tokens, Sequences: s.batch.Sequences, Requests: len(s.batch.Spans),
 		Began: d.begin.Add(s.batch.Began), Ended: d.begin.Add(end), Busy: used, Err: err, Fault: s.fault, Stack: s.stack,
+		GivenUp: s.batch.Aborted && err == nil,
 	}
 	r.engine.counters.add(&stats)
 	for _, span := range s.batch.Spans {
@@ -257,11 +279,23 @@ func (d *dispatcher) finish(v *device, r *replica, s *slot, err error) BatchStat
 
 // slot holds one batch in flight and its buffers; the next batch reuses it.
 type slot struct {
-	batch  schedule.Batch
+	batch   schedule.Batch
+	running bool            // guarded by the dispatcher's lock
+	ctx     context.Context // of the running batch; new after each that was given up
+	cancel  context.CancelFunc
+
 	packed backend.Batch
 	logits []float32
 	fault  error  // of the device, after which the batch ran again; nil: none
 	stack  []byte // of a panic
+}
+
+// begin prepares the slot for a batch. The dispatcher's lock is held.
+func (s *slot) begin() {
+	s.running = true
+	if s.ctx == nil || s.ctx.Err() != nil {
+		s.ctx, s.cancel = context.WithCancel(context.Background())
+	}
 }
 
 // run packs the batch, runs it, and writes its jobs' logits. A panic of the backend becomes an error.
@@ -274,6 +308,7 @@ func (s *slot) run(b backend.Backend, timer *trace.BatchTimer) (err error) {
 	}()
 	s.stack = nil
 	s.packed.Reset()
+	s.packed.Urgent = s.batch.Beside
 	for _, span := range s.batch.Spans {
 		timer.Of(jobOf(span.Request).timer.ID())
 		for _, q := range jobOf(span.Request).sequences[span.From:span.To] {
@@ -286,8 +321,7 @@ func (s *slot) run(b backend.Backend, timer *trace.BatchTimer) (err error) {
 	} else {
 		s.logits = s.logits[:n]
 	}
-	// A batch serves several requests, so no single request's context may end it.
-	ctx := context.Background()
+	ctx := s.ctx // a batch serves several requests, so that no single request's context may end it
 	if timer != nil {
 		timer.Packed()
 		ctx = backend.WhenEncoded(ctx, timer.Encoded)
