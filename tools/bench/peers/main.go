@@ -34,11 +34,14 @@ func (o *options) Run(ctx context.Context, std cli.Streams) error {
 	if err := o.setUp(ctx, std.Err); err != nil {
 		return err
 	}
+	if len(o.shapes) > 0 {
+		return o.compareShapes(std.Out, std.Err)
+	}
 	return compareAll(*o, std.Out, std.Err)
 }
 
 func compareAll(o options, out, errOut io.Writer) error {
-	b := &bench{options: o, progress: errOut, workers: map[peerName]*worker{}, systems: systemsOf(o.systems)}
+	b := &bench{options: o, progress: errOut, workers: map[peerName]*worker{}, systems: systemsOf(o.systems, len(o.shapes) == 0)}
 	b.report = report{Begin: time.Now().UTC(), Machine: machine.Describe(), Commit: machine.Commit(), Threads: o.Threads, Rounds: o.Rounds, Seed: o.Seed}
 	b.kit = python.Kit{Interpreter: o.Python, Folder: scripts, Cache: o.Cache, Threads: o.Threads}
 	if o.Out == "" {
@@ -55,10 +58,10 @@ func compareAll(o options, out, errOut io.Writer) error {
 	if err := b.writeRequests(requests); err != nil {
 		return err
 	}
-	artifacts, err := b.kit.Prepare(o.Model, b.requests[workload.Calibration], func() {
-		b.say("converting the model for onnxruntime and OpenVINO, once: about a minute on two cores")
+	artifacts, err := b.kit.Prepare(o.Model, b.requests[workload.Calibration], o.samples, func() {
+		b.say("converting the model for onnxruntime and OpenVINO, once: about a minute on two cores, some for large models")
 	})
-	if err != nil {
+	if err != nil || o.Prepare {
 		return err
 	}
 	defer b.stop()
@@ -91,7 +94,7 @@ func (b *bench) writeRequests(path string) error {
 	for _, r := range requests {
 		b.requests[r.Workload] = append(b.requests[r.Workload], r)
 	}
-	for _, name := range append(slices.Clone(b.options.workloads), workload.Evaluation) {
+	for _, name := range b.scored() {
 		if most := b.options.requests; most > 0 && name != workload.Evaluation {
 			b.requests[name] = b.requests[name][:most]
 		}
@@ -118,7 +121,11 @@ func (b *bench) start(requests, artifacts string) error {
 		if name.ours() {
 			command = exec.Command(b.options.Engine, append(args, "--backend", b.options.Backend)...) //nolint:noctx // as above
 		} else {
-			command = b.kit.Command("worker.py", append(args, "--peer", name.Peer, "--artifacts", artifacts)...)
+			streams := "0"
+			if len(b.options.shapes) == 0 {
+				streams = threads
+			}
+			command = b.kit.Command("worker.py", append(args, "--peer", name.Peer, "--artifacts", artifacts, "--streams", streams)...)
 		}
 		w, err := startWorker(name, command, replyTimeout)
 		if err != nil {

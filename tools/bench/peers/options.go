@@ -26,13 +26,24 @@ type options struct {
 	Engine    string `help:"Program of the engine's worker. Default: built."`
 	Model     string `help:"Checkpoint. Default: the embedded model." placeholder:"FOLDER"`
 	Cache     string `help:"Folder for converted models. Default: one in the cache folder." placeholder:"FOLDER"`
+	Shapes    string `help:"Instead of one model, random weights of these shapes: modernbert-base, bge-v2-m3, each perhaps with :LAYERS." placeholder:"NAMES"`
+	Minutes   int    `help:"With --shapes: bound of all measurements; rounds end there. Default: 12." placeholder:"N"`
+	Prepare   bool   `help:"With --shapes: only make and convert the checkpoints, which takes minutes the first time."`
 
+	shapes    []shape
+	samples   int       // texts that int8 is calibrated with; 0: the script's number
+	until     time.Time // when rounds end; zero: after Rounds
 	systems   []peerName
 	workloads []string
 	requests  int           // of each workload at most; 0: all
 	limit     time.Duration // of one run
 	warmUp    time.Duration // of the run that scores are compared by
 }
+
+const (
+	defaultWorkloads = "equal,msmarco,mixed,short,latency"
+	shapeWorkloads   = workload.Few + "," + workload.Long + "," + workload.FewMixed
+)
 
 const description = `Scores the same pairs with the same checkpoint through other runtimes and through metalrank, and compares scores and ` +
 	`speed (tools/bench/peers/README.md). Writes report.md, report.json and the requests to the folder --out; prints report.md.`
@@ -45,6 +56,18 @@ func (o *options) Validate() (err error) {
 		o.limit, o.warmUp, o.requests = time.Second, 3*time.Second, 1
 		systems, micro, rounds = quickSystems, []int{512}, 3
 	}
+	if o.shapes, err = parseShapes(o.Shapes); err != nil {
+		return fmt.Errorf("--shapes: %w", err)
+	}
+	if o.Shapes != "" {
+		systems, rounds, o.samples = shapeSystems, 9, 8
+		o.Minutes = cmp.Or(o.Minutes, 12)
+		if o.Workloads == defaultWorkloads {
+			o.Workloads = shapeWorkloads
+		}
+	} else if o.Minutes != 0 || o.Prepare {
+		return errors.New("--minutes and --prepare are for --shapes")
+	}
 	o.Rounds = cmp.Or(o.Rounds, rounds)
 	if o.Micro == nil {
 		o.Micro = micro
@@ -55,8 +78,8 @@ func (o *options) Validate() (err error) {
 	if o.workloads, err = parseWorkloads(o.Workloads); err != nil {
 		return fmt.Errorf("--workloads: %w", err)
 	}
-	if o.Rounds < 1 || o.Threads < 1 || slices.Min(o.Micro) < 1 {
-		return errors.New("--rounds, --threads and --micro must be at least 1")
+	if o.Rounds < 1 || o.Minutes < 0 || o.Threads < 1 || slices.Min(o.Micro) < 1 {
+		return errors.New("--rounds, --minutes, --threads and --micro must be at least 1")
 	}
 	return nil
 }

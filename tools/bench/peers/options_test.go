@@ -41,7 +41,7 @@ func TestOptions(t *testing.T) {
 
 func TestOptionsAreRefused(t *testing.T) {
 	for _, args := range [][]string{
-		{"--rounds=-1"}, {"--threads=0"}, {"--micro=0"}, {"--micro=512,x"}, {"--workloads=long"},
+		{"--rounds=-1"}, {"--threads=0"}, {"--micro=0"}, {"--micro=512,x"}, {"--workloads=longest"}, {"--shapes=t5"}, {"--shapes=bge-v2-m3:0"}, {"--minutes=3"}, {"--prepare"},
 		{"--workloads=calibration"}, {"--workloads=short,short"}, {"--systems=mlx/int8"}, {"more"},
 	} {
 		var out bytes.Buffer

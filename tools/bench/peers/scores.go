@@ -35,13 +35,13 @@ func compare(s system, name string, logits, want [][]float64) agreement {
 }
 
 // err reports logits so far off that a comparison of speed would compare different things. The fixtures do not count:
-// their requests are so small that one swap of places changes tau a lot.
-func (a *agreement) err() error {
+// their requests are so small that one swap of places changes tau a lot. With random weights, the order means nothing.
+func (a *agreement) err(random bool) error {
 	switch {
 	case a.System.Precision == "fp32" && !(a.Difference <= maxDifference), math.IsInf(a.Difference, 1):
 		return fmt.Errorf("%s on %s: logits differ from those of %s by up to %.3g, allowed %g",
 			a.System, a.Workload, reference, a.Difference, maxDifference)
-	case a.Workload != workload.Evaluation && !(a.Tau >= minTau):
+	case !random && a.Workload != workload.Evaluation && !(a.Tau >= minTau):
 		return fmt.Errorf("%s on %s: Kendall's tau against %s is %.3f, want at least %g",
 			a.System, a.Workload, reference, a.Tau, minTau)
 	}

@@ -38,6 +38,7 @@ const (
 	allSystems = "metalrank/fp32,metalrank/int8,metalrank/bf16," +
 		"onnxruntime/fp32,onnxruntime/int8,torch/fp32,torch/bf16,torch.compile/fp32,torch.compile/bf16," +
 		"openvino/fp32,openvino/bf16,openvino/int8,mlx/fp32,matmul/fp32,matmul/bf16,matmul/int8"
+	shapeSystems = "metalrank/fp32,metalrank/int8,onnxruntime/fp32,onnxruntime/int8,torch/fp32,torch.compile/fp32,openvino/fp32,openvino/int8"
 	quickSystems = "metalrank/fp32,metalrank/int8,onnxruntime/int8,torch/fp32,openvino/int8,matmul/fp32"
 )
 
@@ -76,15 +77,16 @@ func (s system) String() string {
 	return s.peerName.String()
 }
 
-// systemsOf lists every use of each name: ours has one, since sorting and cutting is the engine's own work.
-func systemsOf(names []peerName) []system {
+// systemsOf lists every use of each name: ours has one, since sorting and cutting is the engine's own work. Untuned, so have
+// the others.
+func systemsOf(names []peerName, tuned bool) []system {
 	var systems []system
 	for _, name := range names {
 		if name.yardstick() {
 			continue
 		}
 		systems = append(systems, system{name, false})
-		if !name.ours() {
+		if tuned && !name.ours() {
 			systems = append(systems, system{name, true})
 		}
 	}

@@ -26,7 +26,7 @@ func TestParseSystems(t *testing.T) {
 func TestSystemsOf(t *testing.T) {
 	names := []peerName{{"metalrank", "int8"}, {"mlx", "fp32"}, {"matmul", "fp32"}}
 	want := []system{{names[0], false}, {names[1], false}, {names[1], true}}
-	if got := systemsOf(names); !slices.Equal(got, want) {
+	if got := systemsOf(names, true); !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
 }

@@ -192,7 +192,8 @@ def main():
         said.flush()
 
     name, options.peer, options.device = PEERS[options.peer]
-    batching.MAX_LENGTH = options.max_length
+    batching.LONGEST = options.max_length
+    options.streams = 0
     try:
         if name is None:
             serve_infinity(options, say)

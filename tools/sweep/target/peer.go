@@ -128,7 +128,7 @@ func prepare(kit python.Kit, model string, say func(string, ...any)) (artifacts 
 	if err := errors.Join(err, counter.Close()); err != nil {
 		return "", err
 	}
-	return kit.Prepare(model, requests, func() {
+	return kit.Prepare(model, requests, 0, func() {
 		say("converting the model for onnxruntime and OpenVINO, once: a minute or two")
 	})
 }

@@ -10,11 +10,17 @@ where ids, mask and types are int64 arrays [b, longest].
 import collections
 import concurrent.futures
 import functools
+import json
 
 import numpy as np
 from tokenizers import Tokenizer
+LONGEST = 1024  # tokens of a pair, at most
 
-MAX_LENGTH = 512
+
+def max_length(model):
+    """Where pairs are cut: at what the model takes, or LONGEST."""
+    with open(f"{model}/config.json", encoding="utf-8") as file:
+        return min(json.load(file)["max_position_embeddings"], LONGEST)
 
 
 class PairTokenizer:
@@ -22,7 +28,7 @@ class PairTokenizer:
 
     def __init__(self, model):
         self.tokenizer = Tokenizer.from_file(f"{model}/tokenizer.json")
-        self.tokenizer.enable_truncation(MAX_LENGTH, strategy="longest_first")
+        self.tokenizer.enable_truncation(max_length(model), strategy="longest_first")
         self.tokenizer.no_padding()
 
     def __call__(self, query, documents):

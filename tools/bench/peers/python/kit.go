@@ -54,8 +54,9 @@ func (k Kit) Command(script string, args ...string) *exec.Cmd {
 }
 
 // Prepare returns the folder of the converted model. It converts once for a checkpoint, calibration texts, script and
-// packages, and calls say before it begins. Quantisation is calibrated with the workload Calibration of requests.
-func (k Kit) Prepare(model string, requests []wire.Request, say func()) (artifacts string, err error) {
+// packages, and calls say before it begins. Quantisation is calibrated with so many texts of the workload Calibration of
+// requests; 0: with as many as the script takes.
+func (k Kit) Prepare(model string, requests []wire.Request, samples int, say func()) (artifacts string, err error) {
 	requests = slices.DeleteFunc(slices.Clone(requests), func(r wire.Request) bool { return r.Workload != workload.Calibration })
 	hash := sha256.New()
 	script, err := Scripts.ReadFile("prepare.py")
@@ -64,6 +65,7 @@ func (k Kit) Prepare(model string, requests []wire.Request, say func()) (artifac
 	}
 	hash.Write(script)
 	hash.Write(requirements)
+	fmt.Fprint(hash, samples)
 	for _, name := range []string{"config.json", "model.safetensors"} {
 		data, err := os.ReadFile(filepath.Join(model, name))
 		if err != nil {
@@ -87,7 +89,11 @@ func (k Kit) Prepare(model string, requests []wire.Request, say func()) (artifac
 		return "", err
 	}
 	say()
-	command := k.Command("prepare.py", "--model", model, "--workloads", file.Name(), "--artifacts", artifacts)
+	args := []string{"--model", model, "--workloads", file.Name(), "--artifacts", artifacts}
+	if samples > 0 {
+		args = append(args, "--samples", strconv.Itoa(samples))
+	}
+	command := k.Command("prepare.py", args...)
 	p, err := process.Start(command, nil)
 	if err != nil {
 		return "", err

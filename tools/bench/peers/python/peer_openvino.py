@@ -23,16 +23,18 @@ class Peer:
                 raise SystemExit("openvino: this CPU has no bf16")
         hints = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": options.threads}
         whole = core.compile_model(model, "CPU", {**hints, "PERFORMANCE_HINT": "LATENCY"})
-        streams = core.compile_model(model, "CPU", {**hints, "NUM_STREAMS": options.threads})
         self.whole = self._forward(whole)
-        self.streams = [self._forward(streams) for _ in range(options.threads)]
+        if options.streams:
+            streams = core.compile_model(model, "CPU", {**hints, "NUM_STREAMS": options.streams})
+            self.streams = [self._forward(streams) for _ in range(options.streams)]
 
     @staticmethod
     def _forward(compiled):
         request = compiled.create_infer_request()
+        names = [each.any_name for each in compiled.inputs]
 
         def forward(ids, mask, types):
             feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
-            return request.infer(feed)[0][:, 0].copy()  # the request reuses its output
+            return request.infer({name: feed[name] for name in names})[0][:, 0].copy()  # the request reuses its output
 
         return forward

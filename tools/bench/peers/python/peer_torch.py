@@ -1,5 +1,7 @@
 """PyTorch with transformers, eager as sentence-transformers runs it, or compiled; on the CPU or on Apple's GPU."""
 
+import inspect
+
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -17,8 +19,10 @@ class Peer:
         if self.device == "mps" and not torch.backends.mps.is_available():
             raise SystemExit("PyTorch has no MPS device here: that is Apple's GPU, on macOS")
         self.tokenizer = AutoTokenizer.from_pretrained(options.model)
+        self.longest = batching.max_length(options.model)
         model = AutoModelForSequenceClassification.from_pretrained(options.model, dtype=DTYPES[options.precision])
         self.model = model.eval().to(self.device)
+        self.has_types = "token_type_ids" in inspect.signature(model.forward).parameters
         if options.peer == "torch.compile":
             import torch._dynamo as dynamo
             import torch._inductor.config as inductor
@@ -27,20 +31,22 @@ class Peer:
             dynamo.config.recompile_limit = 32
             self.model = torch.compile(self.model, dynamic=True)
         self.whole = self._forward(options.threads)
-        self.streams = [self._forward(1)] * options.threads
+        self.streams = [self._forward(1)] * options.streams
 
     def encode(self, query, documents):
-        batch = self.tokenizer([query] * len(documents), documents, truncation="longest_first", max_length=batching.MAX_LENGTH)
-        return batch["input_ids"], batch["token_type_ids"]
+        batch = self.tokenizer([query] * len(documents), documents, truncation="longest_first", max_length=self.longest)
+        ids = batch["input_ids"]
+        return ids, batch.get("token_type_ids") or [[0] * len(x) for x in ids]
 
     def _forward(self, threads):
         def forward(ids, mask, types):
             torch.set_num_threads(threads)  # counts for the calling thread
+            more = {"token_type_ids": torch.from_numpy(types).to(self.device)} if self.has_types else {}
             with torch.inference_mode():
                 output = self.model(
                     input_ids=torch.from_numpy(ids).to(self.device),
                     attention_mask=torch.from_numpy(mask).to(self.device),
-                    token_type_ids=torch.from_numpy(types).to(self.device),
+                    **more,
                 )
                 return output.logits[:, 0].float().cpu().numpy()
 

@@ -8,6 +8,7 @@
 """
 
 import argparse
+import inspect
 import os
 import random
 
@@ -17,20 +18,28 @@ import openvino
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from batching import MAX_LENGTH
+from batching import max_length
 from worker import read_workloads
 
 INPUTS = ["input_ids", "attention_mask", "token_type_ids"]
 SAMPLES = 300  # as NNCF advises
 
 
+def inputs_of(model):
+    """The names of INPUTS that a model takes."""
+    parameters = inspect.signature(model.forward).parameters
+    return [name for name in INPUTS if name in parameters]
+
+
 def export_onnx(model, example, folder):
-    axes = {name: {0: "batch", 1: "length"} for name in INPUTS}
+    names = list(example)
+    axes = {name: {0: "batch", 1: "length"} for name in names}
     torch.onnx.export(
         model,
-        tuple(example[name] for name in INPUTS),
+        (),
         f"{folder}/fp32.onnx",
-        input_names=INPUTS,
+        kwargs=example,
+        input_names=names,
         output_names=["logits"],
         dynamic_axes={**axes, "logits": {0: "batch"}},
         opset_version=17,
@@ -45,12 +54,12 @@ def export_onnx(model, example, folder):
 
 
 def convert_openvino(model, example, samples, folder):
-    converted = openvino.convert_model(model, example_input=dict(example))
+    converted = openvino.convert_model(model, example_input=example)
     openvino.save_model(converted, f"{folder}/fp32.xml", compress_to_fp16=False)
     products = [op.get_friendly_name() for op in converted.get_ops() if op.get_type_name() == "MatMul"]
-    head = [name for name in products if "pooler" in name or "classifier" in name]
+    head = [name for name in products if any(part in name for part in ("pooler", "classifier", ".head."))]
     if len(head) != 2:
-        raise SystemExit(f"prepare: expected the products of pooler and classifier, found {head} among {products}")
+        raise SystemExit(f"prepare: expected two products of the head, found {head} among {products}")
     quantised = nncf.quantize(
         converted,
         nncf.Dataset(samples),
@@ -67,19 +76,24 @@ def main():
     parser.add_argument("--model", required=True, help="folder of the checkpoint")
     parser.add_argument("--workloads", required=True, help="file of requests, with the workload `calibration`")
     parser.add_argument("--artifacts", required=True, help="folder to write; must not exist")
+    parser.add_argument("--samples", type=int, default=SAMPLES, help="texts to calibrate int8 with")
     options = parser.parse_args()
 
     tokenizer = AutoTokenizer.from_pretrained(options.model)
     model = AutoModelForSequenceClassification.from_pretrained(options.model, dtype=torch.float32).eval()
     pairs = [(q, d) for q, docs in read_workloads(options.workloads)["calibration"] for d in docs]
-    pairs = random.Random(1).sample(pairs, SAMPLES)
+    pairs = random.Random(1).sample(pairs, options.samples)
+
+    names, longest = inputs_of(model), max_length(options.model)
 
     def encode(query, document):
-        return tokenizer([query], [document], truncation="longest_first", max_length=MAX_LENGTH, return_tensors="np")
+        batch = tokenizer([query], [document], truncation="longest_first", max_length=longest, return_tensors="np")
+        return {name: batch[name] for name in names}
 
-    samples = [dict(encode(*pair)) for pair in pairs]
+    samples = [encode(*pair) for pair in pairs]
     queries, documents = zip(*pairs[:2])
     example = tokenizer(list(queries), list(documents), padding=True, return_tensors="pt")
+    example = {name: example[name] for name in names}
 
     # Written to another folder and renamed, so that no process sees half of it.
     work = f"{options.artifacts}.{os.getpid()}"

@@ -62,6 +62,7 @@ def main():
     parser.add_argument("--peer", choices=PEERS, required=True)
     parser.add_argument("--precision", required=True)
     parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--streams", type=int, required=True, help="of one thread each, for micro-batches; 0: none")
     parser.add_argument("--model", required=True, help="folder of the checkpoint")
     parser.add_argument("--artifacts", required=True, help="folder that prepare.py wrote")
     parser.add_argument("--workloads", required=True, help="file of requests")

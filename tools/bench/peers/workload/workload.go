@@ -25,6 +25,9 @@ const (
 	Latency     = "latency"     // small requests, of which the median time counts
 	Evaluation  = "evaluation"  // two sets of tools/model/quality as they are, for scores alone
 	Calibration = "calibration" // for quantisation, never timed or compared
+	Few         = "few"         // the three for large models
+	Long        = "long"
+	FewMixed    = "fewmixed"
 )
 
 // Specs are the workloads that are generated. The cost of padding to the longest document of a request follows from
@@ -37,12 +40,16 @@ func Specs() []Spec {
 		{"short", 8, 32, 33, 0.18},   // ×1.4 padded: titles, product names
 		{Latency, 24, 8, 33, 0.18},
 		{Calibration, 16, 32, 107, 0.78},
+		// For shapes of large models, which take seconds for a request.
+		{Few, 1, 4, 128, 0},
+		{Long, 1, 1, 1024, 0},
+		{FewMixed, 1, 6, 107, 0.78},
 	}
 }
 
 const (
 	minLength = 20
-	maxLength = 512 // the model's limit
+	maxLength = 512 // the embedded model's limit
 	maxQuery  = 12  // tokens
 	filler    = "so"
 )
@@ -59,7 +66,7 @@ func Generate(corpus *Corpus, counter *Counter, specs []Spec, seed uint64) ([]wi
 	var requests []wire.Request
 	for i, spec := range specs {
 		w := Writer{corpus, counter, rand.New(rand.NewPCG(seed, uint64(i)))}
-		lengths := lengths(w.random, spec.Requests*spec.Documents, spec.Mean, spec.Sigma, minLength, maxLength)
+		lengths := lengths(w.random, spec.Requests*spec.Documents, spec.Mean, spec.Sigma, minLength, max(maxLength, int(spec.Mean)))
 		for range spec.Requests {
 			t := queries[w.random.IntN(len(queries))]
 			request := wire.Request{Workload: spec.Name, Query: t.Query}
