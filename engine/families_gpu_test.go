@@ -13,10 +13,13 @@ import (
 	"github.com/metalrank/metalrank/weights"
 )
 
+// onKernels are the families that the kernels run: they have no norm behind a projection of the embeddings.
+var onKernels = slices.DeleteFunc(slices.Clone(families), func(name string) bool { return name == "deberta_v2" })
+
 // TestFamiliesOnKernels scores every family through the kernels: as in transformers, in fp32 and in fp16, and to open it the
 // self-check must find the CPU's logits.
 func TestFamiliesOnKernels(t *testing.T) {
-	for _, name := range families {
+	for _, name := range onKernels {
 		t.Run(name, func(t *testing.T) {
 			var golden []goldenPair
 			readGolden(t, filepath.Join("families", name, "golden.json"), &golden)
@@ -45,7 +48,7 @@ func onSession(t *testing.T, full bool) func(c *weights.Checkpoint) (backend.Bac
 // A sequence's logits are the same bit for bit alone and among others.
 func TestFamiliesAloneOnKernels(t *testing.T) {
 	on := onSession(t, false)
-	for _, name := range families {
+	for _, name := range onKernels {
 		batch, golden := familyBatch(t, name)
 		files := familyFiles(t, name)
 		var alone []*backend.Batch
