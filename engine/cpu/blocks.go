@@ -22,6 +22,7 @@ type blocks struct {
 	starts, types, positions   []int32 // as in scratch, but for all rows of the chunk
 	x, n, first, firstN, query []float32
 	stride                     int  // of a row of those five
+	far                        bool // a layer has no window
 	projected                  bool // embeddings are not rows of x, but in the worker's scratch
 	chunk                      *chunk
 	most, rows, stage, stages  int          // rows of a block: at most, and in this chunk
@@ -29,8 +30,8 @@ type blocks struct {
 }
 
 const (
-	// longBlockRows is how many rows a block has, and farBlockRows how many in a sequence of more than farTokens, each row of
-	// which takes longer: the time of a block bounds how long another call waits for it.
+	// longBlockRows is how many rows a block has, and farBlockRows how many in a sequence of more than farTokens where a layer has
+	// no window, so that each row takes longer: the time of a block bounds how long another call waits for it.
 	longBlockRows = 128
 	farBlockRows  = 64
 	farTokens     = 2048
@@ -40,6 +41,9 @@ const (
 func newBlocks(m *C.struct_model, tokens int) (*blocks, error) {
 	b := &blocks{turn: make(chan struct{}, 1), stride: strideOf(int(m.h_padded), 4), projected: m.projection.panels != nil, most: longBlockRows}
 	b.stages = int(C.stages_of(m))
+	for _, l := range unsafe.Slice(m.layers, int(m.layer_count)) {
+		b.far = b.far || l.window == 0
+	}
 	b.team = newTeam(&b.arena, m, tokens)
 	b.starts = takeSlice[int32](&b.arena, tokens+1)
 	b.types, b.positions = takeSlice[int32](&b.arena, tokens), takeSlice[int32](&b.arena, tokens)
@@ -78,7 +82,7 @@ func (b *blocks) take(c *call, k *chunk) {
 	c.starts(k, b.starts)
 	b.rows = b.most
 	for i := range k.sequences {
-		if b.starts[i+1]-b.starts[i] > farTokens {
+		if b.far && b.starts[i+1]-b.starts[i] > farTokens {
 			b.rows = min(b.most, farBlockRows)
 		}
 	}
