@@ -178,13 +178,22 @@ func (s *stage) joinsSpaces() bool {
 		(pattern.Regex == " {2,}" || pattern.Regex == debertaSpaces)
 }
 
-// leavesSpaces says whether a Replace has no white space in the text that it looks for, or in the one that it puts there.
-func (s *stage) leavesSpaces() bool {
+// literal is the text that a Replace looks for; "" if it looks for an expression.
+func (s *stage) literal() string {
 	var pattern struct {
 		String string `json:"String"`
 	}
-	return json.Unmarshal(s.Pattern, &pattern) == nil && pattern.String != "" &&
-		!strings.ContainsFunc(pattern.String+s.Content, func(r rune) bool { return unicode.IsSpace(r) || string(r) == metaspace })
+	if json.Unmarshal(s.Pattern, &pattern) != nil {
+		return ""
+	}
+	return pattern.String
+}
+
+// leavesSpaces says whether a Replace has no white space in the text that it looks for, or in the one that it puts there.
+func (s *stage) leavesSpaces() bool {
+	pattern := s.literal()
+	return pattern != "" &&
+		!strings.ContainsFunc(pattern+s.Content, func(r rune) bool { return unicode.IsSpace(r) || string(r) == metaspace })
 }
 
 // splitsAtSpaces returns cutSpaces if words always end where white space begins, and cutNever if not.

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"strings"
+	"unicode/utf8"
 )
 
 // A page of Chinese is one word of a SentencePiece tokenizer, and its best pieces depend on all of it. longWordEncoder
@@ -20,6 +21,7 @@ type longWordEncoder struct {
 	barrier  string    // a control character that the charsmap drops, so that a grapheme ends before and after it, or nothing
 	joins    bool      // spaces in a row become one ▁
 	last     lastSpace // whether spaces at the end of a text are kept
+	replaced []stage   // the first normalisers, if they replace texts that may be of several clusters
 }
 
 // lastSpace says whether spaces at the end of a text are kept.
@@ -42,9 +44,12 @@ func newLongWordEncoder(normalizers, preTokenizers []stage, model *unigram, toke
 	if scheme := preTokenizers[n-1].PrependScheme; scheme != "always" && scheme != "" || !orTrue(preTokenizers[n-1].AddPrefixSpace) {
 		return nil
 	}
-	w := &longWordEncoder{model: model, charsmap: newCharsmap(normalizers), splits: n == 2, prefix: metaspace}
+	replaced, ok := replacedFirst(normalizers)
+	if !ok {
+		return nil
+	}
+	w := &longWordEncoder{model: model, charsmap: newCharsmap(normalizers), splits: n == 2, prefix: metaspace, replaced: replaced}
 	normal := func(text string) string { return strings.Join(tokens(text), "") }
-	var ok bool
 	word := normal("a")
 	w.letter, ok = strings.CutPrefix(word, metaspace)
 	if !ok || w.letter == "" || strings.Contains(w.letter, metaspace) || normal("a a") != word+word {
@@ -71,6 +76,24 @@ func newLongWordEncoder(normalizers, preTokenizers []stage, model *unigram, toke
 		w.last = lastKept
 	}
 	return w
+}
+
+// replacedFirst returns the normalisers of texts of several characters, which the normal form of one cluster after the other
+// would miss. They can be applied to a whole stretch before it if they come first, and put nothing there that they look for.
+func replacedFirst(normalizers []stage) (first []stage, ok bool) {
+	others := false
+	for _, n := range normalizers {
+		text := n.literal()
+		if n.Type != "Replace" || utf8.RuneCountInString(text) < 2 {
+			others = true
+			continue
+		}
+		if others || strings.ContainsAny(n.Content, text) {
+			return nil, false
+		}
+		first = append(first, n)
+	}
+	return first, true
 }
 
 // errNotClusters marks a stretch that can't be split into clusters.

@@ -35,6 +35,9 @@ func (t *tokenizer) newNormal(text string) (*normal, error) {
 	if strings.Contains(text, metaspace) {
 		return nil, errNotClusters
 	}
+	for _, r := range t.long.replaced {
+		text = strings.ReplaceAll(text, r.literal(), r.Content)
+	}
 	n := &normal{text: text, known: map[string]string{}}
 	for i := range t.cuts.added {
 		if t.cuts.added[i].Normalized {
