@@ -54,7 +54,7 @@ func budgetCases() []selftest.Case {
 		selftest.Attention{DType: d, Heads: 12, HeadSize: 32, Lengths: []int{30, 64, 7}, First: true}.Case(),
 		selftest.Attention{DType: d, Heads: 4, HeadSize: 64, Lengths: []int{100}}.Case(),
 		selftest.Attention{DType: d, Heads: 4, HeadSize: 64, Lengths: []int{300}, Window: 64}.Case(),
-		selftest.Attention{DType: d, Heads: 4, HeadSize: 64, Lengths: []int{100}, PositionKeys: true, PositionQueries: true, Reach: 100}.Case(),
+		selftest.Attention{DType: d, Heads: 4, HeadSize: 64, Lengths: []int{100}, PositionKeys: true, PositionQueries: true, Reach: 64}.Case(),
 		selftest.Gemm{DType: d, M: 64, N: 384, K: 384, Bits: 4, GroupSize: 64}.Case(),
 		selftest.Gemm{DType: d, M: 64, N: 384, K: 384, Bits: 8, GroupSize: 64}.Case(),
 		selftest.Gemm{DType: d, M: 32, N: 384, K: 384, Bits: 4, GroupSize: 64, Norm: true, Residual: true}.Case(),
