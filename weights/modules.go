@@ -103,12 +103,10 @@ func (c *Checkpoint) refuseOrphanHead(last string) error {
 	if !isPlainName(last) {
 		return nil
 	}
-	data, err := c.src.readPath(path.Join(last, configFile), maxConfigBytes)
-	if err != nil {
-		return nil // an embedding model's modules are ignored
-	}
-	f, err := parseFields(last, data)
-	if err != nil || f.text("module_output_name", "") != headScores {
+	// An embedding model's modules are ignored, even where they can't be read.
+	data, unread := c.src.readPath(path.Join(last, configFile), maxConfigBytes)
+	f, broken := parseFields(last, data)
+	if unread != nil || broken != nil || f.text("module_output_name", "") != headScores {
 		return nil
 	}
 	return invalidf("%s has a head that gives scores, but %s has no model_type, want \"CrossEncoder\": sentence-transformers takes "+

@@ -3,6 +3,7 @@ package cli
 import (
 	_ "embed"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -45,7 +46,7 @@ func (c *Completion) Run(parsed *kong.Context, std Streams) error {
 	}
 	node, found := candidates(parsed.Model.Node, words)
 	if node.Passthrough {
-		if other, ok := node.Target.Addr().Interface().(Completer); ok {
+		if other, ok := reflect.TypeAssert[Completer](node.Target.Addr()); ok {
 			return other.Complete(c.Shell, words[slices.Index(words, node.Name)+1:])
 		}
 	}
@@ -124,9 +125,14 @@ func candidates(node *kong.Node, words []string) (*kong.Node, []candidate) {
 		}
 		return node, found
 	}
-	var found []candidate
+	return node, starting(inPlace(node, positional, given, strings.HasPrefix(word, "-")), word)
+}
+
+// inPlace returns what can stand in the place of a command's next word: a flag that is not given yet, or else a positional
+// argument, or a command of this one.
+func inPlace(node *kong.Node, positional int, given map[string]bool, flags bool) (found []candidate) {
 	switch {
-	case strings.HasPrefix(word, "-"):
+	case flags:
 		for _, group := range node.AllFlags(true) {
 			for _, flag := range group {
 				if !given[flag.Name] || flag.IsCumulative() {
@@ -143,7 +149,7 @@ func candidates(node *kong.Node, words []string) (*kong.Node, []candidate) {
 			}
 		}
 	}
-	return node, starting(found, word)
+	return found
 }
 
 func values(value *kong.Value) (found []candidate) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"fmt"
 	"net"
@@ -21,11 +22,13 @@ func (c *serveCommand) probe() error {
 	if strings.HasPrefix(c.Listen, fdPrefix) {
 		return fmt.Errorf("--probe: --listen is %s, a descriptor of another process: want its address", c.Listen)
 	}
+	network, address := "tcp", reachable(c.Listen)
+	if path, unix := strings.CutPrefix(c.Listen, unixPrefix); unix {
+		network, address = "unix", path
+	}
 	client := fasthttp.HostClient{Addr: "metalrank", IsTLS: c.TLSCert != "", Dial: func(string) (net.Conn, error) {
-		if path, unix := strings.CutPrefix(c.Listen, unixPrefix); unix {
-			return net.DialTimeout("unix", path, probeTimeout)
-		}
-		return net.DialTimeout("tcp", reachable(c.Listen), probeTimeout)
+		dialer := net.Dialer{Timeout: probeTimeout}
+		return dialer.DialContext(context.Background(), network, address)
 	}}
 	if client.IsTLS {
 		// The certificate has a name for others, and the server is this machine's: nothing secret is sent.

@@ -121,17 +121,12 @@ func (c *call) runBlocks(s *scratch) {
 // the worker's scratch.
 func (c *call) runBlock(s *scratch, begin, end int) {
 	b := c.blocks
-	rows := func(of []float32) []float32 { return of[begin*b.stride : end*b.stride] }
+	rows := func(of []float32) *C.float { return (*C.float)(unsafe.SliceData(of[begin*b.stride : end*b.stride])) }
 	in, types, positions := s.c, b.types[begin:end], b.positions[begin:end]
 	in.starts = (*C.int32_t)(unsafe.SliceData(b.starts))
 	in.types, in.positions = (*C.int32_t)(unsafe.SliceData(types)), (*C.int32_t)(unsafe.SliceData(positions))
-	for _, part := range []struct {
-		at *(*C.float)
-		of []float32
-	}{{&in.x, b.x}, {&in.n, b.n}, {&in.first, b.first}, {&in.first_n, b.firstN}, {&in.query, b.query}} {
-		*part.at = (*C.float)(unsafe.SliceData(rows(part.of)))
-	}
-	embeddings := rows(b.x)
+	in.x, in.n, in.first, in.first_n, in.query = rows(b.x), rows(b.n), rows(b.first), rows(b.firstN), rows(b.query)
+	embeddings := b.x[begin*b.stride : end*b.stride]
 	if b.projected {
 		embeddings = s.embeddings
 	}

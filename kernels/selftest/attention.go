@@ -98,30 +98,7 @@ func (a Attention) Case() Case {
 		c.LeastBytes += a.leastTable()
 	}
 	c.record = func(l *kernels.Library, r *kernels.Recorder, b []metal.Binding) error {
-		scores := kernels.Scores{Heads: a.Heads, Size: a.HeadSize, Window: a.Window}
-		if a.Slopes {
-			scores.Slopes = b[attentionSlopes]
-		}
-		if a.terms() > 1 {
-			scores.Relative = &kernels.Relative{
-				Keys: a.PositionKeys, Queries: a.PositionQueries, Table: b[attentionTable], Rows: b[attentionRows], Reach: a.Reach,
-			}
-		}
-		op, err := l.NewAttention(scores)
-		if err != nil {
-			return err
-		}
-		at := func(columns int) metal.Binding {
-			return metal.At(b[0].Buffer, b[0].OffsetBytes+columns*a.DType.Size())
-		}
-		rows := kernels.AttentionRows{
-			Q: b[0], QueryStride: 3 * h, K: at(h), V: at(2 * h), KeyStride: 3 * h,
-			Items: b[2], Count: len(items), Out: b[3], OutStride: h,
-		}
-		if a.First {
-			rows.Q, rows.QueryStride, rows.Alone = b[1], h, true
-		}
-		return op.Record(r, rows)
+		return a.record(l, r, b, len(items))
 	}
 	if a.Falling {
 		c.Name += " falling"
@@ -129,6 +106,35 @@ func (a Attention) Case() Case {
 	}
 	a.answer(&c, starts)
 	return c
+}
+
+// record records a run over so many items.
+func (a Attention) record(l *kernels.Library, r *kernels.Recorder, b []metal.Binding, items int) error {
+	h := a.Heads * a.HeadSize
+	scores := kernels.Scores{Heads: a.Heads, Size: a.HeadSize, Window: a.Window}
+	if a.Slopes {
+		scores.Slopes = b[attentionSlopes]
+	}
+	if a.terms() > 1 {
+		scores.Relative = &kernels.Relative{
+			Keys: a.PositionKeys, Queries: a.PositionQueries, Table: b[attentionTable], Rows: b[attentionRows], Reach: a.Reach,
+		}
+	}
+	op, err := l.NewAttention(scores)
+	if err != nil {
+		return err
+	}
+	at := func(columns int) metal.Binding {
+		return metal.At(b[0].Buffer, b[0].OffsetBytes+columns*a.DType.Size())
+	}
+	rows := kernels.AttentionRows{
+		Q: b[0], QueryStride: 3 * h, K: at(h), V: at(2 * h), KeyStride: 3 * h,
+		Items: b[2], Count: items, Out: b[3], OutStride: h,
+	}
+	if a.First {
+		rows.Q, rows.QueryStride, rows.Alone = b[1], h, true
+	}
+	return op.Record(r, rows)
 }
 
 // suffix is the part of a case's name that only windows, slopes and positions have.

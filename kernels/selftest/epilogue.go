@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"math/rand/v2"
+	"strings"
 
 	"github.com/metalrank/metalrank/kernels"
 	"github.com/metalrank/metalrank/metal"
@@ -35,7 +36,8 @@ const (
 )
 
 func (e Epilogue) name() string {
-	name := e.Gemm.name()
+	var name strings.Builder
+	name.WriteString(e.Gemm.name())
 	for _, flag := range []struct {
 		set  bool
 		text string
@@ -44,10 +46,10 @@ func (e Epilogue) name() string {
 		{e.Answer == gemmSum, ", its sum"}, {e.Answer == gemmStatistics, ", its statistics"},
 	} {
 		if flag.set {
-			name += flag.text
+			name.WriteString(flag.text)
 		}
 	}
-	return name
+	return name.String()
 }
 
 // width is how many columns y has.

@@ -88,7 +88,7 @@ func (c *buildCommand) archive(ctx context.Context, p platform, library string, 
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(work)
+	defer func() { _ = os.RemoveAll(work) }()
 	if err := p.compile(ctx, library, work, build, progress); err != nil {
 		return err
 	}

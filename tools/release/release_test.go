@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -74,7 +75,7 @@ func TestArchive(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if string(written[0]) != string(written[1]) {
+	if !bytes.Equal(written[0], written[1]) {
 		t.Error("two archives of the same files differ")
 	}
 	top, err := unpack(filepath.Join(folder, "one.tar.gz"), folder)
@@ -84,7 +85,7 @@ func TestArchive(t *testing.T) {
 	for name, want := range files {
 		path := filepath.Join(folder, top, name)
 		data, err := os.ReadFile(path)
-		if err != nil || string(data) != string(want.data) {
+		if err != nil || !bytes.Equal(data, want.data) {
 			t.Errorf("%s: %q, %v", name, data, err)
 		}
 		info, err := os.Stat(path)

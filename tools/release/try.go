@@ -149,8 +149,7 @@ func (t *trial) serve(ctx context.Context, out io.Writer) (err error) {
 			return err
 		}
 		body, err := io.ReadAll(answer.Body)
-		answer.Body.Close()
-		if err != nil || answer.StatusCode != http.StatusOK || !strings.Contains(string(body), question.want) {
+		if err = errors.Join(err, answer.Body.Close()); err != nil || answer.StatusCode != http.StatusOK || !strings.Contains(string(body), question.want) {
 			return fmt.Errorf("%s: %s, %w, %.300s", question.path, answer.Status, err, body)
 		}
 		if question.path == "/rerank" {
