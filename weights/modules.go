@@ -106,11 +106,11 @@ func (c *Checkpoint) refuseOrphanHead(last string) error {
 	// An embedding model's modules are ignored, even where they can't be read.
 	data, unread := c.src.readPath(path.Join(last, configFile), maxConfigBytes)
 	f, broken := parseFields(last, data)
-	if unread != nil || broken != nil || f.text("module_output_name", "") != headScores {
-		return nil
+	if unread == nil && broken == nil && f.text("module_output_name", "") == headScores {
+		return invalidf("%s has a head that gives scores, but %s has no model_type, want \"CrossEncoder\": sentence-transformers takes "+
+			"the folder for an embedding model without it", modulesFile, sentenceFile)
 	}
-	return invalidf("%s has a head that gives scores, but %s has no model_type, want \"CrossEncoder\": sentence-transformers takes "+
-		"the folder for an embedding model without it", modulesFile, sentenceFile)
+	return nil
 }
 
 // readModule reads the settings of a module of the head.
