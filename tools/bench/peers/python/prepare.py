@@ -86,14 +86,16 @@ def main():
 
     names, longest = inputs_of(model), max_length(options.model)
 
+    def inputs(batch):
+        # Tokenizers of models with one token type leave the types out.
+        return {name: batch[name] if name in batch else batch["input_ids"] * 0 for name in names}
+
     def encode(query, document):
-        batch = tokenizer([query], [document], truncation="longest_first", max_length=longest, return_tensors="np")
-        return {name: batch[name] for name in names}
+        return inputs(tokenizer([query], [document], truncation="longest_first", max_length=longest, return_tensors="np"))
 
     samples = [encode(*pair) for pair in pairs]
     queries, documents = zip(*pairs[:2])
-    example = tokenizer(list(queries), list(documents), padding=True, return_tensors="pt")
-    example = {name: example[name] for name in names}
+    example = inputs(tokenizer(list(queries), list(documents), padding=True, return_tensors="pt"))
 
     # Written to another folder and renamed, so that no process sees half of it.
     work = f"{options.artifacts}.{os.getpid()}"
