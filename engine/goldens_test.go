@@ -266,8 +266,10 @@ func compareTokens(t *testing.T, header tokenHeader, golden []tokenGolden) int {
 	return compared
 }
 
-func TestTokensAgainstTransformers(t *testing.T) {
-	file, err := os.Open(filepath.Join("testdata", "tokens.jsonl.zst"))
+// readLines reads a file of testdata with a line of JSON as its header and one for each entry, compressed by zstd.
+func readLines[Header, Entry any](t *testing.T, name string) (header Header, entries []Entry) {
+	t.Helper()
+	file, err := os.Open(filepath.Join("testdata", name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -277,26 +279,27 @@ func TestTokensAgainstTransformers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer decoder.Close()
-	var (
-		header tokenHeader
-		golden []tokenGolden
-	)
 	lines := bufio.NewScanner(decoder)
 	lines.Buffer(nil, 4<<20)
 	for n := 0; lines.Scan(); n++ {
 		if n == 0 {
 			err = json.Unmarshal(lines.Bytes(), &header)
 		} else {
-			golden = append(golden, tokenGolden{})
-			err = json.Unmarshal(lines.Bytes(), &golden[n-1])
+			entries = append(entries, *new(Entry))
+			err = json.Unmarshal(lines.Bytes(), &entries[n-1])
 		}
 		if err != nil {
-			t.Fatalf("line %d: %v", n+1, err)
+			t.Fatalf("%s: line %d: %v", name, n+1, err)
 		}
 	}
 	if err := lines.Err(); err != nil {
 		t.Fatal(err)
 	}
+	return header, entries
+}
+
+func TestTokensAgainstTransformers(t *testing.T) {
+	header, golden := readLines[tokenHeader, tokenGolden](t, "tokens.jsonl.zst")
 	if len(golden) != header.Entries || len(golden) < 2000 {
 		t.Fatalf("%d pairs, want %d and at least 2000", len(golden), header.Entries)
 	}

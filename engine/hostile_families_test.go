@@ -1,14 +1,12 @@
 package engine
 
 import (
-	"bufio"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/klauspost/compress/zstd"
 )
 
 // hostilePair is a pair of texts that tokenizers are apt to get wrong, and hashes of transformers' ids by family.
@@ -23,7 +21,7 @@ type hostilePair struct {
 // Hostile texts have transformers' ids in the tokenizers of the families, XLM-RoBERTa's and ALBERT's with the normaliser of
 // SentencePiece; see tools/model/golden/hostile.py.
 func TestHostileTextsAgainstTransformers(t *testing.T) {
-	normalizer, pairs := hostilePairs(t)
+	normalizer, pairs := readLines[jsontext.Value, hostilePair](t, "hostile.jsonl.zst")
 	if len(pairs) < 200 || len(pairs[0].IDs) < 5 {
 		t.Fatalf("%d pairs for %d families", len(pairs), len(pairs[0].IDs))
 	}
@@ -71,36 +69,4 @@ func TestHostileTextsAgainstTransformers(t *testing.T) {
 			}
 		}
 	}
-}
-
-// hostilePairs reads the pairs, and the normaliser before them.
-func hostilePairs(t *testing.T) (normalizer jsontext.Value, pairs []hostilePair) {
-	t.Helper()
-	file, err := os.Open(filepath.Join("testdata", "hostile.jsonl.zst"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = file.Close() }()
-	decoder, err := zstd.NewReader(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer decoder.Close()
-	lines := bufio.NewScanner(decoder)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		if normalizer == nil {
-			normalizer = jsontext.Value(append([]byte{}, lines.Bytes()...))
-			continue
-		}
-		var p hostilePair
-		if err := json.Unmarshal(lines.Bytes(), &p); err != nil {
-			t.Fatal(err)
-		}
-		pairs = append(pairs, p)
-	}
-	if err := lines.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return normalizer, pairs
 }
