@@ -27,8 +27,10 @@ type Case struct {
 	// LeastBytes is the least memory traffic: weights, the rows that are read and the results, once each.
 	LeastBytes int
 	// record records the operation; operands are the Problem's.
-	record func(l *kernels.Library, r *kernels.Recorder, operands []metal.Binding) error
+	record recordFunc
 }
+
+type recordFunc func(l *kernels.Library, r *kernels.Recorder, operands []metal.Binding) error
 
 // Run executes the case with kernels of library, which must be of the case's DType, and compares. It returns the Pending,
 // which has ended, for the driver's additions to it; it is nil where nothing was submitted. Errors:

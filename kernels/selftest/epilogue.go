@@ -115,14 +115,10 @@ func (e Epilogue) strips() int { return (e.N + stripColumns - 1) / stripColumns 
 
 // Variants returns the case once for each variant; the answer is computed once.
 func (e Epilogue) Variants(variants []kernels.Variant) []Case {
-	whole := e.Case()
-	cases := make([]Case, len(variants))
-	for i, v := range variants {
-		e.Variant = v.String()
-		cases[i] = whole
-		cases[i].Name, cases[i].File, cases[i].record = e.name(), v.File(e.Shape()), e.record
-	}
-	return cases
+	return eachVariant(e.Case(), e.Shape(), variants, func(variant string) (string, recordFunc) {
+		e.Variant = variant
+		return e.name(), e.record
+	})
 }
 
 func (e Epilogue) record(l *kernels.Library, r *kernels.Recorder, b []metal.Binding) error {

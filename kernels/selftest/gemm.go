@@ -34,12 +34,19 @@ func (g Gemm) Shape() kernels.Shape {
 
 // Variants returns the case once for each variant; the answer is computed once.
 func (g Gemm) Variants(variants []kernels.Variant) []Case {
-	whole := g.Case()
+	return eachVariant(g.Case(), g.Shape(), variants, func(variant string) (string, recordFunc) {
+		g.Variant = variant
+		return g.name(), g.record
+	})
+}
+
+// eachVariant returns copies of a case, each with a variant of its shape. as gives the name of a copy and what records it.
+func eachVariant(whole Case, shape kernels.Shape, variants []kernels.Variant, as func(variant string) (string, recordFunc)) []Case {
 	cases := make([]Case, len(variants))
 	for i, v := range variants {
-		g.Variant = v.String()
 		cases[i] = whole
-		cases[i].Name, cases[i].File, cases[i].record = g.name(), v.File(g.Shape()), g.record
+		cases[i].File = v.File(shape)
+		cases[i].Name, cases[i].record = as(v.String())
 	}
 	return cases
 }

@@ -173,50 +173,38 @@ func TestCounted(t *testing.T) {
 	}
 }
 
-// liar is a simulator that adds an activation to one variant.
-type liar struct {
+// altered is a simulator that makes the pipelines of one variant by a function of its own.
+type altered struct {
 	metal.Device
-	variant string
+	variant  string
+	pipeline func(l metal.Library, kernel string, constants []metal.Constant) (metal.Pipeline, error)
 }
 
-type liarLibrary struct {
+type alteredLibrary struct {
 	metal.Library
-	variant string
+	by *altered
 }
 
-func (d liar) NewLibrary(source metal.Source) (metal.Library, error) {
+func (d altered) NewLibrary(source metal.Source) (metal.Library, error) {
 	library, err := d.Device.NewLibrary(source)
-	return liarLibrary{library, d.variant}, err
+	return alteredLibrary{library, &d}, err
 }
 
-func (l liarLibrary) Pipeline(kernel string, constants ...metal.Constant) (metal.Pipeline, error) {
-	if strings.HasSuffix(kernel, l.variant) {
-		constants = append([]metal.Constant{metal.Uint(0, uint32(kernels.ReLU))}, constants[1:]...)
+func (l alteredLibrary) Pipeline(kernel string, constants ...metal.Constant) (metal.Pipeline, error) {
+	if strings.HasSuffix(kernel, l.by.variant) {
+		return l.by.pipeline(l.Library, kernel, constants)
 	}
 	return l.Library.Pipeline(kernel, constants...)
 }
 
-// picky is a simulator that refuses to compile one variant.
-type picky struct {
-	metal.Device
-	variant string
+// misled adds an activation.
+func misled(l metal.Library, kernel string, constants []metal.Constant) (metal.Pipeline, error) {
+	return l.Pipeline(kernel, append([]metal.Constant{metal.Uint(0, uint32(kernels.ReLU))}, constants[1:]...)...)
 }
 
-type pickyLibrary struct {
-	metal.Library
-	variant string
-}
-
-func (d picky) NewLibrary(source metal.Source) (metal.Library, error) {
-	library, err := d.Device.NewLibrary(source)
-	return pickyLibrary{library, d.variant}, err
-}
-
-func (l pickyLibrary) Pipeline(kernel string, constants ...metal.Constant) (metal.Pipeline, error) {
-	if strings.HasSuffix(kernel, l.variant) {
-		return nil, &metal.CompileError{Kernel: kernel, Log: "Compiler encountered an internal error"}
-	}
-	return l.Library.Pipeline(kernel, constants...)
+// refuse is a compiler that fails.
+func refuse(_ metal.Library, kernel string, _ []metal.Constant) (metal.Pipeline, error) {
+	return nil, &metal.CompileError{Kernel: kernel, Log: "Compiler encountered an internal error"}
 }
 
 // TestRefused: a variant that the device's compiler refuses is left out, and the search goes on.
@@ -224,13 +212,13 @@ func TestRefused(t *testing.T) {
 	device := simtest.Open(t, sim.Config{})
 	all := variants(product(t, device, 64, 32), device)
 	refused := all[len(all)-1] // not one that runs take without a choice
-	p := product(t, picky{device, refused}, 64, 32)
+	p := product(t, altered{device, refused, refuse}, 64, 32)
 	times := map[string]float64{}
 	for _, name := range all {
 		times[name] = 1
 	}
 	times[all[len(all)-2]] = 0.5
-	found, err := search(picky{device, refused}, madeUp(times, func() float64 { return 1 })).Products(t.Context(), []*kernels.Product{p})
+	found, err := search(altered{device, refused, refuse}, madeUp(times, func() float64 { return 1 })).Products(t.Context(), []*kernels.Product{p})
 	if err != nil || len(found) != 1 || found[0].Variant != all[len(all)-2] {
 		t.Errorf("%s is refused: found %+v, %v, want %s", refused, found, err, all[len(all)-2])
 	}
@@ -246,7 +234,7 @@ func TestWrong(t *testing.T) {
 func lie(t *testing.T, device metal.Device, product func(device metal.Device) *kernels.Product) {
 	t.Helper()
 	for _, wrong := range variants(product(device), device) {
-		lying := liar{device, wrong}
+		lying := altered{device, wrong, misled}
 		p := product(lying)
 		times := map[string]float64{}
 		for _, name := range variants(p, device) {
