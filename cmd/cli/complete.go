@@ -128,8 +128,8 @@ func candidates(node *kong.Node, words []string) (*kong.Node, []candidate) {
 	return node, starting(inPlace(node, positional, given, strings.HasPrefix(word, "-")), word)
 }
 
-// inPlace returns what can stand in the place of a command's next word: a flag that is not given yet, or else a positional
-// argument, or a command of this one.
+// inPlace returns the candidates for a command's next word. They are flags that are not given yet, if flags is set. Else they are
+// values of the next positional argument, or where there is none, commands.
 func inPlace(node *kong.Node, positional int, given map[string]bool, flags bool) (found []candidate) {
 	switch {
 	case flags:

@@ -3,8 +3,8 @@ package cpu
 import "sync"
 
 // gate decides between a call in blocks and urgent ones. An urgent call begins once the workers have ended the blocks that
-// they are at. After it the call in blocks runs a part of what the urgent one cost before the next may begin, so that it
-// goes on whatever comes. Costs are those of plans.
+// they are at. Before the next urgent call may begin, the call in blocks runs blocks that cost a third of the last urgent one.
+// So it goes on however many urgent calls come. Costs are those of plans.
 type gate struct {
 	mu      sync.Mutex
 	changed sync.Cond

@@ -11,7 +11,7 @@ enum { STORE_U8, STORE_S8, STORE_S16 };
 typedef unsigned char vu8 __attribute__((vector_size(W)));
 typedef unsigned short vu16 __attribute__((vector_size(2 * W)));
 
-// column is what the results of W columns need besides their sums.
+// column holds the sums of weights, the scales and the biases of W columns.
 struct column {
     vi sums;
     vf scales, bias;

@@ -44,7 +44,7 @@ func (l *loader) positionTable(a *weights.Attention, linear *weights.Linear, fal
 	}
 	h, rows, stride := l.plan.Hidden, 2*r.Span, strideOf(roundUp(2*r.Span, 16), 4)
 	made := takeSlice[float32](l.arena, h*stride+C.SLACK_COLUMNS)
-	// What makes the table is not needed afterwards.
+	// The weights that make the table have an arena of their own: they are freed once it is made.
 	scratch := *l
 	scratch.arena = &arena{}
 	defer scratch.arena.free()

@@ -89,7 +89,8 @@ func (s *Service) Install(ctx context.Context, system string, out, errOut io.Wri
 	replaces := err == nil
 	if replaces {
 		_ = runAll(ctx, m.stop(), io.Discard, io.Discard) // it may not run
-		if err := os.Remove(m.path()); err != nil {       // a new file is the owner's alone, whoever could read the old one
+		// Others may be able to read the old file. A new one is for its owner alone.
+		if err := os.Remove(m.path()); err != nil {
 			return err
 		}
 	}
