@@ -39,7 +39,7 @@ func (b *bertLike) body(r *resolver, p *Plan) {
 	}
 	for i := range cfg.Layers {
 		l := b.layer(r, i)
-		l.Attention = Attention{Heads: cfg.Heads, Size: h / cfg.Heads, Frequencies: b.rotary, Slopes: b.slopes}
+		l.Attention = Attention{Heads: cfg.Heads, KeyHeads: cfg.Heads, Size: h / cfg.Heads, Frequencies: b.rotary, Slopes: b.slopes}
 		l.Activation = cfg.Activation
 		p.Layers = append(p.Layers, l)
 	}

@@ -117,7 +117,7 @@ func (d *deberta) body(r *resolver, p *Plan) {
 	for i := range cfg.Layers {
 		at := "encoder.layer." + strconv.Itoa(i) + "."
 		l := Layer{
-			Attention:     Attention{Heads: cfg.Heads, Size: h / cfg.Heads},
+			Attention:     Attention{Heads: cfg.Heads, KeyHeads: cfg.Heads, Size: h / cfg.Heads},
 			Query:         r.linear(at+"attention.self.query_proj", h, h, true),
 			Key:           r.linear(at+"attention.self.key_proj", h, h, true),
 			Value:         r.linear(at+"attention.self.value_proj", h, h, true),

@@ -117,7 +117,7 @@ func (m *modernBERT) body(r *resolver, p *Plan) {
 			p.Layers[i-1].OuterNorm = norm(at + "attn_norm")
 		}
 		l := Layer{
-			Attention:  Attention{Heads: cfg.Heads, Size: h / cfg.Heads, Frequencies: m.global},
+			Attention:  Attention{Heads: cfg.Heads, KeyHeads: cfg.Heads, Size: h / cfg.Heads, Frequencies: m.global},
 			Activation: cfg.Activation,
 		}
 		if kind == slidingAttention {

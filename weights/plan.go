@@ -18,8 +18,8 @@ import (
 // So each norm belongs to the sum before it, in a model with norms after attention as in one with norms before it, where
 // the norm of a layer's last sum is the next layer's first.
 //
-// Letters: V tokens of the vocabulary, P positions, S segment ids, E width of embeddings, H hidden size, A heads, D head
-// size, F inner width of a feed-forward block, C labels. All tensors are F32, F16 or BF16, not necessarily the same, and
+// Letters: V tokens of the vocabulary, P positions, S segment ids, E width of embeddings, H hidden size, A heads, G heads of
+// keys and values, D head size, F inner width of a feed-forward block, C labels. All tensors are F32, F16 or BF16, not necessarily the same, and
 // have the shapes that the config asks for. Matrices may be quantised; see [Tensor.Quant].
 type Plan struct {
 	Embeddings Embeddings
@@ -45,8 +45,8 @@ type Embeddings struct {
 // Layer is one encoder layer.
 type Layer struct {
 	Attention         Attention
-	Query, Key, Value Linear  // [H, H] each; heads are consecutive blocks of D rows
-	Output            Linear  // [H, H]
+	Query, Key, Value Linear  // [AD, H], [GD, H] and [GD, H]; heads are consecutive blocks of D rows
+	Output            Linear  // [H, AD]
 	AttentionNorm     *Norm   // of the sum after attention; nil: none
 	Gate              *Linear // [F, H]; nil: not gated. Else the block is outer(activation(gate(n)) * inner(n)).
 	Inner             Linear  // [F, H]
@@ -57,8 +57,12 @@ type Layer struct {
 
 // Attention says which keys a query of a sequence sees, and how positions reach the scores.
 type Attention struct {
-	Heads, Size int       // A, D; A·D is H
+	Heads, Size int       // A, D; A·D is H in a BERT
+	KeyHeads    int       // G, a divisor of A; query head a reads key head a·G/A. A in a BERT
+	Causal      bool      // a query at i sees no key after i
 	Window      int       // a query at i sees keys from i - Window to i + Window; 0: all
+	QueryNorm   *Norm     // [D], of each head of each query, before its position turns it; nil: none
+	KeyNorm     *Norm     // [D], of keys
 	Slopes      []float32 // [A] of ALiBi: a score loses slope times the distance of its tokens; nil: none
 	Relative    *Relative // disentangled attention; nil: none
 	Frequencies []float32 // [D/2] of rotary positions; nil: none. A position p turns pair (i, i + D/2) by p · Frequencies[i].
@@ -101,11 +105,13 @@ type Linear struct {
 	Bias   Tensor // [out]; zeros where the model has none
 }
 
-// Norm is layer normalisation: (x - mean) / √(variance + Epsilon) · Gamma + Beta.
+// Norm is layer normalisation: (x - mean) / √(variance + Epsilon) · Gamma + Beta. With RMS it is that of Zhang and Sennrich
+// 2019, x / √(mean of x² + Epsilon) · Gamma + Beta.
 type Norm struct {
 	Gamma   Tensor // [H]
 	Beta    Tensor // [H]; zeros where the model has none
 	Epsilon float64
+	RMS     bool
 }
 
 // Pool says which row of a sequence the head takes.
@@ -116,6 +122,8 @@ const (
 	PoolFirst Pool = iota
 	// PoolMean takes the mean of the rows of all tokens.
 	PoolMean
+	// PoolLast takes the row of the last token.
+	PoolLast
 )
 
 // Step is a step of the head: a linear layer, then an activation, then a norm, each of which may be absent.
@@ -146,6 +154,12 @@ const (
 	NoPositions      Operation = "embeddings without positions"
 	NoNorm           Operation = "a layer without a norm"
 	MeanPool         Operation = "mean pooling"
+	LastPool         Operation = "pooling by the last token"
+	CausalAttention  Operation = "causal attention"
+	GroupedHeads     Operation = "heads that share keys and values"
+	FreeHeads        Operation = "heads that are not as wide together as the model"
+	HeadNorms        Operation = "norms of queries and keys"
+	RMSNorm          Operation = "norms without a mean (RMS)"
 	OtherHead        Operation = "a head other than two linear layers"
 )
 
@@ -161,8 +175,19 @@ func (p *Plan) Lacking(supported ...Operation) string {
 	need(NoPositions, p.Embeddings.Positions == nil)
 	need(NormBefore, p.KeepSum)
 	need(NoNorm, p.Embeddings.Norm == nil)
+	rms := func(norms ...*Norm) {
+		for _, n := range norms {
+			need(RMSNorm, n != nil && n.RMS)
+		}
+	}
+	rms(p.Embeddings.Norm, p.FirstNorm)
 	for i := range p.Layers {
 		l := &p.Layers[i]
+		rms(l.AttentionNorm, l.OuterNorm)
+		need(CausalAttention, l.Attention.Causal)
+		need(GroupedHeads, l.Attention.KeyHeads != l.Attention.Heads)
+		need(FreeHeads, l.Attention.Heads*l.Attention.Size != p.Hidden)
+		need(HeadNorms, l.Attention.QueryNorm != nil || l.Attention.KeyNorm != nil)
 		need(RotaryPositions, l.Attention.Frequencies != nil)
 		need(WindowAttention, l.Attention.Window != 0)
 		need(Disentangled, l.Attention.Relative != nil)
@@ -170,7 +195,8 @@ func (p *Plan) Lacking(supported ...Operation) string {
 		need(GatedFeedForward, l.Gate != nil)
 		need(NoNorm, l.AttentionNorm == nil || l.OuterNorm == nil)
 	}
-	need(MeanPool, p.Pool != PoolFirst)
+	need(MeanPool, p.Pool == PoolMean)
+	need(LastPool, p.Pool == PoolLast)
 	plain := func(s Step) bool { return s.Linear != nil && s.Norm == nil }
 	need(OtherHead, len(p.Head) != 2 || !plain(p.Head[0]) || !plain(p.Head[1]) ||
 		p.Head[0].Activation == 0 || p.Head[0].Linear.Weight.Shape[0] != p.Hidden)

@@ -30,6 +30,7 @@ type Info struct {
 	DType       string // dtype of the arithmetic: "float64", "float16", …
 	WeightBytes int64  // bytes that the loaded weights occupy
 	Overlap     int    // how many Forward calls may usefully overlap, at least 1
+	Prefixes    bool   // batches may have prefixes
 	Dispatch    []Dispatch
 }
 
@@ -39,12 +40,17 @@ type Dispatch struct {
 	Operation, Kernel, Why string
 }
 
-// Batch is B sequences packed end to end into T tokens, without padding.
+// Batch is B sequences packed end to end into T tokens, without padding. Sequences may share a prefix.
 type Batch struct {
 	IDs       []int32 // [T] token ids, 0 ≤ id < vocabulary size
 	Types     []int32 // [T] segment ids, 0 ≤ type < number of types
 	Positions []int32 // [T] position ids, counted from 0 in every sequence
 	Starts    []int32 // [B+1] first token of each sequence; Starts[B] = T (known elsewhere as cu_seqlens)
+	// Prefixes [B] names for each sequence an earlier one of the batch whose tokens come before its own, or -1. Queries see the
+	// prefix's keys as if its tokens were repeated, and positions go on from its last one, so that logits have the bits of
+	// the repeated text. A prefix has no prefix. nil: no sequence has one. Only causal models take prefixes, and only
+	// backends whose Info says so. A prefix has a row of logits like any other sequence, which means nothing.
+	Prefixes []int32
 	// Urgent says that a long pass under way should let this one go first, where it can be interrupted.
 	Urgent bool
 }
@@ -56,18 +62,40 @@ func (b *Batch) Tokens() int { return len(b.IDs) }
 func (b *Batch) Sequences() int { return max(len(b.Starts)-1, 0) }
 
 // Append adds one sequence; ids and types are [L], L ≥ 1, and are copied.
-func (b *Batch) Append(ids, types []int32) {
+func (b *Batch) Append(ids, types []int32) { b.AppendAfter(-1, ids, types) }
+
+// AppendAfter adds one sequence as Append does, behind the tokens of sequence number prefix; -1 is none.
+func (b *Batch) AppendAfter(prefix int, ids, types []int32) {
 	if len(b.Starts) == 0 {
 		b.Starts = append(b.Starts, 0)
+	}
+	if prefix >= 0 && b.Prefixes == nil {
+		b.Prefixes = slices.Repeat([]int32{-1}, b.Sequences())
+	}
+	if b.Prefixes != nil {
+		b.Prefixes = append(b.Prefixes, int32(prefix))
+	}
+	first := 0
+	if prefix >= 0 {
+		first = int(b.Starts[prefix+1] - b.Starts[prefix])
 	}
 	b.IDs = append(b.IDs, ids...)
 	b.Types = append(b.Types, types...)
 	at := len(b.Positions)
 	b.Positions = slices.Grow(b.Positions, len(ids))[:at+len(ids)]
 	for i := range ids {
-		b.Positions[at+i] = int32(i)
+		b.Positions[at+i] = int32(first + i)
 	}
 	b.Starts = append(b.Starts, int32(len(b.IDs)))
+}
+
+// Prefix returns the range of tokens of the prefix of sequence i, which is empty if it has none.
+func (b *Batch) Prefix(i int) (start, stop int) {
+	if b.Prefixes == nil || b.Prefixes[i] < 0 {
+		return 0, 0
+	}
+	at := b.Prefixes[i]
+	return int(b.Starts[at]), int(b.Starts[at+1])
 }
 
 // Reset empties the batch and keeps its memory.
@@ -97,6 +125,14 @@ func (b *Batch) Check(limits Limits) error {
 	for i := 1; i < len(b.Starts); i++ {
 		if b.Starts[i] <= b.Starts[i-1] {
 			return fmt.Errorf("backend: sequence %d has %d tokens, want at least 1", i-1, b.Starts[i]-b.Starts[i-1])
+		}
+	}
+	if b.Prefixes != nil && len(b.Prefixes) != b.Sequences() {
+		return fmt.Errorf("backend: batch has %d prefixes, want one for each of %d sequences", len(b.Prefixes), b.Sequences())
+	}
+	for i, at := range b.Prefixes {
+		if at < -1 || int(at) >= i || at >= 0 && b.Prefixes[at] >= 0 {
+			return fmt.Errorf("backend: sequence %d: prefix %d, want an earlier sequence without a prefix, or -1", i, at)
 		}
 	}
 	for _, column := range []struct {

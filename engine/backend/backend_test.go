@@ -20,6 +20,15 @@ func TestAppend(t *testing.T) {
 	if b.Tokens() != 4 || b.Sequences() != 2 {
 		t.Errorf("%d tokens in %d sequences, want 4 in 2", b.Tokens(), b.Sequences())
 	}
+	b.AppendAfter(0, []int32{5, 4}, []int32{0, 0})
+	want.IDs, want.Types = append(want.IDs, 5, 4), append(want.Types, 0, 0)
+	want.Positions, want.Starts, want.Prefixes = append(want.Positions, 3, 4), append(want.Starts, 6), []int32{-1, -1, 0}
+	if diff := cmp.Diff(want, b); diff != "" {
+		t.Errorf("batch with a prefix (-want +got):\n%s", diff)
+	}
+	if start, stop := b.Prefix(2); start != 0 || stop != 3 {
+		t.Errorf("the prefix is tokens %d to %d, want 0 to 3", start, stop)
+	}
 	b.Reset()
 	if b.Tokens() != 0 || b.Sequences() != 0 || b.Check(Limits{}) != nil {
 		t.Errorf("after Reset: %d tokens in %d sequences, Check: %v", b.Tokens(), b.Sequences(), b.Check(Limits{}))
@@ -47,6 +56,9 @@ func TestCheck(t *testing.T) {
 		{"no starts", func(b *Batch) { b.Starts = nil }, "starts must run from 0 to 2"},
 		{"starts end early", func(b *Batch) { b.Starts[2] = 1 }, "starts must run from 0 to 2"},
 		{"empty sequence", func(b *Batch) { b.Starts = []int32{0, 2, 2} }, "sequence 1 has 0 tokens"},
+		{"too few prefixes", func(b *Batch) { b.Prefixes = []int32{-1} }, "1 prefixes, want one for each of 2"},
+		{"a later prefix", func(b *Batch) { b.Prefixes = []int32{-1, 1} }, "sequence 1: prefix 1, want an earlier"},
+		{"a negative prefix", func(b *Batch) { b.Prefixes = []int32{-2, -1} }, "sequence 0: prefix -2"},
 		{"falling starts", func(b *Batch) { b.Starts = []int32{0, 3, 2} }, "sequence 1 has -1 tokens"},
 	} {
 		b := good()
