@@ -43,9 +43,11 @@ func (b *bench) measure() error {
 		if !until.IsZero() { // an equal part of the time for each workload
 			until = time.Now().Add(time.Until(until) / time.Duration(len(b.options.workloads)-i))
 		}
-		all := make([]*series, len(b.systems))
-		for i, s := range b.systems {
-			all[i] = &series{System: s, Workload: name}
+		var all []*series
+		for _, s := range b.systems {
+			if !b.report.leftOut(s, name) {
+				all = append(all, &series{System: s, Workload: name})
+			}
 		}
 		if err := b.tune(name, all); err != nil {
 			return err
@@ -93,7 +95,8 @@ func (b *bench) scored() []string {
 	return append(slices.Clone(b.options.workloads), workload.Evaluation)
 }
 
-// compareScores has every system score everything once, which also warms it up for all shapes, and compares.
+// compareScores has every system score everything once, which also warms it up for all shapes, and compares. A peer that
+// fails or scores wrongly is left out of that workload.
 func (b *bench) compareScores() error {
 	for _, name := range b.scored() {
 		want, err := b.run(system{reference, false}, name, 0, replyTimeout)
@@ -107,14 +110,20 @@ func (b *bench) compareScores() error {
 				micro = b.options.Micro[0]
 			}
 			got, err := b.run(s, name, micro, b.options.warmUp)
-			if err != nil {
-				return err
+			var a agreement
+			if err == nil {
+				a = compare(s, name, got.Logits, want.Logits)
+				err = a.err(len(b.options.shapes) > 0)
 			}
-			a := compare(s, name, got.Logits, want.Logits)
-			if err := a.err(len(b.options.shapes) > 0); err != nil {
+			switch {
+			case err == nil:
+				b.report.Scores = append(b.report.Scores, a)
+			case s.ours():
 				return err
+			default:
+				b.say("left out: %v", err)
+				b.report.LeftOut = append(b.report.LeftOut, omission{s, name, err.Error()})
 			}
-			b.report.Scores = append(b.report.Scores, a)
 		}
 	}
 	return nil

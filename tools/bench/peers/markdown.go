@@ -154,6 +154,10 @@ func (r *report) speedTable(text *strings.Builder) {
 		cells := []string{s.String()}
 		for _, name := range r.workloads() {
 			measured := r.find(s, name)
+			if measured == nil {
+				cells = append(cells, "–")
+				continue
+			}
 			documents := r.documents(name)
 			cell := fmt.Sprintf("%.1f", median(measured.speeds(documents)))
 			if name == workload.Latency {
@@ -194,7 +198,11 @@ func (r *report) ratioTable(text *strings.Builder, ours system) {
 		}
 		cells := []string{s.String()}
 		for _, name := range names {
-			cells = append(cells, fmt.Sprintf("%.2f", ratio(r.find(ours, name), r.find(s, name))))
+			cell := "–"
+			if theirs := r.find(s, name); theirs != nil {
+				cell = fmt.Sprintf("%.2f", ratio(r.find(ours, name), theirs))
+			}
+			cells = append(cells, cell)
 		}
 		row(text, cells...)
 	}
@@ -217,8 +225,7 @@ func (r *report) scoreTable(text *strings.Builder) {
 		}
 		difference, tau := worst(timed)
 		fixtureDifference, fixtureTau := worst(fixtures)
-		row(text, s.String(), fmt.Sprintf("%.2g", difference), fmt.Sprintf("%.4f", tau),
-			fmt.Sprintf("%.2g", fixtureDifference), fmt.Sprintf("%.4f", fixtureTau))
+		row(text, s.String(), fmt.Sprintf("%.2g", difference), tauCell(tau), fmt.Sprintf("%.2g", fixtureDifference), tauCell(fixtureTau))
 	}
 	text.WriteString("\nTau is the mean over requests. The fixtures are everyday and synthetic of tools/model/quality.")
 	text.WriteString(" Standard deviation of the reference's logits:")
@@ -230,6 +237,16 @@ func (r *report) scoreTable(text *strings.Builder) {
 		seen[a.Workload] = true
 	}
 	text.WriteString("\n")
+	for _, o := range r.LeftOut {
+		fmt.Fprintf(text, "\nLeft out on %s: %s: %s.\n", o.Workload, o.System, o.Reason)
+	}
+}
+
+func tauCell(tau float64) string {
+	if math.IsNaN(tau) {
+		return "–"
+	}
+	return fmt.Sprintf("%.4f", tau)
 }
 
 func (r *report) shapeTable(text *strings.Builder) {

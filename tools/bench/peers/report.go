@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/metalrank/metalrank/internal/outfile"
@@ -22,6 +23,7 @@ type report struct {
 	Versions []version        `json:"versions"`
 	Shapes   []workload.Shape `json:"workloads"`
 	Scores   []agreement      `json:"scores"`
+	LeftOut  []omission       `json:"left_out"`
 	Products []product        `json:"matrix_products"`
 	Series   []*series        `json:"series"`
 }
@@ -30,6 +32,17 @@ type report struct {
 type version struct {
 	Name    peerName `json:"name"`
 	Details string   `json:"details"`
+}
+
+// omission says why a system is not timed on a workload.
+type omission struct {
+	System   system `json:"system"`
+	Workload string `json:"workload"`
+	Reason   string `json:"reason"`
+}
+
+func (r *report) leftOut(s system, workload string) bool {
+	return slices.ContainsFunc(r.LeftOut, func(o omission) bool { return o.System == s && o.Workload == workload })
 }
 
 // product is the speed of plain matrix products, one measurement a round.

@@ -14,7 +14,8 @@ type agreement struct {
 	Workload   string  `json:"workload"`
 	Requests   int     `json:"requests"` // compared: fewer than all where a system ran out of time
 	Difference float64 `json:"largest_difference"`
-	Tau        float64 `json:"kendall_tau"` // mean over requests
+	Ordered    bool    `json:"ordered"`     // some request has more than one document, so that there is a tau
+	Tau        float64 `json:"kendall_tau"` // mean over requests; 0 unless Ordered
 	Deviation  float64 `json:"deviation"`   // standard deviation of the reference's logits
 }
 
@@ -28,10 +29,14 @@ const (
 // compare measures logits against the reference's; both are in the order of the workload's requests.
 func compare(s system, name string, logits, want [][]float64) agreement {
 	n := min(len(logits), len(want))
-	return agreement{
+	a := agreement{
 		System: s, Workload: name, Requests: n, Difference: rankmetrics.LargestDifference(want[:n], logits[:n]),
 		Tau: rankmetrics.MeanTau(want[:n], logits[:n]), Deviation: rankmetrics.Deviation(want[:n]),
 	}
+	if a.Ordered = !math.IsNaN(a.Tau); !a.Ordered {
+		a.Tau = 0 // JSON has no NaN
+	}
+	return a
 }
 
 // err reports logits so far off that a comparison of speed would compare different things. The fixtures do not count:
@@ -48,11 +53,15 @@ func (a *agreement) err(random bool) error {
 	return nil
 }
 
-// worst joins agreements on several workloads: the largest difference, the mean tau.
+// worst joins agreements on several workloads: the largest difference, the mean tau, NaN if none is ordered.
 func worst(agreements []agreement) (difference, tau float64) {
+	ordered := 0.0
 	for _, a := range agreements {
 		difference = max(difference, a.Difference)
-		tau += a.Tau / float64(len(agreements))
+		if a.Ordered {
+			tau += a.Tau
+			ordered++
+		}
 	}
-	return difference, tau
+	return difference, tau / ordered
 }

@@ -8,6 +8,7 @@ import gc
 import importlib
 import importlib.metadata
 import json
+import math
 import os
 import sys
 import time
@@ -43,6 +44,8 @@ def run(score, requests, limit_s):
         start = time.perf_counter()
         scores = score(query, documents)
         end = time.perf_counter()
+        if not all(map(math.isfinite, scores)):
+            raise ValueError("scores that are not finite")
         seconds.append(end - start)
         logits.append(scores)
         if end - begin >= limit_s:
