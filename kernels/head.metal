@@ -11,7 +11,8 @@
 // Grid: ceil(B / 8) groups of S = min(8, ceil(N / 48)) SIMD-groups, S = simdgroups; they go along the row of p together, 48 S
 //       columns at a time
 // Threadgroup memory: two tiles of x, 2 * 8 * 40 elements, and a sum per row and SIMD-group, 8 * 8 f32: 1,536 B at f16
-// Needs: H % 4 == 0; N % 8 == 0, with zeros in w, bias and v from column `width` on; x and w begin at a multiple of four elements
+// Needs: H % 4 == 0; N % 8 == 0, with zeros in w, bias and v from column `width` on; act(0) == 0; x and w begin at
+//        a multiple of four elements
 // Numerics: f32 throughout; the variance of p in a second pass over each part of its row, parts put together as Chan et al. 1979
 // Constants: activation, gatherA, simdgroups, normed, hasDense, headNorm
 // Variants: head_{f16,f32}
@@ -114,7 +115,7 @@ template <typename T>
                     }
                     pooled.thread_elements()[e] = activate<float>(activation, value);
                     if (headNorm) {
-                        sum += n < args.width ? pooled.thread_elements()[e] : 0.0f;
+                        sum += pooled.thread_elements()[e]; // the columns that fill up are zeros
                     }
                 }
             }

@@ -30,7 +30,6 @@ var headMutants = []mutant{
 	{"head.metal", "columns of the first pass", "column0 = first + side", "column0 = side"},
 	{"head.metal", "a pass less wide", "first += side * headBlocks * simdgroups", "first += side * headBlocks"},
 	{"head.metal", "classifier read as half", "device const float* v [[buffer(4)]]", "device const half* v [[buffer(4)]]"},
-	{"head.metal", "columns that fill up in the mean", "n < args.width ? pooled", "true ? pooled"},
 	{"head.metal", "columns that fill up in the squares", "j < blocks && column0 + side * j + lane.column + e < args.width", "j < blocks"},
 	{"head.metal", "parts of one size", "float(min(args.width - first, side * headBlocks * simdgroups))", "float(side * headBlocks * simdgroups)"},
 	{"head.metal", "parts without distances", "partSquares + distance * distance * count * share", "partSquares"},
