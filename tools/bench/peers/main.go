@@ -20,6 +20,9 @@ import (
 	"github.com/metalrank/metalrank/tools/bench/peers/workload"
 )
 
+// Pairs are cut at so many tokens: by the embedded model, and by batching.py.
+const modelLimit, shapeLimit = 512, 1024
+
 // scripts is where the workers' scripts are, from the root of the repository.
 const scripts = "tools/bench/peers/python"
 
@@ -94,11 +97,15 @@ func (b *bench) writeRequests(path string) error {
 	for _, r := range requests {
 		b.requests[r.Workload] = append(b.requests[r.Workload], r)
 	}
+	limit := modelLimit
+	if len(b.options.shapes) > 0 {
+		limit = shapeLimit
+	}
 	for _, name := range b.scored() {
 		if most := b.options.requests; most > 0 && name != workload.Evaluation {
 			b.requests[name] = b.requests[name][:most]
 		}
-		b.report.Shapes = append(b.report.Shapes, workload.Measure(counter, b.requests[name]))
+		b.report.Shapes = append(b.report.Shapes, workload.Measure(counter, b.requests[name], limit))
 	}
 	file, err := os.Create(path)
 	if err != nil {

@@ -49,7 +49,7 @@ func Specs() []Spec {
 
 const (
 	minLength = 20
-	maxLength = 512 // the embedded model's limit
+	maxLength = 512 // of a document, where the mean is not above it
 	maxQuery  = 12  // tokens
 	filler    = "so"
 )
@@ -141,15 +141,15 @@ type Shape struct {
 	Padding   float64 `json:"padding"` // tokens with every pair padded to the longest of its request, over tokens without
 }
 
-// Measure counts the tokens of requests of one workload; longer pairs count as cut to the model's limit.
-func Measure(counter *Counter, requests []wire.Request) Shape {
+// Measure counts the tokens of requests of one workload; pairs are cut to so many.
+func Measure(counter *Counter, requests []wire.Request, limit int) Shape {
 	shape := Shape{}
 	tokens, padded := 0, 0
 	for _, r := range requests {
 		shape.Name = r.Workload
 		longest := 0
 		for _, document := range r.Documents {
-			n := min(counter.Pair(r.Query, document), maxLength)
+			n := min(counter.Pair(r.Query, document), limit)
 			tokens += n
 			longest = max(longest, n)
 		}

@@ -47,7 +47,7 @@ func TestShapes(t *testing.T) {
 		"short":   {8, 32, 33, 1.4},
 		Latency:   {24, 8, 33, 1.3},
 	} {
-		shape := Measure(counter, workloads[name])
+		shape := Measure(counter, workloads[name], 512)
 		if len(workloads[name]) != int(want.requests) || shape.Pairs != int(want.requests*want.documents) {
 			t.Errorf("%s: %d requests, %d pairs", name, len(workloads[name]), shape.Pairs)
 		}
@@ -61,7 +61,10 @@ func TestShapes(t *testing.T) {
 			t.Errorf("%s: a pair of %d tokens", name, shape.Longest)
 		}
 	}
-	if shape := Measure(counter, workloads["equal"]); shape.Mean != 128 || shape.Longest != 128 || shape.Padding != 1 {
+	if shape := Measure(counter, workloads[Long], 1024); shape.Longest != 1024 {
+		t.Errorf("a long pair has %d tokens, want 1024", shape.Longest)
+	}
+	if shape := Measure(counter, workloads["equal"], 512); shape.Mean != 128 || shape.Longest != 128 || shape.Padding != 1 {
 		t.Errorf("equal is not: %+v", shape)
 	}
 }
