@@ -201,7 +201,7 @@ static void embed(const struct pass* p) {
             .y = s->x,
             .y_stride = hidden_stride(m),
         };
-        m->kernels->f32.run(&projection);
+        m->kernels->run_rows(&projection);
         done_product(p, WORK_PROJECTION, &projection, &m->kernels->f32);
     }
     normalise(p, &m->first_norm, s->x, s->n, hidden_stride(m), rows, m->h);
@@ -478,7 +478,7 @@ static void run_head(const struct pass* p, int n) {
                 .y = last ? p->scratch.logits : p->scratch.between[i % 2],
                 .y_stride = last ? m->labels_padded : stride_of(m->head_padded, sizeof(float)),
             };
-            m->kernels->f32.run(&product);
+            m->kernels->run_rows(&product);
             done_product(p, WORK_HEAD, &product, &m->kernels->f32);
             x = product.y;
             stride = product.y_stride;

@@ -102,7 +102,7 @@ struct relative {
     int terms; // that there are
 };
 
-// narrowing turns rows x [m, k], float or bfloat16, into the elements that a matmul takes.
+// narrowing turns rows x [m, k], float or bfloat16, into the elements that a matmul takes, in its order.
 typedef void narrowing(
     const void* x,
     ptrdiff_t x_stride,
@@ -116,7 +116,7 @@ typedef void narrowing(
 // matmul is the products at one precision: of rows by weights, and those of attention.
 struct matmul {
     void (*run)(const struct product*);
-    narrowing* narrow;      // float rows; NULL where run takes them as they are
+    narrowing* narrow;      // float rows
     narrowing* narrow_half; // bfloat16 rows; NULL unless it halves
     void (*attend)(const struct attention*);
     size_t (*attention_scratch)(int keys, int size);
@@ -163,6 +163,7 @@ struct gate {
 struct kernels {
     const char* name;
     struct matmul f32, i8, bf16; // run is NULL where there is no such product
+    void (*run_rows)(const struct product*); // of floats, rows as they lie
     // attend_relative is attention of floats with the tables' part in scores; its scratch is relative_scratch(keys, D) bytes.
     void (*attend_relative)(const struct attention*, const struct relative*, int head);
     size_t (*relative_scratch)(int keys, int size);

@@ -26,5 +26,5 @@ void position_rows(
         kernels->normalise(&a);
     }
     struct product p = {.w = w, .x = x, .x_stride = x_stride, .m = m, .y = y, .y_stride = y_stride};
-    kernels->f32.run(&p);
+    kernels->run_rows(&p);
 }

@@ -53,6 +53,7 @@ const struct kernels JOIN(kernels_, VARIANT) = {
     .name = TEXT(VARIANT),
     .f32 =
         {.run = run_f32,
+         .narrow = narrow_f32,
          .attend = attend,
          .attention_scratch = attention_scratch,
          .attend_how = F32_HOW,
@@ -82,6 +83,7 @@ const struct kernels JOIN(kernels_, VARIANT) = {
             .how = BF16_HOW,
         },
 #endif
+    .run_rows = run_rows_f32,
     .attend_relative = attend_relative,
     .relative_scratch = relative_scratch,
     .normalise = normalise_rows,
