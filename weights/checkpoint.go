@@ -37,6 +37,7 @@ type Checkpoint struct {
 	// sentenceModel is immutable; sentence-transformers' class that saved the folder, "CrossEncoder"; may be empty.
 	sentenceModel string
 	head          *modularHead   // immutable; nil where the model has its head itself
+	tokens        *scoreTokens   // immutable; nil unless the score is made of logits of tokens
 	tensors       []Tensor       // guarded by mu; sorted by name
 	index         map[string]int // guarded by mu; name -> place in tensors
 }
@@ -107,6 +108,9 @@ func (c *Checkpoint) load() error {
 		return err
 	}
 	if err := c.readPairSettings(); err != nil {
+		return err
+	}
+	if err := c.findTokens(); err != nil {
 		return err
 	}
 	if c.tensors, err = c.src.loadTensors(c.config); err != nil {

@@ -18,7 +18,7 @@ type Config struct {
 	HiddenSize    int // H
 	EmbeddingSize int // E, the width of the embedding tables; other than H only in a small ELECTRA
 	Layers        int
-	Heads         int // divides HiddenSize
+	Heads         int // divides HiddenSize, except in a decoder
 	FeedForward   int // F, the inner width of the feed-forward block
 	VocabSize     int // V
 	MaxPositions  int // P, the longest sequence in tokens, without the PositionOffset that RoBERTa's config includes
@@ -117,7 +117,7 @@ func ParseConfig(data []byte) (Config, error) {
 	c.ProblemType = f.text("problem_type", "")
 	c.ScoreActivation = f.scoreActivation()
 	c.Quantization = f.quantization()
-	if f.err == nil && c.HiddenSize%c.Heads != 0 {
+	if f.err == nil && !family.decoder && c.HiddenSize%c.Heads != 0 {
 		f.err = invalidf("%s: %s: %d, want a multiple of %s, %d", configFile, family.key("hidden_size"), c.HiddenSize,
 			family.key("num_attention_heads"), c.Heads)
 	}
@@ -185,7 +185,7 @@ func (f *fields) refuse(customCode string, family *family) {
 		f.err = unsupportedf("%s: per_layer_config is not supported, want all layers alike", f.file)
 	}
 	for _, key := range []string{"is_decoder", "add_cross_attention", "causal", "is_causal"} {
-		if f.flag(key) && f.err == nil {
+		if !(family.decoder && key == "is_causal") && f.flag(key) && f.err == nil {
 			f.err = unsupportedf("%s: %s: true, want false: a cross-encoder reads in both directions", f.file, key)
 		}
 	}

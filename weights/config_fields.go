@@ -26,10 +26,12 @@ func (f *fields) get(key string) (jsontext.Value, bool) {
 
 func (f *fields) has(key string) bool { _, ok := f.get(key); return ok }
 
+func (f *fields) isNull(key string) bool { v, ok := f.values[key]; return ok && v.Kind() == 'n' }
+
 // notNull refuses a null of which versions of a library make different values.
 func (f *fields) notNull(key, want string) {
-	if v, ok := f.values[key]; ok && v.Kind() == 'n' {
-		f.fail(key, v, want)
+	if f.isNull(key) {
+		f.fail(key, f.values[key], want)
 	}
 }
 

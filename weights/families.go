@@ -39,6 +39,8 @@ type family struct {
 	embeddingSize   bool   // embeddings may be narrower than the model, and are projected then
 	layerNormEpsSet bool   // layer norms have an epsilon of 1e-12, not the config's
 
+	decoder bool // is_causal is read, and heads need not divide the width of the model
+
 	gguf *ggufLayout // of its GGUF files; nil: BERT's, or none where there are settings
 }
 
@@ -106,6 +108,9 @@ var families = []family{
 	nomicFamily,
 	debertaFamily,
 	albertFamily,
+	qwen3Family,
+	qwen2Family,
+	llamaFamily,
 }
 
 // robertaLike returns RoBERTa's family under the name of one of its relatives; all keep the prefix.

@@ -32,6 +32,7 @@ const (
 
 	classification = "sequence-classification" // the transformer_task of a cross-encoder
 	extraction     = "feature-extraction"      // that of one whose head is in modules of its own
+	generation     = "text-generation"         // that of one whose score is made of logits of tokens
 )
 
 // transformerFiles are the names that the file of the Transformer module has had; the first that is there counts
@@ -81,7 +82,7 @@ func (c *Checkpoint) readPairSettings() error {
 	}
 	c.pairSettings.PlainText = true
 	c.pairSettings.Prompt = config.prompt()
-	if f.transformer(&c.pairSettings, c.head != nil); config.err != nil {
+	if f.transformer(&c.pairSettings, c.head != nil, c.tokens != nil); config.err != nil {
 		return config.err
 	}
 	return f.err
@@ -133,21 +134,22 @@ var hubArguments = []string{
 	"attn_implementation", "torch_dtype", "dtype", "device_map", "low_cpu_mem_usage", "use_safetensors", "code_revision",
 }
 
-// transformer reads the file of the Transformer module. Its rows go to modules of a head, or it has the head itself.
-func (f *fields) transformer(s *PairSettings, modular bool) {
-	output := "logits"
-	if modular {
-		output = "last_hidden_state"
-		f.only("transformer_task", extraction)
-		f.only("module_output_name", "token_embeddings")
-	} else {
-		f.only("transformer_task", classification)
-		f.only("module_output_name", "scores")
+// transformer reads the file of the Transformer module. Its rows go to modules of a head, or it has the head itself, or its
+// logits of tokens go to a LogitScore.
+func (f *fields) transformer(s *PairSettings, modular, tokens bool) {
+	output, task, name := "logits", classification, headScores
+	switch {
+	case tokens:
+		task, name = generation, causalLogits
+	case modular:
+		output, task, name = "last_hidden_state", extraction, "token_embeddings"
 	}
+	f.only("transformer_task", task)
+	f.only("module_output_name", name)
 	if name := f.text("tokenizer_name_or_path", ""); name != "" && f.err == nil {
 		f.err = unsupportedf("%s: tokenizer_name_or_path: %s, want the tokenizer in the folder itself", f.file, quote(name))
 	}
-	f.modality(output)
+	f.modality(output, tokens)
 	s.LowerCase = f.flag("do_lower_case")
 	s.Tokenizer = f.arguments("tokenizer_args", "processor_kwargs")
 	for _, names := range [][2]string{{"model_args", "model_kwargs"}, {"config_args", "config_kwargs"}} {
@@ -198,17 +200,19 @@ func (f *fields) arguments(old, name string) map[string]jsontext.Value {
 	return all
 }
 
-// modality refuses settings under which texts don't go to the model as they are. Without the field they do.
-func (f *fields) modality(output string) {
+// modality refuses settings under which texts don't go to the model as they are. Without the field they do. Those of a
+// language model may be messages of a chat template.
+func (f *fields) modality(output string, messages bool) {
 	all := f.object("modality_config")
 	for _, key := range slices.Sorted(maps.Keys(all.values)) {
-		switch key {
-		case "text":
+		switch {
+		case key == "text" || key == "message" && messages:
 			text := all.object(key)
 			text.only("method", "forward")
 			text.only("method_output_name", output)
+			text.only("format", "flat")
 			all.err = cmp.Or(all.err, text.err)
-		case "message":
+		case key == "message":
 			all.unsupported(key, "texts that a chat template joins; want \"text\" alone")
 		}
 	}

@@ -140,6 +140,12 @@ func Zeros(name string, shape ...int) Tensor {
 	return t
 }
 
+// Prefixes reports whether sequences of a batch may share a prefix: what a token sees depends on nothing after it, and
+// the head takes the last token.
+func (p *Plan) Prefixes() bool {
+	return p.Pool == PoolLast && !slices.ContainsFunc(p.Layers, func(l Layer) bool { return !l.Attention.Causal })
+}
+
 // Operation is an operation that a BERT does not have, so that a backend may lack it.
 type Operation string
 

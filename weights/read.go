@@ -25,6 +25,11 @@ func (c *Checkpoint) ReadTo(allocate func(sizeBytes int) []byte, t Tensor) (Tens
 	if c.closed {
 		return t, ErrClosed
 	}
+	return c.readWhole(allocate, t)
+}
+
+// readWhole is ReadTo for callers that hold the lock.
+func (c *Checkpoint) readWhole(allocate func(sizeBytes int) []byte, t Tensor) (Tensor, error) {
 	if t.Quant != nil {
 		parts := *t.Quant
 		err := c.src.fill(allocate, &parts.Codes, &parts.Scales, &parts.Biases)

@@ -7,7 +7,8 @@ import (
 
 // Plan finds the model's tensors by name and checks them against the config. Names may come with the prefix of the
 // family ("bert.") or without, and layer norms may be called gamma and beta as in checkpoints of 2018; tensors that the
-// model does not use are ignored. Plan does not read their data. Without a classifier the error is [ErrNotCrossEncoder].
+// model does not use are ignored. Plan does not read their data, except rows of the head where a score is made of them.
+// Without a classifier the error is [ErrNotCrossEncoder].
 func (c *Checkpoint) Plan() (*Plan, error) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -34,7 +35,7 @@ func (r *resolver) plan() *Plan {
 		Hidden: cfg.HiddenSize, Vocab: cfg.VocabSize, Positions: cfg.MaxPositions, Types: cfg.TypeVocab, Labels: len(cfg.Labels),
 	}
 	architectureOf(cfg).body(r, p)
-	if r.c.head != nil {
+	if r.c.head != nil && r.c.tokens == nil {
 		r.modules(p, r.c.head)
 	} else {
 		architectureOf(cfg).head(r, p)

@@ -14,6 +14,7 @@ const (
 	likeBGE    = "BAAI/bge-reranker-v2-m3 (xlm-roberta)"
 	likeJina   = "jinaai/jina-reranker-v1-turbo-en (bert with ALiBi)"
 	likeModern = "Alibaba-NLP/gte-reranker-modernbert-base (modernbert)"
+	likeQwen   = "Qwen/Qwen3-Reranker-0.6B (qwen3)"
 	likeGTE    = "Alibaba-NLP/gte-multilingual-reranker-base (new)"
 )
 
@@ -27,13 +28,13 @@ var otherFamilies = []struct{ modelTypes, is, nearest string }{
 	{"colpali colqwen colidefics", "late interaction of images", likeMiniLM},
 	{"t5 mt5 umt5 t5gemma", "T5: an encoder with a decoder (monoT5)", likeBGE},
 	{"bart mbart pegasus led bigbird_pegasus prophetnet marian", "an encoder with a decoder", likeBGE},
-	{"qwen", "Qwen: a language model", likeBGE},
-	{"llama", "Llama: a language model", likeBGE},
-	{"mistral ministral mixtral", "Mistral: a language model", likeBGE},
-	{"gemma", "Gemma: a language model, as bge-reranker-v2-gemma is", likeBGE},
-	{"minicpm", "MiniCPM: a language model, as bge-reranker-v2-minicpm is", likeBGE},
+	{"qwen", "Qwen: a language model", likeQwen},
+	{"llama", "Llama: a language model", likeQwen},
+	{"mistral ministral mixtral", "Mistral: a language model", likeQwen},
+	{"gemma", "Gemma: a language model, as bge-reranker-v2-gemma is", likeQwen},
+	{"minicpm", "MiniCPM: a language model, as bge-reranker-v2-minicpm is", likeQwen},
 	{"phi gpt bloom opt olmo granite falcon deepseek cohere glm chatglm exaone smollm lfm stablelm mamba rwkv modernbert-decoder",
-		"a language model", likeBGE},
+		"a language model", likeQwen},
 	{"qwen2_vl qwen2_5_vl qwen3_vl clip chinese_clip siglip blip vilt visual_bert lxmert paligemma llava idefics smolvlm internvl pixtral " +
 		"minicpmv flava align", "a model of text and images", likeBGE},
 	{"vit dinov2 dinov3 beit deit swin resnet convnext", "a model of images", likeMiniLM},
@@ -108,7 +109,7 @@ func otherFamily(model string) (is, nearest string, known bool) {
 // it.
 func (c *Checkpoint) notCrossEncoder(missing string) error {
 	nearest := likeMiniLM
-	if like, ok := map[string]string{"xlm-roberta": likeBGE, "modernbert": likeModern, "gte": likeGTE, "new": likeGTE}[c.config.ModelType]; ok {
+	if like, ok := map[string]string{"xlm-roberta": likeBGE, "modernbert": likeModern, "gte": likeGTE, "new": likeGTE, "qwen3": likeQwen, "qwen2": likeQwen}[c.config.ModelType]; ok {
 		nearest = like
 	}
 	class := c.config.Architecture

@@ -13,43 +13,78 @@ import (
 //
 //	out = softmax(q kᵀ / √D) v
 //
-// of the keys in the query's window. q, k, v and out are [T, H], head a being columns [a·D, (a+1)·D). No token sees
-// another sequence.
+// of the keys that the query sees: those of its sequence and of its prefix, if it has one, within its window, and none after
+// it where attention is causal. q and out are [T, AD], head a being columns [a·D, (a+1)·D); k and v are [T, GD]. No token
+// sees another sequence.
 func attention(ctx context.Context, batch *backend.Batch, l *layer, q, k, v, out []float64) error {
 	a := &l.attention
-	d, h := a.Size, a.Heads*a.Size
+	d, width, keyWidth := a.Size, a.Heads*a.Size, a.KeyHeads*a.Size
 	scale := 1 / math.Sqrt(float64(d*l.terms()))
 	return parallel.For(ctx, batch.Sequences()*a.Heads, 0, func(task int) error {
-		sequence, column := task/a.Heads, task%a.Heads*d
-		begin, end := int(batch.Starts[sequence]), int(batch.Starts[sequence+1])
-		all := make([]float64, end-begin) // [L]: one query against every key
-		for i := begin; i < end; i++ {
+		head := task % a.Heads
+		column, keyColumn := head*d, head*a.KeyHeads/a.Heads*d
+		s := span(batch, task/a.Heads)
+		all := make([]float64, s.keys()) // one query against every key
+		for i := s.before; i < s.keys(); i++ {
 			if err := ctx.Err(); err != nil { // one long sequence is a long task
 				return err
 			}
-			first, last := begin, end
-			if a.Window > 0 {
-				first, last = max(begin, i-a.Window), min(end, i+a.Window+1)
-			}
-			query, scores := q[i*h+column:i*h+column+d], all[:last-first]
+			first, last := sees(a, i, s.keys())
+			at := s.row(i)*width + column
+			query, scores := q[at:at+d], all[:last-first]
 			for j := range scores {
-				at := (first+j)*h + column
-				scores[j] = scale * (dot(query, k[at:at+d]) + l.positionTerms(query, k[at:at+d], i-first-j, column))
+				from := s.row(first+j)*keyWidth + keyColumn
+				key := k[from : from+d]
+				scores[j] = scale * (dot(query, key) + l.positionTerms(query, key, i-first-j, column))
 				if a.Slopes != nil {
 					distance := math.Abs(float64(first + j - i))
-					scores[j] -= float64(float64(a.Slopes[task%a.Heads]) * distance)
+					scores[j] -= float64(float64(a.Slopes[head]) * distance)
 				}
 			}
 			softmax(scores)
-			row := out[i*h+column : i*h+column+d]
+			row := out[at : at+d]
 			clear(row)
 			for j, p := range scores {
-				at := (first+j)*h + column
-				addScaled(row, v[at:at+d], p)
+				from := s.row(first+j)*keyWidth + keyColumn
+				addScaled(row, v[from:from+d], p)
 			}
 		}
 		return nil
 	})
+}
+
+// keySpan is where the keys of a sequence are among the rows of a batch: the prefix's, then its own. Both are counted on.
+type keySpan struct {
+	prefix, before int // first row of the prefix, and its length
+	begin, own     int // the same of the sequence
+}
+
+func span(batch *backend.Batch, sequence int) keySpan {
+	start, stop := batch.Prefix(sequence)
+	begin, end := int(batch.Starts[sequence]), int(batch.Starts[sequence+1])
+	return keySpan{start, stop - start, begin, end - begin}
+}
+
+func (s keySpan) keys() int { return s.before + s.own }
+
+// row returns the row of a key.
+func (s keySpan) row(i int) int {
+	if i < s.before {
+		return s.prefix + i
+	}
+	return s.begin + i - s.before
+}
+
+// sees returns the range of keys that a query at i sees, of n.
+func sees(a *weights.Attention, i, n int) (first, last int) {
+	last = n
+	if a.Window > 0 {
+		first, last = max(0, i-a.Window), min(n, i+a.Window+1)
+	}
+	if a.Causal {
+		last = min(last, i+1)
+	}
+	return first, last
 }
 
 // terms is how many products a score is the sum of.
@@ -80,13 +115,13 @@ func (l *layer) positionTerms(query, key []float64, distance, column int) float6
 	return sum
 }
 
-// rotate turns each pair of values (i, i + D/2) of each head of rows x [T, H] by the angle position · frequency i (Su et al.
+// rotate turns each pair of values (i, i + D/2) of each head of rows x [T, width] by the angle position · frequency i (Su et al.
 // 2021, in the order of GPT-NeoX). The angle is a float32, as it was when the model was trained.
 func rotate(ctx context.Context, batch *backend.Batch, a *weights.Attention, x []float64) error {
 	if a.Frequencies == nil {
 		return nil
 	}
-	d, h, half := a.Size, a.Heads*a.Size, a.Size/2
+	d, h, half := a.Size, len(x)/batch.Tokens(), a.Size/2
 	return parallel.For(ctx, batch.Tokens(), 0, func(t int) error {
 		for i, f := range a.Frequencies {
 			sin, cos := math.Sincos(float64(float32(batch.Positions[t]) * f))

@@ -10,10 +10,11 @@ import (
 )
 
 // norm is layer normalisation over the last axis: y = (x - mean) / √(variance + epsilon) · gamma + beta,
-// with the biased variance, as torch.nn.LayerNorm has it.
+// with the biased variance, as torch.nn.LayerNorm has it. With rms the mean is 0 (Zhang and Sennrich 2019).
 type norm struct {
 	gamma, beta []float64 // [H]
 	epsilon     float64
+	rms         bool
 }
 
 // newNorm returns nil for nil.
@@ -21,7 +22,7 @@ func (b *Backend) newNorm(n *weights.Norm) *norm {
 	if n == nil {
 		return nil
 	}
-	return &norm{gamma: b.widen(n.Gamma), beta: b.widen(n.Beta), epsilon: n.Epsilon}
+	return &norm{gamma: b.widen(n.Gamma), beta: b.widen(n.Beta), epsilon: n.Epsilon, rms: n.RMS}
 }
 
 // apply normalises one row [H] in place.
@@ -31,6 +32,9 @@ func (n *norm) apply(row []float64) {
 		sum += v
 	}
 	mean := sum / float64(len(row))
+	if n.rms {
+		mean = 0
+	}
 	for _, v := range row {
 		squares += (v - mean) * (v - mean)
 	}

@@ -4,13 +4,14 @@
 // It computes each step as its formula reads, in a fixed order of summation, so that a score depends
 // neither on the other sequences of a batch nor on the number of cores. It is only as fast as a demonstration needs.
 //
-// Letters: T packed tokens, B sequences, L tokens of one sequence, E width of embeddings, H hidden size, A heads, D = H/A
-// head size, F feed-forward size, C labels.
+// Letters: T packed tokens, B sequences, L tokens of one sequence, E width of embeddings, H hidden size, A heads, G heads of
+// keys and values, D head size, F feed-forward size, C labels.
 package reference
 
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -64,7 +65,8 @@ type layer struct {
 	attention                 weights.Attention
 	positionKeys              []float64 // [2 Span, H] of disentangled attention; nil: none
 	positionQueries           []float64
-	query, key, value, output linear // [H, H]
+	query, key, value, output linear // [AD, H], [GD, H] twice, [H, AD]
+	queryNorm, keyNorm        *norm  // [D], of each head
 	attentionNorm             *norm
 	gate                      *linear // [F, H]; nil: not gated
 	inner                     linear  // [F, H]
@@ -95,6 +97,7 @@ func New(checkpoint *weights.Checkpoint) (*Backend, error) {
 		b.layers = append(b.layers, layer{
 			attention: l.Attention,
 			query:     *b.newLinear(&l.Query), key: *b.newLinear(&l.Key), value: *b.newLinear(&l.Value),
+			queryNorm: b.newNorm(l.Attention.QueryNorm), keyNorm: b.newNorm(l.Attention.KeyNorm),
 			output: *b.newLinear(&l.Output), attentionNorm: b.newNorm(l.AttentionNorm),
 			gate: b.newLinear(l.Gate), inner: *b.newLinear(&l.Inner), activation: b.function(l.Activation),
 			outer: *b.newLinear(&l.Outer), outerNorm: b.newNorm(l.OuterNorm),
@@ -149,7 +152,7 @@ func (b *Backend) function(a weights.Activation) func(float64) float64 {
 
 // Info implements backend.Backend.
 func (b *Backend) Info() backend.Info {
-	return backend.Info{Name: "reference", Device: "CPU, plain Go", DType: "float64", WeightBytes: b.weightSizeBytes, Overlap: 1}
+	return backend.Info{Name: "reference", Device: "CPU, plain Go", DType: "float64", WeightBytes: b.weightSizeBytes, Overlap: 1, Prefixes: b.plan.Prefixes()}
 }
 
 // Close implements backend.Backend; the weights are left to the garbage collector.
@@ -163,6 +166,9 @@ func (b *Backend) Forward(ctx context.Context, batch *backend.Batch, out []float
 	}
 	if want := batch.Sequences() * b.plan.Labels; len(out) != want {
 		return fmt.Errorf("reference: out has %d values, want %d", len(out), want)
+	}
+	if batch.Prefixes != nil && !b.plan.Prefixes() {
+		return errors.New("reference: a batch with prefixes, which only causal models that pool the last token take")
 	}
 	if batch.Tokens() == 0 {
 		return nil
@@ -230,8 +236,8 @@ func (b *Backend) embed(ctx context.Context, batch *backend.Batch) ([]float64, e
 
 // layer takes the stream through one layer, as weights.Plan has it.
 func (b *Backend) layer(ctx context.Context, l *layer, batch *backend.Batch, s *stream) error {
-	tokens, h := batch.Tokens(), b.plan.Hidden
-	q, k, v := make([]float64, tokens*h), make([]float64, tokens*h), make([]float64, tokens*h) // [T, H] each
+	tokens := batch.Tokens()
+	q, k, v := make([]float64, tokens*l.query.out), make([]float64, tokens*l.key.out), make([]float64, tokens*l.value.out)
 	b.observe(s.n, &l.query, &l.key, &l.value)
 	for _, projection := range []struct {
 		linear *linear
@@ -241,16 +247,18 @@ func (b *Backend) layer(ctx context.Context, l *layer, batch *backend.Batch, s *
 			return err
 		}
 	}
+	l.queryNorm.applyRows(q) // a head is a row
+	l.keyNorm.applyRows(k)
 	for _, rows := range [][]float64{q, k} {
 		if err := rotate(ctx, batch, &l.attention, rows); err != nil {
 			return err
 		}
 	}
-	context := make([]float64, tokens*h) // [T, H], heads side by side
+	context := make([]float64, len(q)) // [T, AD], heads side by side
 	if err := attention(ctx, batch, l, q, k, v, context); err != nil {
 		return err
 	}
-	y := q // [T, H]; the queries have been used
+	y := make([]float64, len(s.x)) // [T, H]
 	b.observe(context, &l.output)
 	if err := l.output.apply(ctx, context, y); err != nil {
 		return err
@@ -325,8 +333,11 @@ func (b *Backend) pool(batch *backend.Batch, n []float64) []float64 {
 	rows := make([]float64, batch.Sequences()*h)
 	for i := range batch.Sequences() {
 		row, begin, end := rows[i*h:(i+1)*h], int(batch.Starts[i]), int(batch.Starts[i+1])
-		if b.plan.Pool == weights.PoolFirst {
+		switch b.plan.Pool {
+		case weights.PoolFirst:
 			end = begin + 1
+		case weights.PoolLast:
+			begin = end - 1
 		}
 		for t := begin; t < end; t++ {
 			addScaled(row, n[t*h:(t+1)*h], 1)

@@ -1,0 +1,29 @@
+package weights
+
+// qwen2Family and qwen3Family are Qwen's decoders. Rerankers of theirs are mxbai-rerank-v2 and Qwen3-Reranker.
+var (
+	qwen2Family = decoderFamily("qwen2", "Qwen2", (*fields).qwen2)
+	qwen3Family = decoderFamily("qwen3", "Qwen3", (*fields).qwen3)
+)
+
+func (f *fields) qwen2(c *Config) architecture {
+	f.onlyFullAttention(c.Layers)
+	d := f.decoder(c, qwenHeads, 0)
+	d.causal = f.flagOr("is_causal", true)
+	d.qkvBias = true
+	return d
+}
+
+// qwenHeads is num_key_value_heads of a config without it.
+const qwenHeads = 32
+
+func (f *fields) qwen3(c *Config) architecture {
+	f.onlyFullAttention(c.Layers)
+	f.notNull("head_dim", "a whole number")
+	d := f.decoder(c, qwenHeads, 128)
+	d.causal = f.flagOr("is_causal", true)
+	d.headNorms = true
+	d.qkvBias = f.flag("attention_bias")
+	d.outputBias = d.qkvBias
+	return d
+}
