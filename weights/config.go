@@ -18,7 +18,9 @@ type Config struct {
 	HiddenSize    int // H
 	EmbeddingSize int // E, the width of the embedding tables; other than H only in a small ELECTRA
 	Layers        int
-	Heads         int // divides HiddenSize, except in a decoder
+	Heads         int // A; divides HiddenSize, except in a decoder
+	KeyHeads      int // G, heads of keys and values, which divides Heads; fewer only in a decoder
+	HeadSize      int // D; HiddenSize / Heads, except in a decoder
 	FeedForward   int // F, the inner width of the feed-forward block
 	VocabSize     int // V
 	MaxPositions  int // P, the longest sequence in tokens, without the PositionOffset that RoBERTa's config includes
@@ -111,6 +113,9 @@ func ParseConfig(data []byte) (Config, error) {
 		c.own = family.settings(f, &c)
 	} else {
 		f.quirks(&c, family)
+	}
+	if !family.decoder && c.Heads > 0 {
+		c.KeyHeads, c.HeadSize = c.Heads, c.HiddenSize/c.Heads
 	}
 	c.Labels = f.labels()
 	c.LabelsUnstated = !strings.HasSuffix(c.Architecture, "ForSequenceClassification") && !f.has("id2label") && !f.has("num_labels")

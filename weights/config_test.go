@@ -80,6 +80,7 @@ func TestParseConfig(t *testing.T) {
 			vary(tiny, func(c *Config) { c.ScoreActivation = "x" })},
 	} {
 		got, err := ParseConfig([]byte(c.json))
+		c.want.KeyHeads, c.want.HeadSize = c.want.Heads, c.want.HiddenSize/c.want.Heads
 		if err != nil {
 			t.Errorf("%s\nerror %v", c.json, err)
 		} else if d := cmp.Diff(c.want, got, cmpopts.IgnoreUnexported(Config{})); d != "" {
@@ -158,15 +159,15 @@ func TestParseConfigUnsupported(t *testing.T) {
 		{`{"model_type":"own","auto_map":{"AutoModel":"modeling.Own"}}`,
 			`model_type: "own" (custom code, auto_map) is not supported; nearest is BAAI/bge-reranker-v2-m3 (xlm-roberta); want one of: ` + familyNames()},
 		{`{"model_type":"olmo9","architectures":["Olmo9ForCausalLM"]}`,
-			`model_type: "olmo9" (a language model) is not supported; nearest is BAAI/bge-reranker-v2-m3 (xlm-roberta); want one of: ` + familyNames()},
-		{`{"model_type":"qwen3","architectures":["Qwen3ForCausalLM"]}`, `model_type: "qwen3" (Qwen: a language model) ` +
-			`is not supported; nearest is BAAI/bge-reranker-v2-m3 (xlm-roberta); want one of: ` + familyNames()},
+			`model_type: "olmo9" (a language model) is not supported; nearest is Qwen/Qwen3-Reranker-0.6B (qwen3); want one of: ` + familyNames()},
+		{`{"model_type":"qwen3_moe","architectures":["Qwen3MoeForCausalLM"]}`, `model_type: "qwen3_moe" (Qwen: a language model) ` +
+			`is not supported; nearest is Qwen/Qwen3-Reranker-0.6B (qwen3); want one of: ` + familyNames()},
 		{`{"model_type":"qwen2_vl","architectures":["JinaVLForRanking"]}`, `model_type: "qwen2_vl" (a model of text and images) ` +
 			`is not supported; nearest is BAAI/bge-reranker-v2-m3 (xlm-roberta); want one of: ` + familyNames()},
 		{`{"architectures":["LlamaEncoderModel"]}`, `architectures: "LlamaEncoderModel" (Llama: a language model) is not supported; ` +
-			`nearest is BAAI/bge-reranker-v2-m3 (xlm-roberta)`},
+			`nearest is Qwen/Qwen3-Reranker-0.6B (qwen3)`},
 		{`{"model_type":"modernbert-decoder"}`, `model_type: "modernbert-decoder" (a language model) is not supported; ` +
-			`nearest is BAAI/bge-reranker-v2-m3 (xlm-roberta); want one of: ` + familyNames()},
+			`nearest is Qwen/Qwen3-Reranker-0.6B (qwen3); want one of: ` + familyNames()},
 		{`{"model_type":"bert","per_layer_config":{"0":{"num_attention_heads":2}}}`, `per_layer_config is not supported, want all layers alike`},
 		{edited("position_embedding_type", `"relative_key"`), `position_embedding_type: "relative_key", want "absolute"; ` +
 			`nearest is BAAI/bge-reranker-v2-m3 (xlm-roberta)`},

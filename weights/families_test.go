@@ -52,7 +52,7 @@ func TestPositionOffset(t *testing.T) {
 // Errors for missing tensors have the family's names.
 func TestFamilyErrors(t *testing.T) {
 	for _, f := range families {
-		config := strings.Replace(configJSON(tiny), `"bert"`, `"`+f.modelType+`"`, 1)
+		config := strings.Replace(configJSON(tiny), `"bert"`, `"`+f.modelType+`","num_key_value_heads":2`, 1)
 		_, _, err := useAll(map[string][]byte{configFile: []byte(config), weightsFile: writeSafetensors(nil)})
 		if err == nil || !strings.Contains(err.Error(), `tensor "`+f.tensor(wordEmbeddings)+`": missing, as are `) {
 			t.Errorf("%s: %v", f.modelType, err)
@@ -67,6 +67,8 @@ func TestFamilyErrors(t *testing.T) {
 			nearest = likeModern
 		case "gte", "new":
 			nearest = likeGTE
+		case "qwen3", "qwen2", "llama_bidirec":
+			nearest = likeQwen
 		}
 		wantError(t, err, fmt.Sprintf("weights: no %s.weight: this looks like an embedding model, not a cross-encoder, "+
 			"whose head scores a pair (...ForSequenceClassification); nearest is %s", f.classifier, nearest), ErrNotCrossEncoder)

@@ -13,7 +13,7 @@ import (
 // block, and query heads that share keys and values. Qwen2 and Qwen3 differ in biases, norms of heads and settings
 // (models/{llama,qwen2,qwen3} in transformers 5.23.0).
 type decoder struct {
-	keyHeads, size                 int // G, D
+	theta                          float64
 	frequencies                    []float32
 	headNorms                      bool
 	qkvBias, outputBias, blockBias bool
@@ -48,18 +48,18 @@ func (f *fields) decoder(c *Config, keyHeads, size int) *decoder {
 	if keyHeads == 0 || f.isNull("num_key_value_heads") {
 		keyHeads = c.Heads
 	}
-	if d.keyHeads = f.whole("num_key_value_heads", keyHeads, maxHidden); c.Heads%d.keyHeads != 0 && f.err == nil {
-		f.err = invalidf("%s: num_key_value_heads: %d, want a divisor of num_attention_heads, %d", f.file, d.keyHeads, c.Heads)
+	if c.KeyHeads = f.whole("num_key_value_heads", keyHeads, maxHidden); c.Heads%c.KeyHeads != 0 && f.err == nil {
+		f.err = invalidf("%s: num_key_value_heads: %d, want a divisor of num_attention_heads, %d", f.file, c.KeyHeads, c.Heads)
 	}
 	if size == 0 {
 		if size = c.HiddenSize / c.Heads; c.HiddenSize%c.Heads != 0 && !f.has("head_dim") && f.err == nil {
 			f.err = invalidf("%s: hidden_size: %d, want a multiple of num_attention_heads, %d, or head_dim", f.file, c.HiddenSize, c.Heads)
 		}
 	}
-	if d.size = f.whole("head_dim", max(size, 1), maxHidden); d.size%2 != 0 && f.err == nil {
-		f.err = unsupportedf("%s: heads of %d values have no rotary positions, want an even number", f.file, d.size)
+	if c.HeadSize = f.whole("head_dim", max(size, 1), maxHidden); c.HeadSize%2 != 0 && f.err == nil {
+		f.err = unsupportedf("%s: heads of %d values have no rotary positions, want an even number", f.file, c.HeadSize)
 	}
-	d.frequencies = f.rotary(d.size, c.MaxPositions)
+	d.theta, d.frequencies = f.rotary(c.HeadSize, c.MaxPositions)
 	d.tokens = f.scoreTokens()
 	return d
 }
@@ -86,7 +86,7 @@ func (f *fields) onlyFullAttention(layers int) {
 
 // rotary reads the frequencies of rotary positions as transformers does (modeling_rope_utils.py): from rope_scaling, or from
 // rope_parameters, with a rope_theta of their own or beside them.
-func (f *fields) rotary(size, positions int) []float32 {
+func (f *fields) rotary(size, positions int) (theta float64, frequencies []float32) {
 	key := "rope_parameters"
 	if v, ok := f.get("rope_scaling"); ok && !isEmpty(v) {
 		f.absent(key)
@@ -98,7 +98,8 @@ func (f *fields) rotary(size, positions int) []float32 {
 	known := []string{"rope_type", "type", "rope_theta", "partial_rotary_factor"}
 	kind := p.text("rope_type", p.text("type", "default"))
 	p.is("partial_rotary_factor", 1)
-	frequencies := rotaryFrequencies(p.positive("rope_theta", f.positive("rope_theta", 10000)), size)
+	theta = p.positive("rope_theta", f.positive("rope_theta", 10000))
+	frequencies = rotaryFrequencies(theta, size)
 	switch {
 	case kind == "llama3":
 		known = append(known, "factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings")
@@ -112,7 +113,7 @@ func (f *fields) rotary(size, positions int) []float32 {
 		}
 	}
 	f.err = cmp.Or(f.err, p.err)
-	return frequencies
+	return theta, frequencies
 }
 
 // llama3 scales frequencies for longer texts as Llama 3.1 does: low ones are divided by a factor, high ones are left, and
@@ -145,7 +146,7 @@ func (f *fields) llama3(frequencies []float32, positions int) {
 
 func (d *decoder) body(r *resolver, p *Plan) {
 	cfg := &r.c.config
-	h, f, q, kv := cfg.HiddenSize, cfg.FeedForward, cfg.Heads*d.size, d.keyHeads*d.size
+	h, f, q, kv := cfg.HiddenSize, cfg.FeedForward, cfg.Heads*cfg.HeadSize, cfg.KeyHeads*cfg.HeadSize
 	p.KeepSum, p.Pool = true, d.pool
 	p.Embeddings.Words = r.base(wordEmbeddings, cfg.VocabSize, h)
 	for i := range cfg.Layers {
@@ -156,9 +157,9 @@ func (d *decoder) body(r *resolver, p *Plan) {
 		} else {
 			p.Layers[i-1].OuterNorm = first
 		}
-		attention := Attention{Heads: cfg.Heads, Size: d.size, KeyHeads: d.keyHeads, Causal: d.causal, Frequencies: d.frequencies}
+		attention := Attention{Heads: cfg.Heads, Size: cfg.HeadSize, KeyHeads: cfg.KeyHeads, Causal: d.causal, Frequencies: d.frequencies}
 		if d.headNorms {
-			attention.QueryNorm, attention.KeyNorm = r.rms(at+"self_attn.q_norm", d.size), r.rms(at+"self_attn.k_norm", d.size)
+			attention.QueryNorm, attention.KeyNorm = r.rms(at+"self_attn.q_norm", cfg.HeadSize), r.rms(at+"self_attn.k_norm", cfg.HeadSize)
 		}
 		gate := r.linear(at+"mlp.gate_proj", f, h, d.blockBias)
 		p.Layers = append(p.Layers, Layer{

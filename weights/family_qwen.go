@@ -2,9 +2,15 @@ package weights
 
 // qwen2Family and qwen3Family are Qwen's decoders. Rerankers of theirs are mxbai-rerank-v2 and Qwen3-Reranker.
 var (
-	qwen2Family = decoderFamily("qwen2", "Qwen2", (*fields).qwen2)
-	qwen3Family = decoderFamily("qwen3", "Qwen3", (*fields).qwen3)
+	qwen2Family = qwenFamily("qwen2", "Qwen2", (*fields).qwen2)
+	qwen3Family = qwenFamily("qwen3", "Qwen3", (*fields).qwen3)
 )
+
+func qwenFamily(modelType, class string, settings func(*fields, *Config) architecture) family {
+	q := decoderFamily(modelType, class, settings)
+	q.gguf = ggufQwen(modelType)
+	return q
+}
 
 func (f *fields) qwen2(c *Config) architecture {
 	f.onlyFullAttention(c.Layers)

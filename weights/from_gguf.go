@@ -55,6 +55,26 @@ var ggufModernBERT = &ggufLayout{architecture: "modern-bert", layer: "layers.", 
 	"ffn_down", "mlp.Wo",
 }, head: []string{"cls.output", "classifier", "cls.norm", "head.norm", "cls", "head.dense"}}
 
+// ggufQwen returns that of Qwen2 or Qwen3. The file of a reranker has two rows of its head over the vocabulary, yes and no, as
+// cls.output (_get_cls_out_tensor in llama.cpp's conversion/qwen.py).
+func ggufQwen(architecture string) *ggufLayout {
+	return &ggufLayout{architecture: architecture, layer: "layers.", parts: []string{
+		"token_embd", "embed_tokens",
+		"output_norm", "norm",
+		"attn_norm", "input_layernorm",
+		"attn_q", "self_attn.q_proj",
+		"attn_k", "self_attn.k_proj",
+		"attn_v", "self_attn.v_proj",
+		"attn_output", "self_attn.o_proj",
+		"attn_q_norm", "self_attn.q_norm",
+		"attn_k_norm", "self_attn.k_norm",
+		"ffn_norm", "post_attention_layernorm",
+		"ffn_gate", "mlp.gate_proj",
+		"ffn_up", "mlp.up_proj",
+		"ffn_down", "mlp.down_proj",
+	}, head: []string{"cls.output", "score_rows", "output", "lm_head"}}
+}
+
 // ggufFile turns a GGUF file of a family into tensors with the names of transformers.
 type ggufFile struct {
 	*gguf.File
@@ -121,6 +141,7 @@ func (f *ggufFile) check() error {
 	for key, want := range map[string]int{
 		"block_count": f.config.Layers, "embedding_length": f.config.HiddenSize,
 		"feed_forward_length": f.config.FeedForward, "attention.head_count": f.config.Heads,
+		"attention.head_count_kv": f.config.KeyHeads, "attention.key_length": f.config.HeadSize, "attention.value_length": f.config.HeadSize,
 	} {
 		key = f.layout.architecture + "." + key
 		v, ok := f.Value(key)
@@ -128,10 +149,37 @@ func (f *ggufFile) check() error {
 			return f.disagrees(key, v, want)
 		}
 	}
-	epsilon := f.layout.architecture + ".attention.layer_norm_epsilon"
-	v, ok := f.Value(epsilon)
-	if x, isFloat := v.Float(); ok && (!isFloat || float32(x) != float32(f.config.LayerNormEps)) {
-		return f.disagrees(epsilon, v, f.config.LayerNormEps)
+	floats := map[string]float64{"attention.layer_norm_epsilon": f.config.LayerNormEps, "attention.layer_norm_rms_epsilon": f.config.LayerNormEps}
+	if d, ok := f.config.own.(*decoder); ok {
+		floats["rope.freq_base"] = d.theta
+	}
+	for key, want := range floats {
+		key = f.layout.architecture + "." + key
+		v, ok := f.Value(key)
+		if x, isFloat := v.Float(); ok && (!isFloat || float32(x) != float32(want)) {
+			return f.disagrees(key, v, want)
+		}
+	}
+	return f.checkDecoder()
+}
+
+// checkDecoder refuses a decoder's file that is not a reranker's, or that has scaled positions, of which the config says
+// nothing.
+func (f *ggufFile) checkDecoder() error {
+	if _, ok := f.config.own.(*decoder); !ok {
+		return nil
+	}
+	const rank = 4 // LLAMA_POOLING_TYPE_RANK of llama.h
+	pooling, scaling := f.layout.architecture+".pooling_type", f.layout.architecture+".rope.scaling.type"
+	if v, ok := f.Value(pooling); ok {
+		if n, whole := v.Whole(); !whole || n != rank {
+			return unsupportedf("%s: %s: %s, want %d: a reranker", f.name, pooling, v, rank)
+		}
+	}
+	if v, ok := f.Value(scaling); ok {
+		if name, _ := v.Text(); name != "none" {
+			return unsupportedf("%s: %s: %s is not supported, want safetensors", f.name, scaling, v)
+		}
 	}
 	return nil
 }

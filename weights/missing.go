@@ -63,7 +63,9 @@ func (s *source) explainGGUF(absent error) error {
 		return absent
 	}
 	if v, ok := parsed.Value("general.architecture"); ok {
-		if name, _ := v.Text(); name != "bert" {
+		name, _ := v.Text()
+		known := slices.ContainsFunc(families, func(f family) bool { return f.gguf != nil && f.gguf.architecture == name })
+		if name != ggufBERT.architecture && !known {
 			return unsupportedf("%s: general.architecture: %s, want \"bert\": a cross-encoder; nearest is %s", s.gguf, v, likeBGE)
 		}
 	}

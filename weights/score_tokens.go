@@ -13,7 +13,8 @@ import (
 
 // scoreTokens are the tokens of which a language model's score is made: the logit of one, less that of the other.
 type scoreTokens struct {
-	yes, no int // ids; no is noToken where the score is the logit of yes alone
+	yes, no int      // ids; no is noToken where the score is the logit of yes alone
+	named   []string // no and yes, where the model's name chose them
 }
 
 const (
@@ -72,7 +73,7 @@ func (c *Checkpoint) readLogitScore(folder string) error {
 	if !f.has("true_token_id") && f.err == nil {
 		f.err = invalidf("%s: no true_token_id, want the id of a token", name)
 	}
-	c.tokens = &scoreTokens{f.wholeFrom("true_token_id", 0, 0, maxVocab), f.wholeFrom("false_token_id", noToken, 0, maxVocab)}
+	c.tokens = &scoreTokens{yes: f.wholeFrom("true_token_id", 0, 0, maxVocab), no: f.wholeFrom("false_token_id", noToken, 0, maxVocab)}
 	return f.err
 }
 
@@ -85,11 +86,14 @@ func (c *Checkpoint) findTokens() error {
 		return nil
 	}
 	if c.tokens == nil {
-		words := d.tokens
+		words, byName := d.tokens, []string(nil)
 		for _, known := range namedRerankers {
-			if words == nil && known.modelType == c.config.ModelType && c.isCalled(known.name) {
-				words = []string{known.no, known.yes}
+			if words == nil && byName == nil && known.modelType == c.config.ModelType && c.isCalled(known.name) {
+				byName = []string{known.no, known.yes}
 			}
+		}
+		if words == nil {
+			words = byName
 		}
 		if words == nil {
 			return c.notReranker()
@@ -98,7 +102,7 @@ func (c *Checkpoint) findTokens() error {
 		if err != nil {
 			return err
 		}
-		c.tokens = &scoreTokens{yes: ids[len(ids)-1], no: noToken}
+		c.tokens = &scoreTokens{yes: ids[len(ids)-1], no: noToken, named: byName}
 		if len(ids) == 2 {
 			c.tokens.no = ids[0]
 		}
@@ -110,6 +114,15 @@ func (c *Checkpoint) findTokens() error {
 		}
 	}
 	return nil
+}
+
+// NamedTokens returns the tokens of a language model's score, ["no", "yes"], where only the model's name says which they are.
+// In config.json they are classifier_from_token.
+func (c *Checkpoint) NamedTokens() []string {
+	if c.tokens == nil {
+		return nil
+	}
+	return slices.Clone(c.tokens.named)
 }
 
 // isCalled reports whether the model's name, or that of its base model on its card, has a part.
@@ -172,10 +185,13 @@ func (c *Checkpoint) tokenIDs(tokens []string) ([]int, error) {
 // tokenRow returns the layer [1, H] that makes the score: a row of the head over the vocabulary, less another one. Of the
 // head no other rows are read.
 func (r *resolver) tokenRow(t *scoreTokens, tied bool, vocab, hidden int) Tensor {
-	const headName = "lm_head.weight"
+	const headName, pairName = "lm_head.weight", "score_rows.weight"
 	var matrix Tensor
 	_, hasHead := r.c.index[headName]
+	_, hasPair := r.c.index[pairName]
 	switch {
+	case hasPair && t.no != noToken: // of a GGUF file, which has both rows instead of the head
+		matrix, t = r.plain(pairName, 2, hidden), &scoreTokens{yes: 0, no: 1}
 	case tied:
 		matrix = r.base(wordEmbeddings, vocab, hidden)
 	case hasHead:
@@ -190,7 +206,7 @@ func (r *resolver) tokenRow(t *scoreTokens, tied bool, vocab, hidden int) Tensor
 		}
 	}
 	// A file may have the head twice. If the two differ, versions of transformers disagree on which one counts.
-	if tied && hasHead && r.err == nil {
+	if tied && hasHead && !hasPair && r.err == nil {
 		head := r.plain(headName, vocab, hidden)
 		for _, id := range []int{t.yes, max(t.no, 0)} {
 			if !slices.Equal(r.row(head, id), r.row(matrix, id)) && r.err == nil {

@@ -109,7 +109,7 @@ func otherFamily(model string) (is, nearest string, known bool) {
 // it.
 func (c *Checkpoint) notCrossEncoder(missing string) error {
 	nearest := likeMiniLM
-	if like, ok := map[string]string{"xlm-roberta": likeBGE, "modernbert": likeModern, "gte": likeGTE, "new": likeGTE, "qwen3": likeQwen, "qwen2": likeQwen}[c.config.ModelType]; ok {
+	if like, ok := map[string]string{"xlm-roberta": likeBGE, "modernbert": likeModern, "gte": likeGTE, "new": likeGTE, "qwen3": likeQwen, "qwen2": likeQwen, "llama_bidirec": likeQwen}[c.config.ModelType]; ok {
 		nearest = like
 	}
 	class := c.config.Architecture

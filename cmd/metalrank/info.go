@@ -59,7 +59,7 @@ func printInfo(w io.Writer, e *engine.Engine) error {
 		{"parameters", fmt.Sprintf("%.1f M", float64(info.Parameters)/1e6)},
 		{"layers", fmt.Sprint(config.Layers)},
 		{"hidden size", fmt.Sprint(config.HiddenSize)},
-		{"heads", fmt.Sprintf("%d of %d", config.Heads, config.HiddenSize/config.Heads)},
+		{"heads", headsText(config)},
 		{"feed-forward size", fmt.Sprint(config.FeedForward)},
 		{"activation", config.Activation.String()},
 		{"layer norm epsilon", fmt.Sprint(config.LayerNormEps)},
@@ -88,6 +88,15 @@ func printInfo(w io.Writer, e *engine.Engine) error {
 		}
 	}
 	return table.Flush()
+}
+
+// headsText says how many heads there are, of what size, and how many of keys where they share them.
+func headsText(c weights.Config) string {
+	text := fmt.Sprintf("%d of %d", c.Heads, c.HeadSize)
+	if c.KeyHeads != c.Heads {
+		text += fmt.Sprintf(", which share %d of keys and values", c.KeyHeads)
+	}
+	return text
 }
 
 func quantisation(info engine.Info) string {

@@ -58,6 +58,9 @@ func (o Options) config(src *weights.Checkpoint, plan []tensorPlan) ([]byte, err
 		}
 		kept = append(kept, m)
 	}
+	if words := src.NamedTokens(); words != nil { // the new folder may have another name
+		kept = append(kept, member{"classifier_from_token", words})
+	}
 	if !typed {
 		kept = append(kept, member{"torch_dtype", torchName[o.Float]})
 	}

@@ -249,8 +249,9 @@ func (o Options) writeWeights(ctx context.Context, src *weights.Checkpoint, plan
 
 // skips reports whether a layer is left as floats.
 func (o Options) skips(layer string) bool {
-	// The classifier is "classifier", or layers below it: "classifier.dense".
-	if layer == "classifier" || strings.HasPrefix(layer, "classifier.") || strings.HasSuffix(layer, "token_type_embeddings") {
+	// The classifier is "classifier", or layers below it: "classifier.dense". That of a decoder is "score", or some rows of
+	// "lm_head", of which the others are never read.
+	if slices.Contains([]string{"classifier", "score", "score_rows", "lm_head"}, layer) || strings.HasPrefix(layer, "classifier.") || strings.HasSuffix(layer, "token_type_embeddings") {
 		return true
 	}
 	return slices.ContainsFunc(o.Skip, func(pattern string) bool {

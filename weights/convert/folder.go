@@ -85,7 +85,7 @@ func (f *folder) discard() error {
 // besideWeights are the small files of a checkpoint: tokenizer, cards, licences. Weights, indexes of shards and
 // config.json are made anew. Files for other programs (onnx, openvino) are in folders, and are not copied.
 var besideWeights = []string{
-	"*.json", "*.txt", "*.model", "*.md", "LICENSE*", "LICENCE*", "NOTICE*", "COPYING*",
+	"*.json", "*.jinja", "*.txt", "*.model", "*.md", "LICENSE*", "LICENCE*", "NOTICE*", "COPYING*",
 }
 
 // copySmallFiles writes config.json and copies the other files of a checkpoint except the weights, and a head in modules of

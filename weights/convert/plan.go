@@ -62,7 +62,9 @@ func (o Options) plan(tensors []weights.Tensor) []tensorPlan {
 }
 
 // isEmbedding goes by the names that the model families have.
-func isEmbedding(layer string) bool { return strings.HasSuffix(layer, "_embeddings") }
+func isEmbedding(layer string) bool {
+	return strings.HasSuffix(layer, "_embeddings") || strings.HasSuffix(layer, "embed_tokens")
+}
 
 // specs returns the tensors that are written.
 func (p *tensorPlan) specs() []weights.TensorSpec {
