@@ -44,7 +44,9 @@ func decoderGoldens(t *testing.T, name string) ([]decoderPair, map[string][]byte
 }
 
 // appendTo appends tokens to a batch, behind a prefix that it has already; -1 is none.
-func appendTo(b *backend.Batch, prefix int, ids []int32) { b.AppendAfter(prefix, ids, make([]int32, len(ids))) }
+func appendTo(b *backend.Batch, prefix int, ids []int32) {
+	b.AppendAfter(prefix, ids, make([]int32, len(ids)))
+}
 
 // Decoders have transformers' logits, and the same bits alone and among others.
 func TestDecodersAgainstTransformers(t *testing.T) {
