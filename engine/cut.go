@@ -26,6 +26,7 @@ type cutter struct {
 	literal   bool // special tokens in a text are encoded as text
 	blankOnly bool // words are cut at white space alone
 	composes  bool // the normaliser may join a character to the one before
+	digits    bool // each digit is a word; for cutPhrases
 	added     []addedToken
 	begins    [256]bool // of the bytes that an added token begins with
 }
@@ -38,12 +39,15 @@ const (
 	cutSpaces                 // between words of letters: before white space that the next word owns, as ▁ in SentencePiece
 	cutClasses                // GPT-2's expression: between letters, numbers, white space and the rest, too
 	cutWords                  // BERT: at white space, on both sides of punctuation and of CJK characters
+	cutPhrases                // GPT-4's expression: between classes of characters, too, but see phrasesDiffer
 )
 
 // addedToken is an entry of tokenizer.json's added_tokens, which is found in the text before all else.
 type addedToken struct {
+	ID         int32  `json:"id"`
 	Content    string `json:"content"`
 	SingleWord bool   `json:"single_word"`
+	LStrip     bool   `json:"lstrip"`
 	RStrip     bool   `json:"rstrip"`
 	Normalized bool   `json:"normalized"`
 	Special    bool   `json:"special"`
@@ -72,7 +76,7 @@ func newCutter(file map[string]jsontext.Value, normalizers, preTokenizers []stag
 			c.blankOnly = true
 		}
 	}
-	if c.kind == cutClasses && c.blankOnly {
+	if (c.kind == cutClasses || c.kind == cutPhrases) && c.blankOnly {
 		c.kind = cutSpaces
 	}
 	return c
@@ -121,6 +125,10 @@ func (c *cutter) choose(normalizers, preTokenizers []stage) cutKind {
 		return cutSpaces
 	}
 	c.bytes = slices.ContainsFunc(preTokenizers, func(s stage) bool { return s.Type == "ByteLevel" })
+	if classes && splitsPhrases(preTokenizers) {
+		c.composes, c.digits = len(normalizers) > 0, preTokenizers[0].expression() == qwenExpression
+		return cutPhrases
+	}
 	return splitsAtSpaces(preTokenizers)
 }
 
@@ -222,6 +230,8 @@ func (c *cutter) byRule(text string, i int) bool {
 		return (c.words.separates(a) || c.words.separates(b)) && (!c.blankOnly || isBlank(a) || isBlank(b))
 	case cutClasses:
 		return c.classesDiffer(a, b)
+	case cutPhrases:
+		return c.phrasesDiffer(a, b)
 	case cutSpaces:
 		return c.endsWord(a, text[i:])
 	}

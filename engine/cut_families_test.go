@@ -126,6 +126,11 @@ var cutFamilies = []cutFamily{
 	{name: "roberta, NFC", file: "roberta", kind: cutClasses, change: map[string]string{"normalizer": `{"type":"NFC"}`}},
 	{name: "roberta, NFKC and lower case", file: "roberta", kind: cutSpaces, change: map[string]string{
 		"normalizer": `{"type":"Sequence","normalizers":[{"type":"NFKC"},{"type":"Lowercase"}]}`}},
+	{name: "qwen", file: "../prompts/qwen", kind: cutPhrases},
+	{name: "qwen, special tokens as text", file: "../prompts/qwen", asText: true, kind: cutPhrases},
+	{name: "qwen, awkward tokens", file: "../prompts/qwen", kind: cutPhrases, change: map[string]string{"added_tokens": awkwardAdded}},
+	{name: "qwen, normalized tokens", file: "../prompts/qwen", kind: cutSpaces, change: map[string]string{"added_tokens": normalizedAdded}},
+	{name: "llama", file: "../prompts/llama", kind: cutPhrases},
 	{name: "xlm-roberta", file: "xlm_roberta", kind: cutSpaces},
 	{name: "xlm-roberta, NFKC, normalized tokens", file: "xlm_roberta", kind: cutSpaces, change: map[string]string{
 		"normalizer": `{"type":"NFKC"}`, "added_tokens": normalizedAdded}},
@@ -153,6 +158,9 @@ var cutFamilies = []cutFamily{
 		"pre_tokenizer": `{"type":"Sequence","pretokenizers":[{"type":"Metaspace","replacement":"▁","prepend_scheme":"first","split":true}]}`}},
 	{name: "unknown", file: "xlm_roberta", kind: cutNever, change: map[string]string{
 		"pre_tokenizer": `{"type":"Metaspace","replacement":"▁","prepend_scheme":"always","split":false}`}},
+	{name: "qwen, other expression", file: "../prompts/qwen", kind: cutNever, change: map[string]string{
+		"pre_tokenizer": `{"type":"Sequence","pretokenizers":[{"type":"Split","pattern":{"Regex":"\\\\p{L}+"},"behavior":"Isolated","invert":false},` +
+			`{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":false,"use_regex":false}]}`}},
 	{name: "unknown expression", file: "roberta", kind: cutNever, change: map[string]string{
 		"pre_tokenizer": `{"type":"Split","pattern":{"Regex":"a|b"},"behavior":"Isolated","invert":false}`}},
 }

@@ -123,7 +123,7 @@ func (t *tokenizer) encodeStretch(ctx context.Context, c *caller, piece string, 
 	limit, room := maxUncutBytes, t.stretches.short
 	var encode func(ctx context.Context, c *caller, text string, need int) (ids []int32, whole bool, err error)
 	switch {
-	case t.cuts.kind == cutClasses && t.joins:
+	case t.joins && (t.cuts.kind == cutClasses || t.cuts.kind == cutPhrases && !splitsLines(piece)):
 		limit, encode = maxStretchBytes, t.encodeWindows
 	case t.long != nil:
 		limit, encode = maxStretchBytes, t.encodeLongWords

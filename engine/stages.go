@@ -21,8 +21,10 @@ type stage struct {
 	Lowercase        *bool          `json:"lowercase"`
 	Charsmap         []byte         `json:"precompiled_charsmap"` // of Precompiled
 	StripLeft        bool           `json:"strip_left"`           // of Strip
-	Pattern          jsontext.Value `json:"pattern"`              // of Replace
-	Content          string         `json:"content"`              // likewise
+	Pattern          jsontext.Value `json:"pattern"`              // of Replace and Split
+	Content          string         `json:"content"`              // of Replace
+	Behavior         string         `json:"behavior"`             // of Split
+	Invert           bool           `json:"invert"`               // likewise
 	AddPrefixSpace   *bool          `json:"add_prefix_space"`
 	UseRegex         *bool          `json:"use_regex"` // of ByteLevel
 	Split            *bool          `json:"split"`     // of Metaspace
@@ -56,11 +58,19 @@ func stages(data jsontext.Value, depth int) (all []stage, ok bool) {
 
 // joinsSpaces says whether a Replace makes one space, or ▁, of each run of spaces, or of all white space.
 func (s *stage) joinsSpaces() bool {
+	pattern := s.expression()
+	return (s.Content == " " || s.Content == metaspace) && (pattern == " {2,}" || pattern == debertaSpaces)
+}
+
+// expression is the regular expression that a Replace or a Split looks for; "" if it looks for a text.
+func (s *stage) expression() string {
 	var pattern struct {
 		Regex string `json:"Regex"`
 	}
-	return json.Unmarshal(s.Pattern, &pattern) == nil && (s.Content == " " || s.Content == metaspace) &&
-		(pattern.Regex == " {2,}" || pattern.Regex == debertaSpaces)
+	if json.Unmarshal(s.Pattern, &pattern) != nil {
+		return ""
+	}
+	return pattern.Regex
 }
 
 // literal is the text that a Replace looks for; "" if it looks for an expression.

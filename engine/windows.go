@@ -19,15 +19,17 @@ import (
 // overlaps are how many bytes windows overlap by, tried one after another.
 var overlaps = [...]int{256, 1 << 10, 4 << 10}
 
-// joins says whether a model of tokenizer.json is byte-pair encoding that knows nothing of where a word ends.
+// joins says whether a model of tokenizer.json is byte-pair encoding that knows nothing of where a word ends, and encodes a
+// word of the vocabulary by its merges, too.
 func joins(model jsontext.Value) bool {
 	var m struct {
 		Type    string   `json:"type"`
 		Dropout *float64 `json:"dropout"`
 		Prefix  string   `json:"continuing_subword_prefix"`
 		Suffix  string   `json:"end_of_word_suffix"`
+		Whole   bool     `json:"ignore_merges"`
 	}
-	return json.Unmarshal(model, &m) == nil && m.Type == "BPE" && m.Dropout == nil && m.Prefix == "" && m.Suffix == ""
+	return json.Unmarshal(model, &m) == nil && m.Type == "BPE" && m.Dropout == nil && m.Prefix == "" && m.Suffix == "" && !m.Whole
 }
 
 // windows encodes a stretch.
@@ -162,6 +164,9 @@ func (c *cutter) mayBegin(text string, i int) bool {
 	const jamo, jamoEnd = 0x1100, 0x11ff // which compose to syllables
 	if c.composes && (unicode.IsMark(r) || r >= jamo && r <= jamoEnd || classOf(r) == classUnknown) {
 		return false
+	}
+	if before, _ := utf8.DecodeLastRuneInString(text[:i]); c.kind == cutPhrases && classOf(r) == classNumber && classOf(before) == classNumber {
+		return false // digits may be counted off in threes
 	}
 	const contraction = 3                                   // bytes of the longest, 'll
 	quotes := i > 0 && strings.HasPrefix(text[i-1:], "'''") // no contraction begins or ends in a row of them
