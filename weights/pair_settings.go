@@ -22,6 +22,8 @@ type PairSettings struct {
 	Length int
 	// Tokenizer has fields that take precedence over those of tokenizer_config.json.
 	Tokenizer map[string]jsontext.Value
+
+	generation bool // add_generation_prompt of the chat template
 }
 
 const (
@@ -80,9 +82,11 @@ func (c *Checkpoint) readPairSettings() error {
 	if !crossEncoder && f.text("transformer_task", "") != classification {
 		return f.err
 	}
-	c.pairSettings.PlainText = true
+	decoder := familyOf(c.config.ModelType, "").decoder
+	modes := f.object("modality_config").values
+	c.pairSettings.PlainText = !decoder || modes["text"] != nil && modes["message"] == nil
 	c.pairSettings.Prompt = config.prompt()
-	if f.transformer(&c.pairSettings, c.head != nil, c.tokens != nil); config.err != nil {
+	if f.transformer(&c.pairSettings, c.head != nil && c.tokens == nil, c.tokens != nil, decoder); config.err != nil {
 		return config.err
 	}
 	return f.err
@@ -135,8 +139,8 @@ var hubArguments = []string{
 }
 
 // transformer reads the file of the Transformer module. Its rows go to modules of a head, or it has the head itself, or its
-// logits of tokens go to a LogitScore.
-func (f *fields) transformer(s *PairSettings, modular, tokens bool) {
+// logits of tokens go to a LogitScore. The texts of a decoder may be messages of a chat template.
+func (f *fields) transformer(s *PairSettings, modular, tokens, decoder bool) {
 	output, task, name := "logits", classification, headScores
 	switch {
 	case tokens:
@@ -149,7 +153,7 @@ func (f *fields) transformer(s *PairSettings, modular, tokens bool) {
 	if name := f.text("tokenizer_name_or_path", ""); name != "" && f.err == nil {
 		f.err = unsupportedf("%s: tokenizer_name_or_path: %s, want the tokenizer in the folder itself", f.file, quote(name))
 	}
-	f.modality(output, tokens)
+	f.modality(output, decoder)
 	s.LowerCase = f.flag("do_lower_case")
 	s.Tokenizer = f.arguments("tokenizer_args", "processor_kwargs")
 	for _, names := range [][2]string{{"model_args", "model_kwargs"}, {"config_args", "config_kwargs"}} {
@@ -166,7 +170,7 @@ func (f *fields) transformer(s *PairSettings, modular, tokens bool) {
 		}
 		s.Tokenizer["model_max_length"] = n
 	}
-	s.Length = f.processing()
+	f.processing(s)
 }
 
 // only refuses a value other than want.
@@ -219,16 +223,16 @@ func (f *fields) modality(output string, messages bool) {
 	f.err = cmp.Or(f.err, all.err)
 }
 
-// processing reads the keyword arguments of the tokenizer's calls. It returns max_length, from common before that from
-// text; 0 if there is none.
-func (f *fields) processing() (length int) {
+// processing reads the keyword arguments of the tokenizer's calls: max_length, from common before that from text, and what the
+// chat template gets.
+func (f *fields) processing(s *PairSettings) {
 	all := f.object("processing_kwargs")
 	for _, group := range []string{"text", "common"} {
 		g := all.object(group)
 		for _, key := range slices.Sorted(maps.Keys(g.values)) {
 			switch key {
 			case "max_length":
-				length = g.whole(key, length, maxPositions)
+				s.Length = g.whole(key, s.Length, maxPositions)
 			case "truncation":
 				if kind := g.values[key].Kind(); kind == 'f' {
 					g.unsupported(key+" false", "leave it out: what is too long for the model is cut")
@@ -243,5 +247,15 @@ func (f *fields) processing() (length int) {
 		}
 		f.err = cmp.Or(f.err, all.err, g.err)
 	}
-	return length
+	if s.PlainText {
+		return
+	}
+	g := all.object("chat_template")
+	s.generation = g.flag("add_generation_prompt")
+	for _, key := range slices.Sorted(maps.Keys(g.values)) {
+		if key != "add_generation_prompt" && !(key == "restore_suffix" && g.flag(key)) {
+			g.unsupported(key, "leave it out")
+		}
+	}
+	f.err = cmp.Or(f.err, all.err, g.err)
 }
