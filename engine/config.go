@@ -76,6 +76,9 @@ type Config struct {
 	// become the special tokens, as in transformers, so a document that holds "[SEP]" can pose as two segments:
 	// switch it on where documents are not trusted.
 	SpecialTokensAsText bool
+	// Instruction says what to look for, to a model whose prompt has a place for it; other models don't open with one. Empty: the
+	// model's own. Bounds: 4,096 bytes.
+	Instruction string
 
 	tuning *gpu.Tuning // in place of the one that Tune asks for: for tests
 
@@ -172,6 +175,9 @@ func (c Config) Validate() error {
 		if f.value < 0 || f.value > f.most {
 			return wrong(f.field, f.value, "0 (%s) or 1 to %d", f.zeroMeans, f.most)
 		}
+	}
+	if n := len(c.Instruction); n > MaxInstructionBytes {
+		return wrong("Instruction", fmt.Sprintf("%d bytes", n), "at most %d", MaxInstructionBytes)
 	}
 	if c.MaxWait < 0 || c.MaxWait > maxMaxWait {
 		return wrong("MaxWait", c.MaxWait, "0 to %v", maxMaxWait)

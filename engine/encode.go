@@ -10,6 +10,9 @@ import (
 // sequence is one tokenised pair, special tokens included.
 type sequence struct {
 	ids, types []int32 // [L]
+	// prefix is how many tokens at its beginning are those of each pair of the call with the same query; 0 unless a prompt
+	// puts the document last, so that what a decoder computes of them can be shared.
+	prefix int
 }
 
 // encode tokenises pairs in parallel; results are in the order of the pairs. A query that several neighbours share,
@@ -20,24 +23,21 @@ func (e *Engine) encode(ctx context.Context, pairs []Pair, options *Options) ([]
 		left.Truncation = TruncateLeft
 		options = &left
 	}
-	var (
-		distinct []string                  // queries, without repetition of neighbours
-		queryOf  = make([]int, len(pairs)) // index into distinct
-	)
-	for i := range pairs {
-		if i == 0 || pairs[i].Query != pairs[i-1].Query || pairs[i].NoQuery != pairs[i-1].NoQuery {
-			query := e.tokenizer.prompt + pairs[i].Query
-			if pairs[i].NoQuery {
-				query = ""
-			}
-			distinct = append(distinct, query)
-		}
-		queryOf[i] = len(distinct) - 1
+	if e.tokenizer.prompt != nil {
+		return e.encodePrompts(ctx, pairs, options)
 	}
+	if options.Instruction != "" {
+		return nil, ErrNoInstruction
+	}
+	firsts, queryOf := distinctQueries(pairs)
 	c := &caller{client: options.Client, weight: options.ClientWeight}
-	queries := make([][]int32, len(distinct))
-	err := parallel.For(ctx, len(distinct), 0, func(i int) (err error) {
-		queries[i], err = e.encodeCut(ctx, c, distinct[i], all, options.MaxQueryTokens, options.Truncation)
+	queries := make([][]int32, len(firsts))
+	err := parallel.For(ctx, len(firsts), 0, func(i int) (err error) {
+		query := ""
+		if first := &pairs[firsts[i]]; !first.NoQuery {
+			query = e.tokenizer.prefix + first.Query
+		}
+		queries[i], err = e.encodeCut(ctx, c, query, all, options.MaxQueryTokens, options.Truncation)
 		return err
 	})
 	if err != nil {
@@ -47,12 +47,25 @@ func (e *Engine) encode(ctx context.Context, pairs []Pair, options *Options) ([]
 	err = parallel.For(ctx, len(pairs), 0, func(i int) (err error) {
 		template, document := e.tokenizer.pair, pairs[i].Document
 		if pairs[i].NoQuery {
-			template, document = e.tokenizer.single, e.tokenizer.prompt+document
+			template, document = e.tokenizer.single, e.tokenizer.prefix+document
 		}
 		sequences[i], err = e.encodePair(ctx, c, template, queries[queryOf[i]], document, i, options)
 		return err
 	})
 	return sequences, err
+}
+
+// distinctQueries returns the first pair of each query, without repetition of neighbours, and for each pair the index of its
+// query in that list.
+func distinctQueries(pairs []Pair) (firsts, queryOf []int) {
+	queryOf = make([]int, len(pairs))
+	for i := range pairs {
+		if i == 0 || pairs[i].Query != pairs[i-1].Query || pairs[i].NoQuery != pairs[i-1].NoQuery {
+			firsts = append(firsts, i)
+		}
+		queryOf[i] = len(firsts) - 1
+	}
+	return firsts, queryOf
 }
 
 // encodeText is tokenizer.encode by way of the cache, which has only beginnings of texts.

@@ -118,10 +118,16 @@ func (e *Engine) load(ctx context.Context) error {
 	if e.tokenizer, err = openTokenizer(e.checkpoint, e.config.SpecialTokensAsText); err != nil {
 		return err
 	}
+	if p := e.tokenizer.prompt; e.config.Instruction != "" && (p == nil || p.words.Instruct == nil) {
+		return wrong("Instruction", e.config.Instruction, "none: the model has no place for one in the text that it was trained with")
+	}
 	if most := e.tokenizer.maxLength; e.config.MaxLength == 0 {
-		e.config.MaxLength = most
+		e.config.MaxLength = e.tokenizer.usual
 	} else if e.config.MaxLength > most {
 		return wrong("MaxLength", e.config.MaxLength, "at most %d, which the checkpoint takes", most)
+	}
+	if err := e.checkPromptLength(ctx); err != nil {
+		return err
 	}
 	for i := range e.config.Replicas {
 		r := &replica{engine: e, queue: e.queue, open: e.openBackend, index: i, closing: make(chan struct{})}

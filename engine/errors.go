@@ -20,6 +20,8 @@ var (
 	ErrOverloaded = schedule.ErrOverloaded
 	// ErrBackend marks a failure of the forward pass, as opposed to one of its input.
 	ErrBackend = errors.New("engine: backend failed")
+	// ErrNoInstruction is the error of a call with an instruction for a model that has no place for one.
+	ErrNoInstruction = errors.New("engine: the model takes no instruction")
 	// ErrUnavailable is the ErrBackend of calls while no backend is open. It is being opened again: later calls may succeed.
 	ErrUnavailable = fmt.Errorf("%w: it can't be opened again", ErrBackend)
 )
@@ -61,17 +63,24 @@ func (e *ValueError) Error() string {
 	return fmt.Sprintf("engine: %s is %g, want %g to %g", e.Field, e.Value, e.Min, e.Max)
 }
 
-// LengthError says that a pair has too many tokens and Options.Truncation forbids cutting it.
+// LengthError says that a pair has too many tokens and Options.Truncation forbids cutting it, or that its query leaves no room
+// for a document.
 type LengthError struct {
 	Index  int // of the pair or document, from 0
 	Tokens int // special tokens included
 	Limit  int
 	// AtLeast says that the pair may have more tokens: counting stopped there.
 	AtLeast bool
+	// Query says that Tokens are those of the query and of the prompt, which is never cut, and of one more for the document.
+	Query bool
 }
 
 // Error implements error.
 func (e *LengthError) Error() string {
+	if e.Query {
+		return fmt.Sprintf("engine: pair %d: the query with the model's prompt has %s tokens, with one for the document; the limit is %d, "+
+			"and only documents are cut", e.Index, e.Count(), e.Limit)
+	}
 	return fmt.Sprintf("engine: pair %d has %s tokens, the limit is %d and truncation is off", e.Index, e.Count(), e.Limit)
 }
 

@@ -20,7 +20,7 @@ func FuzzPairTemplate(f *testing.F) {
 	f.Add([]byte(`null`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		template, single, err := parseTemplates(jsontext.Value(data))
-		if err != nil {
+		if err != nil || template == nil {
 			return
 		}
 		q, d := []int32{7, 8}, []int32{9}

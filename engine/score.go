@@ -24,6 +24,9 @@ type Options struct {
 	RawScores  bool  // scores are logits; Scale is ignored
 	Scale      Scale // of scores. Default: the checkpoint's activation
 	Truncation Truncation
+	// Instruction says what to look for, to a model whose prompt has a place for it, instead of Config.Instruction. Other
+	// models refuse it. Empty: that one, or else the model's own. Bounds: 4,096 bytes.
+	Instruction string
 	// MaxQueryTokens and MaxDocumentTokens cut the query, and each document, to so many tokens before they are joined.
 	// 0: no limit but the pair's.
 	MaxQueryTokens, MaxDocumentTokens int
@@ -39,6 +42,9 @@ type Options struct {
 
 const maxWeight = 16
 
+// MaxInstructionBytes bounds an instruction. It is encoded with each call.
+const MaxInstructionBytes = 4 << 10
+
 // validate reports the first field that is out of its bounds.
 func (o *Options) validate() error {
 	for _, f := range []struct {
@@ -51,6 +57,9 @@ func (o *Options) validate() error {
 	}
 	if o.MaxPairTokens != 0 && (o.MaxPairTokens < minMaxLength || o.MaxPairTokens > math.MaxInt32) {
 		return &ValueError{Field: "MaxPairTokens", Value: float64(o.MaxPairTokens), Min: minMaxLength, Max: math.MaxInt32}
+	}
+	if n := len(o.Instruction); n > MaxInstructionBytes {
+		return &ValueError{Field: "Instruction", Value: float64(n), Min: 0, Max: MaxInstructionBytes}
 	}
 	for _, f := range []struct {
 		name string

@@ -96,8 +96,13 @@ func (e *Engine) encodePassage(ctx context.Context, lengths []int) ([]sequence, 
 	most := func(cut []sequence) int { return len(cut[len(cut)-1].ids) }
 	for _, passage := range passages {
 		cut := make([]sequence, len(lengths))
+		fixed, err := e.fixedTokens(ctx, passage.Query)
+		if err != nil {
+			failures = append(failures, err)
+			continue
+		}
 		for i, length := range lengths {
-			encoded, err := e.encode(ctx, []Pair{passage}, &Options{MaxPairTokens: length})
+			encoded, err := e.encode(ctx, []Pair{passage}, &Options{MaxPairTokens: fixed + length})
 			if err != nil {
 				failures, cut = append(failures, err), nil
 				break
@@ -108,7 +113,7 @@ func (e *Engine) encodePassage(ctx context.Context, lengths []int) ([]sequence, 
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
 		case cut == nil:
-		case most(cut) >= min(lengths[len(lengths)-1], e.config.MaxLength):
+		case most(cut) >= min(fixed+lengths[len(lengths)-1], e.config.MaxLength):
 			return cut, nil
 		case longest == nil || most(cut) > most(longest):
 			longest = cut

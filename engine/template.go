@@ -79,11 +79,17 @@ type templateSpecials struct {
 	IDs []int64 `json:"ids"`
 }
 
+// bare is the template of a text alone to which the tokenizer adds nothing.
+var bare = textTemplate{pieces: []piece{{source: document}}}
+
+// errNoPair is the error of a tokenizer.json that adds no tokens. A pair's texts would run into each other.
+var errNoPair = errors.New("tokenizer.json: no post_processor that adds tokens, so how a pair is put together is not known")
+
 // parseTemplates reads the post_processor of a tokenizer.json. single is nil where the file has no usable template for a
-// text alone.
+// text alone, and pair where it adds no tokens at all.
 func parseTemplates(data jsontext.Value) (pair, single *textTemplate, err error) {
 	if len(data) == 0 || data.Kind() == 'n' {
-		return nil, nil, errors.New("tokenizer.json: no post_processor, so how a pair is put together is not known")
+		return nil, &bare, nil
 	}
 	var p postProcessor
 	if err := json.Unmarshal(data, &p); err != nil {
@@ -98,8 +104,10 @@ func parseTemplates(data jsontext.Value) (pair, single *textTemplate, err error)
 		pair, single, err = p.fixed(robertaPair)
 	case "Sequence":
 		return parseSequence(p.Processors)
+	case "ByteLevel": // moves offsets
+		return nil, &bare, nil
 	default:
-		err = fmt.Errorf("type %q is not supported (TemplateProcessing, BertProcessing, RobertaProcessing and Sequence are)", p.Type)
+		err = fmt.Errorf("type %q is not supported (TemplateProcessing, BertProcessing, RobertaProcessing, ByteLevel and Sequence are)", p.Type)
 	}
 	if err == nil {
 		err = pair.check("pair", 1)
@@ -169,7 +177,10 @@ func parseSequence(processors []jsontext.Value) (pair, single *textTemplate, err
 			adding = append(adding, data)
 		}
 	}
-	if len(adding) != 1 {
+	switch {
+	case len(adding) == 0:
+		return nil, &bare, nil
+	case len(adding) > 1:
 		return nil, nil, fmt.Errorf("tokenizer.json: post_processor: Sequence has %d processors that add tokens, want 1", len(adding))
 	}
 	return parseTemplates(adding[0])

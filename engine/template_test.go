@@ -68,11 +68,9 @@ func TestRobertaTemplate(t *testing.T) {
 
 func TestPairTemplateRefuses(t *testing.T) {
 	for _, c := range []struct{ name, data, want string }{
-		{"absent", ``, "no post_processor"},
-		{"null", `null`, "no post_processor"},
 		{"not an object", `7`, "post_processor"},
-		{"other type", `{"type": "ByteLevel"}`, `type "ByteLevel" is not supported`},
-		{"sequence of nothing", `{"type": "Sequence", "processors": [{"type": "ByteLevel"}]}`, "0 processors that add tokens, want 1"},
+		{"other type", `{"type": "Byte"}`, `type "Byte" is not supported`},
+		{"sequence of two", `{"type": "Sequence", "processors": [` + bertTemplate + `,` + bertTemplate + `]}`, "2 processors that add tokens, want 1"},
 		{"sequence in a sequence", `{"type": "Sequence", "processors": [{"type": "Sequence"}]}`, "a Sequence in a Sequence"},
 		{"unknown special token", strings.Replace(bertTemplate, `"[CLS]": {`, `"[BOS]": {`, 1), `names the special token "[CLS]"`},
 		{"negative id", strings.Replace(bertTemplate, "101", "-1", 1), "id -1"},
@@ -88,5 +86,18 @@ func TestPairTemplateRefuses(t *testing.T) {
 				t.Errorf("error %v, want one with %q", err, c.want)
 			}
 		})
+	}
+}
+
+// A post_processor that adds no tokens has no pairs, and a text alone is as it is.
+func TestTemplateWithoutTokens(t *testing.T) {
+	for _, data := range []string{``, `null`, `{"type": "ByteLevel"}`, `{"type": "Sequence", "processors": [{"type": "ByteLevel"}]}`} {
+		pair, single, err := parseTemplates(jsontext.Value(data))
+		if err != nil || pair != nil {
+			t.Fatalf("%s: pair %v, error %v", data, pair, err)
+		}
+		if got := single.assemble(nil, []int32{7, 8}); !slices.Equal(got.ids, []int32{7, 8}) || single.specials != 0 {
+			t.Errorf("%s: a text alone is %v with %d special tokens", data, got.ids, single.specials)
+		}
 	}
 }

@@ -20,7 +20,9 @@ type tokenizer struct {
 	pair      *textTemplate
 	single    *textTemplate // nil: tokenizer.json has none
 	maxLength int           // tokens in a pair, special tokens included, the checkpoint's limit
-	prompt    string        // comes before the query, or before a text alone
+	usual     int           // the same unless a configuration has more
+	prefix    string        // comes before the query, or before a text alone
+	prompt    *prompt       // of a decoder, instead of all of these; else nil
 	cuts      *cutter
 	joins     bool             // byte-pair encoding: see encodeWindows
 	long      *longWordEncoder // nil: it can't encode for this tokenizer
@@ -41,7 +43,11 @@ type TokenizerInfo struct {
 
 // openTokenizer reads tokenizer.json and the files that change it.
 func openTokenizer(checkpoint *weights.Checkpoint, specialTokensAsText bool) (*tokenizer, error) {
-	files, err := readTokenizerFiles(checkpoint)
+	words, err := checkpoint.Prompt()
+	if err != nil {
+		return nil, fmt.Errorf("engine: %w", err)
+	}
+	files, err := readTokenizerFiles(checkpoint, words != nil)
 	if err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
@@ -49,7 +55,7 @@ func openTokenizer(checkpoint *weights.Checkpoint, specialTokensAsText bool) (*t
 	t := &tokenizer{
 		turns:     newTurns(runtime.GOMAXPROCS(0)), // a call holds an operating-system thread
 		stretches: newStretchTurns(),
-		prompt:    sentence.Prompt,
+		prefix:    sentence.Prompt,
 		maxLength: files.maxLength(sentence.Length, config.MaxPositions),
 	}
 	if t.maxLength < minMaxLength {
@@ -60,6 +66,9 @@ func openTokenizer(checkpoint *weights.Checkpoint, specialTokensAsText bool) (*t
 	}
 	t.truncatesLeft = files.config.TruncationSide == "left"
 	data, err := t.prepare(files.tokenizer)
+	if err == nil && words == nil && t.pair == nil {
+		err = errNoPair
+	}
 	if err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
@@ -81,6 +90,14 @@ func openTokenizer(checkpoint *weights.Checkpoint, specialTokensAsText bool) (*t
 		return nil, errors.Join(fmt.Errorf("engine: tokenizer.json: model: %w", err), t.close())
 	}
 	t.info.Vocab, t.info.MaxLength = int(t.handle.VocabSize()), t.maxLength
+	t.usual = t.maxLength
+	if words == nil {
+		return t, nil
+	}
+	t.usual = min(t.usual, usualPromptTokens)
+	if t.prompt, err = newPrompt(t, words); err != nil {
+		return nil, errors.Join(fmt.Errorf("engine: the prompt of %s: %w", words.Name, err), t.close())
+	}
 	return t, nil
 }
 

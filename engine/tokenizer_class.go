@@ -41,6 +41,7 @@ var tokenizerClasses = map[string]*tokenizerClass{
 	"XLMRobertaTokenizer": xlmrClass,
 	"AlbertTokenizer":     {tokens: albertTokens, build: buildAlbert},
 	"DebertaV2Tokenizer":  {tokenTypes: true, tokens: debertaTokens, build: buildDebertaV2},
+	"Qwen2Tokenizer":      {tokens: qwenTokens, build: buildQwen2},
 	"CamembertTokenizer": {
 		tokens: robertaTokens, extras: []string{"<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED"}, build: buildCamembert,
 	},
@@ -56,7 +57,7 @@ const otherTokenizers = " BarthezTokenizer BartphoTokenizer BertGenerationTokeni
 	"GPTNeoXJapaneseTokenizer GPTNeoXTokenizer GPTSw3Tokenizer GemmaTokenizer HerbertTokenizer LayoutLMv2Tokenizer " +
 	"LayoutLMv3Tokenizer LayoutXLMTokenizer LlamaTokenizer LukeTokenizer M2M100Tokenizer MBart50Tokenizer MBartTokenizer " +
 	"MLukeTokenizer MPNetTokenizer MarianTokenizer MarkupLMTokenizer MyT5Tokenizer NllbTokenizer OpenAIGPTTokenizer " +
-	"PLBartTokenizer PegasusTokenizer PerceiverTokenizer PhobertTokenizer ProphetNetTokenizer Qwen2Tokenizer " +
+	"PLBartTokenizer PegasusTokenizer PerceiverTokenizer PhobertTokenizer ProphetNetTokenizer " +
 	"Qwen3_5Tokenizer ReformerTokenizer RemBertTokenizer RoCBertTokenizer RoFormerTokenizer SplinterTokenizer T5Tokenizer " +
 	"TapasTokenizer UdopTokenizer XGLMTokenizer XLMTokenizer XLNetTokenizer "
 
@@ -72,6 +73,7 @@ func chooseTokenizerClass(modelType, named, inConfig string) (*tokenizerClass, e
 			"roberta": "RobertaTokenizer", "xlm-roberta": "XLMRobertaTokenizer", "camembert": "CamembertTokenizer",
 			"albert":     "AlbertTokenizer",
 			"deberta-v2": "DebertaV2Tokenizer",
+			"qwen2":      "Qwen2Tokenizer", "qwen3": "Qwen2Tokenizer",
 		}[modelType]
 		if named == "" {
 			named = "BertTokenizer"

@@ -59,7 +59,8 @@ const (
 	chatTemplateFile    = "chat_template.jinja"
 )
 
-func readTokenizerFiles(checkpoint *weights.Checkpoint) (*tokenizerFiles, error) {
+// readTokenizerFiles reads the files. prompted says that the chat template, if there is one, has been read as a prompt.
+func readTokenizerFiles(checkpoint *weights.Checkpoint, prompted bool) (*tokenizerFiles, error) {
 	t := &tokenizerFiles{}
 	err := checkpoint.JSON(tokenizerJSON, &t.tokenizer)
 	switch {
@@ -94,7 +95,7 @@ func readTokenizerFiles(checkpoint *weights.Checkpoint) (*tokenizerFiles, error)
 	if err := t.checkConfig(); err != nil {
 		return nil, fmt.Errorf("%s: %w", tokenizerConfigFile, err)
 	}
-	if err := t.refuseChat(checkpoint); err != nil {
+	if err := t.refuseChat(checkpoint); !prompted && err != nil {
 		return nil, err
 	}
 	config := checkpoint.Config()
