@@ -12,17 +12,18 @@ import (
 const ItemQueries = 64
 
 // MaxHeadSize is the greatest D of attention's heads.
-const MaxHeadSize = 64
+const MaxHeadSize = 128
 
 const (
-	attentionSimdgroups = 4
-	itemAlignment       = 16      // of AttentionItem in params.h
-	maxWindow           = 1 << 30 // twice that is a positive int of 32 bits
+	itemAlignment = 16      // of AttentionItem in params.h
+	maxWindow     = 1 << 30 // twice that is a positive int of 32 bits
 )
 
 // Scores says which keys a query of attention sees, and how it scores them.
 type Scores struct {
 	Heads, Size int           // A, D
+	KeyHeads    int           // G, a divisor of A; 0: A
+	Causal      bool          // a query sees no key behind it
 	Window      int           // a query at i sees keys from i - Window to i + Window; 0: all
 	Slopes      metal.Binding // [A] f32: a score loses slope times the distance of its tokens (ALiBi); no buffer: none
 	Relative    *Relative     // disentangled attention; nil: none
@@ -65,15 +66,20 @@ func (s *Scores) products() int {
 
 // Attention is softmax attention over packed sequences (attention.metal).
 type Attention struct {
-	scores   Scores
-	pipeline metal.Pipeline
+	scores     Scores
+	pipeline   metal.Pipeline
+	simdgroups int
 }
 
 // NewAttention prepares attention. Errors: sizes that it cannot take, *metal.CompileError, *metal.LimitError.
 func (l *Library) NewAttention(s Scores) (*Attention, error) {
+	if s.KeyHeads == 0 {
+		s.KeyHeads = s.Heads
+	}
 	for _, err := range []error{
 		checkSize("attention", "A", s.Heads, s.Heads > 0, "at least 1"),
-		checkSize("attention", "D", s.Size, s.Size > 0 && s.Size%4 == 0 && s.Size <= MaxHeadSize, "a multiple of 4 up to 64"),
+		checkSize("attention", "G", s.KeyHeads, s.KeyHeads > 0 && s.Heads%s.KeyHeads == 0, "a divisor of A"),
+		checkSize("attention", "D", s.Size, s.Size > 0 && s.Size%4 == 0 && s.Size <= MaxHeadSize, "a multiple of 4 up to 128"),
 		checkSize("attention", "window", s.Window, s.Window >= 0 && s.Window <= maxWindow, "0 to 2^30"),
 		checkAlignment("attention", "slopes", s.Slopes, F32.Size()), s.Relative.check(l.dtype),
 	} {
@@ -82,11 +88,16 @@ func (l *Library) NewAttention(s Scores) (*Attention, error) {
 		}
 	}
 	widest := 32
-	if s.Size > widest {
-		widest = 64
+	for s.Size > widest {
+		widest *= 2
 	}
-	a := &Attention{scores: s}
-	c := constants{simdgroups: attentionSimdgroups, headSize: s.Size, window: s.Window, slopes: s.Slopes.Buffer != nil}
+	a := &Attention{scores: s, simdgroups: 4}
+	if widest == MaxHeadSize {
+		a.simdgroups = 8
+	}
+	c := constants{
+		simdgroups: a.simdgroups, headSize: s.Size, window: s.Window, slopes: s.Slopes.Buffer != nil, causal: s.Causal, sharing: s.Heads / s.KeyHeads,
+	}
 	if s.Relative != nil {
 		c.positionKeys, c.positionQueries = s.Relative.Keys, s.Relative.Queries
 	}
@@ -95,17 +106,28 @@ func (l *Library) NewAttention(s Scores) (*Attention, error) {
 	return a, err
 }
 
+// Placed says how the queries of an item stand to its keys.
+type Placed uint32
+
+// As params.h has them.
+const (
+	ByRow Placed = iota // items are of AppendItems
+	First               // of AppendFirstItems: Q and Out have one row for each sequence
+	Last                // of AppendLastItems, which is the same, or of AppendCausalItems
+)
+
 // AttentionRows are the operands of one run. Strides are in elements.
 type AttentionRows struct {
 	Q           metal.Binding // [.., QueryStride]: columns [hD, (h+1)D) are head h's, as in all others
-	K, V        metal.Binding // [.., KeyStride]
+	K, V        metal.Binding // [.., KeyStride]: the same of heads of keys
 	QueryStride int
 	KeyStride   int
 	Items       metal.Binding // [Count] AttentionItem, made for the same window
+	Prefixes    metal.Binding // [Count] AttentionPrefix, of causal attention
 	Count       int
 	Out         metal.Binding // [.., OutStride]
 	OutStride   int
-	Alone       bool // Items are of AppendFirstItems: Q and Out have one row for each sequence
+	Placed      Placed
 }
 
 // Record records one run.
@@ -116,55 +138,34 @@ func (a *Attention) Record(r *Recorder, rows AttentionRows) error {
 	if err := checkAlignment("attention", "items", rows.Items, itemAlignment); err != nil {
 		return err
 	}
-	for _, stride := range [...]int{rows.QueryStride, rows.KeyStride, rows.OutStride} {
-		ok := stride%4 == 0 && stride >= a.scores.Heads*a.scores.Size
+	if err := checkAlignment("attention", "prefixes", rows.Prefixes, 4); err != nil {
+		return err
+	}
+	if a.scores.Causal {
+		rows.Placed = Last
+	} else {
+		rows.Prefixes = metal.Binding{}
+	}
+	for i, stride := range [...]int{rows.QueryStride, rows.OutStride, rows.KeyStride} {
+		heads := a.scores.Heads
+		if i == 2 {
+			heads = a.scores.KeyHeads
+		}
+		ok := stride%4 == 0 && stride >= heads*a.scores.Size
 		if err := checkSize("attention", "stride", stride, ok, "a multiple of 4, and not less than all heads"); err != nil {
 			return err
 		}
 	}
 	args := attentionArgs{
 		QueryStride: uint32(rows.QueryStride), KeyStride: uint32(rows.KeyStride), OutStride: uint32(rows.OutStride),
-		Scale: float32(math.Log2E / math.Sqrt(float64(a.scores.Size*a.scores.products()))),
+		Scale: float32(math.Log2E / math.Sqrt(float64(a.scores.Size*a.scores.products()))), Placed: uint32(rows.Placed),
 	}
 	var table, tableRows metal.Binding
 	if p := a.scores.Relative; p != nil {
 		args.TableStride, args.Reach = uint32(a.scores.Heads*a.scores.Size*(a.scores.products()-1)), uint32(p.Reach)
 		table, tableRows = p.Table, p.Rows
 	}
-	if rows.Alone {
-		args.Alone = 1
-	}
 	args.record(r)
-	r.bind(rows.Q, rows.K, rows.V, rows.Items, rows.Out, a.scores.Slopes, table, tableRows)
-	return r.launch(a.pipeline, metal.Size{X: uint32(rows.Count), Y: uint32(a.scores.Heads)}, attentionSimdgroups)
-}
-
-// AppendItems appends the work of attention of every token to those tokens of its sequence that are not farther away than
-// window; 0: to all. starts is [B+1]: the first row of each sequence, and the number of rows.
-func AppendItems(items []AttentionItem, starts []int32, window int) []AttentionItem {
-	for i := 1; i < len(starts); i++ {
-		begin, end := int(starts[i-1]), int(starts[i])
-		for q := begin; q < end; q += ItemQueries {
-			items = append(items, newItem(begin, end, q, q, min(end-q, ItemQueries), window))
-		}
-	}
-	return items
-}
-
-// AppendFirstItems appends the work of attention of the first token of every sequence alone; q and out have one row per
-// sequence.
-func AppendFirstItems(items []AttentionItem, starts []int32, window int) []AttentionItem {
-	for i := 1; i < len(starts); i++ {
-		begin, end := int(starts[i-1]), int(starts[i])
-		items = append(items, newItem(begin, end, begin, i-1, 1, window))
-	}
-	return items
-}
-
-// newItem is the work of queries from row `first` of k on, in a sequence from begin to end; row is the first's in q.
-func newItem(begin, end, first, row, queries, window int) AttentionItem {
-	if window > 0 {
-		begin, end = max(begin, first-window), min(end, first+queries+window)
-	}
-	return AttentionItem{Key: uint32(begin), Keys: uint32(end - begin), Query: uint32(row), Queries: uint32(queries)}
+	r.bind(rows.Q, rows.K, rows.V, rows.Items, rows.Out, a.scores.Slopes, table, tableRows, rows.Prefixes)
+	return r.launch(a.pipeline, metal.Size{X: uint32(rows.Count), Y: uint32(a.scores.Heads)}, a.simdgroups)
 }

@@ -1,4 +1,4 @@
-// attention.h: what a SIMD-group does in attention: scores of its 16 queries, their softmax, and sums of values.
+// attention.h: what a SIMD-group does in attention: scores of its queries, their softmax, and sums of values.
 #pragma once
 
 #include "params.h"
@@ -9,36 +9,38 @@
 constant uint headSize [[function_constant(CONSTANT_HEAD_SIZE)]];
 constant uint window [[function_constant(CONSTANT_WINDOW)]];
 constant bool hasSlopes [[function_constant(CONSTANT_SLOPES)]];
+constant bool causal [[function_constant(CONSTANT_CAUSAL)]];
+constant bool masked = causal || window != 0;
 
-constant constexpr uint queryBlocks = 2; // of eight rows, in a SIMD-group
-constant constexpr uint keyBlocks = 4;   // of eight keys, between two updates of the greatest score
 constant constexpr uint positionKeyBlocks =
     2; // the same where scores have terms of positions, which take registers
 
 // near says whether any of some queries sees any of some keys; distance is that of the first query from the first key.
 static inline bool near(int distance, uint queries, uint keys) {
     const int reach = int(window);
-    return window == 0 || (distance + int(queries) + reach > 0 && distance - reach < int(keys));
+    const bool behind = !masked || distance + int(queries) + (causal ? 0 : reach) > 0;
+    return behind && (window == 0 || distance - reach < int(keys));
 }
 
 // As in weights.h: element s of a run of four is column 4 c + s of matrix s, so that lanes read runs and not elements.
-template <typename T, int C>
-struct Queries {
-    vec<T, 4> run[queryBlocks][C][2];
-};
-
 // runAt is elements d to d + 3 of a head's row, zeros behind its end.
 template <typename T>
 static inline vec<T, 4> runAt(device const T* row, uint d) {
     return d < headSize ? *(device const vec<T, 4>*)(row + d) : vec<T, 4>(T(0));
 }
 
-// Rows is a SIMD-group's state for its 16 queries.
-template <typename T, int C>
+template <typename T, int C, int Q>
+struct Queries {
+    vec<T, 4> run[Q][C][2];
+};
+
+// Rows is a SIMD-group's state for its 8 Q queries.
+template <typename T, int C, int Q>
 struct Rows {
     static constant constexpr uint tileStride = 32 * C + 8;
+    static constant constexpr uint queryBlocks = Q; // of eight rows
 
-    Queries<T, C> q;
+    Queries<T, C, Q> q;
     simdgroup_float8x8 out[queryBlocks][C][4];
     float most[queryBlocks];  // the greatest score of the lane's row so far, times log2(e)
     float total[queryBlocks]; // this lane's part of the sum of 2^(score - most)
@@ -200,10 +202,12 @@ struct Rows {
         UNROLL for (uint j = 0; j < N; j++) {
             UNROLL for (uint e = 0; e < 2; e++) {
                 const uint key = side * j + lane.column + e;
-                const int distance = abs(ahead + int(lane.row) - int(key));
-                const bool inside = key < keys && (window == 0 || distance <= int(window));
+                const int before = ahead + int(lane.row) - int(key);
+                const int distance = abs(before);
+                const bool inside = key < keys && (window == 0 || distance <= int(window)) &&
+                                    (!causal || before >= 0);
                 float product = scores[j].thread_elements()[e];
-                if (window != 0 && !inside) {
+                if (masked && !inside) {
                     product = 0.0f; // the query does not see an overflow of this score
                 }
                 float score = inside ? product * scale : -INFINITY;
@@ -218,8 +222,10 @@ struct Rows {
         }
         top = maxRow(top); // finite where a query sees all keys: the first is always there
         // A query that has seen no key yet has sums of 0, which any finite number keeps.
-        const float base = window != 0 && top == -INFINITY ? 0.0f : top;
-        const float rescale = Precision<T>::exp2(most[i] - base);
+        const float base = masked && top == -INFINITY ? 0.0f : top;
+        // Keys that a causal query does not see leave its sums as they are, with every bit: exp2(0) may be off.
+        const float rescale =
+            causal && top == most[i] ? 1.0f : Precision<T>::exp2(most[i] - base);
         UNROLL for (uint j = 0; j < N; j++) {
             UNROLL for (uint e = 0; e < 2; e++) {
                 const float p = Precision<T>::exp2(scores[j].thread_elements()[e] - base);

@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"testing"
@@ -36,6 +37,8 @@ func TestScoresRefused(t *testing.T) {
 	simtest.CloseLater(t, library)
 	off := metal.At(sized(64), 2)
 	for want, s := range map[string]Scores{
+		"D is 132, want a multiple of 4 up to 128":                             {Size: 132},
+		"G is 3, want a divisor of A":                                          {KeyHeads: 3},
 		"window is -1, want 0 to 2^30":                                         {Window: -1},
 		"window is 1073741825, want 0 to 2^30":                                 {Window: maxWindow + 1},
 		"slopes begin at byte 2, want a multiple of 4":                         {Slopes: off},
@@ -44,7 +47,7 @@ func TestScoresRefused(t *testing.T) {
 		"rows of the table of positions begin at byte 2, want a multiple of 8": {Relative: &Relative{Keys: true, Table: off}},
 		"numbers of rows of positions begin at byte 2, want a multiple of 4":   {Relative: &Relative{Queries: true, Rows: off}},
 	} {
-		s.Heads, s.Size = 2, 32
+		s.Heads, s.Size = 2, cmp.Or(s.Size, 32)
 		if _, err := library.NewAttention(s); err == nil || !strings.Contains(err.Error(), "kernels: attention: "+want) {
 			t.Errorf("%+v: %v, want %q", s, err, want)
 		}

@@ -16,6 +16,8 @@ type constants struct {
 	normed, kept                      bool
 	parts                             uint32
 	dense, headNorm                   bool
+	rms, causal                       bool
+	sharing                           int // heads of queries
 }
 
 // values returns a value for each of them, by its index in params.h. Metal makes no pipeline of a kernel that uses a constant
@@ -30,5 +32,6 @@ func (c *constants) values() []metal.Constant {
 		metal.Bool(10, c.positionKeys), metal.Bool(11, c.positionQueries),
 		metal.Bool(12, c.gated), metal.Uint(13, uint32(c.turned)), metal.Bool(14, c.normed), metal.Bool(15, c.kept),
 		metal.Uint(16, c.parts), metal.Bool(17, c.dense), metal.Bool(18, c.headNorm),
+		metal.Bool(19, c.rms), metal.Bool(20, c.causal), metal.Uint(21, uint32(c.sharing)),
 	}
 }

@@ -38,14 +38,15 @@ func TestMissingConstant(t *testing.T) {
 		file, kernel string
 		uses         []uint32
 	}{
-		{"gemm.metal", "gemm_f16_nt_8x32", []uint32{0, 1, 2, 3, 4, 5, 12, 13, 14, 15}},
-		{"gemm_quant.metal", "gemm_q8_f16_nt_8x32", []uint32{0, 1, 2, 3, 4, 5, 6, 12, 13, 14, 15}},
-		{"gemm_norm_quant.metal", "gemm_norm_q4_f32_nt_8x48", []uint32{0, 1, 2, 3, 4, 5, 6, 12, 13, 14, 15}},
-		{"head.metal", "head_f16", []uint32{0, 2, 4, 14, 17, 18}},
+		{"gemm.metal", "gemm_f16_nt_8x32", []uint32{0, 1, 2, 3, 4, 5, 12, 13, 14, 15, 19}},
+		{"gemm_quant.metal", "gemm_q8_f16_nt_8x32", []uint32{0, 1, 2, 3, 4, 5, 6, 12, 13, 14, 15, 19}},
+		{"gemm_norm_quant.metal", "gemm_norm_q4_f32_nt_8x48", []uint32{0, 1, 2, 3, 4, 5, 6, 12, 13, 14, 15, 19}},
+		{"head.metal", "head_f16", []uint32{0, 2, 4, 14, 17, 18, 19}},
 		{"norm.metal", "norm_f16_wide", []uint32{1}},
 		{"embed.metal", "embed_f16_384", []uint32{7, 15, 16}},
-		{"pool.metal", "pool_f16", []uint32{14}},
-		{"attention.metal", "attention_f32_64", []uint32{5, 8, 9, 10, 11}},
+		{"pool.metal", "pool_f16", []uint32{14, 19}},
+		{"head_norm.metal", "head_norm_f16", []uint32{2, 5, 13}},
+		{"attention.metal", "attention_f32_64", []uint32{5, 8, 9, 10, 11, 20, 21}},
 	} {
 		source, err := metal.LoadSource(files, test.file)
 		if err != nil {

@@ -13,9 +13,10 @@ type Embeddings struct {
 	Words     Matrix        // [V, H]: N is V and K is H
 	Positions metal.Binding // without a buffer: none, as of the next two
 	Types     metal.Binding
-	Norm      metal.Binding // gamma and beta, [2, H] f32
+	Norm      metal.Binding // gamma and beta, [2, H] f32; gamma / KeptShrink [H] f32 of a Waiting one
 	Epsilon   float64
 	Kept      bool // the result is stored in f32, too, for a model that keeps its sums
+	Waiting   bool // the result is a kept sum that waits for Norm; it is Kept
 }
 
 // Embed looks tokens up and normalises their sum (embed.metal).
@@ -46,6 +47,9 @@ func (l *Library) NewEmbed(tables Embeddings) (*Embed, error) {
 				w.Bits, w.GroupSize, w.K)
 		}
 	}
+	if tables.Waiting && (!tables.Kept || tables.Norm.Buffer == nil) {
+		return nil, fmt.Errorf("kernels: embed: a sum that waits for a norm is kept, and the norm has a gamma")
+	}
 	wordAlignment := l.dtype.Alignment()
 	if w.Bits != 0 {
 		wordAlignment = run
@@ -54,6 +58,7 @@ func (l *Library) NewEmbed(tables Embeddings) (*Embed, error) {
 		checkAlignment("embed", "words", w.Data, wordAlignment),
 		checkAlignment("embed", "positions", tables.Positions, l.dtype.Alignment()),
 		checkAlignment("embed", "types", tables.Types, l.dtype.Alignment()),
+		checkAlignment("embed", "vectors", tables.Norm, F32.Alignment()),
 	} {
 		if err != nil {
 			return nil, err
@@ -68,8 +73,8 @@ func (l *Library) NewEmbed(tables Embeddings) (*Embed, error) {
 
 // parts returns the value of CONSTANT_PARTS in params.h.
 func (t *Embeddings) parts() (parts uint32) {
-	for i, part := range []metal.Binding{t.Positions, t.Types, t.Norm} {
-		if part.Buffer != nil {
+	for i, has := range []bool{t.Positions.Buffer != nil, t.Types.Buffer != nil, t.Norm.Buffer != nil && !t.Waiting, t.Waiting} {
+		if has {
 			parts |= 1 << i
 		}
 	}
@@ -77,16 +82,19 @@ func (t *Embeddings) parts() (parts uint32) {
 }
 
 // Record records y [T, H] for T tokens; tokens is [3, T] u32: ids, positions and types, inside their tables. sum is y in f32,
-// if it is Kept.
-func (e *Embed) Record(r *Recorder, count int, tokens, y, sum metal.Binding) error {
+// if it is Kept; statistics are those of the sum, if it is Waiting.
+func (e *Embed) Record(r *Recorder, count int, tokens, y, sum, statistics metal.Binding) error {
 	if err := checkSize("embed", "T", count, count > 0, "at least 1"); err != nil {
 		return err
 	}
 	if !e.tables.Kept {
 		sum = metal.Binding{}
 	}
+	if !e.tables.Waiting {
+		statistics = metal.Binding{}
+	}
 	w := &e.tables.Words
 	embedArgs{uint32(count), uint32(w.K), float32(e.tables.Epsilon), uint32(w.GroupSize)}.record(r)
-	r.bind(tokens, w.Data, e.tables.Positions, e.tables.Types, e.tables.Norm, y, w.Scales, w.Offsets, sum)
+	r.bind(tokens, w.Data, e.tables.Positions, e.tables.Types, e.tables.Norm, y, w.Scales, w.Offsets, sum, statistics)
 	return r.launch(e.pipeline, metal.Size{X: uint32(ceilDiv(count, rowSimdgroups))}, rowSimdgroups)
 }

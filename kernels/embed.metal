@@ -1,10 +1,11 @@
 // embed.metal: the embedding of each token, normalised; one SIMD-group per token.
 //   e[t,h] = words[id[t],h] + positions[position[t],h] + types[type[t],h], as far as parts has them
-//   y[t,h] = (e[t,h] - mean[t]) / sqrt(variance[t] + epsilon) * gamma[h] + beta[h], if parts has the norm; else e[t,h]
+//   y[t,h] = (e[t,h] - mean[t]) / sqrt(variance[t] + epsilon) * gamma[h] + beta[h], if parts has the norm; else e[t,h]; or, if it
+//   waits for a norm, e[t,h] * gamma[h] / keptShrink, as params.h has it
 // Buffers: 0 EmbedArgs  1 tokens [3, T] u32: ids, positions, types  2 words [V, H], or its codes  3 positions [P, H]
-//          4 types [S, H]  5 gamma, beta [2, H] f32  6 y [T, H]
+//          4 types [S, H]  5 gamma, beta [2, H] f32; gamma / keptShrink [H] f32  6 y [T, H]
 //          7 scales [V, H/G] f16 and 8 offsets [V, H/G] f16, if wordBits is not 0: words are MLX's affine groups of G
-//          9 sum [T, H] f32, if kept: y before it is rounded
+//          9 sum [T, H] f32, if kept: e or its norm, before it is rounded  10 statistics of the sum, if it waits for a norm
 // Grid: ceil(T / S) groups of S <= 4 SIMD-groups
 // Threadgroup memory: none
 // Needs: H % 4 == 0, H <= 128 V; every table begins at a multiple of four elements; ids,
@@ -14,6 +15,7 @@
 // Variants: embed_{f16,f32}_{384,768,1024}: the widest row, 128 V, in registers; embed_{f16,f32}_wide: any, read three times
 
 #include "norm.h"
+#include "statistics.h"
 
 constant uint wordBits [[function_constant(CONSTANT_WORD_BITS)]];
 constant uint parts [[function_constant(CONSTANT_PARTS)]];
@@ -22,6 +24,8 @@ constant bool quantised = wordBits != 0;
 constant bool hasPositions = (parts & partPositions) != 0;
 constant bool hasTypes = (parts & partTypes) != 0;
 constant bool hasNorm = (parts & partNorm) != 0;
+constant bool waiting = (parts & partWaiting) != 0;
+constant bool hasVectors = hasNorm || waiting;
 
 // TokenRow is the sum of a token's three embeddings.
 template <typename T>
@@ -69,11 +73,12 @@ template <typename T, int V>
     device const uchar* words [[buffer(2)]],
     device const T* positions [[buffer(3), function_constant(hasPositions)]],
     device const T* types [[buffer(4), function_constant(hasTypes)]],
-    device const float* vectors [[buffer(5), function_constant(hasNorm)]],
+    device const float* vectors [[buffer(5), function_constant(hasVectors)]],
     device T* y [[buffer(6)]],
     device const half* scales [[buffer(7), function_constant(quantised)]],
     device const half* offsets [[buffer(8), function_constant(quantised)]],
     device float* sum [[buffer(9), function_constant(kept)]],
+    device float2* statistics [[buffer(10), function_constant(waiting)]],
     uint group [[threadgroup_position_in_grid]],
     uint simdgroup [[simdgroup_index_in_threadgroup]],
     uint groupSimdgroups [[simdgroups_per_threadgroup]],
@@ -94,6 +99,10 @@ template <typename T, int V>
         args.groupSize
     };
     const ulong to = ulong(t) * H;
+    if (waiting) {
+        keepRow(row, y + to, sum + to, vectors, statistics + ulong(t) * stripsOf(H), H, lane);
+        return;
+    }
     if (!hasNorm) {
         for (uint h = 4 * lane; h < H; h += 4 * simdWidth) {
             const float4 value = row.at(0, h);

@@ -9,7 +9,7 @@ import (
 // Linear describes a linear layer, y = act(a wT + bias + residual).
 type Linear struct {
 	Weights    Matrix
-	Bias       metal.Binding // [N] f32; [2, N] of a layer that is Normed or Kept
+	Bias       metal.Binding // [N] f32; [2, N] of a layer that is Kept or, unless RMS is set, Normed
 	Activation Activation
 	Residual   bool // Rows.Residual is added
 	// GatherA makes row m of y from row Rows.Index[m] of a, and GatherResidual adds row Rows.Index[m] of the residual,
@@ -25,6 +25,7 @@ type Linear struct {
 	// layer's operand and in the second row of Bias, [N]: the sums of gamma / KeptShrink times w. beta times w is in the first.
 	Normed  bool
 	Epsilon float64
+	RMS     bool // that norm leaves the mean where it is, and Bias needs no second row
 	// Kept makes a kept sum. The second row of Bias, [N], is the gamma / KeptShrink of the norm that follows; ones where none
 	// does. Rows.Residual is f32.
 	Kept    bool

@@ -4,6 +4,7 @@
 #include "activation.h"
 #include "kept.h"
 #include "tile.h"
+#include "turn.h"
 
 constant uint activation [[function_constant(CONSTANT_ACTIVATION)]];
 constant bool hasResidual [[function_constant(CONSTANT_RESIDUAL)]];
@@ -31,7 +32,7 @@ struct Place {
 template <typename T>
 struct Operands {
     device const T* a;
-    device const float* bias; // [N]; [2, N] with sum_k gamma w if normed, or the next gamma if kept
+    device const float* bias; // [N]; [2, N] with sum_k gamma w if normed and not rms, or the next gamma if kept
     device T* y;
     device const T* residual; // f32 if kept
     device const uint* rows;
@@ -40,11 +41,6 @@ struct Operands {
     device float2* statistics; // of a, if normed; of the result, if kept
     device float* sum;
 };
-
-// turn turns a pair by an angle, given its cosine and sine.
-static inline float2 turn(float2 x, float2 by) {
-    return float2(x[0] * by[0] - x[1] * by[1], x[1] * by[0] + x[0] * by[1]);
-}
 
 // RowOfA is what the epilogue needs of a lane's row of a.
 struct RowOfA {
@@ -68,7 +64,8 @@ static inline float2 finish(
         place.column0 + side * j + place.lane.column; // N is even, so that n + 1 is inside if n is
     if (normed) {
         device const float* shift = of.bias + args.N;
-        sums = row.norm[1] * (sums - row.norm[0] * float2(shift[n], shift[n + 1]));
+        const float2 mean = rms ? float2(0.0f) : row.norm[0] * float2(shift[n], shift[n + 1]);
+        sums = row.norm[1] * (sums - mean);
     }
     float2 y = sums + float2(of.bias[n], of.bias[n + 1]);
     if (turned != 0 && n < turned) {

@@ -7,12 +7,12 @@
 //          5 residual [T or M, N], if hasResidual; f32 if kept  6 rows [M] u32, if one of the gathers is set
 //          7 turns [P, D/2] float2: cosine and sine, and 8 positions [T or M] u32, if turned  9 statistics of a or, if kept, of
 //          the result  10 sum [M, N] f32, if kept; may be the residual, unless that is gathered
-//          bias is [2, N] if normed or kept: with sum_k gamma w, or with the next norm's gamma / keptShrink
+//          bias is [2, N] if normed, unless rms, or kept: with sum_k gamma w, or with the next norm's gamma / keptShrink
 // Grid: (ceil(N / (8 NF S)), ceil(M / (8 MF))) groups of S SIMD-groups, S = simdgroups
 // Threadgroup memory: two tiles of a, 2 * 8 MF * 40 elements: 10,240 B for gemm_f16_nt_64x16
 // Needs: K % 4 == 0, N % 2 == 0; a, w, y and residual begin at a multiple of four elements
 // Numerics: f32 accumulators; one rounding, at the store
-// Constants: activation, hasResidual, gatherA, gatherResidual, simdgroups, gated, turned, headSize, normed, kept
+// Constants: activation, hasResidual, gatherA, gatherResidual, simdgroups, gated, turned, headSize, normed, rms, kept
 // Variants: gemm_f16_nt_{64x32,64x16}, gemm_{f16,f32}_nt_{32x32,32x16,8x32}; the last are the rows of a threadgroup and the columns of a SIMD-group
 
 #include "gemm.h"

@@ -18,6 +18,7 @@ type Classifier struct {
 	Gather     bool          // rows are found by an index
 	Normed     bool          // x is the operand of a kept sum, of which the norm is taken, with Epsilon
 	Epsilon    float64
+	RMS        bool // that norm leaves the mean where it is
 	// Norm takes the layer norm of act(w x + bias) with NormEpsilon: Out is v times gamma then, and OutBias [2, C]: d plus the
 	// sums of v times beta, and the sums of v times gamma.
 	Norm        bool
@@ -60,7 +61,7 @@ func (l *Library) NewHead(c Classifier) (*Head, error) {
 	h := &Head{classifier: c, simdgroups: min(ceilDiv(n, headColumns), maxHeadSimdgroups)}
 	var err error
 	h.pipeline, err = l.pipeline("head.metal", "head_"+l.dtype.String(), constants{
-		activation: c.Activation, gatherA: c.Gather, simdgroups: h.simdgroups, normed: c.Normed,
+		activation: c.Activation, gatherA: c.Gather, simdgroups: h.simdgroups, normed: c.Normed, rms: c.RMS,
 		dense: c.Dense.Data.Buffer != nil, headNorm: c.Norm,
 	})
 	return h, err

@@ -14,7 +14,7 @@
 // Needs: H % 4 == 0; N % 8 == 0, with zeros in w, bias and v from column `width` on; act(0) == 0; x and w begin at
 //        a multiple of four elements
 // Numerics: f32 throughout; the variance of p in a second pass over each part of its row, parts put together as Chan et al. 1979
-// Constants: activation, gatherA, simdgroups, normed, hasDense, headNorm
+// Constants: activation, gatherA, simdgroups, normed, rms, hasDense, headNorm
 // Variants: head_{f16,f32}
 
 #include "gemm.h"

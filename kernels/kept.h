@@ -5,7 +5,10 @@
 #include "precision.h"
 #include "simd.h"
 
-// keptNorm is the mean of a row of a kept sum, and keptShrink over its deviation. All four lanes of a row must come here.
+constant bool rms [[function_constant(CONSTANT_RMS)]];
+
+// keptNorm is the mean of a row of a kept sum, and keptShrink over its deviation; if rms, 0 and keptShrink over the root of the
+// mean of its squares. All four lanes of a row must come here.
 template <typename T>
 static inline float2 keptNorm(
     device const float2* statistics,
@@ -17,7 +20,7 @@ static inline float2 keptNorm(
     const uint strips = (width + keptStrip - 1) / keptStrip;
     device const float2* strip = statistics + ulong(row) * strips;
     // Distances from the first strip's mean, so that none of a great mean is squared.
-    const float base = strip[0][0];
+    const float base = rms ? 0.0f : strip[0][0];
     float sum = 0.0f;
     float squares = 0.0f;
     for (uint s = lane.column / 2; s < strips; s += 4) {
@@ -26,7 +29,7 @@ static inline float2 keptNorm(
         sum += count * distance;
         squares += strip[s][1] + count * distance * distance;
     }
-    const float mean = sumRow(sum) / float(width);
+    const float mean = rms ? 0.0f : sumRow(sum) / float(width);
     const float variance = sumRow(squares) / float(width) - mean * mean;
     return float2(base + mean, keptShrink * inverseDeviation<T>(variance, epsilon));
 }

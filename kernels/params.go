@@ -59,19 +59,37 @@ type attentionArgs struct {
 	KeyStride   uint32
 	OutStride   uint32
 	Scale       float32
-	Alone       uint32
+	Placed      uint32
 	TableStride uint32
 	Reach       uint32
 }
 
 func (a attentionArgs) record(r *Recorder) {
-	r.words(a.QueryStride, a.KeyStride, a.OutStride, math.Float32bits(a.Scale), a.Alone, a.TableStride, a.Reach)
+	r.words(a.QueryStride, a.KeyStride, a.OutStride, math.Float32bits(a.Scale), a.Placed, a.TableStride, a.Reach)
+}
+
+type headNormArgs struct {
+	Queries    uint32
+	Keys       uint32
+	Stride     uint32
+	Epsilon    float32
+	KeyEpsilon float32
+}
+
+func (a headNormArgs) record(r *Recorder) {
+	r.words(a.Queries, a.Keys, a.Stride, math.Float32bits(a.Epsilon), math.Float32bits(a.KeyEpsilon))
 }
 
 // AttentionItem is up to ItemQueries query rows of one sequence against the keys that they see, as params.h has it.
 type AttentionItem struct {
-	Key     uint32 // row of the first key
-	Keys    uint32 // how many, at least 1
+	Key     uint32 // row of the first key; of the first behind those of a prefix
+	Keys    uint32 // how many, at least 1; those of a prefix, too
 	Query   uint32 // row of the first query, in q and in out
 	Queries uint32 // how many, 1 to ItemQueries
+}
+
+// AttentionPrefix is where the first keys of an item are, if they are those of another sequence.
+type AttentionPrefix struct {
+	Key  uint32 // row of the first
+	Keys uint32 // how many; 0: none
 }

@@ -27,6 +27,9 @@ using namespace metal;
 #define CONSTANT_PARTS      16 // uint: of embeddings, partPositions + ...
 #define CONSTANT_DENSE      17 // bool: the head has a linear layer before the classifier
 #define CONSTANT_HEAD_NORM  18 // bool: the head has a norm before the classifier
+#define CONSTANT_RMS        19 // bool: the norm that rows of a wait for leaves their mean where it is
+#define CONSTANT_CAUSAL     20 // bool: a query sees no key behind it
+#define CONSTANT_SHARING    21 // uint: heads of queries that share one of keys and values
 
 // Values of CONSTANT_ACTIVATION.
 enum Activation : uint {
@@ -43,13 +46,14 @@ enum Parts : uint {
     partPositions = 1,
     partTypes = 2,
     partNorm = 4,
+    partWaiting = 8, // the result is the operand of a kept sum, whose norm follows
 };
 
 // A kept sum s [M, N] is the residual of a model with norms before attention. It is stored three times: in f32, for the next
 // sum; as s gamma / keptShrink in T, gamma being the next norm's, for the product that follows; and for that norm, the mean of
 // every keptStrip columns and the sum of their squared distances from it, [M, ceil(N / keptStrip)] float2. With these, the
 // product's epilogue makes the norm: sum_k ((s - mean) / deviation gamma + beta) w = (sum_k s gamma w - mean sum_k gamma w) /
-// deviation + sum_k beta w.
+// deviation + sum_k beta w. If rms, the mean is 0, and the deviation the root of the mean of squares (Zhang and Sennrich 2019).
 constant constexpr uint keptStrip = 64;
 // Sums are up to a thousand times the rows that are added: half's 65,504 becomes a million, at 2^-20 for its least step.
 constant constexpr float keptShrink = 16.0f;
@@ -94,16 +98,36 @@ struct AttentionArgs {
     uint keyStride;   // the same for k and v
     uint outStride;   // the same for out
     float scale;      // log2(e) / sqrt(D n), where a score has n products
-    uint
-        alone; // 1: q and out have a row for the first token of each sequence; 0: their rows are those of k and v
+    uint placed; // how an item's queries stand to its keys: a value of Placed
     uint tableStride; // elements from one row of the table of positions to the next
     uint reach;       // the greatest distance that has a row of its own
 };
 
+// Values of AttentionArgs.placed.
+enum Placed : uint {
+    placedByRow = 0, // rows of q are those of k
+    placedFirst = 1, // the query is the first key's
+    placedLast = 2,  // the queries are those of the last keys
+};
+
+struct HeadNormArgs {
+    uint queries; // heads of queries, which come first
+    uint keys;    // heads of keys behind them
+    uint stride;  // elements from one row to the next
+    float epsilon;
+    float keyEpsilon;
+};
+
 // AttentionItem is up to 64 query rows of one sequence against the keys that they see. Its alignment lets it be read at once.
 struct alignas(16) AttentionItem {
-    uint key;     // row of the first key
-    uint keys;    // how many, at least 1
+    uint key;     // row of the first key; of the first behind those of a prefix
+    uint keys;    // how many, at least 1; those of a prefix, too
     uint query;   // row of the first query, in q and in out
     uint queries; // how many, 1 to 64
+};
+
+// AttentionPrefix is where the first keys of an item are, if they are those of another sequence.
+struct AttentionPrefix {
+    uint key;  // row of the first
+    uint keys; // how many; 0: none
 };

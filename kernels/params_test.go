@@ -23,7 +23,7 @@ func TestParams(t *testing.T) {
 		stores = append(stores, fmt.Sprintf("    out[%d] = %s;", len(stores), expression))
 		names, want = append(names, expression), append(want, uint32(value))
 	}
-	for _, twin := range []any{embedArgs{}, normArgs{}, gemmArgs{}, headArgs{}, poolArgs{}, attentionArgs{}, AttentionItem{}} {
+	for _, twin := range []any{embedArgs{}, normArgs{}, gemmArgs{}, headArgs{}, poolArgs{}, headNormArgs{}, attentionArgs{}, AttentionItem{}, AttentionPrefix{}} {
 		goType := reflect.TypeOf(twin)
 		name := strings.ToUpper(goType.Name()[:1]) + goType.Name()[1:]
 		add(fmt.Sprintf("sizeof(%s)", name), goType.Size())

@@ -18,15 +18,15 @@ const (
 	poolSimdgroups = 8
 )
 
-// NewPool prepares one for rows [H]. norm is gamma and beta, [2, H] f32, of the layer norm of kept sums; without a buffer the
-// rows are taken as they are.
-func (l *Library) NewPool(hidden int, norm metal.Binding, epsilon float64) (*Pool, error) {
+// NewPool prepares one for rows [H]. norm is gamma and beta, [2, H] f32, of the norm of kept sums, which leaves the mean where it
+// is if rms; without a buffer the rows are taken as they are.
+func (l *Library) NewPool(hidden int, norm metal.Binding, epsilon float64, rms bool) (*Pool, error) {
 	if err := checkHidden("pool", hidden); err != nil {
 		return nil, err
 	}
 	p := &Pool{hidden: hidden, norm: norm, epsilon: float32(epsilon)}
 	var err error
-	p.pipeline, err = l.pipeline("pool.metal", "pool_"+l.dtype.String(), constants{simdgroups: poolSimdgroups, normed: norm.Buffer != nil})
+	p.pipeline, err = l.pipeline("pool.metal", "pool_"+l.dtype.String(), constants{simdgroups: poolSimdgroups, normed: norm.Buffer != nil, rms: rms})
 	return p, err
 }
 

@@ -1,13 +1,14 @@
 // pool.metal: the mean of a sequence's rows; one threadgroup per sequence and 128 columns.
 //   y[b,h] = sum over rows t of sequence b of x[t,h] / their number,
-//   or if normed of the layer norm of a kept sum: (x[t,h] - mean[t]) / sqrt(variance[t] + epsilon) * gamma[h] + beta[h]
+//   or if normed of the norm of a kept sum: (x[t,h] - mean[t]) / sqrt(variance[t] + epsilon) * gamma[h] + beta[h], with a mean of 0
+//   and the mean of squares for a variance if rms
 // Buffers: 0 PoolArgs  1 x [T, H]; f32 if normed  2 starts [B + 1] u32: the first row of each sequence, and their number
 //          3 y [B, H]  4 gamma, beta [2, H] f32 and 5 statistics of x (params.h), if normed
 // Grid: (ceil(H / 128), B) groups of 8 SIMD-groups, each with every eighth row
 // Threadgroup memory: a run of four for each thread, 4,096 B
 // Needs: H % 4 == 0; no sequence is empty; x, y and gamma begin at a multiple of four elements
 // Numerics: f32; one rounding, at the store
-// Constants: normed
+// Constants: normed, rms
 // Variants: pool_{f16,f32}
 
 #include "kept.h"

@@ -179,7 +179,7 @@ func (l *Library) compile(s Shape, linear *Linear, v Variant) (compiled, error) 
 	pipeline, err := l.pipeline(v.File(s), name, constants{
 		activation: linear.Activation, residual: linear.Residual, gatherA: linear.GatherA, gatherResidual: linear.GatherResidual,
 		simdgroups: v.simdgroups(s.N), groupSize: linear.Weights.GroupSize, gated: linear.Gated, turned: linear.Turned,
-		headSize: linear.HeadSize, normed: linear.Normed, kept: linear.Kept,
+		headSize: linear.HeadSize, normed: linear.Normed, rms: linear.RMS, kept: linear.Kept,
 	})
 	return compiled{v, pipeline}, err
 }

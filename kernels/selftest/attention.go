@@ -1,6 +1,7 @@
 package selftest
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -15,10 +16,14 @@ import (
 type Attention struct {
 	DType           kernels.DType
 	Heads, HeadSize int
+	KeyHeads        int   // heads of keys and values; 0: Heads
 	Lengths         []int // of the sequences
 	First           bool  // of the first token of each sequence alone
-	Window          int   // keys to each side of a query that it sees; 0: all
-	Slopes          bool  // scores fall with distance
+	Last            bool  // of the last token of each sequence alone
+	Causal          bool
+	Prefixes        []int32 // of each sequence the one whose tokens come before its own, or -1; nil: none
+	Window          int     // keys to each side of a query that it sees; 0: all
+	Slopes          bool    // scores fall with distance
 	// Disentangled attention has keys or queries of positions, or both; distances beyond Reach share a row of the table.
 	PositionKeys, PositionQueries bool
 	Reach                         int
@@ -32,6 +37,7 @@ const (
 	attentionSlopes = 4 + iota // [A]
 	attentionTable             // [positionRows, H or 2H]
 	attentionRows
+	attentionPrefixes
 )
 
 // positionRows is a prime, so that multiples of 7 name all rows.
@@ -48,10 +54,35 @@ func (a Attention) starts() []int32 {
 
 // queries is how many rows out has.
 func (a Attention) queries() int {
-	if a.First {
+	if a.alone() {
 		return len(a.Lengths)
 	}
 	return int(a.starts()[len(a.Lengths)])
+}
+
+// alone says whether out has one row for each sequence.
+func (a Attention) alone() bool { return a.First || a.Last }
+
+// keyHeads is G.
+func (a Attention) keyHeads() int { return cmp.Or(a.KeyHeads, a.Heads) }
+
+// width is that of a row of queries, keys and values.
+func (a Attention) width() int { return (a.Heads + 2*a.keyHeads()) * a.HeadSize }
+
+// work is the list of items, and of causal attention that of their prefixes.
+func (a Attention) work() (list kernels.CausalItems) {
+	starts := a.starts()
+	switch {
+	case a.Causal:
+		list.Append(starts, a.Prefixes, a.Window, a.Last)
+	case a.First:
+		list.Items = kernels.AppendFirstItems(nil, starts, a.Window)
+	case a.Last:
+		list.Items = kernels.AppendLastItems(nil, starts, a.Window)
+	default:
+		list.Items = kernels.AppendItems(nil, starts, a.Window)
+	}
+	return list
 }
 
 // Case makes operands and answer.
@@ -59,25 +90,25 @@ func (a Attention) Case() Case {
 	starts := a.starts()
 	tokens, h := int(starts[len(a.Lengths)]), a.Heads*a.HeadSize
 	seed := uint64(tokens*101 + h)
-	items := kernels.AppendItems(nil, starts, a.Window)
-	if a.First {
-		items = kernels.AppendFirstItems(nil, starts, a.Window)
-	}
-	var raw []byte
-	for _, item := range items {
+	work := a.work()
+	var raw, prefixes []byte
+	for _, item := range work.Items {
 		for _, v := range []uint32{item.Key, item.Keys, item.Query, item.Queries} {
 			raw = binary.LittleEndian.AppendUint32(raw, v)
 		}
 	}
-	seen := 0
-	for i, n := range a.Lengths {
-		_, end := a.keys(int(starts[i]), int(starts[i]), int(starts[i+1]))
-		if !a.First {
-			end = n + int(starts[i])
-		}
-		seen += end - int(starts[i])
+	for _, prefix := range work.Prefixes {
+		prefixes = binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(prefixes, prefix.Key), prefix.Keys)
 	}
-	least := (2*seen+2*a.queries())*h*a.DType.Size() + len(raw)
+	seen := map[int]bool{} // rows of keys
+	for i := range a.Lengths {
+		for _, t := range a.tokens(i) {
+			for _, key := range a.keys(i, t) {
+				seen[key.row] = true
+			}
+		}
+	}
+	least := 2*(len(seen)*a.keyHeads()*a.HeadSize+a.queries()*h)*a.DType.Size() + len(raw) + len(prefixes)
 	lengths := fmt.Sprint(a.Lengths)
 	if len(a.Lengths) > 8 {
 		lengths = fmt.Sprintf("%d sequences", len(a.Lengths))
@@ -86,9 +117,10 @@ func (a Attention) Case() Case {
 		Name:   fmt.Sprintf("attention %s %dx%d %s first %v%s", a.DType, a.Heads, a.HeadSize, lengths, a.First, a.suffix()),
 		Result: 3,
 		Operands: []problem.Operand{
-			input("qkv", a.DType, tokens*3*h, 1, seed), input("first q", a.DType, len(a.Lengths)*h, 1, seed+1),
+			input("qkv", a.DType, tokens*a.width(), 1, seed), input("q alone", a.DType, len(a.Lengths)*h, 1, seed+1),
 			{Name: "items", Raw: raw}, output("out", a.DType, a.queries()*h), a.slopes(seed + 2),
 			input("table", a.DType, positionRows*h*max(a.terms()-1, 1), 1, seed+3), {Name: "rows of distances", Raw: a.rows()},
+			{Name: "prefixes", Raw: append(prefixes, make([]byte, 4)...)[:max(len(prefixes), 4)]},
 		},
 	}}
 	if a.Slopes {
@@ -98,20 +130,20 @@ func (a Attention) Case() Case {
 		c.LeastBytes += a.leastTable()
 	}
 	c.record = func(l *kernels.Library, r *kernels.Recorder, b []metal.Binding) error {
-		return a.record(l, r, b, len(items))
+		return a.record(l, r, b, len(work.Items))
 	}
 	if a.Falling {
 		c.Name += " falling"
 		a.fall(&c, starts)
 	}
-	a.answer(&c, starts)
+	a.answer(&c)
 	return c
 }
 
 // record records a run over so many items.
 func (a Attention) record(l *kernels.Library, r *kernels.Recorder, b []metal.Binding, items int) error {
 	h := a.Heads * a.HeadSize
-	scores := kernels.Scores{Heads: a.Heads, Size: a.HeadSize, Window: a.Window}
+	scores := kernels.Scores{Heads: a.Heads, Size: a.HeadSize, KeyHeads: a.KeyHeads, Window: a.Window, Causal: a.Causal}
 	if a.Slopes {
 		scores.Slopes = b[attentionSlopes]
 	}
@@ -128,18 +160,31 @@ func (a Attention) record(l *kernels.Library, r *kernels.Recorder, b []metal.Bin
 		return metal.At(b[0].Buffer, b[0].OffsetBytes+columns*a.DType.Size())
 	}
 	rows := kernels.AttentionRows{
-		Q: b[0], QueryStride: 3 * h, K: at(h), V: at(2 * h), KeyStride: 3 * h,
-		Items: b[2], Count: items, Out: b[3], OutStride: h,
+		Q: b[0], QueryStride: a.width(), K: at(h), V: at(h + a.keyHeads()*a.HeadSize), KeyStride: a.width(),
+		Items: b[2], Prefixes: b[attentionPrefixes], Count: items, Out: b[3], OutStride: h,
 	}
-	if a.First {
-		rows.Q, rows.QueryStride, rows.Alone = b[1], h, true
+	if a.alone() {
+		rows.Q, rows.QueryStride, rows.Placed = b[1], h, kernels.First
+	}
+	if a.Last {
+		rows.Placed = kernels.Last
 	}
 	return op.Record(r, rows)
 }
 
-// suffix is the part of a case's name that only windows, slopes and positions have.
+// suffix is the part of a case's name that says more than sizes.
 func (a Attention) suffix() string {
 	name := ""
+	for _, flag := range []struct {
+		set  bool
+		text string
+	}{
+		{a.KeyHeads != 0, fmt.Sprintf(" keys of %d", a.KeyHeads)}, {a.Last, " last"}, {a.Causal, " causal"}, {a.Prefixes != nil, fmt.Sprintf(" prefixes %v", a.Prefixes)},
+	} {
+		if flag.set {
+			name += flag.text
+		}
+	}
 	if a.Window > 0 {
 		name += fmt.Sprintf(" window %d", a.Window)
 	}
@@ -186,6 +231,9 @@ func (a Attention) leastTable() int {
 	if a.First {
 		longest = 0
 	}
+	if a.Causal || a.Last {
+		first = 0
+	}
 	for distance := first; distance <= longest; distance++ {
 		used[a.position(distance)] = true
 	}
@@ -201,24 +249,55 @@ func (a Attention) slopes(seed uint64) problem.Operand {
 	return o
 }
 
-// keys is the range of keys that a query of a sequence from begin to end sees.
-func (a Attention) keys(query, begin, end int) (first, last int) {
-	if a.Window == 0 {
-		return begin, end
+// seenKey is a key that a query sees: its row, and the distance of the query's token from the key's.
+type seenKey struct{ row, distance int }
+
+// keys are those that token t of sequence b sees.
+func (a Attention) keys(b, t int) (all []seenKey) {
+	starts := a.starts()
+	var rows []int
+	add := func(sequence int) {
+		for row := starts[sequence]; row < starts[sequence+1]; row++ {
+			rows = append(rows, int(row))
+		}
 	}
-	return max(begin, query-a.Window), min(end, query+a.Window+1)
+	if a.Prefixes != nil && a.Prefixes[b] >= 0 {
+		add(int(a.Prefixes[b]))
+	}
+	position := len(rows) + t - int(starts[b])
+	add(b)
+	for i, row := range rows {
+		distance := position - i
+		if (a.Window == 0 || max(distance, -distance) <= a.Window) && (!a.Causal || distance >= 0) {
+			all = append(all, seenKey{row, distance})
+		}
+	}
+	return all
+}
+
+// tokens are those of sequence b that have a query.
+func (a Attention) tokens(b int) (all []int) {
+	starts := a.starts()
+	for t := int(starts[b]); t < int(starts[b+1]); t++ {
+		if !a.alone() || a.First && t == int(starts[b]) || a.Last && t == int(starts[b+1])-1 {
+			all = append(all, t)
+		}
+	}
+	return all
 }
 
 // fall adds 4 to all queries and takes multiples of 2 from keys, so that scores fall by 8·√D for every 32 keys.
 func (a Attention) fall(c *Case, starts []int32) {
-	h := a.Heads * a.HeadSize
+	h, width := a.Heads*a.HeadSize, a.width()
 	qkv, first := c.Operands[0].Values, c.Operands[1].Values
 	for b := range a.Lengths {
 		for t := int(starts[b]); t < int(starts[b+1]); t++ {
 			for e := range h {
-				qkv[t*3*h+e] = rounded(kernels.F16, qkv[t*3*h+e]+4)
+				qkv[t*width+e] = rounded(kernels.F16, qkv[t*width+e]+4)
+			}
+			for e := range a.keyHeads() * a.HeadSize {
 				step := (t - int(starts[b])) / 32
-				qkv[t*3*h+h+e] = rounded(kernels.F16, qkv[t*3*h+h+e]-float64(2*(step+4)))
+				qkv[t*width+h+e] = rounded(kernels.F16, qkv[t*width+h+e]-float64(2*(step+4)))
 			}
 		}
 	}
@@ -227,23 +306,22 @@ func (a Attention) fall(c *Case, starts []int32) {
 	}
 }
 
-func (a Attention) answer(c *Case, starts []int32) {
+func (a Attention) answer(c *Case) {
 	h := a.Heads * a.HeadSize
 	c.Want, c.Allowed = make([]float64, a.queries()*h), make([]float64, a.queries()*h)
 	qkv, first := c.Operands[0].Values, c.Operands[1].Values
 	for b := range a.Lengths {
-		begin, end := int(starts[b]), int(starts[b+1])
-		if a.First {
-			a.row(c, b, begin, first[b*h:(b+1)*h], begin, end)
-			continue
-		}
-		for i := begin; i < end; i++ {
-			a.row(c, i, i, qkv[i*3*h:i*3*h+h], begin, end)
+		for _, t := range a.tokens(b) {
+			if keys := a.keys(b, t); a.alone() {
+				a.row(c, b, first[b*h:(b+1)*h], keys)
+			} else {
+				a.row(c, t, qkv[t*a.width():t*a.width()+h], keys)
+			}
 		}
 	}
 }
 
-// row fills in row `at` of the answer: a query, token number i, against the keys that it sees of begin to end.
+// row fills in row `at` of the answer: a query against the keys that it sees.
 //
 // Allowed: a score, n·D products in f32, is off by (D+n+1)·2⁻²⁴·Σ|q·k|/√(D·n), and by three roundings of what it loses by distance: of
 // the slope times log2(e), of its product, and of the difference, whose other operand has one, too. exp turns that into a relative error of p; exp2
@@ -251,16 +329,16 @@ func (a Attention) answer(c *Case, starts []int32) {
 // by 2·log2(e)·|score - most| ulp more; p is rounded to the dtype, the sums of n terms are f32: all relative to
 // Σ p|v| / Σ p, where Σ p is at least 1, the p of the greatest score. Subnormal halves add their spacing for each key. One
 // rounding at the store.
-func (a Attention) row(c *Case, at, i int, q []float64, begin, end int) {
-	h, d := a.Heads*a.HeadSize, a.HeadSize
+func (a Attention) row(c *Case, at int, q []float64, keys []seenKey) {
+	h, d, width := a.Heads*a.HeadSize, a.HeadSize, a.width()
 	qkv, table := c.Operands[0].Values, c.Operands[attentionTable].Values
-	begin, end = a.keys(i, begin, end)
 	scale := 1 / math.Sqrt(float64(d*a.terms()))
-	scores := make([]float64, end-begin)
+	scores := make([]float64, len(keys))
 	for head := range a.Heads {
 		column, most, off := head*d, math.Inf(-1), 0.0
-		for j := range scores {
-			key := qkv[(begin+j)*3*h+h+column:]
+		keyColumn := h + head*a.keyHeads()/a.Heads*d
+		for j, seen := range keys {
+			key := qkv[seen.row*width+keyColumn:]
 			var sum, magnitude float64
 			add := func(x, y []float64) {
 				for e := range d {
@@ -268,7 +346,7 @@ func (a Attention) row(c *Case, at, i int, q []float64, begin, end int) {
 				}
 			}
 			add(q[column:], key)
-			at := a.position(i-begin-j)*h*(a.terms()-1) + column
+			at := a.position(seen.distance)*h*(a.terms()-1) + column
 			if a.PositionKeys {
 				add(q[column:], table[at:])
 				at += h
@@ -279,7 +357,7 @@ func (a Attention) row(c *Case, at, i int, q []float64, begin, end int) {
 			scores[j] = sum * scale
 			size := float64(d+a.terms()+1) * magnitude * scale
 			if a.Slopes {
-				fall := c.Operands[attentionSlopes].Values[head] * math.Abs(float64(i-begin-j))
+				fall := c.Operands[attentionSlopes].Values[head] * math.Abs(float64(seen.distance))
 				scores[j] -= fall
 				size += 3 * math.Abs(fall)
 			}
@@ -299,7 +377,7 @@ func (a Attention) row(c *Case, at, i int, q []float64, begin, end int) {
 		for e := range d {
 			var sum, allowed float64
 			for j, score := range scores {
-				v, p := qkv[(begin+j)*3*h+2*h+column+e], math.Exp(score-most)
+				v, p := qkv[keys[j].row*width+keyColumn+a.keyHeads()*d+e], math.Exp(score-most)
 				sum += p * v
 				allowed += p * math.Abs(v) * (relative(score) + roundoff(a.DType) + float64(len(scores)+8)*problem.FloatRoundoff)
 				if a.DType == kernels.F16 {
@@ -312,5 +390,5 @@ func (a Attention) row(c *Case, at, i int, q []float64, begin, end int) {
 			c.Allowed[at*h+column+e] = allowed/total + math.Abs(sum/total)*slack + stored(a.DType, sum/total)
 		}
 	}
-	c.FLOPs += 2 * float64((end-begin)*h*(a.terms()+1)) // each of the terms, and p·v
+	c.FLOPs += 2 * float64(len(keys)*h*(a.terms()+1)) // each of the terms, and p·v
 }

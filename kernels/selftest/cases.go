@@ -18,6 +18,7 @@ func Cases() []Case {
 		cases = append(cases, embedCases(d)...)
 		cases = append(cases, attentionCases(d)...)
 		cases = append(cases, headCases(d)...)
+		cases = append(cases, headNormCases(d)...)
 		cases = append(cases, nonFiniteCases(d)...)
 	}
 	return cases
@@ -104,6 +105,12 @@ func embedCases(d kernels.DType) []Case {
 		sum.Sum = true
 		cases = append(cases, e.Case(), sum.Case())
 	}
+	for i, s := range [][4]int{{3, 4, 0, 0}, {5, 60, 0, 0}, {6, 132, 0, 0}, {4, 1152, 0, 0}, {5, 192, 4, 32}, {3, 320, 8, 64}} {
+		e := Embed{DType: d, T: s[0], H: s[1], Bits: s[2], GroupSize: s[3], Waiting: true, Without: []string{"positions types norm", "norm"}[i%2]}
+		sum, statistics := e, e
+		sum.Sum, statistics.Answer = true, embedStatistics
+		cases = append(cases, e.Case(), sum.Case(), statistics.Case())
+	}
 	return cases
 }
 
@@ -126,7 +133,7 @@ func attentionCases(d kernels.DType) []Case {
 		a.First = true
 		cases = append(cases, a.Case())
 	}
-	cases = append(cases, nearCases(d)...)
+	cases = append(append(cases, nearCases(d)...), causalCases(d)...)
 	falling := Attention{DType: d, Heads: 2, HeadSize: 32, Lengths: []int{70, 33}, Falling: true}
 	first := falling
 	first.First = true
@@ -174,7 +181,7 @@ func headCases(d kernels.DType) []Case {
 		cases = append(cases, Head{DType: d, B: s[0], H: s[1], C: s[2], Activation: activation, Gather: i%2 == 0}.Case())
 	}
 	for i, s := range [][4]int{{9, 56, 56, 2}, {7, 132, 20, 1}, {3, 68, 391, 2}, {9, 40, 400, 3}, {2, 768, 768, 1}} {
-		for _, h := range []Head{{Norm: true}, {Normed: true}, {Norm: true, Normed: true}, {Bare: true}, {Bare: true, Norm: true, Normed: true}, {Bare: true, Normed: true}} {
+		for _, h := range []Head{{Norm: true}, {Normed: true}, {Norm: true, Normed: true}, {Bare: true}, {Bare: true, Norm: true, Normed: true}, {Bare: true, Normed: true}, {Bare: true, Normed: true, RMS: true}, {Normed: true, RMS: true}} {
 			h.DType, h.B, h.H, h.N, h.C, h.Activation, h.Gather = d, s[0], s[1], s[2], s[3], kernels.GELU, i%2 == 1
 			if h.Bare {
 				h.N, h.Activation = h.H, kernels.None

@@ -20,6 +20,8 @@ type Embed struct {
 	GroupSize int
 	Without   string // parts that are left out, of "positions types norm"
 	Sum       bool   // the result in f32 is compared
+	Waiting   bool   // the result waits for a norm
+	Answer    int    // the operand that is compared instead of the result: embedStatistics
 }
 
 // Rows of the tables of an Embed.
@@ -29,8 +31,11 @@ const (
 	embedTypes     = 2
 )
 
-// embedSum is the index of the result in f32 among the operands.
-const embedSum = 8
+// Indices of operands: the result in f32, and its statistics.
+const (
+	embedSum = 8 + iota
+	embedStatistics
+)
 
 // Case makes operands and answer. Allowed: two additions, and where words are quantised one more; then as normalise says,
 // and one rounding at the store.
@@ -62,11 +67,16 @@ func (e Embed) Case() Case {
 	}}
 	c.record, c.LeastBytes = e.record, e.leastBytes(columns)
 	result := e.DType
-	if c.Operands = append(c.Operands, output("sum", kernels.F32, e.T*e.H)); e.Sum {
+	strips := (e.H + stripColumns - 1) / stripColumns
+	c.Operands = append(c.Operands, output("sum", kernels.F32, e.T*e.H), output("statistics", kernels.F32, 2*e.T*strips))
+	if e.Sum {
 		c.Result, result = embedSum, kernels.F32
 	}
-	if e.Without != "" || e.Sum {
-		c.Name += fmt.Sprintf(" without %q, sum %v", e.Without, e.Sum)
+	if e.Answer != 0 {
+		c.Result, result = e.Answer, kernels.F32
+	}
+	if e.Without != "" || e.Sum || e.Waiting {
+		c.Name += fmt.Sprintf(" without %q, sum %v, waiting %v, answer %d", e.Without, e.Sum, e.Waiting, e.Answer)
 	}
 	for t := range e.T {
 		row, allowed := make([]float64, e.H), make([]float64, e.H)
@@ -82,7 +92,15 @@ func (e Embed) Case() Case {
 			}
 			allowed[h] = 3 * problem.FloatRoundoff * magnitude
 		}
-		if e.has("norm") {
+		switch {
+		case e.Answer == embedStatistics:
+			row, allowed = stripsOf(row, allowed)
+		case e.Waiting && !e.Sum:
+			for h := range row {
+				row[h] *= c.Operands[4].Values[h]
+				allowed[h] = allowed[h]*math.Abs(c.Operands[4].Values[h]) + problem.FloatRoundoff*math.Abs(row[h])
+			}
+		case e.has("norm"):
 			normalise(row, allowed, c.Operands[4].Values[:e.H], c.Operands[4].Values[e.H:])
 		}
 		for h, value := range row {
@@ -113,10 +131,10 @@ func (e Embed) record(l *kernels.Library, r *kernels.Recorder, b []metal.Binding
 		Words: kernels.Matrix{
 			N: embedWords, K: e.H, Data: b[1], Bits: e.Bits, GroupSize: e.GroupSize, Scales: b[6], Offsets: b[7],
 		},
-		Epsilon: epsilon, Kept: e.Sum,
+		Epsilon: epsilon, Kept: e.Sum || e.Waiting, Waiting: e.Waiting,
 	}
 	for i, part := range []*metal.Binding{&tables.Positions, &tables.Types, &tables.Norm} {
-		if e.has([]string{"positions", "types", "norm"}[i]) {
+		if e.has([]string{"positions", "types", "norm"}[i]) || e.Waiting && i == 2 {
 			*part = b[2+i]
 		}
 	}
@@ -124,5 +142,5 @@ func (e Embed) record(l *kernels.Library, r *kernels.Recorder, b []metal.Binding
 	if err != nil {
 		return err
 	}
-	return op.Record(r, e.T, b[0], b[5], b[embedSum])
+	return op.Record(r, e.T, b[0], b[5], b[embedSum], b[embedStatistics])
 }

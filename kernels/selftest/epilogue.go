@@ -18,6 +18,7 @@ type Epilogue struct {
 	HeadSize int // of heads with rotary positions, of which Turned columns are; 0: none
 	Turned   int
 	Normed   bool
+	RMS      bool // that norm leaves the mean where it is
 	Kept     bool
 	Answer   int // the operand that is compared: gemmY, or of a kept sum gemmSum or gemmStatistics
 }
@@ -42,7 +43,7 @@ func (e Epilogue) name() string {
 		set  bool
 		text string
 	}{
-		{e.Gated, " gated"}, {e.HeadSize != 0, " turned"}, {e.Normed, " normed"}, {e.Kept, " kept"},
+		{e.Gated, " gated"}, {e.HeadSize != 0, " turned"}, {e.Normed, " normed"}, {e.RMS, " rms"}, {e.Kept, " kept"},
 		{e.Answer == gemmSum, ", its sum"}, {e.Answer == gemmStatistics, ", its statistics"},
 	} {
 		if flag.set {
@@ -124,7 +125,7 @@ func (e Epilogue) Variants(variants []kernels.Variant) []Case {
 func (e Epilogue) record(l *kernels.Library, r *kernels.Recorder, b []metal.Binding) error {
 	linear := e.linear(b)
 	linear.Gated, linear.Turned, linear.HeadSize, linear.Turns = e.Gated, e.Turned, e.HeadSize, b[gemmTurns]
-	linear.Normed, linear.Epsilon, linear.Kept = e.Normed, epsilon, e.Kept
+	linear.Normed, linear.Epsilon, linear.RMS, linear.Kept = e.Normed, epsilon, e.RMS, e.Kept
 	op, err := l.NewGemm(linear)
 	if err != nil {
 		return err
@@ -190,7 +191,7 @@ func (e Epilogue) sums(c *Case, from int, w []float64) (r row, magnitudes []floa
 // normed applies the norm of a row of statistics; shift is the second row of vectors.
 func (e Epilogue) normed(r row, magnitudes, statistics, shift []float64) {
 	var mean, squares, spread float64
-	for s, first := 0, 0; first < e.K; s, first = s+1, first+stripColumns {
+	for s, first := 0, 0; first < e.K && !e.RMS; s, first = s+1, first+stripColumns {
 		mean += statistics[2*s] * float64(min(stripColumns, e.K-first)) / float64(e.K)
 	}
 	for s, first := 0, 0; first < e.K; s, first = s+1, first+stripColumns {
@@ -230,11 +231,9 @@ func (e Epilogue) finish(c *Case, r row, gamma []float64) {
 	}
 	switch {
 	case e.Answer == gemmStatistics:
-		for first := 0; first < e.N; first += stripColumns {
-			strip := row{r.values[first:min(e.N, first+stripColumns)], r.allowed[first:min(e.N, first+stripColumns)]}
-			mean, squares, meanOff, squaresOff := strip.statistics()
-			add(kernels.F32, mean, meanOff)
-			add(kernels.F32, squares, squaresOff)
+		values, allowed := stripsOf(r.values, r.allowed)
+		for i, value := range values {
+			add(kernels.F32, value, allowed[i])
 		}
 	case e.Gated:
 		for n := 0; n < e.N; n += 2 {
@@ -254,6 +253,16 @@ func (e Epilogue) finish(c *Case, r row, gamma []float64) {
 			}
 		}
 	}
+}
+
+// stripsOf are the statistics of a row's strips, and their errors.
+func stripsOf(values, allowed []float64) (statistics, off []float64) {
+	for first := 0; first < len(values); first += stripColumns {
+		end := min(len(values), first+stripColumns)
+		mean, squares, meanOff, squaresOff := row{values[first:end], allowed[first:end]}.statistics()
+		statistics, off = append(statistics, mean, squares), append(off, meanOff, squaresOff)
+	}
+	return statistics, off
 }
 
 // statistics are the mean of a strip, and the sum of squared distances from it, with their errors: every number is off by the
@@ -288,9 +297,11 @@ func epilogueCases(d kernels.DType) []Case {
 		kept.Residual, kept.GatherResidual = i != 1, i%2 == 0
 		normed, both := Epilogue{Gemm: g, Normed: true}, turned
 		normed.GatherA, normed.Gated, both.Normed = i%2 == 1, i%3 == 2, true
+		rms := both
+		rms.RMS = true
 		sum, statistics := kept, kept
 		sum.Answer, statistics.Answer = gemmSum, gemmStatistics
-		for _, e := range []Epilogue{gated, turned, kept, sum, statistics, normed, both} {
+		for _, e := range []Epilogue{gated, turned, kept, sum, statistics, normed, both, rms} {
 			if g.M == 70 {
 				cases = append(cases, e.Variants(kernels.Candidates(g.Shape(), anyDevice))...)
 			} else {

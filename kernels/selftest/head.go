@@ -20,6 +20,7 @@ type Head struct {
 	Gather     bool
 	Bare       bool // there is no layer before the classifier
 	Normed     bool // rows are a kept sum that waits for its norm
+	RMS        bool // which leaves the mean where it is
 	Norm       bool // there is a norm before the classifier
 }
 
@@ -73,7 +74,7 @@ func (h Head) Case() Case {
 		},
 	}}
 	if h.N != 0 {
-		c.Name += fmt.Sprintf(" by %d, bare %v, normed %v, norm %v", n, h.Bare, h.Normed, h.Norm)
+		c.Name += fmt.Sprintf(" by %d, bare %v, normed %v, norm %v, rms %v", n, h.Bare, h.Normed, h.Norm, h.RMS)
 	}
 	if h.Normed {
 		values := Epilogue{Gemm: Gemm{K: h.H}}.madeStatistics(rows, random)
@@ -98,7 +99,7 @@ func (h Head) Case() Case {
 func (h Head) record(l *kernels.Library, r *kernels.Recorder, b []metal.Binding) error {
 	classifier := kernels.Classifier{
 		Dense: kernels.Matrix{N: h.filled(), K: h.H, Data: b[headW]}, Width: h.width(), Bias: b[headBias], Activation: h.Activation,
-		Labels: h.C, Out: b[headOut], OutBias: b[headOutBias], Gather: h.Gather, Normed: h.Normed, Epsilon: epsilon,
+		Labels: h.C, Out: b[headOut], OutBias: b[headOutBias], Gather: h.Gather, Normed: h.Normed, Epsilon: epsilon, RMS: h.RMS,
 		Norm: h.Norm, NormEpsilon: epsilon,
 	}
 	if h.Bare {
@@ -114,7 +115,7 @@ func (h Head) record(l *kernels.Library, r *kernels.Recorder, b []metal.Binding)
 // before is the row before the classifier, of row `from` of x.
 func (h Head) before(c *Case, from int) row {
 	n := h.width()
-	e := Epilogue{Gemm: Gemm{DType: h.DType, N: n, K: h.H}}
+	e := Epilogue{Gemm: Gemm{DType: h.DType, N: n, K: h.H}, RMS: h.RMS}
 	var r row
 	var magnitudes []float64
 	if h.Bare {

@@ -16,6 +16,7 @@ type Pool struct {
 	H       int
 	Lengths []int // of the sequences
 	Normed  bool  // rows are a kept sum that waits for its norm
+	RMS     bool  // which leaves the mean where it is
 }
 
 // Case makes operands and answer. Allowed: a norm as Epilogue.Case has it, then as many additions in f32 as there are rows.
@@ -29,7 +30,7 @@ func (p Pool) Case() Case {
 		d = kernels.F32
 	}
 	c := Case{File: "pool.metal", DType: p.DType, LeastBytes: rows*p.H*d.Size() + sequences*p.H*p.DType.Size(), Problem: problem.Problem{
-		Name: fmt.Sprintf("pool %s %dx%d normed %v", p.DType, rows, p.H, p.Normed), Result: 2,
+		Name: fmt.Sprintf("pool %s %dx%d normed %v, rms %v", p.DType, rows, p.H, p.Normed, p.RMS), Result: 2,
 		Operands: []problem.Operand{
 			input("x", d, rows*p.H, 1, uint64(rows+p.H)), {Name: "starts", Raw: wordsOf(starts)}, output("y", p.DType, sequences*p.H),
 			vectors("vectors", 2*p.H, 1, 3),
@@ -41,7 +42,7 @@ func (p Pool) Case() Case {
 		if p.Normed {
 			norm = b[3]
 		}
-		op, err := l.NewPool(p.H, norm, epsilon)
+		op, err := l.NewPool(p.H, norm, epsilon, p.RMS)
 		if err != nil {
 			return err
 		}
@@ -52,7 +53,7 @@ func (p Pool) Case() Case {
 }
 
 func (p Pool) answer(c *Case, starts []int) {
-	e := Epilogue{Gemm: Gemm{K: p.H}}
+	e := Epilogue{Gemm: Gemm{K: p.H}, RMS: p.RMS}
 	gamma, beta := c.Operands[3].Values[:p.H], c.Operands[3].Values[p.H:]
 	for b := range p.Lengths {
 		n := float64(p.Lengths[b])
@@ -88,7 +89,8 @@ func poolCases(d kernels.DType) []Case {
 	var cases []Case
 	for i, lengths := range [][]int{{1}, {7, 8, 9, 1}, {40, 3}} {
 		h := []int{4, 132, 260}[i]
-		cases = append(cases, Pool{DType: d, H: h, Lengths: lengths}.Case(), Pool{DType: d, H: h, Lengths: lengths, Normed: true}.Case())
+		cases = append(cases, Pool{DType: d, H: h, Lengths: lengths}.Case(), Pool{DType: d, H: h, Lengths: lengths, Normed: true}.Case(),
+			Pool{DType: d, H: h, Lengths: lengths, Normed: true, RMS: true}.Case())
 	}
 	return cases
 }

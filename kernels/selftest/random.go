@@ -12,7 +12,7 @@ func Random(seed uint64) Case {
 	upTo := func(n int) int { return 1 + r.IntN(n) }
 	coin := func() bool { return r.IntN(2) == 0 }
 	d := kernels.DType(r.IntN(2))
-	switch r.IntN(6) {
+	switch r.IntN(7) {
 	case 0:
 		return Norm{DType: d, M: upTo(20), H: 4 * upTo(80), Residual: coin()}.Case()
 	case 1:
@@ -22,9 +22,15 @@ func Random(seed uint64) Case {
 		}
 		return e.Case()
 	case 2:
-		a := Attention{DType: d, Heads: upTo(3), HeadSize: 4 * upTo(16), First: coin()}
-		for range upTo(5) {
+		a := Attention{DType: d, KeyHeads: upTo(2), HeadSize: 4 * upTo(32), First: coin()}
+		a.Heads, a.Causal, a.Last = a.KeyHeads*upTo(2), !a.First && coin(), !a.First && coin()
+		for i := range upTo(5) {
 			a.Lengths = append(a.Lengths, upTo(upTo(80)))
+			if a.Causal && i > 0 {
+				a.Prefixes = append(a.Prefixes, int32(-r.IntN(2))) // the first one's tokens, or none
+			} else if a.Causal {
+				a.Prefixes = []int32{-1}
+			}
 		}
 		if coin() {
 			a.Window = upTo(40)
@@ -32,6 +38,10 @@ func Random(seed uint64) Case {
 		a.Slopes, a.PositionKeys, a.PositionQueries, a.Reach = coin(), coin(), coin(), upTo(50)
 		return a.Case()
 	case 3:
+		return HeadNorm{
+			DType: d, M: upTo(9), Queries: upTo(9), Keys: upTo(4), Size: 4 * upTo(32), Behind: 4 * upTo(9), Turned: coin(), Gather: coin(),
+		}.Case()
+	case 4:
 		return Head{
 			DType: d, B: upTo(20), H: 8 * upTo(20), C: upTo(4), Activation: kernels.Activation(r.IntN(5)), Gather: coin(),
 		}.Case()

@@ -25,7 +25,7 @@ var constants = map[string]string{
 	"activation": "1", "hasResidual": "true", "gatherA": "true", "gatherResidual": "false", "simdgroups": "4",
 	"headSize": "64", "groupSize": "64", "wordBits": "4", "window": "0", "hasSlopes": "false",
 	"hasPositionKeys": "false", "hasPositionQueries": "false", "gated": "false", "turned": "0", "normed": "false", "kept": "false",
-	"parts": "7", "hasDense": "true", "headNorm": "false",
+	"parts": "7", "hasDense": "true", "headNorm": "false", "rms": "false", "causal": "false", "sharing": "1",
 }
 
 // others are values with which the kernels that have these constants are compiled once more.
@@ -36,6 +36,8 @@ var others = []map[string]string{
 	{"turned": "1536", "normed": "true", "hasResidual": "false"},
 	{"kept": "true", "gatherResidual": "true", "activation": "0"},
 	{"kept": "true", "parts": "4"},
+	{"kept": "true", "parts": "8"},
+	{"causal": "true", "sharing": "2", "headSize": "128"},
 	{"headNorm": "true", "normed": "true"},
 }
 
