@@ -56,17 +56,16 @@ func (m *memory) decoded(t weights.Tensor) []float32 {
 	return values
 }
 
-// pairs is the order of rows of queries, or of queries and keys, or of all three, that brings each pair (i, i + D/2) of a
-// head together; the last `plain` parts stay as they are. Scores don't change if queries and keys are arranged alike.
-func pairs(a *weights.Attention, parts, plain int) order {
+// pairs is the order of rows of so many heads of queries and keys that brings each pair (i, i + D/2) of a head together, and of as
+// many heads behind them as plain says, which stay as they are. Scores don't change if queries and keys are arranged alike.
+func pairs(a *weights.Attention, heads, plain int) order {
 	if a.Frequencies == nil {
 		return nil
 	}
-	h := a.Heads * a.Size
-	rows := make(order, parts*h)
+	rows := make(order, (heads+plain)*a.Size)
 	for i := range rows {
 		rows[i] = i
-		if part, d := i/h, i%a.Size; part < parts-plain {
+		if d := i % a.Size; i < heads*a.Size {
 			rows[i] = i - d + d/2 + d%2*(a.Size/2)
 		}
 	}

@@ -34,7 +34,7 @@ func (m *model) recordHead(s *slot) error {
 		if s.shape.kept {
 			rows = s.sum
 		}
-		if err := m.pool.Record(s.recorder, s.batch.Sequences(), rows, s.statistics, s.first, s.context); err != nil {
+		if err := m.pool.Record(s.recorder, s.batch.Sequences(), rows, s.statistics, s.rows, s.context); err != nil {
 			return err
 		}
 		s.recorder.Barrier()
@@ -46,9 +46,9 @@ func (m *model) recordHead(s *slot) error {
 func (m *model) recordEmbedding(s *slot) error {
 	tokens := s.batch.Tokens()
 	if m.projection == nil {
-		return s.recorded(cost.NoLayer, cost.Embed, m.embed.Record(s.recorder, tokens, s.tokens, s.x, s.sum))
+		return s.recorded(cost.NoLayer, cost.Embed, m.embed.Record(s.recorder, tokens, s.tokens, s.x, s.sum, s.statistics))
 	}
-	err := m.embed.Record(s.recorder, tokens, s.tokens, s.wide, metal.Binding{})
+	err := m.embed.Record(s.recorder, tokens, s.tokens, s.wide, metal.Binding{}, metal.Binding{})
 	if err := s.recorded(cost.NoLayer, cost.Embed, err); err != nil {
 		return err
 	}
@@ -67,20 +67,23 @@ func (s *slot) residual(rows metal.Binding) metal.Binding {
 
 // record replaces x [T, H] by the output of block number index. Every dispatch reads the output of the one before.
 func (l *layer) record(s *slot, index int) error {
-	r, tokens, h := s.recorder, s.batch.Tokens(), s.shape.hidden
+	r, tokens := s.recorder, s.batch.Tokens()
+	q, k := l.attention.queries, l.attention.keys
 	r.Barrier()
 	err := l.projection.Record(r, kernels.Rows{
 		M: tokens, A: s.x, Y: s.wide, Positions: s.positions(), Statistics: s.statistics,
 	})
+	if err == nil && l.heads != nil {
+		r.Barrier()
+		err = l.heads.Record(r, tokens, s.wide, q+2*k, s.positions(), metal.Binding{})
+	}
 	if err := s.recorded(index, cost.QKV, err); err != nil {
 		return err
 	}
 	r.Barrier()
-	items, count := s.list(l.attention.list)
-	err = l.attention.Record(r, kernels.AttentionRows{
-		Q: s.wide, K: s.columns(s.wide, h), V: s.columns(s.wide, 2*h), QueryStride: 3 * h, KeyStride: 3 * h,
-		Items: items, Count: count, Out: s.context, OutStride: h,
-	})
+	err = l.attention.Record(r, s.withItems(l.attention.list, kernels.AttentionRows{
+		Q: s.wide, K: s.columns(s.wide, q), V: s.columns(s.wide, q+k), QueryStride: q + 2*k, KeyStride: q + 2*k, Out: s.context, OutStride: q,
+	}))
 	if err := s.recorded(index, cost.Attention, err); err != nil {
 		return err
 	}
@@ -111,10 +114,11 @@ func recordFeedForward(s *slot, index, rows int, inner *kernels.Gemm, outer *nor
 	return s.recorded(index, cost.Output, err)
 }
 
-// record leaves the block's output of first tokens, [B, H], in context. Queries wait in normed until attention has read
-// them; keys and values are [T, 2H].
+// record leaves the block's output of one token of each sequence, [B, H], in context. Queries wait in normed until attention has
+// read them; keys and values are [T, 2 GD].
 func (l *lastLayer) record(s *slot, index int) error {
-	r, tokens, sequences, h := s.recorder, s.batch.Tokens(), s.batch.Sequences(), s.shape.hidden
+	r, tokens, sequences := s.recorder, s.batch.Tokens(), s.batch.Sequences()
+	q, k := l.attention.queries, l.attention.keys
 	r.Barrier()
 	err := l.keyValue.Record(r, kernels.Rows{
 		M: tokens, A: s.x, Y: s.wide, Positions: s.positions(), Statistics: s.statistics,
@@ -123,26 +127,38 @@ func (l *lastLayer) record(s *slot, index int) error {
 		return err
 	}
 	// No barrier: neither needs the other.
-	err = l.query.Record(r, kernels.Rows{M: sequences, A: s.x, Index: s.first, Y: s.normed, Statistics: s.statistics})
+	err = l.query.Record(r, kernels.Rows{
+		M: sequences, A: s.x, Index: s.rows, Y: s.normed, Positions: s.positions(), Statistics: s.statistics,
+	})
+	if err == nil && l.queries != nil {
+		err = l.recordHeads(s)
+	}
 	if err := s.recorded(index, cost.Query, err); err != nil {
 		return err
 	}
 	r.Barrier()
-	items, count := s.list(l.attention.list)
-	err = l.attention.Record(r, kernels.AttentionRows{
-		Q: s.normed, K: s.wide, V: s.columns(s.wide, h), QueryStride: h, KeyStride: 2 * h,
-		Items: items, Count: count, Out: s.context, OutStride: h, Alone: true,
-	})
+	err = l.attention.Record(r, s.withItems(l.attention.list, kernels.AttentionRows{
+		Q: s.normed, K: s.wide, V: s.columns(s.wide, k), QueryStride: q, KeyStride: 2 * k, Out: s.context, OutStride: q,
+	}))
 	if err := s.recorded(index, cost.Attention, err); err != nil {
 		return err
 	}
 	r.Barrier()
 	err = l.output.record(r, kernels.Rows{
-		M: sequences, A: s.context, Residual: s.residual(s.x), Index: s.first, Y: s.normed, Sum: s.firstSum,
+		M: sequences, A: s.context, Residual: s.residual(s.x), Index: s.rows, Y: s.normed, Sum: s.aloneSum,
 		Statistics: s.statistics,
 	})
 	if err := s.recorded(index, cost.AttentionOutput, err); err != nil {
 		return err
 	}
-	return recordFeedForward(s, index, sequences, l.inner, &l.outer, s.firstSum, s.context)
+	return recordFeedForward(s, index, sequences, l.inner, &l.outer, s.aloneSum, s.context)
+}
+
+// recordHeads records the norms of heads of keys [T, 2 GD] and of queries [B, AD].
+func (l *lastLayer) recordHeads(s *slot) error {
+	s.recorder.Barrier()
+	if err := l.keys.Record(s.recorder, s.batch.Tokens(), s.wide, 2*l.attention.keys, s.positions(), metal.Binding{}); err != nil {
+		return err
+	}
+	return l.queries.Record(s.recorder, s.batch.Sequences(), s.normed, l.attention.queries, s.positions(), s.rows)
 }

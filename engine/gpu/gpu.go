@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -61,18 +62,6 @@ func Open(open Opener, checkpoint *weights.Checkpoint, config Config) (*Backend,
 	return b, errors.Join(err, session.Close()) // the backend keeps it
 }
 
-// Supports returns a *backend.UnsupportedError if a model has operations that there are no kernels for.
-func Supports(p *weights.Plan, driver string) error {
-	lacking := p.Lacking(supported...)
-	if size := p.Layers[0].Attention.Size; lacking == "" && (size > kernels.MaxHeadSize || size%4 != 0) {
-		lacking = fmt.Sprintf("heads of %d values", size)
-	}
-	if lacking != "" {
-		return &backend.UnsupportedError{Backend: driver, Operation: lacking}
-	}
-	return nil
-}
-
 func newBackend(s *Session, checkpoint *weights.Checkpoint) *Backend {
 	return &Backend{session: s, memory: newMemory(s.device, checkpoint, s.library.DType())}
 }
@@ -89,9 +78,16 @@ func (b *Backend) load(checkpoint *weights.Checkpoint) error {
 	b.shape = shape{
 		hidden: p.Hidden, feedForward: p.Layers[0].Inner.Weight.Shape[0], labels: p.Labels,
 		embedding: p.Embeddings.Words.Shape[1], kept: p.KeepSum, windows: windows(p),
-		firstWindow: p.Layers[len(p.Layers)-1].Attention.Window, dtype: b.session.library.DType(),
+		aloneWindow: p.Layers[len(p.Layers)-1].Attention.Window, dtype: b.session.library.DType(),
+		causal: p.Layers[0].Attention.Causal, prefixes: p.Prefixes(), pool: p.Pool,
+	}
+	for i := range p.Layers {
+		a := &p.Layers[i].Attention
+		b.shape.queries = max(b.shape.queries, a.Heads*a.Size)
+		b.shape.qkv = max(b.shape.qkv, (a.Heads+2*a.KeyHeads)*a.Size)
 	}
 	b.costs = cost.ShapeOf(p)
+	b.costs.AllRows = p.Pool == weights.PoolMean
 	b.perToken = perToken(b.costs, p.Positions)
 	if b.model, err = newModel(b.session.library, b.memory, p); err != nil {
 		return err
@@ -116,6 +112,7 @@ func (b *Backend) Info() backend.Info {
 	}
 	return backend.Info{
 		Name: b.session.config.Driver, Device: b.session.device.Info().Name, DType: dtype, WeightBytes: b.memory.sizeBytes, Overlap: overlap,
+		Prefixes: b.shape.prefixes,
 	}
 }
 
@@ -165,12 +162,21 @@ func halves(batch *backend.Batch) []*backend.Batch {
 		}
 		var half backend.Batch
 		for i := part[0]; i < part[1]; i++ {
-			begin, end := batch.Starts[i], batch.Starts[i+1]
-			half.Append(batch.IDs[begin:end], batch.Types[begin:end])
+			half.Append(whole(batch, i))
 		}
 		parts = append(parts, &half)
 	}
 	return parts
+}
+
+// whole returns the tokens of a sequence with those of its prefix before them, which has the same logits.
+func whole(batch *backend.Batch, i int) (ids, types []int32) {
+	start, stop := batch.Prefix(i)
+	begin, end := batch.Starts[i], batch.Starts[i+1]
+	if start == stop {
+		return batch.IDs[begin:end], batch.Types[begin:end]
+	}
+	return slices.Concat(batch.IDs[start:stop], batch.IDs[begin:end]), slices.Concat(batch.Types[start:stop], batch.Types[begin:end])
 }
 
 // forward runs one pass.
@@ -207,6 +213,9 @@ func (b *Backend) forward(ctx context.Context, batch *backend.Batch, out []float
 func (b *Backend) check(batch *backend.Batch, out []float32) error {
 	if err := batch.Check(b.limits); err != nil {
 		return err
+	}
+	if batch.Prefixes != nil && !b.shape.prefixes {
+		return fmt.Errorf("gpu: the batch has prefixes, and the model takes none")
 	}
 	if want := batch.Sequences() * b.shape.labels; len(out) != want {
 		return fmt.Errorf("gpu: out has %d values, want %d", len(out), want)

@@ -142,13 +142,13 @@ func TestErrors(t *testing.T) {
 		t.Errorf("with a broken driver: %v", err)
 	}
 	spec := weightstest.Specs()[0]
-	spec.Hidden, spec.Heads = 72, 1 // heads larger than the kernels take
+	spec.Hidden, spec.Heads = 136, 1 // heads larger than the kernels take
 	device := simtest.Open(t, sim.Config{})
 	checkpoint := written(t, spec)
 	simtest.CloseLater(t, checkpoint)
 	_, err := gpu.Open(func(string) (metal.Device, error) { return device, nil }, checkpoint, gpu.Config{})
-	if _, ok := errors.AsType[*backend.UnsupportedError](err); !ok || !strings.Contains(err.Error(), "heads of 72 values") {
-		t.Errorf("a head of 72: %v", err)
+	if _, ok := errors.AsType[*backend.UnsupportedError](err); !ok || !strings.Contains(err.Error(), "heads of 136 values") {
+		t.Errorf("a head of 136: %v", err)
 	}
 }
 

@@ -32,7 +32,7 @@ func (b *builder) head() (h head) {
 		return h
 	}
 	var waiting *weights.Norm
-	if b.plan.Pool == weights.PoolFirst {
+	if b.plan.Pool != weights.PoolMean {
 		waiting = b.waiting(len(b.plan.Layers))
 	}
 	for steps = steps[:len(steps)-1]; len(steps) > 1; steps = steps[1:] {
@@ -84,13 +84,10 @@ func (b *builder) classifier(from *weights.Step, waiting *weights.Norm, width in
 			bias = unlessFailed(b, func() ([]float32, error) { return b.memory.fold(waiting, []weights.Linear{*l}) })
 		}
 	case waiting != nil: // the norm itself
-		bias = slices.Clone(b.floats(waiting.Beta))
-		for _, g := range b.floats(waiting.Gamma) {
-			bias = append(bias, g/kernels.KeptShrink)
-		}
+		bias = slices.Concat(b.floats(waiting.Beta), shrunk(b.floats(waiting.Gamma)))
 	}
 	if waiting != nil {
-		c.Normed, c.Epsilon = true, waiting.Epsilon
+		c.Normed, c.Epsilon, c.RMS = true, waiting.Epsilon, waiting.RMS
 	}
 	if bias != nil && b.err == nil {
 		c.Bias = b.values(fill(bias, width, n))

@@ -2,7 +2,6 @@ package gpu
 
 import (
 	"errors"
-	"math"
 	"slices"
 
 	"github.com/metalrank/metalrank/engine/backend"
@@ -15,9 +14,9 @@ import (
 type model struct {
 	embed      *kernels.Embed
 	projection *kernels.Gemm // embeddings to H; nil where they have that size
-	layers     []layer       // all but the last, if only first tokens of its rows are read
+	layers     []layer       // all but the last, if only one row of each sequence is read of its results
 	last       *lastLayer    // nil: all rows are read
-	pool       *kernels.Pool // nil: the head takes rows of first tokens
+	pool       *kernels.Pool // nil: the head takes a row of each sequence
 	head       head
 	products   []*kernels.Product // all of them
 }
@@ -26,25 +25,28 @@ type model struct {
 type layer struct {
 	attention  attention
 	projection *kernels.Gemm // x to queries, keys and values, side by side
-	output     normed        // attention's output, plus the residual
+	heads      *kernels.HeadNorm
+	output     normed // attention's output, plus the residual
 	inner      *kernels.Gemm
 	outer      normed // plus the residual
 }
 
-// lastLayer is the last block where of its results only rows of first tokens are read, so that only keys and values are made of
-// all tokens.
+// lastLayer is the last block where of its results only one row of each sequence is read, of the first token or the last, so that
+// only keys and values are made of all tokens.
 type lastLayer struct {
 	attention       attention
 	query, keyValue *kernels.Gemm
+	queries, keys   *kernels.HeadNorm // nil: there are no norms of heads
 	output          normed
 	inner           *kernels.Gemm
 	outer           normed
 }
 
-// attention is a layer's attention; list is the number of its list of items in a slot.
+// attention is a layer's attention.
 type attention struct {
 	*kernels.Attention
-	list int
+	list          int // the number of its list of items in a slot
+	queries, keys int // A·D and G·D
 }
 
 // normed is a linear layer with residual, and layer norm: in one kernel, or where rows are too wide for that, in two. A kept
@@ -85,17 +87,8 @@ type turns struct {
 	table       metal.Binding // [P, D/2]: cosine and sine, f32
 }
 
-// supported are the operations beyond a BERT's that this package has.
-var supported = []weights.Operation{
-	weights.NormBefore, weights.GatedFeedForward, weights.RotaryPositions, weights.WindowAttention, weights.NoPositions,
-	weights.NoNorm, weights.DistanceBias, weights.MeanPool, weights.OtherHead, weights.Disentangled,
-}
-
 func newModel(library *kernels.Library, memory *memory, plan *weights.Plan) (*model, error) {
 	b := &builder{library: library, memory: memory, plan: plan, hidden: plan.Hidden}
-	if plan.FirstNorm != nil {
-		return nil, &backend.UnsupportedError{Backend: "gpu", Operation: "a norm between embeddings and the first layer"}
-	}
 	m := &model{embed: b.embed()}
 	if p := plan.Embeddings.Projection; p != nil {
 		m.projection = b.gemm(b.sum(*p, nil))
@@ -106,13 +99,13 @@ func newModel(library *kernels.Library, memory *memory, plan *weights.Plan) (*mo
 			break
 		}
 		list := slices.Index(lists, plan.Layers[i].Attention.Window)
-		if i < len(plan.Layers)-1 || plan.Pool != weights.PoolFirst {
+		if i < len(plan.Layers)-1 || plan.Pool == weights.PoolMean {
 			m.layers = append(m.layers, b.layer(i, list))
 		} else {
 			m.last = b.lastLayer(i, len(lists))
 		}
 	}
-	if plan.Pool != weights.PoolFirst {
+	if plan.Pool == weights.PoolMean {
 		m.pool = b.pool()
 	}
 	m.head = b.head()
@@ -184,7 +177,9 @@ func (b *builder) embed() *kernels.Embed {
 		Words: b.matrix(nil, from.Words), Positions: b.table(from.Positions), Types: b.table(from.Types),
 		Kept: b.plan.KeepSum && from.Projection == nil,
 	}
-	if from.Norm != nil {
+	if first := b.plan.FirstNorm; first != nil {
+		e.Norm, e.Waiting = b.values(shrunk(b.floats(first.Gamma))), true
+	} else if from.Norm != nil {
 		e.Norm, e.Epsilon = b.vectors(from.Norm.Gamma, from.Norm.Beta), from.Norm.Epsilon
 	}
 	return unlessFailed(b, func() (*kernels.Embed, error) { return b.library.NewEmbed(e) })
@@ -206,15 +201,18 @@ func (b *builder) activation(a weights.Activation) kernels.Activation {
 
 // waiting is the norm that the rows of layer i wait for: that of the sum before it. Nil: none.
 func (b *builder) waiting(i int) *weights.Norm {
-	if !b.plan.KeepSum || i == 0 {
+	switch {
+	case !b.plan.KeepSum:
 		return nil
+	case i == 0:
+		return b.plan.FirstNorm
 	}
 	return b.plan.Layers[i-1].OuterNorm
 }
 
 // bias is the Bias of a layer of which the rows are those of parts in order, and whose input waits for a norm unless that is nil.
 func (b *builder) bias(rows order, norm *weights.Norm, parts ...weights.Linear) metal.Binding {
-	if norm == nil {
+	if norm == nil || norm.RMS && !slices.ContainsFunc(b.floats(norm.Beta), func(v float32) bool { return v != 0 }) {
 		biases := make([]weights.Tensor, len(parts))
 		for i := range parts {
 			biases[i] = parts[i].Bias
@@ -233,7 +231,7 @@ func (b *builder) linear(rows order, norm *weights.Norm, parts ...weights.Linear
 	}
 	l := kernels.Linear{Weights: b.matrix(rows, tensors...), Bias: b.bias(rows, norm, parts...)}
 	if norm != nil {
-		l.Normed, l.Epsilon = true, norm.Epsilon
+		l.Normed, l.Epsilon, l.RMS = true, norm.Epsilon, norm.RMS
 	}
 	return l
 }
@@ -266,12 +264,17 @@ func (b *builder) sum(linear weights.Linear, norm *weights.Norm) kernels.Linear 
 	if norm != nil {
 		gamma = b.floats(norm.Gamma)
 	}
-	vectors := slices.Clone(b.floats(linear.Bias))
-	for _, g := range gamma {
-		vectors = append(vectors, g/kernels.KeptShrink)
-	}
-	l.Bias = b.values(vectors)
+	l.Bias = b.values(slices.Concat(b.floats(linear.Bias), shrunk(gamma)))
 	return l
+}
+
+// shrunk are the gammas of the operand of a kept sum.
+func shrunk(gamma []float32) []float32 {
+	values := make([]float32, len(gamma))
+	for i, g := range gamma {
+		values[i] = g / kernels.KeptShrink
+	}
+	return values
 }
 
 // normed is linear, to which the residual is added, and its norm, which may be nil.
@@ -302,76 +305,12 @@ func (b *builder) normed(linear weights.Linear, norm *weights.Norm, gatherResidu
 	})}
 }
 
-// attention is a layer's attention, by a slot's list of items of that number.
-func (b *builder) attention(a *weights.Attention, list int) attention {
-	scores := kernels.Scores{Heads: a.Heads, Size: a.Size, Window: a.Window, Relative: b.relative(a.Relative)}
-	if a.Slopes != nil {
-		scores.Slopes = b.values(a.Slopes)
-	}
-	return attention{unlessFailed(b, func() (*kernels.Attention, error) { return b.library.NewAttention(scores) }), list}
-}
-
-// turn makes the first columns of a layer queries or keys with rotary positions, if the attention has them.
-func (b *builder) turn(l *kernels.Linear, a *weights.Attention, columns int) {
-	if a.Frequencies == nil {
-		return
-	}
-	l.Turned, l.HeadSize = columns, a.Size
-	for _, known := range b.turns {
-		if slices.Equal(known.frequencies, a.Frequencies) {
-			l.Turns = known.table
-			return
-		}
-	}
-	table := make([]float32, 0, b.plan.Positions*a.Size)
-	for position := range b.plan.Positions {
-		for _, f := range a.Frequencies {
-			angle := float64(float32(position) * f)
-			table = append(table, float32(math.Cos(angle)), float32(math.Sin(angle)))
-		}
-	}
-	l.Turns = b.values(table)
-	b.turns = append(b.turns, turns{a.Frequencies, l.Turns})
-}
-
-func (b *builder) layer(i, list int) layer {
-	l := &b.plan.Layers[i]
-	// Joined weights of queries, keys and values, [3H, H].
-	projection := b.linear(pairs(&l.Attention, 3, 1), b.waiting(i), l.Query, l.Key, l.Value)
-	b.turn(&projection, &l.Attention, 2*b.hidden)
-	return layer{
-		attention: b.attention(&l.Attention, list), projection: b.gemm(projection),
-		output: b.normed(l.Output, l.AttentionNorm, false), inner: b.inner(l), outer: b.normed(l.Outer, l.OuterNorm, false),
-	}
-}
-
-// lastLayer is the last of all layers. Queries are of first tokens, which positions of 0 don't turn.
-func (b *builder) lastLayer(i, list int) *lastLayer {
-	l, h, norm := &b.plan.Layers[i], b.hidden, b.waiting(i)
-	whole := b.matrix(pairs(&l.Attention, 3, 1), l.Query.Weight, l.Key.Weight, l.Value.Weight)
-	query := kernels.Linear{Weights: whole, GatherA: true, Bias: b.bias(pairs(&l.Attention, 1, 0), norm, l.Query)}
-	query.Weights.N = h
-	keyValue := kernels.Linear{
-		Weights: whole.Below(h, b.library.DType()), Bias: b.bias(pairs(&l.Attention, 2, 1), norm, l.Key, l.Value),
-	}
-	if norm != nil {
-		query.Normed, query.Epsilon, keyValue.Normed, keyValue.Epsilon = true, norm.Epsilon, true, norm.Epsilon
-	}
-	b.turn(&keyValue, &l.Attention, h)
-	last := &lastLayer{attention: b.attention(&l.Attention, list), keyValue: b.gemm(keyValue)}
-	b.fewRows = true
-	defer func() { b.fewRows = false }()
-	last.query, last.output = b.gemm(query), b.normed(l.Output, l.AttentionNorm, true)
-	last.inner, last.outer = b.inner(l), b.normed(l.Outer, l.OuterNorm, false)
-	return last
-}
-
 // pool is the mean of rows, of their norms where sums are kept.
 func (b *builder) pool() *kernels.Pool {
 	var vectors metal.Binding
-	epsilon := 0.0
+	epsilon, rms := 0.0, false
 	if norm := b.waiting(len(b.plan.Layers)); norm != nil {
-		vectors, epsilon = b.vectors(norm.Gamma, norm.Beta), norm.Epsilon
+		vectors, epsilon, rms = b.vectors(norm.Gamma, norm.Beta), norm.Epsilon, norm.RMS
 	}
-	return unlessFailed(b, func() (*kernels.Pool, error) { return b.library.NewPool(b.hidden, vectors, epsilon) })
+	return unlessFailed(b, func() (*kernels.Pool, error) { return b.library.NewPool(b.hidden, vectors, epsilon, rms) })
 }
