@@ -224,8 +224,7 @@ struct Rows {
         // A query that has seen no key yet has sums of 0, which any finite number keeps.
         const float base = masked && top == -INFINITY ? 0.0f : top;
         // Keys that a causal query does not see leave its sums as they are, with every bit: exp2(0) may be off.
-        const float rescale =
-            causal && top == most[i] ? 1.0f : Precision<T>::exp2(most[i] - base);
+        const float rescale = causal && top == most[i] ? 1.0f : Precision<T>::exp2(most[i] - base);
         UNROLL for (uint j = 0; j < N; j++) {
             UNROLL for (uint e = 0; e < 2; e++) {
                 const float p = Precision<T>::exp2(scores[j].thread_elements()[e] - base);

@@ -32,7 +32,7 @@ struct Place {
 template <typename T>
 struct Operands {
     device const T* a;
-    device const float* bias; // [N]; [2, N] with sum_k gamma w if normed and not rms, or the next gamma if kept
+    device const float* bias; // [N]; [2, N] with sum_k gamma w if normed, or the next gamma if kept
     device T* y;
     device const T* residual; // f32 if kept
     device const uint* rows;
@@ -64,8 +64,7 @@ static inline float2 finish(
         place.column0 + side * j + place.lane.column; // N is even, so that n + 1 is inside if n is
     if (normed) {
         device const float* shift = of.bias + args.N;
-        const float2 mean = rms ? float2(0.0f) : row.norm[0] * float2(shift[n], shift[n + 1]);
-        sums = row.norm[1] * (sums - mean);
+        sums = row.norm[1] * (rms ? sums : sums - row.norm[0] * float2(shift[n], shift[n + 1]));
     }
     float2 y = sums + float2(of.bias[n], of.bias[n + 1]);
     if (turned != 0 && n < turned) {

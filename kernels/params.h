@@ -98,7 +98,7 @@ struct AttentionArgs {
     uint keyStride;   // the same for k and v
     uint outStride;   // the same for out
     float scale;      // log2(e) / sqrt(D n), where a score has n products
-    uint placed; // how an item's queries stand to its keys: a value of Placed
+    uint placed;      // how an item's queries stand to its keys: a value of Placed
     uint tableStride; // elements from one row of the table of positions to the next
     uint reach;       // the greatest distance that has a row of its own
 };

@@ -1,6 +1,6 @@
 package main
 
-// embedMutants spoil embed.metal.
+// embedMutants spoil embed.metal and statistics.h.
 var embedMutants = []mutant{
 	{"embed.metal", "tokens not tested", "if (t >= args.tokens) {\n        return;\n    }\n", ""},
 	{"embed.metal", "one token too many", "t >= args.tokens", "t > args.tokens"},
@@ -33,4 +33,28 @@ var embedMutants = []mutant{
 	{"embed.metal", "sum of the first row", "kept ? sum + to : nullptr", "kept ? sum : nullptr"},
 	{"embed.metal", "no sum without a norm", "            if (kept) {\n                *(device float4*)(sum + to + h) = value;\n            }\n", ""},
 	{"embed.metal", "half of a row without a norm", "for (uint h = 4 * lane; h < H; h += 4 * simdWidth)", "for (uint h = 4 * lane; h < H / 2; h += 4 * simdWidth)"},
+	{"embed.metal", "waits where it does not", "waiting = (parts & partWaiting) != 0", "waiting = parts != 0"},
+	{"embed.metal", "statistics of the first token", "statistics + ulong(t) * stripsOf(H)", "statistics"},
+	{"embed.metal", "statistics of a token overlap", "ulong(t) * stripsOf(H)", "ulong(t)"},
+	{"embed.metal", "kept sum of the first token", "keepRow(row, y + to, sum + to,", "keepRow(row, y + to, sum,"},
+	{"embed.metal", "operand of the first token", "keepRow(row, y + to,", "keepRow(row, y,"},
+	{"statistics.h", "strips rounded down", "(width + keptStrip - 1) / keptStrip", "width / keptStrip"},
+	{"statistics.h", "strips of eight lanes", "by < 16", "by < 8"},
+	{"statistics.h", "strips of all lanes", "by < 16", "by < 32"},
+	{"statistics.h", "first 128 columns", "first < H; first += 4 * simdWidth", "first < 1; first += 4 * simdWidth"},
+	{"statistics.h", "end of a row not tested when it is read", "inside ? row.at(0, h) : float4(0.0f)", "row.at(0, h)"},
+	{"statistics.h", "end of a row not tested at the store", "        if (inside) {", "        {"},
+	{"statistics.h", "gamma left out", "value * *(device const float4*)(gamma + h)", "value"},
+	{"statistics.h", "gamma of the first columns", "(gamma + h)", "(gamma + 4 * lane)"},
+	{"statistics.h", "sum times gamma", "*(device float4*)(sum + h) = value;", "*(device float4*)(sum + h) = value * *(device const float4*)(gamma + h);"},
+	{"statistics.h", "sum of the first columns", "(sum + h)", "(sum + 4 * lane)"},
+	{"statistics.h", "every strip of 64 columns", "float(min(keptStrip, H - strip * keptStrip))", "float(keptStrip)"},
+	{"statistics.h", "mean of a lane", "sumStrip(value[0] + value[1] + value[2] + value[3])", "(value[0] + value[1] + value[2] + value[3])"},
+	{"statistics.h", "last element not summed", " + value[2] + value[3])", " + value[2])"},
+	{"statistics.h", "squares about zero", "inside ? value - mean :", "inside ? value :"},
+	{"statistics.h", "squares of columns behind the last", "inside ? value - mean : float4(0.0f)", "value - mean"},
+	{"statistics.h", "squares of a lane", "sumStrip(dot(centred, centred))", "dot(centred, centred)"},
+	{"statistics.h", "statistics of absent strips", "inside && h % keptStrip == 0", "h % keptStrip == 0"},
+	{"statistics.h", "first strip alone", "h % keptStrip == 0", "h == 0"},
+	{"statistics.h", "mean and squares swapped", "float2(mean, squares)", "float2(squares, mean)"},
 }

@@ -41,7 +41,7 @@ func sets() []*set {
 		{
 			name: "kernels", files: kernels.Files(), open: openKernels,
 			mutants: slices.Concat(simdMutants, activationMutants, weightsMutants, quantMutants, tileMutants, gemmMutants, splitMutants, gemmNormMutants,
-				rownormMutants, normMutants, embedMutants, attentionMutants, headMutants),
+				rownormMutants, normMutants, embedMutants, attentionMutants, headNormMutants, headMutants),
 		},
 	}
 }
