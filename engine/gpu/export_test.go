@@ -15,3 +15,6 @@ func SetRate(b *Backend, rate float64) {
 
 // Operations are the costs of a batch's pass.
 func Operations(b *Backend, batch *backend.Batch) []cost.Operation { return operations(b.costs, batch) }
+
+// Halves are the batches of a second try.
+func Halves(batch *backend.Batch) []*backend.Batch { return halves(batch) }
