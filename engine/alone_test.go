@@ -26,7 +26,7 @@ func TestAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var want sequence
+	want := sequence{prefix: 1}
 	for _, token := range tokens {
 		want.ids, want.types = append(want.ids, int32(token.ID)), append(want.types, 0)
 	}

@@ -10,7 +10,10 @@ type Counters struct {
 	Expired   uint64 // the deadline passed in the queue
 	Failed    uint64 // by an error of the tokenizer or the backend
 	Pairs     uint64 // scored; those of a cancelled request count if its batch ran to the end
-	Tokens    uint64 // in those pairs, special tokens included
+	Tokens    uint64 // computed for those pairs, special tokens included
+	// SavedTokens are not in Tokens: those of a prompt and a query are computed once for several pairs of a batch, where model
+	// and backend can share them.
+	SavedTokens uint64
 
 	Batches       uint64
 	FailedBatches uint64
@@ -28,7 +31,8 @@ type Counters struct {
 type BatchStats struct {
 	Device       string // as "cpu/0"
 	ID           uint64 // counts the device's batches
-	Tokens       int
+	Tokens       int    // computed
+	SavedTokens  int    // as in Counters
 	Sequences    int
 	Requests     int
 	Began, Ended time.Time // from packing to results
@@ -53,6 +57,7 @@ func (c *Counters) add(b *BatchStats) {
 	}
 	c.Pairs += uint64(b.Sequences)
 	c.Tokens += uint64(b.Tokens)
+	c.SavedTokens += uint64(b.SavedTokens)
 }
 
 // Counters returns a snapshot.

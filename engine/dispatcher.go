@@ -115,7 +115,7 @@ func (d *dispatcher) run(ctx context.Context, e *Engine, j *job, stats *Stats) e
 	}
 	if len(j.sequences) > 0 {
 		stats.Wait, stats.Compute = j.request.Started-j.request.Pushed, j.ended-j.request.Started
-		stats.Batches, stats.FirstBatch = j.request.Batches, j.request.FirstBatch
+		stats.Batches, stats.FirstBatch, stats.SavedTokens = j.request.Batches, j.request.FirstBatch, j.request.Saved
 		started := d.begin.Add(j.request.Started)
 		j.timer.Ran(started.Add(-stats.Wait), started, d.begin.Add(j.ended), stats.Batches, stats.FirstBatch)
 	}
@@ -226,9 +226,9 @@ func (d *dispatcher) runBatch(r *replica, s *slot) error {
 	for attempt := 0; ; attempt++ {
 		d.mu.Unlock()
 		timer := r.engine.config.Trace.Batch()
-		err := s.run(r.backend, timer)
+		err := s.run(r, timer)
 		// Before finish tells the requests, so that no recording has a request without its batch.
-		timer.End(r.name, s.batch.ID, d.begin.Add(s.batch.Began), s.batch.Sequences, s.batch.Tokens)
+		timer.End(r.name, s.batch.ID, d.begin.Add(s.batch.Began), s.batch.Sequences, s.batch.Tokens, s.batch.Saved)
 		d.mu.Lock()
 		if err == nil || s.batch.Aborted && errors.Is(err, context.Canceled) {
 			return nil
@@ -247,8 +247,8 @@ func (d *dispatcher) finish(v *device, r *replica, s *slot, err error) BatchStat
 	end := d.now()
 	used := v.core.Done(&s.batch, end)
 	stats := BatchStats{
-		Device: r.name, ID: s.batch.ID, Tokens: s.batch.Tokens, Sequences: s.batch.Sequences, Requests: len(s.batch.Spans),
-		Began: d.begin.Add(s.batch.Began), Ended: d.begin.Add(end), Busy: used, Err: err, Fault: s.fault, Stack: s.stack,
+		Device: r.name, ID: s.batch.ID, Tokens: s.batch.Tokens, SavedTokens: s.batch.Saved, Sequences: s.batch.Sequences,
+		Requests: len(s.batch.Spans), Began: d.begin.Add(s.batch.Began), Ended: d.begin.Add(end), Busy: used, Err: err, Fault: s.fault, Stack: s.stack,
 		GivenUp: s.batch.Aborted && err == nil,
 	}
 	r.engine.counters.add(&stats)
@@ -299,10 +299,10 @@ func (s *slot) begin() {
 }
 
 // run packs the batch, runs it, and writes its jobs' logits. A panic of the backend becomes an error.
-func (s *slot) run(b backend.Backend, timer *trace.BatchTimer) (err error) {
+func (s *slot) run(r *replica, timer *trace.BatchTimer) (err error) {
 	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: panic: %v", ErrBackend, r)
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: panic: %v", ErrBackend, p)
 			s.stack = debug.Stack()
 		}
 	}()
@@ -310,13 +310,16 @@ func (s *slot) run(b backend.Backend, timer *trace.BatchTimer) (err error) {
 	s.packed.Reset()
 	s.packed.Urgent = s.batch.Beside
 	for _, span := range s.batch.Spans {
-		timer.Of(jobOf(span.Request).timer.ID())
-		for _, q := range jobOf(span.Request).sequences[span.From:span.To] {
-			s.packed.Append(q.ids, q.types)
+		j := jobOf(span.Request)
+		timer.Of(j.timer.ID())
+		var shared []int32
+		if r.prefixes && len(j.request.Shared) > 0 {
+			shared = j.request.Shared[span.From:span.To]
 		}
+		pack(&s.packed, j.sequences[span.From:span.To], shared)
 	}
-	labels := len(jobOf(s.batch.Spans[0].Request).engine.labels)
-	if n := s.batch.Sequences * labels; cap(s.logits) < n {
+	labels := len(r.engine.labels)
+	if n := s.packed.Sequences() * labels; cap(s.logits) < n {
 		s.logits = make([]float32, n)
 	} else {
 		s.logits = s.logits[:n]
@@ -326,11 +329,11 @@ func (s *slot) run(b backend.Backend, timer *trace.BatchTimer) (err error) {
 		timer.Packed()
 		ctx = backend.WhenEncoded(ctx, timer.Encoded)
 	}
-	if err := b.Forward(ctx, &s.packed, s.logits); err != nil {
+	if err := r.backend.Forward(ctx, &s.packed, s.logits); err != nil {
 		return fmt.Errorf("%w: %w", ErrBackend, err)
 	}
 	timer.Computed()
-	logits := s.logits
+	logits := withoutPrefixes(&s.packed, s.logits, labels)
 	for _, span := range s.batch.Spans {
 		n := copy(jobOf(span.Request).logits[span.From*labels:span.To*labels], logits)
 		logits = logits[n:]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -28,22 +29,38 @@ type hashing struct {
 	before func() error // nil: nothing; called once a batch
 }
 
+// prefixing is hashing that takes batches with prefixes.
+type prefixing struct{ hashing }
+
+func (p prefixing) Info() backend.Info {
+	info := p.hashing.Info()
+	info.Prefixes = true
+	return info
+}
+
 func (h hashing) Forward(_ context.Context, b *backend.Batch, out []float32) error {
 	if h.before != nil {
 		if err := h.before(); err != nil {
 			return err
 		}
 	}
+	if err := b.Check(backend.Limits{Vocab: math.MaxInt32, Types: math.MaxInt32, Positions: math.MaxInt32}); err != nil {
+		return err
+	}
 	for i := range out {
-		out[i] = hash(b.IDs[b.Starts[i]:b.Starts[i+1]])
+		start, stop := b.Prefix(i)
+		out[i] = hash(b.IDs[start:stop], b.IDs[b.Starts[i]:b.Starts[i+1]])
 	}
 	return nil
 }
 
-func hash(ids []int32) float32 {
+// hash is a function of the ids of all parts together.
+func hash(parts ...[]int32) float32 {
 	h := uint32(2166136261)
-	for _, id := range ids {
-		h = (h ^ uint32(id)) * 16777619
+	for _, ids := range parts {
+		for _, id := range ids {
+			h = (h ^ uint32(id)) * 16777619
+		}
 	}
 	return float32(h>>8) / (1 << 20)
 }
@@ -69,6 +86,7 @@ func TestEveryCallHasOneAnswer(t *testing.T) {
 			Replicas:              rapid.IntRange(1, 2).Draw(rt, "Replicas"),
 			TokenCacheBytes:       rapid.SampledFrom([]int{-1, 8 << 10, 1 << 20}).Draw(rt, "TokenCacheBytes"),
 		}
+		prefixes := rapid.SampledFrom([]int{0, 50, 100}).Draw(rt, "percent of backends that take prefixes")
 		var mu sync.Mutex
 		random := rand.New(rand.NewPCG(seed, 0))
 		roll := func() int {
@@ -81,7 +99,7 @@ func TestEveryCallHasOneAnswer(t *testing.T) {
 			if opened.Add(1) > int64(config.Replicas) && roll() < failures {
 				return nil, errors.Join(errReopen, b.Close())
 			}
-			return hashing{b, func() error {
+			opened := hashing{b, func() error {
 				switch n := roll(); {
 				case n < failures:
 					return errInjected
@@ -91,9 +109,14 @@ func TestEveryCallHasOneAnswer(t *testing.T) {
 					time.Sleep(50 * time.Microsecond)
 				}
 				return nil
-			}}, nil
+			}}
+			if roll() < prefixes {
+				return prefixing{opened}, nil
+			}
+			return opened, nil
 		}
 		e := openTest(t, weightstest.Tiny(), config)
+		e.prefixes = true
 		var callers sync.WaitGroup
 		for caller := range 12 {
 			callers.Go(func() {

@@ -10,9 +10,7 @@ import (
 // sequence is one tokenised pair, special tokens included.
 type sequence struct {
 	ids, types []int32 // [L]
-	// prefix is how many tokens at its beginning are those of each pair of the call with the same query; 0 unless a prompt
-	// puts the document last, so that what a decoder computes of them can be shared.
-	prefix int
+	prefix     int     // tokens before the document, as other documents of its query have them
 }
 
 // encode tokenises pairs in parallel; results are in the order of the pairs. A query that several neighbours share,

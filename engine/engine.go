@@ -33,6 +33,7 @@ type Engine struct {
 	labels     []string
 	info       Info // without Backend and Fallback, which may change
 	badWeight  badWeight
+	prefixes   bool // sequences of the model may share a prefix, where the backend takes them
 
 	gpu         ownGPU
 	backendInfo atomic.Pointer[backend.Info] // of the backend that was opened last
@@ -80,11 +81,12 @@ func openOn(ctx context.Context, config Config, d *dispatcher) (*Engine, error) 
 		BatchTokens: config.MaxBatchTokens, QueueTokens: config.MaxQueueTokens,
 		Requests: config.MaxConcurrentRequests, MaxWait: config.MaxWait,
 	}
+	prefixes := false
 	if plan, err := checkpoint.Plan(); err == nil { // else load returns the error, if it finds no other first
-		limits.Pair = cost.Pair(cost.ShapeOf(plan))
+		limits.Pair, prefixes = cost.Pair(cost.ShapeOf(plan)), takesPrefixes(plan)
 	}
 	e := &Engine{
-		config: config, checkpoint: checkpoint, labels: checkpoint.Config().Labels, dispatcher: d,
+		config: config, checkpoint: checkpoint, labels: checkpoint.Config().Labels, prefixes: prefixes, dispatcher: d,
 		tokens: newTokenCache(config.TokenCacheBytes), queue: schedule.NewQueue(limits),
 	}
 	if err := e.load(ctx); err != nil {
@@ -134,7 +136,7 @@ func (e *Engine) load(ctx context.Context) error {
 		if r.backend, err = r.open(ctx); err != nil {
 			return err
 		}
-		r.rename()
+		r.describe()
 		e.replicas = append(e.replicas, r)
 	}
 	if err := e.tryPairs(ctx, e.replicas[0].backend); err != nil {

@@ -36,13 +36,15 @@ func (e *Engine) estimateTokens(pairs []Pair, options *Options) int {
 	}
 	rate, sum := e.rate.get(), 0
 	for i := range pairs {
-		sum += min(most, 1+int(rate*float64(pairs[i].bytes())))
+		sum += min(most, 1+int(rate*float64(e.bytes(pairs, i))))
 	}
 	return sum
 }
 
-func (p *Pair) bytes() int {
-	if p.NoQuery {
+// bytes is the text of pair i: of a query that is computed once for several pairs, that of the first.
+func (e *Engine) bytes(pairs []Pair, i int) int {
+	p := &pairs[i]
+	if p.NoQuery || i > 0 && e.sharesPrefixes() && !pairs[i-1].NoQuery && pairs[i-1].Query == p.Query {
 		return len(p.Document)
 	}
 	return len(p.Query) + len(p.Document)
@@ -50,10 +52,13 @@ func (p *Pair) bytes() int {
 
 // learn corrects the rate by the pairs that were not cut.
 func (e *Engine) learn(pairs []Pair, sequences []sequence) {
-	tokens, bytes := 0, 0
+	tokens, bytes, shares := 0, 0, e.sharesPrefixes()
 	for i := range sequences {
 		if n := len(sequences[i].ids); n < e.config.MaxLength {
-			tokens, bytes = tokens+n, bytes+pairs[i].bytes()
+			if shares {
+				n -= shared(sequences, i)
+			}
+			tokens, bytes = tokens+n, bytes+e.bytes(pairs, i)
 		}
 	}
 	e.rate.add(tokens, bytes)

@@ -40,8 +40,12 @@ func jobOf(r *schedule.Request) *job {
 func (e *Engine) newJob(sequences []sequence, logits []float32) *job {
 	j, _ := e.dispatcher.jobs.Get().(*job) // nothing else is put there, either
 	j.engine, j.sequences, j.logits = e, sequences, logits
-	for _, s := range sequences {
+	shares := e.sharesPrefixes()
+	for i, s := range sequences {
 		j.request.Lengths = append(j.request.Lengths, int32(len(s.ids)))
+		if shares {
+			j.request.Shared = append(j.request.Shared, int32(shared(sequences, i)))
+		}
 	}
 	return j
 }

@@ -22,7 +22,8 @@ type replica struct {
 	open   func(context.Context) (backend.Backend, error)
 	index  int // among the engine's replicas
 
-	name string // of the device: the backend's, and the index
+	name     string // of the device: the backend's, and the index
+	prefixes bool   // the backend takes batches with prefixes
 
 	dispatcher *dispatcher
 	device     *device
@@ -47,8 +48,11 @@ func (r *replica) fail() {
 	r.device.core.Pause(r.queue, true)
 }
 
-// rename names the device after the backend.
-func (r *replica) rename() { r.name = fmt.Sprintf("%s/%d", r.backend.Info().Name, r.index) }
+// describe names the device after the backend, and notes whether that takes prefixes.
+func (r *replica) describe() {
+	info := r.backend.Info()
+	r.name, r.prefixes = fmt.Sprintf("%s/%d", info.Name, r.index), info.Prefixes
+}
 
 // recover is called after a batch has failed, the attempt'th time from 0. If the device is at fault, it waits until the
 // backend is open again, and returns true: the batch should run again there. With backend "auto" that may be the CPU. It
@@ -118,7 +122,7 @@ func (r *replica) take(opened backend.Backend, err error) {
 	r.backend, r.down = opened, err
 	switch {
 	case err == nil:
-		r.rename()
+		r.describe()
 		r.faulty = false
 		r.engine.counters.Reopened++
 		r.device.core.Pause(r.queue, false)

@@ -99,12 +99,13 @@ type Result struct {
 
 // Stats are the costs of one call.
 type Stats struct {
-	Tokens     int           // scored, special tokens included
-	Tokenize   time.Duration // wall time of tokenising
-	Wait       time.Duration // from there until the first batch with a part of the call began
-	Compute    time.Duration // from there until the last was done
-	Batches    int           // that the call was spread over
-	FirstBatch uint64        // BatchStats.ID of the first
+	Tokens      int           // scored, special tokens included
+	SavedTokens int           // of these, computed only once for several pairs: a prompt and a query that they share
+	Tokenize    time.Duration // wall time of tokenising
+	Wait        time.Duration // from there until the first batch with a part of the call began
+	Compute     time.Duration // from there until the last was done
+	Batches     int           // that the call was spread over
+	FirstBatch  uint64        // BatchStats.ID of the first
 }
 
 // Score scores every pair. It keeps to a deadline of ctx: a call that is estimated to miss it is refused with an
@@ -120,7 +121,7 @@ func (e *Engine) Score(ctx context.Context, pairs []Pair, options Options) (*Sco
 	for i := range pairs {
 		e.scaled(scores.Row(i), &options)
 	}
-	timer.End(len(pairs), stats.Tokens)
+	timer.End(len(pairs), stats.Tokens, stats.SavedTokens)
 	return scores, nil
 }
 
@@ -154,7 +155,7 @@ func (e *Engine) Rerank(ctx context.Context, query string, documents []string, o
 		}
 		return 0
 	})
-	timer.End(len(pairs), stats.Tokens)
+	timer.End(len(pairs), stats.Tokens, stats.SavedTokens)
 	return ranking, nil
 }
 

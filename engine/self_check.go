@@ -208,16 +208,29 @@ func (e *MismatchError) Unwrap() error { return ErrBackend }
 // run compares a backend with the CPU. Errors: *MismatchError, *NonFiniteError, and the device's.
 func (c *selfCheck) run(ctx context.Context, e *Engine, b backend.Backend) error {
 	for _, r := range c.batches {
-		batch := c.batch(r)
-		logits := make([]float32, batch.Sequences()*len(e.labels))
-		if err := b.Forward(ctx, batch, logits); err != nil {
-			return fmt.Errorf("%w: a batch of %d tokens, to test the device: %w", ErrBackend, batch.Tokens(), err)
-		}
-		if err := c.compare(e, b.Info(), r.first, batch.Tokens(), logits); err != nil {
+		if err := c.runBatch(ctx, e, b, r.first, c.batch(r)); err != nil {
 			return err
 		}
 	}
-	return nil
+	if !e.prefixes || !b.Info().Prefixes {
+		return nil
+	}
+	var batch backend.Batch
+	var with []int32
+	for i := range c.sequences {
+		with = append(with, int32(shared(c.sequences, i)))
+	}
+	pack(&batch, c.sequences, with)
+	return c.runBatch(ctx, e, b, 0, &batch)
+}
+
+// runBatch compares a batch that begins with sequence number first.
+func (c *selfCheck) runBatch(ctx context.Context, e *Engine, b backend.Backend, first int, batch *backend.Batch) error {
+	logits := make([]float32, batch.Sequences()*len(e.labels))
+	if err := b.Forward(ctx, batch, logits); err != nil {
+		return fmt.Errorf("%w: a batch of %d tokens, to test the device: %w", ErrBackend, batch.Tokens(), err)
+	}
+	return c.compare(e, b.Info(), first, batch.Tokens(), withoutPrefixes(batch, logits, len(e.labels)))
 }
 
 // compare looks for a wrong logit; logits are those of a batch of some tokens that begins with sequence number first.

@@ -44,6 +44,7 @@ func (t *textTemplate) assemble(q, d []int32) sequence {
 		case query:
 			s.ids = append(s.ids, q...)
 		case document:
+			s.prefix = len(s.ids)
 			s.ids = append(s.ids, d...)
 		}
 		for len(s.types) < len(s.ids) {

@@ -58,6 +58,9 @@ func TestRobertaTemplate(t *testing.T) {
 		t.Errorf("a text alone: %v", alone.ids)
 	}
 	got := template.assemble([]int32{7, 8}, []int32{9})
+	if got.prefix != 5 {
+		t.Errorf("%d tokens before the document, want 5", got.prefix)
+	}
 	if diff := cmp.Diff(want.ids, got.ids); diff != "" {
 		t.Errorf("ids (-want +got):\n%s", diff)
 	}

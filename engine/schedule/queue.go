@@ -85,9 +85,10 @@ func (q *Queue) Full(name string) error {
 func (q *Queue) Push(r *Request, now time.Duration) error {
 	c := q.client(r.Client)
 	r.client, r.tokens, r.work = c, 0, 0
-	for _, n := range r.Lengths {
-		r.tokens += int(n)
-		r.work += q.workOf(n)
+	for i := range r.Lengths {
+		tokens, work := q.costOf(r, i, 0)
+		r.tokens += tokens
+		r.work += work
 	}
 	// Reserved tokens don't count here: they were admitted, and so was this request.
 	if err := q.admit(q.tokens, c.tokens, r.tokens); err != nil {
@@ -116,6 +117,15 @@ func (q *Queue) Push(r *Request, now time.Duration) error {
 
 // workOf is the work of a sequence of n tokens.
 func (q *Queue) workOf(n int32) float64 { return float64(n) * (1 + q.limits.Pair*float64(n)) }
+
+// costOf is the tokens and the work of sequence i in a batch that has the request's sequences from number first on.
+func (q *Queue) costOf(r *Request, i, first int) (tokens int, work float64) {
+	n, shared := r.Lengths[i], int32(0)
+	if i > first {
+		shared = r.shared(i)
+	}
+	return int(n - shared), q.workOf(n) - q.workOf(shared)
+}
 
 // count adds to a client's tokens and work that wait.
 func (q *Queue) count(c *client, tokens int, work float64) {
@@ -189,6 +199,10 @@ func (q *Queue) Clear(f func(*Request)) {
 // next is the first request in the order of service.
 func (q *Queue) next() *Request { return q.ready.first().value.waiting.first().value }
 
+// sharedTimes is how many times the tokens that its sequences share a part of a request should have, since the next part
+// computes them again: a sixteenth of the work is repeated then.
+const sharedTimes = 16
+
 // take fills b with up to most tokens and mostWork, or with one sequence that has more tokens. Sequences with more work are
 // passed over.
 func (q *Queue) take(b *Batch, most int, mostWork float64) {
@@ -210,18 +224,22 @@ func (q *Queue) take(b *Batch, most int, mostWork float64) {
 			continue
 		}
 		to, tokens, work := r.next, 0, 0.
+		if b.Sequences == 0 {
+			most = max(most, min(q.limits.BatchTokens, sharedTimes*int(r.shared(to+1))))
+		}
 		for to < len(r.Lengths) {
-			n := r.Lengths[to]
-			if sum := b.Tokens + tokens; sum > 0 && (sum+int(n) > most || b.Work+work+q.workOf(n) > mostWork) {
+			n, w := q.costOf(r, to, r.next)
+			if sum := b.Tokens + tokens; sum > 0 && (sum+n > most || b.Work+work+w > mostWork) {
 				break
 			}
-			tokens += int(n)
-			work += q.workOf(n)
+			tokens += n
+			work += w
 			to++
 		}
 		// A part of a request gives no answer yet, and delays the other requests in the batch. It saves a batch where
 		// enough tokens wait; the larger the part, the more must wait to make it worth the delay.
-		if tokens == 0 || to < len(r.Lengths) && b.Sequences > 0 && q.tokens < max(most, 7*tokens/2) {
+		if tokens == 0 || to < len(r.Lengths) && b.Sequences > 0 &&
+			(q.tokens < max(most, 7*tokens/2) || tokens < sharedTimes*int(r.shared(to))) {
 			break
 		}
 		q.move(b, r, to, tokens, work)

@@ -29,6 +29,7 @@ type account struct {
 	queue   *Queue
 	ran     int  // sequences that were handed over, which must be the first
 	back    int  // sequences that came back
+	saved   int  // tokens
 	dropped bool // or expired
 }
 
@@ -60,6 +61,12 @@ func (g *rig) push(*rapid.T) {
 		Weight: rapid.SampledFrom([]float64{0, 0.1, 3}).Draw(g.t, "request weight"),
 	}
 	r.Lengths = rapid.SliceOfN(rapid.Int32Range(1, 80), 0, 30).Draw(g.t, "lengths")
+	if shared := rapid.Int32Range(-30, 30).Draw(g.t, "shared"); shared > 0 {
+		for i := range r.Lengths {
+			r.Lengths[i] += shared
+			r.Shared = append(r.Shared, shared*rapid.Int32Range(0, 1).Draw(g.t, "shares"))
+		}
+	}
 	if rapid.Bool().Draw(g.t, "with deadline") {
 		r.Deadline = g.now + time.Duration(rapid.IntRange(1, 300).Draw(g.t, "deadline"))
 	}
@@ -135,7 +142,7 @@ func (g *rig) next(t *rapid.T) {
 
 // check compares a batch with the accounts, and counts it.
 func (g *rig) check(b *Batch) error {
-	tokens, sequences, seen := 0, 0, map[*Request]bool{}
+	tokens, saved, sequences, seen := 0, 0, 0, map[*Request]bool{}
 	for _, span := range b.Spans {
 		r := span.Request
 		a := g.entries[r]
@@ -150,14 +157,16 @@ func (g *rig) check(b *Batch) error {
 			return errors.New("a request runs after its deadline")
 		}
 		seen[r] = true
-		for _, n := range r.Lengths[span.From:span.To] {
-			tokens += int(n)
-		}
+		cost, whole := tokensOf(r, span.From, span.To)
+		tokens += cost
+		saved += whole - cost
+		a.saved += whole - cost
 		sequences += span.To - span.From
 		a.ran = span.To
 	}
-	if sequences == 0 || tokens != b.Tokens || sequences != b.Sequences {
-		return fmt.Errorf("a batch of %d tokens in %d sequences says %d in %d", tokens, sequences, b.Tokens, b.Sequences)
+	if sequences == 0 || tokens != b.Tokens || saved != b.Saved || sequences != b.Sequences {
+		return fmt.Errorf("a batch of %d tokens, with %d saved, in %d sequences says %d, %d and %d",
+			tokens, saved, sequences, b.Tokens, b.Saved, b.Sequences)
 	}
 	if b.Beside && b.attachment.device.Running() < 2 {
 		return errors.New("a batch runs beside no other")
@@ -166,6 +175,17 @@ func (g *rig) check(b *Batch) error {
 		return fmt.Errorf("a batch has %d tokens, the limit is %d", tokens, limit)
 	}
 	return nil
+}
+
+// tokensOf counts the tokens of sequences of a request in one batch: those that are computed, and those of all.
+func tokensOf(r *Request, from, to int) (tokens, whole int) {
+	for i := from; i < to; i++ {
+		whole += int(r.Lengths[i])
+		if tokens += int(r.Lengths[i]); i > from && len(r.Shared) > 0 {
+			tokens -= int(r.Shared[i])
+		}
+	}
+	return tokens, whole
 }
 
 func (g *rig) done(t *rapid.T) {
@@ -193,6 +213,9 @@ func (g *rig) finish(i int) {
 func (g *rig) settle(a *account) {
 	r := a.request
 	whole, out := a.back == len(r.Lengths), a.back == a.ran
+	if r.Saved != a.saved {
+		g.t.Fatalf("%d tokens are saved, want %d", r.Saved, a.saved)
+	}
 	if ended := whole || a.dropped && out; r.Idle() != ended || r.Done() != whole || r.Dropped() != a.dropped {
 		g.t.Fatalf("of %d sequences %d ran and %d came back, dropped %v: idle %v, done %v, dropped %v",
 			len(r.Lengths), a.ran, a.back, a.dropped, r.Idle(), r.Done(), r.Dropped())
@@ -221,9 +244,8 @@ func (g *rig) invariants(t *rapid.T) {
 				continue
 			}
 			waiting++
-			for _, n := range a.request.Lengths[a.ran:] {
-				tokens += int(n)
-			}
+			cost, _ := tokensOf(a.request, a.ran, len(a.request.Lengths))
+			tokens += cost
 		}
 		clients := 0
 		for _, c := range q.named {

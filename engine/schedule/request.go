@@ -7,6 +7,10 @@ import "time"
 type Request struct {
 	// Lengths are the tokens of each sequence, all at least 1.
 	Lengths []int32
+	// Shared are the tokens at the beginning of each sequence that the one before it begins with, too: fewer than either has,
+	// and as many for all that follow each other so. A batch with both computes them once, so that they count once. Shared[0]
+	// isn't read. Empty: no sequence shares.
+	Shared []int32
 	// Client names the client. Clients share the model fairly, however many requests each sends. It may be empty.
 	Client string
 	// ClientWeight is the client's share of its model relative to other clients, and Weight the request's share relative to
@@ -17,14 +21,15 @@ type Request struct {
 	// Deadline, if not 0, is when the answer is of no more use. A request that can no longer make it is Dropped.
 	Deadline time.Duration
 	// The scheduler sets the others: when the request was pushed, when the first batch with a part of it began, how many
-	// batches it is spread over, and the ID of the first.
+	// batches it is spread over, the ID of the first, and the tokens that weren't computed again since its sequences share them.
 	Pushed, Started time.Duration
 	Batches         int
 	FirstBatch      uint64
+	Saved           int
 
 	client     *client
 	tokens     int     // that wait
-	work       float64 // of all sequences
+	work       float64 // of all sequences, with what batches have computed again
 	left       float64 // the work that is not taken yet
 	place      int     // in client.waiting
 	clockPlace int     // place in Queue.requestClock.due
@@ -42,8 +47,16 @@ const (
 	dropped // cancelled, expired or failed; sequences that run are still to come back
 )
 
-// Reset makes an idle request as new, and keeps the memory of Lengths.
-func (r *Request) Reset() { *r = Request{Lengths: r.Lengths[:0]} }
+// Reset makes an idle request as new, and keeps the memory of Lengths and Shared.
+func (r *Request) Reset() { *r = Request{Lengths: r.Lengths[:0], Shared: r.Shared[:0]} }
+
+// shared is how many tokens sequence i has in common with the one before it; 0 for the first, and where there is none.
+func (r *Request) shared(i int) int32 {
+	if i <= 0 || i >= len(r.Shared) {
+		return 0
+	}
+	return r.Shared[i]
+}
 
 // Idle says whether the scheduler holds nothing of the request: it was never pushed, or everything that ran came back.
 func (r *Request) Idle() bool { return r.done == r.next && r.state != queued }
@@ -57,7 +70,8 @@ func (r *Request) Dropped() bool { return r.state == dropped }
 // Batch is the sequences of one forward pass.
 type Batch struct {
 	Spans     []Span // one a request
-	Tokens    int
+	Tokens    int    // to compute: shared ones once
+	Saved     int    // by sharing: those of all sequences are Tokens and Saved
 	Sequences int
 	// Work is that of the sequences; see Limits.
 	Work float64

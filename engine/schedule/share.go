@@ -97,6 +97,10 @@ func (q *Queue) move(b *Batch, r *Request, to, tokens int, work float64) {
 	b.Tokens += tokens
 	b.Sequences += to - r.next
 	b.Work += work
+	for i := r.next + 1; i < to; i++ {
+		b.Saved += int(r.shared(i))
+		r.Saved += int(r.shared(i))
+	}
 	if r.Batches == 0 {
 		r.Started, r.FirstBatch = b.Began, b.ID
 	}
@@ -106,6 +110,7 @@ func (q *Queue) move(b *Batch, r *Request, to, tokens int, work float64) {
 	r.left -= work
 	c := r.client
 	q.count(c, -tokens, -work)
+	q.repeat(r, r.shared(to))
 	c.fairFinish += work / c.weight
 	q.requestClock.advance(work)
 	q.clientClock.advance(work)
@@ -118,6 +123,21 @@ func (q *Queue) move(b *Batch, r *Request, to, tokens int, work float64) {
 	}
 	c.ahead = append(c.ahead, aheadRequest{c.fairFinish, r.work})
 	q.leave(r)
+}
+
+// repeat adds tokens to a request that are computed again, as it is continued in another batch.
+func (q *Queue) repeat(r *Request, tokens int32) {
+	if tokens == 0 {
+		return
+	}
+	work := q.workOf(tokens)
+	q.count(r.client, int(tokens), work)
+	r.tokens += int(tokens)
+	r.work += work
+	r.left += work
+	if due := &q.requestClock.due; r.clockPlace > 0 {
+		due.set(due.items[r.clockPlace-1].key+work/r.weight, r.weight, &r.clockPlace)
+	}
 }
 
 // leave removes a request that has no more work to be taken. The work taken of it stays in the clocks.

@@ -44,7 +44,8 @@ type Span struct {
 	Batches    int      // of a request: that it was spread over
 	On         string   // the device of a batch
 	Pairs      int      // sequences
-	Tokens     int      // in them
+	Tokens     int      // in a request's pairs, or computed in a batch
+	Saved      int      // of tokens: a request's and a batch's, computed once for several pairs
 	Requests   []uint64 // of a batch: those of its requests that are traced
 }
 
@@ -148,7 +149,7 @@ func (t *RequestTimer) Ran(pushed, started, ended time.Time, batches int, firstB
 }
 
 // End records the request, if it ran.
-func (t *RequestTimer) End(pairs, tokens int) {
+func (t *RequestTimer) End(pairs, tokens, saved int) {
 	if t == nil || t.ended.IsZero() {
 		return
 	}
@@ -156,6 +157,7 @@ func (t *RequestTimer) End(pairs, tokens int) {
 	span := func(track Track, begin, end time.Time) Span {
 		return Span{
 			Track: track, Begin: begin, End: end, Request: t.id, Batch: t.firstBatch, Batches: t.batches, Pairs: pairs, Tokens: tokens,
+			Saved: saved,
 		}
 	}
 	t.recording.add(
@@ -210,13 +212,14 @@ func (t *BatchTimer) Computed() {
 }
 
 // End records the batch, if it was computed.
-func (t *BatchTimer) End(device string, id uint64, begin time.Time, pairs, tokens int) {
+func (t *BatchTimer) End(device string, id uint64, begin time.Time, pairs, tokens, saved int) {
 	if t == nil || t.computed.IsZero() {
 		return
 	}
 	span := func(track Track, begin, end time.Time) Span {
 		return Span{
-			Track: track, Begin: begin, End: end, Batch: id, On: device, Pairs: pairs, Tokens: tokens, Requests: t.requests,
+			Track: track, Begin: begin, End: end, Batch: id, On: device, Pairs: pairs, Tokens: tokens, Saved: saved,
+			Requests: t.requests,
 		}
 	}
 	t.recording.add(

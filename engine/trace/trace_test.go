@@ -24,12 +24,12 @@ func TestNobodyAsks(t *testing.T) {
 			}
 			request.Tokenised()
 			request.Ran(time.Time{}, time.Time{}, time.Time{}, 0, 0)
-			request.End(1, 2)
+			request.End(1, 2, 0)
 			batch.Of(3)
 			batch.Packed()
 			batch.Encoded()
 			batch.Computed()
-			batch.End("", 0, time.Time{}, 0, 0)
+			batch.End("", 0, time.Time{}, 0, 0, 0)
 		})
 		if allocated != 0 {
 			t.Errorf("%g allocations", allocated)
@@ -71,8 +71,8 @@ func TestRecord(t *testing.T) {
 					batch.Computed()
 					request.Ran(now, now, time.Now(), 1, 7)
 				}
-				batch.End("cpu/0", 7, now, 2, 64)
-				request.End(2, 64)
+				batch.End("cpu/0", 7, now, 2, 64, 20)
+				request.End(2, 64, 20)
 			}
 		})
 	}
@@ -85,7 +85,7 @@ func TestRecord(t *testing.T) {
 		if s.End.Before(s.Begin) {
 			t.Errorf("%+v ends before it begins", s)
 		}
-		if s.Track == Batch && (len(s.Requests) != 1 || s.On != "cpu/0") {
+		if s.Track == Batch && (len(s.Requests) != 1 || s.On != "cpu/0") || s.Saved != 20 {
 			t.Errorf("%+v", s)
 		}
 	}
@@ -103,7 +103,7 @@ func example() *Trace {
 		{Track: Request, Begin: at(-5), End: at(20), Request: 1}, {Track: Tokenise, Begin: at(-5), End: at(1), Request: 1},
 		{Track: Request, Begin: at(2), End: at(21), Request: 2, Pairs: 3, Tokens: 40, Batch: 9, Batches: 1},
 		{Track: Tokenise, Begin: at(2), End: at(3.25), Request: 2},
-		{Track: Batch, Begin: at(-1), End: at(19), Batch: 9, On: "metal/0", Pairs: 4, Requests: []uint64{1, 2}},
+		{Track: Batch, Begin: at(-1), End: at(19), Batch: 9, On: "metal/0", Pairs: 4, Saved: 30, Requests: []uint64{1, 2}},
 		{Track: Device, Begin: at(5), End: at(18), Batch: 9, On: "metal/0"},
 		{Track: Batch, Begin: at(6), End: at(30), Batch: 10, On: "metal/0"},
 	}}
@@ -133,7 +133,7 @@ func TestWriteChrome(t *testing.T) {
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("events\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	for _, text := range []string{`"requests":"1 2"`, `"first_batch":9`, `"name":"batch 2"`, `"began":"1970-01-01T00:01:40Z"`} {
+	for _, text := range []string{`"requests":"1 2"`, `"first_batch":9`, `"saved_tokens":30}`, `"name":"batch 2"`, `"began":"1970-01-01T00:01:40Z"`} {
 		if !strings.Contains(out.String(), text) {
 			t.Errorf("no %s in\n%s", text, &out)
 		}
@@ -174,6 +174,6 @@ func BenchmarkOff(b *testing.B) {
 	for b.Loop() {
 		timer := r.Request()
 		timer.Tokenised()
-		timer.End(1, 1)
+		timer.End(1, 1, 0)
 	}
 }

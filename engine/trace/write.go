@@ -99,7 +99,7 @@ func (t *Trace) writeEvent(out io.Writer, s *Span, lane int) {
 	} else {
 		fmt.Fprintf(out, `"batch":%d,"on":%q,"requests":%q,`, s.Batch, s.On, strings.Trim(fmt.Sprint(s.Requests), "[]"))
 	}
-	fmt.Fprintf(out, `"pairs":%d,"tokens":%d}},`, s.Pairs, s.Tokens)
+	fmt.Fprintf(out, `"pairs":%d,"tokens":%d,"saved_tokens":%d}},`, s.Pairs, s.Tokens, s.Saved)
 }
 
 func microseconds(d time.Duration) string {
