@@ -42,6 +42,10 @@ type Config struct {
 	// *OverloadError. A call that has more by itself is accepted while the queue is empty. 0: 256 times MaxBatchTokens.
 	// Bounds: 1 to 2^40.
 	MaxQueueTokens int
+	// MaxQueueTime is how long the work may take that is queued for the model, at the recent rate and as the devices are shared
+	// now; a call that would exceed it is refused like one that exceeds MaxQueueTokens. 0: a minute while models of a Pool share
+	// the devices, and no limit for a model alone. Bounds: 0 to 24 h.
+	MaxQueueTime time.Duration
 	// MaxConcurrentRequests is how many calls may be under way. 0: 512. Bounds: 1 to 1,048,576.
 	MaxConcurrentRequests int
 	// MaxClientBatch is how many pairs a call may have. 0: as many as memory holds.
@@ -91,6 +95,7 @@ const (
 
 	queueBatches                 = 256 // that MaxQueueTokens allows by default
 	maxMaxQueueTokens            = 1 << 40
+	maxMaxQueueTime              = 24 * time.Hour
 	defaultMaxConcurrentRequests = 512
 	maxMaxConcurrentRequests     = 1 << 20
 	maxMaxWait                   = 10 * time.Second
@@ -181,6 +186,9 @@ func (c Config) Validate() error {
 	}
 	if c.MaxWait < 0 || c.MaxWait > maxMaxWait {
 		return wrong("MaxWait", c.MaxWait, "0 to %v", maxMaxWait)
+	}
+	if c.MaxQueueTime < 0 || c.MaxQueueTime > maxMaxQueueTime {
+		return wrong("MaxQueueTime", c.MaxQueueTime, "0 (a minute where models share devices) to %v", maxMaxQueueTime)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestConfigValidate(t *testing.T) {
@@ -18,6 +19,7 @@ func TestConfigValidate(t *testing.T) {
 		{"reference precision", Config{Backend: "reference", Precision: "int8"}, `Precision is "int8", want none with backend "reference"`},
 		{"short", Config{MaxLength: 7}, "MaxLength is 7, want 0 (the checkpoint's) or at least 8"},
 		{"negative", Config{MaxLength: -1}, "MaxLength is -1"},
+		{"queue time", Config{MaxQueueTime: 25 * time.Hour}, "MaxQueueTime is 25h0m0s, want 0 (a minute where models share devices) to 24h0m0s"},
 		{"batch", Config{MaxBatchTokens: 1 << 21}, "MaxBatchTokens is 2097152, want 0 (4096) or 1 to 1048576"},
 	} {
 		err := c.config.Validate()

@@ -14,6 +14,7 @@ type Counters struct {
 	// SavedTokens are not in Tokens: those of a prompt and a query are computed once for several pairs of a batch, where model
 	// and backend can share them.
 	SavedTokens uint64
+	Operations  float64 // floating-point operations that those pairs took, by the model's shape
 
 	Batches       uint64
 	FailedBatches uint64
@@ -22,6 +23,9 @@ type Counters struct {
 
 	UnderWay    int // requests not answered yet
 	QueueTokens int // tokens waiting for a device
+	// QueueTime is how long the devices take for these, as they are shared now, and BatchTime for a full batch of the model
+	// alone; 0 before the first batch.
+	QueueTime, BatchTime time.Duration
 
 	CacheHits, CacheMisses uint64 // lookups of a text's tokens
 	CacheBytes             int    // that the token cache holds
@@ -29,10 +33,11 @@ type Counters struct {
 
 // BatchStats describe one batch when it has run.
 type BatchStats struct {
-	Device       string // as "cpu/0"
-	ID           uint64 // counts the device's batches
-	Tokens       int    // computed
-	SavedTokens  int    // as in Counters
+	Device       string  // as "cpu/0"
+	ID           uint64  // counts the device's batches
+	Tokens       int     // computed
+	SavedTokens  int     // as in Counters
+	Operations   float64 // likewise
 	Sequences    int
 	Requests     int
 	Began, Ended time.Time // from packing to results
@@ -58,13 +63,14 @@ func (c *Counters) add(b *BatchStats) {
 	c.Pairs += uint64(b.Sequences)
 	c.Tokens += uint64(b.Tokens)
 	c.SavedTokens += uint64(b.SavedTokens)
+	c.Operations += b.Operations
 }
 
 // Counters returns a snapshot.
 func (e *Engine) Counters() Counters {
 	e.dispatcher.mu.Lock()
 	c := e.counters
-	c.UnderWay, c.QueueTokens = e.queue.Requests(), e.queue.Tokens()
+	c.UnderWay, c.QueueTokens, c.QueueTime, c.BatchTime = e.queue.Requests(), e.queue.Tokens(), e.queue.Wait(), e.queue.BatchTime()
 	e.dispatcher.mu.Unlock()
 	c.CacheHits, c.CacheMisses, c.CacheBytes = e.tokens.stats()
 	return c

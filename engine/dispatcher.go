@@ -116,6 +116,7 @@ func (d *dispatcher) run(ctx context.Context, e *Engine, j *job, stats *Stats) e
 	if len(j.sequences) > 0 {
 		stats.Wait, stats.Compute = j.request.Started-j.request.Pushed, j.ended-j.request.Started
 		stats.Batches, stats.FirstBatch, stats.SavedTokens = j.request.Batches, j.request.FirstBatch, j.request.Saved
+		stats.Operations = j.request.Work() * e.queue.Limits().Unit
 		started := d.begin.Add(j.request.Started)
 		j.timer.Ran(started.Add(-stats.Wait), started, d.begin.Add(j.ended), stats.Batches, stats.FirstBatch)
 	}
@@ -248,7 +249,7 @@ func (d *dispatcher) finish(v *device, r *replica, s *slot, err error) BatchStat
 	used := v.core.Done(&s.batch, end)
 	stats := BatchStats{
 		Device: r.name, ID: s.batch.ID, Tokens: s.batch.Tokens, SavedTokens: s.batch.Saved, Sequences: s.batch.Sequences,
-		Requests: len(s.batch.Spans), Began: d.begin.Add(s.batch.Began), Ended: d.begin.Add(end), Busy: used, Err: err, Fault: s.fault, Stack: s.stack,
+		Operations: s.batch.Work * r.queue.Limits().Unit, Requests: len(s.batch.Spans), Began: d.begin.Add(s.batch.Began), Ended: d.begin.Add(end), Busy: used, Err: err, Fault: s.fault, Stack: s.stack,
 		GivenUp: s.batch.Aborted && err == nil,
 	}
 	r.engine.counters.add(&stats)

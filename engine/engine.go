@@ -79,11 +79,12 @@ func openOn(ctx context.Context, config Config, d *dispatcher) (*Engine, error) 
 	}
 	limits := schedule.Limits{
 		BatchTokens: config.MaxBatchTokens, QueueTokens: config.MaxQueueTokens,
-		Requests: config.MaxConcurrentRequests, MaxWait: config.MaxWait,
+		QueueTime: config.MaxQueueTime, Requests: config.MaxConcurrentRequests, MaxWait: config.MaxWait,
 	}
 	prefixes := false
 	if plan, err := checkpoint.Plan(); err == nil { // else load returns the error, if it finds no other first
-		limits.Pair, prefixes = cost.Pair(cost.ShapeOf(plan)), takesPrefixes(plan)
+		limits.Unit, limits.Pair = cost.PerToken(cost.ShapeOf(plan))
+		prefixes = takesPrefixes(plan)
 	}
 	e := &Engine{
 		config: config, checkpoint: checkpoint, labels: checkpoint.Config().Labels, prefixes: prefixes, dispatcher: d,

@@ -101,6 +101,7 @@ type Result struct {
 type Stats struct {
 	Tokens      int           // scored, special tokens included
 	SavedTokens int           // of these, computed only once for several pairs: a prompt and a query that they share
+	Operations  float64       // floating-point operations that they took, by the model's shape
 	Tokenize    time.Duration // wall time of tokenising
 	Wait        time.Duration // from there until the first batch with a part of the call began
 	Compute     time.Duration // from there until the last was done

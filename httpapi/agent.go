@@ -12,23 +12,36 @@ import (
 // ends in a newline.
 //
 // The percentage is capacity / (capacity + queue depth), with a capacity of one batch for each model: 50 % with one
-// batch in the queue, 10 % with nine. It is never 0: the least busy of several servers should get requests even when
-// all are busy.
+// batch in the queue, 10 % with nine. Batches of several models count by the time that they take. It is never 0: the least
+// busy of several servers should get requests even when all are busy.
 func (s *Server) AgentReport() string {
 	if s.leaving.Load() {
 		return "up drain\n"
 	}
-	waiting, batches := 0., 0. // in batches
-	for _, name := range s.names {
+	type queue struct {
+		batches float64       // that wait
+		each    time.Duration // 0: not known
+	}
+	queues, slowest := make([]queue, len(s.names)), time.Duration(0)
+	for i, name := range s.names {
 		model := s.models[name]
-		batches++
 		if counts, ok := model.Model.(counting); ok {
 			if counters, loaded := counts.Counters(); loaded {
-				waiting += float64(counters.QueueTokens) / float64(max(model.Info().MaxBatchTokens, 1))
+				queues[i] = queue{float64(counters.QueueTokens) / float64(max(model.Info().MaxBatchTokens, 1)), counters.BatchTime}
+				slowest = max(slowest, counters.BatchTime)
 			}
 		}
 	}
-	return fmt.Sprintf("up ready %d%%\n", max(1, int(100*batches/(batches+waiting))))
+	waiting, capacity := 0., 0. // in batches of the slowest model
+	for _, q := range queues {
+		each := 1.
+		if q.each > 0 {
+			each = q.each.Seconds() / slowest.Seconds()
+		}
+		waiting += each * q.batches
+		capacity += each
+	}
+	return fmt.Sprintf("up ready %d%%\n", max(1, int(100*capacity/(capacity+waiting))))
 }
 
 // agentTimeout bounds the sending of a report, which a connection's buffer takes at once.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/metalrank/metalrank/engine"
 )
@@ -44,6 +45,41 @@ func TestAgentReport(t *testing.T) {
 		s.Leave()
 		if got := s.AgentReport(); got != "up drain\n" {
 			t.Errorf("%s, leaving: %q", c.name, got)
+		}
+	}
+}
+
+// batches is a model of which so many batches wait, that take so long each.
+type batches struct {
+	fakeRanker
+	waiting int
+	each    time.Duration
+}
+
+func (b *batches) Counters() (engine.Counters, bool) {
+	return engine.Counters{QueueTokens: b.waiting * b.Info().MaxBatchTokens, BatchTime: b.each}, true
+}
+
+// TestAgentReportOfModels: a batch counts by its time; where that isn't known, as one of the slowest model.
+func TestAgentReportOfModels(t *testing.T) {
+	const slow, quick = 400 * time.Millisecond, time.Millisecond
+	for _, c := range []struct {
+		first, second batches
+		want          string
+	}{
+		{batches{}, batches{}, "up ready 100%\n"},
+		{batches{waiting: 2}, batches{}, "up ready 50%\n"},
+		{batches{waiting: 1, each: slow}, batches{each: slow}, "up ready 66%\n"},
+		{batches{waiting: 9, each: slow}, batches{each: quick}, "up ready 10%\n"},
+		{batches{waiting: 9, each: quick}, batches{each: slow}, "up ready 97%\n"},
+		{batches{waiting: 1}, batches{each: slow}, "up ready 66%\n"},
+	} {
+		s, err := New(named{"first": &c.first, "second": &c.second}, Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.AgentReport(); got != c.want {
+			t.Errorf("%d batches of %v and %d of %v: %q, want %q", c.first.waiting, c.first.each, c.second.waiting, c.second.each, got, c.want)
 		}
 	}
 }

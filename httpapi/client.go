@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"math"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,7 +18,8 @@ type client struct {
 	refused atomic.Int64
 	pairs   atomic.Int64
 	tokens  atomic.Int64
-	bytes   int64 // of bodies; guarded by the mu of the server's budget
+	mega    atomic.Int64 // floating-point operations, in millions
+	bytes   int64        // of bodies; guarded by the mu of the server's budget
 }
 
 // clientLimits is a client's limits; it belongs to the current keys.
@@ -77,6 +79,7 @@ func (g *grant) scored(c *call, stats engine.Stats) {
 	if g != nil {
 		g.pairs.Add(int64(c.scored()))
 		g.tokens.Add(int64(stats.Tokens))
+		g.mega.Add(int64(math.Round(stats.Operations / 1e6)))
 	}
 }
 
@@ -87,16 +90,18 @@ const clientMetricPrefix = "metalrank_key_"
 var clientMetrics = []struct {
 	name, help string
 	kind       prometheus.ValueType
-	value      func(*client) int64
+	value      func(*client) float64
 }{
 	{clientMetricPrefix + "requests_under_way", "Requests with API keys of that name that wait or are computed.", prometheus.GaugeValue,
-		func(c *client) int64 { return c.slots.used.Load() }},
+		func(c *client) float64 { return float64(c.slots.used.Load()) }},
 	{clientMetricPrefix + "requests_refused_total", "Requests refused because too many of that name were under way.", prometheus.CounterValue,
-		func(c *client) int64 { return c.refused.Load() }},
+		func(c *client) float64 { return float64(c.refused.Load()) }},
 	{clientMetricPrefix + "pairs_total", "Pairs scored for API keys of that name.", prometheus.CounterValue,
-		func(c *client) int64 { return c.pairs.Load() }},
+		func(c *client) float64 { return float64(c.pairs.Load()) }},
 	{clientMetricPrefix + "tokens_total", "Tokens in those pairs.", prometheus.CounterValue,
-		func(c *client) int64 { return c.tokens.Load() }},
+		func(c *client) float64 { return float64(c.tokens.Load()) }},
+	{clientMetricPrefix + "operations_total", "Floating-point operations that those pairs took, by the models' shapes.", prometheus.CounterValue,
+		func(c *client) float64 { return 1e6 * float64(c.mega.Load()) }},
 }
 
 // clientCollector collects clientMetrics for each client of keys.
@@ -124,7 +129,7 @@ func (c *clientCollector) Describe(descs chan<- *prometheus.Desc) {
 func (c *clientCollector) Collect(metrics chan<- prometheus.Metric) {
 	for name, owner := range c.keys.current.Load().clients {
 		for i := range clientMetrics {
-			metrics <- prometheus.MustNewConstMetric(c.rows[i], clientMetrics[i].kind, float64(clientMetrics[i].value(owner)), name)
+			metrics <- prometheus.MustNewConstMetric(c.rows[i], clientMetrics[i].kind, clientMetrics[i].value(owner), name)
 		}
 	}
 }

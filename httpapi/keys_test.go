@@ -224,7 +224,7 @@ func TestKeyLimits(t *testing.T) {
 	close(release)
 	group.Wait()
 	expect(t, scrape(t, address, "X-API-Key: "+anneKey), `metalrank_key_requests_under_way{key="anne"} 0`, `metalrank_key_requests_refused_total{key="anne"} 3`,
-		`metalrank_key_requests_refused_total{key="ben"} 0`, `metalrank_key_pairs_total{key="anne"} 6`, `metalrank_key_tokens_total{key="anne"} 6`,
+		`metalrank_key_requests_refused_total{key="ben"} 0`, `metalrank_key_pairs_total{key="anne"} 6`, `metalrank_key_tokens_total{key="anne"} 6`, `metalrank_key_operations_total{key="anne"} 2.1e+10`,
 		`metalrank_http_requests_total{key="anne",path="/rerank",status="429"} 3`)
 }
 

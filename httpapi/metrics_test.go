@@ -59,7 +59,8 @@ func expect(t *testing.T, scraped []string, lines ...string) {
 func TestMetricsOfModels(t *testing.T) {
 	ranker := &countingRanker{counters: engine.Counters{
 		Requests: 1, Refused: 2, Cancelled: 3, Expired: 4, Failed: 5, Pairs: 6, Tokens: 7, Batches: 8, FailedBatches: 9, Reopened: 10,
-		Busy: 11500 * time.Millisecond, UnderWay: 12, QueueTokens: 13, CacheHits: 14, CacheMisses: 15, CacheBytes: 16, SavedTokens: 17,
+		Busy: 11500 * time.Millisecond, UnderWay: 12, QueueTokens: 13, CacheHits: 14, CacheMisses: 15, CacheBytes: 16, SavedTokens: 17, Operations: 18e15,
+		QueueTime: 19500 * time.Millisecond,
 	}}
 	_, address := start(t, ranker, Config{Version: "v1", Commit: "c0ffee", CommitDate: "2026-11-29T12:00:00Z"})
 	const of = `{model="tiny-reranker"}`
@@ -70,6 +71,7 @@ func TestMetricsOfModels(t *testing.T) {
 		`metalrank_model_requests_total{model="tiny-reranker",outcome="expired"} 4`,
 		`metalrank_model_requests_total{model="tiny-reranker",outcome="failed"} 5`,
 		`metalrank_model_pairs_total`+of+` 6`, `metalrank_model_tokens_total`+of+` 7`, `metalrank_model_saved_tokens_total`+of+` 17`,
+		`metalrank_model_operations_total`+of+` 1.8e+16`, `metalrank_model_queue_seconds`+of+` 19.5`,
 		`metalrank_model_batches_total`+of+` 8`, `metalrank_model_batches_failed_total`+of+` 9`,
 		`metalrank_model_backend_reopened_total`+of+` 10`, `metalrank_model_device_busy_seconds_total`+of+` 11.5`,
 		`metalrank_model_requests_under_way`+of+` 12`, `te_queue_size 12`, `metalrank_model_queue_tokens`+of+` 13`,

@@ -71,6 +71,7 @@ type corsFlags struct {
 type schedulingFlags struct {
 	MaxBatchTokens        int           `help:"Most tokens in a batch. A batch that would take over a quarter of a second has fewer. Default: 4096." placeholder:"N"`
 	MaxQueueTokens        int           `help:"Tokens that may wait for a model; what would make them more is refused with 429. Default: 256 times --max-batch-tokens." placeholder:"N"`
+	MaxQueueTime          time.Duration `help:"How long the work may take that waits for a model; what would make it longer is refused with 429. Default: 1m where several models are served, and no limit for one alone." placeholder:"D"`
 	MaxConcurrentRequests int           `help:"Requests under way at once. Default: 512." placeholder:"N"`
 	MaxClientBatchSize    int           `help:"Texts in a request. Default: 1000." placeholder:"N"`
 	MaxBodyBytes          int           `help:"Size of a request's body, before and after decompressing. Default: 16000000." placeholder:"N"`
@@ -84,7 +85,7 @@ type schedulingFlags struct {
 
 func (f *schedulingFlags) apply(c *engine.Config) {
 	c.MaxBatchTokens, c.MaxQueueTokens, c.MaxConcurrentRequests = f.MaxBatchTokens, f.MaxQueueTokens, f.MaxConcurrentRequests
-	c.MaxWait, c.Replicas, c.TokenCacheBytes, c.KeepWarm = f.MaxWait, f.Replicas, f.TokenCacheBytes, f.KeepWarm
+	c.MaxWait, c.MaxQueueTime, c.Replicas, c.TokenCacheBytes, c.KeepWarm = f.MaxWait, f.MaxQueueTime, f.Replicas, f.TokenCacheBytes, f.KeepWarm
 }
 
 // Validate is called by kong.

@@ -5,6 +5,7 @@
 package cost
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/metalrank/metalrank/weights"
@@ -48,6 +49,9 @@ type Layer struct {
 	Window      int  // keys to each side of a query; 0: all
 	Rotary      int  // D of heads with rotary positions: a token reads as many cosines and sines; 0: none
 	Terms, Rows int  // products of positions in a score, 0 to 2 (disentangled attention), and rows of their table
+	Queries     int  // A·D, the width of queries; 0: H
+	Keys        int  // G·D, that of keys and of values; 0: H
+	Causal      bool // a query sees no key behind it
 }
 
 // ShapeOf takes the shape from a model's plan.
@@ -64,6 +68,7 @@ func ShapeOf(p *weights.Plan) Shape {
 		l := &p.Layers[i]
 		layer := Layer{
 			FeedForward: l.Inner.Weight.Shape[0], Gated: l.Gate != nil, Window: l.Attention.Window, Rotary: 2 * len(l.Attention.Frequencies),
+			Queries: l.Query.Weight.Shape[0], Keys: l.Key.Weight.Shape[0], Causal: l.Attention.Causal,
 		}
 		if r := l.Attention.Relative; r != nil {
 			layer.Rows = 2 * r.Span
@@ -133,14 +138,15 @@ func Pass(s Shape, lengths []int, f Format) []Operation {
 	}
 	for i, l := range s.Layers {
 		rows, ff, first := tokens, float64(l.FeedForward), len(operations)
+		queries, keys := float64(cmp.Or(l.Queries, s.Hidden)), float64(cmp.Or(l.Keys, s.Hidden))
 		if i < len(s.Layers)-1 || s.AllRows {
 			pairs := l.scores(lengths, func(length int) int { return length })
-			operations = append(operations, f.linear(i, QKV, tokens, 3*h, h), f.attention(i, &l, h, tokens, pairs, tokens))
+			operations = append(operations, f.linear(i, QKV, tokens, queries+2*keys, h), f.attention(i, &l, queries, keys, tokens, pairs, tokens))
 		} else {
 			rows = sequences
 			pairs := l.scores(lengths, func(int) int { return 1 }) // with keys that no other query reads
-			operations = append(operations, f.linear(i, KeysValues, tokens, 2*h, h), f.linear(i, Query, rows, h, h),
-				f.attention(i, &l, h, rows, pairs, pairs))
+			operations = append(operations, f.linear(i, KeysValues, tokens, 2*keys, h), f.linear(i, Query, rows, queries, h),
+				f.attention(i, &l, queries, keys, rows, pairs, pairs))
 		}
 		operations[first].Bytes += tokens * float64(l.Rotary) * sumBytes
 		inner := f.linear(i, Intermediate, rows, ff, h)
@@ -148,18 +154,23 @@ func Pass(s Shape, lengths []int, f Format) []Operation {
 			inner = f.linear(i, Intermediate, rows, 2*ff, h)
 			inner.Bytes -= rows * ff * f.Activation // the product of both is one
 		}
-		operations = append(operations, s.sum(f, i, AttentionOutput, rows, h), inner, s.sum(f, i, Output, rows, ff))
+		operations = append(operations, s.sum(f, i, AttentionOutput, rows, queries), inner, s.sum(f, i, Output, rows, ff))
 	}
 	return append(operations, s.head(tokens, sequences, f))
 }
 
-// scores is how many scores a head makes, for the first queries of each sequence.
+// scores is how many scores a head makes, for the first queries of each sequence, or for the last ones of a causal model.
 func (l *Layer) scores(lengths []int, queries func(length int) int) float64 {
 	sum := 0.0
 	for _, length := range lengths {
 		n, w := queries(length), l.Window
 		if w == 0 || w >= length {
 			w = length - 1
+		}
+		if l.Causal { // each sees itself and w keys before it, less where the sequence begins
+			missing := max(w-(length-n), 0)
+			sum += float64(n)*float64(w+1) - float64(missing*(missing+1)/2)
+			continue
 		}
 		// Keys before a query: 0, 1, … up to w. Those behind it: w, then fewer where the sequence ends.
 		before, behind := min(n, w), max(n-(length-w), 0)
@@ -205,26 +216,27 @@ func (s *Shape) sum(f Format, layer int, name Name, m, k float64) Operation {
 	return o
 }
 
-// attention is of some queries to keys; pairs is how many scores it makes in a head.
-func (f Format) attention(layer int, l *Layer, h, queries, pairs, keys float64) Operation {
-	table := float64(l.Terms*l.Rows) * h
-	return Operation{layer, Attention, float64(4+2*l.Terms) * pairs * h, (2*queries*h + 2*keys*h + table) * f.Activation}
+// attention is of some queries of width q to keys of width k; pairs is how many scores it makes in a head.
+func (f Format) attention(layer int, l *Layer, q, k, queries, pairs, keys float64) Operation {
+	table := float64(l.Terms*l.Rows) * q
+	return Operation{layer, Attention, float64(4+2*l.Terms) * pairs * q, (2*queries*q + 2*keys*k + table) * f.Activation}
 }
 
-// Pair is the arithmetic that each two tokens of a sequence add, as a part of all that a token needs besides: a sequence of
-// n tokens takes n + Pair n² times that. Sequences are longer than the windows of layers that have one, which therefore add
-// nothing to Pair.
-func Pair(s Shape) float64 {
+// PerToken is the arithmetic that a token needs by itself, in floating-point operations, and that each two tokens of a
+// sequence add, as a part of it: a sequence of n tokens takes flops (n + pair n²). Sequences are longer than the windows of
+// layers that have one, which therefore add nothing to pair.
+func PerToken(s Shape) (flops, pair float64) {
 	window := 0
 	for _, l := range s.Layers {
 		window = max(window, l.Window)
 	}
-	flops := func(tokens int) float64 {
+	of := func(tokens int) float64 {
 		sum, _ := Total(Pass(s, []int{window + tokens}, Format{}))
 		return sum
 	}
-	pair := (flops(3) - 2*flops(2) + flops(1)) / 2
-	return pair / (flops(2) - flops(1) - float64(2*window+3)*pair)
+	both := (of(3) - 2*of(2) + of(1)) / 2
+	flops = of(2) - of(1) - float64(2*window+3)*both
+	return flops, both / flops
 }
 
 // Total adds up the operations.

@@ -41,12 +41,12 @@ func TestPass(t *testing.T) {
 	}
 }
 
-// TestPair counts by hand: a token of the first of two layers needs 2 (12 + 4 + 8 + 8) 4 operations, one of the last, where
+// TestPerToken counts by hand: a token of the first of two layers needs 2 (12 + 4 + 8 + 8) 4 operations, one of the last, where
 // only keys and values are of all tokens, 2 8 4 and 4 4 for its score; two tokens of the first need 4 4.
-func TestPair(t *testing.T) {
+func TestPerToken(t *testing.T) {
 	shape := BERT(2, 4, 8, 1)
-	if got, want := Pair(shape), 16./(256+64+16); got != want {
-		t.Errorf("a pair is %g of a token, want %g", got, want)
+	if flops, pair := PerToken(shape); flops != 256+64+16 || pair != 16./(256+64+16) {
+		t.Errorf("a token needs %g, and a pair %g of it, want 336 and %g", flops, pair, 16./336)
 	}
 }
 
@@ -55,24 +55,27 @@ func TestWindows(t *testing.T) {
 	for _, window := range []int{0, 1, 2, 5, 9} {
 		for length := 1; length <= 12; length++ {
 			for _, queries := range []int{1, length} {
-				want := 0
-				for i := range queries {
-					for j := range length {
-						if window == 0 || max(i-j, j-i) <= window {
-							want++
+				for _, causal := range []bool{false, true} {
+					want := 0
+					for i := range length {
+						for j := range length {
+							asked := i < queries && !causal || i >= length-queries && causal && j <= i
+							if asked && (window == 0 || max(i-j, j-i) <= window) {
+								want++
+							}
 						}
 					}
-				}
-				l := Layer{Window: window}
-				if got := l.scores([]int{length}, func(int) int { return queries }); got != float64(want) {
-					t.Errorf("window %d, %d of %d queries: %g scores, want %d", window, queries, length, got, want)
+					l := Layer{Window: window, Causal: causal}
+					if got := l.scores([]int{length}, func(int) int { return queries }); got != float64(want) {
+						t.Errorf("window %d, causal %v, %d of %d queries: %g scores, want %d", window, causal, queries, length, got, want)
+					}
 				}
 			}
 		}
 	}
 	local := BERT(2, 4, 8, 1)
 	local.Layers[0].Window = 3
-	if got := Pair(local); got != 0 {
+	if _, got := PerToken(local); got != 0 {
 		t.Errorf("with windows, a pair is %g of a token", got)
 	}
 }
@@ -123,5 +126,25 @@ func TestKeptSums(t *testing.T) {
 	}
 	if got, want := before[len(before)-1].Bytes, Pass(BERT(2, 4, 8, 1), []int{3, 2}, f)[12].Bytes+5*4*2; got != want {
 		t.Errorf("a mean and its head move %g bytes, want %g", got, want)
+	}
+}
+
+// TestGroups counts by hand a decoder: H 4, F 8, queries of 6, keys and values of 2, sequences of 3 and 2 tokens, which make
+// 6 and 3 scores.
+func TestGroups(t *testing.T) {
+	shape := BERT(1, 4, 8, 1)
+	shape.AllRows = true
+	l := &shape.Layers[0]
+	l.Queries, l.Keys, l.Causal = 6, 2, true
+	got := Pass(shape, []int{3, 2}, Format{Weight: 2, Activation: 2, Head: 2})[1:4]
+	want := []Operation{
+		{0, QKV, 2 * 5 * 10 * 4, 10*4*2 + 10*4 + (5*4+5*10)*2},
+		{0, Attention, 2 * 2 * (6 + 3) * 6, (2*5*6 + 2*5*2) * 2},
+		{0, AttentionOutput, 2 * 5 * 6 * 4, 6*4*2 + 3*4*4 + (5*6+5*4+5*4)*2},
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Errorf("%+v, want %+v", got[i], want[i])
+		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 type Device struct {
 	config       DeviceConfig
 	attachments  []*attachment
+	pace         fit         // of all models, with work in floating-point operations
 	clock        float64     // attachment.served of the model that was served last
 	runningModel *attachment // the model of the running batch
 	running      int
@@ -146,7 +147,7 @@ func (d *Device) Next(b *Batch, now time.Duration) (ok bool, again time.Duration
 	d.batches++
 	d.running++
 	b.attachment, b.Beside = next, beside
-	b.charged = next.batchTime.at(b.Work)
+	b.charged = next.timeOf(b.Work)
 	d.clock = next.served
 	next.served += b.charged / next.weight
 	d.runningTime += b.charged
@@ -187,6 +188,9 @@ func (d *Device) Done(b *Batch, now time.Duration) time.Duration {
 	a.served += (float64(used) - b.charged) / a.weight
 	if learn {
 		a.batchTime.add(b.Work, float64(used))
+		if unit := a.queue.limits.Unit; unit > 0 {
+			d.pace.add(b.Work*unit, float64(used))
+		}
 	}
 	d.last = now
 	d.runningTime -= b.charged
@@ -228,8 +232,16 @@ func (a *attachment) batchTokens() int {
 	return int(min(limit, max(leastTokens, limit*float64(longestBatch)/a.fullBatch())))
 }
 
+// timeOf is the time of a batch of some work, in nanoseconds: by those of the model, or else of all models; 0 without any.
+func (a *attachment) timeOf(work float64) float64 {
+	if a.batchTime.n > 0 {
+		return a.batchTime.at(work)
+	}
+	return a.device.pace.at(work * a.queue.limits.Unit)
+}
+
 // fullBatch is the time of a batch that is full, in nanoseconds; 0 at first.
-func (a *attachment) fullBatch() float64 { return a.batchTime.at(float64(a.queue.limits.BatchTokens)) }
+func (a *attachment) fullBatch() float64 { return a.timeOf(float64(a.queue.limits.BatchTokens)) }
 
 // rate is the work a nanosecond that the device does in full batches of the model, shared with the models that wait now.
 func (a *attachment) rate() float64 {

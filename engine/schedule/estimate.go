@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
@@ -71,13 +72,58 @@ func (q *Queue) estimate(c *client, work float64) time.Duration {
 // timeAmong is how long the devices take for work, as they are shared now, while requests up to a size go before
 // it and arrive at the recent rate; 0 when nothing has run yet.
 func (q *Queue) timeAmong(work, size float64) time.Duration {
-	rate := 0. // work a nanosecond
-	for _, a := range q.attachments {
-		rate += a.rate()
-	}
+	rate := q.rate()
 	if rate == 0 {
 		return 0
 	}
 	load := q.arrivals.upTo(size) / rate
 	return time.Duration(work / rate / max(1-load, 0.05))
+}
+
+// rate is the work that the devices do for the model in a nanosecond, as they are shared now; 0 when nothing has run yet.
+func (q *Queue) rate() (rate float64) {
+	for _, a := range q.attachments {
+		rate += a.rate()
+	}
+	return rate
+}
+
+// Wait is how long the devices take for the waiting work, as they are shared now; 0 when nothing has run yet.
+func (q *Queue) Wait() time.Duration { return q.timeAmong(q.work, 0) }
+
+// BatchTime is the time of a full batch where the model has its devices for itself, all of them together; 0 when nothing has
+// run yet.
+func (q *Queue) BatchTime() time.Duration {
+	batches := 0. // a nanosecond
+	for _, a := range q.attachments {
+		if full := a.fullBatch(); full > 0 {
+			batches += 1 / full
+		}
+	}
+	if batches == 0 {
+		return 0
+	}
+	return time.Duration(1 / batches)
+}
+
+// room is how many tokens may wait: QueueTokens, or as many as take QueueTime. If the time is the smaller limit, ms is that
+// of a token in milliseconds, and else 0.
+func (q *Queue) room() (tokens int, ms float64) {
+	tokens = q.limits.QueueTokens
+	allowed := q.limits.QueueTime
+	if allowed == 0 && slices.ContainsFunc(q.attachments, func(a *attachment) bool { return len(a.device.attachments) > 1 }) {
+		allowed = SharedQueueTime
+	}
+	rate := q.rate()
+	if allowed == 0 || rate == 0 {
+		return tokens, 0
+	}
+	each := 1 / rate
+	if q.tokens > 0 {
+		each *= q.work / float64(q.tokens)
+	}
+	if most := float64(allowed) / each; most < float64(tokens) {
+		return int(most), each / float64(time.Millisecond)
+	}
+	return tokens, 0
 }

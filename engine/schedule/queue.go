@@ -143,15 +143,20 @@ const roomPart = 8
 // admit returns an *OverloadError if a client with own of the waiting tokens may not have more. While nothing waits, a
 // request of any size may come.
 func (q *Queue) admit(waiting, own, tokens int) error {
-	limit, there, most := "QueueTokens", waiting, q.limits.QueueTokens
+	limit, there, of := "QueueTokens", waiting, ""
+	most, ms := q.room()
 	if waiting == 0 || waiting+tokens <= most {
-		limit, there, most = "QueueTokens of one client", own, roomPart*(most-waiting)
+		of, there, most = " of one client", own, roomPart*(most-waiting)
 		if own == 0 || own+tokens <= most || len(q.named) == 1 {
 			return nil
 		}
 	}
 	over := float64(min(there+tokens-most, there)) * max(q.work, 1) / float64(max(q.tokens, 1)) // work of as many tokens
-	return &OverloadError{Limit: limit, Value: there + tokens, Max: most, RetryAfter: q.timeAmong(over, 0)}
+	value := there + tokens
+	if ms > 0 {
+		limit, value, most = "milliseconds of waiting work", int(ms*float64(value)), int(ms*float64(most))
+	}
+	return &OverloadError{Limit: limit + of, Value: value, Max: most, RetryAfter: q.timeAmong(over, 0)}
 }
 
 // client finds or makes the client of that name.

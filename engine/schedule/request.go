@@ -58,6 +58,9 @@ func (r *Request) shared(i int) int32 {
 	return r.Shared[i]
 }
 
+// Work is that of all sequences, and of shared tokens again for each batch that the request was continued in; see Limits.
+func (r *Request) Work() float64 { return r.work }
+
 // Idle says whether the scheduler holds nothing of the request: it was never pushed, or everything that ran came back.
 func (r *Request) Idle() bool { return r.done == r.next && r.state != queued }
 

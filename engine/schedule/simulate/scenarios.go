@@ -35,6 +35,22 @@ func large() Model {
 	return m
 }
 
+// unlike are a model of six layers of 384 and one of 36 of 2,560, whose tokens take 400 times as long and as many operations.
+func unlike() Config {
+	c := twoModels()
+	for i, m := range []struct {
+		name        string
+		token       time.Duration
+		requestsMax int
+	}{{"six layers", 2 * time.Microsecond, 1 << 16}, {"36 layers", 800 * time.Microsecond, 512}} {
+		model := &c.Models[i]
+		model.Name, model.Cost.Token = m.name, m.token
+		model.Limits.QueueTokens, model.Limits.Requests, model.Limits.QueueTime = 1<<24, m.requestsMax, 10*time.Second
+		model.Limits.Unit = 22e6 * m.token.Seconds() / 2e-6
+	}
+	return c
+}
+
 // OneModel is a plausible GPU with one model.
 func OneModel() Config { return Config{Models: []Model{small()}, Devices: []Device{{}}} }
 
@@ -92,6 +108,10 @@ func Scenarios() []Scenario {
 			trace(2*time.Minute,
 				at(0.8, m, Stream{Documents: searches(), Clients: 4}),
 				at(0.8, large(), Stream{Model: 1, Documents: heavyTailed(), Clients: 4}))},
+		{"unlike", "two models, each with 80 % load, 160 % together; the one takes 400 times the time of the other; queues of 10 s", unlike,
+			trace(2*time.Minute,
+				at(0.8, unlike().Models[0], Stream{Documents: searches(), Clients: 4}),
+				at(0.8, unlike().Models[1], Stream{Model: 1, Documents: searches(), Clients: 4}))},
 		{"day", "a day, 45 % load on average, 9 to 81 %", OneModel,
 			trace(24*time.Hour, at(0.45, m, Stream{
 				Documents: heavyTailed(), Clients: 16, Daily: true, Cancels: 0.01, Patience: time.Second,

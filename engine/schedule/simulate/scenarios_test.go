@@ -110,6 +110,38 @@ func TestModelsShare(t *testing.T) {
 	}
 }
 
+// Of two models that both have too much, one of 400 times the cost of the other, each gets its share of a device's time, and
+// requests of both wait for as long. A limit of tokens alone would let those of the costly one wait for minutes.
+func TestUnlikeModelsShare(t *testing.T) {
+	for _, test := range []struct {
+		weight float64
+		limit  time.Duration
+		tokens int
+		same   bool
+	}{{1, 10 * time.Second, 1 << 24, true}, {3, 10 * time.Second, 1 << 24, true}, {1, time.Hour, 1 << 20, false}} {
+		c := unlike()
+		c.Models[1].Weight = test.weight
+		s := Synthetic{Seed: 1, Until: time.Minute}
+		for i := range c.Models {
+			c.Models[i].Limits.QueueTime, c.Models[i].Limits.QueueTokens = test.limit, test.tokens
+			s.Streams = append(s.Streams, at(3, c.Models[i], Stream{Model: i, Documents: []Part{{Of: 1, Least: 8, Most: 8}}}))
+		}
+		r := mustRun(t, c, Ours, s.Trace())
+		got := r.Models[1].DeviceTime.Seconds() / r.Device().Busy.Seconds()
+		if want := test.weight / (1 + test.weight); test.same && (got < 0.95*want || got > 1.05*want) {
+			t.Errorf("a model of weight %g beside one of 1 got %.3f of the time, want %.3f within 5 %%", test.weight, got, want)
+		}
+		waits := [2]time.Duration{}
+		for i := range waits {
+			waits[i] = time.Duration(r.Models[i].Latency.At(0.5))
+		}
+		ratio := waits[1].Seconds() / waits[0].Seconds()
+		if same := ratio > 0.8 && ratio < 1.25; same != test.same {
+			t.Errorf("with a limit of %v requests wait for %v and %v", test.limit, waits[0], waits[1])
+		}
+	}
+}
+
 // A client that sends far too much is refused, and the others are not, nor do they wait for it.
 func TestFloodHurtsItself(t *testing.T) {
 	for _, test := range []struct {
