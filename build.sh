@@ -198,11 +198,18 @@ run_tool() {
     exec "$(cache_dir)/bin/${package##*/}" "$@"
 }
 
+# archives DIR: prints the path of a folder with archives; a relative one is meant from where the user stands.
+archives() {
+    cd -- "$invoked_from"
+    [ -f "$1/SHA256SUMS" ] || die "release: $1 has no archives: \`./build.sh release $1\` makes them"
+    cd -- "$1" && pwd
+}
+
 # release_image DIR: checks the manifests and makes the container image of the archives in DIR; as root on Linux, runs it.
 release_image() {
     local folder
     need_tools
-    folder=$(cd -- "$invoked_from" && cd -- "$1" && pwd)
+    folder=$(archives "$1")
     cd tools/release/container
     export CGO_ENABLED=0
     go run . check "$root/docs/operations/compose.yaml" "$root/docs/operations/kubernetes.yaml"
@@ -212,41 +219,44 @@ release_image() {
 
 # verb_release: `./build.sh release [DIR [PLATFORM...]]` makes archives; the other forms are tools/release's verbs.
 verb_release() {
-    local folder platform targets=''
+    local folder platform library libraries=()
     case ${1:-} in
-    again) release_again "${2:-dist}" && return ;;
-    image) release_image "${2:-dist}" && return ;;
+    again) release_again "${2:-dist}"; return ;;
+    image) release_image "${2:-dist}"; return ;;
     formula | notes | notice | sums | try) run_tool tools/release "$@" ;;
     esac
-    folder=${1:-dist}
+    folder=$(cd -- "$invoked_from" && mkdir -p -- "${1:-dist}" && cd -- "${1:-dist}" && pwd)
     [ $# = 0 ] || shift
     [ $# != 0 ] || set -- darwin-arm64 linux-amd64 linux-arm64
-    build ./cmd/metalrank-bulk
+    say "making archives of $* in $folder"
+    set_up
     for platform; do
         case $platform in
-        darwin-arm64) targets="$targets $platform=$(library_for aarch64-apple-darwin)" ;;
-        linux-amd64) targets="$targets $platform=$(library_for x86_64-unknown-linux-musl)" ;;
-        linux-arm64) targets="$targets $platform=$(library_for aarch64-unknown-linux-musl)" ;;
+        darwin-arm64) library=$(library_for aarch64-apple-darwin) ;;
+        linux-amd64) library=$(library_for x86_64-unknown-linux-musl) ;;
+        linux-arm64) library=$(library_for aarch64-unknown-linux-musl) ;;
         *) usage_error "release: there is no platform $platform" ;;
         esac
+        libraries+=(--library "$platform=$library")
     done
+    build ./cmd/metalrank-bulk
     # The tool has the stamps of a program, and hands them on.
     go build -ldflags "$(stamps)" -o "$(cache_dir)/bin/" ./tools/release
-    set --
-    for platform in $targets; do set -- "$@" --library "$platform"; done
-    cd -- "$invoked_from" && folder=$(mkdir -p -- "$folder" && cd -- "$folder" && pwd) && cd -- "$root"
-    exec "$(cache_dir)/bin/release" build "$@" --programs bin "$folder"
+    exec "$(cache_dir)/bin/release" build "${libraries[@]}" --programs bin "$folder"
 }
 
 # release_again DIR: builds the archives in DIR once more in another folder, with caches of its own, and compares the bytes.
 release_again() {
-    local elsewhere platforms
+    local folder elsewhere platforms
+    folder=$(archives "$1")
+    platforms=$(sed -n "s/.*  metalrank-$(git describe --tags --always)-\([a-z]*-a[a-z]*64\).*/\1/p" "$folder/SHA256SUMS")
+    [ -n "$platforms" ] || die "release: $1 has no archives of the commit that is checked out, without changes"
     elsewhere=$(mktemp -d)
-    platforms=$(cd "$1" && printf '%s\n' metalrank-*.tar.gz | sed -n 's/-stub//; s/.*-\([a-z]*-[a-z0-9]*\)\.tar\.gz$/\1/p')
+    say "building again in $elsewhere, some ten minutes on two cores for each platform"
     git clone --quiet . "$elsewhere/another folder"
     # shellcheck disable=SC2086 # a list of words
     (cd "$elsewhere/another folder" && XDG_CACHE_HOME=$elsewhere/cache GOCACHE=$elsewhere/go ./build.sh release ../again $platforms >&2)
-    diff "$1/SHA256SUMS" "$elsewhere/again/SHA256SUMS" || die "two builds differ: see $elsewhere"
+    diff "$folder/SHA256SUMS" "$elsewhere/again/SHA256SUMS" || die "two builds differ: see $elsewhere"
     rm -rf "$elsewhere"
     say "a second build of $1 has the same bytes"
 }

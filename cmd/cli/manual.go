@@ -17,8 +17,8 @@ func (*Manual) Run(parsed *kong.Context, std Streams) error {
 	return writeManual(std.Out, parsed.Model.Node, CurrentBuild())
 }
 
-// Hyphens and backslashes are troff's own, and so is a full stop or an apostrophe at the begin of a line.
-var troff = strings.NewReplacer(`\`, `\e`, "-", `\-`, "\n.", "\n\\&.", "\n'", "\n\\&'")
+// Hyphens and backslashes are troff's own, and so is a full stop or an apostrophe at the begin of a line. Not all systems have "…".
+var troff = strings.NewReplacer(`\`, `\e`, "-", `\-`, "\n.", "\n\\&.", "\n'", "\n\\&'", "…", "...")
 
 var manual = template.Must(template.New("manual").Funcs(template.FuncMap{
 	"text":   func(s string) string { return strings.TrimPrefix(troff.Replace("\n"+strings.TrimSpace(s)), "\n") },

@@ -37,6 +37,9 @@ func runBulk(args []string) error {
 
 func findBulk() (string, error) {
 	own, err := os.Executable()
+	if err != nil { // on Linux it needs /proc, which a chroot may lack
+		own, err = exec.LookPath(os.Args[0])
+	}
 	if err == nil {
 		own, err = filepath.EvalSymlinks(own)
 	}

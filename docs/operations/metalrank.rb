@@ -1,4 +1,4 @@
-# A formula for a tap of your own. `./build.sh release formula VERSION SHA256SUMS` fills in the address and the checksum.
+# A formula for a tap of your own. `./build.sh release formula VERSION SHA256SUMS` fills in address and checksum.
 class Metalrank < Formula
   desc "Ranks documents with a cross-encoder, on Apple GPUs and CPUs"
   homepage "https://github.com/metalrank/metalrank"

@@ -17,3 +17,5 @@ bin/metalrank --version
 printf 'The shop opens at nine.\nKettles boil water.\n' | bin/metalrank rerank -q 'opening hours' --top-n=1
 bin/metalrank bulk status --help >/dev/null
 bin/metalrank doctor
+bin/metalrank service install --dry-run | plutil -lint -
+man -M share/man metalrank | grep -q METALRANK

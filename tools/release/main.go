@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -40,6 +41,9 @@ func (c *buildCommand) Run(ctx context.Context, std cli.Streams) error {
 	if build.Date == "" {
 		return fmt.Errorf("the commit's date is not known: run ./build.sh release in a checkout with git")
 	}
+	if err := c.check(); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(c.Folder, 0o755); err != nil {
 		return err
 	}
@@ -53,12 +57,20 @@ func (c *buildCommand) Run(ctx context.Context, std cli.Streams) error {
 			return fmt.Errorf("%s: %w", p.name(), err)
 		}
 	}
-	for name := range c.Library {
+	return (&sumsCommand{c.Folder}).Run(std)
+}
+
+// check wants the platforms and their libraries to be there.
+func (c *buildCommand) check() error {
+	for name, library := range c.Library {
 		if !slices.ContainsFunc(platforms, func(p platform) bool { return p.name() == name }) {
-			return fmt.Errorf("there is no platform %q", name)
+			return fmt.Errorf("--library: there is no platform %q", name)
+		}
+		if _, err := os.Stat(filepath.Join(library, "libtokenizers.a")); err != nil {
+			return fmt.Errorf("--library: %s: %w", name, err)
 		}
 	}
-	return (&sumsCommand{c.Folder}).Run(std)
+	return nil
 }
 
 type sumsCommand struct {
@@ -68,8 +80,8 @@ type sumsCommand struct {
 // Run is called by kong.
 func (c *sumsCommand) Run(std cli.Streams) error {
 	archives, err := filepath.Glob(filepath.Join(c.Folder, "metalrank-*.tar.gz"))
-	if err != nil {
-		return err
+	if err != nil || len(archives) == 0 {
+		return cmp.Or(err, fmt.Errorf("%s has no archives metalrank-*.tar.gz", c.Folder))
 	}
 	sums, err := checksums(archives)
 	if err != nil {

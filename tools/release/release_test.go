@@ -2,10 +2,13 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/metalrank/metalrank/cmd/cli"
 )
 
 func TestNotes(t *testing.T) {
@@ -104,5 +107,33 @@ func TestLicenceTexts(t *testing.T) {
 	}))
 	if strings.Count(text, "License") != 1 || !strings.Contains(text, "one v1\ntwo 2\n") || !strings.Contains(text, "three 3\n\nThe source has no text of its licence: Zlib") {
 		t.Errorf("got %s", text)
+	}
+}
+
+// TestWrongInput wants each mistake to be named before anything slow happens.
+func TestWrongInput(t *testing.T) {
+	folder := t.TempDir()
+	cut := filepath.Join(folder, "metalrank-v1.2.3-linux-amd64.tar.gz")
+	if err := writeArchive(cut, "top", map[string]file{"bin/metalrank": {make([]byte, 1000), true}}, "2026-11-29T19:54:19Z"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(cut, 100); err != nil {
+		t.Fatal(err)
+	}
+	std := cli.Streams{Out: io.Discard, Err: io.Discard}
+	library := func(platform string) *buildCommand {
+		return &buildCommand{Library: cli.Assignments{platform: folder}, Folder: filepath.Join(folder, "made")}
+	}
+	for want, err := range map[string]error{
+		"its name is not that":       tryArchive(t.Context(), filepath.Join(folder, "metalrank-v1.2.3-darwin-arm64-stub.tar.gz"), io.Discard),
+		"no such file":               tryArchive(t.Context(), filepath.Join(folder, "metalrank-v1.2.4-linux-arm64.tar.gz"), io.Discard),
+		"unexpected EOF":             tryArchive(t.Context(), cut, io.Discard),
+		"has no archives":            (&sumsCommand{t.TempDir()}).Run(std),
+		`there is no platform "mac"`: library("mac").check(),
+		"libtokenizers.a":            library("linux-amd64").check(),
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -40,6 +41,10 @@ func (c *tryCommand) Run(ctx context.Context, std cli.Streams) error {
 // tryArchive unpacks an archive into an empty folder, and runs its programs with that as their root: there is no library, no
 // compiler and no /proc. Programs for the other processor run in QEMU.
 func tryArchive(ctx context.Context, path string, out io.Writer) (err error) {
+	of := slices.IndexFunc(platforms, func(p platform) bool { return p.goos == "linux" && strings.HasSuffix(path, "-"+p.label()+".tar.gz") })
+	if of < 0 {
+		return errors.New("its name is not that of an archive for Linux")
+	}
 	root, err := os.MkdirTemp("", "release-root")
 	if err != nil {
 		return err
@@ -50,7 +55,7 @@ func tryArchive(ctx context.Context, path string, out io.Writer) (err error) {
 		return err
 	}
 	t := trial{root: root, program: "/" + folder + "/bin/metalrank"}
-	if !strings.Contains(filepath.Base(path), "linux-"+runtime.GOARCH) {
+	if platforms[of].goarch != runtime.GOARCH {
 		if err := t.emulate(); err != nil {
 			return err
 		}
@@ -76,11 +81,18 @@ func tryArchive(ctx context.Context, path string, out io.Writer) (err error) {
 			fmt.Fprint(out, "  ", line)
 		}
 	}
-	// Metalrank itself would find it by /proc.
-	if _, err := (&trial{t.root, t.program + "-bulk", t.emulator}).run(ctx, "", "--version"); err != nil {
+	if t.emulator != "" { // QEMU can't run a program's successor
+		_, err = (&trial{t.root, t.program + "-bulk", t.emulator}).run(ctx, "", "--version")
+	} else {
+		_, err = t.run(ctx, "", "bulk", "--version")
+	}
+	if err != nil {
 		return err
 	}
-	return t.serve(ctx, out)
+	if err := t.serve(ctx, out); err != nil || t.emulator != "" {
+		return err
+	}
+	return tryAsUser(ctx, filepath.Join(root, folder), out)
 }
 
 // A trial is a root folder, and the program in it.
