@@ -3,6 +3,7 @@
 # a profile of notarytool in the keychain, Apple notarises the programs, which METALRANK_SIGN must have signed.
 set -euo pipefail
 
+[ $# = 1 ] && [ -d "$1" ] || { echo 'usage: mac.sh DIR, a folder with the archive for macOS' >&2; exit 2; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 tar -xzf "$1"/metalrank-*-darwin-arm64.tar.gz -C "$work"

@@ -19,7 +19,7 @@ import (
 type command struct {
 	Build   buildCommand   `cmd:"" help:"Make the archives and their checksums."`
 	Try     tryCommand     `cmd:"" help:"Unpack archives for Linux in an empty root, and run the programs there."`
-	Sums    sumsCommand    `cmd:"" help:"Write SHA256SUMS of the archives in a folder."`
+	Sums    sumsCommand    `cmd:"" help:"Write SHA256SUMS of the archives and the image in a folder."`
 	Notice  noticeCommand  `cmd:"" help:"Compare NOTICE with the licences of everything that the programs contain."`
 	Notes   notesCommand   `cmd:"" help:"Print what CHANGELOG.md says of a version."`
 	Formula formulaCommand `cmd:"" help:"Print the Homebrew formula of a version."`
@@ -79,9 +79,9 @@ type sumsCommand struct {
 
 // Run is called by kong.
 func (c *sumsCommand) Run(std cli.Streams) error {
-	archives, err := filepath.Glob(filepath.Join(c.Folder, "metalrank-*.tar.gz"))
+	archives, err := filepath.Glob(filepath.Join(c.Folder, "metalrank-*.tar*"))
 	if err != nil || len(archives) == 0 {
-		return cmp.Or(err, fmt.Errorf("%s has no archives metalrank-*.tar.gz", c.Folder))
+		return cmp.Or(err, fmt.Errorf("%s has no archives of metalrank", c.Folder))
 	}
 	sums, err := checksums(archives)
 	if err != nil {
