@@ -122,7 +122,8 @@ same_machine() {
 }
 
 install_library() {
-    strip -S "$1" 2>/dev/null || true # a third of it is debug information; a library with it works as well
+    # A third of it is debug information; a library with it works as well. This system's strip breaks another's archives.
+    [ -n "$rust_target" ] || strip -S "$1" 2>/dev/null || true
     grep -q "$version_symbol" "$1" || die "BUG: the libtokenizers.a just built lacks $version_symbol"
     mv -f "$1" "$library_dir/libtokenizers.a"
 }

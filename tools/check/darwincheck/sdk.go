@@ -13,7 +13,7 @@ import (
 )
 
 // sdkFiles is the stub SDK: headers, and the text-based stubs (.tbd) that stand for libraries when linking. It has only
-// the names that our code and darwinkit's use, and copies nothing of Apple's.
+// the names that our programs use, and copies nothing of Apple's.
 //
 //go:embed sdk
 var sdkFiles embed.FS
