@@ -40,6 +40,8 @@ usage: ./build.sh VERB [ARGS]
   release formula V SUMS
                    print the Homebrew formula of a version with the checksums of its archives
   release sums DIR write SHA256SUMS of the archives and the image in DIR
+  release module   go get, go install: use the last commit from a proxy of files as Go programmers do, without this script's
+                   environment
   env              print what `eval "$(./build.sh env)"` needs so that plain `go test ./...` works
   fuzz [SECONDS]   run every fuzz target for SECONDS (60), one after another
   metallib         on a Mac with Apple's Metal compiler, compile the kernels ahead of time; the next build embeds them
@@ -88,6 +90,13 @@ set_up() {
     fi
     [ -f "$library_dir/libtokenizers.a" ] || build_library
     export CGO_ENABLED=1
+    GOFLAGS=$(go env GOFLAGS)
+    case $GOFLAGS in
+    *-tags=*tokenizers*) ;; # someone evaluated our env before
+    *-tags=*) GOFLAGS=${GOFLAGS/-tags=/-tags=tokenizers,} ;;
+    *) GOFLAGS="-tags=tokenizers${GOFLAGS:+ $GOFLAGS}" ;; # with libtokenizers.a: docs/go.md
+    esac
+    export GOFLAGS
     flag=$(cgo_quote "-L$library_dir")
     case " ${CGO_LDFLAGS:-} " in
     *" $flag "*) ;; # someone evaluated our env before
@@ -110,7 +119,7 @@ verb_env() {
     local name
     no_arguments env "$@"
     set_up
-    for name in GOTOOLCHAIN CGO_ENABLED CGO_LDFLAGS ${MACOSX_DEPLOYMENT_TARGET:+MACOSX_DEPLOYMENT_TARGET}; do
+    for name in GOTOOLCHAIN GOFLAGS CGO_ENABLED CGO_LDFLAGS ${MACOSX_DEPLOYMENT_TARGET:+MACOSX_DEPLOYMENT_TARGET}; do
         printf 'export %s=%q\n' "$name" "${!name}"
     done
 }
@@ -223,7 +232,7 @@ verb_release() {
     case ${1:-} in
     again) release_again "${2:-dist}"; return ;;
     image) release_image "${2:-dist}"; return ;;
-    formula | notes | notice | sums | try) run_tool tools/release "$@" ;;
+    formula | module | notes | notice | sums | try) run_tool tools/release "$@" ;;
     esac
     folder=$(cd -- "$invoked_from" && mkdir -p -- "${1:-dist}" && cd -- "${1:-dist}" && pwd)
     [ $# = 0 ] || shift

@@ -83,7 +83,7 @@ func newCutter(file map[string]jsontext.Value, normalizers, preTokenizers []stag
 }
 
 // addSpaces adds to spaces the characters that encode treats as a space.
-func (c *cutter) addSpaces(encode func(text string) []uint32) {
+func (c *cutter) addSpaces(encode func(text string) []int32) {
 	if c.kind != cutSpaces || c.bytes {
 		return
 	}
@@ -97,7 +97,7 @@ func (c *cutter) addSpaces(encode func(text string) []uint32) {
 
 func (c *cutter) choose(normalizers, preTokenizers []stage) cutKind {
 	first := func(all []stage, name string) bool { return len(all) == 1 && all[0].Type == name }
-	if first(normalizers, "BertNormalizer") && first(preTokenizers, "BertPreTokenizer") {
+	if isBERT(normalizers, preTokenizers) {
 		return cutWords
 	}
 	for _, n := range normalizers {

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/daulet/tokenizers"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -47,15 +46,11 @@ func tokenizerFile(t testing.TB, family string) map[string]jsontext.Value {
 func newTestTokenizer(t testing.TB, file map[string]jsontext.Value, asText bool) *tokenizer {
 	t.Helper()
 	one := &tokenizer{turns: newTurns(2), stretches: newStretchTurns()}
-	data, err := one.prepare(file)
+	err := one.prepare(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var options []tokenizers.TokenizerOption
-	if asText {
-		options = append(options, tokenizers.WithEncodeSpecialTokens())
-	}
-	if one.handle, err = tokenizers.FromBytes(data, options...); err != nil {
+	if one.encoder, err = newEncoder(file, asText); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = one.close() })
@@ -65,13 +60,13 @@ func newTestTokenizer(t testing.TB, file map[string]jsontext.Value, asText bool)
 	return one
 }
 
-// whole encodes a text in one call of the library.
-func (t *tokenizer) whole(text string) []uint32 { return t.handle.EncodeWithOptions(text, false).IDs }
+// whole encodes a text in one call of the encoder.
+func (t *tokenizer) whole(text string) []int32 { return t.encoder.encode(text, 0).ids }
 
 // remembering returns whole with a memory: small pieces of texts are the same again and again.
-func (t *tokenizer) remembering() func(text string) []uint32 {
-	known := map[string][]uint32{}
-	return func(text string) []uint32 {
+func (t *tokenizer) remembering() func(text string) []int32 {
+	known := map[string][]int32{}
+	return func(text string) []int32 {
 		ids, ok := known[text]
 		if !ok {
 			ids = t.whole(text)

@@ -8,10 +8,10 @@ import (
 )
 
 // checkPieces compares the tokens of a text's pieces, of about size bytes, each encoded by itself, with those of the whole.
-func checkPieces(t *testing.T, one *tokenizer, encode func(text string) []uint32, text string, size int, from end) (pieces int) {
+func checkPieces(t *testing.T, one *tokenizer, encode func(text string) []int32, text string, size int, from end) (pieces int) {
 	t.Helper()
 	want := one.whole(text)
-	var got [][]uint32
+	var got [][]int32
 	rest := text
 	for rest != "" {
 		var piece string

@@ -1,9 +1,8 @@
 // Package engine scores pairs of texts with a cross-encoder: it opens a model, tokenises, packs batches without
 // padding, runs them on a backend and turns logits into scores.
 //
-// Tokenizers come from a library in Rust, which the linker must find: run `eval "$(./build.sh env)"` in a checkout of
-// metalrank, or put libtokenizers.a of github.com/daulet/tokenizers into a folder and set CGO_LDFLAGS=-LFOLDER. A C and a C++
-// compiler are needed, too.
+// A C compiler is needed. Tokenizers other than BERT's come from a library in Rust, which is linked with the build tag tokenizers:
+// docs/go.md says how.
 //
 // It knows nothing of HTTP.
 package engine

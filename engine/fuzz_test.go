@@ -89,7 +89,7 @@ func FuzzTokenizerFiles(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if ids := tokenizer.handle.EncodeWithOptions("a b c", false).IDs; tokenizer.maxLength < minMaxLength || len(ids) > 1<<10 {
+		if ids := tokenizer.encoder.encode("a b c", 0).ids; tokenizer.maxLength < minMaxLength || len(ids) > 1<<10 {
 			t.Errorf("%d ids, at most %d tokens", len(ids), tokenizer.maxLength)
 		}
 		if err := tokenizer.close(); err != nil {

@@ -163,7 +163,7 @@ func encodeHostile(t *testing.T, files map[string][]byte, texts []string) bool {
 	}
 	for _, text := range texts {
 		_, _ = tokenizer.call(t.Context(), &caller{}, clean(text))
-		_, _ = tokenizer.encodeWith(t.Context(), &caller{}, clean(text), true, tokenDetails...)
+		_, _ = tokenizer.encodeWith(t.Context(), &caller{}, clean(text), withTexts|withOffsets)
 	}
 	if err := tokenizer.close(); err != nil {
 		t.Error(err)

@@ -40,7 +40,7 @@ func TestLongStretches(t *testing.T) {
 					text.WriteString(part)
 				}
 				long := clean(text.String())
-				want := appendIDs(nil, one.whole(long))
+				want := one.whole(long)
 				for _, from := range []end{front, back} {
 					for _, need := range []int{600, all} {
 						ids, whole, err := one.encode(t.Context(), &caller{}, long, need, from)
@@ -73,7 +73,7 @@ func TestLongStretchesOfScripts(t *testing.T) {
 		} {
 			text := strings.Repeat(part, 2*maxUncutBytes/len(part))
 			ids, whole, err := one.encode(t.Context(), &caller{}, text, all, front)
-			if want := appendIDs(nil, one.whole(text)); err != nil || !whole || !slices.Equal(ids, want) {
+			if want := one.whole(text); err != nil || !whole || !slices.Equal(ids, want) {
 				t.Errorf("%s: %.40q: %d ids, whole %t, want the %d of the whole: %v", f.name, part, len(ids), whole, len(want), err)
 			}
 		}
@@ -98,7 +98,7 @@ func TestRowsInWindows(t *testing.T) {
 				for _, end := range ends {
 					text := "a" + strings.Repeat(part, (2*maxPieceBytes+8+r.IntN(maxPieceBytes))/len(part)) + end
 					ids, whole, err := one.encode(t.Context(), &caller{}, text, all, front)
-					if want := appendIDs(nil, one.whole(text)); err != nil || !whole || !slices.Equal(ids, want) {
+					if want := one.whole(text); err != nil || !whole || !slices.Equal(ids, want) {
 						t.Errorf("%d bytes of %q and %q: %d ids, whole %t, want the %d of the whole: %v",
 							len(text), part, end, len(ids), whole, len(want), err)
 					}

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/daulet/tokenizers"
 )
 
 // maxKnown is how many clusters are remembered: more than there are characters in any one script.
@@ -204,11 +202,11 @@ func (w *longWordEncoder) appendRune(out []byte, r rune) []byte {
 // normalCluster asks the library for a cluster's normal form. The cluster is between two letters, so that nothing is put
 // before it or stripped.
 func (t *tokenizer) normalCluster(ctx context.Context, c *caller, cluster string) (string, error) {
-	encoding, err := t.encodeWith(ctx, c, "a"+t.long.barrier+cluster+t.long.barrier+"a", false, tokenizers.WithReturnTokens())
+	encoding, err := t.encodeWith(ctx, c, "a"+t.long.barrier+cluster+t.long.barrier+"a", withTexts)
 	if err != nil {
 		return "", err
 	}
-	normal, ok := strings.CutPrefix(strings.Join(encoding.Tokens, ""), t.long.prefix+t.long.letter)
+	normal, ok := strings.CutPrefix(strings.Join(encoding.texts, ""), t.long.prefix+t.long.letter)
 	if !ok || !strings.HasSuffix(normal, t.long.letter) {
 		return "", errNotClusters
 	}

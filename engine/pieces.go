@@ -7,8 +7,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-
-	"github.com/daulet/tokenizers"
 )
 
 // A call of the library can't be cancelled and takes memory in proportion to its text, up to 650 bytes a byte. Also, most
@@ -155,33 +153,27 @@ func (t *tokenizer) encodeStretch(ctx context.Context, c *caller, piece string, 
 	return ids, true, err
 }
 
-// call encodes one piece in the library.
+// call encodes one piece.
 func (t *tokenizer) call(ctx context.Context, c *caller, text string) ([]int32, error) {
-	encoding, err := t.encodeWith(ctx, c, text, false)
+	encoding, err := t.encodeWith(ctx, c, text, 0)
 	if err != nil {
 		return nil, err
 	}
 	// The library returns nothing at all where its Rust side fails. A Latin letter or digit always gives a token,
 	// if only the unknown one, so nothing for such a text is that failure.
-	if len(encoding.IDs) == 0 && strings.ContainsFunc(text, isLatin) {
+	if len(encoding.ids) == 0 && strings.ContainsFunc(text, isLatin) {
 		return nil, fmt.Errorf("%w on a text of %d bytes", ErrTokenizer, len(text))
 	}
-	ids := make([]int32, len(encoding.IDs))
-	for i, id := range encoding.IDs {
-		ids[i] = int32(id)
-	}
-	return ids, nil
+	return encoding.ids, nil
 }
 
-// encodeWith calls the library when it is the caller's turn.
-func (t *tokenizer) encodeWith(
-	ctx context.Context, c *caller, text string, specialTokens bool, options ...tokenizers.EncodeOption,
-) (tokenizers.Encoding, error) {
+// encodeWith encodes a text when it is the caller's turn.
+func (t *tokenizer) encodeWith(ctx context.Context, c *caller, text string, wanted details) (encoding, error) {
 	if err := t.turns.wait(ctx, c, len(text)); err != nil {
-		return tokenizers.Encoding{}, err
+		return encoding{}, err
 	}
 	defer t.turns.done(c)
-	return t.handle.EncodeWithOptions(text, specialTokens, options...), nil
+	return t.encoder.encode(text, wanted), nil
 }
 
 // all is a need that asks for all tokens: no text has so many.

@@ -56,6 +56,12 @@ func stages(data jsontext.Value, depth int) (all []stage, ok bool) {
 	return all, true
 }
 
+// isBERT says whether texts are normalised and split as BERT's.
+func isBERT(normalizers, preTokenizers []stage) bool {
+	return len(normalizers) == 1 && normalizers[0].Type == "BertNormalizer" &&
+		len(preTokenizers) == 1 && preTokenizers[0].Type == "BertPreTokenizer"
+}
+
 // joinsSpaces says whether a Replace makes one space, or ▁, of each run of spaces, or of all white space.
 func (s *stage) joinsSpaces() bool {
 	pattern := s.expression()

@@ -21,7 +21,8 @@ type textTemplate struct {
 // piece is one special token, or all tokens of one text.
 type piece struct {
 	source source
-	id     int32 // of the special token
+	id     int32  // of the special token
+	name   string // likewise
 	typeID int32
 }
 
@@ -77,7 +78,8 @@ type templateRef struct {
 }
 
 type templateSpecials struct {
-	IDs []int64 `json:"ids"`
+	IDs    []int64  `json:"ids"`
+	Tokens []string `json:"tokens"`
 }
 
 // bare is the template of a text alone to which the tokenizer adds nothing.
@@ -142,7 +144,7 @@ func (p *postProcessor) template(name string, pieces []templatePiece, first sour
 			if part.Sequence.ID == "B" {
 				from = document
 			}
-			if err := t.add(from, 0, part.Sequence.TypeID); err != nil {
+			if err := t.add(from, 0, "", part.Sequence.TypeID); err != nil {
 				return nil, err
 			}
 		case part.SpecialToken != nil:
@@ -150,8 +152,12 @@ func (p *postProcessor) template(name string, pieces []templatePiece, first sour
 			if !ok || len(token.IDs) == 0 {
 				return nil, fmt.Errorf("%s names the special token %q, which special_tokens lacks", name, part.SpecialToken.ID)
 			}
-			for _, id := range token.IDs {
-				if err := t.add(special, id, part.SpecialToken.TypeID); err != nil {
+			for i, id := range token.IDs {
+				name := part.SpecialToken.ID
+				if i < len(token.Tokens) {
+					name = token.Tokens[i]
+				}
+				if err := t.add(special, id, name, part.SpecialToken.TypeID); err != nil {
 					return nil, err
 				}
 			}
@@ -200,11 +206,11 @@ var (
 )
 
 func (p *postProcessor) fixed(pieces fixedPair) (pair, single *textTemplate, err error) {
-	cls, err := tokenAndID(p.Cls)
+	cls, err := readSpecial(p.Cls)
 	if err != nil {
 		return nil, nil, fmt.Errorf("cls: %w", err)
 	}
-	sep, err := tokenAndID(p.Sep)
+	sep, err := readSpecial(p.Sep)
 	if err != nil {
 		return nil, nil, fmt.Errorf("sep: %w", err)
 	}
@@ -215,54 +221,55 @@ func (p *postProcessor) fixed(pieces fixedPair) (pair, single *textTemplate, err
 	return pair, single, err
 }
 
-func (pair fixedPair) template(cls, sep int64) (*textTemplate, error) {
+func (pair fixedPair) template(cls, sep specialToken) (*textTemplate, error) {
 	t := &textTemplate{}
 	for _, part := range pair {
-		from, id := special, int64(0)
+		from, token := special, specialToken{}
 		switch part.piece {
 		case "cls":
-			id = cls
+			token = cls
 		case "sep":
-			id = sep
+			token = sep
 		case "query":
 			from = query
 		case "document":
 			from = document
 		}
-		if err := t.add(from, id, part.typeID); err != nil {
+		if err := t.add(from, token.id, token.name, part.typeID); err != nil {
 			return nil, err
 		}
 	}
 	return t, nil
 }
 
-// tokenAndID reads the id of ["[SEP]", 102].
-func tokenAndID(data jsontext.Value) (int64, error) {
-	var (
-		both  []jsontext.Value
-		token string
-		id    int64
-	)
-	if err := json.Unmarshal(data, &both); err != nil || len(both) != 2 {
-		return 0, errors.New("want a token and its id")
-	}
-	if err := json.Unmarshal(both[0], &token); err != nil {
-		return 0, fmt.Errorf("token: %w", err)
-	}
-	if err := json.Unmarshal(both[1], &id); err != nil {
-		return 0, fmt.Errorf("id: %w", err)
-	}
-	return id, nil
+type specialToken struct {
+	name string
+	id   int64
 }
 
-func (t *textTemplate) add(from source, id, typeID int64) error {
+// readSpecial reads ["[SEP]", 102].
+func readSpecial(data jsontext.Value) (token specialToken, err error) {
+	var both []jsontext.Value
+	if err := json.Unmarshal(data, &both); err != nil || len(both) != 2 {
+		return token, errors.New("want a token and its id")
+	}
+	if err := json.Unmarshal(both[0], &token.name); err != nil {
+		return token, fmt.Errorf("token: %w", err)
+	}
+	if err := json.Unmarshal(both[1], &token.id); err != nil {
+		return token, fmt.Errorf("id: %w", err)
+	}
+	return token, nil
+}
+
+func (t *textTemplate) add(from source, id int64, name string, typeID int64) error {
 	if id < 0 || id > math.MaxInt32 || typeID < 0 || typeID > math.MaxInt32 {
 		return fmt.Errorf("id %d with type %d is out of range", id, typeID)
 	}
 	if from == special {
 		t.specials++
 	}
-	t.pieces = append(t.pieces, piece{source: from, id: int32(id), typeID: int32(typeID)})
+	t.pieces = append(t.pieces, piece{source: from, id: int32(id), name: name, typeID: int32(typeID)})
 	return nil
 }
 

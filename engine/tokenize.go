@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"unicode/utf8"
-
-	"github.com/daulet/tokenizers"
 )
 
 // Token is one token of a text.
@@ -33,12 +31,13 @@ func (e *Engine) Tokenize(ctx context.Context, text string, specialTokens bool, 
 		return nil, fmt.Errorf("%w: a text of %d bytes, the limit is %d", ErrTokenizer, len(text), MaxTokenizeBytes)
 	}
 	c := &caller{client: options.Client, weight: options.ClientWeight}
-	tokens, before, err := e.tokenizer.specials(ctx, c, specialTokens)
-	if err != nil {
-		return nil, err
+	var tokens, after []Token
+	if specialTokens {
+		var err error
+		if tokens, after, err = e.tokenizer.specials(); err != nil {
+			return nil, err
+		}
 	}
-	after := tokens[before:]
-	tokens = tokens[:before:before]
 	text = clean(text)
 	w := walk{text: text}
 	for at := 0; at < len(text); {
@@ -49,55 +48,39 @@ func (e *Engine) Tokenize(ctx context.Context, text string, specialTokens bool, 
 		if len(piece) > maxUncutBytes {
 			return nil, &StretchError{Bytes: len(piece), Limit: maxUncutBytes}
 		}
-		encoding, err := e.tokenizer.encodeWith(ctx, c, piece, false, tokenDetails...)
+		encoding, err := e.tokenizer.encodeWith(ctx, c, piece, withOffsets)
 		if err != nil {
 			return nil, err
 		}
-		if !complete(&encoding) {
+		if len(encoding.offsets) != len(encoding.ids) {
 			return nil, fmt.Errorf("%w on a text of %d bytes", ErrTokenizer, len(piece))
 		}
-		for i, id := range encoding.IDs {
-			start, stop := at+int(encoding.Offsets[i][0]), at+int(encoding.Offsets[i][1])
+		for i, id := range encoding.ids {
+			start, stop := at+encoding.offsets[i].Start, at+encoding.offsets[i].Stop
 			if i == 0 && at > 0 && e.tokenizer.trims && stop > start+1 && text[start] == ' ' {
 				start++ // the library takes the space for the one that it puts before a text
 			}
-			tokens = append(tokens, Token{ID: id, Text: text[start:stop], Start: w.to(start), Stop: w.to(stop)})
+			tokens = append(tokens, Token{ID: uint32(id), Text: text[start:stop], Start: w.to(start), Stop: w.to(stop)})
 		}
 		at += len(piece)
 	}
 	return append(tokens, after...), nil
 }
 
-var tokenDetails = []tokenizers.EncodeOption{
-	tokenizers.WithReturnTokens(), tokenizers.WithReturnSpecialTokensMask(), tokenizers.WithReturnOffsets(),
-}
-
-func complete(encoding *tokenizers.Encoding) bool {
-	n := len(encoding.IDs)
-	return n == len(encoding.Tokens) && n == len(encoding.Offsets) && n == len(encoding.SpecialTokensMask)
-}
-
-// specials returns the special tokens round a text alone, and how many of them are before it.
-func (t *tokenizer) specials(ctx context.Context, c *caller, wanted bool) (tokens []Token, before int, err error) {
-	if !wanted {
-		return nil, 0, nil
+// specials returns the special tokens before and after a text alone.
+func (t *tokenizer) specials() (before, after []Token, err error) {
+	if t.single == nil {
+		return nil, nil, fmt.Errorf("%w: tokenizer.json doesn't say how a text alone is put together", ErrTokenizer)
 	}
-	encoding, err := t.encodeWith(ctx, c, "", true, tokenDetails...)
-	if err != nil {
-		return nil, 0, err
-	}
-	if !complete(&encoding) {
-		return nil, 0, fmt.Errorf("%w on its special tokens", ErrTokenizer)
-	}
-	for i, id := range encoding.IDs {
-		tokens = append(tokens, Token{ID: id, Text: encoding.Tokens[i], Special: true})
-	}
-	if t.single != nil {
-		for before < len(tokens) && t.single.pieces[before].source == special {
-			before++
+	tokens := &before
+	for _, p := range t.single.pieces {
+		if p.source != special {
+			tokens = &after
+			continue
 		}
+		*tokens = append(*tokens, Token{ID: uint32(p.id), Text: p.name, Special: true})
 	}
-	return tokens, before, nil
+	return before, after, nil
 }
 
 // walk counts the characters before places of a text. Tokens come in the text's order, so one walk is enough.

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/daulet/tokenizers"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -16,7 +15,7 @@ import (
 
 // tokenizer turns texts into token ids as transformers does, without special tokens; textTemplate adds those.
 type tokenizer struct {
-	handle    *tokenizers.Tokenizer
+	encoder   encoder
 	pair      *textTemplate
 	single    *textTemplate // nil: tokenizer.json has none
 	maxLength int           // tokens in a pair, special tokens included, the checkpoint's limit
@@ -65,7 +64,7 @@ func openTokenizer(checkpoint *weights.Checkpoint, specialTokensAsText bool) (*t
 		return nil, fmt.Errorf("engine: %w", err)
 	}
 	t.truncatesLeft = files.config.TruncationSide == "left"
-	data, err := t.prepare(files.tokenizer)
+	err = t.prepare(files.tokenizer)
 	if err == nil && words == nil && t.pair == nil {
 		err = errNoPair
 	}
@@ -79,17 +78,14 @@ func openTokenizer(checkpoint *weights.Checkpoint, specialTokensAsText bool) (*t
 	if err := errors.Join(t.pair.fits(config), t.single.fits(config)); err != nil {
 		return nil, fmt.Errorf("engine: tokenizer.json: post_processor: %w", err)
 	}
-	var options []tokenizers.TokenizerOption
-	if specialTokensAsText || files.config.SplitSpecialTokens {
-		options = append(options, tokenizers.WithEncodeSpecialTokens())
+	asText := specialTokensAsText || files.config.SplitSpecialTokens
+	if t.encoder, err = newEncoder(files.tokenizer, asText); err != nil {
+		return nil, fmt.Errorf("engine: %w", err)
 	}
-	if t.handle, err = tokenizers.FromBytes(data, options...); err != nil {
-		return nil, fmt.Errorf("engine: tokenizer.json: %w", err)
-	}
-	if err := t.prepareCuts(files.tokenizer, len(options) > 0); err != nil {
+	if err := t.prepareCuts(files.tokenizer, asText); err != nil {
 		return nil, errors.Join(fmt.Errorf("engine: tokenizer.json: model: %w", err), t.close())
 	}
-	t.info.Vocab, t.info.MaxLength = int(t.handle.VocabSize()), t.maxLength
+	t.info.Vocab, t.info.MaxLength = t.encoder.vocabSize(), t.maxLength
 	t.usual = t.maxLength
 	if words == nil {
 		return t, nil
@@ -101,49 +97,45 @@ func openTokenizer(checkpoint *weights.Checkpoint, specialTokensAsText bool) (*t
 	return t, nil
 }
 
-// prepareCuts finds the rules for cutting texts, from the file and by questions to the library.
+// prepareCuts finds the rules for cutting texts, from the file and by questions to the encoder.
 func (t *tokenizer) prepareCuts(file map[string]jsontext.Value, specialTokensAsText bool) error {
 	normalizers, ok := stages(file["normalizer"], 0)
 	preTokenizers, also := stages(file["pre_tokenizer"], 0)
 	t.cuts = newCutter(file, normalizers, preTokenizers, ok && also)
 	t.cuts.literal = specialTokensAsText
-	t.cuts.addSpaces(func(text string) []uint32 { return t.handle.EncodeWithOptions(text, false).IDs })
+	t.cuts.addSpaces(func(text string) []int32 { return t.encoder.encode(text, 0).ids })
 	model, err := newUnigram(file["model"])
 	t.long = newLongWordEncoder(normalizers, preTokenizers, model, func(text string) []string {
-		return t.handle.EncodeWithOptions(text, false, tokenizers.WithReturnTokens()).Tokens
+		return t.encoder.encode(text, withTexts).texts
 	})
 	return err
 }
 
-func (t *tokenizer) close() error { return t.handle.Close() }
+func (t *tokenizer) close() error { return t.encoder.close() }
 
-// prepare reads the templates, and returns the file with truncation and padding removed: both act on single
-// texts here, and would change the ids.
-func (t *tokenizer) prepare(file map[string]jsontext.Value) ([]byte, error) {
+// prepare reads the templates, and removes truncation and padding from the file: both act on single texts here, and would
+// change the ids.
+func (t *tokenizer) prepare(file map[string]jsontext.Value) error {
 	var model struct {
 		Type string `json:"type"`
 	}
 	if len(file["model"]) > 0 {
 		if err := json.Unmarshal(file["model"], &model); err != nil {
-			return nil, fmt.Errorf("tokenizer.json: model: %w", err)
+			return fmt.Errorf("tokenizer.json: model: %w", err)
 		}
 	}
 	err := checkBounds(file)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if t.pair, t.single, err = parseTemplates(file["post_processor"]); err != nil {
-		return nil, err
+		return err
 	}
 	t.info.Model = model.Type
 	file["truncation"], file["padding"] = jsontext.Value("null"), jsontext.Value("null")
 	t.joins = joins(file["model"])
 	t.trims = trimsOffsets(file["post_processor"])
-	data, err := json.Marshal(file)
-	if err != nil {
-		return nil, fmt.Errorf("tokenizer.json: %w", err)
-	}
-	return data, nil
+	return nil
 }
 
 // clean replaces NUL and invalid UTF-8 by U+FFFD: the library's C interface reads up to the first NUL, and wants UTF-8.

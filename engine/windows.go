@@ -6,7 +6,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/daulet/tokenizers"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -37,7 +36,7 @@ type windows struct {
 	tokenizer *tokenizer
 	caller    *caller
 	text      string
-	known     map[string]tokenizers.Encoding // of windows: a line of dashes has the same ones again and again
+	known     map[string]encoding // of windows: a line of dashes has the same ones again and again
 }
 
 // maxKnownWindows is how many windows are remembered, of up to 160 KiB each.
@@ -47,44 +46,37 @@ const maxKnownWindows = 8
 type window struct {
 	at     int // in the stretch
 	bytes  int
-	tokens tokenizers.Encoding
+	tokens encoding
 	from   int // the first token that is not in the window before
 }
 
-func (w *window) start(i int) int { return w.at + int(w.tokens.Offsets[i][0]) }
-func (w *window) stop(i int) int  { return w.at + int(w.tokens.Offsets[i][1]) }
+func (w *window) start(i int) int { return w.at + w.tokens.offsets[i].Start }
+func (w *window) stop(i int) int  { return w.at + w.tokens.offsets[i].Stop }
 
 // apart says whether token i has no character in common with the one before.
 func (w *window) apart(i int) bool { return i > 0 && w.stop(i-1) <= w.start(i) }
 
 // encodeWindows returns the token ids of a stretch, or at least the first need of them.
 func (t *tokenizer) encodeWindows(ctx context.Context, c *caller, text string, need int) (ids []int32, whole bool, err error) {
-	s := &windows{tokenizer: t, caller: c, text: text, known: map[string]tokenizers.Encoding{}}
+	s := &windows{tokenizer: t, caller: c, text: text, known: map[string]encoding{}}
 	w, err := s.window(ctx, 0)
 	for {
 		if err != nil {
 			return nil, false, err
 		}
 		if w.at+w.bytes == len(text) {
-			return appendIDs(ids, w.tokens.IDs[w.from:]), true, nil
+			return append(ids, w.tokens.ids[w.from:]...), true, nil
 		}
 		next, keep, err := s.next(ctx, w)
 		if err != nil {
 			return nil, false, err
 		}
-		ids = appendIDs(ids, w.tokens.IDs[w.from:keep])
+		ids = append(ids, w.tokens.ids[w.from:keep]...)
 		if len(ids) >= need {
 			return ids, false, nil
 		}
 		w = next
 	}
-}
-
-func appendIDs(ids []int32, more []uint32) []int32 {
-	for _, id := range more {
-		ids = append(ids, int32(id))
-	}
-	return ids
 }
 
 // window encodes a part of the stretch.
@@ -103,8 +95,8 @@ func (s *windows) window(ctx context.Context, at int) (*window, error) {
 		return w, nil
 	}
 	var err error
-	w.tokens, err = s.tokenizer.encodeWith(ctx, s.caller, part, false, tokenizers.WithReturnOffsets())
-	if err == nil && len(w.tokens.Offsets) != len(w.tokens.IDs) {
+	w.tokens, err = s.tokenizer.encodeWith(ctx, s.caller, part, withOffsets)
+	if err == nil && len(w.tokens.offsets) != len(w.tokens.ids) {
 		err = ErrTokenizer
 	}
 	if err != nil {
@@ -120,7 +112,7 @@ func (s *windows) window(ctx context.Context, at int) (*window, error) {
 // next returns the window after w, and how many tokens of w to keep before it.
 func (s *windows) next(ctx context.Context, w *window) (next *window, keep int, err error) {
 	for _, overlap := range overlaps {
-		i := len(w.tokens.IDs) - 1
+		i := len(w.tokens.ids) - 1
 		for i > w.from && (w.start(i) > w.at+w.bytes-overlap || !w.apart(i) || !s.tokenizer.cuts.mayBegin(s.text, w.start(i))) {
 			i--
 		}
@@ -140,14 +132,14 @@ func (s *windows) next(ctx context.Context, w *window) (next *window, keep int, 
 // join finds the first token from i on of the window before that this one has at the same place.
 func (w *window) join(before *window, i int) (keep int, ok bool) {
 	j := 0
-	for i < len(before.tokens.IDs) && j < len(w.tokens.IDs) {
+	for i < len(before.tokens.ids) && j < len(w.tokens.ids) {
 		a, b := before.start(i), w.start(j)
 		switch {
 		case a < b:
 			i++
 		case b < a:
 			j++
-		case before.tokens.IDs[i] == w.tokens.IDs[j] && before.stop(i) == w.stop(j) && before.apart(i) && (j == 0 || w.apart(j)):
+		case before.tokens.ids[i] == w.tokens.ids[j] && before.stop(i) == w.stop(j) && before.apart(i) && (j == 0 || w.apart(j)):
 			w.from = j
 			return i, true
 		default:

@@ -46,6 +46,14 @@ func (c *infoCommand) Run(ctx context.Context, std streams) error {
 	return errors.Join(err, e.Close())
 }
 
+// library says whether the program can open models of other tokenizers than BERT's.
+func library() string {
+	if engine.HasLibrary {
+		return "tokenizers"
+	}
+	return "none: models of BERT's tokenizer alone"
+}
+
 func printInfo(w io.Writer, e *engine.Engine) error {
 	info := e.Info()
 	config := info.Config
@@ -70,6 +78,7 @@ func printInfo(w io.Writer, e *engine.Engine) error {
 		{"labels", strings.Join(info.Labels, ", ")},
 		{"score", info.Activation},
 		{"tokenizer", fmt.Sprintf("%s, %d entries", info.Tokenizer.Model, info.Tokenizer.Vocab)},
+		{"tokenizer library", library()},
 		{"max length", fmt.Sprintf("%d tokens a pair", info.MaxLength)},
 		{"backend", fmt.Sprintf("%s (%s), %s", info.Backend.Name, info.Backend.Device, info.Backend.DType)},
 	}

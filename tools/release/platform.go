@@ -85,7 +85,9 @@ func (p platform) compile(ctx context.Context, library, folder string, build cli
 	args := []string{"build", "-trimpath", "-buildvcs=false", "-o", folder}
 	if p.goos == "linux" {
 		flags = append(flags, "-extldflags=-static")
-		args = append(args, "-tags=netgo,osusergo")
+		args = append(args, "-tags=tokenizers,netgo,osusergo")
+	} else {
+		args = append(args, "-tags=tokenizers")
 	}
 	args = append(args, "-ldflags="+strings.Join(flags, " "))
 	for _, program := range programs {

@@ -59,13 +59,14 @@ var allowed = []rule{
 	// The public Go interface: texts in, scores out.
 	{"engine", []string{
 		"engine/backend", "engine/cost", "engine/schedule", "engine/trace", "engine/reference", "engine/cpu", "engine/gpu",
-		"weights", "internal/machine", "internal/parallel", "metal/open", // which opens the system's device by default
+		"engine/wordpiece", "weights", "internal/machine", "internal/parallel", "metal/open", // which opens the system's device by default
 	}},
 	// The backends do not know of each other.
 	{"engine/reference", []string{"engine/backend", "weights", "internal/parallel"}}, // float64, slow and obvious
 	{"engine/cpu", []string{"engine/backend", "engine/cost", "weights", "internal/machine", "internal/parallel"}},
 	{"engine/gpu", []string{"engine/backend", "engine/cost", "kernels", "kernels/selftest", "kernels/tune", "metal", "weights"}},
 	{"engine/cost", []string{"weights"}}, // operations and bytes of a pass
+	{"engine/wordpiece", nil},            // the tokenizer of BERT
 	{"engine/backend", nil},              // the interface of a backend
 	{"engine/backend/backendtest", []string{"engine/backend", "weights/weightstest"}},
 	{"engine/schedule", nil}, // which sequences run next
