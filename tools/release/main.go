@@ -23,6 +23,7 @@ type command struct {
 	Notice  noticeCommand  `cmd:"" help:"Compare NOTICE with the licences of everything that the programs contain."`
 	Notes   notesCommand   `cmd:"" help:"Print what CHANGELOG.md says of a version."`
 	Formula formulaCommand `cmd:"" help:"Print the Homebrew formula of a version."`
+	Module  moduleCommand  `cmd:"" help:"Show that go get and go install work with the last commit."`
 }
 
 func main() {
