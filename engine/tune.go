@@ -17,10 +17,17 @@ func (c *Config) tuningOf() *gpu.Tuning {
 		return c.tuning
 	}
 	t := &gpu.Tuning{System: machine.System(), Again: c.Tune == TuneAgain}
-	if cache, err := os.UserCacheDir(); err == nil {
-		t.Folder = filepath.Join(cache, "metalrank", "tuning")
-	}
+	t.Folder = TuningFolder()
 	return t
+}
+
+// TuningFolder returns the folder that keeps the fastest variants of kernels; "": this user has no folder for caches.
+func TuningFolder() string {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(cache, "metalrank", "tuning")
 }
 
 func (e *Engine) tellTuned(outcome gpu.Tuned) {

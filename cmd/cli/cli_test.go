@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/alecthomas/kong"
 )
 
 // grammar is a command line with a flag of each kind.
@@ -114,6 +117,28 @@ func TestErrors(t *testing.T) {
 }
 
 // TestStops wants Run to return although the command goes on.
+// UnknownVariables has those that no flag of any command reads.
+func TestUnknownVariables(t *testing.T) {
+	var grammar struct {
+		One struct {
+			Level int `env:"X_LEVEL,OTHER_LEVEL"`
+		} `cmd:""`
+		Two struct {
+			Three struct {
+				LongName string
+			} `cmd:""`
+		} `cmd:""`
+	}
+	parser, err := kong.New(&grammar, kong.DefaultEnvars("X"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := UnknownVariables(parser.Model, "X", []string{"X_ZERO=", "X_LEVEL=1", "X_LONG_NAME=a", "X_LONG=b", "OTHER=c", "XY_Z=1"})
+	if want := []string{"X_LONG", "X_ZERO"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestStops(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

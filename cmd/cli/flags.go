@@ -40,6 +40,32 @@ func SourcesOf(parsed *kong.Context) Sources {
 	return from
 }
 
+// UnknownVariables returns the names of environment variables that begin with a program's prefix and that no flag of any of its
+// commands reads. environment is as os.Environ returns it.
+func UnknownVariables(app *kong.Application, prefix string, environment []string) []string {
+	known := map[string]bool{}
+	var visit func(node *kong.Node)
+	visit = func(node *kong.Node) {
+		for _, flag := range node.Flags {
+			for _, name := range flag.Envs {
+				known[name] = true
+			}
+		}
+		for _, child := range node.Children {
+			visit(child)
+		}
+	}
+	visit(app.Node)
+	var unknown []string
+	for _, entry := range environment {
+		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, prefix+"_") && !known[name] {
+			unknown = append(unknown, name)
+		}
+	}
+	slices.Sort(unknown)
+	return unknown
+}
+
 // FromVariable says whether a flag's value comes from an environment variable.
 func (s Sources) FromVariable(flag string) bool {
 	return s[flag] != "" && !strings.HasPrefix(s[flag], "--")

@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/vbauerster/mpb/v8"
@@ -54,7 +57,7 @@ func (c *doctorCommand) Validate() error {
 }
 
 // Run is called by kong.
-func (c *doctorCommand) Run(ctx context.Context, std streams) error {
+func (c *doctorCommand) Run(ctx context.Context, std streams, parsed *kong.Context) error {
 	reports := make([]*doctor.Report, len(c.Compare), 2)
 	for i, path := range c.Compare {
 		var err error
@@ -65,7 +68,7 @@ func (c *doctorCommand) Run(ctx context.Context, std streams) error {
 	if len(reports) == 2 {
 		return printDifferences(std.out, reports[0], reports[1])
 	}
-	report, err := c.examine(ctx, std)
+	report, err := c.examine(ctx, std, unknownVariables(ctx, parsed.Model, os.Environ()))
 	if err != nil {
 		return err
 	}
@@ -97,8 +100,9 @@ func readReport(path string) (*doctor.Report, error) {
 }
 
 // examine makes the report with a log.
-func (c *doctorCommand) examine(ctx context.Context, std streams) (_ *doctor.Report, err error) {
+func (c *doctorCommand) examine(ctx context.Context, std streams, unknown []string) (_ *doctor.Report, err error) {
 	config := c.config()
+	config.TuningFolder, config.Variables = engine.TuningFolder(), unknown
 	path := c.Log
 	if path == "" {
 		folder, err := os.UserCacheDir()
@@ -118,6 +122,20 @@ func (c *doctorCommand) examine(ctx context.Context, std streams) (_ *doctor.Rep
 	config.Log = log
 	fmt.Fprintf(std.err, "each step is written to %s\n", path)
 	return examine(ctx, config, std.err)
+}
+
+// otherVariables are read without being flags.
+var otherVariables = []string{apiKeysVariable, "METALRANK_CPU", "METALRANK_METALLIB", "METALRANK_CLANG", "METALRANK_TEST_LONG", "METALRANK_SIGN", "METALRANK_NOTARY"}
+
+// unknownVariables returns the variables with the programs' prefix that neither metalrank nor metalrank-bulk reads.
+func unknownVariables(ctx context.Context, app *kong.Application, environment []string) []string {
+	var manual []byte // of metalrank-bulk; empty where it is not installed
+	if path, err := findBulk(); err == nil {
+		manual, _ = exec.CommandContext(ctx, path, "manual").Output()
+	}
+	return slices.DeleteFunc(cli.UnknownVariables(app, cli.Environment, environment), func(name string) bool {
+		return slices.Contains(otherVariables, name) || regexp.MustCompile(`\b`+regexp.QuoteMeta(name)+`\b`).Match(manual)
+	})
 }
 
 func (c *doctorCommand) config() doctor.Config {

@@ -51,6 +51,9 @@ func printReport(w io.Writer, r *doctor.Report) error {
 			row("", "%s", oneLine(line))
 		}
 	}
+	for _, older := range r.Older {
+		row("older", "%s", oneLine(older))
+	}
 	for _, note := range r.Notes {
 		row("note", "%s", oneLine(note))
 	}

@@ -23,6 +23,8 @@ func TestDoctor(t *testing.T) {
 	if simtest.Long() { // package doctor's tests examine the simulator, too
 		drivers = "metal,sim"
 	}
+	t.Setenv("METALRANK_FORMER", "1")
+	t.Setenv("METALRANK_LISTEN", "127.0.0.1:0")
 	status, stdout, stderr := execute(t, t.Context(), "", "doctor", "--driver="+drivers, "--speed-time=0", "--format=json",
 		"--log="+filepath.Join(t.TempDir(), "log"))
 	var report doctor.Report
@@ -32,6 +34,9 @@ func TestDoctor(t *testing.T) {
 	// The exit status reports a missing Metal device if Metal's kernels are asked for.
 	if present := !report.Drivers[0].Absent; present != (status == 0) || report.Healthy() != (status == 0) {
 		t.Errorf("status %d with metal present %v; faults %q; stderr %q", status, present, report.Faults, stderr)
+	}
+	if text := strings.Join(report.Older, "\n"); !strings.Contains(text, "METALRANK_FORMER: ") || strings.Contains(text, "METALRANK_LISTEN") {
+		t.Errorf("older: %q", text)
 	}
 	if report.Speeds != nil || len(report.Goldens) < 2 || report.Machine.Cores == 0 {
 		t.Errorf("%+v", report)
@@ -68,6 +73,7 @@ func TestPrintReport(t *testing.T) {
 		Latencies:  []doctor.Latency{{System: "metal fp16", Pairs: 8, HotMS: 3, Idle: []doctor.Pause{{Seconds: 2, MS: 300}}}},
 		Validation: &doctor.Validation{Cases: 4, Messages: []string{"Metal API Validation Enabled"}},
 		Goldens:    []doctor.Golden{{System: "metal fp16", Error: "broken\nin two"}},
+		Older:      []string{"METALRANK_FORMER: gone"},
 		Faults:     append([]string{"metal: " + failure.String()}, make([]string, 20)...),
 	}
 	var out bytes.Buffer
@@ -78,7 +84,7 @@ func TestPrintReport(t *testing.T) {
 		"Apple M2 applegpu_g14g apple8", "10 cores", "f16 lane 0: 1,0 0,1", "norm_f16_2: 576 threads", "3 of 2 kernels, 0 of these from a metallib",
 		"copy: 90 G/s", "12 µs for an empty list", "gemm 8x64x32: 8x32 5.0 µs, 64x32 too large; 40 % of the roof",
 		"limits, pipelines and times: not measured: simulated", "8 pairs, 3.00 ms; after 2 s of idling 300.00 ms",
-		"4 cases, 0 faults under Metal's validation", "Metal API Validation Enabled", "5 cases, 1 wrong", "metal fp16: broken in two", "and 9 more", "NOT WELL",
+		"4 cases, 0 faults under Metal's validation", "Metal API Validation Enabled", "5 cases, 1 wrong", "metal fp16: broken in two", "METALRANK_FORMER: gone", "and 9 more", "NOT WELL",
 		"norm_f16_2 (norm.metal): norm f16 3x124, exact buffers: element 7 is NaN, want 0.5; 2 of 372 elements are wrong",
 	} {
 		if !strings.Contains(out.String(), want) {

@@ -75,6 +75,19 @@ type record struct {
 // Read returns the outcomes that Write kept for the key. Errors: fs.ErrNotExist; a file that Write has not made.
 func Read(folder string, key Key) ([]Found, error) {
 	path := key.Path(folder)
+	data, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	found, err := parse(data, key)
+	if err != nil {
+		return nil, fmt.Errorf("tune: %s: %w", path, err)
+	}
+	return found, nil
+}
+
+// readFile returns a file, or a little more than maxBytes of one that is longer.
+func readFile(path string) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("tune: %w", err)
@@ -84,11 +97,7 @@ func Read(folder string, key Key) ([]Found, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tune: %w", err)
 	}
-	found, err := parse(data, key)
-	if err != nil {
-		return nil, fmt.Errorf("tune: %s: %w", path, err)
-	}
-	return found, nil
+	return data, nil
 }
 
 func parse(data []byte, key Key) ([]Found, error) {
@@ -153,6 +162,27 @@ func Write(folder string, key Key, found []Found) (err error) {
 	}
 	_, err = out.Write(append(data, '\n'))
 	return errors.Join(err, out.Close(err == nil))
+}
+
+// Outdated returns the files in a folder that Write made in another version, for other kernels or in another format. No Read of
+// this version takes them. A folder that is not there has none.
+func Outdated(folder, kernels string) ([]string, error) {
+	paths, err := filepath.Glob(filepath.Join(folder, "*.json"))
+	if err != nil {
+		return nil, fmt.Errorf("tune: %w", err)
+	}
+	var old []string
+	for _, path := range paths {
+		data, err := readFile(path)
+		if err != nil {
+			return nil, err
+		}
+		var c content
+		if json.Unmarshal(data, &c) != nil || c.Format != format || c.Kernels != kernels {
+			old = append(old, path)
+		}
+	}
+	return old, nil
 }
 
 // Merge returns outcomes with those of other shapes that were known before.

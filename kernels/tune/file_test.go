@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -68,6 +69,32 @@ func TestFile(t *testing.T) {
 }
 
 // TestMerge wants new outcomes before old ones of the same shape.
+// TestOutdated wants the files of other kernels and of other formats, of which this version reads none.
+func TestOutdated(t *testing.T) {
+	folder := t.TempDir()
+	if old, err := Outdated(folder+"/none", "new"); err != nil || len(old) > 0 {
+		t.Errorf("no folder: %q, %v", old, err)
+	}
+	current := Key{Device: "Apple M2", System: "macOS 15.1", Kernels: "new"}
+	earlier := Key{Device: "Apple M2", System: "macOS 15.1", Kernels: "old"}
+	for _, key := range []Key{current, earlier} {
+		if err := Write(folder, key, example); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other := folder + "/other.json"
+	if err := os.WriteFile(other, []byte(`{"format": 0, "kernels": "new"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	old, err := Outdated(folder, "new")
+	slices.Sort(old)
+	want := []string{earlier.Path(folder), other}
+	slices.Sort(want)
+	if err != nil || !slices.Equal(old, want) {
+		t.Errorf("got %q, %v, want %q", old, err, want)
+	}
+}
+
 func TestMerge(t *testing.T) {
 	changed := example[1]
 	changed.Variant = "32x16"

@@ -164,7 +164,7 @@ func (u *user) getAndRun(ctx context.Context, version string, std cli.Streams) e
 	return nil
 }
 
-// install installs the program, and runs it with the embedded model and with one that needs the library.
+// install installs the program, and runs it with the embedded model, with a checkpoint of BERT's tokenizer and with another one.
 func (u *user) install(ctx context.Context, version string, std cli.Streams) error {
 	fmt.Fprintln(std.Err, "release: go install")
 	if _, err := u.run(ctx, "", "go", "install", modulePath+"/cmd/metalrank@"+version); err != nil {
@@ -188,12 +188,17 @@ func (u *user) install(ctx context.Context, version string, std cli.Streams) err
 	if !strings.Contains(out, shop) {
 		return fmt.Errorf("rerank has %q at the top", out)
 	}
-	model, err := filepath.Abs("engine/testdata/families/roberta")
+	models, err := filepath.Abs("engine/testdata/families")
 	if err != nil {
 		return err
 	}
-	if _, err = u.run(ctx, shop, program, "rerank", "--model="+model, "--query=hours"); err == nil || !strings.Contains(err.Error(), goPage) {
-		return fmt.Errorf("a model that needs the library fails with %w, want %s in the error", err, goPage)
+	if _, err := u.run(ctx, shop, program, "rerank", "--model="+filepath.Join(models, "electra"), "--query=hours"); err != nil {
+		return err
 	}
+	_, err = u.run(ctx, shop, program, "rerank", "--model="+filepath.Join(models, "roberta"), "--query=hours")
+	if err == nil || !strings.Contains(err.Error(), goPage) {
+		return fmt.Errorf("a model that needs the library: %v, want an error that names %s", err, goPage)
+	}
+	fmt.Fprintln(std.Out, "without the library: an ELECTRA checkpoint is opened, a RoBERTa one refused")
 	return nil
 }

@@ -188,6 +188,18 @@ func TestCut(t *testing.T) {
 	}
 }
 
+// A job of a newer version may ask for what this one can't do.
+func TestJobOfANewerVersion(t *testing.T) {
+	if j, err := decodeJob([]byte(`{"name":"a","spec":{"chunk_tokens":64,"raw_scores":true}}`)); err != nil || !j.Spec.RawScores {
+		t.Errorf("%+v, %v", j, err)
+	}
+	for _, data := range []string{`{"name":"a","spec":{"prompt":"x"}}`, `{"name":"a","format":2}`} {
+		if _, err := decodeJob([]byte(data)); err == nil || !strings.Contains(err.Error(), "unknown field") {
+			t.Errorf("%s: %v", data, err)
+		}
+	}
+}
+
 func TestSpecBounds(t *testing.T) {
 	for want, spec := range map[string]Spec{
 		"ChunkTokens is 63": {ChunkTokens: 63}, "MaxLength is -1": {MaxLength: -1}, "Tries is 101": {Tries: 101},

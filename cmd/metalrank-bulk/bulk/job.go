@@ -1,6 +1,7 @@
 package bulk
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -135,11 +136,20 @@ func (c *Client) job(ctx context.Context, name string) (*Job, uint64, error) {
 	if err != nil {
 		return nil, 0, fmt.Errorf("bulk: job %s: %w", name, err)
 	}
-	var j Job
-	if err := json.Unmarshal(entry.Value(), &j); err != nil {
+	j, err := decodeJob(entry.Value())
+	if err != nil {
 		return nil, 0, fmt.Errorf("%w: job %s: %w", errFormat, name, err)
 	}
-	return &j, entry.Revision(), nil
+	return j, entry.Revision(), nil
+}
+
+// decodeJob refuses fields that this version doesn't know: the job is of a newer version, and to ignore what it asks for would
+// give other scores.
+func decodeJob(data []byte) (*Job, error) {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	j := &Job{}
+	return j, decoder.Decode(j)
 }
 
 // Jobs returns all jobs, the oldest first.

@@ -17,6 +17,7 @@ import (
 	"github.com/metalrank/metalrank/internal/record"
 	"github.com/metalrank/metalrank/kernels"
 	"github.com/metalrank/metalrank/kernels/selftest"
+	"github.com/metalrank/metalrank/kernels/tune"
 	"github.com/metalrank/metalrank/metal"
 )
 
@@ -44,6 +45,10 @@ type Config struct {
 	// Validate is a command that prints the Report of a driver "metal" as JSON. It runs in an environment that makes Metal
 	// validate each call. None: it isn't run.
 	Validate []string
+	// TuningFolder keeps variants of kernels. "": none.
+	TuningFolder string
+	// Variables are environment variables that should be settings of the program and that it doesn't know.
+	Variables []string
 	// Progress is called with the name of each step. May be nil.
 	Progress func(what string)
 	// Log gets a line for each step and each result, at once, so that the end of the process leaves it. May be nil.
@@ -68,6 +73,8 @@ type Report struct {
 	Speeds     []Speed        `json:"speeds,omitempty"`
 	Latencies  []Latency      `json:"latencies,omitempty"`
 	Validation *Validation    `json:"validation,omitempty"`
+	// Older names what an older version left, or was told, and what to do about it. It does no harm.
+	Older []string `json:"older,omitempty"`
 	// Notes name parts that were left out, or are missing without harm.
 	Notes []string `json:"notes,omitempty"`
 	// Faults name all that is wrong, worst first; none: all is well.
@@ -109,10 +116,30 @@ func Examine(ctx context.Context, config Config) (*Report, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	r.Older = config.older()
 	r.judge(&config)
 	r.Seconds = time.Since(begin).Seconds()
 	config.logf("%d faults", len(r.Faults))
 	return r, nil
+}
+
+// older finds what is of an older version.
+func (c *Config) older() (older []string) {
+	hash, err := tune.HashKernels(c.Kernels)
+	var files []string
+	if err == nil && c.TuningFolder != "" {
+		files, err = tune.Outdated(c.TuningFolder, hash)
+	}
+	if err != nil {
+		older = append(older, err.Error())
+	}
+	for _, path := range files {
+		older = append(older, path+": variants of another version's kernels; this version doesn't read it: remove it")
+	}
+	for _, name := range c.Variables {
+		older = append(older, name+": no setting of this version has this name: see metalrank manual, and the changes in CHANGELOG.md")
+	}
+	return older
 }
 
 // step announces a step.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/metalrank/metalrank/kernels"
 	"github.com/metalrank/metalrank/kernels/selftest"
+	"github.com/metalrank/metalrank/kernels/tune"
 	"github.com/metalrank/metalrank/metal"
 	"github.com/metalrank/metalrank/metal/sim"
 	"github.com/metalrank/metalrank/metal/sim/simtest"
@@ -212,6 +213,23 @@ func TestCancelled(t *testing.T) {
 }
 
 // A difference that is no finite number is wrong.
+// TestOlder wants a line for each file and each variable that an older version may have read, and no fault for them.
+func TestOlder(t *testing.T) {
+	folder := t.TempDir()
+	if err := tune.Write(folder, tune.Key{Device: "d", System: "s", Kernels: "of another version"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	report, err := Examine(t.Context(), Config{
+		OpenDevice: func(string) (metal.Device, error) { return nil, metal.ErrNoDevice }, TuningFolder: folder, Variables: []string{"METALRANK_GONE"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(report.Older) != 2 || !strings.HasPrefix(report.Older[0], folder) || !strings.HasPrefix(report.Older[1], "METALRANK_GONE: ") {
+		t.Errorf("older: %q", report.Older)
+	}
+}
+
 func TestGoldenRight(t *testing.T) {
 	for _, c := range []struct {
 		difference float64

@@ -34,7 +34,7 @@ var allowed = []rule{
 	}},
 	// `metalrank doctor`: does this machine compute correctly, and as fast as it should?
 	{"cmd/metalrank/doctor", []string{
-		"engine", "kernels", "kernels/selftest", "metal", "metal/peaks", "metal/problem", "weights/builtin", "internal/machine", "internal/record",
+		"engine", "kernels", "kernels/selftest", "kernels/tune", "metal", "metal/peaks", "metal/problem", "weights/builtin", "internal/machine", "internal/record",
 	}},
 	{"cmd/metalrank/service", nil}, // `metalrank service`: launchd and systemd
 	{"cmd/metalrank/fleet", nil},   // `metalrank fleet haproxy`: HAProxy's configuration
