@@ -164,7 +164,7 @@ verb_serve() {
 # concurrent lists the packages that share memory between goroutines.
 concurrent='./cmd/cli ./cmd/metalrank ./cmd/metalrank-bulk/...
     ./engine ./engine/cpu ./engine/gpu ./engine/trace ./httpapi/... ./internal/... ./kernels ./metal/darwin ./metal/metaltest ./metal/sim
-    ./weights ./weights/builtin ./weights/calibrate ./weights/convert ./weights/hub
+    ./engine/wordpiece ./weights ./weights/builtin ./weights/calibrate ./weights/convert ./weights/hub
     ./tools/bench/httpbench ./tools/bench/peers/... ./tools/check/mutate ./tools/fetched ./tools/model/pack ./tools/process
     ./tools/sweep/load ./tools/sweep/target ./tools/system/...'
 

@@ -53,6 +53,7 @@ func characters(f func(r rune)) {
 
 // libraryClasses asks the library for the classes of all characters.
 func libraryClasses(t *testing.T) []class {
+	t.Helper()
 	all := make([]class, unicode.MaxRune+1)
 	all[0] = dropped
 	is := func(file string, text func(r rune) string, of func(tokens tokenizers.Encoding, r rune) class) {

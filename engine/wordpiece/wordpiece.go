@@ -143,7 +143,7 @@ type run struct {
 
 // Encode returns the ids of the tokens of a text, and where they are in it if that is wanted.
 func (t *Tokenizer) Encode(text string, offsets bool) ([]int32, []Offset) {
-	r := t.runs.Get().(*run)
+	r, _ := t.runs.Get().(*run) // nothing else is in it
 	defer t.runs.Put(r)
 	r.trace = offsets
 	r.ids, r.offsets = make([]int32, 0, len(text)/4+1), nil
@@ -188,7 +188,8 @@ func (r *run) from(start, stop int) Offset {
 func (t *Tokenizer) words(r *run, from, to int) {
 	word, characters := from, 0
 	for i := from; i < to; {
-		c, size := class(0), 1
+		var c class
+		size := 1
 		if b := r.text[i]; b < utf8.RuneSelf {
 			c = t.table.ascii[b]
 		} else {

@@ -196,8 +196,11 @@ func (u *user) install(ctx context.Context, version string, std cli.Streams) err
 		return err
 	}
 	_, err = u.run(ctx, shop, program, "rerank", "--model="+filepath.Join(models, "roberta"), "--query=hours")
-	if err == nil || !strings.Contains(err.Error(), goPage) {
-		return fmt.Errorf("a model that needs the library: %v, want an error that names %s", err, goPage)
+	switch {
+	case err == nil:
+		return errors.New("a model that needs the library is opened without it")
+	case !strings.Contains(err.Error(), goPage):
+		return fmt.Errorf("a model that needs the library: the error does not name %s: %w", goPage, err)
 	}
 	fmt.Fprintln(std.Out, "without the library: an ELECTRA checkpoint is opened, a RoBERTa one refused")
 	return nil
