@@ -7,22 +7,19 @@
 // Rounding half a step of q and k moves a score by some 1e-5 of |q||k|/√D, and that of a probability is 1.5e-5 of their sum.
 // The products with weights have rows of eight bits, whose steps are a hundred times as large.
 //
-// Scratch: keys [⌈L/PANEL⌉][groups][PANEL] pairs of terms; their scales and biases [L padded]; values'
-// scales [D padded]; values
-// [⌈D/PANEL⌉][⌈L/2⌉][PANEL] pairs of keys; queries [TILE_ROWS][groups]; scores [TILE_ROWS][L padded], which probabilities
-// replace; steps of those [TILE_ROWS][segments]; one tile of outputs; W keys, transposed.
+// Terms go in pairs, of which a 32-bit group has the two: d and d + W of PANEL terms. So two vectors of floats become one
+// of pairs without a shuffle. The keys of probabilities and values go in pairs likewise.
+//
+// Scratch: keys [L padded/PANEL][groups][PANEL] pairs; their scales and biases [L padded]; values' scales [D padded]; values
+// [D padded/PANEL][L padded/2][PANEL] pairs of keys; W rows of pairs, which are queries or become keys; scores
+// [TILE_ROWS][L padded], which probabilities replace; the steps of those [segments][W]; one tile of outputs.
 
 #define LARGEST 32767.0f
 
-enum {
-    // The keys whose probabilities share a scale. A scale for more would lose small probabilities.
-    SEGMENT = 512,
-    PAIRS = 2 * STEP, // terms, of which a product has a multiple
-};
+// The keys whose probabilities share a scale. A scale for more would lose small probabilities.
+enum { SEGMENT = 512 };
 
-typedef short vi16 __attribute__((vector_size(2 * W)));
-
-// rounded has in its low 16 bits the integer next to x, which is within ±2¹⁵: ROUNDING has zeros there.
+// rounded has in its low 16 bits the integer next to x · factor, which is within ±2¹⁵: ROUNDING has zeros there.
 INLINE vi rounded(vf x, vf factor) {
     return (vi)vf_fma(x, factor, vf_set(ROUNDING));
 }
@@ -32,13 +29,13 @@ INLINE vi pairs(vi first, vi second) {
     return (first & 0xffff) | (second << 16);
 }
 
-INLINE void store_shorts(void* to, vi v) {
-    vi16 low = (vi16)VI_LOW_SHORTS(v);
-    memcpy(to, &low, sizeof low);
+INLINE void vi_store(void* to, vi v) {
+    memcpy(to, &v, sizeof v);
 }
 
 // load_first loads the first n of W floats, zeros behind them.
 INLINE vf load_first(const float* x, int n) {
+    if (n <= 0) return vf_set(0);
     return n >= W ? vf_load(x) : vf_first(vf_load(x), n, 0);
 }
 
@@ -49,17 +46,16 @@ INLINE vf unit(vf largest, vf* inverse) {
 }
 
 struct i16_scratch {
-    int groups, padded, stride, value_groups, segments; // stride is between rows of scores
-    int32_t *keys, *values, *queries;
-    float *scales, *biases, *value_scales, *scores, *steps, *tile, *turned;
+    int groups, padded, stride, segments; // stride is between rows of scores
+    int32_t *keys, *values, *rows;
+    float *scales, *biases, *value_scales, *scores, *steps, *tile;
 };
 
 // place lays out the scratch of attention over so many keys; from NULL it gives the size.
 INLINE size_t place(struct i16_scratch* s, char* from, int keys, int size) {
-    s->groups = round_up(size, PAIRS) / 2;
+    s->groups = round_up(size, PANEL) / 2;
     s->padded = round_up(keys, PANEL);
     s->stride = s->padded + PANEL;
-    s->value_groups = round_up(keys, PAIRS) / 2;
     s->segments = (s->padded + SEGMENT - 1) / SEGMENT;
     size_t used = 0;
 #define TAKE(field, count) s->field = (void*)(from + used), used += 4 * (size_t)round_up(count, 16)
@@ -67,12 +63,11 @@ INLINE size_t place(struct i16_scratch* s, char* from, int keys, int size) {
     TAKE(scales, s->padded);
     TAKE(biases, s->padded);
     TAKE(value_scales, round_up(size, PANEL));
-    TAKE(values, round_up(size, PANEL) * s->value_groups);
-    TAKE(queries, TILE_ROWS * s->groups + W); // the last row's last vector may go beyond it
+    TAKE(values, round_up(size, PANEL) * s->padded / 2);
+    TAKE(rows, W * s->groups);
     TAKE(scores, TILE_ROWS * s->stride);
-    TAKE(steps, TILE_ROWS * s->segments);
+    TAKE(steps, W * s->segments);
     TAKE(tile, TILE_ROWS * PANEL);
-    TAKE(turned, W * round_up(size, W));
 #undef TAKE
     return used;
 }
@@ -82,89 +77,127 @@ static size_t attention_i16_scratch(int keys, int size) {
     return place(&s, NULL, keys, size);
 }
 
-// pack_i16_keys makes W columns of a panel from n keys, which may be none or more than W. Columns without a key have a bias
-// that makes their probabilities zero.
-INLINE void pack_i16_keys(
-    const float* k,
+// pack_i16_rows makes pairs [W, groups] of up to W rows, zeros behind them, and returns the value of a step of each. It fetches
+// the rows of the next head.
+INLINE vf pack_i16_rows(
+    const float* x,
     ptrdiff_t stride,
     int n,
     int size,
     int groups,
-    float* turned,
-    int32_t* columns,
-    float* scales,
-    float* biases
+    int32_t* to
 ) {
-    vf norms = vf_set(0), inverse;
-    for (int d = 0; d < size; d += W) {
-        vf block[W];
-        UNROLL for (int i = 0; i < W; i++) block[i] =
-            i < n ? load_first(k + i * stride + d, size - d) : vf_set(0);
-        vf_transpose(block);
-        UNROLL for (int i = 0; i < W; i++) {
-            norms = vf_fma(block[i], block[i], norms);
-            vf_store(turned + (d + i) * W, block[i]);
+    vf squares[W], inverse;
+    for (int i = 0; i < W; i++) {
+        vf sum = vf_set(0);
+        for (int d = 0; i < n && d < size; d += W) {
+            vf v = load_first(x + i * stride + d, size - d);
+            sum = vf_fma(v, v, sum);
+            __builtin_prefetch(x + i * stride + size + d, 0, 2);
         }
+        squares[i] = sum;
     }
-    vf_store(scales, unit((vf)VF_SQRT(norms), &inverse));
-    vf_store(biases, vf_first(vf_set(0), n, -1e30f));
-    for (int g = 0; g < groups; g++) {
-        vi pair = vi_set(0);
-        if (2 * g < size)
-            pair = pairs(
-                rounded(vf_load(turned + 2 * g * W), inverse),
-                rounded(vf_load(turned + (2 * g + 1) * W), inverse)
-            );
-        memcpy(columns + g * PANEL, &pair, sizeof pair);
-    }
+    vf step = unit((vf)VF_SQRT(vf_sums(squares)), &inverse);
+    float inverses[W];
+    vf_store(inverses, inverse);
+    for (int i = 0; i < W; i++)
+        for (int d = 0; d < size; d += PANEL) {
+            const float* from = x + i * stride + d;
+            vi pair = vi_set(0);
+            if (i < n)
+                pair = pairs(
+                    rounded(load_first(from, size - d), vf_set(inverses[i])),
+                    rounded(load_first(from + W, size - d - W), vf_set(inverses[i]))
+                );
+            vi_store(to + i * groups + d / 2, pair);
+        }
+    return step;
 }
 
-// pack_i16_values makes pairs of keys. A column has its own scale.
+// pack_i16_keys makes the panels of keys, and returns the sum of their norms. Columns without a key have a bias that makes their
+// probabilities zero.
+INLINE float pack_i16_keys(const struct attention* a, const struct i16_scratch* s) {
+    vf norms = vf_set(0);
+    for (int j = 0; j < s->padded; j += W) {
+        const float* k = (const float*)a->k + j * a->kv_stride;
+        vf step = pack_i16_rows(k, a->kv_stride, a->keys - j, a->size, s->groups, s->rows);
+        norms += step;
+        vf_store(s->scales + j, step);
+        vf_store(s->biases + j, vf_first(vf_set(0), a->keys - j, -1e30f));
+        int32_t* columns = s->keys + j / PANEL * PANEL * s->groups + j % PANEL;
+        for (int g = 0; g < s->groups; g += W) {
+            vf block[W];
+            UNROLL for (int i = 0; i < W; i++) block[i] =
+                (vf)vi_load(s->rows + i * s->groups + g);
+            vf_transpose(block);
+            UNROLL for (int i = 0; i < W; i++) vi_store(columns + (g + i) * PANEL, (vi)block[i]);
+        }
+    }
+    return LARGEST * vf_sum(norms);
+}
+
+// pack_i16_values makes pairs of keys. A column has its own scale. It fetches the values of the next head.
 INLINE void pack_i16_values(const struct attention* a, const struct i16_scratch* s) {
-    for (int d = 0; d < a->size; d += W) {
+    for (int d = 0; d < a->size; d += PANEL) {
         const float* v = (const float*)a->v + d;
-        vf low = vf_set(0), high = vf_set(0), lost = vf_set(0), inverse;
-        for (int j = 0; j < a->keys; j++) {
-            vf x = vf_load(v + j * a->kv_stride);
-            low = vf_min(low, x);
-            high = vf_max(high, x);
-            lost = vf_or_nan(lost, x);
+        vf low[2] = {{0}, {0}}, high[2] = {{0}, {0}}, lost[2] = {{0}, {0}}, inverse[2];
+        for (int j = 0; j < a->keys; j++)
+            UNROLL for (int i = 0; i < 2; i++) {
+                vf x = vf_load(v + j * a->kv_stride + i * W);
+                low[i] = vf_min(low[i], x);
+                high[i] = vf_max(high[i], x);
+                lost[i] = vf_or_nan(lost[i], x);
+                __builtin_prefetch(v + j * a->kv_stride + a->size + i * W, 0, 2);
+            }
+        UNROLL for (int i = 0; i < 2; i++) {
+            vf largest = vf_first(vf_max(high[i], -low[i]) + lost[i], a->size - d - i * W, 0);
+            vf_store(s->value_scales + d + i * W, unit(largest, &inverse[i]));
         }
-        vf largest = vf_first(vf_max(high, -low) + lost, a->size - d, 0);
-        vf_store(s->value_scales + d, unit(largest, &inverse));
-        int32_t* column = s->values + d / PANEL * PANEL * s->value_groups + d % PANEL;
-        for (int g = 0; g < s->value_groups; g++) {
-            vi each[2] = {vi_set(0), vi_set(0)};
-            UNROLL for (int i = 0; i < 2; i++) if (2 * g + i < a->keys) each[i] =
-                rounded(vf_load(v + (2 * g + i) * a->kv_stride), inverse);
-            vi pair = pairs(each[0], each[1]);
-            memcpy(column + g * PANEL, &pair, sizeof pair);
-        }
+        int32_t* to = s->values + d * s->padded / 2;
+        for (int j = 0; j < s->padded; j += PANEL)
+            for (int g = 0; g < W; g++, to += PANEL)
+                UNROLL for (int i = 0; i < 2; i++) {
+                    const float* x = v + (j + g) * a->kv_stride + i * W;
+                    vi first = vi_set(0), second = vi_set(0);
+                    if (j + g < a->keys) first = rounded(vf_load(x), inverse[i]);
+                    if (j + g + W < a->keys)
+                        second = rounded(vf_load(x + W * a->kv_stride), inverse[i]);
+                    vi_store(to + i * W, pairs(first, second));
+                }
     }
 }
 
-// tile_i16_rows computes y[rows, PANEL] = x · w · factor of the row · scale of the column + bias of the column, or where
-// biases are NULL, adds the products to y.
+// tile_i16_rows computes y[rows, PANEL] = x · w · scale of the column + bias of the column, or with factors of rows instead of
+// biases, x · w · scale of the column · factor of the row, to which it adds y where `more` is set.
 INLINE void tile_i16_rows(
     const int rows,
     const int32_t* x,
     ptrdiff_t x_stride,
     const int32_t* w,
     int groups,
-    const float* factors,
     const float* scales,
     const float* biases,
+    const float* factors,
+    bool more,
     float* y,
     ptrdiff_t y_stride
 ) {
     vi sum[TILE_ROWS][TILE_VECTORS];
     sum_tile(rows, true, x, x_stride, w, groups, NULL, sum);
     UNROLL for (int v = 0; v < TILE_VECTORS; v++) {
-        vf scale = vf_load(scales + v * W), bias = biases ? vf_load(biases + v * W) : vf_set(0);
-        UNROLL for (int i = 0; i < rows; i++) {
-            float* to = y + i * y_stride + v * W;
-            vf value = __builtin_convertvector(sum[i][v], vf);
-            vf_store(to, vf_fma(value, scale * factors[i], biases ? bias : vf_load(to)));
+        vf scale = vf_load(scales + v * W);
+        if (biases) {
+            vf bias = vf_load(biases + v * W);
+            UNROLL for (int i = 0; i < rows; i++) vf_store(
+                y + i * y_stride + v * W,
+                vf_fma(__builtin_convertvector(sum[i][v], vf), scale, bias)
+            );
+        } else {
+            UNROLL for (int i = 0; i < rows; i++) {
+                float* to = y + i * y_stride + v * W;
+                vf value = __builtin_convertvector(sum[i][v], vf) * scale;
+                vf_store(to, vf_fma(value, vf_set(factors[i]), more ? vf_load(to) : vf_set(0)));
+            }
         }
     }
 }
@@ -172,10 +205,12 @@ INLINE void tile_i16_rows(
 // As with tile_f32, not inlined.
 #define TILE_I16(rows)                                                                             \
     static NOINLINE void tile_i16_##rows(                                                          \
-        const int32_t* x, ptrdiff_t x_stride, const int32_t* w, int groups, const float* factors,  \
-        const float* scales, const float* biases, float* y, ptrdiff_t y_stride                     \
+        const int32_t* x, ptrdiff_t x_stride, const int32_t* w, int groups, const float* scales,   \
+        const float* biases, const float* factors, bool more, float* y, ptrdiff_t y_stride         \
     ) {                                                                                            \
-        tile_i16_rows(rows, x, x_stride, w, groups, factors, scales, biases, y, y_stride);         \
+        tile_i16_rows(                                                                             \
+            rows, x, x_stride, w, groups, scales, biases, factors, more, y, y_stride               \
+        );                                                                                         \
     }
 #define NAME_TILE_I16(rows) tile_i16_##rows,
 TILE_HEIGHTS(TILE_I16)
@@ -187,109 +222,102 @@ static void (*const tile_i16[])(
     const float*,
     const float*,
     const float*,
+    bool,
     float*,
     ptrdiff_t
 ) = {NULL, TILE_HEIGHTS(NAME_TILE_I16)};
 
-// soften_i16 replaces a row of scores, which are logarithms to base 2, by probabilities of 16 bits, and returns the sum of
-// 2^(score - largest). steps[g] is the value of a step of segment g, which is to be divided by that sum.
-INLINE float soften_i16(float* row, int padded, float* steps) {
-    vf tops[2] = {vf_load(row), vf_load(row + W)};
-    for (int j = PANEL; j < padded; j += 2 * W) {
-        tops[0] = vf_max(tops[0], vf_load(row + j));
-        tops[1] = vf_max(tops[1], vf_load(row + j + W));
+// soften_i16 replaces rows of scores by probabilities of 16 bits. A score counts by its factor, to base 2. steps[g] become the
+// values of a step of each row in segment g. Extremes and sums of all rows are made at once: one by one, each row would wait for
+// its own.
+INLINE void soften_i16(const struct i16_scratch* s, int rows, vf factor) {
+    vf each[W];
+    float factors[W], shifts[W];
+    for (int i = rows; i < W; i++)
+        each[i] = vf_set(0);
+    for (int i = 0; i < rows; i++) {
+        const float* row = s->scores + i * s->stride;
+        vf tops[2] = {vf_load(row), vf_load(row + W)};
+        for (int j = PANEL; j < s->padded; j += PANEL) {
+            tops[0] = vf_max(tops[0], vf_load(row + j));
+            tops[1] = vf_max(tops[1], vf_load(row + j + W));
+        }
+        each[i] = vf_max(tops[0], tops[1]);
     }
-    vf top = vf_set(vf_top(vf_max(tops[0], tops[1])));
-    float total = 0;
-    for (int from = 0; from < padded; from += SEGMENT) {
-        int end = from + SEGMENT < padded ? from + SEGMENT : padded;
-        vf sums[2] = {{0}, {0}};
-        for (int j = from; j < end; j += 2 * W)
-            UNROLL for (int i = 0; i < 2; i++) {
-                vf e = vf_exp2_coarse(vf_load(row + j + i * W) - top);
-                sums[i] += e;
-                vf_store(row + j + i * W, e);
-            }
-        float sum = vf_sum(sums[0] + sums[1]);
-        // A segment of the smallest exponentials counts as nothing, and its inverse would overflow.
-        vf factor = vf_set(LARGEST / (sum > 1e-30f ? sum : 1e-30f));
-        for (int j = from; j < end; j += W)
-            store_shorts((uint16_t*)row + j, rounded(vf_load(row + j), factor));
-        steps[from / SEGMENT] = sum * (1 / LARGEST);
+    vf_store(factors, factor);
+    vf_store(shifts, vf_tops(each) * -factor);
+    vf total = vf_set(0);
+    for (int from = 0, g = 0; from < s->padded; from += SEGMENT, g++) {
+        int end = from + SEGMENT < s->padded ? from + SEGMENT : s->padded;
+        for (int i = 0; i < rows; i++) {
+            float* row = s->scores + i * s->stride;
+            vf sums[2] = {{0}, {0}}, by = vf_set(factors[i]), shift = vf_set(shifts[i]);
+            for (int j = from; j < end; j += PANEL)
+                UNROLL for (int v = 0; v < 2; v++) {
+                    vf e = vf_exp2_coarse(vf_fma(vf_load(row + j + v * W), by, shift));
+                    sums[v] += e;
+                    vf_store(row + j + v * W, e);
+                }
+            each[i] = sums[0] + sums[1];
+        }
+        vf sum = vf_sums(each);
         total += sum;
+        vf_store(s->steps + g * W, sum * (1 / LARGEST));
+        // A segment of the smallest exponentials counts as nothing, and its inverse would overflow.
+        float inverses[W];
+        vf_store(inverses, LARGEST / vf_max(sum, vf_set(1e-30f)));
+        for (int i = 0; i < rows; i++) {
+            float* row = s->scores + i * s->stride;
+            vf by = vf_set(inverses[i]);
+            for (int j = from; j < end; j += PANEL)
+                vi_store(
+                    row + j / 2, pairs(rounded(vf_load(row + j), by), rounded(vf_load(row + j + W), by))
+                );
+        }
     }
-    return total;
-}
-
-// store_i16_query returns the value of a step of a query.
-INLINE float store_i16_query(const float* q, int size, int32_t* to) {
-    vf squares = vf_set(0);
-    for (int d = 0; d < size; d += W) {
-        vf x = load_first(q + d, size - d);
-        squares = vf_fma(x, x, squares);
-    }
-    // Not by unit: a root and a quotient of one lane take a fraction of the time of W.
-    float norm = __builtin_sqrtf(vf_sum(squares));
-    vf inverse = vf_set(norm > 0 ? LARGEST / norm : 0);
-    for (int d = 0; d < size; d += W)
-        store_shorts((uint16_t*)to + d, rounded(load_first(q + d, size - d), inverse));
-    return norm / LARGEST;
+    for (int g = 0; g < s->segments; g++)
+        vf_store(s->steps + g * W, vf_load(s->steps + g * W) / total);
 }
 
 static void attend_i16(const struct attention* a) {
     struct i16_scratch s;
     place(&s, a->scratch, a->keys, a->size);
-    float norms = 0; // the sum of the keys'
-    for (int j = 0; j < s.padded; j += W) {
-        pack_i16_keys(
-            (const float*)a->k + j * a->kv_stride, a->kv_stride, a->keys - j, a->size, s.groups,
-            s.turned, s.keys + j / PANEL * PANEL * s.groups + j % PANEL, s.scales + j, s.biases + j
-        );
-        norms += LARGEST * vf_sum(vf_load(s.scales + j));
-    }
+    float norms = pack_i16_keys(a, &s);
     pack_i16_values(a, &s);
     int height = tile_height(a->queries, TILE_ROWS);
     for (int r = 0; r < a->queries; r += height) {
         int rows = a->queries - r < height ? a->queries - r : height;
-        float factors[TILE_ROWS];
-        for (int i = 0; i < rows; i++)
-            factors[i] = store_i16_query(
-                             (const float*)a->q + (r + i) * a->q_stride, a->size,
-                             s.queries + i * s.groups
-                         ) *
-                         a->scale * 1.44269504f; // 1 / ln 2
+        vf step = pack_i16_rows(
+            (const float*)a->q + r * a->q_stride, a->q_stride, rows, a->size, s.groups, s.rows
+        );
+        vf factor = step * (a->scale * 1.44269504f); // 1 / ln 2
         for (int j = 0; j < s.padded; j += PANEL)
             tile_i16[rows](
-                s.queries, s.groups, s.keys + j * s.groups, s.groups, factors, s.scales + j,
-                s.biases + j, s.scores + j, s.stride
+                s.rows, s.groups, s.keys + j * s.groups, s.groups, s.scales + j, s.biases + j, NULL,
+                false, s.scores + j, s.stride
             );
-        for (int i = 0; i < rows; i++) {
-            float* steps = s.steps + i * s.segments;
-            float sum = soften_i16(s.scores + i * s.stride, s.padded, steps);
-            // No score is beyond the product of the norms. One that overflows, or a factor that is not finite, makes the
-            // row's results NaN.
-            float lost = 0 * (factors[i] * LARGEST * norms);
-            for (int g = 0; g < s.segments; g++)
-                steps[g] = steps[g] / sum + lost;
-        }
+        // A factor of nothing would take their biases from columns without a key.
+        soften_i16(&s, rows, vf_max(factor, vf_set(1e-20f)));
+        // No score is beyond the product of the norms. One that overflows, or a factor that is not finite, makes the row's
+        // results NaN.
+        vf lost = 0 * (factor * (LARGEST * norms));
+        for (int g = 0; g < s.segments; g++)
+            vf_store(s.steps + g * W, vf_load(s.steps + g * W) + lost);
         for (int d = 0; d < a->size; d += PANEL) {
-            memset(s.tile, 0, sizeof(float) * TILE_ROWS * PANEL);
+            const bool whole = a->size - d >= PANEL;
+            float* y = whole ? a->out + r * a->out_stride + d : s.tile;
             for (int g = 0; g < s.segments; g++) {
-                int from = g * SEGMENT / 2, groups = s.value_groups - from;
-                for (int i = 0; i < rows; i++)
-                    factors[i] = s.steps[i * s.segments + g];
+                int from = g * SEGMENT, keys = s.padded - from < SEGMENT ? s.padded - from : SEGMENT;
                 tile_i16[rows](
-                    (const int32_t*)s.scores + from, s.stride,
-                    s.values + d * s.value_groups + from * PANEL,
-                    groups < SEGMENT / 2 ? groups : SEGMENT / 2, factors, s.value_scales + d, NULL,
-                    s.tile, PANEL
+                    (const int32_t*)s.scores + from / 2, s.stride,
+                    s.values + d * s.padded / 2 + from / 2 * PANEL, keys / 2, s.value_scales + d,
+                    NULL, s.steps + g * W, g > 0, y, whole ? a->out_stride : PANEL
                 );
             }
-            int columns = a->size - d < PANEL ? a->size - d : PANEL;
-            for (int i = 0; i < rows; i++)
+            for (int i = 0; !whole && i < rows; i++)
                 memcpy(
                     a->out + (r + i) * a->out_stride + d, s.tile + i * PANEL,
-                    columns * sizeof(float)
+                    (a->size - d) * sizeof(float)
                 );
         }
     }

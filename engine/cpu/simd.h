@@ -157,6 +157,50 @@ INLINE void vf_transpose(vf rows[W]) {
     EXCHANGE(rows, 1);
 }
 
+// COLLECT joins the lanes of each of W rows, all rows at once: lane i of row 0 becomes those of row i. vf_sums and vf_tops do
+// so with sums and with the largest values.
+#define COLLECT_STEP(rows, distance, join)                                                         \
+    do {                                                                                           \
+        enum { h = distance };                                                                     \
+        UNROLL for (int i = 0; i < h; i++) {                                                       \
+            vf lower = (rows)[i], higher = (rows)[i + h];                                          \
+            (rows)[i] = join(                                                                      \
+                __builtin_shufflevector(lower, higher, LANES(LANE_OF_LOWER)),                      \
+                __builtin_shufflevector(lower, higher, LANES(LANE_OF_HIGHER))                      \
+            );                                                                                     \
+        }                                                                                          \
+    } while (0)
+#if W == 16
+#define COLLECT(rows, join)                                                                        \
+    COLLECT_STEP(rows, 8, join);                                                                   \
+    COLLECT_STEP(rows, 4, join);                                                                   \
+    COLLECT_STEP(rows, 2, join);                                                                   \
+    COLLECT_STEP(rows, 1, join)
+#elif W == 8
+#define COLLECT(rows, join)                                                                        \
+    COLLECT_STEP(rows, 4, join);                                                                   \
+    COLLECT_STEP(rows, 2, join);                                                                   \
+    COLLECT_STEP(rows, 1, join)
+#else
+#define COLLECT(rows, join)                                                                        \
+    COLLECT_STEP(rows, 2, join);                                                                   \
+    COLLECT_STEP(rows, 1, join)
+#endif
+
+INLINE vf vf_sums(const vf from[W]) {
+    vf rows[W];
+    memcpy(rows, from, sizeof rows);
+    COLLECT(rows, vf_add);
+    return rows[0];
+}
+
+INLINE vf vf_tops(const vf from[W]) {
+    vf rows[W];
+    memcpy(rows, from, sizeof rows);
+    COLLECT(rows, vf_max);
+    return rows[0];
+}
+
 // TILE_HEIGHTS repeats f(rows) for the heights of tiles, from 1 to TILE_ROWS.
 #define TILE_HEIGHTS4(f) f(1) f(2) f(3) f(4)
 #define TILE_HEIGHTS6(f) TILE_HEIGHTS4(f) f(5) f(6)
