@@ -64,8 +64,7 @@ struct finished {
     int done;       // rows that are values
 };
 
-// finish_amx turns `rows` more rows of sums into values. Sums of int8 are taken as floats before the zero is corrected for:
-// they are below 2²⁶, so that this rounds by at most 2, where a step of the input alone weighs up to 127.
+// finish_amx turns `rows` more rows of sums into values.
 INLINE void finish_amx(
     const enum kind kind,
     const enum activation activation,
@@ -75,26 +74,17 @@ INLINE void finish_amx(
 ) {
     enum { VECTORS = AMX_COLUMNS / W };
     const int end = f->done + rows < f->rows ? f->done + rows : f->rows;
-    vf bias[VECTORS], scale[VECTORS], total[VECTORS], value[VECTORS];
+    vf bias[VECTORS], value[VECTORS];
+    struct column column[VECTORS];
     UNROLL for (int v = 0; v < VECTORS; v++) {
-        const int n = f->n + v * W;
-        bias[v] = vf_load(p->w->bias + n);
-        if (kind == KIND_I8) {
-            scale[v] = vf_load(p->w->scales + n);
-            total[v] = __builtin_convertvector(vi_load(p->w->sums + n), vf);
-        }
+        bias[v] = vf_load(p->w->bias + f->n + v * W);
+        if (kind == KIND_I8) column[v] = load_column(p->w, f->n + v * W);
     }
     for (int i = f->done; i < end; i++) {
         const ptrdiff_t r = f->r + i, at = r * p->y_stride + f->n;
         UNROLL for (int v = 0; v < VECTORS; v++) {
             vi sum = vi_load(f->sums[i] + v * W);
-            if (kind == KIND_I8) {
-                value[v] = vf_fma(
-                    vf_set(-(float)p->rows[r].zero), total[v], __builtin_convertvector(sum, vf)
-                );
-                value[v] = vf_fma(value[v], scale[v] * p->rows[r].scale, bias[v]);
-            } else
-                value[v] = (vf)sum + bias[v];
+            value[v] = kind == KIND_I8 ? finish_i8(sum, column[v], p->rows[r]) : (vf)sum + bias[v];
             value[v] = act(activation, true, value[v]);
             if (p->residual)
                 value[v] += vf_load(p->residual + r * p->residual_stride + f->n + v * W);
@@ -247,14 +237,13 @@ INLINE void narrow_amx_i8_as(
 ) {
     for (int r = 0; r < m; r++, x = (const char*)x + x_stride * (half ? 2 : 4)) {
         float inverse = range_of(x, k, half, &rows[r]), zero = rows[r].zero;
+        vi seen = vi_set(0);
         for (int step = 0; step < k / 64; step++) {
             char* line = line_of(y, r, step, k / 64);
-            UNROLL for (int i = 0; i < 64; i += W) {
-                vu8 narrowed =
-                    vi_low_bytes(quantise(load_row(x, step * 64 + i, half), inverse, zero));
-                memcpy(line + i, &narrowed, sizeof narrowed);
-            }
+            const char* from = (const char*)x + step * 64 * (half ? 2 : 4);
+            quantise(from, half, inverse, zero, 0, &seen, line);
         }
+        lose(&rows[r], seen);
     }
 }
 

@@ -13,19 +13,21 @@ typedef unsigned short vu16 __attribute__((vector_size(2 * W)));
 
 // column holds the sums of weights, the scales and the biases of W columns.
 struct column {
-    vi sums;
-    vf scales, bias;
+    vf sums, scales, bias;
 };
 
 INLINE struct column load_column(const struct linear* w, int n) {
-    return (struct column){vi_load(w->sums + n), vf_load(w->scales + n), vf_load(w->bias + n)};
+    vf sums = __builtin_convertvector(vi_load(w->sums + n), vf);
+    return (struct column){sums, vf_load(w->scales + n), vf_load(w->bias + n)};
 }
 
 // finish_i8 turns sums of products of bytes into the values that they stand for:
 //   Σ (x - zero) w · (scale of the row · scale of the column) = (Σ x w - zero Σ w) · …
+// Sums are floats before the zero is corrected for. At 2¹¹ terms they are below 2²⁶, so that this rounds by at most 2, where a
+// step of the input alone weighs up to 127.
 INLINE vf finish_i8(vi sum, struct column c, struct quantised row) {
-    vi centred = sum - row.zero * c.sums;
-    return vf_fma(__builtin_convertvector(centred, vf), c.scales * row.scale, c.bias);
+    vf centred = vf_fma(vf_set(-row.zero), c.sums, __builtin_convertvector(sum, vf));
+    return vf_fma(centred, c.scales * row.scale, c.bias);
 }
 
 #ifdef DOT_I8
@@ -157,13 +159,31 @@ static void run_i8(const struct product* p) {
 #endif
 
 // GCC 12 does some conversions lane by lane, so that a variant may name the instructions.
-INLINE vu8 vi_low_bytes(vi v) {
-#ifdef VI_LOW_BYTES
-    return (vu8)VI_LOW_BYTES(v);
+#ifdef I8_STORE
+// vi_bytes stores 4 W values as bytes. VI_BYTES keeps those beyond 0 to 255 at the nearer end.
+INLINE void vi_bytes(void* to, const vi v[4]) {
+#ifdef VI_BYTES
+    VI_BYTES(to, v[0], v[1], v[2], v[3]);
 #else
-    return __builtin_convertvector(v, vu8);
+    UNROLL for (int i = 0; i < 4; i++) {
+        vu8 bytes = __builtin_convertvector(v[i], vu8);
+        memcpy((char*)to + i * W, &bytes, sizeof bytes);
+    }
 #endif
 }
+
+// vi_shorts stores 2 W values as 16 bits.
+INLINE void vi_shorts(uint16_t* to, vi first, vi second) {
+#ifdef VI_SHORTS
+    VI_SHORTS(to, first, second);
+#else
+    vu16 shorts[2] = {
+        __builtin_convertvector(first, vu16), __builtin_convertvector(second, vu16)
+    };
+    memcpy(to, shorts, sizeof shorts);
+#endif
+}
+#endif
 
 INLINE vi vi_widened(vu16 v) {
 #ifdef VI_WIDENED
@@ -183,30 +203,51 @@ INLINE vf load_row(const void* x, int i, const bool half) {
 
 #ifdef I8_STORE
 // range_of gives a row its own scale and zero, so that its smallest and largest value, and zero itself, are within the 256
-// steps. A row of zeros has scale 0; one with a value that is not finite has scale NaN, which makes all its products NaN.
-// It returns the steps of 1.
+// steps. A row of zeros has scale 0; one with an infinity has scale NaN, which makes all its products NaN. A NaN in a row is left
+// to `lose`. It returns the steps of 1.
 INLINE float range_of(const void* x, int k, const bool half, struct quantised* row) {
-    vf low = vf_set(0), high = vf_set(0), lost = vf_set(0);
-    for (int i = 0; i < k; i += W) {
-        vf v = load_row(x, i, half);
-        low = vf_min(low, v);
-        high = vf_max(high, v);
-        lost = vf_or_nan(lost, v);
-    }
-    float least = -vf_top(-low), range = vf_top(high) - least + vf_sum(lost);
+    vf low[2] = {{0}, {0}}, high[2] = {{0}, {0}};
+    for (int i = 0; i < k; i += 2 * W)
+        UNROLL for (int j = 0; j < 2; j++) {
+            vf v = load_row(x, i + j * W, half);
+            low[j] = vf_min(low[j], v);
+            high[j] = vf_max(high[j], v);
+        }
+    float least = -vf_top(-vf_min(low[0], low[1])), range = vf_top(vf_max(high[0], high[1])) - least;
     if (!(range < __builtin_inff())) {
         *row = (struct quantised){__builtin_nanf(""), 0};
         return 0;
     }
     float inverse = range > 0 ? 255 / range : 0;
-    *row = (struct quantised){range / 255, (int32_t)__builtin_rintf(-least * inverse)};
+    *row = (struct quantised){range / 255, __builtin_rintf(-least * inverse)};
     return inverse;
 }
 
-// quantise returns steps in the low bits: adding ROUNDING rounds, and so does the one fused addition of the zero to it.
-INLINE vi quantise(vf x, float inverse, float zero) {
-    vf v = vf_fma(x, vf_set(inverse), vf_set(zero + ROUNDING));
-    return (vi)vf_min(vf_max(v, vf_set(ROUNDING)), vf_set(ROUNDING + 255));
+// quantise writes the steps of 4 W values of a row: adding ROUNDING rounds, and so does the one fused addition of the zero to it.
+// It adds the bits of those sums to `seen`. A value at the end of the range may round to one step beyond it: bytes stay within, 16
+// bits have room.
+INLINE void
+quantise(const void* x, const bool half, float inverse, float zero, int offset, vi* seen, void* to) {
+    vi q[4];
+    UNROLL for (int i = 0; i < 4; i++) {
+        vf v = vf_fma(load_row(x, i * W, half), vf_set(inverse), vf_set(zero + ROUNDING));
+        *seen |= (vi)v;
+#ifndef VI_BYTES
+        if (I8_STORE != STORE_S16) v = vf_min(vf_max(v, vf_set(ROUNDING)), vf_set(ROUNDING + 255));
+#endif
+        q[i] = (vi)v - (vi)vf_set(ROUNDING) - offset;
+    }
+    if (I8_STORE == STORE_S16)
+        UNROLL for (int i = 0; i < 4; i += 2) vi_shorts((uint16_t*)to + i * W, q[i], q[i + 1]);
+    else
+        vi_bytes(to, q);
+}
+
+// lose makes the scale of a row NaN if NaN was among what quantise has seen: only its exponent has bits that those of sums lack.
+INLINE void lose(struct quantised* row, vi seen) {
+    int bits = 0;
+    UNROLL for (int i = 0; i < W; i++) bits |= seen[i];
+    if (bits & 0x34800000) row->scale = __builtin_nanf("");
 }
 
 #ifndef WITH_AMX
@@ -220,20 +261,20 @@ static void narrow_i8(
     struct quantised* rows
 ) {
     const float* x = from;
+    const int offset = I8_STORE == STORE_S8 ? 128 : 0, bytes = I8_STORE == STORE_S16 ? 2 : 1;
+    float inverse = m > 0 ? range_of(x, k, false, &rows[0]) : 0;
     for (int r = 0; r < m; r++, x += x_stride) {
-        float inverse = range_of(x, k, false, &rows[r]), zero = rows[r].zero;
-        int offset = I8_STORE == STORE_S8 ? 128 : 0;
+        // The next row's range is found while this one is rounded: its last steps wait for each other.
+        float next = r + 1 < m ? range_of(x + x_stride, k, false, &rows[r + 1]) : 0;
+        vi seen = vi_set(0);
+        for (int i = 0; i < k; i += 4 * W)
+            quantise(
+                x + i, false, inverse, rows[r].zero, offset, &seen,
+                (char*)y + (r * y_stride + i) * bytes
+            );
+        lose(&rows[r], seen);
         rows[r].zero -= offset;
-        for (int i = 0; i < k; i += W) {
-            vi q = quantise(vf_load(x + i), inverse, zero) - offset;
-            if (I8_STORE == STORE_S16) {
-                vu16 narrowed = __builtin_convertvector(q, vu16);
-                memcpy((uint16_t*)y + r * y_stride + i, &narrowed, sizeof narrowed);
-            } else {
-                vu8 narrowed = vi_low_bytes(q);
-                memcpy((uint8_t*)y + r * y_stride + i, &narrowed, sizeof narrowed);
-            }
-        }
+        inverse = next;
     }
 }
 #endif

@@ -43,8 +43,7 @@ enum activation {
 
 // quantised gives the values of a row of bytes: value = scale * (byte - zero).
 struct quantised {
-    float scale;
-    int32_t zero;
+    float scale, zero; // zero is a whole number
 };
 
 // linear is the weights of y = x Wᵀ + b, packed: column n and term k of W are element

@@ -18,6 +18,11 @@
 #define VF_FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
 #define VF_MAX(a, b)    _mm256_max_ps(a, b)
 #define VF_MIN(a, b)    _mm256_min_ps(a, b)
+#define VI_SHORTS(to, a, b)                                                                        \
+    _mm256_storeu_si256(                                                                           \
+        (__m256i*)(to),                                                                            \
+        _mm256_permute4x64_epi64(_mm256_packs_epi32((__m256i)(a), (__m256i)(b)), 0xd8)             \
+    )
 #define F32_HOW         "vfmadd231ps ymm"
 #define I8_HOW          "vpmaddwd ymm"
 

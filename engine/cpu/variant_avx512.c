@@ -20,7 +20,13 @@
 #define VF_FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define VF_MAX(a, b)    _mm512_max_ps(a, b)
 #define VF_MIN(a, b)    _mm512_min_ps(a, b)
-#define VI_LOW_BYTES(v) _mm512_cvtepi32_epi8((__m512i)(v))
+#define VI_SHORTS(to, a, b)                                                                        \
+    _mm512_storeu_si512(                                                                           \
+        to, _mm512_permutexvar_epi64(                                                              \
+                _mm512_set_epi64(7, 5, 3, 1, 6, 4, 2, 0),                                          \
+                _mm512_packs_epi32((__m512i)(a), (__m512i)(b))                                     \
+            )                                                                                      \
+    )
 #define VI_WIDENED(v)   _mm512_cvtepu16_epi32((__m256i)(v))
 #define F32_HOW         "vfmadd231ps zmm"
 #define I8_HOW          "vpmaddwd zmm"

@@ -21,10 +21,18 @@
 #define VF_FMA(a, b, c)  _mm512_fmadd_ps(a, b, c)
 #define VF_MAX(a, b)     _mm512_max_ps(a, b)
 #define VF_MIN(a, b)     _mm512_min_ps(a, b)
-#define VI_LOW_BYTES(v)  _mm512_cvtepi32_epi8((__m512i)(v))
 #define VF_SQRT(a)       _mm512_sqrt_ps(a)
-#define VI_LOW_SHORTS(v) _mm512_cvtepi32_epi16((__m512i)(v))
 #define VI_WIDENED(v)    _mm512_cvtepu16_epi32((__m256i)(v))
+#define VI_BYTES(to, a, b, c, d)                                                                   \
+    _mm512_storeu_si512(                                                                           \
+        to, _mm512_permutexvar_epi32(                                                              \
+                _mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0),            \
+                _mm512_packus_epi16(                                                               \
+                    _mm512_packs_epi32((__m512i)(a), (__m512i)(b)),                                \
+                    _mm512_packs_epi32((__m512i)(c), (__m512i)(d))                                 \
+                )                                                                                  \
+            )                                                                                      \
+    )
 #define F32_HOW          "vfmadd231ps zmm"
 #define I8_HOW           "vpdpbusd zmm"
 

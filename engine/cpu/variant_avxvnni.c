@@ -26,16 +26,17 @@
 #define DOT_I16(sum, x, w) (vi) _mm256_dpwssd_avx_epi32((__m256i)(sum), (__m256i)(x), (__m256i)(w))
 #define I16_HOW            "vpdpwssd ymm"
 #define VF_SQRT(a)         _mm256_sqrt_ps(a)
-// The low 16 bits of each lane, of both halves; then the halves side by side.
-#define VI_LOW_SHORTS(v)                                                                           \
-    _mm256_castsi256_si128(_mm256_permute4x64_epi64(                                               \
-        _mm256_shuffle_epi8(                                                                       \
-            (__m256i)(v), _mm256_broadcastsi128_si256(_mm_set_epi8(                                \
-                              -1, -1, -1, -1, -1, -1, -1, -1, 13, 12, 9, 8, 5, 4, 1, 0             \
-                          ))                                                                       \
-        ),                                                                                         \
-        0x08                                                                                       \
-    ))
+// Packed by halves of a register, and then in order.
+#define VI_BYTES(to, a, b, c, d)                                                                   \
+    _mm256_storeu_si256(                                                                           \
+        (__m256i*)(to), _mm256_permutevar8x32_epi32(                                               \
+                            _mm256_packus_epi16(                                                   \
+                                _mm256_packs_epi32((__m256i)(a), (__m256i)(b)),                    \
+                                _mm256_packs_epi32((__m256i)(c), (__m256i)(d))                     \
+                            ),                                                                     \
+                            _mm256_set_epi32(7, 3, 6, 2, 5, 1, 4, 0)                               \
+                        )                                                                          \
+    )
 
 #include "variant.h"
 
