@@ -183,7 +183,7 @@ INLINE void tile_i16_rows(
     ptrdiff_t y_stride
 ) {
     vi sum[TILE_ROWS][TILE_VECTORS];
-    sum_tile(rows, true, x, x_stride, w, groups, NULL, sum);
+    sum_tile(rows, true, x, x_stride, w, groups, NULL, NULL, 0, sum);
     UNROLL for (int v = 0; v < TILE_VECTORS; v++) {
         vf scale = vf_load(scales + v * W);
         if (biases) {

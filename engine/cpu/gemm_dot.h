@@ -64,7 +64,7 @@ INLINE void finish_tile(
 enum { STEP = 4, STEP_BYTES = STEP * PANEL * 4, PREFETCHING = STEP_BYTES / 128 };
 
 // sum_tile makes the sums of a tile of rows x by a panel w. Terms are bytes, or 16 bits where `wide` is set. Meanwhile it
-// fetches cache lines from `next` on, unless that is NULL.
+// fetches cache lines from `next` on, unless that is NULL, and for bytes the rows of y that the results go to.
 INLINE void sum_tile(
     const int rows,
     const bool wide,
@@ -73,6 +73,8 @@ INLINE void sum_tile(
     const int32_t* w,
     int groups,
     const char* next,
+    const float* y,
+    ptrdiff_t y_stride,
     vi (*sum)[TILE_VECTORS]
 ) {
     UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < TILE_VECTORS; v++) sum[i][v] =
@@ -88,6 +90,10 @@ INLINE void sum_tile(
             __builtin_prefetch(next, 0, 2);
             __builtin_prefetch(next + 64, 0, 2);
             next += 128;
+        }
+        if (!wide) {
+            UNROLL for (int i = 0; i < PANEL; i += W) __builtin_prefetch(y + i, 1, 3);
+            y += g < (rows - 1) * STEP ? y_stride : 0;
         }
         UNROLL for (int s = 0; s < STEP; s++) {
             vi weights[TILE_VECTORS];
@@ -115,7 +121,9 @@ INLINE void tile_dot_rows(
     const char* next
 ) {
     vi sum[TILE_ROWS][TILE_VECTORS];
-    sum_tile(rows, false, x, x_stride, w, groups, next, sum);
+    sum_tile(
+        rows, false, x, x_stride, w, groups, next, p->y + r * p->y_stride + n, p->y_stride, sum
+    );
     if (p->residual) {
         finish_tile(rows, p, r, n, sum, true);
     } else {
