@@ -130,7 +130,8 @@ struct matmul {
     const char *how, *attend_how;
 };
 
-// normalise computes rows y [m, h] = (x - mean) / √(variance + epsilon) · gamma + beta; y may be x.
+// normalise computes rows y [m, h] = (x - mean) / √(variance + epsilon) · gamma + beta; y may be x. Where rms is set, the mean
+// counts as 0 in both places (Zhang and Sennrich 2019).
 struct normalise {
     const float* x;
     float* y;
@@ -138,6 +139,7 @@ struct normalise {
     int m, h;
     const float *gamma, *beta; // [h padded], zero in the padding
     float epsilon;
+    bool rms;
 };
 
 // rotate turns the values i and i + D/2 of each head of rows x [m, A D] by an angle for the row's position.

@@ -71,13 +71,13 @@ INLINE void activate(
     WITH_ACTIVATION(kind, activate_as(ACTIVATION, coarse, x, stride, m, n))
 }
 
-static void normalise_rows(const struct normalise* a) {
+INLINE void normalise_rows_as(const bool rms, const struct normalise* a) {
     int padded = round_up(a->h, PAD), whole = a->h - a->h % W;
     for (int r = 0; r < a->m; r++) {
         const float* x = a->x + r * a->stride;
         vf sums[2] = {{0}, {0}}, squares[2] = {{0}, {0}};
         // The padding is zero, so that it adds nothing to the mean.
-        for (int i = 0; i < padded; i += 2 * W) {
+        for (int i = 0; i < padded && !rms; i += 2 * W) {
             sums[0] += vf_load(x + i);
             sums[1] += vf_load(x + i + W);
         }
@@ -99,6 +99,13 @@ static void normalise_rows(const struct normalise* a) {
             );
         }
     }
+}
+
+static void normalise_rows(const struct normalise* a) {
+    if (a->rms)
+        normalise_rows_as(true, a);
+    else
+        normalise_rows_as(false, a);
 }
 
 static void rotate_rows(const struct rotate* a) {
