@@ -36,6 +36,9 @@ type Spec struct {
 	Change func(tensor string, i int, v float32) float32
 
 	Modern bool // tensors of ModernBERT's layout, without biases, and its config.json
+
+	// KeyHeads and HeadSize make it a decoder with tensors of Qwen3's layout, whose score is a linear layer. 0: it is none.
+	KeyHeads, HeadSize int
 }
 
 // veryLarge is transformers' "no limit" as it appears in many a tokenizer_config.json; it fits no integer type.
@@ -121,6 +124,22 @@ func ModernBERT(layers, hidden, feedForward int) Spec {
 		"architectures": []string{"ModernBertForSequenceClassification"}, "model_type": "modernbert", "classifier_pooling": "cls",
 		"hidden_act": nil, "hidden_activation": "gelu", "classifier_activation": "gelu", "norm_eps": 1e-5,
 		"local_attention": 128, "global_attn_every_n_layers": 3, "global_rope_theta": 160000.0, "local_rope_theta": 10000.0,
+	}
+	return spec
+}
+
+// Qwen3 returns a checkpoint of Qwen3's shape: 28 layers of 1,024 with 3,072 inner columns are those of Qwen3-Reranker-0.6B. Its
+// heads of 128 are together twice as wide as the model, and two share their keys.
+func Qwen3(layers, hidden, feedForward int) Spec {
+	spec := MiniLM(layers)
+	spec.Name = fmt.Sprintf("random_qwen3_l%d_h%d", layers, hidden)
+	spec.Hidden, spec.Heads, spec.FeedForward = hidden, max(hidden/64, 2), feedForward
+	spec.KeyHeads, spec.HeadSize = spec.Heads/2, 128
+	spec.MaxPositions, spec.TypeVocab, spec.Prefix = 8192, 1, "model."
+	spec.Config = map[string]any{
+		"architectures": []string{"Qwen3ForSequenceClassification"}, "model_type": "qwen3", "hidden_act": "silu",
+		"num_key_value_heads": spec.KeyHeads, "head_dim": spec.HeadSize, "rms_norm_eps": 1e-6, "rope_theta": 1000000.0,
+		"type_vocab_size": nil,
 	}
 	return spec
 }

@@ -33,8 +33,11 @@ func (s *Spec) Tensors() []string {
 // attention and activations shrink it: the logits of two pairs then differ in the first decimal, and a layer computed
 // wrongly cannot hide below a tolerance of 1e-4.
 func (s *Spec) tensors() []tensor {
-	if s.Modern {
+	switch {
+	case s.Modern:
 		return s.modernTensors()
+	case s.KeyHeads > 0:
+		return s.decoderTensors()
 	}
 	H, F := s.Hidden, s.FeedForward
 	var list []tensor
@@ -71,6 +74,37 @@ func (s *Spec) tensors() []tensor {
 	}
 	linear(s.Prefix+"pooler.dense", H, H, 1)
 	linear("classifier", s.Labels, H, 3)
+	return list
+}
+
+// decoderTensors are those of Qwen3, in the same manner.
+func (s *Spec) decoderTensors() []tensor {
+	H, F, AD, GD := s.Hidden, s.FeedForward, s.Heads*s.HeadSize, s.KeyHeads*s.HeadSize
+	var list []tensor
+	add := func(name string, centre, scale float64, shape ...int) {
+		list = append(list, tensor{name, s.DType, shape, float32(centre), float32(scale), s.Change})
+	}
+	linear := func(name string, out, in int, gain float64) {
+		add(name+".weight", 0, gain*math.Sqrt(3/float64(in)), out, in)
+	}
+	norm := func(name string, width int) { add(name+".weight", 1, 0.25, width) }
+	add(s.Prefix+"embed_tokens.weight", 0, 1.75, len(s.Vocab), H)
+	for i := range s.Layers {
+		layer := fmt.Sprintf("%slayers.%d.", s.Prefix, i)
+		norm(layer+"input_layernorm", H)
+		linear(layer+"self_attn.q_proj", AD, H, 1)
+		linear(layer+"self_attn.k_proj", GD, H, 1)
+		linear(layer+"self_attn.v_proj", GD, H, 1.5)
+		norm(layer+"self_attn.q_norm", s.HeadSize)
+		norm(layer+"self_attn.k_norm", s.HeadSize)
+		linear(layer+"self_attn.o_proj", H, AD, 1.5)
+		norm(layer+"post_attention_layernorm", H)
+		linear(layer+"mlp.gate_proj", F, H, 1)
+		linear(layer+"mlp.up_proj", F, H, 1)
+		linear(layer+"mlp.down_proj", H, F, 2)
+	}
+	norm(s.Prefix+"norm", H)
+	linear("score", s.Labels, H, 3)
 	return list
 }
 
