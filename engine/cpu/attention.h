@@ -1,5 +1,6 @@
-// attention.h: one head of one sequence, a tile of queries at a time; their scores against all keys never leave the cache.
-// Keys are packed once per head into the panels of gemm_f32.h; values are used where they lie.
+// attention.h: one head of keys of one sequence, a tile of queries at a time; their scores against all keys never leave the
+// cache. Keys are packed once, for all heads of queries that share them, into the panels of gemm_f32.h; values are used where
+// they lie. Keys that no query of a tile sees are left out, so that causal attention is half of the work.
 //
 // Scratch: packed keys [⌈L/PANEL⌉][D][PANEL], scores [TILE_ROWS][L padded], one tile of outputs.
 
@@ -89,21 +90,19 @@ INLINE void take_distance(float* row, int first, int n, int at, float slope) {
         row[j] -= slope * (float)abs(first + j - at);
 }
 
-static void attend(const struct attention* a) {
-    const float *q = a->q, *v = a->v;
+// attend_packed is attend for one head of queries, once the keys are packed.
+INLINE void attend_packed(const struct attention* a, const float* q, float* out) {
+    const float* v = a->v;
     int padded = round_up(a->keys, PANEL), stride = padded + PANEL;
-    float* keys = a->scratch;
-    float* scores = keys + (ptrdiff_t)padded * a->size;
+    const float* keys = a->scratch;
+    float* scores = (float*)a->scratch + (ptrdiff_t)padded * a->size;
     float* tile = scores + TILE_ROWS * stride;
-    pack_keys(a, keys);
     int height = tile_height(a->queries, TILE_ROWS);
     for (int r = 0; r < a->queries; r += height) {
         int rows = a->queries - r < height ? a->queries - r : height;
         int at = a->offset + r, first = 0, last = a->keys; // the keys that the rows see
-        if (a->window) {
-            if (at > a->window) first = (at - a->window) / PANEL * PANEL;
-            if (at + rows + a->window < last) last = at + rows + a->window;
-        }
+        if (at > a->before) first = (at - a->before) / PANEL * PANEL;
+        if (at + rows + a->after < last) last = at + rows + a->after;
         float inverse[TILE_ROWS];
         for (int j = first; j < last; j += PANEL)
             tile_f32[rows](
@@ -114,10 +113,8 @@ static void attend(const struct attention* a) {
             float* row = scores + i * stride;
             if (a->slope != 0) take_distance(row, first, last - first, at + i, a->slope / a->scale);
             int begin = first, end = last;
-            if (a->window) {
-                if (at + i - a->window > begin) begin = at + i - a->window;
-                if (at + i + a->window + 1 < end) end = at + i + a->window + 1;
-            }
+            if (at + i - a->before > begin) begin = at + i - a->before;
+            if (at + i + a->after + 1 < end) end = at + i + a->after + 1;
             inverse[i] = 1 / soften_range(row, last - first, begin - first, end - first, a->scale);
         }
         for (int d = 0; d < a->size; d += PANEL) {
@@ -128,7 +125,13 @@ static void attend(const struct attention* a) {
             );
             for (int i = 0; i < rows; i++)
                 for (int c = 0; c < columns; c++)
-                    a->out[(r + i) * a->out_stride + d + c] = tile[i * PANEL + c] * inverse[i];
+                    out[(r + i) * a->out_stride + d + c] = tile[i * PANEL + c] * inverse[i];
         }
     }
+}
+
+static void attend(const struct attention* a) {
+    pack_keys(a, a->scratch);
+    for (int head = 0; head < a->heads; head++)
+        attend_packed(a, (const float*)a->q + head * a->size, a->out + head * a->size);
 }

@@ -11,22 +11,22 @@ import (
 	"unsafe"
 )
 
-// blocks is the memory of a chunk of long sequences, which all workers take through the stages of the pass together, a block
-// of rows at a time. Between two blocks the workers may run another call. A backend has one for urgent calls and one for others,
+// blocks is the memory of a chunk of long sequences, or of sequences that share prefixes, which all workers take through the
+// stages of the pass together, a block of rows at a time. Between two blocks the workers may run another call. A backend has one for urgent calls and one for others,
 // so that memory does not grow with calls, and one call has it at a time.
 type blocks struct {
 	arena arena
 	turn  chan struct{} // held by the call that uses the memory
 	team  *C.struct_team
 
-	starts, types, positions   []int32 // as in scratch, but for all rows of the chunk
-	x, n, first, firstN, query []float32
-	stride                     int  // of a row of those five
-	far                        bool // a layer has no window
-	projected                  bool // embeddings are not rows of x, but in the worker's scratch
-	chunk                      *chunk
-	most, rows, stage, stages  int          // rows of a block: at most, and in this chunk
-	next                       atomic.Int64 // the next block of the stage
+	starts, prefixes, types, positions []int32 // as in scratch, but for all rows of the chunk
+	x, n, pooled, pooledN, query       []float32
+	stride, queryStride                int  // of a row of the first four, and of a query
+	far                                bool // a layer has no window
+	projected                          bool // embeddings are not rows of x, but in the worker's scratch
+	chunk                              *chunk
+	most, rows, stage, stages          int          // rows of a block: at most, and in this chunk
+	next                               atomic.Int64 // the next block of the stage
 }
 
 const (
@@ -40,19 +40,19 @@ const (
 // newBlocks reserves memory for chunks of up to a number of tokens; pages are only taken up when they are used.
 func newBlocks(m *C.struct_model, tokens int) (*blocks, error) {
 	b := &blocks{turn: make(chan struct{}, 1), stride: strideOf(int(m.h_padded), 4), projected: m.projection.panels != nil, most: longBlockRows}
+	b.queryStride = strideOf(int(m.queries_padded), 4)
 	b.stages = int(C.stages_of(m))
 	for _, l := range unsafe.Slice(m.layers, int(m.layer_count)) {
-		b.far = b.far || l.window == 0
+		b.far = b.far || l.before == C.ALL_KEYS
 	}
 	b.team = newTeam(&b.arena, m, tokens)
-	b.starts = takeSlice[int32](&b.arena, tokens+1)
+	b.starts, b.prefixes = takeSlice[int32](&b.arena, tokens+1), takeSlice[int32](&b.arena, tokens)
 	b.types, b.positions = takeSlice[int32](&b.arena, tokens), takeSlice[int32](&b.arena, tokens)
-	for _, rows := range []*[]float32{&b.x, &b.first, &b.query} {
-		*rows = takeSlice[float32](&b.arena, tokens*b.stride)
-	}
-	b.n, b.firstN = b.x, b.first
+	b.x, b.pooled = takeSlice[float32](&b.arena, tokens*b.stride), takeSlice[float32](&b.arena, tokens*b.stride)
+	b.query = takeSlice[float32](&b.arena, tokens*b.queryStride)
+	b.n, b.pooledN = b.x, b.pooled
 	if m.keep_sum {
-		b.n, b.firstN = takeSlice[float32](&b.arena, tokens*b.stride), takeSlice[float32](&b.arena, tokens*b.stride)
+		b.n, b.pooledN = takeSlice[float32](&b.arena, tokens*b.stride), takeSlice[float32](&b.arena, tokens*b.stride)
 	}
 	if err := b.arena.err; err != nil {
 		b.arena.free()
@@ -80,12 +80,16 @@ func (b *blocks) release() {
 func (b *blocks) take(c *call, k *chunk) {
 	b.chunk = k
 	c.starts(k, b.starts)
-	b.rows = b.most
+	c.prefixes(k, b.prefixes)
+	most := b.most
 	for i := range k.sequences {
 		if b.far && b.starts[i+1]-b.starts[i] > farTokens {
-			b.rows = min(b.most, farBlockRows)
+			most = min(b.most, farBlockRows)
 		}
 	}
+	// As many blocks for each worker, in whole tiles.
+	count := roundUp((k.tokens+most-1)/most, c.plan.workers)
+	b.rows = min(most, roundUp((k.tokens+count-1)/count, int(c.model.matmul.rows)))
 }
 
 func (b *blocks) begin(stage int) {
@@ -124,8 +128,12 @@ func (c *call) runBlock(s *scratch, begin, end int) {
 	rows := func(of []float32) *C.float { return (*C.float)(unsafe.SliceData(of[begin*b.stride : end*b.stride])) }
 	in, types, positions := s.c, b.types[begin:end], b.positions[begin:end]
 	in.starts = (*C.int32_t)(unsafe.SliceData(b.starts))
+	if c.batch.Prefixes != nil {
+		in.prefixes = (*C.int32_t)(unsafe.SliceData(b.prefixes))
+	}
 	in.types, in.positions = (*C.int32_t)(unsafe.SliceData(types)), (*C.int32_t)(unsafe.SliceData(positions))
-	in.x, in.n, in.first, in.first_n, in.query = rows(b.x), rows(b.n), rows(b.first), rows(b.firstN), rows(b.query)
+	in.x, in.n, in.pooled, in.pooled_n = rows(b.x), rows(b.n), rows(b.pooled), rows(b.pooledN)
+	in.query = (*C.float)(unsafe.SliceData(b.query[begin*b.queryStride : end*b.queryStride]))
 	embeddings := b.x[begin*b.stride : end*b.stride]
 	if b.projected {
 		embeddings = s.embeddings

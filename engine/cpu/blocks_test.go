@@ -41,7 +41,7 @@ func families(t *testing.T) map[string]*weights.Checkpoint {
 	for _, spec := range weightstest.Specs() {
 		models[spec.Name] = checkpoint(t, spec)
 	}
-	for _, family := range []string{"modernbert", "modernbert_cls", "electra", "jina_v2", "gte", "nomic", "deberta_v3"} {
+	for _, family := range []string{"modernbert", "modernbert_cls", "electra", "jina_v2", "gte", "nomic", "deberta_v3", "qwen3", "llama"} {
 		c, err := weights.Open(filepath.Join("..", "testdata", "families", family))
 		if err != nil {
 			t.Fatal(err)
@@ -99,7 +99,7 @@ func TestLongSequence(t *testing.T) {
 			b.calls <- c
 		}
 		if workers == 1 { // the whole sequence in a worker's chunk
-			s, err := newScratch((<-b.calls).model, 3000, 3000)
+			s, err := newScratch((<-b.calls).model, 3000, 3000, false)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -4,28 +4,29 @@ package cpu
 #include "forward.h"
 
 static size_t attention_scratch_of(const struct model* m, int tokens) {
-	size_t most = m->attending->attention_scratch(tokens, m->h / m->heads);
+	size_t most = m->attending->attention_scratch(tokens, m->size);
 	for (int i = 0; i < m->layer_count; i++)
-		if (m->layers[i].relative.terms && m->kernels->relative_scratch(tokens, m->h / m->heads) > most)
-			most = m->kernels->relative_scratch(tokens, m->h / m->heads);
+		if (m->layers[i].relative.terms && m->kernels->relative_scratch(tokens, m->size) > most)
+			most = m->kernels->relative_scratch(tokens, m->size);
 	return most;
 }
 */
 import "C"
 
 import (
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
 	"github.com/metalrank/metalrank/engine/backend"
-	"github.com/metalrank/metalrank/weights"
 )
 
 // call is one Forward under way, with the memory that the next one uses again.
 type call struct {
 	model   *C.struct_model
-	words   weights.Tensor // [vocabulary, E]
+	words   *words
 	labels  int
 	plan    plan
 	team    *C.struct_team
@@ -35,8 +36,9 @@ type call struct {
 	running sync.WaitGroup  // tasks handed out
 
 	batch   *backend.Batch
-	out     []float32 // [B, C]
-	profile *profile  // nil: not profiled
+	out     []float32             // [B, C]
+	profile *profile              // nil: not profiled
+	failure atomic.Pointer[error] // one of reading embeddings; the call goes on, and returns it
 }
 
 // run is one task: it gathers its rows of the chunk, runs the forward pass in C and scatters the logits of those
@@ -88,18 +90,35 @@ func (c *call) gather(k *chunk, begin, end int, embeddings []float32, types, pos
 			row := at + token - first - begin
 			types[row], positions[row] = c.batch.Types[token], c.batch.Positions[token]
 			x := embeddings[row*stride : (row+1)*stride]
-			c.words.Float32s(x[:width], int(c.batch.IDs[token])*width)
+			if err := c.words.row(x[:width], c.batch.IDs[token]); err != nil {
+				failure := err // so that only a failure is allocated
+				c.failure.Store(&failure)
+			}
 			clear(x[width:])
 		}
 		at += last - first
 	}
 }
 
-// scatter copies the logits of those sequences of a chunk that begin in rows [begin, end).
+// prefixes writes the numbers of the sequences' prefixes in the chunk, -1 for none.
+func (c *call) prefixes(k *chunk, to []int32) {
+	for i, sequence := range k.sequences {
+		to[i] = -1
+		if c.batch.Prefixes != nil && c.batch.Prefixes[sequence] >= 0 {
+			to[i] = int32(slices.Index(k.sequences[:i], c.batch.Prefixes[sequence]))
+		}
+	}
+}
+
+// scatter copies the logits of those sequences of a chunk whose row for the head is in rows [begin, end).
 func (c *call) scatter(k *chunk, begin, end int, starts []int32, logits []float32) {
 	n, labels := 0, int(c.model.labels_padded)
 	for i, sequence := range k.sequences {
-		if start := int(starts[i]); start >= begin && start < end {
+		row := int(starts[i]) // row_of of forward.h
+		if c.model.pool == C.POOL_LAST {
+			row = int(starts[i+1]) - 1
+		}
+		if row >= begin && row < end {
 			copy(c.out[int(sequence)*c.labels:][:c.labels], logits[n*labels:])
 			n++
 		}

@@ -20,6 +20,7 @@ import "C"
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -57,6 +58,9 @@ const (
 	chunkTokens = 384
 	// blockRows is how many rows go through a feed-forward block at a time.
 	blockRows = 128
+	// sharedTokens is how many tokens a chunk has at most where sequences share prefixes, unless a single sequence and its prefix
+	// have more. It bounds the memory of such a batch.
+	sharedTokens = 4096
 	// overlap is how many calls share the workers: while the last chunks of one run, the next one's begin.
 	overlap = 2
 )
@@ -65,8 +69,9 @@ const (
 type Backend struct {
 	plan    *weights.Plan
 	info    backend.Info
-	arena   arena      // the model, and the teams' memory
-	blocks  [2]*blocks // the second for urgent calls; nil if no sequence is longer than a chunk of one worker's
+	arena   arena // the model, and the teams' memory
+	words   words
+	blocks  [2]*blocks // the second for urgent calls; nil if no batch needs them
 	workers []*scratch
 	pool    *pool
 	gate    *gate
@@ -98,8 +103,7 @@ func New(checkpoint *weights.Checkpoint, options Options) (*Backend, error) {
 	b := &Backend{plan: plan}
 	l := &loader{checkpoint: checkpoint, arena: &b.arena, plan: plan, kernels: kernels, precision: options.Precision}
 	if err := b.load(l, options); err != nil {
-		b.free()
-		return nil, err
+		return nil, errors.Join(err, b.free())
 	}
 	how := C.GoString(l.matmul().how)
 	b.info.Device = fmt.Sprintf("%s, %s kernels (%s), %d workers; %s", deviceName(), nameOf(kernels), how, options.Workers, why)
@@ -126,19 +130,22 @@ func (b *Backend) load(l *loader, options Options) error {
 	if err != nil {
 		return err
 	}
-	table := b.plan.Embeddings.Words
-	b.info = backend.Info{
-		Name: "cpu", DType: dtypes[options.Precision], Overlap: overlap, WeightBytes: int64(b.arena.total + table.SizeBytes()),
-	}
+	b.info = backend.Info{Name: "cpu", DType: dtypes[options.Precision], Overlap: overlap, WeightBytes: int64(b.arena.total)}
 	// Word embeddings stay as they are stored; a pass decodes the rows of its tokens.
-	words, err := l.checkpoint.ReadTo(func(n int) []byte { return takeSlice[byte](&b.arena, n) }, table)
-	if err != nil {
-		return cmp.Or(b.arena.err, err)
+	tableBytes := 0
+	if b.words, tableBytes, err = openWords(l.checkpoint, b.plan.Embeddings.Words, &b.arena); err != nil {
+		return err
 	}
+	b.info.WeightBytes += int64(tableBytes)
 	const capacity = 2 * chunkTokens
 	longest := max(capacity, b.plan.Positions)
-	for i := 0; i < len(b.blocks) && longest > capacity; i++ {
-		if b.blocks[i], err = newBlocks(model, longest); err != nil {
+	b.info.Prefixes = b.plan.Prefixes()
+	inBlocks := longest
+	if b.info.Prefixes {
+		inBlocks = max(longest, sharedTokens)
+	}
+	for i := 0; i < len(b.blocks) && inBlocks > capacity; i++ {
+		if b.blocks[i], err = newBlocks(model, inBlocks); err != nil {
 			return err
 		}
 	}
@@ -146,15 +153,15 @@ func (b *Backend) load(l *loader, options Options) error {
 	b.calls = make(chan *call, overlap)
 	for range overlap {
 		b.calls <- &call{
-			model: model, words: words, labels: b.plan.Labels, team: newTeam(&b.arena, model, capacity), gate: b.gate,
-			plan: plan{workers: options.Workers, target: chunkTokens, capacity: capacity, longest: longest},
+			model: model, words: &b.words, labels: b.plan.Labels, team: newTeam(&b.arena, model, capacity), gate: b.gate,
+			plan: plan{workers: options.Workers, target: chunkTokens, capacity: capacity, longest: longest, shared: sharedTokens},
 		}
 	}
 	if b.arena.err != nil {
 		return b.arena.err
 	}
 	for i := range options.Workers {
-		s, err := newScratch(model, capacity, longest)
+		s, err := newScratch(model, capacity, longest, b.info.Prefixes)
 		if err != nil {
 			return err
 		}
@@ -178,11 +185,10 @@ func (b *Backend) Info() backend.Info { return b.info }
 // Close implements backend.Backend.
 func (b *Backend) Close() error {
 	b.pool.close()
-	b.free()
-	return nil
+	return b.free()
 }
 
-func (b *Backend) free() {
+func (b *Backend) free() error {
 	for _, s := range b.workers {
 		s.arena.free()
 	}
@@ -192,6 +198,7 @@ func (b *Backend) free() {
 		}
 	}
 	b.arena.free()
+	return b.words.close()
 }
 
 // Forward implements backend.Backend. out is [B, C].
@@ -208,6 +215,9 @@ func (b *Backend) forward(ctx context.Context, batch *backend.Batch, out []float
 	if want := batch.Sequences() * b.plan.Labels; len(out) != want {
 		return fmt.Errorf("cpu: out has %d values, want %d", len(out), want)
 	}
+	if err := b.checkPrefixes(batch); err != nil {
+		return err
+	}
 	if batch.Tokens() == 0 {
 		return ctx.Err()
 	}
@@ -219,12 +229,15 @@ func (b *Backend) forward(ctx context.Context, batch *backend.Batch, out []float
 		return ctx.Err()
 	}
 	c.batch, c.out, c.profile = batch, out, p
-	c.plan.make(batch.Starts)
+	c.plan.make(batch.Starts, batch.Prefixes)
 	if c.blocks = b.blocks[0]; batch.Urgent {
 		c.blocks = b.blocks[1]
 	}
 	backend.Encoded(ctx)
 	err := b.pool.run(ctx, c)
+	if failure := c.failure.Swap(nil); failure != nil && err == nil {
+		err = *failure
+	}
 	c.batch, c.out, c.profile, c.done = nil, nil, nil, nil
 	return err
 }

@@ -2,7 +2,7 @@
 // rows, so that their feed-forward values stay in the second-level cache, or over workers, which wait for each other once a
 // layer: until every key and value is there.
 #define _GNU_SOURCE // for functions beyond ISO C
-#include "forward.h"
+#include "pass.h"
 
 #include <sched.h>
 #include <string.h>
@@ -14,20 +14,6 @@
 #else
 #define PAUSE()
 #endif
-
-// Each done_… charges the time since the last one to some work, if the pass is profiled.
-static inline bool profiled(const struct pass* p) {
-    return __builtin_expect(p->stopwatch != NULL, 0);
-}
-
-static void done(const struct pass* p, enum work work) {
-    if (profiled(p)) lap(p->stopwatch, work, 0, 0);
-}
-
-// done_rows: m rows of width were read, and written as so many bytes each element.
-static void done_rows(const struct pass* p, enum work work, int m, int width, int bytes) {
-    if (profiled(p)) lap(p->stopwatch, work, 0, (uint64_t)m * width * bytes);
-}
 
 // done_product: by a matmul.
 static void done_product(
@@ -65,28 +51,6 @@ static void meet(const struct pass* p) {
     done(p, WORK_WAIT);
 }
 
-static ptrdiff_t hidden_stride(const struct model* m) {
-    return stride_of(m->h_padded, sizeof(float));
-}
-
-// Queries, keys, values and inner values are floats, or bfloat16 where attention takes that.
-static bool halves(const struct model* m) {
-    return m->attending->halves;
-}
-
-static int passed_bytes(const struct model* m) {
-    return halves(m) ? sizeof(uint16_t) : sizeof(float);
-}
-
-static ptrdiff_t qkv_stride(const struct model* m) {
-    return stride_of(3 * m->h_padded, passed_bytes(m));
-}
-
-// passed_at is the address of element i of such values.
-static void* passed_at(const struct model* m, void* values, ptrdiff_t i) {
-    return (char*)values + i * passed_bytes(m);
-}
-
 // put sets where a product writes such values.
 static void put(const struct model* m, struct product* p, void* values, ptrdiff_t stride) {
     p->y = halves(m) ? NULL : values;
@@ -117,6 +81,7 @@ static void normalise(
         .gamma = norm->gamma,
         .beta = norm->beta,
         .epsilon = norm->epsilon,
+        .rms = norm->rms,
     };
     p->model->kernels->normalise(&a);
     done_rows(p, WORK_NORM, m, width, 2 * sizeof(float));
@@ -152,7 +117,7 @@ static int rows_of_block(const struct model* model, int m) {
     return round_up((m + blocks - 1) / blocks, model->matmul->rows);
 }
 
-// project computes y[m, n] = x[m, h] Wᵀ + b, a block at a time.
+// project computes y[m, n] = x[m, H] Wᵀ + b, a block at a time.
 static void project(
     const struct pass* pass,
     enum work work,
@@ -207,79 +172,6 @@ static void embed(const struct pass* p) {
     normalise(p, &m->first_norm, s->x, s->n, hidden_stride(m), rows, m->h);
 }
 
-// rotate turns queries or keys of the pass's rows by their positions.
-static void rotate(const struct pass* p, const struct layer* l, float* x, ptrdiff_t stride) {
-    const struct model* m = p->model;
-    struct rotate a = {
-        .x = x,
-        .stride = stride,
-        .m = p->end - p->begin,
-        .heads = m->heads,
-        .size = m->h / m->heads,
-        .positions = p->scratch.positions,
-        .table = l->rotary,
-    };
-    m->kernels->rotate(&a);
-    done_rows(p, WORK_ROTATE, a.m, m->h, 2 * sizeof(float));
-}
-
-// attend computes the context [queries, H] of queries of one sequence from number `at` on, all heads.
-static void attend(
-    const struct pass* p,
-    const struct layer* l,
-    int sequence,
-    int at,
-    void* q,
-    ptrdiff_t q_stride,
-    int queries,
-    void* qkv,
-    float* out
-) {
-    const struct model* m = p->model;
-    int size = m->h / m->heads;
-    int first = 0, last = p->scratch.starts[sequence + 1] - p->scratch.starts[sequence];
-    if (l->window) { // the keys that some query sees
-        if (at > l->window) first = (at - l->window) / PAD * PAD;
-        if (at + queries + l->window < last) last = at + queries + l->window;
-    }
-    void* k =
-        passed_at(m, qkv, (p->scratch.starts[sequence] + first) * qkv_stride(m) + m->h_padded);
-    for (int head = 0; head < m->heads; head++) {
-        struct attention a = {
-            .q = passed_at(m, q, head * size),
-            .k = passed_at(m, k, head * size),
-            .v = passed_at(m, k, m->h_padded + head * size),
-            .q_stride = q_stride,
-            .kv_stride = qkv_stride(m),
-            .queries = queries,
-            .keys = last - first,
-            .size = size,
-            .scale = 1 / __builtin_sqrtf((float)(size * (1 + l->relative.terms))),
-            .out = out + head * size,
-            .out_stride = hidden_stride(m),
-            .scratch = p->scratch.attention,
-            .window = l->window,
-            .offset = at - first,
-            .slope = l->slopes ? l->slopes[head] : 0,
-        };
-        if (l->relative.terms)
-            m->kernels->attend_relative(&a, &l->relative, head);
-        else
-            m->attending->attend(&a);
-    }
-    if (!profiled(p)) return;
-    uint64_t keys = last - first, rows = queries + 2 * keys, pairs = queries * keys;
-    if (l->window) {
-        pairs = 0;
-        for (int i = at; i < at + queries; i++)
-            pairs += (i + l->window + 1 < last ? i + l->window + 1 : last) -
-                     (i > l->window ? i - l->window : 0);
-    }
-    const uint64_t terms = l->relative.terms, table = terms * 2 * l->relative.span * sizeof(float);
-    lap(p->stopwatch, WORK_ATTENTION, (4 + 2 * terms) * pairs * m->h,
-        (rows * passed_bytes(m) + queries * sizeof(float) + table) * m->h);
-}
-
 // transform takes rows x and n [m, H] and their context through the rest of a layer.
 static void transform(
     const struct pass* pass,
@@ -291,12 +183,13 @@ static void transform(
 ) {
     const struct model* model = pass->model;
     ptrdiff_t stride = hidden_stride(model),
-              inner_stride = stride_of(model->inner_padded, passed_bytes(model));
+              inner_stride = stride_of(model->inner_padded, passed_bytes(model)),
+              wide_stride = context_stride(model);
     const struct matmul* matmul = model->matmul;
     if (m == 0) return;
     int block = rows_of_block(model, m);
     for (int r = 0; r < m;
-         r += block, x += block * stride, n += block * stride, context += block * stride) {
+         r += block, x += block * stride, n += block * stride, context += block * wide_stride) {
         int rows = m - r < block ? m - r : block;
         struct product attention_output = {
             .w = &l->attention_output,
@@ -306,7 +199,9 @@ static void transform(
             .y = x,
             .y_stride = stride,
         };
-        multiply(pass, WORK_ATTENTION_OUTPUT, &attention_output, matmul->narrow, context, stride);
+        multiply(
+            pass, WORK_ATTENTION_OUTPUT, &attention_output, matmul->narrow, context, wide_stride
+        );
         normalise(pass, &l->attention_norm, x, n, stride, rows, model->h);
         struct product intermediate = {
             .w = &l->intermediate,
@@ -327,18 +222,20 @@ static void transform(
             model->kernels->gate(&gate);
             done_rows(pass, WORK_GATE, rows, model->f_padded, 3 * sizeof(float));
         }
-        struct product output = {
-            .w = &l->output,
-            .m = rows,
-            .residual = x,
-            .residual_stride = stride,
-            .y = x,
-            .y_stride = stride,
-        };
-        multiply(
-            pass, WORK_OUTPUT, &output, halves(model) ? matmul->narrow_half : matmul->narrow,
-            pass->scratch.inner, inner_stride
-        );
+        for (int part = 0, column = 0; part < l->parts; column += l->output[part++].k) {
+            struct product output = {
+                .w = &l->output[part],
+                .m = rows,
+                .residual = x,
+                .residual_stride = stride,
+                .y = x,
+                .y_stride = stride,
+            };
+            multiply(
+                pass, WORK_OUTPUT, &output, halves(model) ? matmul->narrow_half : matmul->narrow,
+                passed_at(model, pass->scratch.inner, column), inner_stride
+            );
+        }
         normalise(pass, &l->output_norm, x, n, stride, rows, model->h);
     }
 }
@@ -347,17 +244,24 @@ static void* qkv_of(const struct pass* p, int layer) {
     return p->team ? p->team->qkv[layer % 2] : p->scratch.qkv;
 }
 
+static void turn_keys(const struct pass* p, const struct layer* l, void* keys) {
+    const struct model* m = p->model;
+    turn_heads(
+        p, l, &l->key_norm, m->key_heads, keys, qkv_stride(m), p->scratch.positions,
+        p->end - p->begin
+    );
+}
+
 // begin_layer leaves the queries, keys and values of our rows where the team reads them.
 static void begin_layer(const struct pass* p, int index) {
     const struct model* m = p->model;
     const struct layer* l = &m->layers[index];
     void* ours = passed_at(m, qkv_of(p, index), p->begin * qkv_stride(m));
     in_layer(p, index);
-    project(p, WORK_QKV, &l->qkv, p->scratch.n, p->end - p->begin, ours, qkv_stride(m));
-    if (l->rotary) {
-        rotate(p, l, ours, qkv_stride(m));
-        rotate(p, l, (float*)ours + m->h_padded, qkv_stride(m));
-    }
+    const int rows = p->end - p->begin;
+    project(p, WORK_QKV, &l->qkv, p->scratch.n, rows, ours, qkv_stride(m));
+    turn_heads(p, l, &l->query_norm, m->heads, ours, qkv_stride(m), p->scratch.positions, rows);
+    turn_keys(p, l, passed_at(m, ours, m->queries_padded));
 }
 
 // end_layer takes our rows through the rest of a layer, once every row of the chunk has begun it.
@@ -371,61 +275,75 @@ static void end_layer(const struct pass* p, int index) {
         int begin = s->starts[i] > p->begin ? s->starts[i] : p->begin;
         int end = s->starts[i + 1] < p->end ? s->starts[i + 1] : p->end;
         if (begin < end)
-            attend(
+            attend_sequence(
                 p, l, i, begin - s->starts[i], passed_at(m, qkv, begin * qkv_stride(m)),
-                qkv_stride(m), end - begin, qkv, s->context + (begin - p->begin) * hidden_stride(m)
+                qkv_stride(m), end - begin, qkv, s->context + (begin - p->begin) * context_stride(m)
             );
     }
     transform(p, l, s->x, s->n, s->context, p->end - p->begin);
 }
 
-// gather_first copies the rows of [CLS], and returns their number.
-static int gather_first(const struct pass* p, const float* from, float* to) {
-    const struct scratch* s = &p->scratch;
-    ptrdiff_t stride = hidden_stride(p->model);
-    int firsts = 0;
-    for (int i = 0; i < p->sequences; i++)
-        if (s->starts[i] >= p->begin && s->starts[i] < p->end)
-            memcpy(
-                to + firsts++ * stride, from + (s->starts[i] - p->begin) * stride,
-                p->model->h_padded * sizeof(float)
-            );
-    return firsts;
+// next_pooled returns the number of the first sequence from number i on whose row for the head is ours, or a number past all.
+static int next_pooled(const struct pass* p, int i) {
+    for (; i < p->sequences; i++) {
+        const int row = row_of(p->model->pool, p->scratch.starts, i);
+        if (row >= p->begin && row < p->end) break;
+    }
+    return i;
+}
+
+// gather_pooled copies the rows that the head takes, and returns their number.
+static int gather_pooled(const struct pass* p, const float* from, float* to) {
+    const struct model* m = p->model;
+    ptrdiff_t stride = hidden_stride(m);
+    int count = 0;
+    for (int i = next_pooled(p, 0); i < p->sequences; i = next_pooled(p, i + 1))
+        memcpy(
+            to + count++ * stride,
+            from + (row_of(m->pool, p->scratch.starts, i) - p->begin) * stride,
+            m->h_padded * sizeof(float)
+        );
+    return count;
 }
 
 // begin_last_layer and end_last_layer compute only the part of the last layer that the head reads: keys and values of all
-// rows, and from the queries on only the rows of [CLS]. They leave those in scratch.first_n, and their number is returned.
+// rows, and from the queries on only the rows that the head takes. They leave those in scratch.pooled_n, and their number is
+// returned.
 static void begin_last_layer(const struct pass* p) {
     const struct model* m = p->model;
     const struct layer* l = &m->layers[m->layer_count - 1];
     const struct scratch* s = &p->scratch;
     void* qkv = qkv_of(p, m->layer_count - 1);
-    void* keys = passed_at(m, qkv, p->begin * qkv_stride(m) + m->h_padded);
+    void* keys = passed_at(m, qkv, p->begin * qkv_stride(m) + m->queries_padded);
     in_layer(p, m->layer_count - 1);
     project(p, WORK_KEYED, &l->keyed, s->n, p->end - p->begin, keys, qkv_stride(m));
-    if (l->rotary) rotate(p, l, keys, qkv_stride(m)); // position 0, that of the queries, turns none
-    int firsts = gather_first(p, s->x, s->first);
-    if (m->keep_sum) gather_first(p, s->n, s->first_n);
-    project(p, WORK_QUERY, &l->query, s->first_n, firsts, s->query, hidden_stride(m));
+    turn_keys(p, l, keys);
+    int count = gather_pooled(p, s->x, s->pooled);
+    if (m->keep_sum) gather_pooled(p, s->n, s->pooled_n);
+    project(p, WORK_QUERY, &l->query, s->pooled_n, count, s->query, context_stride(m));
+    float* query = s->query;
+    for (int i = next_pooled(p, 0); i < p->sequences; i = next_pooled(p, i + 1)) {
+        const int32_t* position = s->positions + row_of(m->pool, s->starts, i) - p->begin;
+        turn_heads(p, l, &l->query_norm, m->heads, query, context_stride(m), position, 1);
+        query += context_stride(m);
+    }
 }
 
 static int end_last_layer(const struct pass* p) {
     const struct model* m = p->model;
     const struct layer* l = &m->layers[m->layer_count - 1];
     const struct scratch* s = &p->scratch;
-    ptrdiff_t stride = hidden_stride(m);
-    int firsts = 0;
+    ptrdiff_t stride = context_stride(m);
+    int count = 0;
     in_layer(p, m->layer_count - 1);
-    for (int i = 0; i < p->sequences; i++)
-        if (s->starts[i] >= p->begin && s->starts[i] < p->end) {
-            attend(
-                p, l, i, 0, passed_at(m, s->query, firsts * stride), stride, 1,
-                qkv_of(p, m->layer_count - 1), s->context + firsts * stride
-            );
-            firsts++;
-        }
-    transform(p, l, s->first, s->first_n, s->context, firsts);
-    return firsts;
+    for (int i = next_pooled(p, 0); i < p->sequences; i = next_pooled(p, i + 1), count++)
+        attend_sequence(
+            p, l, i, row_of(m->pool, s->starts, i) - s->starts[i],
+            passed_at(m, s->query, count * stride), stride, 1, qkv_of(p, m->layer_count - 1),
+            s->context + count * stride
+        );
+    transform(p, l, s->pooled, s->pooled_n, s->context, count);
+    return count;
 }
 
 // share_rows puts our rows n where the team reads them, for run_mean.
@@ -439,7 +357,7 @@ static void share_rows(const struct pass* p) {
         );
 }
 
-// run_mean leaves in scratch.first_n the means of the rows n of the sequences that begin in our rows, and returns their
+// run_mean leaves in scratch.pooled_n the means of the rows n of the sequences that begin in our rows, and returns their
 // number. A mean is summed in the order of its rows, whoever has computed them.
 static int run_mean(const struct pass* p) {
     const struct model* m = p->model;
@@ -448,9 +366,8 @@ static int run_mean(const struct pass* p) {
     const float* n = s->n - p->begin * stride; // row 0 of the chunk
     if (p->team) n = qkv_of(p, m->layer_count);
     int count = 0;
-    for (int i = 0; i < p->sequences; i++) {
-        if (s->starts[i] < p->begin || s->starts[i] >= p->end) continue;
-        float* mean = s->first_n + count++ * stride;
+    for (int i = next_pooled(p, 0); i < p->sequences; i = next_pooled(p, i + 1)) {
+        float* mean = s->pooled_n + count++ * stride;
         memset(mean, 0, m->h_padded * sizeof(float));
         for (int r = s->starts[i]; r < s->starts[i + 1]; r++)
             add_row(mean, n + r * stride, m->h_padded);
@@ -460,10 +377,10 @@ static int run_mean(const struct pass* p) {
     return count;
 }
 
-// run_head leaves the logits of n rows of scratch.first_n.
+// run_head leaves the logits of n rows of scratch.pooled_n.
 static void run_head(const struct pass* p, int n) {
     const struct model* m = p->model;
-    float* x = p->scratch.first_n;
+    float* x = p->scratch.pooled_n;
     ptrdiff_t stride = hidden_stride(m);
     for (int i = 0; i < m->step_count; i++) {
         const struct step* step = &m->steps[i];
@@ -488,20 +405,21 @@ static void run_head(const struct pass* p, int n) {
 }
 
 int stages_of(const struct model* m) {
-    return m->layer_count + 1 + m->mean;
+    return m->layer_count + 1 + (m->pool == POOL_MEAN);
 }
 
 static void do_stage(const struct pass* p, int stage) {
     const struct model* m = p->model;
-    int whole = m->layer_count - !m->mean; // layers that compute all rows
+    const bool mean = m->pool == POOL_MEAN;
+    const int whole = m->layer_count - !mean; // layers that compute all rows
     if (stage == 0) embed(p);
     if (stage > 0 && stage <= whole) end_layer(p, stage - 1);
     if (stage < whole)
         begin_layer(p, stage);
     else if (stage + 1 < stages_of(m))
-        m->mean ? share_rows(p) : begin_last_layer(p);
+        mean ? share_rows(p) : begin_last_layer(p);
     else {
-        int n = m->mean ? run_mean(p) : end_last_layer(p);
+        int n = mean ? run_mean(p) : end_last_layer(p);
         in_layer(p, m->layer_count);
         run_head(p, n);
     }

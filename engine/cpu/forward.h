@@ -7,26 +7,35 @@
 #include "kernels.h"
 #include "tally.h"
 
-// norm is a layer norm; none where gamma is NULL.
+// norm is a norm of rows; none where gamma is NULL.
 struct norm {
     const float *gamma, *beta; // [H padded], zero in the padding
     float epsilon;
+    bool rms; // as struct normalise has it
 };
 
+// MOST_PARTS is how many parts a down-projection may have.
+enum { MOST_PARTS = 16 };
+
+// pool says which row of a sequence the head takes.
+enum pool { POOL_FIRST, POOL_MEAN, POOL_LAST };
+
 struct layer {
-    struct linear qkv;          // [3 H padded, H padded]: queries, keys, values
+    struct linear qkv;          // [A D padded + 2 G D padded, H padded]: queries, keys, values
     struct linear query, keyed; // the parts of qkv: queries; keys and values
-    const float* rotary;        // [positions, D], as struct rotate has it; NULL: none
-    const float* slopes;        // [A] of ALiBi; NULL: none
-    int window;                 // as struct attention has it
-    struct relative relative;   // no terms: none
+    struct norm query_norm, key_norm; // [D], of each head
+    const float* rotary;              // [positions, D], as struct rotate has it; NULL: none
+    const float* slopes;              // [A] of ALiBi; NULL: none
+    int before, after;                // as struct attention has them
+    struct relative relative;         // no terms: none
     struct linear attention_output;
     struct norm attention_norm; // of the sum after attention
     struct linear
         intermediate; // [F, H padded], or where it is gated [2 F, H padded]: gates, values
     bool gated;
     enum activation activation;
-    struct linear output;
+    struct linear output[MOST_PARTS]; // columns of W side by side, whose results add up
+    int parts;
     struct norm output_norm; // of the sum after the feed-forward block
 };
 
@@ -45,15 +54,17 @@ struct model {
     const struct matmul*
         attending;   // the same, or float where an operation of attention is for floats alone
     int e, e_padded; // width of embeddings
-    int h, h_padded, f_padded, heads, labels_padded, layer_count;
-    int inner_padded; // the width of intermediate's results
+    int h, h_padded, f_padded, labels_padded, layer_count;
+    int heads, key_heads, size;      // A, G and D of every layer
+    int queries_padded, keys_padded; // A D and G D
+    int inner_padded;                // the width of intermediate's results
     int block; // the most rows that go through the feed-forward block at a time, in whole tiles
     const float *positions, *types; // [positions, E padded], [types, E padded]; NULL: none
     struct norm embedding_norm, first_norm;
     struct linear projection; // [H, E], float; none where E is H
     bool keep_sum;            // x is the sum, and not its norm
     const struct layer* layers;
-    bool mean; // the head takes the mean of a sequence's rows, and not the first one
+    enum pool pool;
     const struct step* steps;
     int step_count, head_padded; // the width of the widest rows between steps
 };
@@ -80,25 +91,29 @@ static inline ptrdiff_t stride_of(int width, int bytes) {
 struct scratch {
     int32_t *types, *positions; // [rows]
     int32_t* starts;            // [B + 1]
-    float* embeddings;          // [rows, E]: word embeddings at first; x itself where E is H
-    float* x;                   // [rows, H]
-    float* n;                   // [rows, H]: x itself unless the model keeps the sum
-    void* qkv;                  // [tokens, 3 H] float, or bfloat16 where the matmul halves
-    float* context;             // [rows, H]
-    void* inner;                // [block, F or 2 F], as qkv
-    void* narrow;               // [block + SLACK_ROWS, max(H, F)]
-    struct quantised* rows;     // [block]
-    float *first, *first_n;     // [B, H]: the rows of [CLS], as x and n
-    float* query;               // [B, H]: their queries
-    float* between[2];          // [B, head padded]: rows between steps of the head
-    float* logits;              // [B, C padded]
+    int32_t* prefixes;        // [B]: the number of a sequence's prefix, or -1; NULL: there are none
+    float* embeddings;        // [rows, E]: word embeddings at first; x itself where E is H
+    float* x;                 // [rows, H]
+    float* n;                 // [rows, H]: x itself unless the model keeps the sum
+    void* qkv;                // [tokens, A D + 2 G D] float, or bfloat16 where the matmul halves
+    float* context;           // [rows, A D]
+    void* inner;              // [block, F or 2 F], as qkv
+    void* narrow;             // [block + SLACK_ROWS, max(H, F, A D)]
+    struct quantised* rows;   // [block]
+    float *pooled, *pooled_n; // [B, H]: the rows that the head takes, as x and n
+    float* query;             // [B, A D]: their queries
+    float* between[2];        // [B, head padded]: rows between steps of the head
+    float* logits;            // [B, C padded]
     void* attention;
+    float*
+        joined; // [2, L, D]: a head's keys and values of a sequence and its prefix; NULL: no sequence has one
 };
 
 // team is the state that the workers of one chunk share, where several cut it by rows.
 struct team {
     atomic_int arrived, phase;
-    void* qkv[2]; // [tokens, 3 H] each, in turns: one is read while the next layer's is written
+    void* qkv
+        [2]; // [tokens, A D + 2 G D] each, in turns: one is read while the next layer's is written
 };
 
 // pass is one worker's part of a chunk: rows [begin, end) of its tokens.
@@ -111,7 +126,13 @@ struct pass {
     struct stopwatch* stopwatch; // NULL: not profiled
 };
 
-// forward computes the logits of those sequences that begin in the rows: scratch.logits [n, C padded], in their order.
+// row_of is the row of a chunk that the head takes for a sequence, or where it puts the mean of its rows: the pass that has it
+// computes the sequence's logits.
+static inline int row_of(enum pool pool, const int32_t* starts, int sequence) {
+    return pool == POOL_LAST ? starts[sequence + 1] - 1 : starts[sequence];
+}
+
+// forward computes the logits of those sequences whose row_of is in the rows: scratch.logits [n, C padded], in their order.
 // Every member of a team calls it.
 void forward(const struct pass* pass);
 

@@ -1,7 +1,7 @@
 // kernels.h: the kernels that the forward pass needs of an instruction set, and their arguments.
 //
-// Letters: T packed tokens, B sequences, L tokens of one sequence, H hidden size, A heads, D = H/A head size,
-// F feed-forward size, C labels; M rows, N columns and K terms of a matrix product.
+// Letters: T packed tokens, B sequences, L tokens of one sequence, H hidden size, A heads, G heads of keys and values, D head
+// size, F feed-forward size, C labels; M rows, N columns and K terms of a matrix product.
 //
 // Every matrix of ours has rows that are padded with zeros to a multiple of PAD elements, plus one cache line, so that
 // no product has a ragged K, and rows of 4096 bytes don't fall into the same sets of a cache. Sizes named *_padded
@@ -29,6 +29,10 @@ enum {
     SLACK_ROWS = 32,
     // The floats behind a transposed table that a tile may read.
     SLACK_COLUMNS = 64,
+    // Keys to a side of a query: more than a sequence has.
+    ALL_KEYS = 1 << 30,
+    // The largest head whose queries and keys may have norms of their own.
+    MOST_NORMED = 512,
 };
 
 // Applied to each value of a product.
@@ -72,19 +76,21 @@ struct product {
     ptrdiff_t y_stride;
 };
 
-// attention is one head of one sequence: out = softmax(q kᵀ / √D) v for some of its queries. q, k and v are float, or
-// bfloat16 where the matmul `halves`.
+// attention is one head of keys and values of one sequence: out = softmax(q kᵀ / √D) v for some of its queries. q, k and v are
+// float, or bfloat16 where the matmul `halves`.
 struct attention {
     const void *q, *k, *v; // [queries, D], [keys, D], [keys, D]
     ptrdiff_t q_stride, kv_stride;
     int queries, keys, size; // size is D
-    float scale;             // 1/√D
-    float* out;              // [queries, D]
+    // The heads of queries that read these keys, side by side, as their results are. More than one only where the matmul `shares`.
+    int heads;
+    float scale; // 1/√D
+    float* out;  // [queries, D]
     ptrdiff_t out_stride;
     void* scratch; // attention_scratch(keys, D) bytes, aligned to 64
-    // Query i sees the keys from offset + i - window to offset + i + window; 0: all. Only attention of floats has windows.
-    // For results that don't depend on the first key, its place in the sequence is a multiple of PAD.
-    int window, offset;
+    // Query i sees the keys from offset + i - before to offset + i + after. Only attention of floats has less than ALL_KEYS to
+    // a side. For results that don't depend on the first key, its place in the sequence is a multiple of PAD.
+    int before, after, offset;
     float slope; // ALiBi's: a score loses slope times the distance of its tokens
 };
 
@@ -121,6 +127,7 @@ struct matmul {
     size_t (*attention_scratch)(int keys, int size);
     // Queries, keys, values and the feed-forward's inner values are bfloat16: they are read once more, and rounded then.
     bool halves;
+    bool shares;      // attend takes several heads of queries, and packs their keys once
     int rows;         // of a tile: more of them at a time are a multiple
     int panel;        // columns
     int group;        // terms
@@ -169,6 +176,8 @@ struct kernels {
     void (*attend_relative)(const struct attention*, const struct relative*, int head);
     size_t (*relative_scratch)(int keys, int size);
     void (*normalise)(const struct normalise*);
+    // normalise_heads is normalise for each of the heads [D] of rows, in place: h is D, at most MOST_NORMED.
+    void (*normalise_heads)(const struct normalise*, int heads);
     void (*rotate)(const struct rotate*);
     void (*gate)(const struct gate*);
     // Called at the start and at the end of a thread's work; may be NULL.

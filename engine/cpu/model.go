@@ -6,12 +6,14 @@ package cpu
 import "C"
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"slices"
 	"unsafe"
 
 	"github.com/metalrank/metalrank/engine/backend"
+	"github.com/metalrank/metalrank/internal/parallel"
 	"github.com/metalrank/metalrank/weights"
 )
 
@@ -37,6 +39,7 @@ type rotaryTable struct {
 var supported = []weights.Operation{
 	weights.NormBefore, weights.GatedFeedForward, weights.RotaryPositions, weights.WindowAttention, weights.NoPositions,
 	weights.NoNorm, weights.DistanceBias, weights.Disentangled, weights.MeanPool, weights.OtherHead,
+	weights.LastPool, weights.CausalAttention, weights.GroupedHeads, weights.FreeHeads, weights.HeadNorms, weights.RMSNorm,
 }
 
 // pad is the multiple that rows are padded to; PAD of kernels.h.
@@ -70,8 +73,9 @@ func (l *loader) attending() *C.struct_matmul {
 	matmul := l.matmul()
 	for i := range l.plan.Layers {
 		layer := &l.plan.Layers[i]
-		onlyFloats := layer.Attention.Window != 0 || layer.Attention.Slopes != nil || layer.Attention.Relative != nil
-		if onlyFloats || bool(matmul.halves) && (layer.Attention.Frequencies != nil || layer.Gate != nil) {
+		a := &layer.Attention
+		onlyFloats := a.Window != 0 || a.Causal || a.Slopes != nil || a.Relative != nil
+		if onlyFloats || bool(matmul.halves) && (a.Frequencies != nil || a.QueryNorm != nil || a.KeyNorm != nil || layer.Gate != nil) {
 			return &l.kernels.f32
 		}
 	}
@@ -95,21 +99,24 @@ func (l *loader) load() (*C.struct_model, error) {
 	*model = C.struct_model{
 		kernels: l.kernels, matmul: l.matmul(), attending: l.attending(),
 		e: C.int(e), e_padded: C.int(roundUp(e, pad)), h: C.int(p.Hidden), h_padded: C.int(roundUp(p.Hidden, pad)),
-		heads: C.int(p.Layers[0].Attention.Heads), labels_padded: C.int(roundUp(p.Labels, pad)),
-		layer_count: C.int(len(layers)), block: blockRows / l.matmul().rows * l.matmul().rows,
+		labels_padded: C.int(roundUp(p.Labels, pad)),
+		layer_count:   C.int(len(layers)), block: blockRows / l.matmul().rows * l.matmul().rows,
 		positions: l.embeddings(p.Embeddings.Positions), types: l.embeddings(p.Embeddings.Types),
 		embedding_norm: l.norm(p.Embeddings.Norm), first_norm: l.norm(p.FirstNorm),
-		keep_sum: C.bool(p.KeepSum), layers: unsafe.SliceData(layers), mean: p.Pool == weights.PoolMean,
+		keep_sum: C.bool(p.KeepSum), layers: unsafe.SliceData(layers), pool: poolOf(p.Pool),
 		steps: unsafe.SliceData(steps), step_count: C.int(len(steps)),
+	}
+	if err := setHeads(model, p); err != nil {
+		return nil, err
 	}
 	if p.Embeddings.Projection != nil {
 		model.projection = l.linear(&l.kernels.f32, *p.Embeddings.Projection)
 	}
 	for i := range layers {
-		if err := l.layer(&layers[i], &p.Layers[i]); err != nil {
+		if err := l.layer(model, &layers[i], &p.Layers[i]); err != nil {
 			return nil, err
 		}
-		model.inner_padded, model.f_padded = layers[i].intermediate.n, layers[i].output.k
+		model.inner_padded, model.f_padded = layers[i].intermediate.n, C.int(roundUp(p.Layers[i].Inner.Weight.Shape[0], pad))
 	}
 	width := p.Hidden
 	for i, s := range p.Head {
@@ -150,16 +157,23 @@ func activationOf(a weights.Activation) (uint32, error) {
 	return 0, &backend.UnsupportedError{Backend: "cpu", Operation: "the activation " + a.String()}
 }
 
-func (l *loader) layer(to *C.struct_layer, from *weights.Layer) (err error) {
+func (l *loader) layer(model *C.struct_model, to *C.struct_layer, from *weights.Layer) (err error) {
 	f := from.Inner.Weight.Shape[0]
-	if most := max(l.plan.Hidden, f); l.precision == Int8 && roundUp(most, pad) > maxInt8Terms {
+	if most := max(l.plan.Hidden, f, from.Output.Weight.Shape[1]); l.precision == Int8 && roundUp(most, pad) > maxInt8Terms {
 		return fmt.Errorf("cpu: %d terms in a product, int8 takes at most %d: use fp32", most, maxInt8Terms)
 	}
 	matmul := l.matmul()
 	to.qkv = l.linear(matmul, from.Query, from.Key, from.Value)
-	hidden := to.qkv.k
-	to.query, to.keyed = columns(matmul, to.qkv, 0, hidden), columns(matmul, to.qkv, hidden, 3*hidden)
-	to.rotary, to.window = l.rotaryTable(&from.Attention), C.int(from.Attention.Window)
+	to.query, to.keyed = outputs(matmul, to.qkv, 0, model.queries_padded), outputs(matmul, to.qkv, model.queries_padded, to.qkv.n)
+	to.query_norm, to.key_norm = l.norm(from.Attention.QueryNorm), l.norm(from.Attention.KeyNorm)
+	to.rotary = l.rotaryTable(&from.Attention)
+	to.before, to.after = C.ALL_KEYS, C.ALL_KEYS
+	if from.Attention.Window != 0 {
+		to.before, to.after = C.int(from.Attention.Window), C.int(from.Attention.Window)
+	}
+	if from.Attention.Causal {
+		to.after = 0
+	}
 	if slopes := from.Attention.Slopes; slopes != nil {
 		table := takeSlice[float32](l.arena, len(slopes))
 		copy(table, slopes)
@@ -175,10 +189,30 @@ func (l *loader) layer(to *C.struct_layer, from *weights.Layer) (err error) {
 	} else {
 		to.intermediate = l.linear(matmul, from.Inner)
 	}
-	to.output = l.linear(matmul, from.Outer)
+	l.output(to, from)
 	to.output_norm = l.norm(from.OuterNorm)
 	to.activation, err = activationOf(from.Activation)
 	return err
+}
+
+// partTerms is how many inputs of a down-projection share a scale at int8.
+const partTerms = 1024
+
+// output packs the down-projection. After SwiGLU a few inputs of a row may be many times as large as all others (Yang et al. 2024,
+// "Mitigating Quantization Errors Due to Activation Spikes in GLU-Based LLMs"), so that at int8 a row has a scale for each part of it.
+func (l *loader) output(to *C.struct_layer, from *weights.Layer) {
+	width := from.Outer.Weight.Shape[1]
+	parts := 1
+	if l.precision == Int8 && from.Gate != nil && from.Activation == weights.SiLU {
+		parts = min((width+partTerms-1)/partTerms, C.MOST_PARTS)
+	}
+	terms := roundUp((width+parts-1)/parts, pad)
+	outer := from.Outer
+	outer.Weight, _ = l.read(outer.Weight) // once for all parts
+	for begin := 0; begin < width; begin += terms {
+		to.output[to.parts] = l.columns(l.matmul(), begin, min(terms, width-begin), outer)
+		to.parts++
+	}
 }
 
 // rotaryTable returns the cosines and sines of all positions, [P, D], as struct rotate has them; nil without frequencies.
@@ -206,8 +240,8 @@ func (l *loader) rotaryTable(a *weights.Attention) *C.float {
 	return l.rotary[len(l.rotary)-1].table
 }
 
-// columns returns columns [begin, end) of packed weights; both are multiples of pad, and so of a panel.
-func columns(m *C.struct_matmul, w C.struct_linear, begin, end C.int) C.struct_linear {
+// outputs returns outputs [begin, end) of packed weights; both are multiples of pad, and so of a panel.
+func outputs(m *C.struct_matmul, w C.struct_linear, begin, end C.int) C.struct_linear {
 	part := w
 	part.panels = unsafe.Add(w.panels, int(begin)*int(w.k)*int(m.weight_bytes))
 	part.bias = (*C.float)(unsafe.Add(unsafe.Pointer(w.bias), 4*int(begin)))
@@ -221,8 +255,16 @@ func columns(m *C.struct_matmul, w C.struct_linear, begin, end C.int) C.struct_l
 
 // linear packs matrices of the same width one under the other; the outputs of each are padded by themselves.
 func (l *loader) linear(m *C.struct_matmul, parts ...weights.Linear) C.struct_linear {
-	out, in := parts[0].Weight.Shape[0], parts[0].Weight.Shape[1]
-	n, k := len(parts)*roundUp(out, pad), roundUp(in, pad)
+	return l.columns(m, 0, parts[0].Weight.Shape[1], parts...)
+}
+
+// columns is linear for columns [begin, begin + in) of the matrices. Biases belong to the first column.
+func (l *loader) columns(m *C.struct_matmul, begin, in int, parts ...weights.Linear) C.struct_linear {
+	n := 0
+	for _, part := range parts {
+		n += roundUp(part.Weight.Shape[0], pad)
+	}
+	k := roundUp(in, pad)
 	w := C.struct_linear{n: C.int(n), k: C.int(k)}
 	bias := takeSlice[float32](l.arena, n)
 	panels := l.arena.take(n * k * int(m.weight_bytes))
@@ -239,8 +281,8 @@ func (l *loader) linear(m *C.struct_matmul, parts ...weights.Linear) C.struct_li
 		return w
 	}
 	w.bias, w.panels = (*C.float)(unsafe.SliceData(bias)), panels
-	row, bytes := make([]float32, in), make([]int8, in)
-	for i, part := range parts {
+	first := 0 // row of the part
+	for _, part := range parts {
 		var ok bool
 		if part.Weight, ok = l.read(part.Weight); !ok {
 			return w
@@ -248,17 +290,25 @@ func (l *loader) linear(m *C.struct_matmul, parts ...weights.Linear) C.struct_li
 		if part.Bias, ok = l.read(part.Bias); !ok {
 			return w
 		}
-		first := i * roundUp(out, pad)
-		part.Bias.Float32s(bias[first:first+out], 0)
-		for o := range out {
-			if quantised {
-				scales[first+o], sums[first+o] = int8Row(part.Weight, o, row, bytes)
-				packNarrow(m, panels, bytes, first+o, n, k)
-				continue
-			}
-			part.Weight.Float32s(row, o*in)
-			packNarrow(m, panels, row, first+o, n, k)
+		out := part.Weight.Shape[0]
+		if begin == 0 {
+			part.Bias.Float32s(bias[first:first+out], 0)
 		}
+		// Rows of a task are whole panels, so that no two tasks write to one cache line.
+		l.arena.err = parallel.For(context.Background(), (out+pad-1)/pad, 0, func(task int) error {
+			row, bytes := make([]float32, in), make([]int8, in)
+			for o := task * pad; o < min((task+1)*pad, out); o++ {
+				if quantised {
+					scales[first+o], sums[first+o] = int8Row(part.Weight, o, begin, row, bytes)
+					packNarrow(m, panels, bytes, first+o, n, k)
+					continue
+				}
+				part.Weight.Float32s(row, o*part.Weight.Shape[1]+begin)
+				packNarrow(m, panels, row, first+o, n, k)
+			}
+			return nil
+		})
+		first += roundUp(out, pad)
 	}
 	return w
 }
@@ -296,7 +346,7 @@ func (l *loader) norm(n *weights.Norm) C.struct_norm {
 		return C.struct_norm{}
 	}
 	width := n.Gamma.Len()
-	return C.struct_norm{gamma: l.table(n.Gamma, width), beta: l.table(n.Beta, width), epsilon: C.float(n.Epsilon)}
+	return C.struct_norm{gamma: l.table(n.Gamma, width), beta: l.table(n.Beta, width), epsilon: C.float(n.Epsilon), rms: C.bool(n.RMS)}
 }
 
 // embeddings copies a table; nil for nil.

@@ -19,15 +19,15 @@ func packRow[T any](panels, row []T, n, k, panel, group int) {
 // largestInt8 is the magnitude of the largest weight that is quantised here. -128 is not used, so that the range is symmetric.
 const largestInt8 = 127
 
-// int8Row returns row o of a matrix as bytes, as quantiseRow does. If the row is stored as bytes with one scale, it returns
+// int8Row returns row o of a matrix, from a column on, as bytes, as quantiseRow does. If the row is stored as bytes with one scale, it returns
 // those: rounding them again to another scale could only add an error. row is scratch.
-func int8Row(w weights.Tensor, o int, row []float32, q []int8) (scale float32, sum int32) {
-	in := len(row)
+func int8Row(w weights.Tensor, o, column int, row []float32, q []int8) (scale float32, sum int32) {
+	start := o*w.Shape[1] + column
 	if w.Channel == nil {
-		w.Float32s(row, o*in)
+		w.Float32s(row, start)
 		return quantiseRow(row, q)
 	}
-	for i, code := range w.Channel.Codes.Bytes()[o*in : (o+1)*in] {
+	for i, code := range w.Channel.Codes.Bytes()[start : start+len(row)] {
 		q[i] = int8(code)
 		sum += int32(q[i])
 	}

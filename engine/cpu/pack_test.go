@@ -39,7 +39,7 @@ func TestInt8Row(t *testing.T) {
 			out, in := w.Shape[0], w.Shape[1]
 			row, want, q := make([]float32, in), make([]float32, in), make([]int8, in)
 			for o := range out {
-				scale, sum := int8Row(w, o, row, q)
+				scale, sum := int8Row(w, o, 0, row, q)
 				w.Float32s(want, o*in)
 				allowed := float64(scale) * 0.501
 				if c.stored {

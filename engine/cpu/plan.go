@@ -12,11 +12,14 @@ type plan struct {
 	target   int // tokens that a chunk should have
 	capacity int // tokens that a chunk can have
 	longest  int // tokens that a sequence can have, and a chunk in blocks
+	shared   int // tokens that a chunk should have where sequences share prefixes
 	order    []int32
+	places   []int32 // the last chunk that has a sequence
 	chunks   []chunk
 	// byRows says that all workers take every chunk together, each some of its rows, and not one chunk each.
 	byRows bool
-	// inBlocks says that they take every chunk together through stages, since a sequence is longer than the capacity.
+	// inBlocks says that they take every chunk together through stages, since a sequence is longer than the capacity, or reads
+	// the keys and values of another.
 	inBlocks bool
 }
 
@@ -39,8 +42,13 @@ const (
 	minMemberRows = 16
 )
 
-// make plans a batch with these starts [B+1]. It reuses the plan's memory.
-func (p *plan) make(starts []int32) {
+// make plans a batch with these starts [B+1] and prefixes [B], or nil. It reuses the plan's memory.
+func (p *plan) make(starts, prefixes []int32) {
+	if slices.ContainsFunc(prefixes, func(at int32) bool { return at >= 0 }) {
+		p.inBlocks, p.byRows = true, false
+		p.fillShared(starts, prefixes)
+		return
+	}
 	tokens := int(starts[len(starts)-1])
 	p.order = p.order[:0]
 	for i := range len(starts) - 1 {
@@ -87,6 +95,39 @@ func (p *plan) fill(n, capacity int, starts []int32) {
 		c.sequences, c.tokens, c.cost = append(c.sequences, s), c.tokens+tokens, c.cost+costOf(tokens)
 	}
 	p.chunks = slices.DeleteFunc(p.chunks, func(c chunk) bool { return c.tokens == 0 })
+}
+
+// fillShared fills one chunk after the other in the order of the batch. A chunk has the prefixes of its sequences: where those
+// of one prefix are in several chunks, it is computed in each. Only two sequences that must be together make a chunk larger
+// than it should be.
+func (p *plan) fillShared(starts, prefixes []int32) {
+	p.chunks, p.places = p.chunks[:0], resize(p.places, len(prefixes))
+	for i := range p.places {
+		p.places[i] = -1
+	}
+	length := func(i int32) int { return int(starts[i+1] - starts[i]) }
+	add := func(i int32) {
+		at := len(p.chunks) - 1
+		c := &p.chunks[at]
+		p.places[i] = int32(at)
+		c.sequences, c.tokens, c.cost = append(c.sequences, i), c.tokens+length(i), c.cost+costOf(length(i))
+	}
+	for i := range int32(len(prefixes)) {
+		last, more := len(p.chunks)-1, length(i)
+		apart := prefixes[i] >= 0 && int(p.places[prefixes[i]]) != last // from its prefix
+		if apart {
+			more += length(prefixes[i])
+		}
+		if last < 0 || p.chunks[last].tokens+more > p.shared {
+			p.chunks = resize(p.chunks, last+2)
+			p.chunks[last+1].reset()
+			apart = prefixes[i] >= 0
+		}
+		if apart {
+			add(prefixes[i])
+		}
+		add(i)
+	}
 }
 
 // uneven says whether the workers, each taking the next chunk when it is free, would end too far apart.

@@ -21,7 +21,7 @@ func TestPlanIsAPartition(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p.workers, p.target, p.capacity = rapid.IntRange(1, 70).Draw(t, "workers"), 384, 768
 		lengths := rapid.SliceOfN(rapid.IntRange(1, 768), 1, 80).Draw(t, "lengths")
-		p.make(startsOf(lengths))
+		p.make(startsOf(lengths), nil)
 		seen := make([]bool, len(lengths))
 		for _, c := range p.chunks {
 			tokens := 0
@@ -60,7 +60,7 @@ func TestPlanKeepsWorkersBusy(t *testing.T) {
 		{[]int{300}, 1, false, 1},
 	} {
 		p := plan{workers: c.workers, target: 384, capacity: 768}
-		p.make(startsOf(c.lengths))
+		p.make(startsOf(c.lengths), nil)
 		if p.byRows != c.byRows || len(p.chunks) != c.chunks {
 			t.Errorf("%v on %d workers: by rows %v in %d chunks, want %v in %d", c.lengths, c.workers, p.byRows, len(p.chunks), c.byRows, c.chunks)
 		}

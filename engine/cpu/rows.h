@@ -67,9 +67,7 @@ INLINE void activate(
     ptrdiff_t stride,
     int m,
     const int n
-) {
-    WITH_ACTIVATION(kind, activate_as(ACTIVATION, coarse, x, stride, m, n))
-}
+){WITH_ACTIVATION(kind, activate_as(ACTIVATION, coarse, x, stride, m, n))}
 
 INLINE void normalise_rows_as(const bool rms, const struct normalise* a) {
     int padded = round_up(a->h, PAD), whole = a->h - a->h % W;

@@ -4,6 +4,7 @@
 #include "simd.h"
 #include "vmath.h"
 #include "rows.h"
+#include "heads.h"
 #include "gemm_f32.h"
 #include "gemm_dot.h"
 #ifdef WITH_AMX
@@ -35,7 +36,8 @@
 #define ATTEND_I8                                                                                  \
     .attend = attend_i16, .attention_scratch = attention_i16_scratch, .attend_how = I16_HOW
 #else
-#define ATTEND_I8 .attend = attend, .attention_scratch = attention_scratch, .attend_how = F32_HOW
+#define ATTEND_I8                                                                                  \
+    .attend = attend, .attention_scratch = attention_scratch, .attend_how = F32_HOW, .shares = true
 #endif
 #ifdef WITH_I8MM
 #define NARROW(to) .narrow = narrow_##to, ATTEND_I8, .rows = I8MM_ROWS, .panel = PANEL
@@ -57,6 +59,7 @@ const struct kernels JOIN(kernels_, VARIANT) = {
          .attend = attend,
          .attention_scratch = attention_scratch,
          .attend_how = F32_HOW,
+         .shares = true,
          .rows = TILE_ROWS,
          .panel = PANEL,
          .group = 1,
@@ -87,6 +90,7 @@ const struct kernels JOIN(kernels_, VARIANT) = {
     .attend_relative = attend_relative,
     .relative_scratch = relative_scratch,
     .normalise = normalise_rows,
+    .normalise_heads = normalise_head_rows,
     .rotate = rotate_rows,
     .gate = gate_rows,
 #ifdef WITH_AMX

@@ -176,10 +176,9 @@ static void check_products(const char* name, const struct matmul* matmul, double
     verdict(name, worst, allowed);
 }
 
-// bias is what the score of a query and a key loses: infinite outside a window.
-static double bias(int window, double slope, int query, int key) {
-    int distance = abs(query - key);
-    return window && distance > window ? INFINITY : slope * distance;
+// bias is what the score of a query and a key loses: infinite for a key that the query does not see.
+static double bias(int before, int after, double slope, int query, int key) {
+    return query - key > before || key - query > after ? INFINITY : slope * abs(query - key);
 }
 
 static double attention_error(
@@ -187,7 +186,8 @@ static double attention_error(
     int queries,
     int keys,
     int size,
-    int window,
+    int before,
+    int after,
     float slope
 ) {
     size_t stride = 3 * size + 16, out_stride = size + 16;
@@ -214,11 +214,13 @@ static double attention_error(
         .queries = queries,
         .keys = keys,
         .size = size,
+        .heads = 1,
         .scale = 1 / sqrtf(size),
         .out = out,
         .out_stride = out_stride,
         .scratch = fresh(matmul->attention_scratch(keys, size)),
-        .window = window,
+        .before = before,
+        .after = after,
         .slope = slope,
     };
     matmul->attend(&a);
@@ -228,7 +230,7 @@ static double attention_error(
             scores[j] = 0;
             for (int d = 0; d < size; d++)
                 scores[j] += (double)q[i * stride + d] * k[j * stride + d] / sqrt(size);
-            scores[j] -= bias(window, slope, i, j);
+            scores[j] -= bias(before, after, slope, i, j);
             top = fmax(top, scores[j]);
         }
         for (int j = 0; j < keys; j++)
@@ -248,51 +250,63 @@ static double attention_error(
 static void check_attention(const char* name, const struct matmul* matmul, double allowed) {
     if (!matmul->run) return;
     static const int keys[] = {1, 2, 3, 7, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 200};
-    static const int sizes[] = {4, 8, 16, 32, 48, 64};
+    static const int sizes[] = {4, 8, 16, 32, 48, 64, 128};
+    const int all = ALL_KEYS;
     double worst = 0;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         for (size_t j = 0; j < sizeof sizes / sizeof *sizes; j++) {
-            worst = fmax(worst, attention_error(matmul, keys[i], keys[i], sizes[j], 0, 0));
-            worst = fmax(worst, attention_error(matmul, 1, keys[i], sizes[j], 0, 0));
+            worst = fmax(worst, attention_error(matmul, keys[i], keys[i], sizes[j], all, all, 0));
+            worst = fmax(worst, attention_error(matmul, 1, keys[i], sizes[j], all, all, 0));
         }
     verdict(name, worst, allowed);
 }
 
 // check_parts has queries of a sequence attended to in one call, and each by itself with the keys that it sees: the results
 // are the same bit for bit.
-static int wrong_parts(const struct matmul* matmul, int length, int size, int window, float slope) {
-    int wrong = 0, stride = 3 * size;
+// Two heads of queries share the keys.
+static int wrong_parts(
+    const struct matmul* matmul,
+    int length,
+    int size,
+    int before,
+    int after,
+    float slope
+) {
+    int wrong = 0, stride = 4 * size;
     float* qkv = fresh(4 * stride * (length + 1));
-    float *whole = fresh(4 * size * length), *part = fresh(4 * size);
+    float *whole = fresh(4 * 2 * size * length), *part = fresh(4 * size);
     for (int i = 0; i < stride * length; i++)
         qkv[i] = 2 * noise();
     struct attention a = {
         .q = qkv,
-        .k = qkv + size,
-        .v = qkv + 2 * size,
+        .k = qkv + 2 * size,
+        .v = qkv + 3 * size,
         .q_stride = stride,
         .kv_stride = stride,
         .queries = length,
         .keys = length,
         .size = size,
+        .heads = 2,
         .scale = 1 / sqrtf(size),
         .out = whole,
-        .out_stride = size,
+        .out_stride = 2 * size,
         .scratch = fresh(matmul->attention_scratch(length, size)),
-        .window = window,
+        .before = before,
+        .after = after,
         .slope = slope,
     };
     matmul->attend(&a);
-    for (int i = 0; i < length; i++) {
-        int first = i > window ? (i - window) / PAD * PAD : 0;
-        int last = i + window + 1 < length ? i + window + 1 : length;
+    for (int i = 0; i < 2 * length; i++) {
+        const int at = i / 2, head = i % 2;
+        int first = at > before ? (at - before) / PAD * PAD : 0;
+        int last = at + after + 1 < length ? at + after + 1 : length;
         struct attention one = a;
-        one.q = qkv + i * stride;
-        one.k = qkv + first * stride + size;
-        one.v = qkv + first * stride + 2 * size;
-        one.queries = 1;
+        one.q = qkv + at * stride + head * size;
+        one.k = qkv + first * stride + 2 * size;
+        one.v = qkv + first * stride + 3 * size;
+        one.queries = one.heads = 1;
         one.keys = last - first;
-        one.offset = i - first;
+        one.offset = at - first;
         one.out = part;
         matmul->attend(&one);
         wrong += memcmp(part, whole + i * size, 4 * size) != 0;
@@ -308,12 +322,21 @@ static void check_windows(const struct matmul* matmul) {
     int wrong = 0;
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
         for (size_t j = 0; j < sizeof windows / sizeof *windows; j++)
-            for (int size = 4; size <= 48; size += 44) {
+            for (int size = 4; size <= 128; size += 62) {
                 const int length = lengths[i], window = windows[j];
-                worst = fmax(worst, attention_error(matmul, length, length, size, window, 0));
-                worst = fmax(worst, attention_error(matmul, length, length, size, window, 0.3f));
-                worst = fmax(worst, attention_error(matmul, length, length, size, 0, 0.3f));
-                wrong += wrong_parts(matmul, length, size, window, 0.1f);
+                const int sides[][2] = {
+                    {window, window}, {ALL_KEYS, ALL_KEYS}, {ALL_KEYS, 0}, {window, 0}
+                };
+                for (int side = 0; side < 4; side++) {
+                    const int before = sides[side][0], after = sides[side][1];
+                    for (int slope = 0; slope < 2; slope++)
+                        worst = fmax(
+                            worst, attention_error(
+                                       matmul, length, length, size, before, after, 0.3f * slope
+                                   )
+                        );
+                    wrong += wrong_parts(matmul, length, size, before, after, 0.1f);
+                }
             }
     verdict("attention, windows and slopes", worst, 2e-6);
     verdict("attention, windows in parts", wrong, 0);
@@ -378,7 +401,7 @@ static void check_gate(const struct kernels* kernels) {
     verdict("gate, coarse", worst[1], 2e-3);
 }
 
-static void check_normalise(const struct kernels* kernels) {
+static double normalise_error(const struct kernels* kernels, bool rms) {
     double worst = 0;
     for (int h = 1; h <= 400; h += h < 70 ? 1 : 33) {
         int padded = round_up(h, PAD), m = 3, stride = padded + 16;
@@ -397,12 +420,13 @@ static void check_normalise(const struct kernels* kernels) {
             .h = h,
             .gamma = gamma,
             .beta = beta,
-            .epsilon = 1e-3f
+            .epsilon = 1e-3f,
+            .rms = rms,
         };
         kernels->normalise(&a);
         for (int r = 0; r < m; r++) {
             double mean = 0, squares = 0;
-            for (int i = 0; i < h; i++)
+            for (int i = 0; i < h && !rms; i++)
                 mean += x[r * stride + i] / (double)h;
             for (int i = 0; i < h; i++)
                 squares += (x[r * stride + i] - mean) * (x[r * stride + i] - mean);
@@ -417,7 +441,44 @@ static void check_normalise(const struct kernels* kernels) {
         }
         free(x), free(y), free(gamma), free(beta);
     }
-    verdict("layer norm", worst, 5e-6);
+    return worst;
+}
+
+// Norms of heads give the same bits as norms of rows that have one head each, and leave what lies behind the heads.
+static int wrong_heads(const struct kernels* kernels, bool rms) {
+    enum { ROWS = 3, HEADS = 2 };
+    int wrong = 0;
+    for (int size = 2; size <= 192; size += size < 66 ? 2 : 42) {
+        const int padded = round_up(size, PAD), stride = HEADS * size + 5;
+        float *x = fresh(4 * stride * ROWS), *one = fresh(4 * padded * ROWS * HEADS);
+        float *gamma = fresh(4 * padded), *beta = fresh(4 * padded);
+        for (int i = 0; i < size; i++)
+            gamma[i] = noise(), beta[i] = noise();
+        for (int i = 0; i < stride * ROWS; i++)
+            x[i] = noise();
+        for (int i = 0; i < ROWS * HEADS; i++)
+            memcpy(one + i * padded, x + i / HEADS * stride + i % HEADS * size, 4 * size);
+        struct normalise a = {x, x, stride, ROWS, size, gamma, beta, 1e-3f, rms};
+        struct normalise b = {one, one, padded, ROWS * HEADS, size, gamma, beta, 1e-3f, rms};
+        float behind[ROWS][5];
+        for (int r = 0; r < ROWS; r++)
+            memcpy(behind[r], x + r * stride + HEADS * size, sizeof behind[r]);
+        kernels->normalise_heads(&a, HEADS);
+        kernels->normalise(&b);
+        for (int i = 0; i < ROWS * HEADS; i++)
+            wrong +=
+                memcmp(one + i * padded, x + i / HEADS * stride + i % HEADS * size, 4 * size) != 0;
+        for (int r = 0; r < ROWS; r++)
+            wrong += memcmp(behind[r], x + r * stride + HEADS * size, sizeof behind[r]) != 0;
+        free(x), free(one), free(gamma), free(beta);
+    }
+    return wrong;
+}
+
+static void check_normalise(const struct kernels* kernels) {
+    verdict("layer norm", normalise_error(kernels, false), 5e-6);
+    verdict("RMS norm", normalise_error(kernels, true), 5e-6);
+    verdict("norms of heads", wrong_heads(kernels, false) + wrong_heads(kernels, true), 0);
 }
 
 // Functions of one value, over a dense grid: an identity product, whose activation is what is looked at.

@@ -119,6 +119,9 @@ static void finite_attention(const struct matmul* matmul, const float* qkv, floa
         .q_stride = 3 * FSIZE,
         .kv_stride = 3 * FSIZE,
         .queries = FKEYS,
+        .heads = 1,
+        .before = ALL_KEYS,
+        .after = ALL_KEYS,
         .keys = FKEYS,
         .size = FSIZE,
         .scale = 0.5f,
@@ -180,7 +183,14 @@ static void check_finite_norm(const struct kernels* kernels) {
                 x[j] = j % STRIDE < H ? noise() : 0;
             x[STRIDE + at] = i < BAD_VALUES ? bad_value(i) : 1e25f; // whose square is too large
             struct normalise a = {
-                .x = x, .y = x, .stride = STRIDE, .m = 3, .h = H, .gamma = gamma, .beta = beta
+                .x = x,
+                .y = x,
+                .stride = STRIDE,
+                .m = 3,
+                .h = H,
+                .gamma = gamma,
+                .beta = beta,
+                .rms = at % 2,
             };
             kernels->normalise(&a);
             for (int j = 0; j < H; j++)
