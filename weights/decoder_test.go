@@ -207,6 +207,8 @@ func TestScoreTokensRefused(t *testing.T) {
 	}{
 		{files, chat, ErrNotCrossEncoder},
 		{embedding, chat, ErrNotCrossEncoder},
+		{logitScore(tinyFiles(), `{"true_token_id":1}`), `weights: modules.json: a CrossEncoder of the modules Transformer, LogitScore is not supported, want a ` +
+			`Transformer alone, as of a ...ForSequenceClassification, or with Pooling, then Dense, LayerNorm and Dropout`, ErrUnsupported},
 		{logitScore(files, `{}`), `weights: 1_LogitScore/config.json: no true_token_id, want the id of a token`, ErrInvalid},
 		{logitScore(files, `{"true_token_id":-1}`), `weights: 1_LogitScore/config.json: true_token_id: -1, want a whole number from 0 to 16777216`, ErrInvalid},
 		{logitScore(files, `{"true_token_id":1,"false_token_id":560}`), `weights: fixture: token 560 makes the score, but vocab_size is 560`, ErrInvalid},

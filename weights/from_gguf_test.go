@@ -3,6 +3,7 @@ package weights
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"math"
 	"os"
 	"path/filepath"
@@ -133,4 +134,46 @@ func FuzzGGUF(f *testing.F) {
 			t.Errorf("%d bytes allocated for %d of input", cost, len(data))
 		}
 	})
+}
+
+// What a decoder's file says of heads, positions and pooling must agree with its config.
+func TestGGUFDecoder(t *testing.T) {
+	files := keyed(decoderFiles(t, "qwen3"), classifierKey, `["no","yes"]`)
+	delete(files, weightsFile)
+	model := ggufFiles(t, "qwen3")["model.gguf"]
+	files["model.gguf"] = model
+	c, p, err := useAll(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, ok := c.Tensor("score_rows.weight")
+	if !ok || p.Head[0].Linear.Weight.Len() != 64 || pair.Len() != 128 {
+		t.Errorf("head %d of %d", p.Head[0].Linear.Weight.Shape, pair.Shape)
+	}
+	config := func(before, after string) map[string][]byte {
+		changed := strings.Replace(string(files[configFile]), before, after, 1)
+		if changed == string(files[configFile]) {
+			t.Fatalf("no %s in %s", before, configFile)
+		}
+		return with(files, configFile, changed)
+	}
+	number := func(n byte) []byte { return []byte{4, 0, 0, 0, n, 0, 0, 0} } // its type, and the number
+	pooling := bytes.Replace(model, append([]byte("qwen3.pooling_type"), number(4)...), append([]byte("qwen3.pooling_type"), number(3)...), 1)
+	for _, bad := range []struct {
+		files map[string][]byte
+		want  string
+		kind  error
+	}{
+		{config(`"num_key_value_heads": 2`, `"num_key_value_heads": 4`), `model.gguf: qwen3.attention.head_count_kv: 2, but 4 in config.json`, ErrInvalid},
+		{config(`"head_dim": 32`, `"head_dim": 16`), `model.gguf: qwen3.attention.`, ErrInvalid},
+		{config(`"rope_theta": 1000000.0`, `"rope_theta": 10000.0`), `model.gguf: qwen3.rope.freq_base: 1e+06, but 10000 in config.json`, ErrInvalid},
+		{config(`"rms_norm_eps": 0.001`, `"rms_norm_eps": 0.01`), `model.gguf: qwen3.attention.layer_norm_rms_epsilon: 0.001`, ErrInvalid},
+		{with(files, "model.gguf", string(pooling)), `model.gguf: qwen3.pooling_type: 3, want 4: a reranker`, ErrUnsupported},
+		{with(files, configFile, qwen2), `model.gguf: general.architecture: "qwen3", want "qwen2"`, ErrUnsupported},
+		{with(files, configFile, llama), `model.gguf: general.architecture: "qwen3" of model_type "llama_bidirec" is not supported, want safetensors`, ErrUnsupported},
+	} {
+		if _, _, err := useAll(bad.files); err == nil || !strings.Contains(err.Error(), bad.want) || !errors.Is(err, bad.kind) {
+			t.Errorf("error %v, want %s", err, bad.want)
+		}
+	}
 }

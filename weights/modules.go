@@ -76,7 +76,8 @@ func (c *Checkpoint) readModules(crossEncoder bool) (bool, error) {
 		return false, unsupportedf("%s: path %s, want \"\": the model in the folder itself", modulesFile, quote(first.Path))
 	case len(modules) == 1:
 		return true, nil
-	case len(modules) == 2 && names[1] == moduleLogits && strings.HasPrefix(modules[1].Type, "sentence_transformers.") && isPlainName(modules[1].Path):
+	case len(modules) == 2 && names[1] == moduleLogits && strings.HasPrefix(modules[1].Type, "sentence_transformers.") &&
+		isPlainName(modules[1].Path) && familyOf(c.config.ModelType, "").decoder:
 		return true, c.readLogitScore(modules[1].Path)
 	}
 	known := []string{modulePooling, moduleDense, moduleNorm, moduleDropout}
