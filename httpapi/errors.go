@@ -129,6 +129,11 @@ func engineFailure(err error, c *call) *failure {
 		bad      *engine.NonFiniteError
 	)
 	switch {
+	case errors.Is(err, engine.ErrNoInstruction):
+		return failf(kindValidation, "`instruction`: the model takes none: the text that it was trained with has no place for one")
+	case errors.As(err, &length) && length.Query:
+		return failf(kindTooLarge, "`%s[%d]` has no room: the query with the model's prompt has %s tokens, with one for the document, the limit "+
+			"is %d, and only documents are cut", c.documents.name, length.Index, length.Count(), length.Limit)
 	case errors.As(err, &length):
 		query := "`query`"
 		if c.queries.name != "" {

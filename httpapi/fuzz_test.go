@@ -84,6 +84,7 @@ type generalOptions struct {
 	MaxDocLength      jsontext.Value `json:"max_doc_length"`
 	MaxTokensPerQuery jsontext.Value `json:"max_tokens_per_query"`
 	PromptTokens      jsontext.Value `json:"truncate_prompt_tokens"`
+	Instruction       *string        `json:"instruction"`
 	Priority          jsontext.Value `json:"priority"`
 }
 
@@ -132,6 +133,10 @@ func (o *generalOptions) apply(c *call) bool {
 	}
 	if o.Model != nil {
 		c.model = *o.Model
+	}
+	if o.Instruction != nil {
+		c.options.Instruction = *o.Instruction
+		ok = ok && utf8.RuneCountInString(*o.Instruction) <= maxInstruction
 	}
 	c.rawScores = truth(o.RawScores, true)
 	c.activation, c.noActivation = truth(o.UseActivation, true), truth(o.UseActivation, false)
@@ -301,6 +306,7 @@ func FuzzScore(f *testing.F) {
 	fuzzForm(f, scoreForm, checkScore, []string{
 		`{"text_1":"a","text_2":["b","c"]}`, `{"queries":["a","b"],"documents":["b","c"],"use_activation":false}`,
 		`{"queries":"a","items":"b","priority":1,"max_tokens_per_doc":2}`, `{"data_1":["a"],"data_2":["b"],"model":"m","data_2":1}`,
+		`{"text_1":"a","text_2":"b","instruction":"c"}`,
 		`{"text_1":"a","documents":"b"}`, `{"text_1":["a","b"],"text_2":"c"}`, `{"text_1":null,"data_1":"a","data_2":"b"}`, `{"text_1":[]}`,
 	}, func(body []byte) *call {
 		var general struct {
@@ -318,6 +324,7 @@ func FuzzScore(f *testing.F) {
 			MaxTokensPerDoc   jsontext.Value `json:"max_tokens_per_doc"`
 			MaxTokensPerQuery jsontext.Value `json:"max_tokens_per_query"`
 			PromptTokens      jsontext.Value `json:"truncate_prompt_tokens"`
+			Instruction       *string        `json:"instruction"`
 			Priority          jsontext.Value `json:"priority"`
 		}
 		if json.Unmarshal(body, &general) != nil {
@@ -339,7 +346,7 @@ func FuzzScore(f *testing.F) {
 			options := generalOptions{
 				Model: general.Model, Side: general.Side, UseActivation: general.UseActivation, Priority: general.Priority,
 				MaxTokensPerDoc: general.MaxTokensPerDoc, MaxTokensPerQuery: general.MaxTokensPerQuery,
-				PromptTokens: general.PromptTokens,
+				PromptTokens: general.PromptTokens, Instruction: general.Instruction,
 			}
 			if !ok || !okToo || !options.apply(c) || (len(c.queries.texts) != 1 && len(c.queries.texts) != len(c.documents.texts)) {
 				return nil

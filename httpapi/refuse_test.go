@@ -186,6 +186,10 @@ func TestRankerErrors(t *testing.T) {
 	}{
 		{fmt.Errorf("x: %w", &engine.LengthError{Index: 3, Tokens: 700, Limit: 512}), 422, "Validation",
 			"`texts[3]` has 700 tokens with `query`, the limit is 512 and it may not be cut: `truncate` is not true", ""},
+		{&engine.LengthError{Index: 3, Tokens: 700, Limit: 512, AtLeast: true, Query: true}, 422, "Validation",
+			"`texts[3]` has no room: the query with the model's prompt has at least 700 tokens, with one for the document, the limit is 512, " +
+				"and only documents are cut", ""},
+		{engine.ErrNoInstruction, 422, "Validation", "`instruction`: the model takes none: the text that it was trained with has no place for one", ""},
 		{engine.ErrNotReranker, 424, "Backend", "the model is a classifier with several labels, not a reranker", ""},
 		{fmt.Errorf("%w on a text of 9 bytes", engine.ErrTokenizer), 422, "Tokenizer", "engine: tokenizer failed on a text of 9 bytes", ""},
 		{fmt.Errorf("%w: the logit of pair 3 is NaN", engine.ErrBackend), 424, "Backend",

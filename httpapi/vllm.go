@@ -1,6 +1,10 @@
 package httpapi
 
-import "github.com/metalrank/metalrank/engine"
+import (
+	"unicode/utf8"
+
+	"github.com/metalrank/metalrank/engine"
+)
 
 // vLLM: /rerank with options of its own, and /score, which scores pairs of texts in their order.
 
@@ -9,6 +13,7 @@ var vllmFields = form{
 	side("truncation_side", map[string]bool{"left": true, "right": false}, `"left" or "right"`),
 	count("max_tokens_per_query", func(c *call) *int { return &c.options.MaxQueryTokens }),
 	{truncatePromptTokens, readPairTokens},
+	{"instruction", readInstruction},
 }
 
 // readUseActivation tells true and false from neither: a body with one of them is vLLM's.
@@ -22,6 +27,25 @@ func readUseActivation(d *decoder, name string) bool {
 	}
 	d.activation, d.noActivation = value, !value
 	return true
+}
+
+// maxInstruction is the most characters of an instruction, which the engine takes whichever they are.
+const maxInstruction = engine.MaxInstructionBytes / utf8.UTFMax
+
+// readInstruction reads a text for the model's prompt. An empty one stands for the model's own.
+func readInstruction(d *decoder, name string) bool {
+	if d.literal("null") {
+		return true
+	}
+	if d.next() != '"' {
+		return d.wrong(name, "a string")
+	}
+	value, characters, ok := d.string()
+	if ok && characters > maxInstruction {
+		return d.refuse("`%s` has %d characters, the limit is %d", name, characters, maxInstruction)
+	}
+	d.options.Instruction = value
+	return ok
 }
 
 // truncatePromptTokens is how many tokens of each pair are kept.

@@ -24,6 +24,7 @@ type Flags struct {
 	MaxLength           int    `help:"Tokens in a pair; longer pairs are truncated. Default: what the model takes." placeholder:"N"`
 	Tune                string `help:"When to find the fastest variants of the kernels on a GPU: ${enum}. auto: when a model is first opened there, in about two seconds; they are kept in the cache folder. again: whenever a model is opened." enum:"${tunes}" default:"auto"`
 	SpecialTokensAsText bool   `help:"Read \"[SEP]\" and its like in texts as plain text, not as special tokens. For documents that aren't trusted."`
+	Instruction         string `help:"What to look for, for models whose prompt has a place for it. Default: what the model was trained with." placeholder:"TEXT"`
 }
 
 // Vars are the names that the help of Flags has.
@@ -38,7 +39,7 @@ func Vars() kong.Vars {
 func (f *Flags) Config() engine.Config {
 	return engine.Config{
 		Model: f.Model, Embedded: builtin.Open, Backend: f.Backend, Precision: f.Precision, Tune: f.Tune,
-		MaxLength: f.MaxLength, SpecialTokensAsText: f.SpecialTokensAsText,
+		MaxLength: f.MaxLength, SpecialTokensAsText: f.SpecialTokensAsText, Instruction: f.Instruction,
 		OnFallback: func(why error) {
 			fmt.Fprintf(os.Stderr, "WARNING: the GPU is not used, and the CPU computes instead, which is slower: %v\n", why)
 		},

@@ -52,6 +52,7 @@ def fit(body):
     texts = [text for name in ("texts", "documents") if isinstance(body.get(name), list) for text in body[name]]
     if body.get("query") == "" and any(text == "" or isinstance(text, dict) and text.get("text") == "" for text in texts):
         body["query"] = "q"
+    body.pop("instruction", None)  # the server's model has no place for one
     if refuses_cuts(body):
         body.pop("truncate_prompt_tokens", None)
     if body.get("rank_fields") and any(isinstance(text, dict) for text in texts):
