@@ -47,6 +47,32 @@ func TestWindowCost(t *testing.T) {
 	}
 }
 
+// TestCausalCost counts the products of causal attention with heads of 32 and of 128: blocks on the diagonal add little to the
+// scores that are needed, and less for longer sequences.
+func TestCausalCost(t *testing.T) {
+	device := simtest.Open(t, sim.Config{})
+	library := libraries(t, device)
+	for _, c := range []struct {
+		size, tokens int
+		most         float64 // of the useful FLOPs
+	}{{32, 256, 1.03}, {32, 512, 1.015}, {128, 256, 1.03}} {
+		a := selftest.Attention{DType: kernels.F16, Heads: 1, HeadSize: c.size, Lengths: []int{c.tokens}, Causal: true}.Case()
+		pending, err := a.Run(t.Context(), device, library[a.DType], problem.Exact)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var executed float64
+		for _, report := range pending.(*sim.Pending).Reports() {
+			executed += float64(report.Counters.MatrixFLOPs())
+		}
+		ratio := executed / a.FLOPs
+		t.Logf("heads of %d, %d tokens: %.4f of the useful FLOPs", c.size, c.tokens, ratio)
+		if ratio < 1 || ratio > c.most {
+			t.Errorf("heads of %d, %d tokens: %.4f of the useful FLOPs were executed, want 1 to %g", c.size, c.tokens, ratio, c.most)
+		}
+	}
+}
+
 // TestAlone wants the same bits of a sequence by itself as among others, at every place in the items of 64 queries.
 func TestAlone(t *testing.T) {
 	const heads, size, reach = 2, 32, 30

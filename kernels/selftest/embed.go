@@ -115,8 +115,18 @@ func (e Embed) has(part string) bool { return !strings.Contains(e.Without, part)
 // leastBytes counts a table's row once, however many tokens have it.
 func (e Embed) leastBytes(columns [3][]int) int {
 	size := e.DType.Size()
-	least := 4*3*e.T + 4*2*e.H + e.T*e.H*size
+	least := e.T * e.H * size
+	switch {
+	case e.Waiting: // the sum and its statistics, too
+		least += 4*e.H + 4*e.T*e.H + 8*e.T*((e.H+stripColumns-1)/stripColumns)
+	case e.has("norm"):
+		least += 4 * 2 * e.H
+	}
 	for i, column := range columns {
+		if i > 0 && !e.has([]string{"", "positions", "types"}[i]) {
+			continue
+		}
+		least += 4 * e.T
 		rows, row := distinct(column), e.H*size
 		if i == 0 && e.Bits != 0 {
 			row = e.H*e.Bits/8 + e.H/e.GroupSize*4
