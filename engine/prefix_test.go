@@ -231,8 +231,8 @@ func TestSharedPrefixesKeepScores(t *testing.T) {
 func samePrefixScores(t *testing.T, config Config) {
 	t.Helper()
 	var pairs []Pair
-	for i := range 24 {
-		pairs = append(pairs, Pair{Query: strings.Repeat("which shop opens at nine ", i/8), Document: strings.Repeat("seven quick stones ", i*i%11)})
+	for i := range 12 {
+		pairs = append(pairs, Pair{Query: strings.Repeat("which shop opens at nine ", i/4), Document: strings.Repeat("seven quick stones ", i*i%11)})
 	}
 	e, err := Open(t.Context(), config)
 	if _, lacks := errors.AsType[*backend.UnsupportedError](err); lacks {

@@ -140,6 +140,9 @@ func (q *Queue) count(c *client, tokens int, work float64) {
 // queues do so (Choudhury and Hahne, "Dynamic queue length thresholds", 1998).
 const roomPart = 8
 
+// timeLimit is the name of QueueTime in an OverloadError.
+const timeLimit = "milliseconds of waiting work"
+
 // admit returns an *OverloadError if a client with own of the waiting tokens may not have more. While nothing waits, a
 // request of any size may come.
 func (q *Queue) admit(waiting, own, tokens int) error {
@@ -154,7 +157,7 @@ func (q *Queue) admit(waiting, own, tokens int) error {
 	over := float64(min(there+tokens-most, there)) * max(q.work, 1) / float64(max(q.tokens, 1)) // work of as many tokens
 	value := there + tokens
 	if ms > 0 {
-		limit, value, most = "milliseconds of waiting work", int(ms*float64(value)), int(ms*float64(most))
+		limit, value, most = timeLimit, int(ms*float64(value)), int(ms*float64(most))
 	}
 	return &OverloadError{Limit: limit + of, Value: value, Max: most, RetryAfter: q.timeAmong(over, 0)}
 }

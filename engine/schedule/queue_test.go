@@ -43,8 +43,9 @@ func newRig(t *rapid.T) *rig {
 	for range rapid.IntRange(1, 3).Draw(t, "queues") {
 		q := NewQueue(Limits{
 			BatchTokens: rapid.IntRange(1, 200).Draw(t, "batch tokens"), QueueTokens: rapid.IntRange(1, 2000).Draw(t, "queue tokens"),
-			Requests: rapid.IntRange(1, 20).Draw(t, "requests"),
-			MaxWait:  time.Duration(rapid.SampledFrom([]int{0, 0, 50}).Draw(t, "wait")),
+			Requests:  rapid.IntRange(1, 20).Draw(t, "requests"),
+			MaxWait:   time.Duration(rapid.SampledFrom([]int{0, 0, 50}).Draw(t, "wait")),
+			QueueTime: time.Duration(rapid.SampledFrom([]int{0, 50, 1000}).Draw(t, "queue time")), Unit: float64(rapid.IntRange(0, 3).Draw(t, "unit")),
 		})
 		for _, d := range g.devices {
 			d.Attach(q, rapid.SampledFrom([]float64{0, 0.3, 1, 7}).Draw(t, "weight"))
@@ -78,6 +79,9 @@ func (g *rig) push(*rapid.T) {
 	if err := q.Push(r, g.now); err != nil {
 		limit := "QueueTokens"
 		var over *OverloadError
+		if errors.As(err, &over) && q.Limits().QueueTime > 0 && strings.HasPrefix(over.Limit, timeLimit) {
+			limit = timeLimit
+		}
 		if errors.As(err, &over) && r.Deadline != 0 && tokens > 0 && !strings.HasPrefix(over.Limit, limit) {
 			limit = "milliseconds before the deadline"
 		}
