@@ -107,7 +107,7 @@ INLINE void attend_packed(const struct attention* a, const float* q, float* out)
         for (int j = first; j < last; j += PANEL)
             tile_f32[rows](
                 q + r * a->q_stride, a->q_stride, keys + (ptrdiff_t)j * a->size, PANEL, a->size,
-                NULL, NULL, NULL, 0, scores + j - first, stride
+                NULL, NULL, 0, scores + j - first, stride
             );
         for (int i = 0; i < rows; i++) {
             float* row = scores + i * stride;
@@ -121,7 +121,7 @@ INLINE void attend_packed(const struct attention* a, const float* q, float* out)
             int columns = a->size - d < PANEL ? a->size - d : PANEL;
             tile_f32[rows](
                 scores, stride, v + first * a->kv_stride + d, a->kv_stride, last - first, NULL,
-                NULL, NULL, 0, tile, PANEL
+                NULL, 0, tile, PANEL
             );
             for (int i = 0; i < rows; i++)
                 for (int c = 0; c < columns; c++)

@@ -79,14 +79,8 @@ static size_t attention_i16_scratch(int keys, int size) {
 
 // pack_i16_rows makes pairs [W, groups] of up to W rows, zeros behind them, and returns the value of a step of each. It fetches
 // the rows of the next head.
-INLINE vf pack_i16_rows(
-    const float* x,
-    ptrdiff_t stride,
-    int n,
-    int size,
-    int groups,
-    int32_t* to
-) {
+INLINE vf
+pack_i16_rows(const float* x, ptrdiff_t stride, int n, int size, int groups, int32_t* to) {
     vf squares[W], inverse;
     for (int i = 0; i < W; i++) {
         vf sum = vf_set(0);
@@ -127,8 +121,7 @@ INLINE float pack_i16_keys(const struct attention* a, const struct i16_scratch* 
         int32_t* columns = s->keys + j / PANEL * PANEL * s->groups + j % PANEL;
         for (int g = 0; g < s->groups; g += W) {
             vf block[W];
-            UNROLL for (int i = 0; i < W; i++) block[i] =
-                (vf)vi_load(s->rows + i * s->groups + g);
+            UNROLL for (int i = 0; i < W; i++) block[i] = (vf)vi_load(s->rows + i * s->groups + g);
             vf_transpose(block);
             UNROLL for (int i = 0; i < W; i++) vi_store(columns + (g + i) * PANEL, (vi)block[i]);
         }
@@ -208,9 +201,7 @@ INLINE void tile_i16_rows(
         const int32_t* x, ptrdiff_t x_stride, const int32_t* w, int groups, const float* scales,   \
         const float* biases, const float* factors, bool more, float* y, ptrdiff_t y_stride         \
     ) {                                                                                            \
-        tile_i16_rows(                                                                             \
-            rows, x, x_stride, w, groups, scales, biases, factors, more, y, y_stride               \
-        );                                                                                         \
+        tile_i16_rows(rows, x, x_stride, w, groups, scales, biases, factors, more, y, y_stride);   \
     }
 #define NAME_TILE_I16(rows) tile_i16_##rows,
 TILE_HEIGHTS(TILE_I16)
@@ -271,7 +262,8 @@ INLINE void soften_i16(const struct i16_scratch* s, int rows, vf factor) {
             vf by = vf_set(inverses[i]);
             for (int j = from; j < end; j += PANEL)
                 vi_store(
-                    row + j / 2, pairs(rounded(vf_load(row + j), by), rounded(vf_load(row + j + W), by))
+                    row + j / 2,
+                    pairs(rounded(vf_load(row + j), by), rounded(vf_load(row + j + W), by))
                 );
         }
     }
@@ -307,7 +299,8 @@ static void attend_i16(const struct attention* a) {
             const bool whole = a->size - d >= PANEL;
             float* y = whole ? a->out + r * a->out_stride + d : s.tile;
             for (int g = 0; g < s.segments; g++) {
-                int from = g * SEGMENT, keys = s.padded - from < SEGMENT ? s.padded - from : SEGMENT;
+                int from = g * SEGMENT,
+                    keys = s.padded - from < SEGMENT ? s.padded - from : SEGMENT;
                 tile_i16[rows](
                     (const int32_t*)s.scores + from / 2, s.stride,
                     s.values + d * s.padded / 2 + from / 2 * PANEL, keys / 2, s.value_scales + d,

@@ -92,7 +92,7 @@ INLINE void add_position_keys(
     const float* columns = table->at + (table->most - farthest);
     for (int c = 0; c < a->keys + rows - 1; c += PANEL) {
         tile_f32[rows](
-            q, a->q_stride, columns + c, table->stride, a->size, NULL, NULL, NULL, 0, tile, PANEL
+            q, a->q_stride, columns + c, table->stride, a->size, NULL, NULL, 0, tile, PANEL
         );
         for (int i = 0; i < rows; i++) {
             float* row = scores + i * stride + c - (rows - 1 - i);
@@ -123,8 +123,8 @@ INLINE void add_position_queries(
             float* to = products + t * RELATIVE_STRIDE;
             for (int c = 0; c < rows + n - 1; c += PANEL)
                 tile_f32[n](
-                    k, a->kv_stride, columns + c, table->stride, a->size, NULL, NULL, NULL, 0,
-                    to + c, RELATIVE_STRIDE
+                    k, a->kv_stride, columns + c, table->stride, a->size, NULL, NULL, 0, to + c,
+                    RELATIVE_STRIDE
                 );
             for (int j = 0; j < n; j++)
                 from[t + j] = to + j * RELATIVE_STRIDE + (n - 1 - j);
@@ -176,7 +176,7 @@ static void attend_relative(const struct attention* a, const struct relative* r,
             for (int j = 0; j < a->keys; j += PANEL)
                 tile_f32[rows](
                     from, a->q_stride, packed + (ptrdiff_t)j * a->size, PANEL, a->size, NULL, NULL,
-                    NULL, 0, scores + t * stride + j, stride
+                    0, scores + t * stride + j, stride
                 );
             if (keys.at)
                 add_position_keys(
@@ -194,7 +194,7 @@ static void attend_relative(const struct attention* a, const struct relative* r,
             for (int d = 0; d < a->size; d += PANEL) {
                 const int columns = a->size - d < PANEL ? a->size - d : PANEL;
                 tile_f32[rows](
-                    softened, stride, v + d, a->kv_stride, a->keys, NULL, NULL, NULL, 0, tile, PANEL
+                    softened, stride, v + d, a->kv_stride, a->keys, NULL, NULL, 0, tile, PANEL
                 );
                 for (int i = 0; i < rows; i++)
                     for (int c = 0; c < columns; c++)

@@ -185,9 +185,7 @@ INLINE void vi_shorts(uint16_t* to, vi first, vi second) {
 #ifdef VI_SHORTS
     VI_SHORTS(to, first, second);
 #else
-    vu16 shorts[2] = {
-        __builtin_convertvector(first, vu16), __builtin_convertvector(second, vu16)
-    };
+    vu16 shorts[2] = {__builtin_convertvector(first, vu16), __builtin_convertvector(second, vu16)};
     memcpy(to, shorts, sizeof shorts);
 #endif
 }
@@ -221,7 +219,8 @@ INLINE float range_of(const void* x, int k, const bool half, struct quantised* r
             low[j] = vf_min(low[j], v);
             high[j] = vf_max(high[j], v);
         }
-    float least = -vf_top(-vf_min(low[0], low[1])), range = vf_top(vf_max(high[0], high[1])) - least;
+    float least = -vf_top(-vf_min(low[0], low[1])),
+          range = vf_top(vf_max(high[0], high[1])) - least;
     if (!(range < __builtin_inff())) {
         *row = (struct quantised){__builtin_nanf(""), 0};
         return 0;
@@ -234,8 +233,15 @@ INLINE float range_of(const void* x, int k, const bool half, struct quantised* r
 // quantise writes the steps of 4 W values of a row: adding ROUNDING rounds, and so does the one fused addition of the zero to it.
 // It adds the bits of those sums to `seen`. A value at the end of the range may round to one step beyond it: bytes stay within, 16
 // bits have room.
-INLINE void
-quantise(const void* x, const bool half, float inverse, float zero, int offset, vi* seen, void* to) {
+INLINE void quantise(
+    const void* x,
+    const bool half,
+    float inverse,
+    float zero,
+    int offset,
+    vi* seen,
+    void* to
+) {
     vi q[4];
     UNROLL for (int i = 0; i < 4; i++) {
         vf v = vf_fma(load_row(x, i * W, half), vf_set(inverse), vf_set(zero + ROUNDING));

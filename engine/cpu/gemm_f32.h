@@ -54,10 +54,9 @@ INLINE void sums_f32(
 #define TILE_F32(rows)                                                                             \
     static NOINLINE void tile_f32_##rows(                                                          \
         const float* x, ptrdiff_t x_stride, const float* w, ptrdiff_t w_stride, int k,             \
-        const float* next, const float* bias, const float* residual, ptrdiff_t residual_stride,    \
-        float* y, ptrdiff_t y_stride                                                               \
+        const float* bias, const float* residual, ptrdiff_t residual_stride, float* y,             \
+        ptrdiff_t y_stride                                                                         \
     ) {                                                                                            \
-        (void)next;                                                                                \
         sums_f32(                                                                                  \
             rows, false, x, x_stride, w, w_stride, k, NULL, 0, NULL, bias, residual,               \
             residual_stride, y, y_stride                                                           \
@@ -82,7 +81,6 @@ static void (*const tile_f32[])(
     const float*,
     ptrdiff_t,
     int,
-    const float*,
     const float*,
     const float*,
     ptrdiff_t,
@@ -120,7 +118,7 @@ static void run_rows_f32(const struct product* p) {
             int rows = p->m - r < height ? p->m - r : height;
             float* y = p->y + r * p->y_stride + n;
             tile_f32[rows](
-                x + r * p->x_stride, p->x_stride, panel, PANEL, w->k, NULL, w->bias + n,
+                x + r * p->x_stride, p->x_stride, panel, PANEL, w->k, w->bias + n,
                 p->residual ? p->residual + r * p->residual_stride + n : NULL, p->residual_stride,
                 y, p->y_stride
             );
@@ -166,7 +164,7 @@ static void narrow_f32(
 }
 
 enum {
-    TERMS = 192,      // of a panel at a time: with two vectors of 16, 24 KB
+    TERMS = 192,       // of a panel at a time: with two vectors of 16, 24 KB
     WAITING_ROWS = 128 // of sums that wait
 };
 
@@ -195,8 +193,8 @@ static void run_f32(const struct product* p) {
                     float* y = ends ? p->y + r * p->y_stride + n : begun;
                     ptrdiff_t y_stride = ends ? p->y_stride : PANEL;
                     tile_packed[rows](
-                        x + (ptrdiff_t)r * w->k + i * rows, panel, terms, next, step, i ? begun : NULL,
-                        ends ? w->bias + n : NULL,
+                        x + (ptrdiff_t)r * w->k + i * rows, panel, terms, next, step,
+                        i ? begun : NULL, ends ? w->bias + n : NULL,
                         ends && p->residual ? p->residual + r * p->residual_stride + n : NULL,
                         p->residual_stride, y, y_stride
                     );

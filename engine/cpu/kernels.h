@@ -170,7 +170,7 @@ struct gate {
 // kernels is one variant: everything that depends on an instruction set.
 struct kernels {
     const char* name;
-    struct matmul f32, i8, bf16; // run is NULL where there is no such product
+    struct matmul f32, i8, bf16;             // run is NULL where there is no such product
     void (*run_rows)(const struct product*); // of floats, rows as they lie
     // attend_relative is attention of floats with the tables' part in scores; its scratch is relative_scratch(keys, D) bytes.
     void (*attend_relative)(const struct attention*, const struct relative*, int head);

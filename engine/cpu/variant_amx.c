@@ -34,9 +34,9 @@
                 )                                                                                  \
             )                                                                                      \
     )
-#define VI_WIDENED(v)   _mm512_cvtepu16_epi32((__m256i)(v))
-#define F32_HOW         "vfmadd231ps zmm"
-#define I8_HOW          "tdpbusd"
+#define VI_WIDENED(v) _mm512_cvtepu16_epi32((__m256i)(v))
+#define F32_HOW       "vfmadd231ps zmm"
+#define I8_HOW        "tdpbusd"
 
 #define I8_STORE STORE_U8
 #define I8_GROUP 4

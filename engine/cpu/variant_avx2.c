@@ -23,8 +23,8 @@
         (__m256i*)(to),                                                                            \
         _mm256_permute4x64_epi64(_mm256_packs_epi32((__m256i)(a), (__m256i)(b)), 0xd8)             \
     )
-#define F32_HOW         "vfmadd231ps ymm"
-#define I8_HOW          "vpmaddwd ymm"
+#define F32_HOW "vfmadd231ps ymm"
+#define I8_HOW  "vpmaddwd ymm"
 
 #define I8_STORE STORE_S16
 #define DOT_I8(sum, x, w)                                                                          \

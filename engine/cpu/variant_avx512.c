@@ -27,9 +27,9 @@
                 _mm512_packs_epi32((__m512i)(a), (__m512i)(b))                                     \
             )                                                                                      \
     )
-#define VI_WIDENED(v)   _mm512_cvtepu16_epi32((__m256i)(v))
-#define F32_HOW         "vfmadd231ps zmm"
-#define I8_HOW          "vpmaddwd zmm"
+#define VI_WIDENED(v) _mm512_cvtepu16_epi32((__m256i)(v))
+#define F32_HOW       "vfmadd231ps zmm"
+#define I8_HOW        "vpmaddwd zmm"
 
 #define I8_STORE STORE_S16
 #define DOT_I8(sum, x, w)                                                                          \

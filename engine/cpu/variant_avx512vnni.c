@@ -14,15 +14,15 @@
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,avx512vnni")
 #endif
 
-#define VARIANT          avx512vnni
-#define W                16
-#define TILE_ROWS        14
-#define TILE_VECTORS     2
-#define VF_FMA(a, b, c)  _mm512_fmadd_ps(a, b, c)
-#define VF_MAX(a, b)     _mm512_max_ps(a, b)
-#define VF_MIN(a, b)     _mm512_min_ps(a, b)
-#define VF_SQRT(a)       _mm512_sqrt_ps(a)
-#define VI_WIDENED(v)    _mm512_cvtepu16_epi32((__m256i)(v))
+#define VARIANT         avx512vnni
+#define W               16
+#define TILE_ROWS       14
+#define TILE_VECTORS    2
+#define VF_FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
+#define VF_MAX(a, b)    _mm512_max_ps(a, b)
+#define VF_MIN(a, b)    _mm512_min_ps(a, b)
+#define VF_SQRT(a)      _mm512_sqrt_ps(a)
+#define VI_WIDENED(v)   _mm512_cvtepu16_epi32((__m256i)(v))
 #define VI_BYTES(to, a, b, c, d)                                                                   \
     _mm512_storeu_si512(                                                                           \
         to, _mm512_permutexvar_epi32(                                                              \
@@ -33,8 +33,8 @@
                 )                                                                                  \
             )                                                                                      \
     )
-#define F32_HOW          "vfmadd231ps zmm"
-#define I8_HOW           "vpdpbusd zmm"
+#define F32_HOW "vfmadd231ps zmm"
+#define I8_HOW  "vpdpbusd zmm"
 
 #define I8_STORE          STORE_U8
 #define DOT_I8(sum, x, w) (vi) _mm512_dpbusd_epi32((__m512i)(sum), (__m512i)(x), (__m512i)(w))
