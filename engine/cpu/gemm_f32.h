@@ -155,6 +155,7 @@ static void narrow_f32(
     ptrdiff_t y_stride,
     struct quantised* quantised
 ) {
+    (void)y_stride, (void)quantised;
     int height = m ? tile_height(m, TILE_ROWS) : 1;
     for (int r = 0; r < m; r += height)
         pack_tile(

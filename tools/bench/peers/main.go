@@ -21,7 +21,7 @@ import (
 )
 
 // Pairs are cut at so many tokens: by the embedded model, and by batching.py.
-const modelLimit, shapeLimit = 512, 1024
+const modelLimit, shapeLimit = 512, 2048
 
 // scripts is where the workers' scripts are, from the root of the repository.
 const scripts = "tools/bench/peers/python"

@@ -26,7 +26,7 @@ type options struct {
 	Engine    string `help:"Program of the engine's worker. Default: built."`
 	Model     string `help:"Checkpoint. Default: the embedded model." placeholder:"FOLDER"`
 	Cache     string `help:"Folder for converted models. Default: one in the cache folder." placeholder:"FOLDER"`
-	Shapes    string `help:"Instead of one model, random weights of these shapes: modernbert-base, bge-v2-m3, each perhaps with :LAYERS." placeholder:"NAMES"`
+	Shapes    string `help:"Instead of one model, random weights of these shapes: modernbert-base, bge-v2-m3, qwen3-0.6b, each perhaps with :LAYERS." placeholder:"NAMES"`
 	Minutes   int    `help:"With --shapes: bound of all measurements; rounds end there. Default: 12." placeholder:"N"`
 	Prepare   bool   `help:"With --shapes: only make and convert the checkpoints, which takes minutes the first time."`
 

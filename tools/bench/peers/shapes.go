@@ -29,7 +29,7 @@ func (s shape) String() string {
 }
 
 // shapeNames are those of python/shapes.py.
-var shapeNames = []string{"modernbert-base", "bge-v2-m3"}
+var shapeNames = []string{"modernbert-base", "bge-v2-m3", "qwen3-0.6b"}
 
 // parseShapes reads a list like "modernbert-base,bge-v2-m3:2".
 func parseShapes(list string) ([]shape, error) {
@@ -41,7 +41,7 @@ func parseShapes(list string) ([]shape, error) {
 		name, layers, limited := strings.Cut(item, ":")
 		s := shape{name: name}
 		if !slices.Contains(shapeNames, name) {
-			return nil, fmt.Errorf("no shape %q, want %s", name, strings.Join(shapeNames, " or "))
+			return nil, fmt.Errorf("no shape %q, want %s", name, strings.Join(shapeNames, ", "))
 		}
 		if limited {
 			var err error

@@ -12,9 +12,10 @@ import concurrent.futures
 import functools
 import json
 
+import jinja2
 import numpy as np
 from tokenizers import Tokenizer
-LONGEST = 1024  # tokens of a pair, at most
+LONGEST = 2048  # tokens of a pair, at most
 
 
 def max_length(model):
@@ -23,16 +24,39 @@ def max_length(model):
         return min(json.load(file)["max_position_embeddings"], LONGEST)
 
 
+def prompt(model):
+    """The text of a decoder's prompt before the query, up to the document, and after it; None for another model."""
+    try:
+        with open(f"{model}/chat_template.jinja", encoding="utf-8") as file:
+            template = jinja2.Environment().from_string(file.read())
+    except FileNotFoundError:
+        return None
+    messages = [{"role": "query", "content": "\0"}, {"role": "document", "content": "\0"}]
+    before, between, after = template.render(messages=messages).split("\0")
+    return before, between, after
+
+
+def texts(model, query, documents):
+    """The arguments with which a tokenizer makes each pair's tokens, (query, document) or (prompt,)."""
+    parts = prompt(model)
+    if parts is None:
+        return [(query, document) for document in documents]
+    before, between, after = parts
+    return [(before + query + between + document + after,) for document in documents]
+
+
 class PairTokenizer:
     """The tokenizers library, without the layers that transformers puts on top: the fastest that Python has."""
 
     def __init__(self, model):
+        self.model = model
         self.tokenizer = Tokenizer.from_file(f"{model}/tokenizer.json")
         self.tokenizer.enable_truncation(max_length(model), strategy="longest_first")
         self.tokenizer.no_padding()
 
     def __call__(self, query, documents):
-        encodings = self.tokenizer.encode_batch_fast([(query, document) for document in documents])
+        pairs = texts(self.model, query, documents)
+        encodings = self.tokenizer.encode_batch_fast([pair if len(pair) == 2 else pair[0] for pair in pairs])
         return [e.ids for e in encodings], [e.type_ids for e in encodings]
 
 

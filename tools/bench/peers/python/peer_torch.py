@@ -19,6 +19,7 @@ class Peer:
         if self.device == "mps" and not torch.backends.mps.is_available():
             raise SystemExit("PyTorch has no MPS device here: that is Apple's GPU, on macOS")
         self.tokenizer = AutoTokenizer.from_pretrained(options.model)
+        self.model_folder = options.model
         self.longest = batching.max_length(options.model)
         model = AutoModelForSequenceClassification.from_pretrained(options.model, dtype=DTYPES[options.precision])
         self.model = model.eval().to(self.device)
@@ -34,7 +35,8 @@ class Peer:
         self.streams = [self._forward(1)] * options.streams
 
     def encode(self, query, documents):
-        batch = self.tokenizer([query] * len(documents), documents, truncation="longest_first", max_length=self.longest)
+        columns = map(list, zip(*batching.texts(self.model_folder, query, documents)))
+        batch = self.tokenizer(*columns, truncation="longest_first", max_length=self.longest)
         ids = batch["input_ids"]
         return ids, batch.get("token_type_ids") or [[0] * len(x) for x in ids]
 

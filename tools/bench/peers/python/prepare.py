@@ -18,7 +18,7 @@ import openvino
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from batching import max_length
+from batching import max_length, texts
 from worker import read_workloads
 
 INPUTS = ["input_ids", "attention_mask", "token_type_ids"]
@@ -60,9 +60,9 @@ def convert_openvino(model, example, samples, folder):
     converted = openvino.convert_model(model, example_input=example)
     openvino.save_model(converted, f"{folder}/fp32.xml", compress_to_fp16=False)
     products = [op.get_friendly_name() for op in converted.get_ops() if op.get_type_name() == "MatMul"]
-    head = [name for name in products if any(part in name for part in ("pooler", "classifier", ".head."))]
-    if len(head) != 2:
-        raise SystemExit(f"prepare: expected two products of the head, found {head} among {products}")
+    head = [name for name in products if any(part in name for part in ("pooler", "classifier", ".head.", ".score"))]
+    if not 1 <= len(head) <= 2:
+        raise SystemExit(f"prepare: expected one or two products of the head, found {head} among {products}")
     quantised = nncf.quantize(
         converted,
         nncf.Dataset(samples),
@@ -94,11 +94,12 @@ def main():
         return {name: batch[name] if name in batch else batch["input_ids"] * 0 for name in names}
 
     def encode(query, document):
-        return inputs(tokenizer([query], [document], truncation="longest_first", max_length=longest, return_tensors="np"))
+        columns = map(list, zip(*texts(options.model, query, [document])))
+        return inputs(tokenizer(*columns, truncation="longest_first", max_length=longest, return_tensors="np"))
 
     samples = [encode(*pair) for pair in pairs]
-    queries, documents = zip(*pairs[:2])
-    example = inputs(tokenizer(list(queries), list(documents), padding=True, return_tensors="pt"))
+    columns = map(list, zip(*(texts(options.model, query, [document])[0] for query, document in pairs[:2])))
+    example = inputs(tokenizer(*columns, padding=True, return_tensors="pt"))
 
     # Written to another folder and renamed, so that no process sees half of it.
     work = f"{options.artifacts}.{os.getpid()}"

@@ -28,6 +28,7 @@ const (
 	Few         = "few"         // the three for large models
 	Long        = "long"
 	FewMixed    = "fewmixed"
+	Prompted    = "prompted" // for decoders, whose prompt comes on top
 )
 
 // Specs are the workloads that are generated. The cost of padding to the longest document of a request follows from
@@ -44,6 +45,7 @@ func Specs() []Spec {
 		{Few, 1, 4, 128, 0},
 		{Long, 1, 1, 1024, 0},
 		{FewMixed, 1, 6, 107, 0.78},
+		{Prompted, 1, 32, 115, 0},
 	}
 }
 
