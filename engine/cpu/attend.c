@@ -99,10 +99,8 @@ void attend_sequence(
 ) {
     const struct model* m = p->model;
     const struct scratch* s = &p->scratch;
-    struct range ranges[2] = {
-        {0}, {s->starts[sequence], s->starts[sequence + 1]}
-    }; // of the prefix; our own
-    ranges[1].count -= ranges[1].begin;
+    const int32_t* own = s->starts + sequence;
+    struct range ranges[2] = {{0}, {own[0], own[1] - own[0]}}; // of the prefix; our own
     if (s->prefixes && s->prefixes[sequence] >= 0) {
         const int32_t* start = s->starts + s->prefixes[sequence];
         ranges[0] = (struct range){start[0], start[1] - start[0]};
@@ -117,8 +115,8 @@ void attend_sequence(
         ranges[0] = (struct range){ranges[0].begin + first, ranges[0].count - first};
         ranges[1].count = last - first - ranges[0].count;
     }
-    const int begin = ranges[1].begin + first -
-                      ranges[0].count; // the row of the first key, unless they are joined
+    // The row of the first key, unless they are joined.
+    const int begin = ranges[1].begin + first - ranges[0].count;
     const int shared = m->heads / m->key_heads;
     // Heads that differ in more than their queries are attended to one by one.
     const int together = m->attending->shares && !l->slopes && !l->relative.terms ? shared : 1;

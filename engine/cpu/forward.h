@@ -15,7 +15,7 @@ struct norm {
 };
 
 // MOST_PARTS is how many parts a down-projection may have.
-enum { MOST_PARTS = 16 };
+enum { MOST_PARTS = 32 };
 
 // pool says which row of a sequence the head takes.
 enum pool { POOL_FIRST, POOL_MEAN, POOL_LAST };

@@ -195,26 +195,6 @@ func (l *loader) layer(model *C.struct_model, to *C.struct_layer, from *weights.
 	return err
 }
 
-// partTerms is how many inputs of a down-projection share a scale at int8.
-const partTerms = 1024
-
-// output packs the down-projection. After SwiGLU a few inputs of a row may be many times as large as all others (Yang et al. 2024,
-// "Mitigating Quantization Errors Due to Activation Spikes in GLU-Based LLMs"), so that at int8 a row has a scale for each part of it.
-func (l *loader) output(to *C.struct_layer, from *weights.Layer) {
-	width := from.Outer.Weight.Shape[1]
-	parts := 1
-	if l.precision == Int8 && from.Gate != nil && from.Activation == weights.SiLU {
-		parts = min((width+partTerms-1)/partTerms, C.MOST_PARTS)
-	}
-	terms := roundUp((width+parts-1)/parts, pad)
-	outer := from.Outer
-	outer.Weight, _ = l.read(outer.Weight) // once for all parts
-	for begin := 0; begin < width; begin += terms {
-		to.output[to.parts] = l.columns(l.matmul(), begin, min(terms, width-begin), outer)
-		to.parts++
-	}
-}
-
 // rotaryTable returns the cosines and sines of all positions, [P, D], as struct rotate has them; nil without frequencies.
 func (l *loader) rotaryTable(a *weights.Attention) *C.float {
 	if a.Frequencies == nil {
@@ -227,15 +207,17 @@ func (l *loader) rotaryTable(a *weights.Attention) *C.float {
 	}
 	half := a.Size / 2
 	table := takeSlice[float32](l.arena, l.plan.Positions*a.Size)
-	for i := range table {
-		position, column := i/a.Size, i%a.Size
-		angle := float64(float32(position) * a.Frequencies[column%half])
-		if column < half {
-			table[i] = float32(math.Cos(angle))
-		} else {
-			table[i] = float32(math.Sin(angle))
-		}
+	if l.arena.err != nil {
+		return nil
 	}
+	l.arena.err = parallel.For(context.Background(), l.plan.Positions, 0, func(position int) error {
+		row := table[position*a.Size : (position+1)*a.Size]
+		for i, f := range a.Frequencies {
+			angle := float64(float32(position) * f)
+			row[i], row[half+i] = float32(math.Cos(angle)), float32(math.Sin(angle))
+		}
+		return nil
+	})
 	l.rotary = append(l.rotary, rotaryTable{a.Frequencies, (*C.float)(unsafe.SliceData(table))})
 	return l.rotary[len(l.rotary)-1].table
 }

@@ -36,20 +36,24 @@ func int8Row(w weights.Tensor, o, column int, row []float32, q []int8) (scale fl
 	return stored[0], sum
 }
 
+// rounding added to a float64 of magnitude below 2⁵¹ rounds it to the nearest integer, ties to even.
+const rounding = 3 << 51
+
 // quantiseRow turns one output channel into bytes: row[i] ≈ scale · q[i]. It returns the scale and the sum of q. A channel
 // with a value that is not finite has scale NaN, which makes all its products NaN.
 func quantiseRow(row []float32, q []int8) (scale float32, sum int32) {
-	var largest float64
+	var bits uint32 // of the largest magnitude: those of a NaN are above all others
 	for _, v := range row {
-		largest = max(largest, math.Abs(float64(v)))
+		bits = max(bits, math.Float32bits(v)&math.MaxInt32)
 	}
+	largest := float64(math.Float32frombits(bits))
 	if largest == 0 || !(largest <= math.MaxFloat32) {
 		clear(q)
 		return float32(largest * 0), 0
 	}
 	inverse := largestInt8 / largest
 	for i, v := range row {
-		q[i] = int8(math.RoundToEven(float64(v) * inverse))
+		q[i] = int8(float64(float64(v)*inverse) + rounding - rounding)
 		sum += int32(q[i])
 	}
 	return float32(largest / largestInt8), sum
