@@ -90,6 +90,9 @@ func wordPieceConfig(file map[string]jsontext.Value) (*wordpiece.Config, error) 
 	}, err
 }
 
+// maxWordPieceAdded bounds the added tokens that package wordpiece takes: it compares a text with one after another. BERT has five.
+const maxWordPieceAdded = 1024
+
 // wordPieceAdded reads added_tokens.
 func wordPieceAdded(data jsontext.Value) (added []wordpiece.Added, err error) {
 	var tokens []tokenEntry
@@ -97,6 +100,9 @@ func wordPieceAdded(data jsontext.Value) (added []wordpiece.Added, err error) {
 		if err := json.Unmarshal(data, &tokens); err != nil {
 			return nil, fmt.Errorf("added_tokens: %w", err)
 		}
+	}
+	if len(tokens) > maxWordPieceAdded {
+		return nil, fmt.Errorf("added_tokens: %d, want at most %d", len(tokens), maxWordPieceAdded)
 	}
 	for _, token := range tokens {
 		switch {
