@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -246,5 +247,25 @@ func TestHeadIsNotRead(t *testing.T) {
 	}
 	if err := c.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A config of huge heads, which the file does not have, is an error before any memory is taken for them.
+func TestDecoderHostileHeads(t *testing.T) {
+	files := decoderFiles(t, "qwen3_seqcls")
+	config := string(files[configFile])
+	for _, change := range [][2]string{{`"num_attention_heads": 2`, `"num_attention_heads": 65536`}, {`"head_dim": 128`, `"head_dim": 65536`}} {
+		if !strings.Contains(config, change[0]) {
+			t.Fatalf("no %s", change[0])
+		}
+		config = strings.Replace(config, change[0], change[1], 1)
+	}
+	before := new(runtime.MemStats)
+	runtime.ReadMemStats(before)
+	_, _, err := useAll(with(files, configFile, config))
+	wantError(t, err, `weights: tensor "model.layers.0.self_attn.q_norm.weight": shape [128], want [65536]`, ErrInvalid)
+	after := new(runtime.MemStats)
+	if runtime.ReadMemStats(after); after.TotalAlloc-before.TotalAlloc > 64<<20 {
+		t.Errorf("%d bytes were taken", after.TotalAlloc-before.TotalAlloc)
 	}
 }

@@ -56,10 +56,11 @@ type resolver struct {
 	zeros   []byte   // of all biases that are not there
 }
 
-// absent is a vector of zeros for a bias that the model does not have, beside a tensor that it has.
+// absent is a vector of zeros for a bias that the model does not have, beside a tensor that it has, which bounds its length:
+// after a failure it has no data.
 func (r *resolver) absent(beside Tensor, n int) Tensor {
 	t := Tensor{Name: "no bias", DType: F32, Shape: []int{n}}
-	if beside.Shape == nil {
+	if beside.Shape == nil || r.err != nil {
 		return t
 	}
 	if len(r.zeros) < 4*n {

@@ -2,6 +2,7 @@ package reference
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/metalrank/metalrank/engine/backend"
@@ -77,6 +78,54 @@ func TestNorm(t *testing.T) {
 		if math.Abs(row[i]-want) > 1e-15 {
 			t.Errorf("norm[%d] = %v, want %v", i, row[i], want)
 		}
+	}
+}
+
+func TestRMSNorm(t *testing.T) {
+	n := norm{gamma: []float64{1, 2}, beta: []float64{0, 0}, epsilon: 0.5, rms: true}
+	row := []float64{3, 4, 0, 1} // two heads: mean squares 12.5 and 0.5
+	n.applyRows(row)
+	for i, want := range []float64{3 / math.Sqrt(13), 8 / math.Sqrt(13), 0, 2} {
+		if math.Abs(row[i]-want) > 1e-15 {
+			t.Errorf("norm[%d] = %v, want %v", i, row[i], want)
+		}
+	}
+}
+
+// A query sees the keys of its window, and none after it where attention is causal.
+func TestSees(t *testing.T) {
+	for _, c := range []struct {
+		window      int
+		causal      bool
+		at          int
+		first, last int
+	}{{0, false, 2, 0, 6}, {0, true, 2, 0, 3}, {1, false, 2, 1, 4}, {1, true, 2, 1, 3}, {9, true, 5, 0, 6}, {1, false, 5, 4, 6}} {
+		if first, last := sees(&weights.Attention{Window: c.window, Causal: c.causal}, c.at, 6); first != c.first || last != c.last {
+			t.Errorf("%+v: keys %d to %d", c, first, last)
+		}
+	}
+}
+
+// Keys of a prefix come before a sequence's own, wherever in the batch it is.
+func TestSpan(t *testing.T) {
+	batch := &backend.Batch{}
+	for i, length := range []int{2, 3, 1, 4} {
+		prefix := -1
+		if i == 3 {
+			prefix = 1
+		}
+		batch.AppendAfter(prefix, make([]int32, length), make([]int32, length))
+	}
+	s := span(batch, 3)
+	var rows []int
+	for i := range s.keys() {
+		rows = append(rows, s.row(i))
+	}
+	if want := []int{2, 3, 4, 6, 7, 8, 9}; !slices.Equal(rows, want) || s.before != 3 || !slices.Equal(batch.Positions[6:], []int32{3, 4, 5, 6}) {
+		t.Errorf("rows %d, want %d; positions %d", rows, want, batch.Positions)
+	}
+	if s := span(batch, 0); s.keys() != 2 || s.row(1) != 1 {
+		t.Errorf("without a prefix: %+v", s)
 	}
 }
 
