@@ -179,7 +179,8 @@ func (a Attention) suffix() string {
 		set  bool
 		text string
 	}{
-		{a.KeyHeads != 0, fmt.Sprintf(" keys of %d", a.KeyHeads)}, {a.Last, " last"}, {a.Causal, " causal"}, {a.Prefixes != nil, fmt.Sprintf(" prefixes %v", a.Prefixes)},
+		{a.KeyHeads != 0, fmt.Sprintf(" keys of %d", a.KeyHeads)}, {a.Last, " last"}, {a.Causal, " causal"},
+		{a.Prefixes != nil, fmt.Sprintf(" prefixes %v", a.Prefixes)},
 	} {
 		if flag.set {
 			name += flag.text
@@ -321,6 +322,14 @@ func (a Attention) answer(c *Case) {
 	}
 }
 
+// far is the relative error of p for each unit of most - score, in roundoffs.
+func (a Attention) far() float64 {
+	if a.DType == kernels.F16 {
+		return 2 + 4*math.Log2E
+	}
+	return 2
+}
+
 // row fills in row `at` of the answer: a query against the keys that it sees.
 //
 // Allowed: a score, n·D products in f32, is off by (D+n+1)·2⁻²⁴·Σ|q·k|/√(D·n), and by three roundings of what it loses by distance: of
@@ -364,11 +373,7 @@ func (a Attention) row(c *Case, at int, q []float64, keys []seenKey) {
 			most = max(most, scores[j])
 			off = max(off, size*problem.FloatRoundoff)
 		}
-		far := 2.0 // relative error of p for each unit of most - score, in roundoffs
-		if a.DType == kernels.F16 {
-			far += 4 * math.Log2E
-		}
-		relative := func(score float64) float64 { return 2*off + (far*(most-score)+8)*problem.FloatRoundoff }
+		relative := func(score float64) float64 { return 2*off + (a.far()*(most-score)+8)*problem.FloatRoundoff }
 		var total, totalOff float64
 		for _, score := range scores {
 			total += math.Exp(score - most)

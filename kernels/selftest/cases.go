@@ -181,7 +181,10 @@ func headCases(d kernels.DType) []Case {
 		cases = append(cases, Head{DType: d, B: s[0], H: s[1], C: s[2], Activation: activation, Gather: i%2 == 0}.Case())
 	}
 	for i, s := range [][4]int{{9, 56, 56, 2}, {7, 132, 20, 1}, {3, 68, 391, 2}, {9, 40, 400, 3}, {2, 768, 768, 1}} {
-		for _, h := range []Head{{Norm: true}, {Normed: true}, {Norm: true, Normed: true}, {Bare: true}, {Bare: true, Norm: true, Normed: true}, {Bare: true, Normed: true}, {Bare: true, Normed: true, RMS: true}, {Normed: true, RMS: true}} {
+		for _, h := range []Head{
+			{Norm: true}, {Normed: true}, {Norm: true, Normed: true}, {Bare: true}, {Bare: true, Norm: true, Normed: true},
+			{Bare: true, Normed: true}, {Bare: true, Normed: true, RMS: true}, {Normed: true, RMS: true},
+		} {
 			h.DType, h.B, h.H, h.N, h.C, h.Activation, h.Gather = d, s[0], s[1], s[2], s[3], kernels.GELU, i%2 == 1
 			if h.Bare {
 				h.N, h.Activation = h.H, kernels.None

@@ -78,11 +78,17 @@ func (e Embed) Case() Case {
 	if e.Without != "" || e.Sum || e.Waiting {
 		c.Name += fmt.Sprintf(" without %q, sum %v, waiting %v, answer %d", e.Without, e.Sum, e.Waiting, e.Answer)
 	}
+	e.answer(&c, columns, table, result)
+	return c
+}
+
+// answer fills in the answer, of type result; columns are the rows of tables that each token has, and words the first table.
+func (e Embed) answer(c *Case, columns [3][]int, words []float64, result kernels.DType) {
 	for t := range e.T {
 		row, allowed := make([]float64, e.H), make([]float64, e.H)
 		for h := range row {
 			var magnitude float64
-			for i, values := range [][]float64{table, c.Operands[2].Values, c.Operands[3].Values} {
+			for i, values := range [][]float64{words, c.Operands[2].Values, c.Operands[3].Values} {
 				if i > 0 && !e.has([]string{"", "positions", "types"}[i]) {
 					continue
 				}
@@ -107,7 +113,6 @@ func (e Embed) Case() Case {
 			c.Want, c.Allowed = append(c.Want, value), append(c.Allowed, allowed[h]+stored(result, value))
 		}
 	}
-	return c
 }
 
 func (e Embed) has(part string) bool { return !strings.Contains(e.Without, part) }
