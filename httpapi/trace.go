@@ -112,7 +112,8 @@ func (t *requestTrace) spans(s *Server, ctx *fasthttp.RequestCtx, f *failure) []
 	step("tokenise", t.decoded, tokenised, otlp.Attribute{Key: "metalrank.tokens", Value: int64(t.stats.Tokens)})
 	step("queue", tokenised, begun)
 	step("batch", begun, computed, otlp.Attribute{Key: "metalrank.batches", Value: int64(t.stats.Batches)},
-		otlp.Attribute{Key: "metalrank.first_batch", Value: int64(t.stats.FirstBatch)})
+		otlp.Attribute{Key: "metalrank.first_batch", Value: int64(t.stats.FirstBatch)},
+		otlp.Attribute{Key: "metalrank.saved_tokens", Value: int64(t.stats.SavedTokens)})
 	step("respond", computed, end)
 	return spans
 }

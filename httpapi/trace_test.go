@@ -116,7 +116,7 @@ func TestTrace(t *testing.T) {
 		}
 		time.Sleep(3 * step)
 		ranking := rankByWords(q, d, o)
-		ranking.Stats = engine.Stats{Tokens: 7, Tokenize: step, Wait: step, Compute: step, Batches: 2, FirstBatch: 5}
+		ranking.Stats = engine.Stats{Tokens: 7, SavedTokens: 3, Tokenize: step, Wait: step, Compute: step, Batches: 2, FirstBatch: 5}
 		return ranking, nil
 	}}, Config{Logger: slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	const body = `{"query":"a","texts":["a","b"]}`
@@ -160,7 +160,8 @@ func TestTrace(t *testing.T) {
 		}
 		at = s.End
 	}
-	if at != whole.End || spans[2].attribute("metalrank.tokens") != "7" || spans[4].attribute("metalrank.batches") != "2" || spans[4].attribute("metalrank.first_batch") != "5" {
+	if at != whole.End || spans[2].attribute("metalrank.tokens") != "7" || spans[4].attribute("metalrank.batches") != "2" || spans[4].attribute("metalrank.first_batch") != "5" ||
+		spans[4].attribute("metalrank.saved_tokens") != "3" {
 		t.Errorf("%+v", spans)
 	}
 	failed, decode, lost := spans[6], spans[7], spans[8]
