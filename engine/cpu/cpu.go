@@ -56,6 +56,10 @@ const (
 	maxWorkers = 1024
 	// chunkTokens is how many tokens a chunk has where sequences are short enough.
 	chunkTokens = 384
+	// int8ChunkTokens is the same at int8: products take less time, so that a miss of the second-level cache weighs more.
+	int8ChunkTokens = 256
+	// capacityTokens is how many tokens a chunk of one worker's can have.
+	capacityTokens = 768
 	// blockRows is how many rows go through a feed-forward block at a time.
 	blockRows = 128
 	// sharedTokens is how many tokens a chunk has at most where sequences share prefixes, unless a single sequence and its prefix
@@ -137,14 +141,16 @@ func (b *Backend) load(l *loader, options Options) error {
 		return err
 	}
 	b.info.WeightBytes += int64(tableBytes)
-	const capacity = 2 * chunkTokens
-	longest := max(capacity, b.plan.Positions)
+	longest, target := max(capacityTokens, b.plan.Positions), chunkTokens
+	if options.Precision == Int8 {
+		target = int8ChunkTokens
+	}
 	b.info.Prefixes = b.plan.Prefixes()
 	inBlocks := longest
 	if b.info.Prefixes {
 		inBlocks = max(longest, sharedTokens)
 	}
-	for i := 0; i < len(b.blocks) && inBlocks > capacity; i++ {
+	for i := 0; i < len(b.blocks) && inBlocks > capacityTokens; i++ {
 		if b.blocks[i], err = newBlocks(model, inBlocks); err != nil {
 			return err
 		}
@@ -153,15 +159,15 @@ func (b *Backend) load(l *loader, options Options) error {
 	b.calls = make(chan *call, overlap)
 	for range overlap {
 		b.calls <- &call{
-			model: model, words: &b.words, labels: b.plan.Labels, team: newTeam(&b.arena, model, capacity), gate: b.gate,
-			plan: plan{workers: options.Workers, target: chunkTokens, capacity: capacity, longest: longest, shared: sharedTokens},
+			model: model, words: &b.words, labels: b.plan.Labels, team: newTeam(&b.arena, model, capacityTokens), gate: b.gate,
+			plan: plan{workers: options.Workers, target: target, capacity: capacityTokens, longest: longest, shared: sharedTokens},
 		}
 	}
 	if b.arena.err != nil {
 		return b.arena.err
 	}
 	for i := range options.Workers {
-		s, err := newScratch(model, capacity, longest, b.info.Prefixes)
+		s, err := newScratch(model, capacityTokens, longest, b.info.Prefixes)
 		if err != nil {
 			return err
 		}
