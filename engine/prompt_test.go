@@ -93,7 +93,7 @@ func (f *promptFile) whole(e *Engine, instruction, query, document string) []int
 	}
 	ids := slices.Clone(e.tokenizer.prompt.opening)
 	for _, text := range texts {
-		ids = appendIDs(ids, e.tokenizer.whole(clean(text)))
+		ids = append(ids, e.tokenizer.whole(clean(text))...)
 	}
 	return ids
 }

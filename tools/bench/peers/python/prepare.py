@@ -84,6 +84,7 @@ def main():
 
     tokenizer = AutoTokenizer.from_pretrained(options.model)
     model = AutoModelForSequenceClassification.from_pretrained(options.model, dtype=torch.float32).eval()
+    model.config.use_cache = False  # a decoder would answer its keys and values as well
     pairs = [(q, d) for q, docs in read_workloads(options.workloads)["calibration"] for d in docs]
     pairs = random.Random(1).sample(pairs, options.samples)
 
