@@ -136,7 +136,7 @@ func TestWordPieceIsTheLibrarys(t *testing.T) {
 	}
 }
 
-// All lines of the repository's test data and pages have the library's ids and offsets.
+// All lines of the engine's code and test data have the library's ids and offsets.
 func TestWordPieceOfTestTexts(t *testing.T) {
 	ours, library := openBoth(t, nil, false)
 	lines := 0
