@@ -83,7 +83,7 @@ func openOn(ctx context.Context, config Config, d *dispatcher) (*Engine, error) 
 	prefixes := false
 	if plan, err := checkpoint.Plan(); err == nil { // else load returns the error, if it finds no other first
 		limits.Unit, limits.Pair = cost.PerToken(cost.ShapeOf(plan))
-		prefixes = takesPrefixes(plan)
+		prefixes = plan.Prefixes()
 	}
 	e := &Engine{
 		config: config, checkpoint: checkpoint, labels: checkpoint.Config().Labels, prefixes: prefixes, dispatcher: d,

@@ -4,17 +4,10 @@ import (
 	"slices"
 
 	"github.com/metalrank/metalrank/engine/backend"
-	"github.com/metalrank/metalrank/weights"
 )
 
 // A causal model computes the same keys and values for a token whatever comes after it. So the documents of a request share
 // those of the tokens before them, a prompt and the query: a batch has these once, as a sequence of its own.
-
-// takesPrefixes says whether sequences of a model may be computed so: its tokens see none after them, and the head takes the
-// last one, which is never the prefix's.
-func takesPrefixes(p *weights.Plan) bool {
-	return p.Pool == weights.PoolLast && !slices.ContainsFunc(p.Layers, func(l weights.Layer) bool { return !l.Attention.Causal })
-}
 
 // sharesPrefixes says whether the backend takes batches with prefixes of the model.
 func (e *Engine) sharesPrefixes() bool { return e.prefixes && e.backendInfo.Load().Prefixes }
