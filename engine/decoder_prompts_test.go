@@ -11,7 +11,11 @@ import (
 // openDecoder opens a decoder of the tests under the name of a model whose prompt is known.
 func openDecoder(t *testing.T, name string, config Config) (*Engine, error) {
 	t.Helper()
-	config.Model, config.Backend = filepath.Join(t.TempDir(), "Qwen3-Reranker-"+name), BackendReference
+	known := "Qwen3-Reranker-"
+	if strings.HasPrefix(name, "llama") {
+		known = "llama-nemotron-rerank-1b-v2-"
+	}
+	config.Model, config.Backend = filepath.Join(t.TempDir(), known+name), BackendReference
 	for file, data := range familyFiles(t, name) {
 		path := filepath.Join(config.Model, file)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// promptFiles are the files of a decoder whose weights are never looked at.
-func promptFiles(more map[string]string) map[string][]byte {
+// plainDecoder are the files of a decoder whose weights are never looked at.
+func plainDecoder(more map[string]string) map[string][]byte {
 	header := `{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`
 	files := map[string][]byte{
 		"model.safetensors": append([]byte{byte(len(header)), 0, 0, 0, 0, 0, 0, 0}, header+"\x00\x00\x00\x00"...),
@@ -26,7 +26,7 @@ func promptFiles(more map[string]string) map[string][]byte {
 
 func promptOfFiles(t *testing.T, name string, more map[string]string) (*Prompt, error) {
 	t.Helper()
-	c, err := FromMemory(name, promptFiles(more))
+	c, err := FromMemory(name, plainDecoder(more))
 	if err != nil {
 		t.Fatal(err)
 	}
