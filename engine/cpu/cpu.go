@@ -2,7 +2,8 @@
 //
 // A batch is cut into chunks of whole sequences. One worker takes a chunk through all layers, while its activations
 // stay in the core's second-level cache and the weights in the shared one; workers don't wait for each other. Where
-// that would leave workers idle, as with a single long sequence, they share a chunk by rows instead.
+// that would leave workers idle, as with a single long sequence, they share a chunk by rows instead. Sequences that read the keys
+// and values of a prefix go through the layers together, a layer at a time.
 //
 // A sequence's logits are the same bit for bit alone or in a batch, and on any number of workers. They may differ
 // between variants, within rounding at fp32.

@@ -7,8 +7,8 @@ import (
 )
 
 // words is the table of word embeddings [V, E], as it is stored. A batch needs a row for each of its tokens, so that a large
-// table stays in the file: reading a row takes about a microsecond, where a model with such a table computes for a
-// millisecond or more.
+// table stays in the file: reading a row takes about a microsecond, where a model with such a table computes for a hundred
+// or more.
 type words struct {
 	tensor weights.Tensor // in memory, unless there is a file
 	file   *weights.Table
