@@ -38,7 +38,7 @@ type Shape struct {
 	Tables            int // of embeddings, of which a token reads a row each
 	Layers            []Layer
 	KeptSums          bool  // the residual is a sum beside its norm, in float32
-	AllRows           bool  // the head reads all rows of the last layer, and not those of [CLS] alone
+	AllRows           bool  // the head reads all rows of the last layer, and not one of each sequence
 	Head              []int // outputs of the head's linear layers
 }
 
@@ -57,7 +57,7 @@ type Layer struct {
 // ShapeOf takes the shape from a model's plan.
 func ShapeOf(p *weights.Plan) Shape {
 	s := Shape{
-		Hidden: p.Hidden, Embedding: p.Embeddings.Words.Shape[1], Tables: 1, KeptSums: p.KeepSum, AllRows: p.Pool != weights.PoolFirst,
+		Hidden: p.Hidden, Embedding: p.Embeddings.Words.Shape[1], Tables: 1, KeptSums: p.KeepSum, AllRows: p.Pool == weights.PoolMean,
 	}
 	for _, table := range []*weights.Tensor{p.Embeddings.Positions, p.Embeddings.Types} {
 		if table != nil {

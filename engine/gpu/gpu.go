@@ -87,7 +87,6 @@ func (b *Backend) load(checkpoint *weights.Checkpoint) error {
 		b.shape.qkv = max(b.shape.qkv, (a.Heads+2*a.KeyHeads)*a.Size)
 	}
 	b.costs = cost.ShapeOf(p)
-	b.costs.AllRows = p.Pool == weights.PoolMean
 	b.perToken = perToken(b.costs, p.Positions)
 	if b.model, err = newModel(b.session.library, b.memory, p); err != nil {
 		return err
