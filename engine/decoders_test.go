@@ -24,8 +24,14 @@ var decoderBackends = []struct {
 	open      func(t *testing.T) func(*weights.Checkpoint) (backend.Backend, error)
 }{
 	{"reference", logitTolerance, func(*testing.T) func(*weights.Checkpoint) (backend.Backend, error) { return onReference }},
-	{"sim", halfTolerance, func(t *testing.T) func(*weights.Checkpoint) (backend.Backend, error) { return onSession(t, false) }},
-	{"sim fp32", logitTolerance, func(t *testing.T) func(*weights.Checkpoint) (backend.Backend, error) { return onSession(t, true) }},
+	{"sim", halfTolerance, func(t *testing.T) func(*weights.Checkpoint) (backend.Backend, error) {
+		t.Helper()
+		return onSession(t, false)
+	}},
+	{"sim fp32", logitTolerance, func(t *testing.T) func(*weights.Checkpoint) (backend.Backend, error) {
+		t.Helper()
+		return onSession(t, true)
+	}},
 }
 
 // decoderPair is a golden with token ids.

@@ -138,8 +138,8 @@ func (e *Engine) encodeDocument(
 	return s, e.checkIDs(s.ids)
 }
 
-// encodeSurrounded returns at least need tokens of a piece, from the end that mode keeps. The text has at most most of them; 0:
-// no limit.
+// encodeSurrounded returns at least need tokens of a piece, from the end that mode keeps. The text has no more of them than most;
+// 0: no limit.
 func (e *Engine) encodeSurrounded(
 	ctx context.Context, c *caller, s *surrounded, text string, need, most int, mode Truncation,
 ) ([]int32, error) {

@@ -281,12 +281,12 @@ func TestFallbackPrecision(t *testing.T) {
 // before a device is opened.
 func TestUnsupportedModel(t *testing.T) {
 	f, model, spec := &faults{}, t.TempDir(), weightstest.Tiny()
-	spec.Hidden, spec.Heads = 72, 1
+	spec.Hidden, spec.Heads = 132, 1
 	if err := weightstest.Write(model, spec); err != nil {
 		t.Fatal(err)
 	}
 	_, err := Open(t.Context(), f.config(t, model, BackendMetal))
-	if _, ok := errors.AsType[*backend.UnsupportedError](err); !ok || !strings.Contains(err.Error(), "heads of 72 values") {
+	if _, ok := errors.AsType[*backend.UnsupportedError](err); !ok || !strings.Contains(err.Error(), "heads of 132 values") {
 		t.Errorf("metal: error %v", err)
 	}
 	e := openConfig(t, f.config(t, model, BackendAuto))

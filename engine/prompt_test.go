@@ -256,7 +256,7 @@ func TestPromptsWithSpecialTokensAsText(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, id := range s.ids {
-			if id == int32(end[0]) {
+			if id == end[0] {
 				n++
 			}
 		}

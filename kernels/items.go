@@ -52,7 +52,7 @@ func (c *CausalItems) Append(starts, prefixes []int32, window int, last bool) {
 	for i := 1; i < len(starts); i++ {
 		begin, end := int(starts[i-1]), int(starts[i])
 		var prefix AttentionPrefix
-		if prefixes != nil && prefixes[i-1] >= 0 {
+		if len(prefixes) > 0 && prefixes[i-1] >= 0 {
 			at := prefixes[i-1]
 			prefix = AttentionPrefix{Key: uint32(starts[at]), Keys: uint32(starts[at+1] - starts[at])}
 		}

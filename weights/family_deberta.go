@@ -28,7 +28,7 @@ var debertaFamily = family{
 
 func (f *fields) deberta(c *Config) architecture {
 	d := &deberta{
-		positions: f.flagOr("position_biased_input", true), relative: f.flag("relative_attention"), shared: f.flag("share_att_key"),
+		positions: f.trueOr("position_biased_input"), relative: f.flag("relative_attention"), shared: f.flag("share_att_key"),
 		buckets: max(f.wholeFrom("position_buckets", -1, -1, maxPositions), 0),
 		most:    f.wholeFrom("max_relative_positions", -1, -1, maxPositions),
 	}

@@ -15,7 +15,7 @@ func qwenFamily(modelType, class string, settings func(*fields, *Config) archite
 func (f *fields) qwen2(c *Config) architecture {
 	f.onlyFullAttention(c.Layers)
 	d := f.decoder(c, qwenHeads, 0)
-	d.causal = f.flagOr("is_causal", true)
+	d.causal = f.trueOr("is_causal")
 	d.qkvBias = true
 	return d
 }
@@ -27,7 +27,7 @@ func (f *fields) qwen3(c *Config) architecture {
 	f.onlyFullAttention(c.Layers)
 	f.notNull("head_dim", "a whole number")
 	d := f.decoder(c, qwenHeads, 128)
-	d.causal = f.flagOr("is_causal", true)
+	d.causal = f.trueOr("is_causal")
 	d.headNorms = true
 	d.qkvBias = f.flag("attention_bias")
 	d.outputBias = d.qkvBias

@@ -134,7 +134,7 @@ func (c *Checkpoint) readModule(folder, kind string) error {
 		c.head.pool = f.pooling(c.config.HiddenSize)
 	case moduleDense:
 		m.in, m.out = f.needed("in_features"), f.needed("out_features")
-		m.bias = f.flagOr("bias", true)
+		m.bias = f.trueOr("bias")
 		m.activation = f.torchActivation("activation_function")
 		f.absent("use_residual")
 		f.only("module_input_name", sentenceEmbedding)
@@ -273,7 +273,7 @@ func (f *fields) pooling(hidden int) Pool {
 	if !ok && f.err == nil {
 		f.err = unsupportedf("%s: pooling_mode: %s, want \"cls\" or \"mean\"", f.file, quote(mode))
 	}
-	if !f.flagOr("include_prompt", true) && f.err == nil {
+	if !f.trueOr("include_prompt") && f.err == nil {
 		f.err = unsupportedf("%s: include_prompt: false, want true", f.file)
 	}
 	return pool
@@ -287,13 +287,8 @@ func (f *fields) needed(key string) int {
 	return f.whole(key, 1, maxHeadWidth)
 }
 
-// flagOr reads a boolean that has another value when absent.
-func (f *fields) flagOr(key string, absent bool) bool {
-	if !f.has(key) {
-		return absent
-	}
-	return f.flag(key)
-}
+// trueOr reads a boolean that is true when absent.
+func (f *fields) trueOr(key string) bool { return !f.has(key) || f.flag(key) }
 
 // torchActivations are the classes of torch.nn that a Dense may name.
 var torchActivations = map[string]Activation{

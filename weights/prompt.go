@@ -179,7 +179,7 @@ func (f *fields) token(name string) string {
 		Content string `json:"content"`
 	}
 	if json.Unmarshal(v, &token) != nil {
-		f.fail(name, jsontext.Value(v), "a token")
+		f.fail(name, v, "a token")
 	}
 	return token.Content
 }

@@ -91,7 +91,7 @@ func (b *Batch) AppendAfter(prefix int, ids, types []int32) {
 
 // Prefix returns the range of tokens of the prefix of sequence i, which is empty if it has none.
 func (b *Batch) Prefix(i int) (start, stop int) {
-	if b.Prefixes == nil || b.Prefixes[i] < 0 {
+	if len(b.Prefixes) == 0 || b.Prefixes[i] < 0 {
 		return 0, 0
 	}
 	at := b.Prefixes[i]

@@ -104,7 +104,7 @@ func (c *call) gather(k *chunk, begin, end int, embeddings []float32, types, pos
 func (c *call) prefixes(k *chunk, to []int32) {
 	for i, sequence := range k.sequences {
 		to[i] = -1
-		if c.batch.Prefixes != nil && c.batch.Prefixes[sequence] >= 0 {
+		if len(c.batch.Prefixes) > 0 && c.batch.Prefixes[sequence] >= 0 {
 			to[i] = int32(slices.Index(k.sequences[:i], c.batch.Prefixes[sequence]))
 		}
 	}

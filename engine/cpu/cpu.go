@@ -137,7 +137,7 @@ func (b *Backend) load(l *loader, options Options) error {
 	}
 	b.info = backend.Info{Name: "cpu", DType: dtypes[options.Precision], Overlap: overlap, WeightBytes: int64(b.arena.total)}
 	// Word embeddings stay as they are stored; a pass decodes the rows of its tokens.
-	tableBytes := 0
+	var tableBytes int
 	if b.words, tableBytes, err = openWords(l.checkpoint, b.plan.Embeddings.Words, &b.arena); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/metalrank/metalrank/kernels"
 	"github.com/metalrank/metalrank/metal"
@@ -174,28 +175,21 @@ func (a Attention) record(l *kernels.Library, r *kernels.Recorder, b []metal.Bin
 
 // suffix is the part of a case's name that says more than sizes.
 func (a Attention) suffix() string {
-	name := ""
+	var name strings.Builder
 	for _, flag := range []struct {
 		set  bool
 		text string
 	}{
 		{a.KeyHeads != 0, fmt.Sprintf(" keys of %d", a.KeyHeads)}, {a.Last, " last"}, {a.Causal, " causal"},
-		{a.Prefixes != nil, fmt.Sprintf(" prefixes %v", a.Prefixes)},
+		{a.Prefixes != nil, fmt.Sprintf(" prefixes %v", a.Prefixes)}, {a.Window > 0, fmt.Sprintf(" window %d", a.Window)},
+		{a.Slopes, " slopes"},
+		{a.terms() > 1, fmt.Sprintf(" positions to %d: keys %v queries %v", a.Reach, a.PositionKeys, a.PositionQueries)},
 	} {
 		if flag.set {
-			name += flag.text
+			name.WriteString(flag.text)
 		}
 	}
-	if a.Window > 0 {
-		name += fmt.Sprintf(" window %d", a.Window)
-	}
-	if a.Slopes {
-		name += " slopes"
-	}
-	if a.terms() > 1 {
-		name += fmt.Sprintf(" positions to %d: keys %v queries %v", a.Reach, a.PositionKeys, a.PositionQueries)
-	}
-	return name
+	return name.String()
 }
 
 // terms is how many products a score is the sum of.
@@ -262,7 +256,7 @@ func (a Attention) keys(b, t int) (all []seenKey) {
 			rows = append(rows, int(row))
 		}
 	}
-	if a.Prefixes != nil && a.Prefixes[b] >= 0 {
+	if len(a.Prefixes) > 0 && a.Prefixes[b] >= 0 {
 		add(int(a.Prefixes[b]))
 	}
 	position := len(rows) + t - int(starts[b])

@@ -103,6 +103,7 @@ has_standard_library() { [ -d "$(rustc --print target-libdir --target "$1" 2>/de
 
 # library_for TARGET: builds libtokenizers.a for another machine unless it is there, and prints its folder.
 library_for() (
+    # shellcheck disable=SC2030 # install_library reads it here, in the same subshell
     rust_target=$1
     locate_library
     [ -f "$library_dir/libtokenizers.a" ] || build_library
@@ -123,6 +124,7 @@ same_machine() {
 
 install_library() {
     # A third of it is debug information; a library with it works as well. This system's strip breaks another's archives.
+    # shellcheck disable=SC2031 # as above
     [ -n "$rust_target" ] || strip -S "$1" 2>/dev/null || true
     grep -q "$version_symbol" "$1" || die "BUG: the libtokenizers.a just built lacks $version_symbol"
     mv -f "$1" "$library_dir/libtokenizers.a"
