@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Prompt is the text that a decoder reads: Before, the instruction with the text around it, BeforeQuery, the query, Between,
