@@ -14,7 +14,15 @@ import (
 
 // decoders are tiny random decoders of engine/testdata/families, with transformers' logits of token ids; see
 // tools/model/golden/decoders.py.
-var decoders = []string{"qwen3", "qwen3_untied", "qwen3_seqcls", "qwen2", "qwen2_seqcls", "llama", "llama_last"}
+var decoders = []string{"qwen3", "qwen2", "llama", "qwen3_untied", "qwen3_seqcls", "qwen2_seqcls", "llama_last"}
+
+// triedDecoders are those of a run: one of each family in a short one.
+func triedDecoders() []string {
+	if testing.Short() {
+		return decoders[:3]
+	}
+	return decoders
+}
 
 // decoderBackends are the backends that run decoders, with the largest difference of a logit from transformers' that each
 // may have.
@@ -58,7 +66,7 @@ func appendTo(b *backend.Batch, prefix int, ids []int32) {
 
 // Decoders have transformers' logits, and the same bits alone and among others.
 func TestDecodersAgainstTransformers(t *testing.T) {
-	for _, name := range decoders {
+	for _, name := range triedDecoders() {
 		golden, files := decoderGoldens(t, name)
 		together, alone, want := &backend.Batch{}, []*backend.Batch{}, []float32{}
 		for _, g := range golden {
@@ -89,7 +97,7 @@ func TestDecodersAgainstTransformers(t *testing.T) {
 // Sequences behind a prefix of one token, of many, and of two in one batch have the bits of the repeated text. A model that
 // reads in both directions refuses them.
 func TestDecodersBehindPrefixes(t *testing.T) {
-	for _, name := range decoders {
+	for _, name := range triedDecoders() {
 		golden, files := decoderGoldens(t, name)
 		first := golden[0].IDs
 		common := slices.IndexFunc(golden, func(g decoderPair) bool { return len(g.IDs) < 2 }) // none is as short
@@ -151,7 +159,7 @@ func refusesPrefixes(t *testing.T, files map[string][]byte, open func(*weights.C
 
 // Every tensor of a decoder counts: of zeros, it changes a logit by more than rounding does.
 func TestDecodersUseEachTensor(t *testing.T) {
-	for _, name := range decoders {
+	for _, name := range triedDecoders() {
 		t.Run(name, func(t *testing.T) {
 			golden, files := decoderGoldens(t, name)
 			batch := &backend.Batch{}
@@ -185,7 +193,7 @@ func TestDecodersUseEachTensor(t *testing.T) {
 // to 0.31 at int8, 4.4 at int4 and 0.76 at int8 by channel, all in qwen3, whose score is a difference of rows; in the others
 // by a quarter of that and less. Written back as floats, they give the same logits once more.
 func TestDecodersConverted(t *testing.T) {
-	for _, name := range decoders {
+	for _, name := range triedDecoders() {
 		t.Run(name, func(t *testing.T) {
 			golden, files := decoderGoldens(t, name)
 			batch := &backend.Batch{}
