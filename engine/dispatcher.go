@@ -249,7 +249,8 @@ func (d *dispatcher) finish(v *device, r *replica, s *slot, err error) BatchStat
 	used := v.core.Done(&s.batch, end)
 	stats := BatchStats{
 		Device: r.name, ID: s.batch.ID, Tokens: s.batch.Tokens, SavedTokens: s.batch.Saved, Sequences: s.batch.Sequences,
-		Operations: s.batch.Work * r.queue.Limits().Unit, Requests: len(s.batch.Spans), Began: d.begin.Add(s.batch.Began), Ended: d.begin.Add(end), Busy: used, Err: err, Fault: s.fault, Stack: s.stack,
+		Operations: s.batch.Work * r.queue.Limits().Unit, Requests: len(s.batch.Spans), Began: d.begin.Add(s.batch.Began),
+		Ended: d.begin.Add(end), Busy: used, Err: err, Fault: s.fault, Stack: s.stack,
 		GivenUp: s.batch.Aborted && err == nil,
 	}
 	r.engine.counters.add(&stats)

@@ -112,8 +112,8 @@ type Placed uint32
 // As params.h has them.
 const (
 	ByRow Placed = iota // items are of AppendItems
-	First               // of AppendFirstItems: Q and Out have one row for each sequence
-	Last                // of AppendLastItems, which is the same, or of AppendCausalItems
+	First               // of AppendSingleItems: Q and Out have one row for each sequence
+	Last                // of AppendSingleItems or CausalItems.Append for last tokens: the same
 )
 
 // AttentionRows are the operands of one run. Strides are in elements.

@@ -26,7 +26,7 @@ func TestItems(t *testing.T) {
 		if got := AppendItems(nil, starts, test.window); !slices.Equal(got, test.all) {
 			t.Errorf("window %d: %v, want %v", test.window, got, test.all)
 		}
-		if got := AppendFirstItems(nil, starts, test.window); !slices.Equal(got, test.first) {
+		if got := AppendSingleItems(nil, starts, test.window, false); !slices.Equal(got, test.first) {
 			t.Errorf("window %d, first tokens: %v, want %v", test.window, got, test.first)
 		}
 	}

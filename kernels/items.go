@@ -12,12 +12,16 @@ func AppendItems(items []AttentionItem, starts []int32, window int) []AttentionI
 	return items
 }
 
-// AppendFirstItems appends the work of attention of the first token of every sequence alone; q and out have one row per
-// sequence.
-func AppendFirstItems(items []AttentionItem, starts []int32, window int) []AttentionItem {
+// AppendSingleItems appends the work of attention of the first token of every sequence alone, or of the last; q and out have
+// one row per sequence.
+func AppendSingleItems(items []AttentionItem, starts []int32, window int, last bool) []AttentionItem {
 	for i := 1; i < len(starts); i++ {
 		begin, end := int(starts[i-1]), int(starts[i])
-		items = append(items, newItem(begin, end, begin, i-1, 1, window))
+		at := begin
+		if last {
+			at = end - 1
+		}
+		items = append(items, newItem(begin, end, at, i-1, 1, window))
 	}
 	return items
 }
@@ -28,15 +32,6 @@ func newItem(begin, end, first, row, queries, window int) AttentionItem {
 		begin, end = max(begin, first-window), min(end, first+queries+window)
 	}
 	return AttentionItem{Key: uint32(begin), Keys: uint32(end - begin), Query: uint32(row), Queries: uint32(queries)}
-}
-
-// AppendLastItems is AppendFirstItems of the last token of every sequence.
-func AppendLastItems(items []AttentionItem, starts []int32, window int) []AttentionItem {
-	for i := 1; i < len(starts); i++ {
-		begin, end := int(starts[i-1]), int(starts[i])
-		items = append(items, newItem(begin, end, end-1, i-1, 1, window))
-	}
-	return items
 }
 
 // CausalItems is the work of causal attention.

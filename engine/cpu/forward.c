@@ -96,17 +96,13 @@ static void multiply(
     const void* x,
     ptrdiff_t x_stride
 ) {
-    p->x = x;
-    p->x_stride = x_stride;
     const struct matmul* matmul = pass->model->matmul;
-    if (narrow) {
-        p->x = pass->scratch.narrow;
-        p->x_stride = stride_of(p->w->k, matmul->input_bytes);
-        p->rows = pass->scratch.rows;
-        narrow(x, x_stride, p->m, p->w->k, pass->scratch.narrow, p->x_stride, pass->scratch.rows);
-        int read = narrow == matmul->narrow_half ? sizeof(uint16_t) : sizeof(float);
-        done_rows(pass, WORK_NARROW, p->m, p->w->k, read + matmul->input_bytes);
-    }
+    p->x = pass->scratch.narrow;
+    p->x_stride = stride_of(p->w->k, matmul->input_bytes);
+    p->rows = pass->scratch.rows;
+    narrow(x, x_stride, p->m, p->w->k, pass->scratch.narrow, p->x_stride, pass->scratch.rows);
+    int read = narrow == matmul->narrow_half ? sizeof(uint16_t) : sizeof(float);
+    done_rows(pass, WORK_NARROW, p->m, p->w->k, read + matmul->input_bytes);
     matmul->run(p);
     done_product(pass, work, p, matmul);
 }

@@ -43,14 +43,3 @@ func (b *Backend) checkPrefixes(batch *backend.Batch) error {
 	}
 	return nil
 }
-
-func poolOf(p weights.Pool) uint32 {
-	switch p {
-	case weights.PoolMean:
-		return C.POOL_MEAN
-	case weights.PoolLast:
-		return C.POOL_LAST
-	default:
-		return C.POOL_FIRST
-	}
-}

@@ -356,3 +356,14 @@ func (l *loader) table(t weights.Tensor, width int) *C.float {
 
 // strideOf is the distance between rows in elements of some bytes: stride_of of forward.h.
 func strideOf(width, sizeBytes int) int { return width + cacheLineSizeBytes/sizeBytes }
+
+func poolOf(p weights.Pool) uint32 {
+	switch p {
+	case weights.PoolMean:
+		return C.POOL_MEAN
+	case weights.PoolLast:
+		return C.POOL_LAST
+	default:
+		return C.POOL_FIRST
+	}
+}

@@ -173,13 +173,10 @@ func (s *slot) list() {
 		}
 		s.itemCount = len(s.items.Items) / (i + 1)
 	}
-	switch {
-	case sh.causal:
+	if sh.causal {
 		s.items.Append(starts, prefixes, sh.aloneWindow, true)
-	case sh.pool == weights.PoolLast:
-		s.items.Items = kernels.AppendLastItems(s.items.Items, starts, sh.aloneWindow)
-	default:
-		s.items.Items = kernels.AppendFirstItems(s.items.Items, starts, sh.aloneWindow)
+	} else {
+		s.items.Items = kernels.AppendSingleItems(s.items.Items, starts, sh.aloneWindow, sh.pool == weights.PoolLast)
 	}
 }
 

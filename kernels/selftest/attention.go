@@ -76,10 +76,8 @@ func (a Attention) work() (list kernels.CausalItems) {
 	switch {
 	case a.Causal:
 		list.Append(starts, a.Prefixes, a.Window, a.Last)
-	case a.First:
-		list.Items = kernels.AppendFirstItems(nil, starts, a.Window)
-	case a.Last:
-		list.Items = kernels.AppendLastItems(nil, starts, a.Window)
+	case a.First, a.Last:
+		list.Items = kernels.AppendSingleItems(nil, starts, a.Window, a.Last)
 	default:
 		list.Items = kernels.AppendItems(nil, starts, a.Window)
 	}

@@ -81,7 +81,7 @@ static void store_weight(
     else if (m->weight_bytes == 1)
         panels[at] = byte;
     else
-        memcpy(panels + 2 * at, m->narrow && byte != INT16_MIN ? (void*)&wide : (void*)&half, 2);
+        memcpy(panels + 2 * at, byte != INT16_MIN ? (void*)&wide : (void*)&half, 2);
 }
 
 // Products: m rows of a shape; with a residual, and every activation.
@@ -116,23 +116,20 @@ static double product_error(
     struct linear linear = {
         .panels = panels, .bias = bias, .scales = scales, .sums = sums, .n = n, .k = k
     };
+    struct quantised* rows = fresh(sizeof *rows * m);
+    size_t stride = k + 64 / matmul->input_bytes;
+    void* narrow = fresh((m + SLACK_ROWS) * stride * matmul->input_bytes);
+    matmul->narrow(x, x_stride, m, k, narrow, stride, rows);
     struct product p = {
         .w = &linear,
-        .x = x,
-        .x_stride = x_stride,
+        .x = narrow,
+        .x_stride = stride,
+        .rows = rows,
         .m = m,
         .activation = activation,
         .y = y,
         .y_stride = y_stride
     };
-    struct quantised* rows = fresh(sizeof *rows * m);
-    void* narrow = NULL;
-    if (matmul->narrow) {
-        size_t stride = k + 64 / matmul->input_bytes;
-        narrow = fresh((m + SLACK_ROWS) * stride * matmul->input_bytes);
-        matmul->narrow(x, x_stride, m, k, narrow, stride, rows);
-        p.x = narrow, p.x_stride = stride, p.rows = rows;
-    }
     float* residual = fresh(4 * y_stride * m);
     for (size_t i = 0; i < y_stride * m; i++)
         residual[i] = noise();

@@ -51,12 +51,10 @@ static void finite_product(
     uint16_t* half = fresh(2 * FM * FSTRIDE);
     struct quantised* rows = fresh(sizeof *rows * FM);
     void* narrow = fresh(4 * (FM + SLACK_ROWS) * (FK + 64));
-    struct product p = {.w = &w, .x = x, .x_stride = FSTRIDE, .m = FM, .rows = rows};
+    struct product p = {.w = &w, .x = narrow, .m = FM, .rows = rows};
+    p.x_stride = FK + 64 / matmul->input_bytes;
     p.activation = activation, p.y_stride = FSTRIDE;
-    if (matmul->narrow) {
-        p.x_stride = FK + 64 / matmul->input_bytes, p.x = narrow;
-        matmul->narrow(x, FSTRIDE, FM, FK, narrow, p.x_stride, rows);
-    }
+    matmul->narrow(x, FSTRIDE, FM, FK, narrow, p.x_stride, rows);
     if (matmul->halves)
         p.half = half;
     else

@@ -24,6 +24,7 @@ def max_length(model):
         return min(json.load(file)["max_position_embeddings"], LONGEST)
 
 
+@functools.cache
 def prompt(model):
     """The text of a decoder's prompt before the query, up to the document, and after it; None for another model."""
     try:
