@@ -80,8 +80,8 @@ type Config struct {
 	// become the special tokens, as in transformers, so a document that holds "[SEP]" can pose as two segments:
 	// switch it on where documents are not trusted.
 	SpecialTokensAsText bool
-	// Instruction says what to look for, to a model whose prompt has a place for it; other models don't open with one. Empty: the
-	// model's own. Bounds: 4,096 bytes.
+	// Instruction is the text in the model's prompt that says what to look for. A model whose prompt has no place for one doesn't
+	// open. Empty: the model's own. Bounds: 4,096 bytes.
 	Instruction string
 
 	tuning *gpu.Tuning // in place of the one that Tune asks for: for tests

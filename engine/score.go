@@ -24,8 +24,8 @@ type Options struct {
 	RawScores  bool  // scores are logits; Scale is ignored
 	Scale      Scale // of scores. Default: the checkpoint's activation
 	Truncation Truncation
-	// Instruction says what to look for, to a model whose prompt has a place for it, instead of Config.Instruction. Other
-	// models refuse it. Empty: that one, or else the model's own. Bounds: 4,096 bytes.
+	// Instruction takes the place of Config.Instruction for this call. A model whose prompt has no place for one returns
+	// ErrNoInstruction. Empty: Config.Instruction, or else the model's own. Bounds: 4,096 bytes.
 	Instruction string
 	// MaxQueryTokens and MaxDocumentTokens cut the query, and each document, to so many tokens before they are joined.
 	// 0: no limit but the pair's.

@@ -99,7 +99,7 @@ func printInfo(w io.Writer, e *engine.Engine) error {
 	return table.Flush()
 }
 
-// headsText says how many heads there are, of what size, and how many of keys where they share them.
+// headsText returns the number of heads and their size, and the number of key heads where there are fewer.
 func headsText(c weights.Config) string {
 	text := fmt.Sprintf("%d of %d", c.Heads, c.HeadSize)
 	if c.KeyHeads != c.Heads {

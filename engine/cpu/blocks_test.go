@@ -179,7 +179,7 @@ func TestGate(t *testing.T) {
 	}
 	g.endUrgent(300)
 	g.endLong()
-	g.beginUrgent() // endLong has cleared what was owed
+	g.beginUrgent() // endLong has cleared the long call's debt
 	g.endUrgent(300)
 	if g.ran(10) {
 		t.Error("no urgent call is there, and a worker should end")

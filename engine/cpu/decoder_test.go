@@ -105,7 +105,7 @@ func TestDecoderBehindPrefixes(t *testing.T) {
 	})
 }
 
-// Prefixes that no backend can take are refused: of a model that sees what follows, and longer than the model's positions.
+// A prefix is refused for a model whose tokens see later ones, and where prefix and sequence together exceed the model's positions.
 func TestPrefixesRefused(t *testing.T) {
 	c, model := decoder(t)
 	batch := &backend.Batch{}

@@ -257,7 +257,8 @@ INLINE void quantise(
         vi_bytes(to, q);
 }
 
-// lose makes the scale of a row NaN if NaN was among what quantise has seen: only its exponent has bits that those of sums lack.
+// lose sets the scale of a row to NaN if quantise has seen a NaN. `seen` has the bits of all its sums; a NaN's exponent has bits
+// that no finite sum has.
 INLINE void lose(struct quantised* row, vi seen) {
     int bits = 0;
     UNROLL for (int i = 0; i < W; i++) bits |= seen[i];

@@ -188,7 +188,7 @@ func TestCut(t *testing.T) {
 	}
 }
 
-// A job of a newer version may ask for what this one can't do.
+// A job with a field of a newer version is refused.
 func TestJobOfANewerVersion(t *testing.T) {
 	if j, err := decodeJob([]byte(`{"name":"a","spec":{"chunk_tokens":64,"raw_scores":true}}`)); err != nil || !j.Spec.RawScores {
 		t.Errorf("%+v, %v", j, err)

@@ -143,8 +143,8 @@ func (c *Client) job(ctx context.Context, name string) (*Job, uint64, error) {
 	return j, entry.Revision(), nil
 }
 
-// decodeJob refuses fields that this version doesn't know: the job is of a newer version, and to ignore what it asks for would
-// give other scores.
+// decodeJob reads a job. It refuses a field that this version doesn't know: a newer version wrote it, and the scores would be
+// other ones without it.
 func decodeJob(data []byte) (*Job, error) {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()

@@ -73,7 +73,7 @@ type Report struct {
 	Speeds     []Speed        `json:"speeds,omitempty"`
 	Latencies  []Latency      `json:"latencies,omitempty"`
 	Validation *Validation    `json:"validation,omitempty"`
-	// Older names what an older version left, or was told, and what to do about it. It does no harm.
+	// Older lists files and variables of older versions, which have no effect, and says what to do about each.
 	Older []string `json:"older,omitempty"`
 	// Notes name parts that were left out, or are missing without harm.
 	Notes []string `json:"notes,omitempty"`
@@ -123,7 +123,7 @@ func Examine(ctx context.Context, config Config) (*Report, error) {
 	return r, nil
 }
 
-// older finds what is of an older version.
+// older lists the files and variables of older versions.
 func (c *Config) older() (older []string) {
 	hash, err := tune.HashKernels(c.Kernels)
 	var files []string
