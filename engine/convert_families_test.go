@@ -16,6 +16,7 @@ import (
 // by up to 0.08 at int8, 0.43 at int4 and 0.15 at int8 by channel: the tolerances leave some room. Written back as
 // floats, they give the same logits once more, so that the layouts say the same.
 func TestFamiliesConverted(t *testing.T) {
+	notShort(t)
 	for _, name := range families {
 		t.Run(name, func(t *testing.T) {
 			batch, golden := familyBatch(t, name)

@@ -10,9 +10,7 @@ import (
 
 // Decoders of 8 and 4 bits have the logits of float64 over the same weights dequantised, alone and behind a prefix.
 func TestDecodersQuantisedOnKernels(t *testing.T) {
-	if testing.Short() {
-		t.Skip("the simulator takes its time")
-	}
+	notShort(t)
 	for _, name := range []string{"qwen3", "qwen3_seqcls"} {
 		golden, files := decoderGoldens(t, name)
 		batch := &backend.Batch{}

@@ -158,7 +158,8 @@ func refusesPrefixes(t *testing.T, files map[string][]byte, open func(*weights.C
 
 // Every tensor of a decoder counts: of zeros, it changes a logit by more than rounding does.
 func TestDecodersUseEachTensor(t *testing.T) {
-	for _, name := range triedDecoders() {
+	notShort(t)
+	for _, name := range decoders {
 		t.Run(name, func(t *testing.T) {
 			golden, files := decoderGoldens(t, name)
 			batch := &backend.Batch{}
@@ -174,7 +175,8 @@ func TestDecodersUseEachTensor(t *testing.T) {
 // to 0.31 at int8, 4.4 at int4 and 0.76 at int8 by channel, all in qwen3, whose score is a difference of rows; in the others
 // by a quarter of that and less. Written back as floats, they give the same logits once more.
 func TestDecodersConverted(t *testing.T) {
-	for _, name := range triedDecoders() {
+	notShort(t)
+	for _, name := range decoders {
 		t.Run(name, func(t *testing.T) {
 			golden, files := decoderGoldens(t, name)
 			batch := &backend.Batch{}

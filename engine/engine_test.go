@@ -47,6 +47,15 @@ func openConfig(t *testing.T, config Config) *Engine {
 	return e
 }
 
+// notShort skips a test in short runs: they are the race detector's, which makes Go ten times as slow and has nothing to find
+// where one call follows another.
+func notShort(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("one call follows another")
+	}
+}
+
 // wrapped is for Config.wrap.
 func wrapped(f func(backend.Backend) backend.Backend) func(backend.Backend) (backend.Backend, error) {
 	return func(b backend.Backend) (backend.Backend, error) { return f(b), nil }

@@ -65,9 +65,7 @@ func TestFamiliesAloneOnKernels(t *testing.T) {
 
 // Every tensor counts on the kernels, too: of zeros, it changes a logit by more than rounding does, and as the reference says.
 func TestFamiliesUseEachTensorOnKernels(t *testing.T) {
-	if testing.Short() {
-		t.Skip("the simulator takes its time")
-	}
+	notShort(t)
 	on := onSession(t, true)
 	for _, name := range []string{"modernbert", "ettin", "gte", "nomic", "deberta_v3"} {
 		all, _ := familyBatch(t, name)

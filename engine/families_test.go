@@ -97,6 +97,7 @@ func onReference(c *weights.Checkpoint) (backend.Backend, error) { return opened
 
 // Every tensor counts: of zeros, it changes a logit by more than rounding does.
 func TestFamiliesUseEachTensor(t *testing.T) {
+	notShort(t)
 	for _, name := range families {
 		t.Run(name, func(t *testing.T) {
 			batch, _ := familyBatch(t, name)

@@ -195,9 +195,7 @@ func zero(t *testing.T, model, tensor string) {
 // TestSelfCheckHasRoom: on the embedded model right kernels use a small part of what the check allows, so that it raises no
 // false alarm.
 func TestSelfCheckHasRoom(t *testing.T) {
-	if testing.Short() {
-		t.Skip("the simulator takes its time")
-	}
+	notShort(t)
 	for _, precision := range []string{PrecisionFP16, PrecisionFP32} {
 		e := openSim(t, Config{Precision: precision})
 		c, b := e.gpu.check, e.replicas[0].backend

@@ -49,9 +49,7 @@ func openSim(t *testing.T, config Config) *Engine {
 // TestKernelsAgainstTransformers runs the embedded model through the product's own kernels: its short pairs, unless there
 // is time for all.
 func TestKernelsAgainstTransformers(t *testing.T) {
-	if testing.Short() {
-		t.Skip("the simulator takes its time")
-	}
+	notShort(t)
 	longest := sampleTokens
 	if simtest.Long() {
 		longest = 512
@@ -100,9 +98,7 @@ func compareOrder(t *testing.T, golden []goldenPair, scores *Scores) {
 // TestQuantisedOnKernels converts a MiniLM and a small ModernBERT to 8 and 4 bits, and compares the kernels, which multiply by the
 // codes, with float64 over the same weights dequantised.
 func TestQuantisedOnKernels(t *testing.T) {
-	if testing.Short() {
-		t.Skip("the simulator takes its time")
-	}
+	notShort(t)
 	var pairs []Pair
 	for _, g := range randomGoldens(t)[0].Pairs { // of a checkpoint with the same words
 		if g.Tokens <= 40 && len(pairs) < 8 {

@@ -138,6 +138,7 @@ func TestWordPieceIsTheLibrarys(t *testing.T) {
 
 // All lines of the engine's code and test data have the library's ids and offsets.
 func TestWordPieceOfTestTexts(t *testing.T) {
+	notShort(t)
 	ours, library := openBoth(t, nil, false)
 	lines := 0
 	err := filepath.WalkDir("..", func(path string, entry os.DirEntry, err error) error {

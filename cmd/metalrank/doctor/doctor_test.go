@@ -212,7 +212,6 @@ func TestCancelled(t *testing.T) {
 	}
 }
 
-// A difference that is no finite number is wrong.
 // TestOlder wants a line for each file and each variable that an older version may have read, and no fault for them.
 func TestOlder(t *testing.T) {
 	folder := t.TempDir()
@@ -230,6 +229,7 @@ func TestOlder(t *testing.T) {
 	}
 }
 
+// A difference that is no finite number is wrong.
 func TestGoldenRight(t *testing.T) {
 	for _, c := range []struct {
 		difference float64
