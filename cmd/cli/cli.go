@@ -106,7 +106,7 @@ func Run(ctx context.Context, p Program, args []string, std Streams, options ...
 		err = cmp.Or(refuseEmpty(parsed), refuseUseless(parsed))
 	}
 	if err != nil {
-		tell(std.Err, fmt.Sprintf("%s: %s\nRun \"%s --help\" for usage.\n", program, describe(err, parsed), p.Name))
+		tell(std.Err, fmt.Sprintf("%s: %s\nRun \"%s --help\" for usage.\n", program, describe(err, parsed), selected(parsed).FullPath()))
 		return ExitUsage
 	}
 	if err := Within(ctx, stopTime(parsed), func() error { return parsed.Run() }); err != nil {
@@ -128,14 +128,18 @@ type StopTimer interface{ StopTime() time.Duration }
 const defaultStopTime = 5 * time.Second
 
 func stopTime(parsed *kong.Context) time.Duration {
-	command := parsed.Selected()
-	if command == nil {
-		command = parsed.Model.Node
-	}
-	if timer, ok := reflect.TypeAssert[StopTimer](command.Target.Addr()); ok {
+	if timer, ok := reflect.TypeAssert[StopTimer](selected(parsed).Target.Addr()); ok {
 		return timer.StopTime()
 	}
 	return defaultStopTime
+}
+
+// selected returns the command that the arguments name, or the program where they name none.
+func selected(parsed *kong.Context) *kong.Node {
+	if command := parsed.Selected(); command != nil {
+		return command
+	}
+	return parsed.Model.Node
 }
 
 // tellTime bounds how long the last line waits for its reader.

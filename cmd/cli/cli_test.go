@@ -103,6 +103,8 @@ func TestErrors(t *testing.T) {
 		{"", "", []string{"plain", "--wait=1"}, "--wait: \"1\" is no duration, want a number with its unit, as 30s or 1h30m\n"},
 		{"PROG_WAIT", "soon", []string{"plain"}, "\"soon\" is no duration"},
 		{"PROG_WEIGHT", "a=1;a=2", []string{"plain"}, "set twice"},
+		{"", "", []string{"plain", "--none"}, "Run \"prog plain --help\" for usage.\n"},
+		{"", "", []string{"none"}, "Run \"prog --help\" for usage.\n"},
 	} {
 		t.Run(fmt.Sprint(c.args, c.variable), func(t *testing.T) {
 			if c.variable != "" {

@@ -62,7 +62,7 @@ func main() {
 func run(ctx context.Context, args []string, std streams) (status int) {
 	return cli.Run(ctx, cli.Program{
 		Name: "metalrank",
-		Description: "Scores (query, document) pairs with a BERT-style cross-encoder. " +
+		Description: "Scores (query, document) pairs with a cross-encoder. " +
 			"Without --model it uses the embedded English model.",
 		Environment: cli.Environment, Grammar: &command{},
 	}, args, cli.Streams{In: std.in, Out: std.out, Err: std.err}, kong.Bind(std), modelflags.Vars(), kong.PostBuild(addTEINames))

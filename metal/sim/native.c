@@ -8,6 +8,12 @@ static char* lastError(void) {
     return strdup(text ? text : "unknown error");
 }
 
+int nativeCanLoad(void) {
+    void* program = dlopen(NULL, RTLD_NOW);
+    if (program) dlclose(program);
+    return program != NULL;
+}
+
 // RTLD_NOW: a missing symbol is found here. RTLD_LOCAL: two objects don't see each other's symbols.
 void* nativeLoad(const char* path, char** error) {
     void* object = dlopen(path, RTLD_NOW | RTLD_LOCAL);

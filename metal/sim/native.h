@@ -3,6 +3,9 @@
 
 #include "rt/rt.h"
 
+// nativeCanLoad returns 0 in a program that is linked statically with musl, which has no loader.
+int nativeCanLoad(void);
+
 // nativeLoad and nativeSymbol return null and an allocated *error where they fail.
 void* nativeLoad(const char* path, char** error);
 void* nativeSymbol(void* object, const char* name, char** error);

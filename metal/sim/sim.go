@@ -70,10 +70,13 @@ type Device struct {
 var _ metal.Device = (*Device)(nil)
 
 // Open starts a simulated device. The first time it compiles the runtime, which takes a few seconds. Errors:
-// metal.ErrNoDevice where there is no clang++ that is new enough.
+// metal.ErrNoDevice where there is no clang++ that is new enough, or where the program can't load what it compiles.
 func Open(config Config) (*Device, error) {
 	if config.Threads < 0 {
 		return nil, fmt.Errorf("sim: %d threads, want 0 or more", config.Threads)
+	}
+	if C.nativeCanLoad() == 0 {
+		return nil, fmt.Errorf("%w: the simulator loads the kernels that it compiles, which this static program can't; one built from source can", metal.ErrNoDevice)
 	}
 	b, err := newBuilder(config)
 	if err != nil {

@@ -76,7 +76,7 @@ func FindBy(model string, getenv func(string) string) (string, error) {
 	}
 	name, err := hub.ParseName(model)
 	if err != nil {
-		return "", absent
+		return "", fmt.Errorf("model: %w", absent)
 	}
 	dir, err := hub.FromEnvironment(getenv).Find(name)
 	if errors.Is(err, hub.ErrNotCached) {
