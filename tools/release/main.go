@@ -109,6 +109,11 @@ func (c *buildCommand) archive(ctx context.Context, p platform, library string, 
 	if err != nil {
 		return err
 	}
+	for _, part := range parts {
+		if part.kind == toolchain && len(part.texts) == 0 {
+			return fmt.Errorf("%s: its installation here lacks the text of its licence", part.name)
+		}
+	}
 	files := map[string]file{"LICENSES.txt": {data: licenceTexts(parts)}}
 	for _, program := range programs {
 		data, err := os.ReadFile(filepath.Join(work, program))

@@ -217,11 +217,11 @@ func toolchainParts(ctx context.Context, p platform) ([]part, error) {
 	if err != nil {
 		return nil, err
 	}
-	fields := strings.Fields(string(goroot))
+	lines := strings.Split(string(goroot), "\n")
 	rust := filepath.Join(string(bytes.TrimSpace(sysroot)), "share", "doc", "rust", "licenses")
 	parts := []part{
-		{toolchain, "Go's runtime and standard library", strings.TrimPrefix(fields[1], "go"), "BSD-3-Clause",
-			[]string{filepath.Join(fields[0], "LICENSE"), filepath.Join(fields[0], "PATENTS")}},
+		{toolchain, "Go's runtime and standard library", strings.TrimPrefix(lines[1], "go"), "BSD-3-Clause",
+			[]string{filepath.Join(lines[0], "LICENSE"), filepath.Join(lines[0], "PATENTS")}},
 		{toolchain, "Rust's standard library", strings.Fields(string(rustVersion))[1], "MIT OR Apache-2.0",
 			[]string{filepath.Join(rust, "MIT.txt"), filepath.Join(rust, "Apache-2.0.txt")}},
 	}
