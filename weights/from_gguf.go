@@ -171,9 +171,15 @@ func (f *ggufFile) checkDecoder() error {
 	}
 	const rank = 4 // LLAMA_POOLING_TYPE_RANK of llama.h
 	pooling, scaling := f.layout.architecture+".pooling_type", f.layout.architecture+".rope.scaling.type"
+	rows := f.layout.architecture + ".classifier.output_labels"
 	if v, ok := f.Value(pooling); ok {
 		if n, whole := v.Whole(); !whole || n != rank {
 			return unsupportedf("%s: %s: %s, want %d: a reranker", f.name, pooling, v, rank)
+		}
+	}
+	if v, ok := f.Value(rows); ok { // the other way round, a score would have the other sign
+		if labels, _ := v.Texts(); !slices.Equal(labels, []string{"yes", "no"}) {
+			return unsupportedf("%s: %s: %s, want [\"yes\" \"no\"]: the rows of cls.output", f.name, rows, v)
 		}
 	}
 	if v, ok := f.Value(scaling); ok {

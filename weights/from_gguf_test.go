@@ -158,6 +158,8 @@ func TestGGUFDecoder(t *testing.T) {
 		return with(files, configFile, changed)
 	}
 	number := func(n byte) []byte { return []byte{4, 0, 0, 0, n, 0, 0, 0} } // its type, and the number
+	swapped := bytes.Replace(model, []byte("\x03\x00\x00\x00\x00\x00\x00\x00yes\x02\x00\x00\x00\x00\x00\x00\x00no"),
+		[]byte("\x02\x00\x00\x00\x00\x00\x00\x00no\x03\x00\x00\x00\x00\x00\x00\x00yes"), 1)
 	pooling := bytes.Replace(model, append([]byte("qwen3.pooling_type"), number(4)...), append([]byte("qwen3.pooling_type"), number(3)...), 1)
 	for _, bad := range []struct {
 		files map[string][]byte
@@ -169,11 +171,30 @@ func TestGGUFDecoder(t *testing.T) {
 		{config(`"rope_theta": 1000000.0`, `"rope_theta": 10000.0`), `model.gguf: qwen3.rope.freq_base: 1e+06, but 10000 in config.json`, ErrInvalid},
 		{config(`"rms_norm_eps": 0.001`, `"rms_norm_eps": 0.01`), `model.gguf: qwen3.attention.layer_norm_rms_epsilon: 0.001`, ErrInvalid},
 		{with(files, "model.gguf", string(pooling)), `model.gguf: qwen3.pooling_type: 3, want 4: a reranker`, ErrUnsupported},
+		{with(files, "model.gguf", string(swapped)), `model.gguf: qwen3.classifier.output_labels: ["no" "yes"], want ["yes" "no"]`, ErrUnsupported},
 		{with(files, configFile, qwen2), `model.gguf: general.architecture: "qwen3", want "qwen2"`, ErrUnsupported},
 		{with(files, configFile, llama), `model.gguf: general.architecture: "qwen3" of model_type "llama_bidirec" is not supported, want safetensors`, ErrUnsupported},
 	} {
 		if _, _, err := useAll(bad.files); err == nil || !strings.Contains(err.Error(), bad.want) || !errors.Is(err, bad.kind) {
 			t.Errorf("error %v, want %s", err, bad.want)
+		}
+	}
+}
+
+// The name of a decoder's file says that it is a reranker, and what its prompt is, as the name of a folder does.
+func TestGGUFNamed(t *testing.T) {
+	files := decoderFiles(t, "qwen3")
+	delete(files, weightsFile)
+	for name, kind := range map[string]error{"Qwen3-Reranker-0.6B-Q8_0.gguf": nil, "model.gguf": ErrNotCrossEncoder} {
+		c, plan, err := useAll(with(files, name, string(ggufFiles(t, "qwen3")["model.gguf"])))
+		if !errors.Is(err, kind) {
+			t.Errorf("%s: error %v, want %v", name, err, kind)
+		}
+		if err != nil {
+			continue
+		}
+		if prompt, err := c.Prompt(); err != nil || prompt.Name != "Qwen3-Reranker" || plan.Labels != 1 {
+			t.Errorf("%s: prompt %v of %d labels, error %v", name, prompt, plan.Labels, err)
 		}
 	}
 }

@@ -125,9 +125,9 @@ func (c *Checkpoint) NamedTokens() []string {
 	return slices.Clone(c.tokens.named)
 }
 
-// isCalled reports whether the model's name, or that of its base model on its card, has a part.
+// isCalled reports whether the model's name, that of its GGUF file, or that of its base model on its card, has a part.
 func (c *Checkpoint) isCalled(part string) bool {
-	names := []string{c.name}
+	names := []string{c.name, c.src.gguf}
 	if readme, err := c.src.read(cardFile, maxCardBytes); err == nil {
 		if card, err := parseCard(readme); err == nil {
 			names = append(names, card.BaseModel...)

@@ -85,8 +85,21 @@ func TestMetadata(t *testing.T) {
 	if n, ok := value("test.negative").Whole(); ok {
 		t.Error(n)
 	}
-	if v, ok := file.Value("test.texts"); ok {
-		t.Error("an array is kept:", v)
+	if texts, ok := value("test.texts").Texts(); !ok || !slices.Equal(texts, []string{"a", "", "ü"}) {
+		t.Errorf("%q %v", texts, ok)
+	}
+	for n, want := range map[int]bool{maxTexts: true, maxTexts + 1: false} {
+		b := begun(0, 1).add("a", uint32(kindArray), uint32(kindText), uint64(n))
+		for range n {
+			b.add("x")
+		}
+		long, err := parse(b.ended(0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v, ok := long.Value("a"); ok != want || len(v.texts) != n && want {
+			t.Errorf("an array of %d is kept: %v", n, ok)
+		}
 	}
 	if _, ok := value("general.name").Whole(); ok {
 		t.Error("a text is a number")

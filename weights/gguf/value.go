@@ -7,11 +7,15 @@ import (
 	"strconv"
 )
 
-// Value is one number, boolean or text of the metadata.
+// Value is one number, boolean or text of the metadata, or a short array of texts.
 type Value struct {
-	kind valueKind
-	data []byte // little-endian, or the text
+	kind  valueKind
+	data  []byte // little-endian, or the text
+	texts []string
 }
+
+// maxTexts is the length of the longest array that is kept; those of a vocabulary are passed over.
+const maxTexts = 64
 
 // valueKind is the type of a stored value, under the format's own numbers.
 type valueKind uint32
@@ -40,6 +44,9 @@ var fixedBytes = map[valueKind]int{
 
 // Text returns a text.
 func (v Value) Text() (string, bool) { return string(v.data), v.kind == kindText }
+
+// Texts returns the texts of an array.
+func (v Value) Texts() ([]string, bool) { return v.texts, v.kind == kindArray }
 
 // Whole returns a whole number that is not negative.
 func (v Value) Whole() (uint64, bool) {
@@ -77,6 +84,9 @@ func (v Value) String() string {
 	if x, ok := v.Float(); ok {
 		return strconv.FormatFloat(x, 'g', -1, 64)
 	}
+	if texts, ok := v.Texts(); ok {
+		return fmt.Sprintf("%.80q", texts)
+	}
 	return fmt.Sprintf("a value of type %d", v.kind)
 }
 
@@ -100,19 +110,20 @@ func (f *File) readValue(c *cursor) error {
 	size, fixed := fixedBytes[kind]
 	switch {
 	case fixed:
-		f.values[key] = Value{kind, c.take(size)}
+		f.values[key] = Value{kind: kind, data: c.take(size)}
 	case kind == kindText:
-		f.values[key] = Value{kind, c.text(maxHeaderBytes, "the value of a key")}
+		f.values[key] = Value{kind: kind, data: c.text(maxHeaderBytes, "the value of a key")}
 	case kind == kindArray:
-		return c.skipArray(key)
+		return f.readArray(c, key)
 	default:
 		return invalidf("key %q: a value of type %d, want 0 to %d", key, kind, kindFloat64)
 	}
 	return c.err
 }
 
-// skipArray passes over an array: those of BERT are the tokenizer's. Arrays of arrays are refused, as in llama.cpp.
-func (c *cursor) skipArray(key string) error {
+// readArray keeps a short array of texts, and passes over others, which are the tokenizer's. Arrays of arrays are refused, as in
+// llama.cpp.
+func (f *File) readArray(c *cursor, key string) error {
 	kind, n := valueKind(c.u32()), c.u64()
 	if c.err != nil {
 		return c.err
@@ -125,8 +136,14 @@ func (c *cursor) skipArray(key string) error {
 	case fixed:
 		c.take(int(n) * size)
 	case kind == kindText:
+		var texts []string
 		for i := uint64(0); i < n && c.err == nil; i++ {
-			c.text(maxHeaderBytes, "an element of an array")
+			if text := c.text(maxHeaderBytes, "an element of an array"); n <= maxTexts {
+				texts = append(texts, string(text))
+			}
+		}
+		if n <= maxTexts {
+			f.values[key] = Value{kind: kindArray, texts: texts}
 		}
 	default:
 		return invalidf("key %q: an array of type %d, want numbers or texts", key, kind)
