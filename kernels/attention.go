@@ -8,7 +8,7 @@ import (
 	"github.com/metalrank/metalrank/metal"
 )
 
-// ItemQueries is how many queries an AttentionItem has at most: a threadgroup's 4 SIMD-groups of 16.
+// ItemQueries is how many queries an AttentionItem has at most: a threadgroup's 4 SIMD-groups of 16, or 8 of 8.
 const ItemQueries = 64
 
 // MaxHeadSize is the greatest D of attention's heads.
@@ -113,7 +113,7 @@ type Placed uint32
 const (
 	ByRow Placed = iota // items are of AppendItems
 	First               // of AppendSingleItems: Q and Out have one row for each sequence
-	Last                // of AppendSingleItems or CausalItems.Append for last tokens: the same
+	Last                // the same of last tokens; causal attention takes it for all items
 )
 
 // AttentionRows are the operands of one run. Strides are in elements.

@@ -32,6 +32,41 @@ func TestItems(t *testing.T) {
 	}
 }
 
+// TestCausalItems counts the keys of causal items by hand: sequences of 3, 70 and 1 tokens, the second behind the first one's, and
+// the third behind the second one's. A window leaves out keys by 64, of prefixes first.
+func TestCausalItems(t *testing.T) {
+	starts, behind := []int32{0, 3, 73, 74}, []int32{-1, 0, 1}
+	for _, test := range []struct {
+		name     string
+		prefixes []int32
+		window   int
+		last     bool
+		want     CausalItems
+	}{
+		{"alone", nil, 0, false, CausalItems{
+			[]AttentionItem{{0, 3, 0, 3}, {3, 64, 3, 64}, {3, 70, 67, 6}, {73, 1, 73, 1}}, make([]AttentionPrefix, 4),
+		}},
+		{"prefixes", behind, 0, false, CausalItems{
+			[]AttentionItem{{0, 3, 0, 3}, {3, 67, 3, 64}, {3, 73, 67, 6}, {73, 71, 73, 1}}, []AttentionPrefix{{}, {0, 3}, {0, 3}, {3, 70}},
+		}},
+		{"last tokens", behind, 0, true, CausalItems{
+			[]AttentionItem{{0, 3, 0, 1}, {3, 73, 1, 1}, {73, 71, 2, 1}}, []AttentionPrefix{{}, {0, 3}, {3, 70}},
+		}},
+		{"window of 2", behind, 2, false, CausalItems{
+			[]AttentionItem{{0, 3, 0, 3}, {3, 67, 3, 64}, {64, 9, 67, 6}, {73, 7, 73, 1}}, []AttentionPrefix{{}, {0, 3}, {3, 0}, {67, 6}},
+		}},
+		{"last tokens, window of 3", behind, 3, true, CausalItems{
+			[]AttentionItem{{0, 3, 0, 1}, {64, 9, 1, 1}, {73, 7, 2, 1}}, []AttentionPrefix{{}, {3, 0}, {67, 6}},
+		}},
+	} {
+		var got CausalItems
+		got.Append(starts, test.prefixes, test.window, test.last)
+		if !slices.Equal(got.Items, test.want.Items) || !slices.Equal(got.Prefixes, test.want.Prefixes) {
+			t.Errorf("%s: %v, want %v", test.name, got, test.want)
+		}
+	}
+}
+
 func TestScoresRefused(t *testing.T) {
 	library := Open(simtest.Open(t, sim.Config{}), F16)
 	simtest.CloseLater(t, library)
