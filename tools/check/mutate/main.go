@@ -10,10 +10,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"maps"
 	"slices"
 	"strings"
@@ -56,7 +58,7 @@ func (o *options) Run(ctx context.Context, std cli.Streams) error {
 			continue
 		}
 		found = true
-		outcomes, err := judgeAll(ctx, s, chosen)
+		outcomes, err := judgeAll(ctx, s, chosen, log.New(std.Err, "", 0))
 		if err != nil {
 			return err
 		}
@@ -74,8 +76,9 @@ type outcome struct {
 	verdict
 }
 
-// judgeAll judges the kernels of a set as they are, which must pass, and then the mutants.
-func judgeAll(ctx context.Context, s *set, chosen []mutant) ([]outcome, error) {
+// judgeAll judges the kernels of a set as they are, which must pass, and then the mutants. It logs each verdict at once: a run takes
+// an hour, and one that is stopped keeps those.
+func judgeAll(ctx context.Context, s *set, chosen []mutant, progress *log.Logger) ([]outcome, error) {
 	outcomes := make([]outcome, len(chosen))
 	failures := make(chan error, judges)
 	next := make(chan int, len(chosen))
@@ -88,7 +91,7 @@ func judgeAll(ctx context.Context, s *set, chosen []mutant) ([]outcome, error) {
 	}
 	var all sync.WaitGroup
 	for range judges {
-		all.Go(func() { failures <- judgeSome(ctx, s, chosen, next, outcomes) })
+		all.Go(func() { failures <- judgeSome(ctx, s, chosen, next, outcomes, progress) })
 	}
 	all.Wait()
 	close(failures)
@@ -100,7 +103,9 @@ func judgeAll(ctx context.Context, s *set, chosen []mutant) ([]outcome, error) {
 }
 
 // judgeSome judges mutants with indices from next until there are none.
-func judgeSome(ctx context.Context, s *set, chosen []mutant, next <-chan int, outcomes []outcome) (err error) {
+func judgeSome(
+	ctx context.Context, s *set, chosen []mutant, next <-chan int, outcomes []outcome, progress *log.Logger,
+) (err error) {
 	j, err := newJudge()
 	if err != nil {
 		return err
@@ -110,6 +115,7 @@ func judgeSome(ctx context.Context, s *set, chosen []mutant, next <-chan int, ou
 		if outcomes[i], err = j.judgeMutant(ctx, s, chosen[i]); err != nil {
 			return fmt.Errorf("%s: %s: %w", chosen[i].file, chosen[i].name, err)
 		}
+		progress.Printf("%s: %s: %s", chosen[i].file, chosen[i].name, cmp.Or(outcomes[i].by, nothing))
 	}
 	return nil
 }
@@ -177,9 +183,7 @@ func tabulate(out io.Writer, s *set, chosen []mutant, outcomes []outcome) error 
 		if o.exact {
 			exact++
 		}
-		if o.by == "" {
-			o.by = nothing
-		}
+		o.by = cmp.Or(o.by, nothing)
 		caught[o.by]++
 		fmt.Fprintf(table, "%s/%s: %s\t%d\t%s\t%s\t%.110s\n", s.name, m.file, m.name, o.defect.line, o.by, at, o.what)
 	}

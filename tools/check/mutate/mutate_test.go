@@ -2,7 +2,9 @@ package main
 
 import (
 	"errors"
+	"io"
 	"io/fs"
+	"log"
 	"os"
 	"slices"
 	"strings"
@@ -94,7 +96,7 @@ func TestSample(t *testing.T) {
 				chosen = append(chosen, m)
 			}
 		}
-		outcomes, err := judgeAll(t.Context(), s, chosen)
+		outcomes, err := judgeAll(t.Context(), s, chosen, log.New(io.Discard, "", 0))
 		if errors.Is(err, metal.ErrNoDevice) && os.Getenv("CI") != "true" {
 			t.Skipf("no simulator: %v", err)
 		}
