@@ -32,15 +32,19 @@ func (r *rig) prefixed(seed uint64) *backend.Batch {
 	return batch
 }
 
-// TestDecoderDispatches holds dispatches to five a layer, one more for norms of heads; in the last, of one token of each sequence,
-// queries are apart; and two are besides.
+// TestDecoderDispatches holds dispatches to five a layer, one more for norms of heads. In the last, of one token of each sequence,
+// queries are apart, and so are their norms; where the head takes the mean of all tokens, it is like the others. Embeddings and head
+// are two, and the mean one.
 func TestDecoderDispatches(t *testing.T) {
-	for name, norms := range map[string]int{"qwen3": 1, "qwen2": 0, "llama_last": 0} {
+	for name, want := range map[string]struct{ layer, last, besides int }{
+		"qwen3": {6, 8, 2}, "qwen3_untied": {6, 8, 2}, "qwen3_seqcls": {6, 8, 2},
+		"qwen2": {5, 6, 2}, "qwen2_seqcls": {5, 6, 2}, "llama_last": {5, 6, 2}, "llama": {5, 5, 3},
+	} {
 		r := newRig(t, sim.Config{}, decoder(t, name), gpu.Config{})
 		r.forward(t, r.gpu, r.batch(9, 20, 3))
-		layers := len(r.plan.Layers)
-		if got, want := len(r.device.reports()), (layers-1)*(5+norms)+6+2*norms+2; got != want {
-			t.Errorf("%s: %d dispatches, want %d", name, got, want)
+		all := (len(r.plan.Layers)-1)*want.layer + want.last + want.besides
+		if got := len(r.device.reports()); got != all {
+			t.Errorf("%s: %d dispatches, want %d", name, got, all)
 		}
 	}
 }
