@@ -137,6 +137,24 @@ func TestSim(t *testing.T) {
 	}
 }
 
+// TestDecoderLayers reads a decoder's dispatches in the table of layers: six to each, and eight to the last, where queries are those
+// of one token of each sequence.
+func TestDecoderLayers(t *testing.T) {
+	simtest.Open(t, sim.Config{})
+	model := filepath.Join("..", "..", "engine", "testdata", "families", "qwen3")
+	text := kprof(t, "--backend=sim", "--lengths=2x9", "--model="+model)
+	_, table, _ := strings.Cut(text, "layer  dispatches")
+	var got []string
+	for line := range strings.Lines(table) {
+		if fields := strings.Fields(line); len(fields) > 2 && fields[0] != "barriers" {
+			got = append(got, fields[0]+": "+fields[1])
+		}
+	}
+	if want := []string{"none: 2", "0: 6", "1: 6", "2: 8", "all: 22"}; !slices.Equal(got, want) {
+		t.Errorf("dispatches %v, want %v, in\n%s", got, want, text)
+	}
+}
+
 // TestBudget runs the kernels in the simulator: no counter may exceed its budget in budget.tsv. If a kernel is meant to
 // cost more, `kprof --budget --update` rewrites that file.
 func TestBudget(t *testing.T) {
