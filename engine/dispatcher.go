@@ -320,6 +320,7 @@ func (s *slot) run(r *replica, timer *trace.BatchTimer) (err error) {
 		}
 		pack(&s.packed, j.sequences[span.From:span.To], shared)
 	}
+	r.engine.padding.place(&s.packed)
 	labels := len(r.engine.labels)
 	if n := s.packed.Sequences() * labels; cap(s.logits) < n {
 		s.logits = make([]float32, n)

@@ -134,6 +134,11 @@ func (e *Engine) encodeDocument(
 		d = p.document.cut(d, room, options.Truncation)
 	}
 	s := sequence{ids: slices.Concat(prefix, d, p.end), prefix: len(prefix)}
+	n, err := e.padding.withoutTrailing(s.ids)
+	if err != nil {
+		return sequence{}, err
+	}
+	s.ids = s.ids[:n]
 	s.types = make([]int32, len(s.ids))
 	return s, e.checkIDs(s.ids)
 }

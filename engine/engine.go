@@ -32,6 +32,7 @@ type Engine struct {
 	labels     []string
 	info       Info // without Backend and Fallback, which may change
 	badWeight  badWeight
+	padding    padding
 	prefixes   bool // sequences of the model may share a prefix, where the backend takes them
 
 	gpu         ownGPU
@@ -80,13 +81,13 @@ func openOn(ctx context.Context, config Config, d *dispatcher) (*Engine, error) 
 		BatchTokens: config.MaxBatchTokens, QueueTokens: config.MaxQueueTokens,
 		QueueTime: config.MaxQueueTime, Requests: config.MaxConcurrentRequests, MaxWait: config.MaxWait,
 	}
-	prefixes := false
+	prefixes, padding := false, padding{}
 	if plan, err := checkpoint.Plan(); err == nil { // else load returns the error, if it finds no other first
 		limits.Unit, limits.Pair = cost.PerToken(cost.ShapeOf(plan))
-		prefixes = plan.Prefixes()
+		prefixes, padding = plan.Prefixes(), newPadding(plan, checkpoint.Config())
 	}
 	e := &Engine{
-		config: config, checkpoint: checkpoint, labels: checkpoint.Config().Labels, prefixes: prefixes, dispatcher: d,
+		config: config, checkpoint: checkpoint, labels: checkpoint.Config().Labels, prefixes: prefixes, padding: padding, dispatcher: d,
 		tokens: newTokenCache(config.TokenCacheBytes), queue: schedule.NewQueue(limits),
 	}
 	if err := e.load(ctx); err != nil {

@@ -20,6 +20,10 @@ func (b *bertLike) body(r *resolver, p *Plan) {
 	if b.rotary == nil && b.slopes == nil {
 		positions := r.base("embeddings.position_embeddings.weight", cfg.PositionOffset+cfg.MaxPositions, e)
 		if positions.Shape != nil && r.err == nil {
+			if at := cfg.PositionOffset; at > 0 {
+				padding := positions.Rows(at-1, at)
+				p.Embeddings.Padding = &padding
+			}
 			positions = positions.Rows(cfg.PositionOffset, positions.Shape[0])
 		}
 		p.Embeddings.Positions = &positions

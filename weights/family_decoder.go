@@ -20,6 +20,7 @@ type decoder struct {
 	causal                         bool
 	pool                           Pool
 	temperature                    float32  // logits are divided by it
+	padding                        []int32  // pad_token_id: trailing tokens of a …ForSequenceClassification
 	tied                           bool     // the head over the vocabulary is the table of embeddings
 	tokens                         []string // of classifier_from_token: ["no", "yes"], or ["yes"]; nil: not stated
 }
@@ -190,7 +191,7 @@ func (d *decoder) head(r *resolver, p *Plan) {
 	var score Linear
 	if t := r.c.tokens; t != nil {
 		score.Weight = r.tokenRow(t, d.tied, p.Vocab, p.Hidden)
-	} else if score.Weight = r.plain("score.weight", p.Labels, p.Hidden); d.temperature != 1 {
+	} else if score.Weight, p.Trailing = r.plain("score.weight", p.Labels, p.Hidden), d.padding; d.temperature != 1 {
 		rows := r.floats(score.Weight)
 		for i := range rows {
 			rows[i] /= d.temperature

@@ -216,8 +216,8 @@ func (f *ggufFile) tensor(t gguf.Tensor) (Tensor, error) {
 	return made, nil
 }
 
-// withRowsBefore copies a matrix behind rows of zeros, which are never read, so that it has the length of transformers'
-// table.
+// withRowsBefore copies a matrix behind rows of zeros, so that it has the length of transformers' table. The last of them is
+// that of padding, which training leaves at zeros (padding_idx of torch.nn.Embedding); the others are never read.
 func (f *ggufFile) withRowsBefore(t Tensor, rows int) (Tensor, error) {
 	if len(t.Shape) != 2 || t.Shape[0] < rows || t.sizeBytes > maxPositionBytes {
 		return t, invalidf("%s: tensor %s: shape %d in %s, want two dimensions, at least %d rows and at most %s",

@@ -28,15 +28,21 @@ type Plan struct {
 	KeepSum   bool
 	Layers    []Layer // at least one
 	Pool      Pool
-	Head      []Step // the last one is the classifier, [C, H] without activation
+	// Trailing lists ids of tokens that PoolLast passes over at the end of a sequence.
+	Trailing []int32
+	Head     []Step // the last one is the classifier, [C, H] without activation
 
 	Hidden, Vocab, Positions, Types, Labels int // H, V, P, S, C
 }
 
 // Embeddings are the sum of rows of tables, normed and, where E is not H, projected.
 type Embeddings struct {
-	Words      Tensor  // [V, E]
-	Positions  *Tensor // [P, E], row 0 is the first token's; nil: none
+	Words     Tensor  // [V, E]
+	Positions *Tensor // [P, E], row 0 is the first token's; nil: none
+	// Padding [1, E] comes after Positions as their row P. It is that of padding tokens, which may be in a text, too, and which
+	// the positions of other tokens don't count (create_position_ids_from_input_ids of models/roberta in transformers). nil:
+	// a padding token is like any other.
+	Padding    *Tensor
 	Types      *Tensor // [S, E]; nil: none
 	Norm       *Norm   // [E]; nil: none
 	Projection *Linear // [H, E]; nil: none, and E is H
@@ -138,6 +144,14 @@ func Zeros(name string, shape ...int) Tensor {
 	t := Tensor{Name: name, DType: F32, Shape: shape}
 	t.data = make([]byte, 4*t.Len())
 	return t
+}
+
+// PositionRows returns the number of positions that tokens may have: those of Positions, and that of padding.
+func (p *Plan) PositionRows() int {
+	if p.Embeddings.Padding != nil {
+		return p.Positions + 1
+	}
+	return p.Positions
 }
 
 // Prefixes reports whether sequences of a batch may share a prefix: what a token sees depends on nothing after it, and

@@ -215,7 +215,7 @@ func (b *Backend) Forward(ctx context.Context, batch *backend.Batch, out []float
 
 // forward runs a batch, and adds the times of its work to p, unless p is nil.
 func (b *Backend) forward(ctx context.Context, batch *backend.Batch, out []float32, p *profile) error {
-	limits := backend.Limits{Vocab: b.plan.Vocab, Types: b.plan.Types, Positions: b.plan.Positions}
+	limits := backend.Limits{Vocab: b.plan.Vocab, Types: b.plan.Types, Positions: b.plan.PositionRows()}
 	if err := batch.Check(limits); err != nil {
 		return err
 	}

@@ -101,7 +101,7 @@ func (l *loader) load() (*C.struct_model, error) {
 		e: C.int(e), e_padded: C.int(roundUp(e, pad)), h: C.int(p.Hidden), h_padded: C.int(roundUp(p.Hidden, pad)),
 		labels_padded: C.int(roundUp(p.Labels, pad)),
 		layer_count:   C.int(len(layers)), block: blockRows / l.matmul().rows * l.matmul().rows,
-		positions: l.embeddings(p.Embeddings.Positions), types: l.embeddings(p.Embeddings.Types),
+		positions: l.embeddings(p.Embeddings.Positions, p.Embeddings.Padding), types: l.embeddings(p.Embeddings.Types),
 		embedding_norm: l.norm(p.Embeddings.Norm), first_norm: l.norm(p.FirstNorm),
 		keep_sum: C.bool(p.KeepSum), layers: unsafe.SliceData(layers), pool: poolOf(p.Pool),
 		steps: unsafe.SliceData(steps), step_count: C.int(len(steps)),
@@ -328,28 +328,39 @@ func (l *loader) norm(n *weights.Norm) C.struct_norm {
 		return C.struct_norm{}
 	}
 	width := n.Gamma.Len()
-	return C.struct_norm{gamma: l.table(n.Gamma, width), beta: l.table(n.Beta, width), epsilon: C.float(n.Epsilon), rms: C.bool(n.RMS)}
+	return C.struct_norm{gamma: l.table(width, n.Gamma), beta: l.table(width, n.Beta), epsilon: C.float(n.Epsilon), rms: C.bool(n.RMS)}
 }
 
-// embeddings copies a table; nil for nil.
-func (l *loader) embeddings(t *weights.Tensor) *C.float {
-	if t == nil {
+// embeddings copies tables, one under the other, of which any may be nil; nil if all are.
+func (l *loader) embeddings(tables ...*weights.Tensor) *C.float {
+	tables = slices.DeleteFunc(tables, func(t *weights.Tensor) bool { return t == nil })
+	if len(tables) == 0 {
 		return nil
 	}
-	return l.table(*t, t.Shape[1])
+	all := make([]weights.Tensor, len(tables))
+	for i, t := range tables {
+		all[i] = *t
+	}
+	return l.table(all[0].Shape[1], all...)
 }
 
-// table copies rows of floats of a width, padded.
-func (l *loader) table(t weights.Tensor, width int) *C.float {
-	padded := roundUp(width, pad)
-	rows := t.Len() / width
+// table copies rows of floats of a width, padded, those of tensors one under the other.
+func (l *loader) table(width int, tensors ...weights.Tensor) *C.float {
+	padded, rows := roundUp(width, pad), 0
+	for _, t := range tensors {
+		rows += t.Len() / width
+	}
 	to := takeSlice[float32](l.arena, rows*padded)
-	t, ok := l.read(t)
-	if !ok {
-		return nil
-	}
-	for i := range rows {
-		t.Float32s(to[i*padded:i*padded+width], i*width)
+	rest := to
+	for _, t := range tensors {
+		read, ok := l.read(t)
+		if !ok {
+			return nil
+		}
+		for i := range t.Len() / width {
+			read.Float32s(rest[:width], i*width)
+			rest = rest[padded:]
+		}
 	}
 	return (*C.float)(unsafe.SliceData(to))
 }

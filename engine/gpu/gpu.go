@@ -74,7 +74,7 @@ func (b *Backend) load(checkpoint *weights.Checkpoint) error {
 	if err := Supports(p, b.session.config.Driver); err != nil {
 		return err
 	}
-	b.limits = backend.Limits{Vocab: p.Vocab, Types: p.Types, Positions: p.Positions}
+	b.limits = backend.Limits{Vocab: p.Vocab, Types: p.Types, Positions: p.PositionRows()}
 	b.shape = shape{
 		hidden: p.Hidden, feedForward: p.Layers[0].Inner.Weight.Shape[0], labels: p.Labels,
 		embedding: p.Embeddings.Words.Shape[1], kept: p.KeepSum, windows: windows(p),

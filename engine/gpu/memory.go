@@ -121,8 +121,10 @@ func sizeAs(d kernels.DType, t weights.Tensor) int {
 	return t.Len() * d.Size()
 }
 
-// table puts a tensor into the device's memory as elements of the library's dtype.
-func (m *memory) table(t weights.Tensor) (metal.Binding, error) { return m.put(m.dtype, nil, t) }
+// table puts tensors, one under the other, into the device's memory as elements of the library's dtype.
+func (m *memory) table(tensors ...weights.Tensor) (metal.Binding, error) {
+	return m.put(m.dtype, nil, tensors...)
+}
 
 // matrix puts tensors [n, K], one under the other and with their rows in order, into the device's memory: as codes if all are
 // quantised alike in a way that kernels take, else decoded.

@@ -140,11 +140,18 @@ func (b *builder) vectors(tensors ...weights.Tensor) metal.Binding {
 	return unlessFailed(b, func() (metal.Binding, error) { return b.memory.vectors(nil, tensors...) })
 }
 
-func (b *builder) table(t *weights.Tensor) metal.Binding {
-	if t == nil {
+// table puts tables, of which any may be nil, into the device's memory, one under the other; no binding if there is none.
+func (b *builder) table(tables ...*weights.Tensor) metal.Binding {
+	var all []weights.Tensor
+	for _, t := range tables {
+		if t != nil {
+			all = append(all, *t)
+		}
+	}
+	if len(all) == 0 {
 		return metal.Binding{}
 	}
-	return unlessFailed(b, func() (metal.Binding, error) { return b.memory.table(*t) })
+	return unlessFailed(b, func() (metal.Binding, error) { return b.memory.table(all...) })
 }
 
 func (b *builder) values(values []float32) metal.Binding {
@@ -174,7 +181,7 @@ func (b *builder) unsupported(operation string) {
 func (b *builder) embed() *kernels.Embed {
 	from := &b.plan.Embeddings
 	e := kernels.Embeddings{
-		Words: b.matrix(nil, from.Words), Positions: b.table(from.Positions), Types: b.table(from.Types),
+		Words: b.matrix(nil, from.Words), Positions: b.table(from.Positions, from.Padding), Types: b.table(from.Types),
 		Kept: b.plan.KeepSum && from.Projection == nil,
 	}
 	if first := b.plan.FirstNorm; first != nil {

@@ -29,6 +29,7 @@ type Backend struct {
 	plan            *weights.Plan
 	words           weights.Tensor  // [vocabulary, E]
 	positions       *weights.Tensor // [positions, E]; nil: none
+	padding         *weights.Tensor // [1, E], the position behind them; nil: none
 	types           *weights.Tensor // [types, E]; nil: none
 	embeddingNorm   *norm           // nil: none, as of all norms
 	projection      *linear         // [H, E]; nil where E is H
@@ -90,7 +91,7 @@ func New(checkpoint *weights.Checkpoint) (*Backend, error) {
 	}
 	b := &Backend{checkpoint: checkpoint, plan: plan}
 	e := &plan.Embeddings
-	b.words, b.positions, b.types = b.read(e.Words), b.table(e.Positions), b.table(e.Types)
+	b.words, b.positions, b.padding, b.types = b.read(e.Words), b.table(e.Positions), b.table(e.Padding), b.table(e.Types)
 	b.embeddingNorm, b.projection, b.firstNorm = b.newNorm(e.Norm), b.newLinear(e.Projection), b.newNorm(plan.FirstNorm)
 	for i := range plan.Layers {
 		l := &plan.Layers[i]
@@ -160,7 +161,7 @@ func (b *Backend) Close() error { return nil }
 
 // Forward implements backend.Backend. out is [B, C].
 func (b *Backend) Forward(ctx context.Context, batch *backend.Batch, out []float32) error {
-	limits := backend.Limits{Vocab: b.plan.Vocab, Types: b.plan.Types, Positions: b.plan.Positions}
+	limits := backend.Limits{Vocab: b.plan.Vocab, Types: b.plan.Types, Positions: b.plan.PositionRows()}
 	if err := batch.Check(limits); err != nil {
 		return err
 	}
@@ -211,10 +212,14 @@ func (b *Backend) embed(ctx context.Context, batch *backend.Batch) ([]float64, e
 	x := make([]float64, batch.Tokens()*width) // [T, E]
 	err := parallel.For(ctx, batch.Tokens(), 0, func(t int) error {
 		row, part := x[t*width:(t+1)*width], make([]float32, width)
+		positions, position := b.positions, batch.Positions[t]
+		if int(position) == b.plan.Positions {
+			positions, position = b.padding, 0
+		}
 		for _, lookup := range []struct {
 			table *weights.Tensor
 			index int32
-		}{{&b.words, batch.IDs[t]}, {b.positions, batch.Positions[t]}, {b.types, batch.Types[t]}} {
+		}{{&b.words, batch.IDs[t]}, {positions, position}, {b.types, batch.Types[t]}} {
 			if lookup.table == nil {
 				continue
 			}
