@@ -86,6 +86,9 @@ func (e Epilogue) Case() Case {
 	if e.Normed {
 		statistics = problem.Operand{Name: "statistics", Values: e.madeStatistics(rows, random)}
 	}
+	if e.shifted() || e.Kept {
+		c.Operands[gemmVectors] = vectors("vectors", 2*e.N, 1, e.seed()+3)
+	}
 	c.Operands[gemmY].SizeBytes = e.M * e.width() * e.DType.Size()
 	if e.Kept {
 		c.Operands[gemmResidual].Half = false
@@ -111,6 +114,9 @@ func (e Epilogue) madeStatistics(rows int, random *rand.Rand) (values []float64)
 	}
 	return values
 }
+
+// shifted says whether the second row of vectors is what the mean of a row of a is multiplied by.
+func (e Epilogue) shifted() bool { return e.Normed && !e.RMS }
 
 func (e Epilogue) strips() int { return (e.N + stripColumns - 1) / stripColumns }
 
@@ -145,7 +151,10 @@ func (e Epilogue) answer(c *Case, positions []int) {
 		index[i] = int(binary.LittleEndian.Uint32(c.Operands[gemmIndex].Raw[4*i:]))
 	}
 	_, w := e.weights(e.seed())
-	vectors := c.Operands[gemmVectors].Values
+	vectors, shift := c.Operands[gemmVectors].Values, make([]float64, e.N)
+	if e.shifted() {
+		shift = vectors[e.N:]
+	}
 	for m := range e.M {
 		from := m
 		if e.GatherA {
@@ -153,7 +162,7 @@ func (e Epilogue) answer(c *Case, positions []int) {
 		}
 		r, magnitudes := e.sums(c, from, w)
 		if e.Normed {
-			e.normed(r, magnitudes, c.Operands[gemmStatistics].Values[2*from*((e.K+stripColumns-1)/stripColumns):], vectors[e.N:])
+			e.normed(r, magnitudes, c.Operands[gemmStatistics].Values[2*from*((e.K+stripColumns-1)/stripColumns):], shift)
 		}
 		residual := m
 		if e.GatherResidual {
@@ -188,7 +197,7 @@ func (e Epilogue) sums(c *Case, from int, w []float64) (r row, magnitudes []floa
 	return r, magnitudes
 }
 
-// normed applies the norm of a row of statistics; shift is the second row of vectors.
+// normed applies the norm of a row of statistics.
 func (e Epilogue) normed(r row, magnitudes, statistics, shift []float64) {
 	var mean, squares, spread float64
 	for s, first := 0, 0; first < e.K && !e.RMS; s, first = s+1, first+stripColumns {

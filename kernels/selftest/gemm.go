@@ -118,7 +118,7 @@ func (g Gemm) Case() Case {
 		Name: g.name(), Result: gemmY, FLOPs: 2 * float64(g.M) * float64(g.N) * float64(g.K),
 		Operands: []problem.Operand{
 			input("a", g.DType, rows*g.K, 1, seed+1), weights[0], weights[1], weights[2],
-			vectors("vectors", 3*g.N, 1, seed+3), output("y", g.DType, g.M*g.N),
+			vectors("vectors", g.vectorRows()*g.N, 1, seed+3), output("y", g.DType, g.M*g.N),
 			input("residual", g.DType, rows*g.N, 1, seed+5), {Name: "index", Raw: wordsOf(index)},
 		},
 	}}
@@ -129,17 +129,22 @@ func (g Gemm) Case() Case {
 	return c
 }
 
+// vectorRows is how many rows of vectors there are: bias, and for a norm gamma and beta. Reads behind them are found.
+func (g Gemm) vectorRows() int {
+	if g.Norm {
+		return 3
+	}
+	return 1
+}
+
 func (g Gemm) seed() uint64 { return uint64(g.M*7919+g.N*31+g.K) + uint64(g.Bits) }
 
 // leastBytes counts a gathered row once, however often it is gathered; gathered is the number of different ones.
 func (g Gemm) leastBytes(gathered int) int {
 	size := g.DType.Size()
-	weights, vectors, elements := g.N*g.K*size, g.N, g.M*g.N
+	weights, vectors, elements := g.N*g.K*size, g.vectorRows()*g.N, g.M*g.N
 	if g.Bits != 0 {
 		weights = g.N * (g.K*g.Bits/8 + g.K/g.GroupSize*4)
-	}
-	if g.Norm {
-		vectors = 3 * g.N
 	}
 	rows := func(yes bool) int {
 		if yes {

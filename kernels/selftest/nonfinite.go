@@ -27,8 +27,8 @@ func nonFiniteCases(d kernels.DType) []Case {
 		}
 		cases = append(cases, epiloguesSpoilt(d, value)...)
 		n := Norm{DType: d, M: 5, H: 132}
-		cases = append(cases, spoil(n.Case(), 0, 2*n.H+131, value, oneRow(2, n.H)), embedSpoilt(d, value))
-		cases = append(cases, attentionSpoilt(d, value)...)
+		cases = append(cases, spoil(n.Case(), 0, 2*n.H+131, value, oneRow(2, n.H)), headNormSpoilt(d, value))
+		cases = append(append(append(cases, embedSpoilt(d, value)...), attentionSpoilt(d, value)...), causalSpoilt(d, value)...)
 	}
 	if d == kernels.F16 { // finite until they are stored
 		g := Gemm{DType: d, M: 9, N: 16, K: 32}
@@ -48,8 +48,12 @@ func epiloguesSpoilt(d kernels.DType, value float64) []Case {
 	}
 	plain := Gemm{DType: d, M: 9, N: 16, K: 32}
 	normed, turned := Epilogue{Gemm: plain, Normed: true}, Epilogue{Gemm: plain, HeadSize: 8, Turned: 16}
+	rms := normed
+	rms.RMS = true
 	for part := range 2 { // mean and squares
-		cases = append(cases, spoil(normed.Case(), gemmStatistics, 2*3+part, value, oneRow(3, 16)))
+		for _, e := range []Epilogue{normed, rms} {
+			cases = append(cases, spoil(e.Case(), gemmStatistics, 2*3+part, value, oneRow(3, 16)))
+		}
 	}
 	pair := func(i int) bool { return i%16/2 == 3 }
 	cases = append(cases, spoil(turned.Case(), gemmWeights, 6*plain.K+1, value, pair))
@@ -66,12 +70,29 @@ func epiloguesSpoilt(d kernels.DType, value float64) []Case {
 		spoil(whole.Case(), headX, 4*16+3, value, oneRow(4, 2)), spoil(whole.Case(), headStatistics, 2*4, value, oneRow(4, 2)))
 }
 
-// embedSpoilt spoils the position of the second token, which others may have, too.
-func embedSpoilt(d kernels.DType, value float64) Case {
-	e := Embed{DType: d, T: 5, H: 132}
-	c := e.Case()
-	position := func(t int) int { return int(c.Operands[0].Raw[4*(e.T+t)]) }
-	return spoil(c, 2, position(1)*e.H+7, value, func(i int) bool { return position(i/e.H) == position(1) })
+// embedSpoilt spoil the position of the second token, which others may have, too: of a norm, and of a sum that waits for one.
+func embedSpoilt(d kernels.DType, value float64) (cases []Case) {
+	plain := Embed{DType: d, T: 5, H: 132}
+	waiting := Embed{DType: d, T: 5, H: 132, Without: "norm", Waiting: true}
+	sum, statistics := waiting, waiting
+	sum.Sum, statistics.Answer = true, embedStatistics
+	for _, e := range []Embed{plain, waiting, sum, statistics} {
+		c := e.Case()
+		width := len(c.Want) / e.T
+		position := func(t int) int { return int(c.Operands[0].Raw[4*(e.T+t)]) }
+		cases = append(cases, spoil(c, 2, position(1)*e.H+7, value, func(i int) bool {
+			column := i % width
+			inPart := !e.Waiting || column == 7 && e.Answer == 0 || column < 2 && e.Answer != 0 // of the first strip
+			return inPart && position(i/width) == position(1)
+		}))
+	}
+	return cases
+}
+
+// headNormSpoilt spoils a head of keys of the second row.
+func headNormSpoilt(d kernels.DType, value float64) Case {
+	n := HeadNorm{DType: d, M: 3, Queries: 2, Keys: 2, Size: 32, Behind: 32, Turned: true}
+	return spoil(n.Case(), 0, 160+2*32+5, value, func(i int) bool { return i/32 == 5+2 })
 }
 
 // attentionSpoilt spoil a query, a key and a value of the second of three sequences, in the second of two heads; and a key that
@@ -90,6 +111,21 @@ func attentionSpoilt(d kernels.DType, value float64) []Case {
 	}
 }
 
+// causalSpoilt spoil a key and a value of the second of three sequences, and the last key of a prefix that two of four sequences have.
+// Queries that don't see the key are multiplied by it where it is the last of eight. The value is the first of eight: others may
+// reach queries before them, by a probability of 0.
+func causalSpoilt(d kernels.DType, value float64) []Case {
+	a := Attention{DType: d, Heads: 2, HeadSize: 32, KeyHeads: 1, Lengths: []int{7, 40, 9}, Causal: true}
+	behind := a
+	behind.Lengths, behind.Prefixes = []int{20, 33, 9, 1}, []int32{-1, 0, -1, 0}
+	h, width := a.Heads*a.HeadSize, a.width()
+	return []Case{
+		spoil(a.Case(), 0, (7+23)*width+h+4, value, func(i int) bool { return i/h >= 7+23 && i/h < 47 }),
+		spoil(a.Case(), 0, (7+24)*width+h+32+4, value, func(i int) bool { return i/h >= 7+24 && i/h < 47 && i%32 == 4 }),
+		spoil(behind.Case(), 0, 19*width+h+4, value, func(i int) bool { return i/h >= 19 && i/h < 53 || i/h == 62 }),
+	}
+}
+
 // floatOverflows have finite numbers with squares, or products, beyond f32. A half holds no such number.
 func floatOverflows(d kernels.DType) []Case {
 	if d == kernels.F16 {
@@ -97,6 +133,7 @@ func floatOverflows(d kernels.DType) []Case {
 	}
 	g := Gemm{DType: d, M: 9, N: 16, K: 32, Norm: true}
 	n := Norm{DType: d, M: 5, H: 132}
+	heads := HeadNorm{DType: d, M: 3, Queries: 2, Size: 32}
 	a := Attention{DType: d, Heads: 1, HeadSize: 4, Lengths: []int{7, 40}}
 	// The score of query 10 with key 45 is below the least float; its softmax would be 0.
 	below := a.Case()
@@ -107,7 +144,7 @@ func floatOverflows(d kernels.DType) []Case {
 	a.answer(&below)
 	return []Case{
 		spoil(g.Case(), gemmA, 3*g.K+5, 1e25, oneRow(3, g.N)), spoil(n.Case(), 0, 2*n.H, 1e25, oneRow(2, n.H)),
-		spoil(below, 0, 10*12, 1e30, oneRow(10, 4)),
+		spoil(below, 0, 10*12, 1e30, oneRow(10, 4)), spoil(heads.Case(), 0, 32*3+1, 1e25, oneRow(3, 32)),
 	}
 }
 
