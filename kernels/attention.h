@@ -1,4 +1,4 @@
-// attention.h: what a SIMD-group does in attention: scores of its queries, their softmax, and sums of values.
+// attention.h: a SIMD-group's part of attention: scores of its queries, their softmax, and sums of values.
 #pragma once
 
 #include "params.h"
@@ -12,8 +12,8 @@ constant bool hasSlopes [[function_constant(CONSTANT_SLOPES)]];
 constant bool causal [[function_constant(CONSTANT_CAUSAL)]];
 constant bool masked = causal || window != 0;
 
-constant constexpr uint positionKeyBlocks =
-    2; // the same where scores have terms of positions, which take registers
+// Of eight keys, between two updates of the greatest score, where scores have terms of positions: these take registers.
+constant constexpr uint positionKeyBlocks = 2;
 
 // near says whether any of some queries sees any of some keys; distance is that of the first query from the first key.
 static inline bool near(int distance, uint queries, uint keys) {

@@ -87,7 +87,7 @@ template <typename T, int C, int Block>
 ) {
     constexpr uint tileStride = 32 * C + 8;
     constexpr uint queryBlocks = queryBlocksOf(C); // of eight rows, in a SIMD-group
-    // Of eight keys, between two updates of the greatest score.
+    // As positionKeyBlocks, where scores have no terms of positions.
     constexpr uint keyBlocks = Block < 32 ? Block / 8 : 4;
     alignas(16) threadgroup T keyTile[Block * tileStride];
     alignas(16) threadgroup T valueTile[Block * tileStride];

@@ -67,7 +67,7 @@ static inline float2 finish(
         sums = row.norm[1] * (rms ? sums : sums - row.norm[0] * float2(shift[n], shift[n + 1]));
     }
     float2 y = sums + float2(of.bias[n], of.bias[n + 1]);
-    if (turned != 0 && n < turned) {
+    if (n < turned) {
         y = turn(y, of.turns[row.turns + n % headSize / 2]);
     }
     if (hasResidual) {
@@ -138,7 +138,7 @@ static inline void describe(
     }
     // All parts of a strip are there before they are put together.
     threadgroup_barrier(mem_flags::mem_threadgroup);
-    const uint strips = (args.N + keptStrip - 1) / keptStrip;
+    const uint strips = stripsOf(args.N);
     for (uint at = place.index; at < side * MF * (side * NF * simdgroups / keptStrip);
          at += simdWidth * simdgroups) {
         const uint row = at % (side * MF);

@@ -4,6 +4,7 @@
 #include "params.h"
 #include "precision.h"
 #include "simd.h"
+#include "statistics.h"
 
 constant bool rms [[function_constant(CONSTANT_RMS)]];
 
@@ -17,7 +18,7 @@ static inline float2 keptNorm(
     float epsilon,
     Lane lane
 ) {
-    const uint strips = (width + keptStrip - 1) / keptStrip;
+    const uint strips = stripsOf(width);
     device const float2* strip = statistics + ulong(row) * strips;
     // Distances from the first strip's mean, so that none of a great mean is squared.
     const float base = rms ? 0.0f : strip[0][0];

@@ -1,4 +1,4 @@
-// statistics.h: rows of a kept sum (params.h) that a SIMD-group makes by itself.
+// statistics.h: strips of a kept sum (params.h), and rows of one that a SIMD-group makes by itself.
 #pragma once
 
 #include "params.h"
