@@ -30,6 +30,8 @@ var headNormMutants = []mutant{
 	{"head_norm.metal", "position of the row after the gather", "positions[gathered ? rows[group.y] : group.y]", "positions[group.y]"},
 	{"head_norm.metal", "row of the gather for its position", "positions[gathered ? rows[group.y] : group.y]", "(gathered ? rows[group.y] : positions[group.y])"},
 	{"head_norm.metal", "position of the first row", "rows[group.y] : group.y]", "rows[0] : 0]"},
+	{"head_norm.metal", "pairs of every second value", "turn(value.xy, by[0]), turn(value.zw, by[1])", "turn(value.xz, by[0]), turn(value.yw, by[1])"},
+	{"head_norm.metal", "rows of a gather that is not there", "gathered ? rows[group.y] : group.y", "rows[group.y]"},
 	{"head_norm.metal", "lane of the threadgroup", "lane [[thread_index_in_simdgroup]]", "lane [[thread_index_in_threadgroup]]"},
 	{"head_norm.metal", "sum in half", "const float square = simd_sum", "const half square = simd_sum"},
 }
