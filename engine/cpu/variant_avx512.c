@@ -20,6 +20,8 @@
 #define VF_FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define VF_MAX(a, b)    _mm512_max_ps(a, b)
 #define VF_MIN(a, b)    _mm512_min_ps(a, b)
+#define VF_REDUCE(a)    _mm512_reduce_ps(a, 8) // from the nearest whole number
+#define VF_SCALE(a, n)  _mm512_scalef_ps(a, n)
 #define VI_SHORTS(to, a, b)                                                                        \
     _mm512_storeu_si512(                                                                           \
         to, _mm512_permutexvar_epi64(                                                              \

@@ -21,6 +21,8 @@
 #define VF_FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define VF_MAX(a, b)    _mm512_max_ps(a, b)
 #define VF_MIN(a, b)    _mm512_min_ps(a, b)
+#define VF_REDUCE(a)    _mm512_reduce_ps(a, 8) // from the nearest whole number
+#define VF_SCALE(a, n)  _mm512_scalef_ps(a, n)
 #define VF_SQRT(a)      _mm512_sqrt_ps(a)
 #define VI_WIDENED(v)   _mm512_cvtepu16_epi32((__m256i)(v))
 #define VI_BYTES(to, a, b, c, d)                                                                   \

@@ -31,17 +31,36 @@ INLINE vf vf_exp(vf x) {
     return (vf)((vi)p + ((vi)shifted << 23));
 }
 
+// vf_split takes the nearest whole number from x, and returns it in the form that vf_raise has for n. vf_raise is p · 2ⁿ, for
+// results from 2⁻¹²⁶ on.
+INLINE vf vf_split(vf* x) {
+#ifdef VF_SCALE
+    vf r = (vf)VF_REDUCE(*x), n = *x - r;
+#else
+    vf n = *x + ROUNDING, r = *x - (n - ROUNDING);
+#endif
+    *x = r;
+    return n;
+}
+
+INLINE vf vf_raise(vf p, vf n) {
+#ifdef VF_SCALE
+    return (vf)VF_SCALE(p, n);
+#else
+    return (vf)((vi)p + ((vi)n << 23));
+#endif
+}
+
 // 2ˣ for x from -126 to 127, to a relative 2e-7.
 INLINE void vf_exp2_each(vf* x, const int count) {
-    vf shifted[EACH], p[EACH];
-    FOR_EACH shifted[i] = x[i] + ROUNDING;
-    FOR_EACH x[i] -= shifted[i] - ROUNDING;
+    vf n[EACH], p[EACH];
+    FOR_EACH n[i] = vf_split(&x[i]);
     FOR_EACH p[i] = vf_fma(x[i], vf_set(0.00132765469486f), vf_set(0.00967551315476f));
     FOR_EACH p[i] = vf_fma(p[i], x[i], vf_set(0.0555071285694f));
     FOR_EACH p[i] = vf_fma(p[i], x[i], vf_set(0.240221202429f));
     FOR_EACH p[i] = vf_fma(p[i], x[i], vf_set(0.693146967437f));
     FOR_EACH p[i] = vf_fma(p[i], x[i], vf_set(1.00000007155f));
-    FOR_EACH x[i] = (vf)((vi)p[i] + ((vi)shifted[i] << 23));
+    FOR_EACH x[i] = vf_raise(p[i], n[i]);
 }
 
 // GELU(x) = x Φ(x) = max(x, 0) - |x| Φ(-|x|), with log₂ Φ(-t) as a polynomial in t. So a large negative x keeps its
@@ -77,13 +96,12 @@ INLINE vf vf_silu(vf x) {
 // less than 2⁻¹²⁶ would be a denormal, with which arithmetic takes a hundred times as long.
 INLINE vf vf_exp2_coarse(vf x) {
     x = vf_max(x, vf_set(-125));
-    vf shifted = x + ROUNDING;
-    vf r = x - (shifted - ROUNDING);
+    vf n = vf_split(&x);
     vf p = vf_set(0.0551716649f);
-    p = vf_fma(p, r, vf_set(0.242611122f));
-    p = vf_fma(p, r, vf_set(0.693260986f));
-    p = vf_fma(p, r, vf_set(0.999928074f));
-    return (vf)((vi)p + ((vi)shifted << 23));
+    p = vf_fma(p, x, vf_set(0.242611122f));
+    p = vf_fma(p, x, vf_set(0.693260986f));
+    p = vf_fma(p, x, vf_set(0.999928074f));
+    return vf_raise(p, n);
 }
 
 // Good to an absolute error of 1e-7: enough for the pooler, as its result is summed.
