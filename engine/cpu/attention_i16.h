@@ -11,7 +11,7 @@
 // of pairs without a shuffle. The keys of probabilities and values go in pairs likewise.
 //
 // Scratch: keys [L padded/PANEL][groups][PANEL] pairs; their scales and biases [L padded]; values' scales [D padded]; values
-// [D padded/PANEL][L padded/2][PANEL] pairs of keys; W rows of pairs, which are queries or become keys; scores
+// [D padded/PANEL][L padded/2][PANEL] pairs of keys; queries' scales and their inverses [L padded + W]; pairs of a tile of queries; scores
 // [TILE_ROWS][L padded], which probabilities replace; the steps of those [segments][W]; one tile of outputs.
 
 #define LARGEST 32767.0f
@@ -48,7 +48,7 @@ INLINE vf unit(vf largest, vf* inverse) {
 struct i16_scratch {
     int groups, padded, stride, segments; // stride is between rows of scores
     int32_t *keys, *values, *rows;
-    float *scales, *biases, *value_scales, *scores, *steps, *tile;
+    float *scales, *biases, *value_scales, *query_scales, *query_inverses, *scores, *steps, *tile;
 };
 
 // place lays out the scratch of attention over so many keys; from NULL it gives the size.
@@ -64,7 +64,9 @@ INLINE size_t place(struct i16_scratch* s, char* from, int keys, int size) {
     TAKE(biases, s->padded);
     TAKE(value_scales, round_up(size, PANEL));
     TAKE(values, round_up(size, PANEL) * s->padded / 2);
-    TAKE(rows, W * s->groups);
+    TAKE(query_scales, s->padded + W);
+    TAKE(query_inverses, s->padded + W);
+    TAKE(rows, TILE_ROWS * s->groups);
     TAKE(scores, TILE_ROWS * s->stride);
     TAKE(steps, W * s->segments);
     TAKE(tile, TILE_ROWS * PANEL);
@@ -77,54 +79,61 @@ static size_t attention_i16_scratch(int keys, int size) {
     return place(&s, NULL, keys, size);
 }
 
-// pack_i16_rows makes pairs [W, groups] of up to W rows, zeros behind them, and returns the value of a step of each. It fetches
-// the rows of the next head.
-INLINE vf
-pack_i16_rows(const float* x, ptrdiff_t stride, int n, int size, int groups, int32_t* to) {
-    vf squares[W], inverse;
-    for (int i = 0; i < W; i++) {
-        vf sum = vf_set(0);
-        for (int d = 0; i < n && d < size; d += W) {
-            vf v = load_first(x + i * stride + d, size - d);
-            sum = vf_fma(v, v, sum);
-            __builtin_prefetch(x + i * stride + size + d, 0, 2);
+// measure_i16_rows writes the value of a step of each of n rows, and the steps of 1; both are 0 behind them, up to a multiple of W.
+// It fetches the rows of the next head.
+INLINE void measure_i16_rows(
+    const float* x,
+    ptrdiff_t stride,
+    int n,
+    int size,
+    float* steps,
+    float* inverses
+) {
+    for (int j = 0; j < n; j += W, x += W * stride) {
+        vf squares[W], inverse;
+        for (int i = 0; i < W; i++) {
+            vf sum = vf_set(0);
+            for (int d = 0; j + i < n && d < size; d += W) {
+                vf v = load_first(x + i * stride + d, size - d);
+                sum = vf_fma(v, v, sum);
+                __builtin_prefetch(x + i * stride + size + d, 0, 2);
+            }
+            squares[i] = sum;
         }
-        squares[i] = sum;
+        vf_store(steps + j, unit((vf)VF_SQRT(vf_sums(squares)), &inverse));
+        vf_store(inverses + j, inverse);
     }
-    vf step = unit((vf)VF_SQRT(vf_sums(squares)), &inverse);
-    float inverses[W];
-    vf_store(inverses, inverse);
-    for (int i = 0; i < W; i++)
-        for (int d = 0; d < size; d += PANEL) {
-            const float* from = x + i * stride + d;
-            vi pair = vi_set(0);
-            if (i < n)
-                pair = pairs(
-                    rounded(load_first(from, size - d), vf_set(inverses[i])),
-                    rounded(load_first(from + W, size - d - W), vf_set(inverses[i]))
-                );
-            vi_store(to + i * groups + d / 2, pair);
-        }
-    return step;
+}
+
+// pair_of makes W pairs of a row from term d on.
+INLINE vi pair_of(const float* x, int d, int size, float inverse) {
+    return pairs(
+        rounded(load_first(x + d, size - d), vf_set(inverse)),
+        rounded(load_first(x + d + W, size - d - W), vf_set(inverse))
+    );
 }
 
 // pack_i16_keys makes the panels of keys, and returns the sum of their norms. Columns without a key have a bias that makes their
 // probabilities zero.
 INLINE float pack_i16_keys(const struct attention* a, const struct i16_scratch* s) {
     vf norms = vf_set(0);
+    float* inverses = s->biases; // until the biases are known
+    vf_store(s->scales + s->padded - W, vf_set(0));
+    measure_i16_rows(a->k, a->kv_stride, a->keys, a->size, s->scales, inverses);
     for (int j = 0; j < s->padded; j += W) {
         const float* k = (const float*)a->k + j * a->kv_stride;
-        vf step = pack_i16_rows(k, a->kv_stride, a->keys - j, a->size, s->groups, s->rows);
-        norms += step;
-        vf_store(s->scales + j, step);
-        vf_store(s->biases + j, vf_first(vf_set(0), a->keys - j, -1e30f));
+        const int n = a->keys - j;
         int32_t* columns = s->keys + j / PANEL * PANEL * s->groups + j % PANEL;
         for (int g = 0; g < s->groups; g += W) {
             vf block[W];
-            UNROLL for (int i = 0; i < W; i++) block[i] = (vf)vi_load(s->rows + i * s->groups + g);
+            UNROLL for (int i = 0; i < W; i++) block[i] =
+                i < n ? (vf)pair_of(k + i * a->kv_stride, 2 * g, a->size, inverses[j + i])
+                      : vf_set(0);
             vf_transpose(block);
             UNROLL for (int i = 0; i < W; i++) vi_store(columns + (g + i) * PANEL, (vi)block[i]);
         }
+        norms += vf_load(s->scales + j);
+        vf_store(s->biases + j, vf_first(vf_set(0), n, -1e30f));
     }
     return LARGEST * vf_sum(norms);
 }
@@ -148,12 +157,12 @@ INLINE void pack_i16_values(const struct attention* a, const struct i16_scratch*
         }
         int32_t* to = s->values + d * s->padded / 2;
         for (int j = 0; j < s->padded; j += PANEL)
-            for (int g = 0; g < W; g++, to += PANEL)
+            for (int g = j; g < j + W; g++, to += PANEL)
                 UNROLL for (int i = 0; i < 2; i++) {
-                    const float* x = v + (j + g) * a->kv_stride + i * W;
+                    const float* x = v + g * a->kv_stride + i * W;
                     vi first = vi_set(0), second = vi_set(0);
-                    if (j + g < a->keys) first = rounded(vf_load(x), inverse[i]);
-                    if (j + g + W < a->keys)
+                    if (g < a->keys) first = rounded(vf_load(x), inverse[i]);
+                    if (g + W < a->keys)
                         second = rounded(vf_load(x + W * a->kv_stride), inverse[i]);
                     vi_store(to + i * W, pairs(first, second));
                 }
@@ -276,13 +285,20 @@ static void attend_i16(const struct attention* a) {
     place(&s, a->scratch, a->keys, a->size);
     float norms = pack_i16_keys(a, &s);
     pack_i16_values(a, &s);
+    measure_i16_rows(a->q, a->q_stride, a->queries, a->size, s.query_scales, s.query_inverses);
     int height = tile_height(a->queries, TILE_ROWS);
     for (int r = 0; r < a->queries; r += height) {
         int rows = a->queries - r < height ? a->queries - r : height;
-        vf step = pack_i16_rows(
-            (const float*)a->q + r * a->q_stride, a->q_stride, rows, a->size, s.groups, s.rows
-        );
-        vf factor = step * (a->scale * 1.44269504f); // 1 / ln 2
+        for (int i = 0; i < rows; i++)
+            for (int g = 0; g < s.groups; g += W)
+                vi_store(
+                    s.rows + i * s.groups + g, pair_of(
+                                                   (const float*)a->q + (r + i) * a->q_stride,
+                                                   2 * g, a->size, s.query_inverses[r + i]
+                                               )
+                );
+        vf factor = vf_first(vf_load(s.query_scales + r), rows, 0);
+        factor *= a->scale * 1.44269504f; // 1 / ln 2
         for (int j = 0; j < s.padded; j += PANEL)
             tile_i16[rows](
                 s.rows, s.groups, s.keys + j * s.groups, s.groups, s.scales + j, s.biases + j, NULL,
