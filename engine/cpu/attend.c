@@ -86,6 +86,47 @@ static void done_attention(
             2 * keys * keyed * passed_bytes(m));
 }
 
+// packed_units is the end of a chunk's packed keys and values of one head, in units of PAD keys, before token `at`.
+static int packed_units(int at) {
+    return round_up(at + at / 4, PAD) / PAD;
+}
+
+size_t packed_bytes(const struct model* m, int tokens) {
+    if (!m->attending->pack) return 0;
+    return m->key_heads * packed_units(tokens) * m->attending->packed_size(PAD, m->size);
+}
+
+// packed_at is where the packed keys and values of a head of a sequence are, or NULL where there are none.
+static void* packed_at(const struct pass* p, const struct layer* l, int sequence, int head) {
+    const struct model* m = p->model;
+    const struct scratch* s = &p->scratch;
+    const int32_t* own = s->starts + sequence;
+    const bool joins = s->prefixes && s->prefixes[sequence] >= 0;
+    if (!p->team || !p->team->packed || own[1] - own[0] <= PACKED_TOKENS || joins ||
+        l->before != ALL_KEYS || l->relative.terms)
+        return NULL;
+    const size_t unit = m->attending->packed_size(PAD, m->size);
+    return (char*)p->team->packed + (head * packed_units(p->tokens) + packed_units(own[0])) * unit;
+}
+
+void pack_sequence(const struct pass* p, const struct layer* l, int sequence, void* qkv) {
+    const struct model* m = p->model;
+    const int32_t* own = p->scratch.starts + sequence;
+    const int end = (int64_t)p->end * m->key_heads / p->tokens;
+    for (int head = (int64_t)p->begin * m->key_heads / p->tokens; head < end; head++) {
+        void* packed = packed_at(p, l, sequence, head);
+        void* k = passed_at(m, qkv, own[0] * qkv_stride(m) + m->queries_padded + head * m->size);
+        struct attention a = {
+            .k = k,
+            .v = passed_at(m, k, m->keys_padded),
+            .kv_stride = qkv_stride(m),
+            .keys = own[1] - own[0],
+            .size = m->size,
+        };
+        if (packed) m->attending->pack(&a, packed);
+    }
+}
+
 void attend_sequence(
     const struct pass* p,
     const struct layer* l,
@@ -137,6 +178,7 @@ void attend_sequence(
             .out = out + head * m->size,
             .out_stride = context_stride(m),
             .scratch = s->attention,
+            .packed = packed_at(p, l, sequence, head / shared),
             .before = l->before,
             .after = l->after,
             .offset = at - first,

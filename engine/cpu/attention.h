@@ -24,7 +24,12 @@ INLINE void pack_columns(const float* k, ptrdiff_t stride, int n, int size, floa
             columns[d * PANEL + i] = i < n ? k[i * stride + d] : 0;
 }
 
-INLINE void pack_keys(const struct attention* a, float* packed) {
+static size_t packed_keys_size(int keys, int size) {
+    return sizeof(float) * round_up(keys, PANEL) * size;
+}
+
+static void pack_keys(const struct attention* a, void* to) {
+    float* packed = to;
     for (int j = 0; j < round_up(a->keys, PANEL); j += W)
         pack_columns(
             (const float*)a->k + j * a->kv_stride, a->kv_stride, a->keys - j, a->size,
@@ -91,10 +96,14 @@ INLINE void take_distance(float* row, int first, int n, int at, float slope) {
 }
 
 // attend_packed is attend for one head of queries, once the keys are packed.
-INLINE void attend_packed(const struct attention* a, const float* q, float* out) {
+INLINE void attend_packed(
+    const struct attention* a,
+    const float* keys,
+    const float* q,
+    float* out
+) {
     const float* v = a->v;
     int padded = round_up(a->keys, PANEL), stride = padded + PANEL;
-    const float* keys = a->scratch;
     float* scores = (float*)a->scratch + (ptrdiff_t)padded * a->size;
     float* tile = scores + TILE_ROWS * stride;
     int height = tile_height(a->queries, TILE_ROWS);
@@ -131,7 +140,8 @@ INLINE void attend_packed(const struct attention* a, const float* q, float* out)
 }
 
 static void attend(const struct attention* a) {
-    pack_keys(a, a->scratch);
+    if (!a->packed) pack_keys(a, a->scratch);
+    const float* keys = a->packed ? a->packed : a->scratch;
     for (int head = 0; head < a->heads; head++)
-        attend_packed(a, (const float*)a->q + head * a->size, a->out + head * a->size);
+        attend_packed(a, keys, (const float*)a->q + head * a->size, a->out + head * a->size);
 }

@@ -48,35 +48,50 @@ INLINE vf unit(vf largest, vf* inverse) {
 struct i16_scratch {
     int groups, padded, stride, segments; // stride is between rows of scores
     int32_t *keys, *values, *rows;
-    float *scales, *biases, *value_scales, *query_scales, *query_inverses, *scores, *steps, *tile;
+    float *scales, *biases, *norms, *value_scales, *query_scales, *query_inverses, *scores, *steps,
+        *tile;
 };
 
-// place lays out the scratch of attention over so many keys; from NULL it gives the size.
-INLINE size_t place(struct i16_scratch* s, char* from, int keys, int size) {
+#define TAKE(field, count) s->field = (void*)(from + used), used += 4 * (size_t)round_up(count, 16)
+
+// place_packed lays out what is packed of so many keys; from NULL it gives the size.
+INLINE size_t place_packed(struct i16_scratch* s, char* from, int keys, int size) {
     s->groups = round_up(size, PANEL) / 2;
     s->padded = round_up(keys, PANEL);
-    s->stride = s->padded + PANEL;
-    s->segments = (s->padded + SEGMENT - 1) / SEGMENT;
     size_t used = 0;
-#define TAKE(field, count) s->field = (void*)(from + used), used += 4 * (size_t)round_up(count, 16)
     TAKE(keys, s->padded * s->groups);
     TAKE(scales, s->padded);
     TAKE(biases, s->padded);
+    TAKE(norms, 1);
     TAKE(value_scales, round_up(size, PANEL));
     TAKE(values, round_up(size, PANEL) * s->padded / 2);
+    return used;
+}
+
+// place lays out the rest of the scratch, after place_packed.
+INLINE size_t place(struct i16_scratch* s, char* from) {
+    s->stride = s->padded + PANEL;
+    s->segments = (s->padded + SEGMENT - 1) / SEGMENT;
+    size_t used = 0;
     TAKE(query_scales, s->padded + W);
     TAKE(query_inverses, s->padded + W);
     TAKE(rows, TILE_ROWS * s->groups);
     TAKE(scores, TILE_ROWS * s->stride);
     TAKE(steps, W * s->segments);
     TAKE(tile, TILE_ROWS * PANEL);
-#undef TAKE
     return used;
+}
+#undef TAKE
+
+static size_t packed_i16_size(int keys, int size) {
+    struct i16_scratch s;
+    return place_packed(&s, NULL, keys, size);
 }
 
 static size_t attention_i16_scratch(int keys, int size) {
     struct i16_scratch s;
-    return place(&s, NULL, keys, size);
+    size_t packed = place_packed(&s, NULL, keys, size);
+    return packed + place(&s, NULL);
 }
 
 // measure_i16_rows writes the value of a step of each of n rows, and the steps of 1; both are 0 behind them, up to a multiple of W.
@@ -113,9 +128,9 @@ INLINE vi pair_of(const float* x, int d, int size, float inverse) {
     );
 }
 
-// pack_i16_keys makes the panels of keys, and returns the sum of their norms. Columns without a key have a bias that makes their
+// pack_i16_keys makes the panels of keys, and the sum of their norms. Columns without a key have a bias that makes their
 // probabilities zero.
-INLINE float pack_i16_keys(const struct attention* a, const struct i16_scratch* s) {
+INLINE void pack_i16_keys(const struct attention* a, const struct i16_scratch* s) {
     vf norms = vf_set(0);
     float* inverses = s->biases; // until the biases are known
     vf_store(s->scales + s->padded - W, vf_set(0));
@@ -135,7 +150,7 @@ INLINE float pack_i16_keys(const struct attention* a, const struct i16_scratch* 
         norms += vf_load(s->scales + j);
         vf_store(s->biases + j, vf_first(vf_set(0), n, -1e30f));
     }
-    return LARGEST * vf_sum(norms);
+    *s->norms = LARGEST * vf_sum(norms);
 }
 
 // pack_i16_values makes pairs of keys. A column has its own scale. It fetches the values of the next head.
@@ -280,11 +295,18 @@ INLINE void soften_i16(const struct i16_scratch* s, int rows, vf factor) {
         vf_store(s->steps + g * W, vf_load(s->steps + g * W) / total);
 }
 
+static void pack_i16(const struct attention* a, void* to) {
+    struct i16_scratch s;
+    place_packed(&s, to, a->keys, a->size);
+    pack_i16_keys(a, &s);
+    pack_i16_values(a, &s);
+}
+
 static void attend_i16(const struct attention* a) {
     struct i16_scratch s;
-    place(&s, a->scratch, a->keys, a->size);
-    float norms = pack_i16_keys(a, &s);
-    pack_i16_values(a, &s);
+    if (!a->packed) pack_i16(a, a->scratch);
+    size_t packed = place_packed(&s, a->packed ? a->packed : a->scratch, a->keys, a->size);
+    place(&s, (char*)a->scratch + packed);
     measure_i16_rows(a->q, a->q_stride, a->queries, a->size, s.query_scales, s.query_inverses);
     int height = tile_height(a->queries, TILE_ROWS);
     for (int r = 0; r < a->queries; r += height) {
@@ -308,7 +330,7 @@ static void attend_i16(const struct attention* a) {
         soften_i16(&s, rows, vf_max(factor, vf_set(1e-20f)));
         // No score is beyond the product of the norms. One that overflows, or a factor that is not finite, makes the row's
         // results NaN.
-        vf lost = 0 * (factor * (LARGEST * norms));
+        vf lost = 0 * (factor * (LARGEST * *s.norms));
         for (int g = 0; g < s.segments; g++)
             vf_store(s.steps + g * W, vf_load(s.steps + g * W) + lost);
         for (int d = 0; d < a->size; d += PANEL) {

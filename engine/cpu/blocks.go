@@ -26,6 +26,7 @@ type blocks struct {
 	projected                          bool // embeddings are not rows of x, but in the worker's scratch
 	chunk                              *chunk
 	most, rows, stage, stages          int          // rows of a block: at most, and in this chunk
+	packs, packing                     bool         // stages read packed keys; they are being packed
 	next                               atomic.Int64 // the next block of the stage
 }
 
@@ -46,6 +47,9 @@ func newBlocks(m *C.struct_model, tokens int) (*blocks, error) {
 		b.far = b.far || l.before == C.ALL_KEYS
 	}
 	b.team = newTeam(&b.arena, m, tokens)
+	if packed := int(C.packed_bytes(m, C.int(tokens))); packed > 0 && b.arena.err == nil {
+		b.team.packed = b.arena.take(packed)
+	}
 	b.starts, b.prefixes = takeSlice[int32](&b.arena, tokens+1), takeSlice[int32](&b.arena, tokens)
 	b.types, b.positions = takeSlice[int32](&b.arena, tokens), takeSlice[int32](&b.arena, tokens)
 	b.x, b.pooled = takeSlice[float32](&b.arena, tokens*b.stride), takeSlice[float32](&b.arena, tokens*b.stride)
@@ -76,13 +80,15 @@ func (b *blocks) release() {
 	<-b.turn
 }
 
-// take begins with a chunk, and begin with a stage of it.
+// take begins with a chunk.
 func (b *blocks) take(c *call, k *chunk) {
 	b.chunk = k
 	c.starts(k, b.starts)
 	c.prefixes(k, b.prefixes)
 	most := b.most
+	b.packs = false
 	for i := range k.sequences {
+		b.packs = b.packs || b.team.packed != nil && b.starts[i+1]-b.starts[i] > C.PACKED_TOKENS
 		if b.far && b.starts[i+1]-b.starts[i] > farTokens {
 			most = min(b.most, farBlockRows)
 		}
@@ -92,8 +98,9 @@ func (b *blocks) take(c *call, k *chunk) {
 	b.rows = min(most, roundUp((k.tokens+count-1)/count, int(c.model.matmul.rows)))
 }
 
-func (b *blocks) begin(stage int) {
-	b.stage = stage
+// begin begins with a stage, or with packing for it.
+func (b *blocks) begin(stage int, packing bool) {
+	b.stage, b.packing = stage, packing
 	b.next.Store(0)
 }
 
@@ -115,7 +122,11 @@ func (c *call) runBlocks(s *scratch) {
 			return
 		default:
 		}
-		if cost := b.chunk.cost / b.stages * (end - begin) / b.chunk.tokens; !c.batch.Urgent && c.gate.ran(cost) {
+		cost := b.chunk.cost / b.stages * (end - begin) / b.chunk.tokens
+		if b.packing {
+			cost = 0 // as a part of a stage
+		}
+		if !c.batch.Urgent && c.gate.ran(cost) {
 			return
 		}
 	}
@@ -148,6 +159,10 @@ func (c *call) runBlock(s *scratch, begin, end int) {
 	}
 	if c.profile != nil {
 		s.pass[0].stopwatch = c.profile.watch(s, b.stage == 0)
+	}
+	if b.packing {
+		C.pack_stage(&s.pass[0], C.int(b.stage))
+		return
 	}
 	C.run_stage(&s.pass[0], C.int(b.stage))
 	if b.stage == b.stages-1 {

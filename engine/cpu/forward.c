@@ -429,6 +429,14 @@ static void leave(const struct model* m) {
     if (m->kernels->leave) m->kernels->leave();
 }
 
+void pack_stage(const struct pass* p, int stage) {
+    if (stage > p->model->layer_count) return;
+    in_layer(p, stage - 1);
+    for (int i = 0; i < p->sequences; i++)
+        pack_sequence(p, &p->model->layers[stage - 1], i, qkv_of(p, stage - 1));
+    done(p, WORK_ATTENTION);
+}
+
 void run_stage(const struct pass* p, int stage) {
     enter(p->model);
     do_stage(p, stage);

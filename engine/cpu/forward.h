@@ -114,6 +114,7 @@ struct team {
     atomic_int arrived, phase;
     void* qkv
         [2]; // [tokens, A D + 2 G D] each, in turns: one is read while the next layer's is written
+    void* packed; // packed_bytes of the tokens; NULL: attention packs by itself
 };
 
 // pass is one worker's part of a chunk: rows [begin, end) of its tokens.
@@ -139,6 +140,16 @@ void forward(const struct pass* pass);
 // stages_of is the number of stages of a pass. A stage begins once all rows of the chunk have ended the one before, and
 // forward is all of them in order.
 int stages_of(const struct model* model);
+
+// packed_bytes is the size of packed keys and values of a chunk of so many tokens; 0: there are none.
+size_t packed_bytes(const struct model* model, int tokens);
+
+// PACKED_TOKENS: a sequence of more has its keys and values packed before a stage that reads them. PAD more keys for each
+// sequence are then less than a quarter.
+enum { PACKED_TOKENS = 4 * PAD };
+
+// pack_stage packs what a stage from 1 on reads of such sequences, the rows' share of their heads.
+void pack_stage(const struct pass* pass, int stage);
 
 // run_stage runs one stage for the rows of a pass, whose team must not be NULL.
 void run_stage(const struct pass* pass, int stage);

@@ -88,6 +88,8 @@ struct attention {
     float* out;  // [queries, D]
     ptrdiff_t out_stride;
     void* scratch; // attention_scratch(keys, D) bytes, aligned to 64
+    // What the matmul's pack has made of all of the sequence's keys and values, or NULL.
+    void* packed;
     // Query i sees the keys from offset + i - before to offset + i + after. Only attention of floats has less than ALL_KEYS to
     // a side. For results that don't depend on the first key, its place in the sequence is a multiple of PAD.
     int before, after, offset;
@@ -125,6 +127,10 @@ struct matmul {
     narrowing* narrow_half; // bfloat16 rows; NULL unless it halves
     void (*attend)(const struct attention*);
     size_t (*attention_scratch)(int keys, int size);
+    // pack writes packed_size(keys, D) bytes for attend, so that its calls for one head of a sequence need not each do so. NULL:
+    // attend knows none.
+    void (*pack)(const struct attention*, void* to);
+    size_t (*packed_size)(int keys, int size);
     // Queries, keys, values and the feed-forward's inner values are bfloat16: they are read once more, and rounded then.
     bool halves;
     bool shares;      // attend takes several heads of queries, and packs their keys once

@@ -58,6 +58,9 @@ void turn_heads(
     int m
 );
 
+// pack_sequence packs the keys and values of a sequence where attend_sequence reads them: of heads, the rows' share.
+void pack_sequence(const struct pass* p, const struct layer* l, int sequence, void* qkv);
+
 // attend_sequence computes the context [queries, A D] of queries of one sequence from number `at` of its own tokens on, all heads. qkv
 // are the rows of the chunk.
 void attend_sequence(

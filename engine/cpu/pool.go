@@ -80,18 +80,33 @@ func (p *pool) runBlocks(ctx context.Context, c *call) error {
 	for i := range c.plan.chunks {
 		b.take(c, &c.plan.chunks[i])
 		for stage := range b.stages {
-			for b.begin(stage); b.left(); c.running.Wait() {
-				if !c.batch.Urgent {
-					p.gate.pass()
-				}
-				if err := p.handOut(ctx, c, b.chunk, p.size); err != nil {
-					c.running.Wait()
+			if stage > 0 && b.packs {
+				b.begin(stage, true)
+				if err := p.runStage(ctx, c); err != nil {
 					return err
 				}
+			}
+			b.begin(stage, false)
+			if err := p.runStage(ctx, c); err != nil {
+				return err
 			}
 		}
 	}
 	return ctx.Err()
+}
+
+// runStage runs the blocks of the stage that has begun.
+func (p *pool) runStage(ctx context.Context, c *call) error {
+	for ; c.blocks.left(); c.running.Wait() {
+		if !c.batch.Urgent {
+			p.gate.pass()
+		}
+		if err := p.handOut(ctx, c, c.blocks.chunk, p.size); err != nil {
+			c.running.Wait()
+			return err
+		}
+	}
+	return nil
 }
 
 // handOut gives a chunk to so many workers.

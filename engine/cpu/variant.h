@@ -34,10 +34,12 @@
 #else
 #ifdef WITH_I16
 #define ATTEND_I8                                                                                  \
-    .attend = attend_i16, .attention_scratch = attention_i16_scratch, .attend_how = I16_HOW
+    .attend = attend_i16, .attention_scratch = attention_i16_scratch, .pack = pack_i16,            \
+    .packed_size = packed_i16_size, .attend_how = I16_HOW
 #else
 #define ATTEND_I8                                                                                  \
-    .attend = attend, .attention_scratch = attention_scratch, .attend_how = F32_HOW, .shares = true
+    .attend = attend, .attention_scratch = attention_scratch, .pack = pack_keys,                   \
+    .packed_size = packed_keys_size, .attend_how = F32_HOW, .shares = true
 #endif
 #ifdef WITH_I8MM
 #define NARROW(to) .narrow = narrow_##to, ATTEND_I8, .rows = I8MM_ROWS, .panel = PANEL
@@ -58,6 +60,8 @@ const struct kernels JOIN(kernels_, VARIANT) = {
          .narrow = narrow_f32,
          .attend = attend,
          .attention_scratch = attention_scratch,
+         .pack = pack_keys,
+         .packed_size = packed_keys_size,
          .attend_how = F32_HOW,
          .shares = true,
          .rows = TILE_ROWS,
