@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/metalrank/metalrank/engine/backend"
+	"github.com/metalrank/metalrank/engine/backend/backendtest"
 	"github.com/metalrank/metalrank/weights"
 	"github.com/metalrank/metalrank/weights/weightstest"
 )
@@ -91,9 +92,18 @@ func TestLongSequence(t *testing.T) {
 	spec.MaxPositions = 3000
 	c := checkpoint(t, spec)
 	model := modelOf(c.Config())
+	each(t, func(t *testing.T, options Options) {
+		t.Helper()
+		testLongSequence(t, c, &model, options)
+	})
+}
+
+func testLongSequence(t *testing.T, c *weights.Checkpoint, model *backendtest.Model, options Options) {
+	t.Helper()
 	var want []float32
 	for workers := 1; workers <= 2; workers++ {
-		b := open(t, c, Options{Workers: workers})
+		options.Workers = workers
+		b := open(t, c, options)
 		for _, c := range []*call{<-b.calls, <-b.calls} {
 			c.plan.capacity = map[int]int{1: 3000, 2: 768}[workers]
 			b.calls <- c
