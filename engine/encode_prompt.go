@@ -134,7 +134,7 @@ func (e *Engine) encodeDocument(
 		d = p.document.cut(d, room, options.Truncation)
 	}
 	s := sequence{ids: slices.Concat(prefix, d, p.end), prefix: len(prefix)}
-	n, err := e.padding.withoutTrailing(s.ids)
+	n, err := e.padding.withoutTrailing(s.ids, e.prefixes)
 	if err != nil {
 		return sequence{}, err
 	}

@@ -13,11 +13,10 @@ import (
 type padding struct {
 	id, row  int32   // of a RoBERTa: the token's id, and its position; row 0: the model has none
 	trailing []int32 // weights.Plan.Trailing
-	causal   bool    // no token sees a trailing one
 }
 
 func newPadding(plan *weights.Plan, config weights.Config) padding {
-	p := padding{trailing: plan.Trailing, causal: plan.Prefixes()}
+	p := padding{trailing: plan.Trailing}
 	if plan.Embeddings.Padding != nil {
 		p.id, p.row = int32(config.PositionOffset-1), int32(plan.Positions)
 	}
@@ -40,13 +39,14 @@ func (p *padding) place(b *backend.Batch) {
 	}
 }
 
-// withoutTrailing returns how many tokens of a sequence come up to the one whose row gives the score. A causal model needs no more.
-func (p *padding) withoutTrailing(ids []int32) (int, error) {
+// withoutTrailing returns how many tokens of a sequence there are up to the one whose row gives the score. The others are needed
+// where they are seen, which is an error; in a causal model no token sees a later one.
+func (p *padding) withoutTrailing(ids []int32, causal bool) (int, error) {
 	n := len(ids)
 	for n > 1 && slices.Contains(p.trailing, ids[n-1]) {
 		n--
 	}
-	if n < len(ids) && !p.causal {
+	if n < len(ids) && !causal {
 		return n, fmt.Errorf("%w: the text ends with token %d, which is padding (pad_token_id of config.json): a model that reads "+
 			"in both directions takes its score from the token before it, which is not supported", ErrTokenizer, ids[n])
 	}

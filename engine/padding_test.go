@@ -55,7 +55,7 @@ func TestPaddingAtTheEnd(t *testing.T) {
 		}
 		p, batch, want := newPadding(plan, c.Config()), &backend.Batch{}, []float32{}
 		for _, g := range golden {
-			n, err := p.withoutTrailing(g.IDs)
+			n, err := p.withoutTrailing(g.IDs, plan.Prefixes())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -146,6 +146,16 @@ func Zeros(name string, shape ...int) Tensor {
 	return t
 }
 
+// Present returns those of some tensors that are not nil.
+func Present(tensors ...*Tensor) (present []Tensor) {
+	for _, t := range tensors {
+		if t != nil {
+			present = append(present, *t)
+		}
+	}
+	return present
+}
+
 // PositionRows returns the number of positions that tokens may have: those of Positions, and that of padding.
 func (p *Plan) PositionRows() int {
 	if p.Embeddings.Padding != nil {

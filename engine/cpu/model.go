@@ -333,15 +333,11 @@ func (l *loader) norm(n *weights.Norm) C.struct_norm {
 
 // embeddings copies tables, one under the other, of which any may be nil; nil if all are.
 func (l *loader) embeddings(tables ...*weights.Tensor) *C.float {
-	tables = slices.DeleteFunc(tables, func(t *weights.Tensor) bool { return t == nil })
-	if len(tables) == 0 {
+	present := weights.Present(tables...)
+	if len(present) == 0 {
 		return nil
 	}
-	all := make([]weights.Tensor, len(tables))
-	for i, t := range tables {
-		all[i] = *t
-	}
-	return l.table(all[0].Shape[1], all...)
+	return l.table(present[0].Shape[1], present...)
 }
 
 // table copies rows of floats of a width, padded, those of tensors one under the other.

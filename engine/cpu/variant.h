@@ -26,6 +26,9 @@
 #define RUN_I8   run_i8
 #define I8_GROUP (I8_STORE == STORE_S16 ? 2 : 4)
 #endif
+#define ATTEND_F32                                                                                 \
+    .attend = attend, .attention_scratch = attention_scratch, .pack = pack_keys,                   \
+    .packed_size = packed_keys_size, .attend_how = F32_HOW, .shares = true
 #ifdef WITH_AMX
 #define NARROW(to)                                                                                 \
     .narrow = narrow_amx_##to, .narrow_half = narrow_half_amx_##to, .attend = attend_amx,          \
@@ -37,9 +40,7 @@
     .attend = attend_i16, .attention_scratch = attention_i16_scratch, .pack = pack_i16,            \
     .packed_size = packed_i16_size, .attend_how = I16_HOW
 #else
-#define ATTEND_I8                                                                                  \
-    .attend = attend, .attention_scratch = attention_scratch, .pack = pack_keys,                   \
-    .packed_size = packed_keys_size, .attend_how = F32_HOW, .shares = true
+#define ATTEND_I8 ATTEND_F32
 #endif
 #ifdef WITH_I8MM
 #define NARROW(to) .narrow = narrow_##to, ATTEND_I8, .rows = I8MM_ROWS, .panel = PANEL
@@ -58,12 +59,7 @@ const struct kernels JOIN(kernels_, VARIANT) = {
     .f32 =
         {.run = run_f32,
          .narrow = narrow_f32,
-         .attend = attend,
-         .attention_scratch = attention_scratch,
-         .pack = pack_keys,
-         .packed_size = packed_keys_size,
-         .attend_how = F32_HOW,
-         .shares = true,
+         ATTEND_F32,
          .rows = TILE_ROWS,
          .panel = PANEL,
          .group = 1,

@@ -142,16 +142,11 @@ func (b *builder) vectors(tensors ...weights.Tensor) metal.Binding {
 
 // table puts tables, of which any may be nil, into the device's memory, one under the other; no binding if there is none.
 func (b *builder) table(tables ...*weights.Tensor) metal.Binding {
-	var all []weights.Tensor
-	for _, t := range tables {
-		if t != nil {
-			all = append(all, *t)
-		}
-	}
-	if len(all) == 0 {
+	present := weights.Present(tables...)
+	if len(present) == 0 {
 		return metal.Binding{}
 	}
-	return unlessFailed(b, func() (metal.Binding, error) { return b.memory.table(all...) })
+	return unlessFailed(b, func() (metal.Binding, error) { return b.memory.table(present...) })
 }
 
 func (b *builder) values(values []float32) metal.Binding {
