@@ -181,7 +181,7 @@ func TestGGUFDecoder(t *testing.T) {
 	}
 }
 
-// The name of a decoder's file says that it is a reranker, and what its prompt is, as the name of a folder does.
+// A decoder's GGUF file with a reranker's name is a reranker with that model's prompt, like a folder of that name.
 func TestGGUFNamed(t *testing.T) {
 	files := decoderFiles(t, "qwen3")
 	delete(files, weightsFile)

@@ -54,7 +54,7 @@ struct i16_scratch {
 
 #define TAKE(field, count) s->field = (void*)(from + used), used += 4 * (size_t)round_up(count, 16)
 
-// place_packed lays out what is packed of so many keys; from NULL it gives the size.
+// place_packed lays out packed keys and values from `from` on, and returns their size. NULL asks for the size alone.
 INLINE size_t place_packed(struct i16_scratch* s, char* from, int keys, int size) {
     s->groups = round_up(size, PANEL) / 2;
     s->padded = round_up(keys, PANEL);
@@ -68,7 +68,7 @@ INLINE size_t place_packed(struct i16_scratch* s, char* from, int keys, int size
     return used;
 }
 
-// place lays out the rest of the scratch, after place_packed.
+// place lays out the rest of the scratch in the same way, after place_packed has set the counts.
 INLINE size_t place(struct i16_scratch* s, char* from) {
     s->stride = s->padded + PANEL;
     s->segments = (s->padded + SEGMENT - 1) / SEGMENT;

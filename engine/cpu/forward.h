@@ -148,7 +148,8 @@ size_t packed_bytes(const struct model* model, int tokens);
 // sequence are then less than a quarter.
 enum { PACKED_TOKENS = 4 * PAD };
 
-// pack_stage packs what a stage from 1 on reads of such sequences, the rows' share of their heads.
+// pack_stage packs the keys and values of such sequences for a stage from 1 on. A pass packs some of the heads: as large a part of
+// them as its rows are of the chunk's tokens.
 void pack_stage(const struct pass* pass, int stage);
 
 // run_stage runs one stage for the rows of a pass, whose team must not be NULL.

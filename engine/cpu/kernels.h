@@ -88,7 +88,7 @@ struct attention {
     float* out;  // [queries, D]
     ptrdiff_t out_stride;
     void* scratch; // attention_scratch(keys, D) bytes, aligned to 64
-    // What the matmul's pack has made of all of the sequence's keys and values, or NULL.
+    // All keys and values of the sequence, packed by the matmul's pack. NULL: attend packs them.
     void* packed;
     // Query i sees the keys from offset + i - before to offset + i + after. Only attention of floats has less than ALL_KEYS to
     // a side. For results that don't depend on the first key, its place in the sequence is a multiple of PAD.

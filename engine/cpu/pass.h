@@ -58,7 +58,7 @@ void turn_heads(
     int m
 );
 
-// pack_sequence packs the keys and values of a sequence where attend_sequence reads them: of heads, the rows' share.
+// pack_sequence packs keys and values of a sequence to where attend_sequence reads them, for the pass's part of the heads (pack_stage).
 void pack_sequence(const struct pass* p, const struct layer* l, int sequence, void* qkv);
 
 // attend_sequence computes the context [queries, A D] of queries of one sequence from number `at` of its own tokens on, all heads. qkv

@@ -115,7 +115,7 @@ func (e Epilogue) madeStatistics(rows int, random *rand.Rand) (values []float64)
 	return values
 }
 
-// shifted says whether the second row of vectors is what the mean of a row of a is multiplied by.
+// shifted says whether the norm subtracts a mean: that times the second row of vectors.
 func (e Epilogue) shifted() bool { return e.Normed && !e.RMS }
 
 func (e Epilogue) strips() int { return (e.N + stripColumns - 1) / stripColumns }

@@ -70,7 +70,7 @@ type Device struct {
 var _ metal.Device = (*Device)(nil)
 
 // Open starts a simulated device. The first time it compiles the runtime, which takes a few seconds. Errors:
-// metal.ErrNoDevice where there is no clang++ that is new enough, or where the program can't load what it compiles.
+// metal.ErrNoDevice if no clang++ is new enough, or if the program is static and can't load compiled kernels.
 func Open(config Config) (*Device, error) {
 	if config.Threads < 0 {
 		return nil, fmt.Errorf("sim: %d threads, want 0 or more", config.Threads)
