@@ -86,6 +86,9 @@ func (c *call) gather(k *chunk, begin, end int, embeddings []float32, types, pos
 	for _, sequence := range k.sequences {
 		first, last := int(c.batch.Starts[sequence]), int(c.batch.Starts[sequence+1])
 		from, to := max(begin-at, 0), min(end-at, last-first) // the part of the sequence in our rows
+		if from < to {
+			c.words.prefetch(c.batch.IDs[first+from : first+to])
+		}
 		for token := first + from; token < first+to; token++ {
 			row := at + token - first - begin
 			types[row], positions[row] = c.batch.Types[token], c.batch.Positions[token]

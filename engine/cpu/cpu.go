@@ -138,7 +138,7 @@ func (b *Backend) load(l *loader, options Options) error {
 	b.info = backend.Info{Name: "cpu", DType: dtypes[options.Precision], Overlap: overlap, WeightBytes: int64(b.arena.total)}
 	// Word embeddings stay as they are stored; a pass decodes the rows of its tokens.
 	var tableBytes int
-	if b.words, tableBytes, err = openWords(l.checkpoint, b.plan.Embeddings.Words, &b.arena); err != nil {
+	if b.words, tableBytes, err = openWords(l.kernels, l.checkpoint, b.plan.Embeddings.Words, &b.arena); err != nil {
 		return err
 	}
 	b.info.WeightBytes += int64(tableBytes)

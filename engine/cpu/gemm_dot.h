@@ -9,7 +9,6 @@
 enum { STORE_U8, STORE_S8, STORE_S16 };
 
 typedef unsigned char vu8 __attribute__((vector_size(W)));
-typedef unsigned short vu16 __attribute__((vector_size(2 * W)));
 
 // column holds the sums of weights, the scales and the biases of W columns.
 struct column {
@@ -191,14 +190,6 @@ INLINE void vi_shorts(uint16_t* to, vi first, vi second) {
 }
 #endif
 
-INLINE vi vi_widened(vu16 v) {
-#ifdef VI_WIDENED
-    return (vi)VI_WIDENED(v);
-#else
-    return __builtin_convertvector(v, vi);
-#endif
-}
-
 // load_row loads W values of a row of floats, or of bfloat16.
 INLINE vf load_row(const void* x, int i, const bool half) {
     if (!half) return vf_load((const float*)x + i);
@@ -279,14 +270,18 @@ static void narrow_i8(
     const int offset = I8_STORE == STORE_S8 ? 128 : 0, bytes = I8_STORE == STORE_S16 ? 2 : 1;
     float inverse = m > 0 ? range_of(x, k, false, &rows[0]) : 0;
     for (int r = 0; r < m; r++, x += x_stride) {
-        // The next row's range is found while this one is rounded: its last steps wait for each other.
+        // The next row's range is found while this one is rounded: its last steps wait for each other. The row behind that is
+        // fetched into the first cache.
         float next = r + 1 < m ? range_of(x + x_stride, k, false, &rows[r + 1]) : 0;
         vi seen = vi_set(0);
-        for (int i = 0; i < k; i += 4 * W)
+        for (int i = 0; i < k; i += 4 * W) {
+            UNROLL for (int j = 0; j < 4; j++)
+                __builtin_prefetch(x + 2 * x_stride + i + j * W, 0, 3);
             quantise(
                 x + i, false, inverse, rows[r].zero, offset, &seen,
                 (char*)y + (r * y_stride + i) * bytes
             );
+        }
         lose(&rows[r], seen);
         rows[r].zero -= offset;
         inverse = next;

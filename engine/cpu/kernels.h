@@ -186,6 +186,8 @@ struct kernels {
     void (*normalise_heads)(const struct normalise*, int heads);
     void (*rotate)(const struct rotate*);
     void (*gate)(const struct gate*);
+    // widen_halves writes the exact values y [n] of binary16 x.
+    void (*widen_halves)(const uint16_t* x, float* y, int n);
     // Called at the start and at the end of a thread's work; may be NULL.
     void (*enter)(void);
     void (*leave)(void);

@@ -1,5 +1,7 @@
 // rows.h: operations on rows, one by one.
 
+enum { NORMED = 4 }; // rows whose norms are computed at a time
+
 // act is an activation; a coarse one is for values that are rounded to eight bits next.
 INLINE vf act(enum activation kind, const bool coarse, vf x) {
     switch (kind) {
@@ -69,34 +71,52 @@ INLINE void activate(
     const int n
 ){WITH_ACTIVATION(kind, activate_as(ACTIVATION, coarse, x, stride, m, n))}
 
-INLINE void normalise_rows_as(const bool rms, const struct normalise* a) {
-    int padded = round_up(a->h, PAD), whole = a->h - a->h % W;
-    for (int r = 0; r < a->m; r++) {
-        const float* x = a->x + r * a->stride;
-        vf sums[2] = {{0}, {0}}, squares[2] = {{0}, {0}};
+// normalise_some is normalise_rows for at most NORMED rows from number `first` on. A sum's additions wait for each other, so that
+// several rows take little longer than one. It fetches the rows behind them.
+INLINE void normalise_some(const bool rms, const int rows, const struct normalise* a, int first) {
+    const int padded = round_up(a->h, PAD), whole = a->h - a->h % W;
+    const float* x = a->x + first * a->stride;
+    vf means[NORMED], inverses[NORMED];
+    for (int r = 0; r < rows; r++) {
+        const float* row = x + r * a->stride;
+        vf sums[2] = {{0}, {0}};
         // The padding is zero, so that it adds nothing to the mean.
         for (int i = 0; i < padded && !rms; i += 2 * W) {
-            sums[0] += vf_load(x + i);
-            sums[1] += vf_load(x + i + W);
+            sums[0] += vf_load(row + i);
+            sums[1] += vf_load(row + i + W);
         }
-        vf mean = vf_set(vf_sum(sums[0] + sums[1]) / a->h);
+        means[r] = vf_set(vf_sum(sums[0] + sums[1]) / a->h);
+    }
+    for (int r = 0; r < rows; r++) {
+        const float* row = x + r * a->stride;
+        vf squares[2] = {{0}, {0}}, mean = means[r];
         for (int i = 0; i + W <= whole; i += W) {
-            vf d = vf_load(x + i) - mean;
+            vf d = vf_load(row + i) - mean;
             squares[i / W % 2] = vf_fma(d, d, squares[i / W % 2]);
         }
-        vf d = vf_first(vf_load(x + whole) - mean, a->h - whole, 0);
+        vf d = vf_first(vf_load(row + whole) - mean, a->h - whole, 0);
         squares[0] = vf_fma(d, d, squares[0]);
         float variance = vf_sum(squares[0] + squares[1]) / a->h;
         // A variance that has overflowed gives NaN: its inverse root alone, 0, would give beta.
-        vf inverse =
+        inverses[r] =
             vf_or_nan(vf_set(1 / __builtin_sqrtf(variance + a->epsilon)), vf_set(variance));
-        for (int i = 0; i < padded; i += W) {
-            vf y = (vf_load(x + i) - mean) * inverse;
-            vf_store(
-                a->y + r * a->stride + i, vf_fma(y, vf_load(a->gamma + i), vf_load(a->beta + i))
-            );
+    }
+    for (int i = 0; i < padded; i += W) {
+        vf gamma = vf_load(a->gamma + i), beta = vf_load(a->beta + i);
+        for (int r = 0; r < rows; r++) {
+            __builtin_prefetch(x + (r + rows) * a->stride + i, 0, 3);
+            vf y = (vf_load(x + r * a->stride + i) - means[r]) * inverses[r];
+            vf_store(a->y + (first + r) * a->stride + i, vf_fma(y, gamma, beta));
         }
     }
+}
+
+INLINE void normalise_rows_as(const bool rms, const struct normalise* a) {
+    int r = 0;
+    for (; r + NORMED <= a->m; r += NORMED)
+        normalise_some(rms, NORMED, a, r);
+    for (; r < a->m; r++)
+        normalise_some(rms, 1, a, r);
 }
 
 static void normalise_rows(const struct normalise* a) {
@@ -151,4 +171,28 @@ static void gate_rows(const struct gate* a) {
             WITH_ACTIVATION(a->activation, gate_as(ACTIVATION, false, x, a->f))
         }
     }
+}
+
+// vf_of_halves widens binary16: the exponent is rebased from 15 to 127, once more for infinities and NaNs. A subnormal is the
+// mantissa of a small normal number, less that number.
+INLINE vf vf_of_halves(vu16 v) {
+    const vi rebase = vi_set((127 - 15) << 23), one = vi_set(113 << 23);
+    vi bits = vi_widened(v), exponent = bits & 0x7c00;
+    vi wide = ((bits & 0x7fff) << 13) + rebase + (rebase & (exponent == 0x7c00));
+    vf subnormal = (vf)(wide + (1 << 23)) - (vf)one;
+    return (vf)((vi)vf_select(exponent == 0, subnormal, (vf)wide) | (bits & 0x8000) << 16);
+}
+
+static void widen_halves(const uint16_t* x, float* y, int n) {
+    int i = 0;
+    vu16 v = {0};
+    for (; i + W <= n; i += W) {
+        memcpy(&v, x + i, sizeof v);
+        vf_store(y + i, vf_of_halves(v));
+    }
+    for (int j = i; j < n; j++)
+        v[j - i] = x[j];
+    vf rest = vf_of_halves(v);
+    for (int j = i; j < n; j++)
+        y[j] = rest[j - i];
 }

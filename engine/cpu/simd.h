@@ -7,6 +7,7 @@
 
 typedef float vf __attribute__((vector_size(4 * W)));
 typedef int vi __attribute__((vector_size(4 * W)));
+typedef unsigned short vu16 __attribute__((vector_size(2 * W)));
 
 #define INLINE   static inline __attribute__((always_inline, unused))
 #define NOINLINE __attribute__((noinline))
@@ -36,6 +37,14 @@ INLINE void vf_store(float* p, vf v) {
 
 INLINE vf vf_select(vi mask, vf yes, vf no) {
     return (vf)((mask & (vi)yes) | (~mask & (vi)no));
+}
+
+INLINE vi vi_widened(vu16 v) {
+#ifdef VI_WIDENED
+    return (vi)VI_WIDENED(v);
+#else
+    return __builtin_convertvector(v, vi);
+#endif
 }
 
 // LANES lists f(0), f(1), … for all lanes.

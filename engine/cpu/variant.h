@@ -93,6 +93,7 @@ const struct kernels JOIN(kernels_, VARIANT) = {
     .normalise_heads = normalise_head_rows,
     .rotate = rotate_rows,
     .gate = gate_rows,
+    .widen_halves = widen_halves,
 #ifdef WITH_AMX
     .enter = enter_amx,
     .leave = leave_amx,
