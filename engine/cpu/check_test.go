@@ -69,6 +69,11 @@ func check(t *testing.T, command ...string) {
 	t.Logf("%s", output)
 }
 
+// BenchmarkPeak's program compiles, though benchmarks don't run with the tests.
+func TestSpeedCompiles(t *testing.T) {
+	check(t, compiler(), "-std=c11", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "testdata/speed.c")
+}
+
 // Every kernel that runs here against double arithmetic over all shapes, with the compiler's sanitizers on. The address
 // sanitizer finds null pointers and accesses beyond an object without the checks that undefined adds for them.
 func TestKernelsSanitized(t *testing.T) {

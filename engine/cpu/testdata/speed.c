@@ -109,13 +109,13 @@ static double measure(struct side* sides, struct work work) {
 static void measure_element(
     struct side* sides,
     const char* name,
-    chain* chain,
+    chain* multiply_adds,
     chain* vector,
     const struct matmul* matmul
 ) {
     static const int shapes[][2] = {{384, 1536}, {1536, 384}}; // K, N
-    if (!chain || !matmul->run) return;
-    struct work peak = {.chain = chain};
+    if (!multiply_adds || !matmul->run) return;
+    struct work peak = {.chain = multiply_adds};
     for (int i = 0; i < 2; i++) {
         int k = shapes[i][0], n = shapes[i][1];
         struct work work = {
