@@ -100,9 +100,11 @@ INLINE void sum_tile(
                 vi_load(w + s * PANEL + v * W);
             UNROLL for (int i = 0; i < rows; i++) {
                 vi value = vi_set(third[i / 3][g + s + i % 3 * x_stride]);
-                UNROLL for (int v = 0; v < TILE_VECTORS; v++) sum[i][v] =
-                    wide ? DOT_I16(sum[i][v], value, weights[v])
-                         : DOT_I8(sum[i][v], value, weights[v]);
+                UNROLL for (int v = 0; v < TILE_VECTORS; v++) {
+                    sum[i][v] = wide ? DOT_I16(sum[i][v], value, weights[v])
+                                     : DOT_I8(sum[i][v], value, weights[v]);
+                    if (I8_STORE == STORE_S16) VI_KEEP(sum[i][v]);
+                }
             }
         }
     }

@@ -12,6 +12,16 @@ typedef unsigned short vu16 __attribute__((vector_size(2 * W)));
 #define INLINE   static inline __attribute__((always_inline, unused))
 #define NOINLINE __attribute__((noinline))
 
+// VI_KEEP(v) has the compiler finish v before what follows. Compilers add whole numbers in an order of their own: products of several
+// terms are added up first, which then take the registers of the sums.
+#if defined(__x86_64__)
+#define VI_KEEP(v) __asm__("" : "+v"(v))
+#elif defined(__aarch64__)
+#define VI_KEEP(v) __asm__("" : "+w"(v))
+#else
+#define VI_KEEP(v)
+#endif
+
 INLINE vf vf_set(float x) {
     return x - (vf){0};
 }
