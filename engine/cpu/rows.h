@@ -179,7 +179,7 @@ INLINE vf vf_of_halves(vu16 v) {
     const vi rebase = vi_set((127 - 15) << 23), one = vi_set(113 << 23);
     vi bits = vi_widened(v), exponent = bits & 0x7c00;
     vi wide = ((bits & 0x7fff) << 13) + rebase + (rebase & (exponent == 0x7c00));
-    vf subnormal = (vf)(wide + (1 << 23)) - (vf)one;
+    vf subnormal = (vf)(((bits & 0x03ff) << 13) + one) - (vf)one;
     return (vf)((vi)vf_select(exponent == 0, subnormal, (vf)wide) | (bits & 0x8000) << 16);
 }
 

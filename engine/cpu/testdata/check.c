@@ -478,6 +478,28 @@ static void check_normalise(const struct kernels* kernels) {
     verdict("norms of heads", wrong_heads(kernels, false) + wrong_heads(kernels, true), 0);
 }
 
+// Every binary16, by its definition (IEEE 754, 3.4), in rows of each width up to 40; nothing is written behind a row.
+static void check_halves(const struct kernels* kernels) {
+    int wrong = 0;
+    for (int first = 0, width = 1; first < 1 << 16; first += width, width = width % 40 + 1) {
+        uint16_t x[40];
+        float y[41];
+        y[width] = 7;
+        for (int i = 0; i < width; i++)
+            x[i] = first + i;
+        kernels->widen_halves(x, y, width);
+        wrong += y[width] != 7;
+        for (int i = 0; i < width; i++) {
+            const int exponent = x[i] >> 10 & 31, mantissa = x[i] & 1023;
+            double want = exponent ? ldexp(1024 + mantissa, exponent - 25) : ldexp(mantissa, -24);
+            if (exponent == 31) want = mantissa ? NAN : INFINITY;
+            wrong += isnan(want) ? !isnan(y[i]) : fabs(y[i]) != want;
+            wrong += !signbit(y[i]) != !(x[i] >> 15);
+        }
+    }
+    verdict("halves", wrong, 0);
+}
+
 // Functions of one value, over a dense grid: an identity product, whose activation is what is looked at.
 static void check_function(const struct kernels* kernels, const char* name, enum activation kind) {
     enum { N = 64, STEPS = 2000 };
@@ -525,6 +547,7 @@ int main(int argc, char** argv) {
     check_attention("attention i8", &kernels->i8, kernels->i8.halves ? 8e-3 : floats ? 3e-6 : 1e-3);
     check_attention("attention bf16", &kernels->bf16, 8e-3);
     check_normalise(kernels);
+    check_halves(kernels);
     check_function(kernels, "gelu", ACTIVATION_GELU);
     check_function(kernels, "gelu_new", ACTIVATION_GELU_NEW);
     check_function(kernels, "tanh", ACTIVATION_TANH);
