@@ -12,8 +12,8 @@ typedef unsigned short vu16 __attribute__((vector_size(2 * W)));
 #define INLINE   static inline __attribute__((always_inline, unused))
 #define NOINLINE __attribute__((noinline))
 
-// VI_KEEP(v) has the compiler finish v before what follows. Compilers add whole numbers in an order of their own: products of several
-// terms are added up first, which then take the registers of the sums.
+// VI_KEEP(v) stops a compiler from changing the order of the additions that make v. Otherwise it adds products of several terms to each
+// other first. They take up registers, and sums go to the stack.
 #if defined(__x86_64__)
 #define VI_KEEP(v) __asm__("" : "+v"(v))
 #elif defined(__aarch64__)

@@ -41,17 +41,9 @@
 #define I8_STORE          STORE_U8
 #define DOT_I8(sum, x, w) (vi) _mm512_dpbusd_epi32((__m512i)(sum), (__m512i)(x), (__m512i)(w))
 
-#if defined(__clang__)
-// Clang makes vpmaddwd and vpaddd of the intrinsic, where a sum's instructions wait for each other.
-static inline __attribute__((always_inline)) __m512i dot_i16(__m512i sum, __m512i x, __m512i w) {
-    __asm__("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(w));
-    return sum;
-}
-#define DOT_I16(sum, x, w) (vi) dot_i16((__m512i)(sum), (__m512i)(x), (__m512i)(w))
-#else
 #define DOT_I16(sum, x, w) (vi) _mm512_dpwssd_epi32((__m512i)(sum), (__m512i)(x), (__m512i)(w))
-#endif
-#define I16_HOW "vpdpwssd zmm"
+#define I16_CODE           "vpdpwssd"
+#define I16_HOW            "vpdpwssd zmm"
 
 #include "variant.h"
 

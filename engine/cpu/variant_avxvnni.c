@@ -23,18 +23,10 @@
 #define I8_STORE          STORE_U8
 #define DOT_I8(sum, x, w) (vi) _mm256_dpbusd_avx_epi32((__m256i)(sum), (__m256i)(x), (__m256i)(w))
 
-#if defined(__clang__)
-// Clang makes vpmaddwd and vpaddd of the intrinsic, where a sum's instructions wait for each other.
-static inline __attribute__((always_inline)) __m256i dot_i16(__m256i sum, __m256i x, __m256i w) {
-    __asm__("%{vex%} vpdpwssd %2, %1, %0" : "+x"(sum) : "x"(x), "x"(w));
-    return sum;
-}
-#define DOT_I16(sum, x, w) (vi) dot_i16((__m256i)(sum), (__m256i)(x), (__m256i)(w))
-#else
 #define DOT_I16(sum, x, w) (vi) _mm256_dpwssd_avx_epi32((__m256i)(sum), (__m256i)(x), (__m256i)(w))
-#endif
-#define I16_HOW    "vpdpwssd ymm"
-#define VF_SQRT(a) _mm256_sqrt_ps(a)
+#define I16_CODE           "%{vex%} vpdpwssd"
+#define I16_HOW            "vpdpwssd ymm"
+#define VF_SQRT(a)         _mm256_sqrt_ps(a)
 // Packed by halves of a register, and then in order.
 #define VI_BYTES(to, a, b, c, d)                                                                   \
     _mm256_storeu_si256(                                                                           \
